@@ -1,0 +1,48 @@
+"""What goes wrong, by name. Every message says what was expected, what was given and what to do."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class ZooError(Exception):
+    """Base of all errors that the zoo raises on purpose; the command line prints them without a traceback."""
+
+
+class UnknownNameError(ZooError, KeyError):
+    """No model, family, endpoint, data set or method of that name."""
+
+    def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
+        known = sorted(known)
+        near = difflib.get_close_matches(name, known, n=3, cutoff=0.4)
+        hint = f"did you mean {', '.join(near)}?" if near else f"known: {', '.join(known) or 'none'}"
+        self.message = f"no {kind} named {name!r}; {hint}"
+        super().__init__(self.message)
+
+    def __str__(self) -> str:  # KeyError would print the repr
+        return self.message
+
+
+class InputError(ZooError, ValueError):
+    """A tensor of the wrong name, shape, dtype or range, or with NaN or infinity in it."""
+
+
+class IntegrityError(ZooError):
+    """A file that is missing, truncated or not the one that its card describes."""
+
+
+class ReproductionError(ZooError):
+    """A model that does not reproduce its own test tensors."""
+
+
+class ParityError(ZooError):
+    """An exported graph that does not answer as its Keras model does."""
+
+
+class ExportError(ZooError):
+    """A model, an operation or a target folder that cannot be exported."""
+
+
+class ProviderError(ZooError):
+    """An ONNX Runtime execution provider that was asked for and is not there."""

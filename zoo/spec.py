@@ -1,0 +1,160 @@
+"""What a model is, as data: the ``physzoo:`` block of its card.
+
+Everything downstream of a family - loading, export, serving, the command line - reads only this. The module needs
+pydantic alone, so that a list of models or a server starts without Keras.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
+
+Name = Annotated[str, Field(pattern=r"^[a-z0-9]+([-_.][a-z0-9]+)*$", max_length=80)]
+TensorName = Annotated[str, Field(pattern=r"^[a-zA-Z][a-zA-Z0-9_]*$", max_length=60)]
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Bound = float | list[float] | None
+
+
+class Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Tensor(Strict):
+    """One named tensor of an endpoint; the first axis, the batch, is left out of ``shape``."""
+
+    name: TensorName
+    shape: list[Annotated[int, Field(gt=0)]]
+    dtype: Literal["float32"] = "float32"
+    unit: str
+    """The physical unit, "1" for dimensionless."""
+    description: str
+    low: Bound = None
+    high: Bound = None
+    """Trained range: one number, or one per element of the last axis."""
+
+    @model_validator(mode="after")
+    def _bounds_fit(self) -> Tensor:
+        for bound in (self.low, self.high):
+            if isinstance(bound, list) and (not self.shape or len(bound) != self.shape[-1]):
+                raise ValueError(f"tensor {self.name}: {len(bound)} bounds for a last axis of shape {self.shape}")
+        return self
+
+
+class Endpoint(Strict):
+    """A named function of a model: one ONNX file, one SavedModel signature, one served model."""
+
+    description: str
+    inputs: list[Tensor] = Field(min_length=1)
+    outputs: list[Tensor] = Field(min_length=1)
+
+
+class File(Strict):
+    """One file of a model's folder."""
+
+    path: str
+    sha256: Sha256
+    bytes: int
+
+    @model_validator(mode="after")
+    def _stays_inside(self) -> File:
+        if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]*", self.path):
+            raise ValueError(f"file path {self.path!r} must be a plain file name inside the model's folder")
+        return self
+
+
+class Metric(Strict):
+    """A number measured on held-out data by ``zoo release``, with what one needs to judge it."""
+
+    name: str
+    value: float
+    interval: tuple[float, float] | None = None
+    """95% interval; how it was made stands in ``detail``."""
+    n: int
+    seeds: int = 1
+    split: str = "test"
+    baseline: float | None = None
+    baseline_name: str | None = None
+    detail: str = ""
+
+
+class Data(Strict):
+    """Where the training data come from."""
+
+    source: str
+    description: str
+    simulator: str
+    seed: int
+    rows: dict[str, int]
+    """Rows of each split."""
+    groups: dict[str, int] = {}
+    """Independent simulations of each split, where several rows share one."""
+
+
+class Tolerance(Strict):
+    """Largest accepted difference |a - b| <= absolute + relative |b|."""
+
+    absolute: float = 1e-5
+    relative: float = 1e-5
+
+
+class Export(Strict):
+    """What the released ONNX files are and where they were run."""
+
+    opset: int = 13
+    ir_version: int = 7
+    runtimes: list[str] = []
+    parity: dict[str, float] = {}
+    """Largest absolute difference from Keras of each endpoint."""
+
+
+class Lineage(Strict):
+    """What a fine-tuned model started from."""
+
+    parent: str
+    revision: str
+
+
+class ModelSpec(Strict):
+    """One revision of one model."""
+
+    name: Name
+    revision: Annotated[str, Field(pattern=r"^[0-9]+(\.[0-9]+)*$")] = "1"
+    family: Name
+    config: dict[str, JsonValue]
+    """Keyword arguments of the family: plain data, nothing in it is ever evaluated or imported."""
+    task: Name
+    summary: str
+    endpoints: dict[Name, Endpoint] = Field(min_length=1)
+    data: Data
+    metrics: list[Metric]
+    files: list[File]
+    tolerance: Tolerance = Tolerance()
+    export: Export = Export()
+    lineage: Lineage | None = None
+    earlier_revisions: dict[str, Sha256] = {}
+    """sha256 of the card of each earlier revision, by which a mirror's copy is trusted."""
+    physzoo_version: str
+
+    def file(self, path: str) -> File | None:
+        """The entry of one file, None where the model has no such file."""
+        return next((file for file in self.files if file.path == path), None)
+
+    def endpoint(self, name: str) -> Endpoint:
+        """One endpoint; UnknownNameError with suggestions otherwise."""
+        from zoo.errors import UnknownNameError
+
+        if name not in self.endpoints:
+            raise UnknownNameError(f"endpoint of {self.name}", name, self.endpoints)
+        return self.endpoints[name]
+
+
+WEIGHTS = "model.weights.h5"
+TEST_TENSORS = "test_tensors.npz"
+METRICS = "metrics.json"
+
+
+def onnx_file(endpoint: str) -> str:
+    """File name of an endpoint's ONNX graph."""
+    return f"{endpoint}.onnx"
