@@ -1,0 +1,204 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from importlib.metadata import EntryPoint
+from pathlib import Path
+
+import pytest
+from tiny_folder import make_model_folder
+
+from zoo import registry
+from zoo.errors import IntegrityError, UnknownNameError, ZooError
+from zoo.registry import find_card, get_family, get_spec, list_models, register_family
+
+
+@pytest.fixture
+def models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Two released models, and two on ZOO_PATH of which one has a released name."""
+    cards = tmp_path / "cards"
+    make_model_folder(cards, name="mlp-coins", card="mlp-coins.md")
+    make_model_folder(cards, name="ive-swing", card="ive-swing.md", family="ive", task="representation")
+    mine = tmp_path / "mine"
+    make_model_folder(mine / "own-model", name="own-model", family="flow")
+    make_model_folder(mine / "mlp-coins", name="mlp-coins", summary="not the released one", family="flow")
+    make_model_folder(mine / ".half-written", name="half-written")
+    (mine / "no-model").mkdir()
+    monkeypatch.setattr(registry, "CARDS", cards)
+    monkeypatch.setattr(registry, "_entry_points", lambda group: ())
+    monkeypatch.setenv("ZOO_PATH", str(mine))
+    return mine
+
+
+@pytest.mark.usefixtures("models")
+class TestNames:
+    def test_all_are_listed_once_and_sorted(self) -> None:
+        assert list_models() == ["ive-swing", "mlp-coins", "own-model"]
+
+    def test_filters(self) -> None:
+        assert list_models("*-coins") == ["mlp-coins"]
+        assert list_models("IVE-*") == []
+        assert list_models(task="binary-classification") == ["mlp-coins", "own-model"]
+        assert list_models(family="ive", task="representation") == ["ive-swing"]
+        assert list_models("mlp-*", family="ive") == []
+        assert list_models(family="flow") == ["own-model"]
+
+    def test_an_unknown_filter_suggests(self) -> None:
+        with pytest.raises(UnknownNameError, match=r"task named 'binary-clasification'; did you mean binary-classification"):
+            list_models(task="binary-clasification")
+        with pytest.raises(UnknownNameError, match=r"family named 'zzzz'; known: flow, ive, tiny"):
+            list_models(family="zzzz")
+
+    def test_a_released_name_keeps_its_meaning(self) -> None:
+        assert get_spec("mlp-coins").summary == "A model made up for tests."
+
+    def test_an_unknown_name_suggests(self) -> None:
+        with pytest.raises(UnknownNameError, match=r"no model named 'mlp-coin'; did you mean mlp-coins"):
+            get_spec("mlp-coin")
+
+    def test_a_folder_of_that_name_is_pointed_at(self, models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.chdir(models)
+        monkeypatch.delenv("ZOO_PATH")
+        with pytest.raises(ZooError, match=r"'\./own-model'"):
+            get_spec("own-model")
+
+    def test_a_deprecated_name_warns_and_works(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setitem(registry.DEPRECATED, "old-coins", "mlp-coins")
+        with pytest.warns(FutureWarning, match="'old-coins' is now called 'mlp-coins'"):
+            assert get_spec("old-coins").name == "mlp-coins"
+        assert "old-coins" not in list_models()
+
+    def test_a_broken_card_is_left_out_with_a_warning(self, models: Path) -> None:
+        (models / "own-model" / "README.md").write_text("---\nphyszoo: {}\n---\n")
+        with pytest.warns(UserWarning, match=r"own-model.*not a valid spec"):
+            assert list_models() == ["ive-swing", "mlp-coins"]
+        with pytest.raises(IntegrityError, match="own-model"):
+            get_spec("own-model")
+
+    def test_a_card_of_another_name_is_refused(self, models: Path) -> None:
+        (models / "own-model").rename(models / "other-name")
+        with pytest.raises(IntegrityError, match="'other-name' but describes 'own-model'"):
+            get_spec("other-name")
+
+    def test_a_changed_card_is_read_again(self, models: Path) -> None:
+        assert get_spec("own-model").revision == "1"
+        make_model_folder(models / "own-model", name="own-model", revision="22")
+        assert get_spec("own-model").revision == "22"
+
+    def test_the_first_folder_of_the_path_wins(self, models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        other = tmp_path / "other"
+        make_model_folder(other / "own-model", name="own-model")
+        monkeypatch.setenv("ZOO_PATH", os.pathsep.join([str(other), "", str(models)]))
+        assert find_card("own-model") == other / "own-model" / "README.md"
+
+    def test_an_empty_folder_on_the_path_warns(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("ZOO_PATH", str(tmp_path / "typo"))
+        with pytest.warns(UserWarning, match="ZOO_PATH.*typo"):
+            assert list_models() == ["ive-swing", "mlp-coins"]
+
+    def test_installed_packages_bring_models(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        make_model_folder(tmp_path / "lab_models" / "lab_net", name="lab-net")
+        make_model_folder(tmp_path / "lab_models" / "lab_cnn", name="lab-cnn")
+        (tmp_path / "lab_models" / "__init__.py").write_text(
+            "from pathlib import Path\nCNN = Path(__file__).parent / 'lab_cnn'\n"
+        )
+        monkeypatch.syspath_prepend(tmp_path)
+        points = (
+            EntryPoint("lab-net", "lab_models.lab_net", "zoo.models"),
+            EntryPoint("lab-cnn", "lab_models:CNN", "zoo.models"),
+            EntryPoint("gone", "lab_models.gone", "zoo.models"),
+        )
+        monkeypatch.setattr(registry, "_entry_points", lambda group: points if group == "zoo.models" else ())
+        with pytest.warns(UserWarning, match="entry point gone"):
+            assert get_spec("lab-net").name == "lab-net"
+        with pytest.warns(UserWarning, match="entry point gone"):
+            assert list_models("lab-*") == ["lab-cnn", "lab-net"]
+
+
+class TestFamilies:
+    @pytest.fixture(autouse=True)
+    def _own_families(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(registry, "_families", {})
+        monkeypatch.setattr(registry, "_import_families", lambda: None)
+
+    def test_registered_and_found(self) -> None:
+        @register_family("mine")
+        class Mine: ...
+
+        assert get_family("mine") is Mine
+
+    def test_a_second_class_is_refused_but_the_same_may_be_defined_again(self) -> None:
+        def define() -> type:
+            @register_family("mine")
+            class Mine: ...
+
+            return Mine
+
+        define()
+        again = define()
+        assert get_family("mine") is again
+        with pytest.raises(ValueError, match="two families are named 'mine'"):
+            register_family("mine")(int)
+        assert get_family("mine") is again
+
+    def test_an_unknown_family_suggests(self) -> None:
+        register_family("logistic")(int)
+        with pytest.raises(UnknownNameError, match="family named 'logistics'; did you mean logistic"):
+            get_family("logistics")
+
+
+class TestFamilyModules:
+    @pytest.fixture
+    def package(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+        """A stand-in for zoo.families, so that Keras is not imported."""
+        import zoo.families
+
+        monkeypatch.setattr(zoo.families, "__path__", [str(tmp_path)])
+        monkeypatch.setattr(registry, "_families", {})
+        monkeypatch.setattr(registry, "_entry_points", lambda group: ())
+        registry._import_families.cache_clear()
+        yield tmp_path
+        registry._import_families.cache_clear()
+        for name in ("zoo.families.fake", "zoo.families.deep", "zoo.families.deep.inner"):
+            sys.modules.pop(name, None)
+
+    def test_all_modules_are_imported_when_a_family_is_asked_for(self, package: Path) -> None:
+        define = "from zoo.registry import register_family\n@register_family({!r})\nclass F: ...\n"
+        (package / "fake.py").write_text(define.format("fake"))
+        (package / "deep").mkdir()
+        (package / "deep" / "__init__.py").touch()
+        (package / "deep" / "inner.py").write_text(define.format("inner"))
+        assert get_family("inner").__module__ == "zoo.families.deep.inner"
+        assert get_family("fake").__module__ == "zoo.families.fake"
+
+    def test_without_keras_the_extra_is_named(self, package: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        (package / "fake.py").write_text("import keras\n")
+        monkeypatch.setitem(sys.modules, "keras", None)
+        with pytest.raises(ZooError, match=r"needs keras.*pip install 'physzoo\[train\]'"):
+            get_family("fake")
+
+    def test_families_of_other_packages(self, package: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        elsewhere = tmp_path / "site-packages"
+        elsewhere.mkdir()
+        (elsewhere / "lab_family.py").write_text(
+            "from zoo.registry import register_family\n@register_family('lab')\nclass Lab: ...\n"
+        )
+        monkeypatch.syspath_prepend(elsewhere)
+        monkeypatch.setattr(
+            registry,
+            "_entry_points",
+            lambda group: (EntryPoint("lab", "lab_family", group),) if group == "zoo.families" else (),
+        )
+        assert get_family("lab").__name__ == "Lab"
+
+
+def test_listing_is_light() -> None:
+    """Neither the frameworks nor the libraries that only some calls need are imported for a list of models."""
+    code = (
+        "import sys; import zoo.registry, zoo.store; zoo.registry.list_models();"
+        "print(*sorted({'tensorflow', 'keras', 'torch', 'jax', 'numpy', 'huggingface_hub', 'pooch'} & sys.modules.keys()))"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == ""
