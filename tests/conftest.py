@@ -1,0 +1,21 @@
+"""Shared fixtures. TensorFlow's own log lines are kept out of the output."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("MPLBACKEND", "Agg")
+
+
+@pytest.fixture(scope="session")
+def planck_folder() -> Path:
+    """Folder with Planck's public binned spectra: $PLANCK, or shared/ beside the checkout; the test skips without."""
+    candidates = [os.environ.get("PLANCK"), Path(__file__).parents[2] / "shared" / "data" / "planck2018"]
+    for folder in filter(None, candidates):
+        if list(Path(folder).glob("COM_PowerSpect_CMB-*.txt")):
+            return Path(folder)
+    pytest.skip("Planck's public spectra are not here: set PLANCK to their folder")

@@ -1,0 +1,98 @@
+"""The data set of the feature classifiers: binned spectra, split by cosmology, noise drawn anew each epoch."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+
+from zoo.data.cmb.simulate import FEATURE_RANGES, PARAMETERS, SimulationConfig, design
+from zoo.data.dataset import Rows, Split
+
+SHIPPED = Path(__file__).parents[1] / "shipped" / "cmb-feature.npz"
+"""Noise-free binned spectra; ``zoo simulate cmb-feature --out DIR`` regenerates them."""
+
+SPLITS: dict[Split, tuple[float, float]] = {"train": (0.0, 0.7), "validation": (0.7, 0.8), "test": (0.8, 1.0)}
+"""Ranges of cosmologies as fractions; the Latin hypercube is already in random order."""
+
+
+@dataclass(frozen=True)
+class Spectra:
+    """A simulated set: spectra (cosmologies, pairs, 2, 215), best fit (215,), covariance (215, 215), config."""
+
+    spectra: np.ndarray
+    best_fit: np.ndarray
+    covariance: np.ndarray
+    config: SimulationConfig
+    simulator: str
+
+    @property
+    def error(self) -> np.ndarray:
+        """Standard deviation of each bin, muK^2."""
+        return np.sqrt(np.diag(self.covariance))
+
+
+@cache
+def load_spectra(path: Path = SHIPPED) -> Spectra:
+    """Read a file that ``simulate`` wrote."""
+    with np.load(path, allow_pickle=False) as file:
+        config = json.loads(str(file["config"]))
+        camb = config.pop("camb")
+        return Spectra(
+            spectra=file["low"] + file["spectra"] * ((file["high"] - file["low"]) / 65535),
+            best_fit=file["best_fit"],
+            covariance=file["covariance"],
+            config=SimulationConfig(**config),
+            simulator=f"CAMB {camb}",
+        )
+
+
+class CMBFeature:
+    """LambdaCDM (target 0) against LambdaCDM with a log-oscillating primordial feature (target 1).
+
+    Spectra come in pairs that differ in the feature alone. Noise is Gaussian with the covariance of the best fit.
+
+    Parameters
+    ----------
+    noise : whether rows carry noise
+    seed : of the noise and nothing else; the spectra have their own
+    path : a file written by ``zoo simulate cmb-feature``; the shipped one by default
+    """
+
+    description = "Planck-binned CMB spectra with and without a log-oscillating primordial feature"
+
+    def __init__(self, noise: bool = True, seed: int = 0, path: str | None = None) -> None:
+        self._set = load_spectra(SHIPPED if path is None else Path(path))
+        self.noise, self.seed, self.simulator = noise, seed, self._set.simulator
+        self._cholesky = np.linalg.cholesky(self._set.covariance)
+
+    def rows(self, split: Split, epoch: int = 0) -> Rows:
+        config = self._set.config
+        start, stop = (round(fraction * config.cosmologies) for fraction in SPLITS[split])
+        chosen = self._set.spectra[start:stop]
+        spectra = chosen.reshape(-1, chosen.shape[-1])
+        if self.noise:
+            stream = [self.seed, list(SPLITS).index(split), epoch if split == "train" else 0]
+            spectra = spectra + np.random.default_rng(stream).standard_normal(spectra.shape) @ self._cholesky.T
+        drawn = design(config)
+        shape = chosen.shape[:-1]
+
+        def per_row(values: np.ndarray) -> np.ndarray:
+            """(cosmologies,), (cosmologies, pairs) or (2,) -> one value a spectrum."""
+            values = values[start:stop] if values.shape[0] == config.cosmologies else values
+            axes = {1: (slice(None), None, None), 2: (slice(None), slice(None), None)}[values.ndim]
+            return np.broadcast_to(values if values.shape == (2,) else values[axes], shape).reshape(-1)
+
+        has_feature = per_row(np.array([0, 1]))
+        truth = {name: per_row(drawn[name]) for name in PARAMETERS}
+        for name in FEATURE_RANGES:
+            truth[name] = np.where(has_feature, truth[name], np.nan)
+        return Rows(
+            inputs={"spectrum": spectra.astype(np.float32)},
+            target=has_feature[:, None].astype(np.float32),
+            group=per_row(np.arange(config.cosmologies)),
+            truth=truth,
+        )

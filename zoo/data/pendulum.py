@@ -1,0 +1,73 @@
+"""The damped pendulum of SciNet (Iten et al. 2020, arXiv:1807.10300, section 5.A).
+
+m x'' + b x' + kappa x = 0, released at x = 1 m with the phase of the solution at zero:
+
+    x(t) = A0 exp(-b t / 2m) cos(omega t),    omega = sqrt(kappa/m) sqrt(1 - b^2 / (4 m kappa)),  m = 1 kg, A0 = 1 m.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from zoo.data.dataset import Rows, Split
+
+DAMPING = (0.4, 1.2)
+"""b, kg/s."""
+STIFFNESS = (4.0, 12.0)
+"""kappa, kg/s^2."""
+OBSERVED_UNTIL, QUERIED_UNTIL = 5.0, 10.0
+"""s."""
+SAMPLES = 50
+
+
+def displacement(time: np.ndarray, damping: np.ndarray, stiffness: np.ndarray) -> np.ndarray:
+    """x(t) in m at ``time`` (s) for b in kg/s and kappa in kg/s^2; arguments broadcast.
+
+    Raises
+    ------
+    ValueError
+        For an overdamped pendulum, b^2 >= 4 m kappa.
+    """
+    frequency_squared = stiffness - damping**2 / 4
+    if np.any(frequency_squared <= 0):
+        raise ValueError("expected an underdamped pendulum, b^2 < 4 m kappa")
+    return np.exp(-damping * time / 2) * np.cos(np.sqrt(frequency_squared) * time)
+
+
+def observation_times() -> np.ndarray:
+    """The 50 times (s) at which a pendulum is observed."""
+    return np.linspace(0.0, OBSERVED_UNTIL, SAMPLES)
+
+
+class Pendulum:
+    """Observed trajectory and query time -> displacement at that time.
+
+    Every row is a pendulum of its own; the queries of the training rows are drawn anew each epoch.
+
+    Parameters
+    ----------
+    train, validation, test : pendulums in each split
+    seed : of pendulums and queries
+    """
+
+    description = "damped pendulums, 50 samples of x(t) over 5 s, queried up to 10 s"
+    simulator = "analytic solution"
+
+    def __init__(self, train: int = 95_000, validation: int = 5_000, test: int = 50_000, seed: int = 0) -> None:
+        self.sizes: dict[Split, int] = {"train": train, "validation": validation, "test": test}
+        self.seed = seed
+
+    def rows(self, split: Split, epoch: int = 0) -> Rows:
+        number, n = list(self.sizes).index(split), self.sizes[split]
+        rng = np.random.default_rng([self.seed, number])
+        damping = rng.uniform(*DAMPING, (n, 1))
+        stiffness = rng.uniform(*STIFFNESS, (n, 1))
+        queries = np.random.default_rng([self.seed, number, 1 + (epoch if split == "train" else 0)])
+        time = queries.uniform(0.0, QUERIED_UNTIL, (n, 1))
+        trajectory = displacement(observation_times(), damping, stiffness)
+        return Rows(
+            inputs={"trajectory": trajectory.astype(np.float32), "time": time.astype(np.float32)},
+            target=displacement(time, damping, stiffness).astype(np.float32),
+            group=np.arange(n) + sum(list(self.sizes.values())[:number]),
+            truth={"damping": damping[:, 0], "stiffness": stiffness[:, 0]},
+        )
