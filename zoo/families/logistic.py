@@ -1,0 +1,21 @@
+"""Logistic regression: one dense layer on standardised inputs."""
+
+from __future__ import annotations
+
+from zoo.families.mlp import MLP
+from zoo.registry import register_family
+
+
+@register_family("logistic")
+class Logistic(MLP):
+    """p(class 1 | x) = sigmoid(w (x - mean) / scale + b).
+
+    Parameters
+    ----------
+    inputs : number of input elements
+    standardize : whether inputs are scaled by the mean and standard deviation of the training data
+    """
+
+    def __init__(self, inputs: int, standardize: bool = True, **kwargs) -> None:
+        super().__init__(inputs=inputs, hidden=[], standardize=standardize, **kwargs)
+        self.config = {"inputs": inputs, "standardize": standardize}

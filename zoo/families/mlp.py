@@ -1,0 +1,78 @@
+"""Multilayer perceptron over standardised inputs: classifier or regressor."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import keras
+import numpy as np
+
+from zoo.families.base import ZooModel
+from zoo.layers import Standardize, dense_stack
+from zoo.registry import register_family
+
+
+@register_family("mlp")
+class MLP(ZooModel):
+    """Dense hidden layers and a dense head.
+
+    Parameters
+    ----------
+    inputs : number of input elements
+    hidden : units of each hidden layer; none makes a generalised linear model
+    outputs : number of outputs
+    activation : of the hidden layers
+    output_activation : "sigmoid" for a classifier, "linear" for a regressor
+    standardize : whether inputs are scaled by the mean and standard deviation of the training data
+    """
+
+    endpoints: ClassVar[dict[str, str]] = {"predict": "call"}
+
+    def __init__(
+        self,
+        inputs: int,
+        hidden: list[int],
+        outputs: int = 1,
+        activation: str = "relu",
+        output_activation: str = "sigmoid",
+        standardize: bool = True,
+        **kwargs,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.config = {
+            "inputs": inputs,
+            "hidden": list(hidden),
+            "outputs": outputs,
+            "activation": activation,
+            "output_activation": output_activation,
+            "standardize": standardize,
+        }
+        self.standardize = Standardize((inputs,), name="standardize") if standardize else None
+        self.hidden = dense_stack("hidden", inputs, hidden, activation)
+        self.head = keras.layers.Dense(outputs, name="head")
+        self.head.build((None, hidden[-1] if hidden else inputs))
+        self.output_activation = keras.activations.get(output_activation)
+        self.built = True
+
+    def logits(self, x):
+        """Outputs before the output activation: (batch, inputs) -> (batch, outputs)."""
+        return self.head(self.hidden(x if self.standardize is None else self.standardize(x)))
+
+    def call(self, x):
+        return self.output_activation(self.logits(x))
+
+    @property
+    def blocks(self) -> dict[str, list[keras.layers.Layer]]:
+        stem = [] if self.standardize is None else [self.standardize]
+        return {"stem": stem, "hidden": list(self.hidden.layers), "head": [self.head]}
+
+    def adapt(self, inputs) -> None:
+        if self.standardize is not None:
+            (rows,) = inputs.values()
+            self.standardize.adapt(rows)
+
+    def baseline(self, tensor: str) -> np.ndarray | None:
+        return None if self.standardize is None else keras.ops.convert_to_numpy(self.standardize.mean)
+
+    def get_config(self) -> dict:
+        return {"name": self.name, **self.config}

@@ -1,0 +1,117 @@
+"""From a name to a Keras model that has proved itself on its own test tensors."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from zoo.errors import IntegrityError, ReproductionError
+from zoo.families.base import ZooModel
+from zoo.registry import get_family
+from zoo.spec import TEST_TENSORS, WEIGHTS, ModelSpec
+from zoo.store import locate
+
+
+def load(name: str | Path, *, verify: bool = True) -> ZooModel:
+    """Load a pretrained model.
+
+    Parameters
+    ----------
+    name : a released name, ``name@revision``, a folder, or ``hf://owner/name@revision``
+    verify : recompute the model's test tensors
+
+    Returns
+    -------
+    keras.Model
+        Of the spec's family, with ``.spec``, ``.endpoint(name)`` and all of Keras.
+
+    Raises
+    ------
+    UnknownNameError
+        For a name that is not there, with suggestions.
+    IntegrityError
+        If a file is not the one that the card describes.
+    ReproductionError
+        If the model does not reproduce its test tensors within the card's tolerance.
+    """
+    folder = locate(name)
+    spec = folder.spec
+    try:
+        model = get_family(spec.family)(**spec.config)
+    except (TypeError, ValueError) as error:
+        raise IntegrityError(f"{folder.card}: family {spec.family} does not take this config: {error}") from error
+    load_weights(model, folder.path(WEIGHTS))
+    model.spec, model.folder = spec, folder
+    if verify:
+        verify_model(model, read_test_tensors(folder.path(TEST_TENSORS), spec))
+    return model
+
+
+def load_weights(model: ZooModel, path: Path) -> None:
+    """Fill a built model from a ``.weights.h5`` file of plain floats; IntegrityError on anything else."""
+    _refuse_unsafe(path)
+    try:
+        model.load_weights(path)
+    except (ValueError, OSError, KeyError) as error:
+        raise IntegrityError(f"{path} does not fit its model: {error}") from error
+
+
+def _refuse_unsafe(path: Path) -> None:
+    """HDF5 can point to other files and to code-bearing types; weights have no use for either."""
+    import h5py
+
+    def check(group: h5py.Group) -> None:
+        for key in group:
+            if not isinstance(group.get(key, getlink=True), h5py.HardLink):
+                raise IntegrityError(f"{path}: {group.name}/{key} is a link, expected plain arrays: refused")
+            item = group[key]
+            if isinstance(item, h5py.Group):
+                check(item)
+            elif item.external or item.is_virtual or item.dtype.kind not in "fiu":
+                raise IntegrityError(f"{path}: {item.name} is not a plain array of numbers: refused")
+            elif item.nbytes > 64 * path.stat().st_size + 2**20:
+                raise IntegrityError(f"{path}: {item.name} claims {item.nbytes} bytes in a smaller file: refused")
+
+    try:
+        with h5py.File(path, "r") as file:
+            check(file)
+    except OSError as error:
+        raise IntegrityError(f"{path} is not a readable HDF5 file: {error}") from error
+
+
+TestTensors = dict[str, tuple[dict[str, np.ndarray], dict[str, np.ndarray]]]
+"""Endpoint -> (inputs, expected outputs) by tensor name."""
+
+
+def read_test_tensors(path: Path, spec: ModelSpec) -> TestTensors:
+    """Read ``test_tensors.npz``; IntegrityError where a tensor of the spec is missing."""
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return {
+                name: (
+                    {t.name: file[f"{name}/in/{t.name}"] for t in endpoint.inputs},
+                    {t.name: file[f"{name}/out/{t.name}"] for t in endpoint.outputs},
+                )
+                for name, endpoint in spec.endpoints.items()
+            }
+    except (KeyError, ValueError, OSError) as error:
+        raise IntegrityError(f"{path} does not hold the test tensors of {spec.name}: {error}") from error
+
+
+def verify_model(model: ZooModel, tensors: TestTensors) -> None:
+    """Compare a model with its test tensors; ReproductionError names the first output that differs."""
+    assert model.spec is not None
+    tolerance = model.spec.tolerance
+    for name, (inputs, expected) in tensors.items():
+        outputs = model.endpoint(name)(**inputs)
+        for tensor, wanted in expected.items():
+            found = np.asarray(outputs[tensor])
+            excess = np.abs(found - wanted) - (tolerance.absolute + tolerance.relative * np.abs(wanted))
+            if not np.all(excess <= 0):  # NaN must fail
+                at = np.unravel_index(np.nanargmax(np.where(np.isnan(excess), np.inf, excess)), excess.shape)
+                raise ReproductionError(
+                    f"{model.spec.name}: {name}/{tensor}[{', '.join(map(str, at))}] should be {wanted[at]:.7g},"
+                    f" this model gives {found[at]:.7g}; expected a difference of at most"
+                    f" {tolerance.absolute:g} + {tolerance.relative:g} |value| (verify=False loads it all the same)"
+                )
