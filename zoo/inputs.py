@@ -40,7 +40,8 @@ class InputCheck:
                 wanted = ("batch", *shape)
                 raise InputError(f"input {name!r}: expected shape {_shape(wanted)}, given {_shape(array.shape)}")
             # A comparison with NaN is false, so the usual case needs no pass of its own for finiteness.
-            if not ((array >= low) & (array <= high)).all():
+            inside = (array >= low) & (array <= high)
+            if np.count_nonzero(inside) != inside.size:
                 _refuse(tensor, array, low, high, allow_nonfinite, allow_out_of_range)
             arrays[name] = array
         if len({len(array) for array in arrays.values()}) > 1:

@@ -1,0 +1,94 @@
+"""From a name to an answer over the network: what `make demo` runs.
+
+    python examples/demo.py FOLDER        with PLANCK=DIR in the environment for Planck's real spectra
+
+Every line that starts with $ is a command that you can type yourself.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from contextlib import closing
+from pathlib import Path
+
+import numpy as np
+
+ZOO = Path(sys.executable).with_name("zoo")
+CLASSIFIER, PENDULUM = "mlp-cmb-feature", "ive-pendulum"
+
+
+def zoo(*arguments: object) -> None:
+    """Run a command of the zoo as a user would."""
+    print(f"\n$ zoo {' '.join(map(str, arguments))}", flush=True)
+    subprocess.run([ZOO, *map(str, arguments)], check=True)
+
+
+def free_port() -> int:
+    with closing(socket.socket()) as sock:
+        sock.bind(("127.0.0.1", 0))
+        return sock.getsockname()[1]
+
+
+def query_server(folder: Path, spectra: np.ndarray) -> np.ndarray:
+    """Serve the exported folder and ask it with Triton's own client."""
+    import tritonclient.http as triton
+
+    port = free_port()
+    print(f"\n$ zoo serve {folder} --port {port}", flush=True)
+    server = subprocess.Popen([ZOO, "serve", str(folder), "--port", str(port)], stderr=subprocess.DEVNULL)
+    try:
+        client = triton.InferenceServerClient(f"127.0.0.1:{port}")
+        for _ in range(100):
+            try:
+                if client.is_server_ready():
+                    break
+            except OSError:  # nobody listens yet
+                time.sleep(0.1)
+        tensor = triton.InferInput("spectrum", spectra.shape, "FP32")
+        tensor.set_data_from_numpy(spectra)
+        answer = client.infer(CLASSIFIER, [tensor]).as_numpy("probability")
+        client.close()
+        return answer
+    finally:
+        server.terminate()
+        server.wait()
+
+
+def main(folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    planck = os.environ.get("PLANCK")
+    source = ("--planck", planck) if planck else ()
+
+    zoo("list")
+    zoo("show", CLASSIFIER)
+    if not planck:
+        print("\nNo folder of Planck's spectra given (make demo PLANCK=DIR): simulated skies that ship with the model instead.")
+    zoo("predict", CLASSIFIER, *source, "--out", folder)
+    zoo("explain", CLASSIFIER, *source, "--out", folder)
+    zoo("explain", PENDULUM, "--out", folder)
+
+    exported = folder / f"{CLASSIFIER}-onnx"
+    shutil.rmtree(exported, ignore_errors=True)
+    zoo("export", CLASSIFIER, "--format", "onnx", "--out", exported)
+    zoo("verify", exported)
+
+    from zoo.loading import read_test_tensors
+    from zoo.store import locate
+
+    model = locate(CLASSIFIER)
+    inputs, expected = read_test_tensors(model.path("test_tensors.npz"), model.spec)["predict"]
+    answer = query_server(exported, inputs["spectrum"])
+    difference = np.abs(answer - expected["probability"]).max()
+    print(f"tritonclient asked for {len(answer)} skies: largest difference from Keras {difference:.1e}")
+    if not difference <= 1e-5:
+        sys.exit("the served answer is not that of the Keras model")
+    print(f"\nplots and files in {folder.resolve()}: " + ", ".join(sorted(path.name for path in folder.iterdir())))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1] if len(sys.argv) > 1 else "demo"))

@@ -1,0 +1,180 @@
+"""One endpoint as one ONNX graph that old runtimes read too."""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.metadata import version
+
+import keras
+import onnx
+import tf2onnx
+from onnx import TensorProto, helper
+
+from zoo.errors import ExportError
+from zoo.export.graph import signature, traced
+from zoo.spec import ModelSpec, Tensor
+
+OPSETS = range(9, 19)
+"""What tf2onnx writes."""
+
+
+def to_onnx(model: keras.Model, spec: ModelSpec, endpoint: str, opset: int = 13) -> onnx.ModelProto:
+    """Convert one endpoint.
+
+    Inputs and outputs have the names, order and shapes of the spec, with a free first dimension called ``batch``; units
+    and descriptions travel along as doc strings, and model, revision, endpoint and units as metadata. The IR version is
+    the lowest that carries the opset, since runtimes refuse files newer than themselves (opset 11 runs in ONNX Runtime
+    1.4, opset 13 from 1.6 on). The same model gives the same bytes, unless its graph has loops or branches: tf2onnx
+    orders their nodes by names that TensorFlow numbers anew each time.
+
+    Parameters
+    ----------
+    model : of the family and configuration that ``spec`` describes, on the TensorFlow backend
+    spec : names, shapes and units of the tensors
+    endpoint : one of ``spec.endpoints``
+    opset : 9 to 18
+
+    Raises
+    ------
+    UnknownNameError
+        When the spec has no such endpoint.
+    ExportError
+        When the opset is out of range, an operation has no ONNX counterpart (naming operation and node), the graph
+        draws random numbers, or its inputs and outputs are not those of the spec.
+    """
+    if opset not in OPSETS:
+        raise ExportError(
+            f"opset {opset}: expected {OPSETS[0]} to {OPSETS[-1]}; 13 suits ONNX Runtime from 1.6 on, 11 from 1.4 on"
+        )
+    described = spec.endpoint(endpoint)
+    where = f"{spec.name}, endpoint {endpoint!r}, opset {opset}"
+    function = traced(model, spec, endpoint)
+    proto = _convert(function, signature(described), opset, where)
+    graph = proto.graph
+    _expect(where, "inputs", [t.name for t in described.inputs], [value.name for value in graph.input])
+    _expect(where, "outputs", [t.name for t in described.outputs], [value.name for value in graph.output])
+
+    _replace(graph.input, [_value_info(tensor) for tensor in described.inputs])
+    _replace(graph.output, [_value_info(tensor) for tensor in described.outputs])
+    _name_canonically(graph, keep=[tensor.name for tensor in (*described.inputs, *described.outputs)])
+    graph.name, graph.doc_string = endpoint, described.description
+
+    # tf2onnx declares ai.onnx.ml in every file; no operation of a float32 network is from there.
+    _replace(proto.opset_import, [opset_id for opset_id in proto.opset_import if not opset_id.domain])
+    proto.ir_version = ir_version(opset)
+    proto.producer_name, proto.producer_version = "physzoo", version("physzoo")
+    proto.doc_string = spec.summary
+    units = {tensor.name: tensor.unit for tensor in (*described.inputs, *described.outputs)}
+    metadata = {"model": spec.name, "revision": spec.revision, "endpoint": endpoint, "units": json.dumps(units)}
+    helper.set_model_props(proto, metadata)
+    try:
+        onnx.checker.check_model(proto, full_check=True)
+    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
+        raise ExportError(f"{where}: tf2onnx wrote an invalid graph: {error}") from error
+    return proto
+
+
+def ir_version(opset: int) -> int:
+    """The lowest IR version that carries an opset: 6 for opset 11, 7 for 13."""
+    return helper.find_min_ir_version_for([helper.make_opsetid("", opset)])
+
+
+def _convert(function, inputs, opset: int, where: str) -> onnx.ModelProto:
+    with _logged_errors() as errors:
+        try:
+            proto, _ = tf2onnx.convert.from_function(function, input_signature=inputs, opset=opset)
+        except Exception as error:  # tf2onnx raises whatever went wrong inside, down to KeyError and AssertionError
+            raise ExportError(f"{where}: tf2onnx failed: {'; '.join([*errors, str(error)])}") from error
+    if errors:
+        raise ExportError(f"{where}: no ONNX counterpart: {'; '.join(errors)}; write the layer with other operations")
+    return proto
+
+
+@contextmanager
+def _logged_errors() -> Iterator[list[str]]:
+    """Silence tf2onnx and collect the errors that it logs where it should raise."""
+    errors: list[str] = []
+
+    class Collect(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            errors.append(record.getMessage().splitlines()[0])
+
+    logger, handler = logging.getLogger("tf2onnx"), Collect(logging.ERROR)
+    propagate, logger.propagate = logger.propagate, False
+    logger.addHandler(handler)
+    try:
+        yield errors
+    finally:
+        logger.removeHandler(handler)
+        logger.propagate = propagate
+
+
+def _expect(where: str, kind: str, expected: list[str], given: list[str]) -> None:
+    """Compare as sets: the order is put right afterwards."""
+    extra = sorted(set(given) - set(expected))
+    missing = sorted(set(expected) - set(given))
+    if extra:
+        raise ExportError(
+            f"{where}: expected the {kind} {expected}, the graph has {extra} too; a tensor that a layer holds becomes an input:"
+            " hold it as a non-trainable weight"
+        )
+    if missing:
+        raise ExportError(f"{where}: expected the {kind} {expected}, the graph lacks {missing}")
+
+
+def _value_info(tensor: Tensor) -> onnx.ValueInfoProto:
+    return helper.make_tensor_value_info(
+        tensor.name, TensorProto.FLOAT, ["batch", *tensor.shape], doc_string=f"{tensor.description} [{tensor.unit}]"
+    )
+
+
+def _replace(repeated, items: list) -> None:
+    items = list(items)
+    del repeated[:]
+    repeated.extend(items)
+
+
+def _name_canonically(graph: onnx.GraphProto, keep: list[str]) -> None:
+    """Take tf2onnx's running numbers out of the names, sort the constants by first use, and drop shape hints.
+
+    tf2onnx numbers names through one counter a process, so that a second conversion differs from the first. One
+    injective renaming of all names, subgraphs included, keeps every reference.
+    """
+    renamed = {name: name for name in ["", *keep]}
+    taken = set(renamed)
+
+    def rename(name: str) -> str:
+        if name not in renamed:
+            stem = re.sub(r"__\d+", "", name)
+            new, count = stem, 1
+            while new in taken:
+                new, count = f"{stem}_{count}", count + 1
+            renamed[name] = new
+            taken.add(new)
+        return renamed[name]
+
+    def walk(inner: onnx.GraphProto) -> None:
+        inner.name = rename(inner.name)
+        del inner.value_info[:]
+        for value in inner.input:
+            value.name = rename(value.name)
+        for node in inner.node:
+            node.name = rename(node.name)
+            _replace(node.input, [rename(name) for name in node.input])
+            for attribute in node.attribute:
+                for body in (*attribute.graphs, *([attribute.g] if attribute.HasField("g") else [])):
+                    walk(body)
+            _replace(node.output, [rename(name) for name in node.output])
+        for value in (*inner.output, *inner.initializer):
+            value.name = rename(value.name)
+        for value in (*inner.input, *inner.output) if inner is not graph else ():
+            for dimension in value.type.tensor_type.shape.dim:
+                dimension.ClearField("dim_param")
+        order = {name: place for place, name in enumerate(renamed.values())}
+        inner.initializer.sort(key=lambda tensor: order[tensor.name])
+
+    walk(graph)

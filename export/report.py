@@ -1,0 +1,62 @@
+"""What an export did, for people and for scripts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from zoo.export.parity import ParityReport
+from zoo.spec import Strict
+
+REPORT = "report.json"
+SUMMARY = "report.md"
+
+_USE = {
+    "onnx": 'from zoo.serving import Session\n\nSession("path/to/this/folder").run(tensors, "{endpoint}")',
+    "savedmodel": 'import tensorflow as tf\n\nmodel = tf.saved_model.load("path/to/this/folder")\n'
+    'model.signatures["{endpoint}"](**tensors)',
+}
+
+
+class ExportReport(Strict):
+    """One export: which model, in which form, how close to Keras."""
+
+    name: str
+    revision: str
+    format: Literal["onnx", "savedmodel"]
+    opset: int | None
+    ir_version: int | None
+    """None for a SavedModel, as the opset."""
+    endpoints: list[ParityReport]
+    versions: dict[str, str]
+    """Of the packages that made the export and ran it."""
+
+    def summary(self) -> str:
+        """The report in Markdown."""
+        form = f"ONNX (opset {self.opset}, IR version {self.ir_version})" if self.format == "onnx" else "TensorFlow SavedModel"
+        rows = "\n".join(
+            f"| {parity.endpoint} | {name} | {out.rows} | {out.max_absolute:.2g} | {out.max_relative:.2g} | {out.worst} |"
+            for parity in self.endpoints
+            for name, out in parity.outputs.items()
+        )
+        first = self.endpoints[0]
+        return f"""# {self.name}@{self.revision} as {form}
+
+Differences from Keras, on the test tensors and convex mixtures of pairs of them; accepted are
+{first.tolerance.absolute:g} + {first.tolerance.relative:g} of the value.
+
+| Endpoint | Output | Rows | Largest absolute | Largest relative | Worst [row, element] |
+| --- | --- | --- | --- | --- | --- |
+{rows}
+
+Made with {", ".join(f"{package} {number}" for package, number in self.versions.items())}.
+
+```python
+{_USE[self.format].format(endpoint=first.endpoint)}
+```
+"""
+
+    def write(self, folder: Path) -> None:
+        """Write ``report.json`` and ``report.md``."""
+        (folder / REPORT).write_text(self.model_dump_json(indent=2) + "\n")
+        (folder / SUMMARY).write_text(self.summary())

@@ -1,0 +1,116 @@
+"""Does a folder still answer as it did on the day of its release? Checked with ONNX Runtime alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from zipfile import BadZipFile
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict
+
+from zoo.errors import IntegrityError
+from zoo.serving.session import Session
+from zoo.spec import TEST_TENSORS, Tolerance
+
+
+class Row(BaseModel):
+    """Largest differences of one output from its test tensor; NaN where the output has NaN or another shape.
+
+    The relative difference is over the expected values beyond the absolute tolerance, below which it means nothing.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    endpoint: str
+    output: str
+    rows: int
+    max_abs_diff: float
+    max_rel_diff: float
+    ok: bool
+
+
+class Report(BaseModel):
+    """What ``verify`` found."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    revision: str
+    provider: str
+    tolerance: Tolerance
+    files: int
+    """Files whose sha256 was compared with the card."""
+    rows: list[Row]
+
+    @property
+    def ok(self) -> bool:
+        """Whether every output lies within the card's tolerance."""
+        return all(row.ok for row in self.rows)
+
+
+def verify(model: str | Path | Session) -> Report:
+    """Compare a model's files with its card's sha256 and its ONNX answers with its test tensors.
+
+    Parameters
+    ----------
+    model : a released name, a folder, or a session over one
+
+    Raises
+    ------
+    UnknownNameError
+        No such model.
+    IntegrityError
+        A file, or the test tensors of an endpoint, is missing or not the one that the card describes.
+    """
+    session = model if isinstance(model, Session) else Session(model)
+    spec = session.spec
+    for file in spec.files:
+        session.folder.path(file.path)
+    tensors = _read(session.folder.path(TEST_TENSORS))
+    rows: list[Row] = []
+    for endpoint, described in spec.endpoints.items():
+        inputs = {tensor.name: tensors[f"{endpoint}/in/{tensor.name}"] for tensor in described.inputs}
+        # The files are in question here, not the inputs.
+        given = session.run(inputs, endpoint, allow_nonfinite=True, allow_out_of_range=True)
+        rows += [
+            _compare(endpoint, name, array, tensors[f"{endpoint}/out/{name}"], spec.tolerance) for name, array in given.items()
+        ]
+    return Report(
+        name=spec.name,
+        revision=spec.revision,
+        provider=session.provider,
+        tolerance=spec.tolerance,
+        files=len(spec.files),
+        rows=rows,
+    )
+
+
+class _Tensors(dict[str, np.ndarray]):
+    def __missing__(self, key: str) -> np.ndarray:
+        raise IntegrityError(f"{TEST_TENSORS}: expected the tensor {key}, found {', '.join(self) or 'none'}")
+
+
+def _read(file: Path) -> _Tensors:
+    try:
+        with np.load(file, allow_pickle=False) as stored:
+            return _Tensors(stored)
+    except (OSError, ValueError, BadZipFile) as error:
+        raise IntegrityError(f"{file} does not hold test tensors: {error}") from error
+
+
+def _compare(endpoint: str, output: str, given: np.ndarray, expected: np.ndarray, tolerance: Tolerance) -> Row:
+    """One row of the report; |given - expected| <= absolute + relative |expected|."""
+    if given.shape != expected.shape:
+        nan = float("nan")
+        return Row(endpoint=endpoint, output=output, rows=len(expected), max_abs_diff=nan, max_rel_diff=nan, ok=False)
+    size = np.abs(expected.astype(np.float64))
+    difference = np.abs(given.astype(np.float64) - expected)
+    relative = difference[size > tolerance.absolute] / size[size > tolerance.absolute]
+    return Row(
+        endpoint=endpoint,
+        output=output,
+        rows=len(expected),
+        max_abs_diff=float(difference.max(initial=0.0)),
+        max_rel_diff=float(relative.max(initial=0.0)),
+        ok=bool((difference <= tolerance.absolute + tolerance.relative * size).all()),
+    )

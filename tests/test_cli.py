@@ -1,0 +1,149 @@
+"""The command line as a user or a script meets it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+import zoo
+from zoo.cli import app
+
+runner = CliRunner()
+
+
+def ok(*arguments: object) -> str:
+    """Run in this process; what it printed."""
+    result = runner.invoke(app, [str(argument) for argument in arguments])
+    if result.exception and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+def run(*arguments: object) -> subprocess.CompletedProcess[str]:
+    """Run as a process of its own."""
+    return subprocess.run([sys.executable, "-m", "zoo.cli", *map(str, arguments)], capture_output=True, text=True)
+
+
+def test_list():
+    assert "ive-pendulum" in ok("list")
+    found = json.loads(ok("list", "--json", "*-cmb-feature"))
+    assert [model["name"] for model in found] == zoo.list_models("*-cmb-feature")
+    assert "ive-pendulum" not in ok("list", "--task", "classification")
+
+
+def test_show():
+    shown = ok("show", "mlp-cmb-feature")
+    assert "muK^2" in shown
+    assert json.loads(ok("show", "mlp-cmb-feature", "--json"))["endpoints"]["predict"]["inputs"][0]["shape"] == [215]
+
+
+def test_verify():
+    assert json.loads(ok("verify", "ive-pendulum", "--json"))["ok"] is True
+    assert "yes" in ok("verify", "ive-pendulum")
+
+
+def test_predict_on_a_file(tmp_path):
+    trajectory = np.cos(np.linspace(0, 5, 50))[None].repeat(2, axis=0)
+    np.savez(tmp_path / "in.npz", trajectory=trajectory, time=[[1.0], [2.0]])
+    answer = json.loads(ok("predict", "ive-pendulum", "--input", tmp_path / "in.npz", "--json"))
+    assert np.shape(answer["displacement"]) == (2, 1)
+    np.save(tmp_path / "in.npy", trajectory)
+    latents = json.loads(ok("predict", "ive-pendulum", "--endpoint", "encode", "--input", tmp_path / "in.npy", "--json"))
+    assert np.shape(latents["mean"]) == (2, 3)
+
+
+def test_predict_writes_arrays(tmp_path):
+    ok("predict", "mlp-cmb-feature", "--out", tmp_path)
+    with np.load(tmp_path / "mlp-cmb-feature-predict.npz") as file:
+        assert file["probability"].shape[1:] == (1,)
+
+
+def test_predict_on_planck(tmp_path, planck_folder):
+    report = json.loads(ok("predict", "mlp-cmb-feature", "--planck", planck_folder, "--out", tmp_path, "--json"))
+    assert 0 < report["probability"] < 1
+    assert report["best_fit"]["TT"]["bins"] == 83
+    assert (tmp_path / "mlp-cmb-feature-planck.png").stat().st_size > 20_000
+
+
+@pytest.mark.parametrize(("name", "stem"), [("mlp-cmb-feature", "integrated-gradients"), ("ive-pendulum", "traversal")])
+def test_explain(tmp_path, name, stem):
+    ok("explain", name, "--out", tmp_path)
+    assert (tmp_path / f"{name}-{stem}.png").stat().st_size > 5_000
+    assert (tmp_path / f"{name}-{stem}.npz").exists()
+
+
+def test_export_and_verify(tmp_path):
+    assert "parity" in ok("export", "logistic-cmb-feature", "--opset", "11", "--out", tmp_path / "out")
+    assert json.loads(ok("verify", tmp_path / "out", "--json"))["ok"] is True
+
+
+def test_train_then_release_to_a_folder(tmp_path):
+    """A user's own short run of a recipe becomes a complete model folder: trained, judged, exported, with a card."""
+    settings = ["epochs=2", "optimizer.warmup_epochs=1", "variants={}", "batch_size=64"]
+    settings += ["config.encoder=[16]", "config.decoder=[16]", "name=ive-mine"]
+    settings += ["data.parameters={train: 1024, validation: 128, test: 5000}"]
+    changes = [word for setting in settings for word in ("--set", setting)]
+    output = ok("train", "ive-pendulum", *changes, "--out", tmp_path / "run")
+    assert "rmse" in output
+    assert json.loads((tmp_path / "run" / "metrics.json").read_text())["metrics"]
+    assert (tmp_path / "run" / "plots" / "learning_curves.png").exists()
+    ok("release", "ive-pendulum", *changes, "--out", tmp_path / "run", "--folder", tmp_path / "mine")
+    assert json.loads(ok("verify", tmp_path / "mine", "--json"))["ok"] is True
+    assert zoo.load(tmp_path / "mine").spec.name == "ive-mine"
+
+
+def test_wrong_name_is_one_line_with_suggestions():
+    result = run("show", "mlp-cmb-featur")
+    assert result.returncode == 1
+    assert result.stderr.strip().splitlines() == [
+        "error: no model named 'mlp-cmb-featur'; did you mean mlp-cmb-feature, logistic-cmb-feature?"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("train", "mlp-cmb-feature", "--set", "epoch=1"), "did you mean epochs"),
+        (("predict", "mlp-cmb-feature", "--input", "nothing.npz"), "nothing.npz"),
+        (("predict", "mlp-cmb-feature", "--planck", "nowhere"), "CMB-TT"),
+        (("verify", "./nowhere"), "nowhere"),
+        (("simulate", "cmb-featur", "--out", "x"), "cmb-feature"),
+    ],
+)
+def test_errors_are_one_line(arguments, message):
+    result = run(*arguments)
+    assert result.returncode == 1
+    assert "Traceback" not in result.stderr
+    assert message in result.stderr.splitlines()[-1]
+
+
+def test_nan_in_a_file_is_named(tmp_path):
+    spectrum = np.zeros((1, 215))
+    spectrum[0, 7] = np.nan
+    np.save(tmp_path / "bad.npy", spectrum)
+    result = run("predict", "mlp-cmb-feature", "--input", tmp_path / "bad.npy")
+    assert result.returncode == 1
+    assert "'spectrum'" in result.stderr
+    assert "(0, 7)" in result.stderr
+
+
+def test_spectrum_in_kelvin_is_refused_with_the_unit(tmp_path):
+    from zoo.data.cmb.feature import load_spectra
+
+    np.save(tmp_path / "kelvin.npy", load_spectra().best_fit[None] * 1e-12)
+    result = run("predict", "mlp-cmb-feature", "--input", tmp_path / "kelvin.npy")
+    assert result.returncode == 1
+    assert "muK^2" in result.stderr
+
+
+def test_pickle_is_never_opened(tmp_path):
+    np.save(tmp_path / "object.npy", np.array([{"a": 1}], dtype=object), allow_pickle=True)
+    result = run("predict", "mlp-cmb-feature", "--input", tmp_path / "object.npy")
+    assert result.returncode == 1
+    assert "plain numbers" in result.stderr

@@ -1,0 +1,134 @@
+"""Every family: endpoints, blocks, configs, batches; scikit-learn and closed forms as oracles."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.linear_model import LogisticRegression
+from sklearn.preprocessing import StandardScaler
+
+from zoo.families.ive import IVE
+from zoo.families.logistic import Logistic
+from zoo.families.mlp import MLP
+from zoo.layers import Standardize, gaussian_kl
+from zoo.registry import get_family
+
+CONFIGS = {
+    "logistic": {"inputs": 7},
+    "mlp": {"inputs": 7, "hidden": [5, 4], "outputs": 2, "output_activation": "linear"},
+    "ive": {"observation": 7, "query": 2, "latents": 3, "encoder": [6], "decoder": [5], "outputs": 2},
+}
+
+
+def example(name: str, n: int = 6) -> dict[str, np.ndarray]:
+    rng = np.random.default_rng(0)
+    rows = {"observed": rng.normal(2.0, 3.0, (n, 7)).astype(np.float32)}
+    return rows | ({"asked": rng.random((n, 2), dtype=np.float32)} if name == "ive" else {})
+
+
+@pytest.fixture(params=CONFIGS)
+def family(request):
+    keras.utils.set_random_seed(1)
+    model = get_family(request.param)(**CONFIGS[request.param])
+    model.adapt(example(request.param, 100))
+    return request.param, model
+
+
+def test_config_rebuilds_the_model(family):
+    name, model = family
+    twin = type(model).from_config(model.get_config())
+    assert [w.shape for w in twin.weights] == [w.shape for w in model.weights]
+    twin.set_weights(model.get_weights())
+    inputs = tuple(example(name).values())
+    inputs = inputs if len(inputs) > 1 else inputs[0]
+    np.testing.assert_array_equal(np.asarray(twin(inputs)), np.asarray(model(inputs)))
+
+
+def test_blocks_hold_every_weight_once(family):
+    _, model = family
+    in_blocks = [id(weight) for layers in model.blocks.values() for layer in layers for weight in layer.weights]
+    assert sorted(in_blocks) == sorted(id(weight) for weight in model.weights)
+
+
+def test_standardisation_is_not_trained(family):
+    _, model = family
+    trained = {id(weight) for weight in model.trainable_weights}
+    scaling = [layer for layer in model.blocks["stem"] if isinstance(layer, Standardize)]
+    assert scaling
+    assert not any(id(weight) in trained for layer in scaling for weight in layer.weights)
+
+
+@settings(max_examples=20, deadline=None)
+@given(n=st.integers(1, 9), data=st.data())
+def test_rows_do_not_depend_on_their_batch(n, data):
+    """Any endpoint on any permuted subset gives the same rows."""
+    name = data.draw(st.sampled_from(sorted(CONFIGS)))
+    model = get_family(name)(**CONFIGS[name])
+    inputs = example(name, 9)
+    model.adapt(inputs)
+    chosen = data.draw(st.permutations(range(9)))[:n]
+    for endpoint, tensors in model.example(inputs, np.random.default_rng(0)).items():
+        function = getattr(model, model.endpoints[endpoint])
+        whole, part = function(*tensors), function(*(tensor[chosen] for tensor in tensors))
+        for a, b in zip(*(x if isinstance(x, tuple) else (x,) for x in (whole, part)), strict=True):
+            np.testing.assert_allclose(np.asarray(a)[chosen], np.asarray(b), rtol=1e-5, atol=1e-6)
+
+
+def test_logistic_with_scikit_learns_weights_is_scikit_learn():
+    rng = np.random.default_rng(0)
+    x = rng.normal([1.0, -2.0, 100.0], [1.0, 0.1, 30.0], (200, 3)).astype(np.float32)
+    y = (x[:, 0] + 0.02 * x[:, 2] + rng.normal(size=200) > 3).astype(int)
+    scaler = StandardScaler().fit(x)
+    fitted = LogisticRegression().fit(scaler.transform(x), y)
+    model = Logistic(inputs=3)
+    model.adapt({"x": x})
+    model.head.set_weights([fitted.coef_.T, fitted.intercept_])
+    expected = fitted.predict_proba(scaler.transform(x))[:, 1:]
+    np.testing.assert_allclose(np.asarray(model(x)), expected, atol=1e-5)
+
+
+def test_prediction_is_the_sigmoid_of_the_logits():
+    model = MLP(inputs=7, hidden=[4])
+    x = example("mlp")["observed"]
+    np.testing.assert_allclose(np.asarray(model(x)), 1 / (1 + np.exp(-np.asarray(model.logits(x)))), rtol=1e-5)
+
+
+def test_constant_input_gets_scale_one():
+    layer = Standardize((2,))
+    layer.adapt(np.array([[1.0, 5.0], [3.0, 5.0]]))
+    np.testing.assert_allclose(np.asarray(layer(np.array([[1.0, 5.0]], dtype=np.float32))), [[-1.0, 0.0]])
+
+
+def test_kl_is_the_integral_it_stands_for():
+    """KL(N(m, s^2) || N(0, 1)) by quadrature."""
+    mean, log_variance = 0.7, -0.4
+    z = np.linspace(-12, 12, 200_001)
+    sigma = np.exp(log_variance / 2)
+    q = np.exp(-0.5 * ((z - mean) / sigma) ** 2) / (sigma * np.sqrt(2 * np.pi))
+    log_p = -0.5 * z**2 - 0.5 * np.log(2 * np.pi)
+    expected = np.trapezoid(np.where(q > 0, q * (np.log(np.maximum(q, 1e-300)) - log_p), 0.0), z)
+    assert float(gaussian_kl(np.float32(mean), np.float32(log_variance))) == pytest.approx(expected, rel=1e-4)
+
+
+def test_ive_loss_is_the_error_plus_beta_kl():
+    model = IVE(**CONFIGS["ive"] | {"beta": 0.5})
+    inputs = example("ive")
+    x, query = inputs.values()
+    model.compile(loss="mean_squared_error")
+    target = np.zeros((6, 2), np.float32)
+    loss = model.evaluate((x, query), target, verbose=0)
+    mean, log_variance = model.encode(x)
+    kl = np.asarray(gaussian_kl(mean, log_variance)).sum(axis=1).mean()
+    expected = np.mean(np.square(np.asarray(model.answer(x, query)))) + 0.5 * kl
+    assert loss == pytest.approx(expected, rel=1e-4)
+
+
+def test_without_noise_a_reconstruction_is_the_answer():
+    model = IVE(**CONFIGS["ive"])
+    x, query = example("ive").values()
+    np.testing.assert_allclose(
+        np.asarray(model.reconstruct(x, query, np.zeros((6, 3), np.float32))), np.asarray(model.answer(x, query)), atol=1e-6
+    )

@@ -1,0 +1,242 @@
+"""Every released model, whatever its family: from name to served answer."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from live_server import infer, running
+
+import zoo
+from zoo.card import check_card, load_card
+from zoo.errors import IntegrityError, ReproductionError
+from zoo.loading import read_test_tensors
+from zoo.serving import Session
+from zoo.serving.protocol import wire_name
+from zoo.serving.server import create_app
+from zoo.serving.verify import verify
+from zoo.spec import METRICS, TEST_TENSORS, WEIGHTS
+from zoo.store import locate
+
+RELEASED = zoo.list_models()
+ENDPOINTS = [(name, endpoint) for name in RELEASED for endpoint in zoo.get_spec(name).endpoints]
+
+
+@pytest.fixture(scope="module")
+def models():
+    """Loaded once; loading verifies the test tensors."""
+    return {name: zoo.load(name) for name in RELEASED}
+
+
+@pytest.fixture(scope="module")
+def sessions():
+    return {name: Session(name) for name in RELEASED}
+
+
+@pytest.fixture(scope="module")
+def exported(models, tmp_path_factory):
+    """A fresh ONNX folder of every model."""
+    from zoo.export import export
+
+    folder = tmp_path_factory.mktemp("exports")
+    return {name: (folder / name, export(model, folder / name)) for name, model in models.items()}
+
+
+def tensors(name):
+    folder = locate(name)
+    return read_test_tensors(folder.path(TEST_TENSORS), folder.spec)
+
+
+def test_the_spine_is_released():
+    assert {"logistic-cmb-feature", "mlp-cmb-feature", "ive-pendulum"} <= set(RELEASED)
+
+
+@pytest.mark.parametrize("name", RELEASED)
+def test_card_holds_what_was_measured(name):
+    """A number edited by hand fails here."""
+    folder = locate(name)
+    check_card(folder.card, json.loads(folder.path(METRICS).read_text()))
+    assert load_card(folder.card).data.model_name == name
+
+
+@pytest.mark.parametrize("name", RELEASED)
+def test_card_says_how_sure_its_numbers_are(name):
+    for metric in zoo.get_spec(name).metrics:
+        assert metric.n > 0
+        assert metric.interval or metric.detail, metric.name
+
+
+@pytest.mark.parametrize("name", RELEASED)
+def test_recipe_is_that_of_the_card(name):
+    from zoo.training.recipe import load_recipe
+
+    recipe, spec = load_recipe(name), zoo.get_spec(name)
+    measured = json.loads(locate(name).path(METRICS).read_text())
+    assert (recipe.family, recipe.config, recipe.revision) == (spec.family, spec.config, spec.revision)
+    assert measured["recipe"] == recipe.model_dump(mode="json", exclude={"endpoints"})
+    assert list(recipe.endpoints) == list(spec.endpoints)
+
+
+@pytest.mark.parametrize("name", RELEASED)
+def test_released_files_are_small(name):
+    assert sum(file.bytes for file in zoo.get_spec(name).files) < 5e6
+
+
+@pytest.mark.parametrize("name", RELEASED)
+def test_every_tensor_has_unit_and_description(name):
+    for endpoint in zoo.get_spec(name).endpoints.values():
+        for tensor in (*endpoint.inputs, *endpoint.outputs):
+            assert tensor.unit
+            assert tensor.description
+
+
+@pytest.mark.parametrize(("name", "endpoint"), ENDPOINTS)
+def test_onnx_runtime_answers_as_keras(name, endpoint, models, sessions):
+    inputs, expected = tensors(name)[endpoint]
+    for answer in (models[name].endpoint(endpoint)(**inputs), sessions[name].run(inputs, endpoint)):
+        for key, values in expected.items():
+            np.testing.assert_allclose(np.asarray(answer[key]), values, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize(("name", "endpoint"), ENDPOINTS)
+def test_rows_do_not_depend_on_their_batch(name, endpoint, sessions):
+    inputs, _ = tensors(name)[endpoint]
+    whole = sessions[name].run(inputs, endpoint)
+    for row in range(3):
+        one = sessions[name].run({key: array[row : row + 1] for key, array in inputs.items()}, endpoint)
+        for key, values in one.items():
+            np.testing.assert_allclose(values[0], whole[key][row], rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", RELEASED)
+def test_fresh_export_passes_parity_and_verifies(name, exported):
+    folder, report = exported[name]
+    rows = [output.rows for parity in report.endpoints for output in parity.outputs.values()]
+    assert min(rows) >= 1000
+    assert verify(folder).ok
+
+
+@pytest.mark.parametrize("name", RELEASED)
+def test_fresh_export_is_the_released_graph(name, exported):
+    folder, _ = exported[name]
+    for endpoint in zoo.get_spec(name).endpoints:
+        assert (folder / f"{endpoint}.onnx").read_bytes() == locate(name).path(f"{endpoint}.onnx").read_bytes()
+
+
+@pytest.mark.parametrize("name", RELEASED)
+@pytest.mark.parametrize("opset", [11, 18])
+def test_other_opsets_pass_parity(name, opset, models, tmp_path):
+    from zoo.export import export
+
+    assert export(models[name], tmp_path / "out", opset=opset, parity_rows=100).opset == opset
+
+
+@pytest.mark.parametrize("name", RELEASED)
+def test_saved_model_passes_parity(name, models, tmp_path):
+    from zoo.export import export
+
+    assert export(models[name], tmp_path / "out", format="savedmodel", parity_rows=100).format == "savedmodel"
+
+
+@pytest.fixture(scope="module")
+def server():
+    with running(create_app(RELEASED)) as address:
+        yield address
+
+
+@pytest.mark.parametrize("binary", [True, False])
+@pytest.mark.parametrize(("name", "endpoint"), ENDPOINTS)
+def test_tritonclient_gets_what_keras_says(name, endpoint, binary, server):
+    import tritonclient.http as triton
+
+    inputs, expected = tensors(name)[endpoint]
+    with triton.InferenceServerClient(server) as client:
+        answer = infer(client, wire_name(name, endpoint), inputs, binary=binary)
+        for key, values in expected.items():
+            np.testing.assert_allclose(answer.as_numpy(key), values, rtol=1e-5, atol=1e-5)
+
+
+def copy_of(name: str, folder: Path) -> Path:
+    """A released model as a folder of a user's."""
+    source = locate(name)
+    folder.mkdir()
+    for file in source.spec.files:
+        shutil.copy(source.path(file.path), folder / file.path)
+    shutil.copy(source.card, folder / "README.md")
+    return folder
+
+
+def test_folder_loads_as_the_name_does(tmp_path):
+    folder = copy_of("mlp-cmb-feature", tmp_path / "copy")
+    inputs, expected = tensors("mlp-cmb-feature")["predict"]
+    np.testing.assert_allclose(np.asarray(zoo.load(folder)(inputs["spectrum"])), expected["probability"], atol=1e-6)
+
+
+@pytest.mark.parametrize("file", [WEIGHTS, "predict.onnx", TEST_TENSORS])
+def test_flipped_byte_is_refused_and_named(tmp_path, file):
+    folder = copy_of("mlp-cmb-feature", tmp_path / "copy")
+    damaged = bytearray((folder / file).read_bytes())
+    damaged[len(damaged) // 2] ^= 1
+    (folder / file).write_bytes(damaged)
+    with pytest.raises(IntegrityError, match=file):
+        verify(folder)
+    if file != "predict.onnx":
+        with pytest.raises(IntegrityError, match=file):
+            zoo.load(folder)
+
+
+def _rehash(folder: Path, file: str) -> None:
+    """Make the card agree with a changed file, as an attacker would."""
+    from zoo.release import describe_files
+
+    card = folder / "README.md"
+    old = zoo.store.locate(folder).spec.file(file)
+    new = next(entry for entry in describe_files(folder) if entry.path == file)
+    card.write_text(card.read_text().replace(old.sha256, new.sha256).replace(f"bytes: {old.bytes}\n", f"bytes: {new.bytes}\n"))
+
+
+def test_model_that_does_not_reproduce_is_refused(tmp_path):
+    import h5py
+
+    folder = copy_of("logistic-cmb-feature", tmp_path / "copy")
+    with h5py.File(folder / WEIGHTS, "r+") as file:
+        changed = []
+
+        def disturb(name, item):
+            if isinstance(item, h5py.Dataset) and item.shape == (215, 1):
+                item[...] = np.asarray(item) + 0.01
+                changed.append(name)
+
+        file.visititems(disturb)
+    assert changed
+    _rehash(folder, WEIGHTS)
+    with pytest.raises(ReproductionError, match="predict/probability"):
+        zoo.load(folder)
+    assert zoo.load(folder, verify=False).spec.name == "logistic-cmb-feature"
+
+
+@pytest.mark.parametrize("attack", ["pickle", "link", "external", "truncated"])
+def test_malicious_weights_are_refused(tmp_path, attack):
+    """The card agrees with the file, so that nothing but the reader itself stands in the way."""
+    import pickle
+
+    import h5py
+
+    folder = copy_of("logistic-cmb-feature", tmp_path / "copy")
+    weights = folder / WEIGHTS
+    if attack == "pickle":
+        weights.write_bytes(pickle.dumps({"a": 1}))
+    elif attack == "truncated":
+        weights.write_bytes(weights.read_bytes()[:3000])
+    else:
+        with h5py.File(weights, "r+") as file:
+            if attack == "link":
+                file["stolen"] = h5py.ExternalLink("/etc/passwd", "/")
+            else:
+                file.create_dataset("stolen", (1,), dtype="f4", external=[("/etc/passwd", 0, 4)])
+    _rehash(folder, WEIGHTS)
+    with pytest.raises(IntegrityError, match=WEIGHTS):
+        zoo.load(folder)

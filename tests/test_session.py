@@ -1,0 +1,255 @@
+"""In-process inference: the answers of bare ONNX Runtime and of numpy, and errors that name what is wrong."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import pytest
+import tiny_models
+
+from zoo.card import read_spec, write_card
+from zoo.errors import InputError, IntegrityError, ProviderError, UnknownNameError
+from zoo.serving import Session
+from zoo.serving.verify import verify
+from zoo.spec import TEST_TENSORS, WEIGHTS
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_models.write_tiny_model(tmp_path_factory.mktemp("models") / "tiny")
+
+
+@pytest.fixture(scope="module")
+def session(folder: Path) -> Session:
+    return Session(folder)
+
+
+@pytest.fixture
+def copied(folder: Path, tmp_path: Path) -> Path:
+    """A copy of the model that a test may damage."""
+    return shutil.copytree(folder, tmp_path / "copied")
+
+
+def spectra(rows: int = 3) -> np.ndarray:
+    return np.random.default_rng(rows).normal(size=(rows, tiny_models.WIDTH)).astype(np.float32)
+
+
+class TestRun:
+    def test_answers_as_bare_onnxruntime_and_numpy_do(self, session: Session, folder: Path) -> None:
+        bare = onnxruntime.InferenceSession(str(folder / "predict.onnx"), providers=["CPUExecutionProvider"])
+        given = session.run({"spectrum": spectra()})["probability"]
+        np.testing.assert_array_equal(given, bare.run(None, {"spectrum": spectra()})[0])
+        np.testing.assert_allclose(given, tiny_models.predict(spectra()), atol=1e-6)
+        assert given.dtype == np.float32
+
+    def test_endpoint_with_several_tensors_in_any_order(self, session: Session) -> None:
+        time = np.array([[0.0], [1.0], [2.0]])
+        given = session.run({"time": time, "trajectory": spectra()}, endpoint="encode")
+        mean, log_variance = tiny_models.encode(spectra(), time)
+        assert list(given) == ["mean", "log_variance"]
+        np.testing.assert_allclose(given["mean"], mean, atol=1e-6)
+        np.testing.assert_allclose(given["log_variance"], log_variance, atol=1e-6)
+
+    @pytest.mark.parametrize("array", [spectra().astype(np.float64), spectra()[::-1], np.asfortranarray(spectra())])
+    def test_takes_any_memory_layout_and_precision(self, session: Session, array: np.ndarray) -> None:
+        expected = tiny_models.predict(array)
+        np.testing.assert_allclose(session.run({"spectrum": array})["probability"], expected, atol=1e-6)
+
+    def test_takes_nested_lists(self, session: Session) -> None:
+        given = session.run({"spectrum": spectra().tolist()})["probability"]
+        np.testing.assert_allclose(given, tiny_models.predict(spectra()), atol=1e-6)
+
+    def test_empty_batch_gives_empty_outputs(self, session: Session) -> None:
+        given = session.run({"trajectory": np.empty((0, tiny_models.WIDTH)), "time": np.empty((0, 1))}, "encode")
+        assert {name: array.shape for name, array in given.items()} == {"mean": (0, 8), "log_variance": (0, 8)}
+
+    def test_opting_out_of_the_checks(self, session: Session) -> None:
+        far = spectra() * 1e3
+        np.testing.assert_allclose(
+            session.run({"spectrum": far}, allow_out_of_range=True)["probability"], tiny_models.predict(far), atol=1e-6
+        )
+        assert np.isnan(session.run({"spectrum": spectra() * np.nan}, allow_nonfinite=True)["probability"]).all()
+
+    def test_many_threads_at_once(self, session: Session) -> None:
+        batches = [spectra(rows) for rows in range(1, 65)]
+        with ThreadPoolExecutor(8) as pool:
+            answers = list(pool.map(lambda batch: session.run({"spectrum": batch})["probability"], batches))
+        for batch, answer in zip(batches, answers, strict=True):
+            np.testing.assert_allclose(answer, tiny_models.predict(batch), atol=1e-6)
+
+    def test_the_only_endpoint_needs_no_name(self, tmp_path: Path) -> None:
+        session = Session(tiny_models.write_tiny_model(tmp_path / "encoder", endpoints=("encode",)))
+        assert set(session.run({"trajectory": spectra(), "time": np.zeros((3, 1))})) == {"mean", "log_variance"}
+
+    def test_describes_itself(self, session: Session) -> None:
+        assert session.endpoints == ["predict", "encode"]
+        assert session.provider == "CPUExecutionProvider"
+        assert session.spec.endpoints["predict"].inputs[0].unit == "muK^2"
+
+
+class TestInputErrors:
+    @pytest.mark.parametrize(
+        ("inputs", "words"),
+        [
+            ({}, ["spectrum"]),
+            ({"spectra": spectra()}, ["spectrum", "spectra"]),
+            ({"spectrum": spectra(), "time": spectra()}, ["spectrum", "time"]),
+            ({"spectrum": spectra()[0]}, ["spectrum", "(batch, 5)", "(5)"]),
+            ({"spectrum": spectra()[:, :4]}, ["spectrum", "(batch, 5)", "(3, 4)"]),
+            ({"spectrum": np.float32(1.0)}, ["spectrum", "(batch, 5)"]),
+            ({"spectrum": spectra().astype(str)}, ["spectrum", "float32", "<U"]),
+            ({"spectrum": spectra().astype(complex)}, ["spectrum", "complex128"]),
+            ({"spectrum": np.where(spectra() > 0, np.nan, spectra())}, ["spectrum", "NaN", "allow_nonfinite"]),
+            ({"spectrum": spectra() * np.inf}, ["spectrum", "infinite"]),
+            ({"spectrum": spectra() * 1e3}, ["spectrum", "muK^2", "-10 to 10", "allow_out_of_range"]),
+        ],
+    )
+    def test_names_the_tensor_and_what_was_expected(
+        self, session: Session, inputs: Mapping[str, object], words: list[str]
+    ) -> None:
+        with pytest.raises(InputError) as caught:
+            session.run(inputs)
+        assert [word for word in words if word not in str(caught.value)] == []
+
+    def test_batches_of_different_length(self, session: Session) -> None:
+        with pytest.raises(InputError, match=r"trajectory 3, time 2"):
+            session.run({"trajectory": spectra(), "time": np.zeros((2, 1))}, "encode")
+
+    def test_unknown_endpoint_gets_a_suggestion(self, session: Session) -> None:
+        with pytest.raises(UnknownNameError, match="encode"):
+            session.run({}, "encoder")
+
+    def test_several_endpoints_and_none_named(self, folder: Path, session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+        graph = session._graphs["encode"]
+        monkeypatch.setattr(session, "_graphs", {"encode": graph, "decode": graph})
+        with pytest.raises(InputError, match="encode, decode"):
+            session.run({})
+
+
+class TestProviders:
+    def test_a_provider_that_this_build_lacks(self, folder: Path) -> None:
+        with pytest.raises(ProviderError, match=r"no NoSuchProvider; it has .*CPUExecutionProvider"):
+            Session(folder, providers=["NoSuchProvider"])
+
+    def test_a_silent_fallback_to_the_cpu_is_an_error(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        # what onnxruntime-gpu does on a machine without CUDA: listed as available, then not used
+        real = onnxruntime.InferenceSession
+        monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CUDAExecutionProvider", "CPUExecutionProvider"])
+        monkeypatch.setattr(
+            onnxruntime, "InferenceSession", lambda file, options, providers: real(file, options, ["CPUExecutionProvider"])
+        )
+        with pytest.raises(ProviderError, match=r"asked for CUDAExecutionProvider.*fell back to CPUExecutionProvider"):
+            Session(folder, providers=["CUDAExecutionProvider"])
+        assert Session(folder).provider == "CPUExecutionProvider"
+
+    def test_the_cpu_on_request(self, folder: Path) -> None:
+        assert Session(folder, providers=["CPUExecutionProvider"], threads=2).provider == "CPUExecutionProvider"
+
+
+class TestVerify:
+    def test_report_of_a_sound_folder(self, folder: Path) -> None:
+        report = verify(folder)
+        assert report.ok
+        assert report.files == 4
+        assert [(row.endpoint, row.output, row.rows) for row in report.rows] == [
+            ("predict", "probability", 4),
+            ("encode", "mean", 4),
+            ("encode", "log_variance", 4),
+        ]
+        assert all(row.max_abs_diff < 1e-6 and row.max_rel_diff < 1e-3 for row in report.rows)
+
+    @pytest.mark.parametrize("damage", [1e-3, np.nan])
+    def test_reports_an_answer_outside_the_tolerance(self, copied: Path, damage: float) -> None:
+        with np.load(copied / TEST_TENSORS) as stored:
+            tensors = dict(stored)
+        tensors["encode/out/mean"][1, 2] += damage
+        _replace(copied, TEST_TENSORS, tensors)
+        report = verify(copied)
+        assert not report.ok
+        assert [row.output for row in report.rows if not row.ok] == ["mean"]
+        failed = next(row for row in report.rows if not row.ok)
+        assert failed.max_abs_diff == pytest.approx(damage, rel=1e-2, nan_ok=True)
+
+    def test_reports_a_shape_that_would_broadcast(self, copied: Path) -> None:
+        with np.load(copied / TEST_TENSORS) as stored:
+            tensors = dict(stored)
+        tensors["predict/out/probability"] = tensors["predict/out/probability"].repeat(2, axis=1)
+        _replace(copied, TEST_TENSORS, tensors)
+        assert [row.output for row in verify(copied).rows if not row.ok] == ["probability"]
+
+    @pytest.mark.parametrize("name", ["predict.onnx", "encode.onnx", TEST_TENSORS, WEIGHTS])
+    def test_a_flipped_byte_is_refused_by_name(self, copied: Path, name: str) -> None:
+        content = bytearray((copied / name).read_bytes())
+        content[len(content) // 2] ^= 1
+        (copied / name).write_bytes(content)
+        with pytest.raises(IntegrityError, match=name):
+            verify(copied)
+
+    @pytest.mark.parametrize("name", ["encode.onnx", TEST_TENSORS, WEIGHTS])
+    def test_a_missing_file_is_named(self, copied: Path, name: str) -> None:
+        (copied / name).unlink()
+        with pytest.raises(IntegrityError, match=name):
+            verify(copied)
+
+    def test_an_endpoint_that_was_never_exported(self, copied: Path) -> None:
+        spec = read_spec(copied / "README.md")
+        write_card(copied / "README.md", spec.model_copy(update={"files": [f for f in spec.files if f.path != "encode.onnx"]}))
+        with pytest.raises(IntegrityError, match=r"encode\.onnx.*zoo export"):
+            verify(copied)
+
+    def test_a_missing_test_tensor_is_named(self, copied: Path) -> None:
+        with np.load(copied / TEST_TENSORS) as stored:
+            tensors = dict(stored)
+        del tensors["encode/out/mean"]
+        _replace(copied, TEST_TENSORS, tensors)
+        with pytest.raises(IntegrityError, match="encode/out/mean"):
+            verify(copied)
+
+    def test_pickled_test_tensors_are_refused(self, copied: Path) -> None:
+        _replace(copied, TEST_TENSORS, {"predict/in/spectrum": np.array([{}], dtype=object)})
+        with pytest.raises(IntegrityError, match=TEST_TENSORS):
+            verify(copied)
+
+    def test_a_file_that_is_no_graph(self, copied: Path) -> None:
+        (copied / "predict.onnx").write_bytes(b"not a graph")
+        _rehash(copied)
+        with pytest.raises(IntegrityError, match=r"predict\.onnx.*cannot load"):
+            Session(copied)
+
+    def test_a_graph_of_other_tensors_than_its_card(self, copied: Path) -> None:
+        shutil.copy(copied / "encode.onnx", copied / "predict.onnx")
+        _rehash(copied)
+        with pytest.raises(IntegrityError, match=r"predict\.onnx: expected the inputs \['spectrum'\]"):
+            Session(copied)
+
+
+def test_neither_tensorflow_nor_keras_nor_the_web_server_is_imported(folder: Path) -> None:
+    program = f"""
+import sys, numpy
+from zoo.serving import Session
+from zoo.serving.verify import verify
+Session({str(folder)!r}).run({{"spectrum": numpy.zeros((1, 5))}})
+assert verify({str(folder)!r}).ok
+heavy = {{"tensorflow", "keras", "h5py", "starlette", "uvicorn", "huggingface_hub", "pooch"}}
+print(sorted(heavy & set(sys.modules)))
+"""
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=folder)
+    assert result.stdout.strip() == "[]"
+
+
+def _replace(folder: Path, name: str, tensors: dict[str, np.ndarray]) -> None:
+    np.savez(folder / name, **tensors)
+    _rehash(folder)
+
+
+def _rehash(folder: Path) -> None:
+    """Make the card describe the files as they are, so that only what is in them can be wrong."""
+    spec = read_spec(folder / "README.md")
+    write_card(folder / "README.md", spec.model_copy(update={"files": tiny_models.files_of(folder)}))

@@ -1,0 +1,174 @@
+"""Recipes and runs: what is refused, what resumes, what repeats."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from zoo.errors import IntegrityError, UnknownNameError
+from zoo.training.intervals import bootstrap
+from zoo.training.recipe import Recipe, RecipeError, load_recipe, parse_changes, recipe_names
+
+SMALL = {
+    "data.parameters": {"train": 512, "validation": 64, "test": 64},
+    "config.encoder": [16],
+    "config.decoder": [16],
+    "batch_size": 64,
+    "optimizer.warmup_epochs": 1,
+    "epochs": 6,
+}
+
+
+@pytest.fixture(scope="module")
+def small() -> Recipe:
+    return load_recipe("ive-pendulum").changed(SMALL)
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_recipe_is_valid_and_named_after_its_file(name):
+    recipe = load_recipe(name)
+    assert recipe.name == name
+    for variant in recipe.variants.values():
+        recipe.changed(variant.set)
+
+
+def test_unknown_recipe_gets_suggestions():
+    with pytest.raises(UnknownNameError, match="ive-pendulum"):
+        load_recipe("ive-pendulun")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("!!python/object/apply:os.system ['true']", "not plain YAML"),
+        ("name: [", "not plain YAML"),
+        ("name: x", "family"),
+        ("name: ../escape", "name"),
+        ("[1, 2]", "recipe"),
+    ],
+)
+def test_malicious_or_broken_recipe_is_refused(tmp_path, content, message):
+    path = tmp_path / "bad.yaml"
+    path.write_text(content)
+    with pytest.raises(RecipeError, match=message):
+        load_recipe(path)
+
+
+def test_changes():
+    changed = load_recipe("mlp-cmb-feature").changed(parse_changes(["epochs=3", "config.hidden=[8]", "data.parameters.seed=4"]))
+    assert (changed.epochs, changed.config["hidden"], changed.data.parameters["seed"]) == (3, [8], 4)
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("epoch=3", "did you mean epochs"),
+        ("config.hiden=[3]", "did you mean config.hidden"),
+        ("epochs=many", "epochs"),
+        ("epochs=-1", "greater than 0"),
+        ("epochs", "key=value"),
+        ("loss=__import__('os').system('true')", "loss"),
+        ("config=!!python/name:os.system", "plain YAML"),
+        ("name.x=1", "no recipe key"),
+    ],
+)
+def test_changes_that_are_refused(setting, message):
+    with pytest.raises(RecipeError, match=message):
+        load_recipe("mlp-cmb-feature").changed(parse_changes([setting]))
+
+
+def test_loss_falls_and_the_same_seed_gives_the_same_weights(small, tmp_path):
+    from zoo.training.fit import fit
+
+    first, history = fit(small, tmp_path / "a")
+    again, _ = fit(small, tmp_path / "b")
+    other, _ = fit(small, tmp_path / "c", seed=1)
+    assert history["loss"][-1] < history["loss"][0]
+    assert len(history["val_loss"]) == small.epochs
+    assert first.trainable_weights
+    for a, b in zip(first.get_weights(), again.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert any(not np.array_equal(a, b) for a, b in zip(first.get_weights(), other.get_weights(), strict=True))
+
+
+RUN = """
+import json, sys
+from pathlib import Path
+import zoo.training.checkpoint as checkpoint
+checkpoint.INTERVAL = 0.0
+from zoo.training.fit import fit
+from zoo.training.recipe import Recipe
+fit(Recipe.model_validate(json.loads(sys.argv[1])), Path(sys.argv[2]))
+"""
+
+
+def test_killed_run_resumes_to_the_same_weights(small, tmp_path):
+    """kill -9 in the middle, then the same call again: bit for bit the weights of an unbroken run."""
+    from zoo.training.fit import fit
+
+    longer = small.changed({"epochs": 40})
+    broken = tmp_path / "broken"
+    process = subprocess.Popen([sys.executable, "-c", RUN, longer.model_dump_json(), str(broken)], stderr=subprocess.DEVNULL)
+    for _ in range(2400):
+        if (broken / "checkpoint.npz").exists() or process.poll() is not None:
+            break
+        time.sleep(0.05)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    with np.load(broken / "checkpoint.npz", allow_pickle=False) as file:
+        done = len(json.loads(str(file["history"]))["loss"])
+    assert 0 < done < longer.epochs
+    resumed, history = fit(longer, broken)
+    unbroken, expected = fit(longer, tmp_path / "unbroken")
+    assert history == expected
+    for a, b in zip(resumed.get_weights(), unbroken.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_folder_of_another_run_is_refused(small, tmp_path):
+    from zoo.training.fit import fit
+
+    fit(small, tmp_path)
+    with pytest.raises(RecipeError, match=r"differs in optimizer"):
+        fit(small.changed({"optimizer.learning_rate": 0.5}), tmp_path)
+
+
+def test_damaged_checkpoint_is_named(small, tmp_path):
+    from zoo.training.fit import fit
+
+    fit(small, tmp_path)
+    checkpoint = tmp_path / "checkpoint.npz"
+    checkpoint.write_bytes(checkpoint.read_bytes()[:1000])
+    with pytest.raises(IntegrityError, match=r"checkpoint\.npz is damaged"):
+        fit(small, tmp_path)
+
+
+def test_config_that_the_family_does_not_take_is_an_error(small, tmp_path):
+    from zoo.training.fit import fit
+
+    values = small.model_dump(mode="json")
+    values["config"]["depth"] = 3
+    with pytest.raises(RecipeError, match="depth"):
+        fit(Recipe.model_validate(values), tmp_path)
+
+
+def test_batch_larger_than_the_data_is_an_error(small, tmp_path):
+    from zoo.training.fit import fit
+
+    with pytest.raises(RecipeError, match="larger than the 512 training rows"):
+        fit(small.changed({"batch_size": 1000}), tmp_path)
+
+
+def test_bootstrap_resamples_simulations_together():
+    """100 groups of 50 equal rows carry the information of 100 numbers, not of 5,000."""
+    values = np.repeat(np.random.default_rng(0).standard_normal(100), 50)
+    group = np.repeat(np.arange(100), 50)
+    low, high = bootstrap(lambda i: float(values[i].mean()), group, draws=1000)
+    assert (high - low) / 2 == pytest.approx(1.96 * values.std() / np.sqrt(100), rel=0.15)

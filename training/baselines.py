@@ -1,0 +1,53 @@
+"""Baselines, trained as carefully as the models they stand beside."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import keras
+import numpy as np
+
+from zoo.data.dataset import Rows, get_dataset
+from zoo.training.recipe import Recipe
+
+DRAWS = 5
+"""Epochs of fresh noise that a baseline without epochs is fitted to at once."""
+
+
+def baseline_scores(name: str, recipe: Recipe) -> Callable[[Rows], np.ndarray]:
+    """A function of rows that returns the baseline's probability of class 1, (n,)."""
+    if name == "scikit-learn":
+        return _logistic_regression(recipe)
+    from zoo.loading import load
+
+    model = load(name)
+
+    def scores(rows: Rows) -> np.ndarray:
+        (inputs,) = rows.inputs.values()
+        return keras.ops.convert_to_numpy(model(inputs))[:, 0].astype(np.float64)
+
+    return scores
+
+
+def _logistic_regression(recipe: Recipe) -> Callable[[Rows], np.ndarray]:
+    """scikit-learn's, the penalty chosen on the validation split."""
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.metrics import log_loss
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    dataset = get_dataset(recipe.data.source, **recipe.data.parameters)
+    draws = [dataset.rows("train", epoch) for epoch in range(DRAWS)]
+    inputs = np.concatenate([next(iter(rows.inputs.values())) for rows in draws])
+    labels = np.concatenate([rows.target[:, 0] for rows in draws])
+    validation = dataset.rows("validation")
+    (held_out,) = validation.inputs.values()
+    candidates = [make_pipeline(StandardScaler(), LogisticRegression(C=c, max_iter=2000)) for c in 10.0 ** np.arange(-4, 1)]
+    losses = [log_loss(validation.target[:, 0], fit.fit(inputs, labels).predict_proba(held_out)[:, 1]) for fit in candidates]
+    best = candidates[int(np.argmin(losses))]
+
+    def scores(rows: Rows) -> np.ndarray:
+        (tested,) = rows.inputs.values()
+        return best.predict_proba(tested)[:, 1]
+
+    return scores

@@ -1,0 +1,72 @@
+"""What a trained model is worth: numbers on held-out data, with the spread over seeds and the variants beside them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+from pydantic import JsonValue
+
+from zoo.families.base import ZooModel
+from zoo.spec import Metric
+from zoo.training.recipe import Published, Recipe
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+@dataclass(frozen=True)
+class Run:
+    """One finished training."""
+
+    recipe: Recipe
+    seed: int
+    model: ZooModel
+    history: dict[str, list[float]]
+
+
+@dataclass
+class Evaluation:
+    """Metrics for the card; curves and figures for people."""
+
+    metrics: list[Metric] = field(default_factory=list)
+    curves: dict[str, JsonValue] = field(default_factory=dict)
+    figures: dict[str, Figure] = field(default_factory=dict)
+
+
+Runs = dict[str, list[Run]]
+"""Variant -> its runs, one per seed; the model itself under ""; the first seed is the released one."""
+
+
+def evaluate(runs: Runs) -> Evaluation:
+    """Judge the runs as the recipe's ``evaluation`` says.
+
+    The value of a metric is that of the released run on the test split; ``detail`` gives mean and standard deviation
+    over seeds. Nothing here chooses anything: epochs, seeds and variants are fixed by the recipe.
+    """
+    recipe = runs[""][0].recipe
+    if recipe.evaluation.kind == "classification":
+        from zoo.training.classification import evaluate_classifier
+
+        evaluation = evaluate_classifier(runs, recipe.evaluation)
+    else:
+        from zoo.training.latents import evaluate_latents
+
+        evaluation = evaluate_latents(runs, recipe.evaluation)
+    evaluation.metrics = [_beside_published(metric, recipe.evaluation.published) for metric in evaluation.metrics]
+    return evaluation
+
+
+def over_seeds(values: list[float]) -> str:
+    """Mean and standard deviation over seeds as words for ``Metric.detail``."""
+    if len(values) == 1:
+        return "one seed"
+    return f"over {len(values)} seeds: {np.mean(values):.4f} +- {np.std(values, ddof=1):.4f}"
+
+
+def _beside_published(metric: Metric, published: list[Published]) -> Metric:
+    for figure in published:
+        if figure.metric == metric.name:
+            return metric.model_copy(update={"baseline": figure.value, "baseline_name": f"published: {figure.source}"})
+    return metric

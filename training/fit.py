@@ -1,0 +1,142 @@
+"""One training run: data anew each epoch, progress, checkpoints, and a resume that changes nothing."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from zoo.atomic import whole_file
+from zoo.data.dataset import Dataset, get_dataset
+from zoo.families.base import ZooModel
+from zoo.registry import get_family
+from zoo.training.checkpoint import Checkpoint
+from zoo.training.progress import Progress
+from zoo.training.recipe import Recipe, RecipeError
+
+
+class EpochData(keras.utils.PyDataset):
+    """Batches of the training split; order and noise follow from (seed, epoch), so a resumed run sees the same."""
+
+    def __init__(self, dataset: Dataset, batch_size: int, seed: int, epoch: int) -> None:
+        super().__init__()
+        self.dataset, self.batch_size, self.seed, self.epoch = dataset, batch_size, seed, epoch
+        self._draw()
+
+    def _draw(self) -> None:
+        rows = self.dataset.rows("train", self.epoch)
+        order = np.random.default_rng([self.seed, self.epoch]).permutation(len(rows))
+        self.inputs = [array[order] for array in rows.inputs.values()]
+        self.target = rows.target[order]
+
+    def on_epoch_end(self) -> None:
+        self.epoch += 1
+        self._draw()
+
+    def __len__(self) -> int:
+        return len(self.target) // self.batch_size
+
+    def __getitem__(self, index: int):
+        batch = slice(index * self.batch_size, (index + 1) * self.batch_size)
+        return model_inputs([array[batch] for array in self.inputs]), self.target[batch]
+
+
+def model_inputs(arrays: list[np.ndarray]):
+    """What ``model(...)`` takes: the array itself, or a tuple where there are several inputs."""
+    return arrays[0] if len(arrays) == 1 else tuple(arrays)
+
+
+def build(recipe: Recipe, dataset: Dataset, seed: int) -> ZooModel:
+    """The untrained model, standardised on the training rows and compiled.
+
+    Raises
+    ------
+    RecipeError
+        If the family does not take the recipe's config.
+    """
+    keras.utils.set_random_seed(seed)
+    try:
+        model = get_family(recipe.family)(**recipe.config)
+    except TypeError as error:
+        raise RecipeError(f"family {recipe.family} does not take this config: {error}") from error
+    training = dataset.rows("train")
+    model.adapt(training.inputs)
+    steps = len(training) // recipe.batch_size
+    if steps == 0:
+        raise RecipeError(f"batch_size {recipe.batch_size} is larger than the {len(training)} training rows")
+    rate = recipe.optimizer.learning_rate
+    if recipe.optimizer.schedule == "cosine":
+        warmup = recipe.optimizer.warmup_epochs * steps
+        rate = keras.optimizers.schedules.CosineDecay(
+            0.0 if warmup else rate,
+            decay_steps=recipe.epochs * steps - warmup,
+            warmup_target=rate if warmup else None,
+            warmup_steps=warmup,
+        )
+    optimizer = keras.optimizers.Adam(rate, weight_decay=recipe.optimizer.weight_decay or None)
+    metrics = ["accuracy"] if recipe.loss == "binary_crossentropy" else []
+    # Small steps: several in one call of the graph halve the overhead.
+    model.compile(optimizer=optimizer, loss=recipe.loss, metrics=metrics, steps_per_execution=16)
+    optimizer.build(model.trainable_variables)
+    return model
+
+
+def fit(recipe: Recipe, folder: Path, seed: int | None = None, *, title: str | None = None) -> tuple[ZooModel, dict]:
+    """Train, or go on with the run in ``folder``.
+
+    A checkpoint is written after each epoch (at most every ten seconds): weights, optimiser, random state, history.
+
+    Returns
+    -------
+    model : at its last epoch
+    history : metric name -> one value per epoch
+
+    Raises
+    ------
+    RecipeError
+        If the folder holds a run of another recipe or seed.
+    """
+    seed = recipe.seeds[0] if seed is None else seed
+    dataset = get_dataset(recipe.data.source, **recipe.data.parameters)
+    _deterministic()
+    model = build(recipe, dataset, seed)
+    folder.mkdir(parents=True, exist_ok=True)
+    _claim(folder / "recipe.json", {"seed": seed, **recipe.model_dump(mode="json")})
+    checkpoint = Checkpoint(model, folder / "checkpoint.npz")
+    start = checkpoint.restore()
+    if start < recipe.epochs:
+        data = EpochData(dataset, recipe.batch_size, seed, start)
+        validation = dataset.rows("validation")
+        held_out = (model_inputs(list(validation.inputs.values())), validation.target)
+        log = keras.callbacks.TensorBoard(folder / "tensorboard", write_graph=False)
+        progress = Progress(title or recipe.name, recipe.epochs, start)
+        model.fit(
+            data,
+            validation_data=held_out,
+            validation_batch_size=4096,
+            epochs=recipe.epochs,
+            initial_epoch=start,
+            shuffle=False,
+            verbose=0,
+            callbacks=[checkpoint, progress, log],
+        )
+    return model, checkpoint.history
+
+
+def _deterministic() -> None:
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        tf.config.experimental.enable_op_determinism()
+
+
+def _claim(marker: Path, run: dict) -> None:
+    if marker.exists():
+        found = json.loads(marker.read_text())
+        differing = sorted(key for key in run.keys() | found.keys() if run.get(key) != found.get(key))
+        if differing:
+            raise RecipeError(f"{marker.parent} holds a run that differs in {', '.join(differing)}: give another --out")
+    with whole_file(marker, "w") as file:
+        json.dump(run, file, indent=1)

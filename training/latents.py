@@ -1,0 +1,90 @@
+"""Evaluation of models that find physical parameters in their latents."""
+
+from __future__ import annotations
+
+import numpy as np
+from keras import ops
+
+from zoo.data.dataset import Rows, get_dataset
+from zoo.interpret import plots
+from zoo.interpret.information import mutual_information_matrix
+from zoo.interpret.latents import active_latents, kl_per_latent, linear_r2
+from zoo.spec import Metric
+from zoo.training.evaluate import Evaluation, Run, Runs, over_seeds
+from zoo.training.intervals import bootstrap
+from zoo.training.recipe import Latents
+
+
+def evaluate_latents(runs: Runs, settings: Latents) -> Evaluation:
+    """Error at the mean of the latents, KL and use of each latent, and its relation to the expected quantities."""
+    released = runs[""][0]
+    rows = get_dataset(released.recipe.data.source, **released.recipe.data.parameters).rows("test")
+    evaluation = Evaluation()
+    for variant, members in runs.items():
+        prefix = f"{variant}/" if variant else ""
+        evaluation.metrics += _reconstruction(prefix, members, rows)
+    mean, log_variance = encoded(released, rows)
+    kl = kl_per_latent(mean, log_variance)
+    active = active_latents(kl)
+    truth = {name: rows.truth[name] for name in settings.quantities}
+    for name, (value, interval) in _explained(mean[:, active], truth).items():
+        detail = f"linear, from {len(active)} active latents, 5-fold cross-validated; interval over folds"
+        evaluation.metrics.append(Metric(name=f"r2 {name}", value=value, interval=interval, n=len(rows), detail=detail))
+    information = mutual_information_matrix(
+        {f"latent {i}": mean[:, i] for i in range(mean.shape[1])}, truth, rows=5000
+    )
+    for (latent, quantity), found in information.items():
+        evaluation.metrics.append(
+            Metric(
+                name=f"mutual information {latent}, {quantity}",
+                value=found.value,
+                interval=(found.value - 1.96 * found.error, found.value + 1.96 * found.error),
+                n=5000,
+                detail="nat; Gaussian mixture, bootstrap error",
+            )
+        )
+    evaluation.curves = {"kl": kl.tolist()}
+    evaluation.figures = {
+        "learning_curves": plots.learning_curves(released.history),
+        "latents": plots.latents_against_parameters(mean, truth, kl),
+        "information": plots.information_heat_map(information),
+    }
+    return evaluation
+
+
+def encoded(run: Run, rows: Rows) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and log-variance of the latents of each row, (n, latents) each."""
+    observation = next(iter(rows.inputs.values()))
+    mean, log_variance = run.model.encode(observation)
+    return ops.convert_to_numpy(mean), ops.convert_to_numpy(log_variance)
+
+
+def _reconstruction(prefix: str, members: list[Run], rows: Rows) -> list[Metric]:
+    squared = [_squared_error(run, rows) for run in members]
+    values = [float(np.sqrt(errors.mean())) for errors in squared]
+    interval = bootstrap(lambda i: float(np.sqrt(squared[0][i].mean())), rows.group, draws=100)
+    metrics = [Metric(name=f"{prefix}rmse", value=values[0], interval=interval, n=len(rows), seeds=len(members),
+                      detail=f"m, at the mean of the latents; {over_seeds(values)}; bootstrap interval")]  # fmt: skip
+    kls = [kl_per_latent(*encoded(run, rows)) for run in members]
+    for latent, kl in enumerate(kls[0]):
+        # Latents come in another order in every run: ordered, they can be compared.
+        ranked = [float(np.sort(others)[::-1][int(np.sum(kls[0] > kl))]) for others in kls]
+        metrics.append(
+            Metric(name=f"{prefix}kl latent {latent}", value=float(kl), n=len(rows), seeds=len(members),
+                   detail=f"nat; {over_seeds(ranked)} by rank")
+        )  # fmt: skip
+    return metrics
+
+
+def _squared_error(run: Run, rows: Rows) -> np.ndarray:
+    answer = ops.convert_to_numpy(run.model.answer(*rows.inputs.values()))
+    return np.square(answer - rows.target).mean(axis=-1)
+
+
+def _explained(latents: np.ndarray, truth: dict[str, np.ndarray]) -> dict[str, tuple[float, tuple[float, float]]]:
+    """Linear R^2 of each quantity from the latents."""
+    found = {}
+    for name, folds in linear_r2(latents, truth).items():
+        half = 1.96 * np.std(folds, ddof=1) / np.sqrt(len(folds))
+        found[name] = (float(np.mean(folds)), (float(np.mean(folds) - half), float(np.mean(folds) + half)))
+    return found

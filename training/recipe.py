@@ -1,0 +1,172 @@
+"""How a model is trained, as plain data: ``training/recipes/<name>.yaml`` or a user's own file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import yaml
+from pydantic import Field, JsonValue, ValidationError, model_validator
+
+from zoo.errors import UnknownNameError, ZooError
+from zoo.spec import Endpoint, Name, Strict, Tolerance
+
+RECIPES = Path(__file__).parent / "recipes"
+
+
+class RecipeError(ZooError, ValueError):
+    """A recipe, or a change to one, that is not valid."""
+
+
+class Source(Strict):
+    """A data set of ``zoo.data`` and its parameters."""
+
+    source: str
+    parameters: dict[str, JsonValue] = {}
+
+
+class Optimizer(Strict):
+    """Adam, its learning rate constant or falling to zero along a cosine after a linear warm-up."""
+
+    learning_rate: Annotated[float, Field(gt=0)] = 1e-3
+    schedule: Literal["constant", "cosine"] = "constant"
+    warmup_epochs: Annotated[int, Field(ge=0)] = 0
+    weight_decay: Annotated[float, Field(ge=0)] = 0.0
+
+
+class Published(Strict):
+    """A figure from the literature that stands beside one of our metrics."""
+
+    metric: str
+    value: float
+    source: str
+
+
+class Classification(Strict):
+    """Binary classification: ROC, accuracy, calibration, and recall as detection gets harder."""
+
+    kind: Literal["classification"]
+    classes: tuple[str, str]
+    """What targets 0 and 1 mean."""
+    baseline: str | None = None
+    """A released model, or "scikit-learn" for its logistic regression tuned on the validation split."""
+    difficulty: str | None = None
+    """The truth of a positive row on which its detection depends."""
+    difficulty_at: list[float] = []
+    """Values of it at which recall is reported, from rows within a quarter to either side."""
+    also_on: dict[str, dict[str, JsonValue]] = {}
+    """Further test sets, the data's parameters changed: label -> changes."""
+    published: list[Published] = []
+
+
+class Latents(Strict):
+    """Reconstruction, what each latent carries, and which physical quantities it maps to."""
+
+    kind: Literal["latents"]
+    quantities: list[str]
+    """Truths that the latents are expected to find."""
+    published: list[Published] = []
+
+
+class Variant(Strict):
+    """The same recipe with some values changed, trained with the same care and reported beside the model."""
+
+    description: str
+    set: dict[str, JsonValue]
+
+
+class Recipe(Strict):
+    """Everything that ``zoo train`` needs, and what the card says of the model but for its numbers."""
+
+    name: Name
+    revision: str = "1"
+    family: Name
+    task: Name
+    summary: str
+    config: dict[str, JsonValue]
+    data: Source
+    loss: Literal["binary_crossentropy", "mean_squared_error"]
+    optimizer: Optimizer = Optimizer()
+    epochs: Annotated[int, Field(gt=0)]
+    batch_size: Annotated[int, Field(gt=0)]
+    seeds: Annotated[list[int], Field(min_length=1)] = [0]
+    """The first is the released model's; the others measure the spread."""
+    evaluation: Annotated[Classification | Latents, Field(discriminator="kind")]
+    variants: dict[Name, Variant] = {}
+    endpoints: dict[Name, Endpoint]
+    tolerance: Tolerance = Tolerance()
+    test_rows: Annotated[int, Field(gt=1)] = 16
+    """Rows of each endpoint's test tensors."""
+
+    @model_validator(mode="after")
+    def _warms_up_in_time(self) -> Recipe:
+        if self.optimizer.warmup_epochs >= self.epochs:
+            raise ValueError(f"warm-up of {self.optimizer.warmup_epochs} epochs does not fit into {self.epochs}")
+        return self
+
+    def changed(self, changes: dict[str, JsonValue]) -> Recipe:
+        """A copy with dotted keys set, ``{"optimizer.learning_rate": 1e-4}``; RecipeError on an unknown key."""
+        values = self.model_dump(mode="json")
+        for key, value in changes.items():
+            *parents, last = key.split(".")
+            place: dict | None = values
+            for parent in parents:
+                place = place[parent] if isinstance(place, dict) and isinstance(place.get(parent), dict) else None
+            if place is None or (last not in place and place is not values["data"]["parameters"]):
+                raise RecipeError(str(UnknownNameError("recipe key", key, _keys(values))))
+            place[last] = value
+        return _validate(values, self.name)
+
+
+def _keys(values: dict, prefix: str = "") -> list[str]:
+    nested = (_keys(v, f"{prefix}{k}.") if isinstance(v, dict) and v else [f"{prefix}{k}"] for k, v in values.items())
+    return [key for keys in nested for key in keys if not key.startswith(("endpoints.", "variants."))]
+
+
+def _validate(values: object, where: object) -> Recipe:
+    try:
+        return Recipe.model_validate(values)
+    except ValidationError as error:
+        problems = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'recipe'}: {e['msg']}" for e in error.errors())
+        raise RecipeError(f"recipe {where}: {problems}") from error
+
+
+def recipe_names() -> list[str]:
+    """Names of the recipes of this package."""
+    return sorted(path.stem for path in RECIPES.glob("*.yaml"))
+
+
+def load_recipe(name_or_path: str | Path) -> Recipe:
+    """A recipe of this package by model name, or any YAML file by path (ending in .yaml).
+
+    Raises
+    ------
+    UnknownNameError
+        For a name that has no recipe.
+    RecipeError
+        For a file that is not a recipe; only plain YAML is read, tags that build objects are refused.
+    """
+    path = Path(name_or_path)
+    if path.suffix not in {".yaml", ".yml"}:
+        if str(name_or_path) not in recipe_names():
+            raise UnknownNameError("recipe", str(name_or_path), recipe_names())
+        path = RECIPES / f"{name_or_path}.yaml"
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        raise RecipeError(f"{path} is not plain YAML: {error}") from error
+    return _validate(values, path)
+
+
+def parse_changes(settings: list[str]) -> dict[str, JsonValue]:
+    """``["epochs=3", "config.hidden=[32]"]`` as a dict; values are plain YAML, never evaluated."""
+    changes: dict[str, JsonValue] = {}
+    for setting in settings:
+        key, equals, value = setting.partition("=")
+        if not (key and equals):
+            raise RecipeError(f"expected --set key=value, given {setting!r}")
+        try:
+            changes[key] = yaml.safe_load(value)
+        except yaml.YAMLError as error:
+            raise RecipeError(f"--set {setting}: {value!r} is not plain YAML") from error
+    return changes

@@ -1,0 +1,47 @@
+"""A zoo of pretrained physics models.
+
+>>> import zoo
+>>> zoo.list_models("ive-*")
+['ive-pendulum']
+>>> model = zoo.load("ive-pendulum")  # doctest: +SKIP
+
+Names are imported when they are first used: ``import zoo`` loads neither Keras nor TensorFlow.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from zoo.errors import ZooError as ZooError
+    from zoo.interpret.attribution import explain as explain
+    from zoo.loading import load as load
+    from zoo.registry import get_spec as get_spec
+    from zoo.registry import list_models as list_models
+    from zoo.registry import register_family as register_family
+
+_HOMES = {
+    "ZooError": "zoo.errors",
+    "explain": "zoo.interpret.attribution",
+    "get_spec": "zoo.registry",
+    "list_models": "zoo.registry",
+    "load": "zoo.loading",
+    "register_family": "zoo.registry",
+}
+
+__all__ = sorted(_HOMES)
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("physzoo")
+    if name not in _HOMES:
+        raise AttributeError(f"module 'zoo' has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,292 @@
+"""The command line: ``zoo --help``. Thin: each command calls what the Python API offers, imported only then."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+from zoo.errors import ZooError
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, help="A zoo of pretrained physics models.")
+
+NameArgument = Annotated[str, typer.Argument(help="released name, name@revision, folder or hf://owner/name")]
+JsonOption = Annotated[bool, typer.Option("--json", help="print JSON for scripts")]
+OutOption = Annotated[Optional[Path], typer.Option("--out", help="folder to write to")]  # noqa: UP045 - typer reads it
+InputOption = Annotated[
+    Optional[Path],  # noqa: UP045
+    typer.Option("--input", help=".npz with one array per input tensor, or .npy for a single one; default: shipped test rows"),
+]
+PlanckOption = Annotated[
+    Optional[Path],  # noqa: UP045
+    typer.Option("--planck", help="folder with Planck's public binned spectra (COM_PowerSpect_CMB-*-binned_R3.0*.txt)"),
+]
+SettingsOption = Annotated[
+    Optional[list[str]],  # noqa: UP045
+    typer.Option("--set", help="change a value of the recipe, e.g. --set optimizer.learning_rate=1e-4; repeatable"),
+]
+
+
+class Format(StrEnum):
+    """What a model can be exported to."""
+
+    onnx = "onnx"
+    savedmodel = "savedmodel"
+
+
+@app.command("list")
+def list_(
+    pattern: Annotated[str, typer.Argument(help='shell pattern, e.g. "ive-*"')] = "*",
+    task: Annotated[Optional[str], typer.Option(help="only this task")] = None,  # noqa: UP045
+    family: Annotated[Optional[str], typer.Option(help="only this family")] = None,  # noqa: UP045
+    as_json: JsonOption = False,
+) -> None:
+    """List the models at hand."""
+    from zoo.registry import get_spec, list_models
+
+    specs = [get_spec(name) for name in list_models(pattern, task=task, family=family)]
+    if as_json:
+        fields = {"name", "revision", "family", "task", "summary"}
+        print(json.dumps([spec.model_dump(mode="json", include=fields) for spec in specs], indent=1))
+        return
+    from zoo.tables import model_list, show
+
+    show(model_list(specs))
+
+
+@app.command()
+def show(name: NameArgument, as_json: JsonOption = False) -> None:
+    """Show what a model takes, gives and is worth."""
+    from zoo.store import locate
+
+    spec = locate(name).spec
+    if as_json:
+        print(spec.model_dump_json(indent=1))
+        return
+    from zoo.tables import model_details
+    from zoo.tables import show as print_table
+
+    print_table(*model_details(spec))
+
+
+@app.command()
+def simulate(
+    source: Annotated[str, typer.Argument(help="data set to simulate: cmb-feature")],
+    out: Annotated[Path, typer.Option("--out", help="folder; a killed run goes on there")],
+    cosmologies: Annotated[int, typer.Option(help="points of the Latin hypercube")] = 1600,
+    pairs: Annotated[int, typer.Option(help="primordial spectra on each, with and without the feature")] = 4,
+    seed: Annotated[int, typer.Option(help="of the design")] = 20181,
+    jobs: Annotated[int, typer.Option(help="processes, -1 for one per core")] = -1,
+) -> None:
+    """Simulate the spectra that the CMB classifiers train on (the shipped set: the defaults, about an hour on 2 cores)."""
+    from zoo.data.cmb.simulate import SimulationConfig
+    from zoo.data.cmb.simulate import simulate as run
+    from zoo.errors import UnknownNameError
+
+    if source != "cmb-feature":
+        raise UnknownNameError("simulation", source, ["cmb-feature"])
+    print(f"wrote {run(out, SimulationConfig(cosmologies=cosmologies, pairs=pairs, seed=seed), jobs)}")
+
+
+@app.command()
+def train(
+    recipe: Annotated[str, typer.Argument(help="model name, or path of a recipe.yaml")],
+    settings: SettingsOption = None,
+    out: OutOption = None,
+    seed: Annotated[Optional[int], typer.Option(help="instead of the recipe's first")] = None,  # noqa: UP045
+) -> None:
+    """Train a recipe: progress, checkpoints, metrics and plots; run it again to resume or extend."""
+    with quiet_tensorflow():
+        from zoo.release import train as run
+        from zoo.training.recipe import load_recipe, parse_changes
+
+        chosen = load_recipe(recipe).changed(parse_changes(settings or []))
+        folder = out or Path("runs") / chosen.name
+        _, evaluation = run(chosen, folder, seeds=None if seed is None else [seed])
+        from zoo.tables import metric_table
+        from zoo.tables import show as print_table
+
+        print_table(metric_table(evaluation.metrics))
+        print(f"weights, metrics.json, plots and TensorBoard logs in {folder}")
+
+
+@app.command()
+def release(
+    recipe: Annotated[str, typer.Argument(help="model name, or path of a recipe.yaml")],
+    settings: SettingsOption = None,
+    out: OutOption = None,
+    folder: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(help="write the model there; default: into this package, files in zoo/artefacts, card in model_cards"),
+    ] = None,
+) -> None:
+    """Train all seeds and variants, evaluate, export, check parity and write the card."""
+    with quiet_tensorflow():
+        from zoo.release import release as run
+        from zoo.training.recipe import load_recipe, parse_changes
+
+        chosen = load_recipe(recipe).changed(parse_changes(settings or []))
+        card = run(chosen, out or Path("runs") / chosen.name, folder)
+    print(f"released {chosen.name}@{chosen.revision}: {card}")
+
+
+@app.command()
+def export(
+    name: NameArgument,
+    format_: Annotated[Format, typer.Option("--format", help="what to write")] = Format.onnx,
+    opset: Annotated[int, typer.Option(help="9 to 18; 11 for old runtimes")] = 13,
+    out: OutOption = None,
+    overwrite: Annotated[bool, typer.Option(help="replace an existing folder")] = False,
+) -> None:
+    """Export every endpoint, each compared with Keras on 1,000 rows."""
+    with quiet_tensorflow():
+        from zoo.export import export as run
+        from zoo.loading import load
+
+        model = load(name)
+        folder = out or Path("exports") / f"{model.spec.name}-{format_.value}"
+        report = run(model, folder, format=format_.value, opset=opset, overwrite=overwrite)
+        from zoo.tables import parity_table
+        from zoo.tables import show as print_table
+
+        print_table(parity_table(report))
+    print(f"wrote {folder}")
+
+
+@app.command()
+def verify(path: NameArgument, as_json: JsonOption = False) -> None:
+    """Check an ONNX folder against its sha256s and test tensors, without TensorFlow."""
+    from zoo.serving.verify import verify as run
+
+    report = run(path)
+    if as_json:
+        print(json.dumps({**report.model_dump(mode="json"), "ok": report.ok}, indent=1))
+    else:
+        from zoo.tables import show as print_table
+        from zoo.tables import verify_table
+
+        print_table(verify_table(report))
+    if not report.ok:
+        raise typer.Exit(1)
+
+
+@app.command()
+def predict(
+    name: NameArgument,
+    file: InputOption = None,
+    planck: PlanckOption = None,
+    endpoint: Annotated[str, typer.Option(help="function of the model")] = "predict",
+    out: OutOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Predict with ONNX Runtime, on a file, on Planck's spectra, or on the shipped test rows."""
+    if planck is not None:
+        if file is not None or endpoint != "predict":
+            raise ZooError("--planck takes neither --input nor --endpoint")
+        _predict_planck(name, planck, out or Path("."), as_json)
+        return
+    from zoo.reading import read_inputs
+    from zoo.serving import Session
+
+    session = Session(name)
+    outputs = session.run(read_inputs(session.folder, endpoint, file), endpoint)
+    if as_json:
+        print(json.dumps({key: value.tolist() for key, value in outputs.items()}))
+        return
+    from zoo.tables import output_table
+    from zoo.tables import show as print_table
+
+    print_table(output_table(session.spec, endpoint, outputs, "the model's shipped test rows" if file is None else str(file)))
+    if out is not None:
+        from zoo.reading import write_outputs
+
+        print(f"wrote {write_outputs(out / f'{session.spec.name}-{endpoint}.npz', outputs)}")
+
+
+def _predict_planck(name: str, folder: Path, out: Path, as_json: bool) -> None:
+    with quiet_tensorflow():
+        from zoo.interpret.planck import planck_report
+        from zoo.loading import load
+
+        report = planck_report(load(name), folder, out)
+    print(json.dumps(report.model_dump(mode="json"), indent=1) if as_json else report.text())
+
+
+@app.command()
+def explain(
+    name: NameArgument,
+    file: InputOption = None,
+    planck: PlanckOption = None,
+    method: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(help="gradient, gradient_x_input, integrated_gradients, or traversal of the latents"),
+    ] = None,
+    target: Annotated[int, typer.Option(help="element of the output to explain")] = 0,
+    out: OutOption = None,
+) -> None:
+    """Explain what drives a model's answer; writes arrays (.npz) and a figure (.png)."""
+    with quiet_tensorflow():
+        from zoo.interpret.to_files import explain_to_files
+        from zoo.loading import load
+
+        paths = explain_to_files(load(name), out or Path("."), file=file, planck=planck, method=method, target=target)
+    print("wrote " + " and ".join(map(str, paths)))
+
+
+@app.command()
+def serve(
+    names: Annotated[list[str], typer.Argument(help="models to serve: names or folders")],
+    host: Annotated[str, typer.Option(help="address to bind to")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="port of the REST protocol")] = 8000,
+) -> None:
+    """Serve models over the Open Inference Protocol V2 (REST)."""
+    from zoo.serving.server import serve as run
+
+    run(names, host=host, port=port)
+
+
+@contextmanager
+def quiet_tensorflow() -> Iterator[None]:
+    """Send what TensorFlow's C++ code writes to descriptor 2 to a file; Python's own stderr stays where it is.
+
+    TensorFlow logs a dozen lines about absent GPUs before any of its log levels applies. ``ZOO_DEBUG=1`` shows them.
+    """
+    if os.environ.get("ZOO_DEBUG"):
+        yield
+        return
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    sys.stderr.flush()
+    terminal, native = os.dup(2), sys.stderr
+    with tempfile.TemporaryFile() as log, os.fdopen(os.dup(2), "w", buffering=1) as python_stderr:
+        os.dup2(log.fileno(), 2)
+        sys.stderr = python_stderr
+        try:
+            yield
+        finally:
+            sys.stderr = native
+            os.dup2(terminal, 2)
+            os.close(terminal)
+
+
+def main() -> None:
+    """Run the command line; an error that the zoo raises on purpose is one line and exit code 1."""
+    try:
+        app()
+    except (ZooError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(1)
+    except ImportError as error:
+        print(f"error: {error}; pip install 'physzoo[all]' brings everything that a command needs", file=sys.stderr)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,202 @@
+"""From a recipe to a released model: train -> evaluate -> export -> parity -> card.
+
+This joins the three wings, so it lies beside them in the core and imports them only when it runs.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+import shutil
+import time
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from zoo.atomic import whole_file, whole_folder
+from zoo.card import write_card
+from zoo.registry import CARDS
+from zoo.spec import METRICS, TEST_TENSORS, WEIGHTS, Data, Endpoint, Export, File, Metric, ModelSpec, Tensor
+from zoo.store import ARTEFACTS
+
+if TYPE_CHECKING:
+    from zoo.data.dataset import Dataset
+    from zoo.families.base import ZooModel
+    from zoo.training.evaluate import Evaluation, Runs
+    from zoo.training.recipe import Recipe
+
+PACKAGES = ("numpy", "keras", "tensorflow", "onnx", "tf2onnx", "onnxruntime", "scikit-learn", "physzoo")
+
+
+def train(recipe: Recipe, out: Path, *, seeds: list[int] | None = None, variants: bool = False) -> tuple[Runs, Evaluation]:
+    """Train a recipe, judge it and leave weights, ``metrics.json`` and plots in ``out``.
+
+    Goes on with what is there: finished runs are read, a killed one is resumed.
+
+    Parameters
+    ----------
+    seeds : the recipe's first by default
+    variants : whether the recipe's variants are trained too
+    """
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    from zoo.training.evaluate import Run, evaluate
+    from zoo.training.fit import fit
+
+    started = time.time()
+    seeds = recipe.seeds[:1] if seeds is None else seeds
+    runs: Runs = {}
+    for variant in ["", *(recipe.variants if variants else [])]:
+        changed = recipe.changed(recipe.variants[variant].set) if variant else recipe
+        runs[variant] = []
+        for seed in seeds:
+            title = f"{recipe.name}{' ' + variant if variant else ''}, seed {seed}"
+            model, history = fit(changed, out / (variant or "model") / f"seed-{seed}", seed, title=title)
+            runs[variant].append(Run(changed, seed, model, history))
+    evaluation = evaluate(runs)
+    plots = out / "plots"
+    plots.mkdir(exist_ok=True)
+    for name, figure in evaluation.figures.items():
+        figure.savefig(plots / f"{name}.png", dpi=120)
+    runs[""][0].model.save_weights(out / WEIGHTS)
+    with whole_file(out / METRICS, "w") as file:
+        json.dump(_measured(recipe, evaluation, runs, time.time() - started), file, indent=1)
+    return runs, evaluation
+
+
+def release(recipe: Recipe, out: Path, folder: Path | None = None) -> Path:
+    """Train all seeds and variants in ``out``, then write the released model.
+
+    Parameters
+    ----------
+    folder : where the model goes; by default into this package: files under ``zoo/artefacts``, card in ``model_cards``
+
+    Returns
+    -------
+    Path of the card. The prose of a card that is already there stays.
+
+    Raises
+    ------
+    ParityError
+        If an exported graph does not answer as the Keras model does; nothing is released then.
+    """
+    from zoo.data.dataset import get_dataset
+
+    runs, evaluation = train(recipe, out, seeds=recipe.seeds, variants=True)
+    model = runs[""][0].model
+    dataset = get_dataset(recipe.data.source, **recipe.data.parameters)
+    files = ARTEFACTS / recipe.name if folder is None else folder
+    card = CARDS / f"{recipe.name}.md" if folder is None else folder / "README.md"
+    with whole_folder(files, overwrite=True, marker=METRICS) as staged:
+        shutil.copy(out / WEIGHTS, staged / WEIGHTS)
+        shutil.copy(out / METRICS, staged / METRICS)
+        spec = _describe(recipe, dataset, evaluation.metrics)
+        model.spec = spec
+        tensors = _test_tensors(model, dataset, recipe.test_rows)
+        with (staged / TEST_TENSORS).open("wb") as file:
+            np.savez_compressed(file, allow_pickle=False, **tensors)
+        spec = _exported(model, spec, staged)
+        spec = spec.model_copy(update={"files": describe_files(staged)})
+        if folder is not None:
+            if card.exists():
+                shutil.copy(card, staged / card.name)
+            write_card(staged / card.name, spec)
+    if folder is None:
+        write_card(card, spec)
+    return card
+
+
+def describe_files(folder: Path) -> list[File]:
+    """Size and sha256 of every file in a model's folder but the card."""
+    return [
+        File(path=path.name, sha256=hashlib.sha256(path.read_bytes()).hexdigest(), bytes=path.stat().st_size)
+        for path in sorted(folder.iterdir())
+        if path.name != "README.md"
+    ]
+
+
+def _describe(recipe: Recipe, dataset: Dataset, metrics: list[Metric]) -> ModelSpec:
+    splits = {split: dataset.rows(split) for split in ("train", "validation", "test")}
+    return ModelSpec(
+        name=recipe.name,
+        revision=recipe.revision,
+        family=recipe.family,
+        config=recipe.config,
+        task=recipe.task,
+        summary=recipe.summary,
+        endpoints=_with_ranges(recipe.endpoints, splits["train"].inputs),
+        data=Data(
+            source=recipe.data.source,
+            description=dataset.description,
+            simulator=dataset.simulator,
+            seed=dataset.seed,
+            rows={split: len(rows) for split, rows in splits.items()},
+            groups={split: len(np.unique(rows.group)) for split, rows in splits.items()},
+        ),
+        metrics=metrics,
+        files=[],
+        tolerance=recipe.tolerance,
+        physzoo_version=version("physzoo"),
+    )
+
+
+def _with_ranges(endpoints: dict[str, Endpoint], training: dict[str, np.ndarray]) -> dict[str, Endpoint]:
+    """Fill in the ranges that the recipe leaves open: the training rows' extremes, widened by a quarter on either side."""
+
+    def measured(tensor: Tensor) -> Tensor:
+        if tensor.name not in training or tensor.low is not None or tensor.high is not None:
+            return tensor
+        low, high = training[tensor.name].min(axis=0), training[tensor.name].max(axis=0)
+        margin = (high - low) / 4
+        bounds = {"low": _rounded(low - margin), "high": _rounded(high + margin)}
+        return tensor.model_copy(update=bounds)
+
+    return {
+        name: endpoint.model_copy(update={"inputs": [measured(tensor) for tensor in endpoint.inputs]})
+        for name, endpoint in endpoints.items()
+    }
+
+
+def _rounded(values: np.ndarray) -> list[float]:
+    return [float(f"{value:.5g}") for value in values]
+
+
+def _test_tensors(model: ZooModel, dataset: Dataset, n: int) -> dict[str, np.ndarray]:
+    """Inputs and answers of every endpoint for rows spread over the test split."""
+    rows = dataset.rows("test")
+    chosen = np.linspace(0, len(rows) - 1, n).round().astype(int)
+    examples = model.example({name: array[chosen] for name, array in rows.inputs.items()}, np.random.default_rng(0))
+    tensors: dict[str, np.ndarray] = {}
+    for name, endpoint in model.spec.endpoints.items():
+        inputs = {t.name: array for t, array in zip(endpoint.inputs, examples[name], strict=True)}
+        tensors |= {f"{name}/in/{key}": array for key, array in inputs.items()}
+        tensors |= {f"{name}/out/{key}": np.asarray(array) for key, array in model.endpoint(name)(**inputs).items()}
+    return tensors
+
+
+def _exported(model: ZooModel, spec: ModelSpec, folder: Path) -> ModelSpec:
+    """Write one graph per endpoint, each past the parity gate; the spec with what was found."""
+    from zoo.export import export_onnx_files
+
+    parity = {name: report.max_absolute for name, report in export_onnx_files(model, spec, folder).items()}
+    export = Export(runtimes=[f"onnxruntime {version('onnxruntime')}"], parity=parity)
+    return spec.model_copy(update={"export": export})
+
+
+def _measured(recipe: Recipe, evaluation: Evaluation, runs: Runs, seconds: float) -> dict[str, Any]:
+    return {
+        "name": recipe.name,
+        "revision": recipe.revision,
+        "metrics": [metric.model_dump(mode="json") for metric in evaluation.metrics],
+        "curves": evaluation.curves,
+        "variants": {name: recipe.variants[name].description for name in runs if name},
+        "seeds": [run.seed for run in runs[""]],
+        "history": {name: [float(f"{v:.6g}") for v in values] for name, values in runs[""][0].history.items()},
+        "recipe": recipe.model_dump(mode="json", exclude={"endpoints"}),
+        "seconds": round(seconds, 1),
+        "versions": {"python": platform.python_version(), **{package: version(package) for package in PACKAGES}},
+    }
