@@ -123,7 +123,7 @@ def _metric(
         seeds=len(scores),
         baseline=beside,
         baseline_name=baseline if beside is not None else None,
-        detail=f"{over_seeds(values)}; interval by bootstrap over {len(np.unique(group[rows]))} cosmologies",
+        detail=f"{over_seeds(values)}; interval by bootstrap over {len(np.unique(group[rows]))} simulations",
     )
 
 

@@ -17,6 +17,10 @@ from zoo.training.progress import Progress
 from zoo.training.recipe import Recipe, RecipeError
 
 
+TRAINING = {"family", "config", "data", "loss", "optimizer", "epochs", "batch_size"}
+"""What of a recipe decides the weights; the rest may change without a new run."""
+
+
 class EpochData(keras.utils.PyDataset):
     """Batches of the training split; order and noise follow from (seed, epoch), so a resumed run sees the same."""
 
@@ -96,14 +100,14 @@ def fit(recipe: Recipe, folder: Path, seed: int | None = None, *, title: str | N
     Raises
     ------
     RecipeError
-        If the folder holds a run of another recipe or seed.
+        If the folder holds a run that would end in other weights.
     """
     seed = recipe.seeds[0] if seed is None else seed
     dataset = get_dataset(recipe.data.source, **recipe.data.parameters)
     _deterministic()
     model = build(recipe, dataset, seed)
     folder.mkdir(parents=True, exist_ok=True)
-    _claim(folder / "recipe.json", {"seed": seed, **recipe.model_dump(mode="json")})
+    _claim(folder / "run.json", {"seed": seed, **recipe.model_dump(mode="json", include=TRAINING)})
     checkpoint = Checkpoint(model, folder / "checkpoint.npz")
     start = checkpoint.restore()
     if start < recipe.epochs:

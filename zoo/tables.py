@@ -46,7 +46,7 @@ def _headline(metrics: list[Metric]) -> str:
 
 
 def model_details(spec: ModelSpec) -> list[RenderableType]:
-    """Endpoints, metrics and provenance."""
+    """Endpoints, metrics and provenance; variants and further test sets are left to the card."""
     tensors = (
         (f"{name} {direction}", t.name, f"(batch, {', '.join(map(str, t.shape))})", t.unit, _range(t), t.description)
         for name, endpoint in spec.endpoints.items()
@@ -57,7 +57,7 @@ def model_details(spec: ModelSpec) -> list[RenderableType]:
     return [
         f"[bold]{spec.name}[/] revision {spec.revision}, family {spec.family}, task {spec.task}\n{spec.summary}",
         _table("endpoints", "endpoint", "tensor", "shape", "unit", "trained range", "what", rows=tensors),
-        metric_table(spec.metrics),
+        metric_table([metric for metric in spec.metrics if "/" not in metric.name]),
         f"data: {spec.data.description} ({spec.data.simulator}, seed {spec.data.seed}); rows {spec.data.rows}\nONNX: {export}",
     ]
 

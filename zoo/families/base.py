@@ -23,7 +23,9 @@ class ZooModel(keras.Model):
     endpoints: ClassVar[dict[str, str]]
     """Endpoint name -> method; the method takes the endpoint's inputs and returns its outputs, in the spec's order."""
 
-    spec: ModelSpec | None = None
+    spec: ModelSpec
+    """Set by ``zoo.load``; a freshly built model has none."""
+
     folder: ModelFolder | None = None
     """Where it was loaded from."""
 
@@ -47,7 +49,7 @@ class ZooModel(keras.Model):
         >>> model = zoo.load("ive-pendulum")  # doctest: +SKIP
         >>> model.endpoint("encode")(trajectory=x)["mean"]  # doctest: +SKIP
         """
-        if self.spec is None:
+        if not hasattr(self, "spec"):
             raise TypeError("this model has no spec: load it with zoo.load, or assign model.spec")
         described = self.spec.endpoint(name)
         if name not in self.endpoints:

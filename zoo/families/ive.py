@@ -122,7 +122,7 @@ class IVE(ZooModel):
         self.asked.adapt(query)
 
     def baseline(self, tensor: str) -> np.ndarray | None:
-        if self.spec is None:
+        if not hasattr(self, "spec"):
             return None
         observation, query = self.spec.endpoint("predict").inputs
         layers = {observation.name: self.observed, query.name: self.asked}

@@ -48,7 +48,7 @@ class MLP(ZooModel):
             "standardize": standardize,
         }
         self.standardize = Standardize((inputs,), name="standardize") if standardize else None
-        self.hidden = dense_stack("hidden", inputs, hidden, activation)
+        self.hidden = dense_stack("hidden", inputs, hidden, activation) if hidden else None
         self.head = keras.layers.Dense(outputs, name="head")
         self.head.build((None, hidden[-1] if hidden else inputs))
         self.output_activation = keras.activations.get(output_activation)
@@ -56,7 +56,9 @@ class MLP(ZooModel):
 
     def logits(self, x):
         """Outputs before the output activation: (batch, inputs) -> (batch, outputs)."""
-        return self.head(self.hidden(x if self.standardize is None else self.standardize(x)))
+        for stage in (self.standardize, self.hidden):
+            x = x if stage is None else stage(x)
+        return self.head(x)
 
     def call(self, x):
         return self.output_activation(self.logits(x))
@@ -64,7 +66,7 @@ class MLP(ZooModel):
     @property
     def blocks(self) -> dict[str, list[keras.layers.Layer]]:
         stem = [] if self.standardize is None else [self.standardize]
-        return {"stem": stem, "hidden": list(self.hidden.layers), "head": [self.head]}
+        return {"stem": stem, "hidden": [] if self.hidden is None else list(self.hidden.layers), "head": [self.head]}
 
     def adapt(self, inputs) -> None:
         if self.standardize is not None:
