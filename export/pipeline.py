@@ -16,8 +16,8 @@ from zoo.export.parity import ParityReport, check_parity, in_range_rows, onnx_fu
 from zoo.export.report import REPORT, ExportReport
 from zoo.export.saved_model import to_saved_model
 from zoo.families.base import ZooModel
-from zoo.interpret.progress import track
 from zoo.loading import read_test_tensors, verify_model
+from zoo.progress import track
 from zoo.spec import TEST_TENSORS, Export, File, ModelSpec, onnx_file
 from zoo.store import locate
 

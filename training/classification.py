@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from itertools import pairwise
 
 import keras
@@ -127,6 +128,10 @@ def _metric(
     )
 
 
+def _mean_of(values: np.ndarray, rows: np.ndarray) -> float:
+    return float(values[rows].mean())
+
+
 def recall_curve(score: np.ndarray, rows: Rows, difficulty: str, bins: int = 12) -> dict[str, list[float]]:
     """Fraction of positive rows found, in bins of difficulty, with 95% bootstrap intervals."""
     positive = np.flatnonzero(rows.target[:, 0] == 1)
@@ -137,7 +142,8 @@ def recall_curve(score: np.ndarray, rows: Rows, difficulty: str, bins: int = 12)
         inside = np.flatnonzero((value >= low_edge) & (value <= high_edge))
         if inside.size == 0:
             continue
-        low, high = bootstrap(lambda i, at=inside: float(found[at[i]].mean()), rows.group[positive][inside])
-        for key, number in zip(curve, (value[inside].mean(), found[inside].mean(), low, high, inside.size), strict=True):
+        found_here = found[inside].astype(float)
+        low, high = bootstrap(partial(_mean_of, found_here), rows.group[positive][inside])
+        for key, number in zip(curve, (value[inside].mean(), found_here.mean(), low, high, inside.size), strict=True):
             curve[key].append(float(number))
     return curve

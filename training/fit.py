@@ -16,7 +16,6 @@ from zoo.training.checkpoint import Checkpoint
 from zoo.training.progress import Progress
 from zoo.training.recipe import Recipe, RecipeError
 
-
 TRAINING = {"family", "config", "data", "loss", "optimizer", "epochs", "batch_size"}
 """What of a recipe decides the weights; the rest may change without a new run."""
 
@@ -63,7 +62,7 @@ def build(recipe: Recipe, dataset: Dataset, seed: int) -> ZooModel:
     keras.utils.set_random_seed(seed)
     try:
         model = get_family(recipe.family)(**recipe.config)
-    except TypeError as error:
+    except (TypeError, ValueError) as error:
         raise RecipeError(f"family {recipe.family} does not take this config: {error}") from error
     training = dataset.rows("train")
     model.adapt(training.inputs)

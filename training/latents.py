@@ -30,9 +30,7 @@ def evaluate_latents(runs: Runs, settings: Latents) -> Evaluation:
     for name, (value, interval) in _explained(mean[:, active], truth).items():
         detail = f"linear, from {len(active)} active latents, 5-fold cross-validated; interval over folds"
         evaluation.metrics.append(Metric(name=f"r2 {name}", value=value, interval=interval, n=len(rows), detail=detail))
-    information = mutual_information_matrix(
-        {f"latent {i}": mean[:, i] for i in range(mean.shape[1])}, truth, rows=5000
-    )
+    information = mutual_information_matrix({f"latent {i}": mean[:, i] for i in range(mean.shape[1])}, truth, rows=5000)
     for (latent, quantity), found in information.items():
         evaluation.metrics.append(
             Metric(

@@ -81,7 +81,7 @@ def find_card(name: str) -> Path:
     for source in _SOURCES:
         if card := source().get(name):
             return card
-    if (Path(name) / "README.md").is_file():
+    if name and (Path(name) / "README.md").is_file():
         raise ZooError(f"no model is named {name!r}, but there is a folder of that name: for the folder write {'./' + name!r}")
     raise UnknownNameError("model", name, {name for source in _SOURCES for name in source()} | DEPRECATED.keys())
 

@@ -1,0 +1,168 @@
+"""Latents against closed forms."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.stats import norm
+
+from zoo.errors import InputError, UnknownNameError
+from zoo.interpret.information import mutual_information
+from zoo.interpret.latents import active_latents, kl_per_latent, linear_r2, sample, traverse
+from zoo.spec import Data, Endpoint, ModelSpec, Tensor
+
+
+def test_kl_by_hand_and_by_monte_carlo():
+    mean = np.array([[0.0, 1.0, -2.0], [0.0, -1.0, 0.5]])
+    log_variance = np.array([[0.0, 0.0, np.log(0.25)], [0.0, 0.0, np.log(0.04)]])
+    found = kl_per_latent(mean, log_variance)
+    assert found[:2] == pytest.approx([0.0, 0.5])
+    rng = np.random.default_rng(0)
+    estimates = []
+    for m, s in ((-2.0, 0.5), (0.5, 0.2)):
+        z = m + s * rng.standard_normal(400_000)
+        estimates.append(np.mean(norm.logpdf(z, m, s) - norm.logpdf(z)))
+    assert found[2] == pytest.approx(np.mean(estimates), abs=0.01)
+
+
+def test_active_latents():
+    assert active_latents(np.array([0.86, 0.0, 2.01, 0.049])).tolist() == [0, 2]
+    assert active_latents(np.array([0.86, 0.0]), threshold=1.0).size == 0
+
+
+def test_samples_of_a_dead_latent_carry_nothing_while_its_means_do():
+    quantity = np.random.default_rng(0).uniform(size=2000)
+    mean = 0.01 * quantity[:, None] + 1e-5 * np.random.default_rng(1).standard_normal((2000, 1))
+    drawn = sample(mean, np.zeros((2000, 1)))
+    assert drawn.std() == pytest.approx(1, abs=0.06)
+    assert mutual_information(mean[:, 0], quantity).value > 3
+    assert mutual_information(drawn[:, 0], quantity).value < 0.005
+
+
+@pytest.mark.parametrize(
+    ("mean", "log_variance", "message"),
+    [
+        (np.zeros((4, 3)), np.zeros((4, 2)), r"given \(4, 3\), \(4, 2\)"),
+        (np.zeros(4), np.zeros(4), r"shape \(n, latents\)"),
+        (np.zeros((0, 3)), np.zeros((0, 3)), r"given \(0, 3\)"),
+        (np.full((4, 3), np.nan), np.zeros((4, 3)), "finite"),
+    ],
+)
+def test_bad_posteriors(mean, log_variance, message):
+    for function in (kl_per_latent, sample):
+        with pytest.raises(InputError, match=message):
+            function(mean, log_variance)
+
+
+class Decoder:
+    """x(t) = z0 + 2 z1 t, the third latent without effect; the interface of a loaded model."""
+
+    def __init__(self, low: float | None = 0.0, query: bool = True) -> None:
+        latent = Tensor(name="latent", shape=[3], unit="1", description="")
+        time = Tensor(name="time", shape=[1], unit="s", description="", low=low, high=10.0)
+        displacement = Tensor(name="displacement", shape=[1], unit="m", description="")
+        inputs = [latent, time] if query else [latent]
+        self.spec = ModelSpec(
+            name="tiny",
+            family="ive",
+            config={},
+            task="regression",
+            summary="",
+            endpoints={"decode": Endpoint(description="", inputs=inputs, outputs=[displacement])},
+            data=Data(source="", description="", simulator="", seed=0, rows={}),
+            metrics=[],
+            files=[],
+            physzoo_version="0",
+        )
+
+    def endpoint(self, name):
+        def decode(latent, time=1.0):
+            return {"displacement": latent[:, :1] + 2 * latent[:, 1:2] * time}
+
+        return decode
+
+
+def test_traversal_moves_one_latent_at_a_time():
+    found = traverse(Decoder(), grid=np.array([-1.0, 0.5, 2.0]), at=np.array([1.0, 0.0, 0.0]), query=np.array([0.0, 3.0]))
+    assert found.decoded.shape == (3, 3, 2, 1)
+    np.testing.assert_allclose(found.decoded[0, :, :, 0], [[-1, -1], [0.5, 0.5], [2, 2]])
+    np.testing.assert_allclose(found.decoded[1, :, :, 0], [[1, -5], [1, 4], [1, 13]])
+    np.testing.assert_allclose(found.decoded[2], 1)
+    np.testing.assert_allclose(found.effect, [3, 18, 0])
+    assert (found.query_label, found.answer_label) == ("time [s]", "displacement [m]")
+
+
+def test_traversal_by_default():
+    found = traverse(Decoder())
+    assert norm.cdf(found.grid) == pytest.approx(np.linspace(0.05, 0.95, 7))
+    np.testing.assert_allclose(found.query[[0, -1], 0], [0, 10])
+    assert {name: array.shape for name, array in found.arrays().items()} == {
+        "latents": (3,),
+        "grid": (7,),
+        "query": (101, 1),
+        "decoded": (3, 7, 101, 1),
+    }
+    bare = traverse(Decoder(query=False), latents=1)
+    assert bare.decoded.shape == (1, 7, 1)
+    assert "query" not in bare.arrays()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"latents": [3]}, r"indices from 0 to 2, given \[3\]"),
+        ({"latents": [0.5]}, "indices from 0 to 2"),
+        ({"grid": np.zeros((2, 2))}, "grid of shape"),
+        ({"grid": np.array([np.nan])}, "finite grid"),
+        ({"at": np.zeros(2)}, "one value or 3"),
+        ({"query": np.zeros((4, 2))}, r"shape \(q, 1\), given \(4, 2\)"),
+        ({"query": np.array([np.inf])}, "finite numbers"),
+    ],
+)
+def test_bad_traversals(options, message):
+    with pytest.raises(InputError, match=message):
+        traverse(Decoder(), **options)
+
+
+def test_traversal_without_a_range_or_a_decoder():
+    with pytest.raises(InputError, match="give the queries"):
+        traverse(Decoder(low=None))
+    model = Decoder()
+    model.spec = model.spec.model_copy(update={"endpoints": {"predict": model.spec.endpoints["decode"]}})
+    with pytest.raises(UnknownNameError, match="decode"):
+        traverse(model)
+
+
+def test_linear_r2():
+    rng = np.random.default_rng(0)
+    latents = rng.standard_normal((2000, 2))
+    truth = {
+        "exact": latents @ [2.0, -1.0] + 5,
+        "half": latents[:, 0] + rng.standard_normal(2000),
+        "none": rng.standard_normal(2000),
+        "even": latents[:, 0] ** 2,
+    }
+    found = {name: folds.mean() for name, folds in linear_r2(latents, truth).items()}
+    assert found["exact"] == pytest.approx(1)
+    assert found["half"] == pytest.approx(0.5, abs=0.05)
+    assert found["none"] == pytest.approx(0, abs=0.02)  # held out: never above by fitting noise
+    assert found["even"] == pytest.approx(0, abs=0.03)
+    backwards = linear_r2({"a": truth["exact"], "b": truth["half"]}, {"latent 0": latents[:, 0]})
+    assert backwards["latent 0"].shape == (5,)
+    assert backwards["latent 0"].mean() == pytest.approx(5 / 6, abs=0.02)  # precision 1 of the prior, 4 of a, 1 of b
+
+
+@pytest.mark.parametrize(
+    ("latents", "target", "message"),
+    [
+        (np.zeros((3, 2)), np.arange(3.0), "at least 10 rows for 5 folds, given 3"),
+        (np.zeros(20), np.arange(20.0), r"shape \(n, d\)"),
+        (np.zeros((20, 0)), np.arange(20.0), r"given shape \(20, 0\)"),
+        (np.full((20, 2), np.nan), np.arange(20.0), "finite numbers"),
+        (np.zeros((20, 2)), np.ones(20), "b: expected 20 finite values that are not all equal"),
+        (np.zeros((20, 2)), np.arange(19.0), r"given shape \(19,\)"),
+    ],
+)
+def test_bad_regressions(latents, target, message):
+    with pytest.raises(InputError, match=message):
+        linear_r2(latents, {"b": target})

@@ -1,0 +1,135 @@
+"""Figures hold what they claim and can be written without a display."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+
+from zoo.data.cmb.binning import N_JOINT, SLICES, joint_multipoles
+from zoo.errors import InputError
+from zoo.interpret import Explanation, plots, reliability
+from zoo.interpret.information import MutualInformation
+from zoo.interpret.latents import Traversal
+
+RNG = np.random.default_rng(0)
+
+
+def drawn(figure: Figure) -> str:
+    """All text of a figure, once it has been written as a PNG."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=50)
+    assert buffer.tell() > 5000
+    return "\n".join(text.get_text() for text in figure.findobj(match=lambda artist: hasattr(artist, "get_text")))
+
+
+def explanation(rows: int = 1, width: int = N_JOINT, **changes) -> Explanation:
+    values = RNG.normal(size=(rows, width)).astype(np.float32)
+    start = {"baseline": np.zeros_like(values), "baseline_answer": np.zeros(rows, np.float32)}
+    known = {"method": "integrated_gradients", "endpoint": "predict", "tensor": "spectrum", "output": "logits", "target": 0}
+    meta = {"model": "mlp-cmb-feature", "unit": "muK^2"}
+    return Explanation(values, values, values.sum(axis=1), **{**known, **start, "meta": meta, **changes})
+
+
+def test_attribution_over_multipoles():
+    found = explanation()
+    figure = found.plot()
+    ee = figure.axes[2]
+    heights = [bar.get_height() for bar in ee.patches]
+    centres = [bar.get_x() + bar.get_width() / 2 for bar in ee.patches]
+    np.testing.assert_allclose(heights, found.values[0, SLICES["EE"]], rtol=1e-5)
+    np.testing.assert_allclose(centres, joint_multipoles()[SLICES["EE"]], rtol=1e-5)
+    text = drawn(figure)
+    assert "contribution to logit" in text
+    assert "completeness error" in text
+    assert f"EE   sum {found.values[0, SLICES['EE']].sum():+.3g}" in text
+
+
+def test_attribution_of_many_rows_is_mean_and_band():
+    found = explanation(rows=50, method="gradient", baseline=None, baseline_answer=None)
+    figure = plots.attribution_over_multipoles(found)
+    np.testing.assert_allclose(figure.axes[0].lines[1].get_ydata(), found.values[:, SLICES["TT"]].mean(axis=0), rtol=1e-5)
+    text = drawn(figure)
+    assert "gradient of logit per" in text
+    assert "completeness" not in text
+
+
+@pytest.mark.parametrize("rows", [1, 8])
+def test_attribution_over_elements(rows):
+    found = explanation(rows=rows, width=50, tensor="trajectory", output="displacement", meta={"unit": "m"})
+    text = drawn(found.plot())
+    assert "trajectory [m]" in text
+    assert "contribution to displacement" in text
+    with pytest.raises(InputError, match="215 joint"):
+        plots.attribution_over_multipoles(found)
+
+
+def test_planck_figure():
+    best_fit, error = 100 * np.ones(N_JOINT), np.full(N_JOINT, 2.0)
+    data = best_fit + 3 * error
+    figure = plots.planck_spectrum_plot(data, error, best_fit, explanation(), 0.123)
+    residuals = figure.axes[3].lines[0].get_ydata()
+    np.testing.assert_allclose(residuals, 3)
+    assert "probability of a feature 0.123" in drawn(figure)
+    with pytest.raises(InputError, match="error: expected 215"):
+        plots.planck_spectrum_plot(data, error[:10], best_fit, explanation(), 0.1)
+
+
+def test_classification_figures():
+    probability = RNG.uniform(size=500)
+    label = RNG.uniform(size=500) < probability
+    assert "perfect calibration" in drawn(plots.reliability_diagram(reliability(probability, label)))
+    assert "mlp" in drawn(plots.roc({"mlp": (np.array([0, 0.1, 1]), np.array([0, 0.9, 1]))}))
+    text = drawn(plots.confusion(np.array([[90, 10], [300, 700]]), ["LambdaCDM", "feature"]))
+    assert "30.0%\n300" in text
+    assert "predicted" in text
+
+
+def test_learning_curves_without_validation_and_with():
+    history = {"loss": [1.0, 0.1, 0.01], "val_loss": [1.0, 0.2, 0.1], "accuracy": [0.5, 0.6, 0.7], "learning_rate": [1, 1, 1]}
+    figure = plots.learning_curves(history)
+    assert len(figure.axes) == 2
+    assert [ax.get_yscale() for ax in figure.axes] == ["log", "linear"]
+    assert "validation" in drawn(figure)
+
+
+def test_recall_against_difficulty():
+    curve = {"at": [-3.0, -2.0], "recall": [0.4, 0.9], "low": [0.3, 0.85], "high": [0.5, 0.95]}
+    published = {"noise-free/recall at log10_amplitude -3": 0.99, "auc": 0.5}
+    figure = plots.recall_against_difficulty({"with noise": curve, "without": curve}, "log10_amplitude", published)
+    (star,) = [line for line in figure.axes[0].lines if line.get_label() == "published"]
+    assert (list(star.get_xdata()), list(star.get_ydata())) == ([-3.0], [0.99])
+    assert "amplitude" in drawn(figure)
+
+
+def test_latent_figures():
+    grid, time = np.linspace(-1, 1, 5), np.linspace(0, 1, 20)[:, None]
+    moved = np.stack([np.outer(grid, np.ones(20)), np.zeros((5, 20))])[..., None]
+    found = Traversal(np.array([0, 2]), grid, time, moved, "time [s]", "displacement [m]")
+    text = drawn(plots.latent_traversal(found))
+    assert "latent 2: dead" in text
+    assert "latent 0: changes of up to 2" in text
+    with pytest.raises(InputError, match="to draw curves"):
+        plots.latent_traversal(Traversal(np.array([0]), grid, None, moved[:1, :, 0]))
+    mean, truth = RNG.normal(size=(100, 3)), {"b": RNG.uniform(size=100), "kappa": RNG.uniform(size=100)}
+    text = drawn(plots.latents_against_parameters(mean, truth, np.array([0.9, 2.0, 0.001])))
+    assert "KL 0.00 nat, dead" in text
+    assert text.count("dead") == 1
+
+
+def test_information_heat_map():
+    pairs = [("latent 0", "b"), ("latent 0", "kappa"), ("latent 1", "b"), ("latent 1", "kappa")]
+    information = {pair: MutualInformation(i / 2, 0.01, 1) for i, pair in enumerate(pairs)}
+    figure = plots.information_heat_map(information)
+    np.testing.assert_allclose(figure.axes[0].images[0].get_array(), [[0, 0.5], [1, 1.5]])
+    assert "1.50\n$\\pm$ 0.01" in drawn(figure)
+
+
+def test_the_users_settings_are_left_alone():
+    import matplotlib as mpl
+
+    before = dict(mpl.rcParams)
+    plots.roc({"mlp": (np.array([0, 1]), np.array([0, 1]))})
+    assert dict(mpl.rcParams) == before

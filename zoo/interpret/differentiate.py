@@ -1,0 +1,48 @@
+"""The derivative of a Keras function with respect to its input, on whichever backend Keras runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+
+def value_and_gradient(function: Callable[[Any], Any], x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Value and gradient of a function that treats its rows independently.
+
+    Parameters
+    ----------
+    function : backend tensor (n, ...) -> backend tensor (n,), row i of the output depending on row i of the input alone
+    x : (n, ...) float32 array
+
+    Returns
+    -------
+    value : (n,) array
+    gradient : array of the shape of ``x``, d function_i / d x_i; zero where the output does not depend on ``x``
+    """
+    import keras
+
+    match keras.backend.backend():
+        case "tensorflow":
+            import tensorflow as tf
+
+            point = tf.convert_to_tensor(x)
+            with tf.GradientTape(watch_accessed_variables=False) as tape:
+                tape.watch(point)
+                value = function(point)
+            return value.numpy(), tape.gradient(value, point, unconnected_gradients="zero").numpy()
+        case "jax":
+            import jax
+
+            value, pull_back = jax.vjp(function, jax.numpy.asarray(x))
+            return np.asarray(value), np.asarray(pull_back(jax.numpy.ones_like(value))[0])
+        case "torch":
+            import torch
+
+            point = keras.ops.convert_to_tensor(x).requires_grad_()
+            value = function(point)
+            (gradient,) = torch.autograd.grad(value.sum(), point, allow_unused=True, materialize_grads=True)
+            return value.detach().cpu().numpy(), gradient.cpu().numpy()
+        case other:
+            raise NotImplementedError(f"no gradients on the Keras backend {other!r}: use tensorflow, jax or torch")

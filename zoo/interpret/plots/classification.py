@@ -1,0 +1,118 @@
+"""How well a classifier does, and how it was trained."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from zoo.interpret.calibration import Reliability
+from zoo.interpret.plots.style import BLUE, COLOURS, GREY, MARKERS, one_panel, panels, styled
+
+
+@styled
+def roc(curves: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> Figure:
+    """ROC curves.
+
+    Parameters
+    ----------
+    curves : label -> (false positive rate, true positive rate)
+    """
+    figure, ax = one_panel((4.8, 4.8))
+    ax.plot([0, 1], [0, 1], color=GREY, linestyle="--", linewidth=1, label="chance")
+    for (label, (false_positive, true_positive)), colour in zip(curves.items(), COLOURS, strict=False):
+        ax.plot(false_positive, true_positive, color=colour, label=label)
+    ax.set(xlabel="false positive rate", ylabel="true positive rate", xlim=(-0.01, 1.01), ylim=(-0.01, 1.01), aspect="equal")
+    ax.legend(loc="lower right")
+    return figure
+
+
+@styled
+def confusion(matrix: np.ndarray, labels: Sequence[str]) -> Figure:
+    """Confusion matrix: counts, and the fraction of each true class.
+
+    Parameters
+    ----------
+    matrix : (k, k) counts, true class down and predicted class across
+    labels : of the classes
+    """
+    matrix = np.asarray(matrix)
+    fraction = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
+    figure, ax = one_panel((4.8, 4.2))
+    image = ax.imshow(fraction, cmap="Blues", vmin=0, vmax=1)
+    for (i, j), count in np.ndenumerate(matrix):
+        colour = "white" if fraction[i, j] > 0.55 else "black"
+        ax.text(j, i, f"{fraction[i, j]:.1%}\n{count:,}", ha="center", va="center", color=colour)
+    ax.set_xticks(range(len(labels)), labels)
+    ax.set_yticks(range(len(labels)), labels)
+    ax.set(xlabel="predicted", ylabel="true")
+    ax.grid(False)
+    figure.colorbar(image, label="fraction of the true class", shrink=0.75)
+    return figure
+
+
+@styled
+def reliability_diagram(bins: Reliability) -> Figure:
+    """Observed against predicted frequency with 95% intervals, and how many rows stand behind each point."""
+    figure, axes = panels(2, 1, (5.0, 5.8), sharex=True, height_ratios=[3.2, 1])
+    upper, lower = axes[:, 0]
+    upper.plot([0, 1], [0, 1], color=GREY, linestyle="--", linewidth=1, label="perfect calibration")
+    bars = np.abs(np.stack([bins.observed - bins.low, bins.high - bins.observed]))
+    upper.errorbar(bins.predicted, bins.observed, bars, fmt="o-", color=BLUE, capsize=2, label="observed, 95% interval")
+    upper.set(ylabel="observed fraction", xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
+    upper.legend(loc="upper left")
+    lower.bar(bins.predicted, bins.count, width=0.03, color=BLUE)
+    lower.set(xlabel="predicted probability", ylabel="rows", yscale="log")
+    return figure
+
+
+@styled
+def learning_curves(history: Mapping[str, Sequence[float]]) -> Figure:
+    """Training and validation value of each metric after each epoch, as in ``History.history`` of Keras."""
+    names = [name for name in history if not name.startswith("val_") and name not in ("learning_rate", "lr")]
+    figure, axes = panels(1, len(names), (max(5.0, 4.2 * len(names)), 3.8))
+    for name, ax in zip(names, axes[0], strict=True):
+        for key, label, colour, style in ((name, "training", BLUE, "-"), (f"val_{name}", "validation", COLOURS[1], "--")):
+            if key in history:
+                ax.plot(np.arange(1, len(history[key]) + 1), history[key], style, color=colour, label=label)
+        values = np.concatenate([history[key] for key in (name, f"val_{name}") if key in history])
+        if values.min() > 0 and values.max() > 20 * values.min():
+            ax.set_yscale("log")
+        ax.set(xlabel="epoch", ylabel=name.replace("_", " "))
+        ax.legend()
+    return figure
+
+
+@styled
+def recall_against_difficulty(
+    curves: Mapping[str, Mapping[str, Sequence[float]]], difficulty: str, published: Mapping[str, float] | None = None
+) -> Figure:
+    """Fraction of positive rows that are found as their detection gets harder.
+
+    Parameters
+    ----------
+    curves : label -> columns ``at`` (difficulty), ``recall``, and ``low`` and ``high`` of its 95% interval
+    difficulty : name of the abscissa
+    published : metric -> value, where the metric's name ends in "recall at <difficulty> <number>"
+    """
+    figure, ax = one_panel((6.4, 4.6))
+    for (label, curve), colour, marker in zip(curves.items(), COLOURS, MARKERS, strict=False):
+        ax.plot(curve["at"], curve["recall"], marker=marker, markersize=4, color=colour, label=label)
+        ax.fill_between(curve["at"], curve["low"], curve["high"], color=colour, alpha=0.18, linewidth=0)
+    found = {
+        float(metric.rsplit(" ", 1)[1]): value
+        for metric, value in (published or {}).items()
+        if f"recall at {difficulty} " in metric
+    }
+    if found:
+        ax.plot(list(found), list(found.values()), "*", color="black", markersize=11, label="published", zorder=5)
+    ax.set(xlabel=_abscissa(difficulty), ylabel="fraction of features found", ylim=(-0.03, 1.03))
+    ax.legend(loc="best")
+    return figure
+
+
+def _abscissa(name: str) -> str:
+    """``log10_amplitude`` as mathematics, other names as words."""
+    logarithm, _, quantity = name.partition("_")
+    return rf"$\log_{{10}}$ {quantity.replace('_', ' ')}" if logarithm == "log10" else name.replace("_", " ")

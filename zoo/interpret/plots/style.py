@@ -1,0 +1,62 @@
+"""One look for all figures, legible at 100 dots an inch and without colour vision."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import numpy as np
+from matplotlib import rc_context
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+F = TypeVar("F", bound=Callable[..., Figure])
+
+BLUE, ORANGE, GREEN, PURPLE, SKY, RED = "#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00"
+"""Okabe and Ito's palette, distinct in all common forms of colour blindness."""
+COLOURS = (BLUE, RED, GREEN, PURPLE, ORANGE, SKY)
+MARKERS = ("o", "s", "^", "D", "v", "P")
+GREY = "0.45"
+SEQUENTIAL = "viridis"
+
+UNITS = {"muK^2": r"$\mu\mathrm{K}^2$"}
+"""Units of cards that are typeset."""
+
+_RC: dict[Any, Any] = {
+    "font.size": 10,
+    "axes.titlesize": 10.5,
+    "axes.labelsize": 10,
+    "legend.fontsize": 9,
+    "legend.frameon": False,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": "0.9",
+    "grid.linewidth": 0.7,
+    "lines.linewidth": 1.6,
+}
+
+
+def styled(function: F) -> F:
+    """Draw a figure in the common style and leave the user's own settings alone."""
+
+    @functools.wraps(function)
+    def draw(*args: Any, **kwargs: Any) -> Figure:
+        with rc_context(_RC):
+            return function(*args, **kwargs)
+
+    return draw  # type: ignore[return-value]
+
+
+def panels(rows: int, columns: int, size: tuple[float, float], **kwargs: Any) -> tuple[Figure, np.ndarray]:
+    """A figure of ``size`` inches and its (rows, columns) axes."""
+    figure = Figure(figsize=size, dpi=100, layout="constrained")
+    return figure, figure.subplots(rows, columns, squeeze=False, **kwargs)
+
+
+def one_panel(size: tuple[float, float] = (5.6, 4.4)) -> tuple[Figure, Axes]:
+    """A figure with a single panel."""
+    figure, axes = panels(1, 1, size)
+    return figure, axes[0, 0]
