@@ -27,7 +27,7 @@ class Linear(keras.Model):
     endpoints: ClassVar[dict[str, str]] = {"predict": "call"}
 
     def logits(self, spectrum):
-        return keras.ops.matmul(spectrum - MEAN, W[:, None])
+        return keras.ops.matmul(keras.ops.subtract(spectrum, MEAN), W[:, None])
 
     def call(self, spectrum):
         return keras.ops.sigmoid(self.logits(spectrum))

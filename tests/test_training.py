@@ -140,6 +140,18 @@ def test_folder_of_another_run_is_refused(small, tmp_path):
         fit(small.changed({"optimizer.learning_rate": 0.5}), tmp_path)
 
 
+def test_second_process_in_a_folder_is_refused(small, tmp_path):
+    import fcntl
+
+    from zoo.training.fit import fit
+
+    with (tmp_path / ".lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        with pytest.raises(RecipeError, match="another process"):
+            fit(small, tmp_path)
+    fit(small, tmp_path)
+
+
 def test_damaged_checkpoint_is_named(small, tmp_path):
     from zoo.training.fit import fit
 
@@ -172,3 +184,30 @@ def test_bootstrap_resamples_simulations_together():
     group = np.repeat(np.arange(100), 50)
     low, high = bootstrap(lambda i: float(values[i].mean()), group, draws=1000)
     assert (high - low) / 2 == pytest.approx(1.96 * values.std() / np.sqrt(100), rel=0.15)
+
+
+def test_metrics_of_a_classifier_are_those_of_scikit_learn(tmp_path):
+    """One epoch, then AUC and accuracy recomputed from the weights that the run left."""
+    from sklearn.metrics import accuracy_score, roc_auc_score
+
+    from zoo.data.cmb.feature import CMBFeature
+    from zoo.loading import load_weights
+    from zoo.registry import get_family
+    from zoo.release import train
+
+    recipe = load_recipe("mlp-cmb-feature").changed({"epochs": 1, "evaluation.baseline": None, "evaluation.also_on": {}})
+    train(recipe, tmp_path)
+    measured = json.loads((tmp_path / "metrics.json").read_text())
+    found = {metric["name"]: metric for metric in measured["metrics"]}
+    model = get_family("mlp")(**recipe.config)
+    load_weights(model, tmp_path / "model.weights.h5")
+    rows = CMBFeature().rows("test")
+    score, label = np.asarray(model(rows.inputs["spectrum"]))[:, 0], rows.target[:, 0]
+    assert found["auc"]["value"] == pytest.approx(roc_auc_score(label, score), abs=1e-6)
+    assert found["accuracy"]["value"] == pytest.approx(accuracy_score(label, score > 0.5), abs=1e-6)
+    low, high = found["auc"]["interval"]
+    assert low < found["auc"]["value"] < high
+    assert found["auc"]["n"] == len(rows)
+    assert np.sum(measured["curves"]["confusion"]) == len(rows)
+    assert {path.stem for path in (tmp_path / "plots").glob("*.png")} >= {"roc", "recall", "reliability", "confusion"}
+    assert list((tmp_path / "model" / "seed-0" / "tensorboard").rglob("events.out.tfevents.*"))

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import keras
@@ -99,32 +102,33 @@ def fit(recipe: Recipe, folder: Path, seed: int | None = None, *, title: str | N
     Raises
     ------
     RecipeError
-        If the folder holds a run that would end in other weights.
+        If the folder holds a run that would end in other weights, or another process is training there.
     """
     seed = recipe.seeds[0] if seed is None else seed
     dataset = get_dataset(recipe.data.source, **recipe.data.parameters)
     _deterministic()
     model = build(recipe, dataset, seed)
     folder.mkdir(parents=True, exist_ok=True)
-    _claim(folder / "run.json", {"seed": seed, **recipe.model_dump(mode="json", include=TRAINING)})
-    checkpoint = Checkpoint(model, folder / "checkpoint.npz")
-    start = checkpoint.restore()
-    if start < recipe.epochs:
-        data = EpochData(dataset, recipe.batch_size, seed, start)
-        validation = dataset.rows("validation")
-        held_out = (model_inputs(list(validation.inputs.values())), validation.target)
-        log = keras.callbacks.TensorBoard(folder / "tensorboard", write_graph=False)
-        progress = Progress(title or recipe.name, recipe.epochs, start)
-        model.fit(
-            data,
-            validation_data=held_out,
-            validation_batch_size=4096,
-            epochs=recipe.epochs,
-            initial_epoch=start,
-            shuffle=False,
-            verbose=0,
-            callbacks=[checkpoint, progress, log],
-        )
+    with _alone(folder):
+        _claim(folder / "run.json", {"seed": seed, **recipe.model_dump(mode="json", include=TRAINING)})
+        checkpoint = Checkpoint(model, folder / "checkpoint.npz")
+        start = checkpoint.restore()
+        if start < recipe.epochs:
+            data = EpochData(dataset, recipe.batch_size, seed, start)
+            validation = dataset.rows("validation")
+            held_out = (model_inputs(list(validation.inputs.values())), validation.target)
+            log = keras.callbacks.TensorBoard(folder / "tensorboard", write_graph=False)
+            progress = Progress(title or recipe.name, recipe.epochs, start)
+            model.fit(
+                data,
+                validation_data=held_out,
+                validation_batch_size=4096,
+                epochs=recipe.epochs,
+                initial_epoch=start,
+                shuffle=False,
+                verbose=0,
+                callbacks=[checkpoint, progress, log],
+            )
     return model, checkpoint.history
 
 
@@ -133,6 +137,17 @@ def _deterministic() -> None:
         import tensorflow as tf
 
         tf.config.experimental.enable_op_determinism()
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Hold the folder against a second process; the system lets go of it when this one ends, however it ends."""
+    with (folder / ".lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise RecipeError(f"another process is training in {folder}: wait for it, or give another --out") from None
+        yield
 
 
 def _claim(marker: Path, run: dict) -> None:
