@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
-import zipfile
 from dataclasses import dataclass, field
-from os import PathLike, getpid
+from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from zoo.atomic import whole_file
 from zoo.errors import InputError
+from zoo.npz import read_npz
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -69,13 +70,8 @@ class Explanation:
         arrays = {name: array for name in ARRAYS if (array := getattr(self, name)) is not None}
         arrays |= {FIXED + name: array for name, array in self.fixed.items()}
         about = {name: getattr(self, name) for name in ("method", "endpoint", "tensor", "output", "target", "meta")}
-        partial = path.with_name(f"{path.name}.{getpid()}.part")
-        try:
-            with partial.open("wb") as file:
-                np.savez_compressed(file, allow_pickle=False, about=np.array(json.dumps(about)), **arrays)
-            partial.replace(path)
-        finally:
-            partial.unlink(missing_ok=True)
+        with whole_file(path) as file:
+            np.savez_compressed(file, allow_pickle=False, about=np.array(json.dumps(about)), **arrays)
         return path
 
     @classmethod
@@ -84,15 +80,17 @@ class Explanation:
 
         Raises
         ------
+        IntegrityError
+            If the file is damaged.
         InputError
-            If the file is not a saved explanation.
+            If it holds something else.
         """
         try:
-            with np.load(path, allow_pickle=False) as file:
-                arrays = {name: file[name] for name in ARRAYS if name in file}
-                fixed = {name.removeprefix(FIXED): file[name] for name in file if name.startswith(FIXED)}
-                return cls(**arrays, fixed=fixed, **json.loads(str(file["about"])))
-        except (ValueError, KeyError, TypeError, AttributeError, EOFError, zipfile.BadZipFile) as error:
+            stored = read_npz(Path(path))
+            arrays: dict[str, Any] = {name: stored[name] for name in ARRAYS if name in stored}
+            fixed = {name.removeprefix(FIXED): array for name, array in stored.items() if name.startswith(FIXED)}
+            return cls(**arrays, fixed=fixed, **json.loads(str(stored["about"])))
+        except (ValueError, KeyError, TypeError) as error:
             raise InputError(f"{path} is not an explanation written by Explanation.save: {error}") from error
 
     def plot(self) -> Figure:

@@ -36,6 +36,8 @@ def attribution_over_multipoles(explanation: Explanation) -> Figure:
         spread = f" $\\pm$ {total.std():.2g}" if len(values) > 1 else ""
         sum_text = "" if explanation.method == "gradient" else f"   sum {total.mean():+.3g}{spread}"
         ax.set_title(f"{channel}{sum_text}", loc="left")
+    if len(values) > 1:
+        axes[0, 0].legend(loc="upper right")
     axes[1, 0].set_ylabel(_value_label(explanation))
     axes[2, 0].set_xlabel(r"multipole $\ell$")
     figure.suptitle(_title(explanation), fontsize=11)
@@ -64,6 +66,8 @@ def attribution_over_elements(explanation: Explanation) -> Figure:
         upper.legend()
     upper.set_ylabel(f"{explanation.tensor} [{UNITS.get(unit, unit)}]" if unit else explanation.tensor)
     _draw(lower, number, values, 0.8)
+    if len(values) > 1:
+        lower.legend(loc="upper right")
     lower.set_ylabel(_value_label(explanation))
     lower.set_xlabel("element")
     figure.suptitle(_title(explanation), fontsize=11)
@@ -137,7 +141,6 @@ def _draw(ax: Axes, x: np.ndarray, values: np.ndarray, width: float) -> None:
     low, high = np.percentile(values, [16, 84], axis=0)
     ax.fill_between(x, low, high, color=SKY, alpha=0.4, linewidth=0, label="68% of the rows")
     ax.plot(x, values.mean(axis=0), color=BLUE, label="mean")
-    ax.legend(loc="upper right")
 
 
 def _value_label(explanation: Explanation) -> str:
