@@ -18,6 +18,10 @@ from pathlib import Path
 
 import numpy as np
 
+from zoo.npz import read_npz
+from zoo.spec import TEST_TENSORS
+from zoo.store import locate
+
 ZOO = Path(sys.executable).with_name("zoo")
 CLASSIFIER, PENDULUM = "mlp-cmb-feature", "ive-pendulum"
 
@@ -77,17 +81,13 @@ def main(folder: Path) -> None:
     zoo("export", CLASSIFIER, "--format", "onnx", "--out", exported)
     zoo("verify", exported)
 
-    from zoo.loading import read_test_tensors
-    from zoo.store import locate
-
-    model = locate(CLASSIFIER)
-    inputs, expected = read_test_tensors(model.path("test_tensors.npz"), model.spec)["predict"]
-    answer = query_server(exported, inputs["spectrum"])
-    difference = np.abs(answer - expected["probability"]).max()
+    tests = read_npz(locate(CLASSIFIER).path(TEST_TENSORS))  # inputs, and what Keras answered on the day of release
+    answer = query_server(exported, tests["predict/in/spectrum"])
+    difference = np.abs(answer - tests["predict/out/probability"]).max()
     print(f"tritonclient asked for {len(answer)} skies: largest difference from Keras {difference:.1e}")
     if not difference <= 1e-5:
         sys.exit("the served answer is not that of the Keras model")
-    print(f"\nplots and files in {folder.resolve()}: " + ", ".join(sorted(path.name for path in folder.iterdir())))
+    print(f"\nplots and files in {folder}: " + ", ".join(sorted(path.name for path in folder.iterdir())))
 
 
 if __name__ == "__main__":

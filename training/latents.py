@@ -8,7 +8,7 @@ from keras import ops
 from zoo.data.dataset import Rows, get_dataset
 from zoo.interpret import plots
 from zoo.interpret.information import mutual_information_matrix
-from zoo.interpret.latents import active_latents, kl_per_latent, linear_r2
+from zoo.interpret.latents import active_latents, kl_per_latent, linear_r2, sample
 from zoo.spec import Metric
 from zoo.training.evaluate import Evaluation, Run, Runs, over_seeds
 from zoo.training.intervals import bootstrap
@@ -18,7 +18,8 @@ from zoo.training.recipe import Latents
 def evaluate_latents(runs: Runs, settings: Latents) -> Evaluation:
     """Error at the mean of the latents, KL and use of each latent, and its relation to the expected quantities."""
     released = runs[""][0]
-    rows = get_dataset(released.recipe.data.source, **released.recipe.data.parameters).rows("test")
+    dataset = get_dataset(released.recipe.data.source, **released.recipe.data.parameters)
+    rows = dataset.rows("test")
     evaluation = Evaluation()
     for variant, members in runs.items():
         prefix = f"{variant}/" if variant else ""
@@ -30,7 +31,9 @@ def evaluate_latents(runs: Runs, settings: Latents) -> Evaluation:
     for name, (value, interval) in _explained(mean[:, active], truth).items():
         detail = f"linear, from {len(active)} active latents, 5-fold cross-validated; interval over folds"
         evaluation.metrics.append(Metric(name=f"r2 {name}", value=value, interval=interval, n=len(rows), detail=detail))
-    information = mutual_information_matrix({f"latent {i}": mean[:, i] for i in range(mean.shape[1])}, truth, rows=5000)
+    # Samples, not means: the mean of a dead latent is a tiny but noiseless function of the input.
+    drawn = sample(mean, log_variance)
+    information = mutual_information_matrix({f"latent {i}": drawn[:, i] for i in range(drawn.shape[1])}, truth, rows=5000)
     for (latent, quantity), found in information.items():
         evaluation.metrics.append(
             Metric(
@@ -38,13 +41,15 @@ def evaluate_latents(runs: Runs, settings: Latents) -> Evaluation:
                 value=found.value,
                 interval=(found.value - 1.96 * found.error, found.value + 1.96 * found.error),
                 n=5000,
-                detail="nat; Gaussian mixture, bootstrap error",
+                detail="nat; of a sample of the latent; Gaussian mixture, bootstrap error",
             )
         )
     evaluation.curves = {"kl": kl.tolist()}
     evaluation.figures = {
         "learning_curves": plots.learning_curves(released.history),
-        "latents": plots.latents_against_parameters(mean, truth, kl),
+        "latents": plots.latents_against_parameters(
+            mean, {f"{name} [{dataset.units[name]}]": values for name, values in truth.items()}, kl
+        ),
         "information": plots.information_heat_map(information),
     }
     return evaluation

@@ -262,6 +262,8 @@ def quiet_tensorflow() -> Iterator[None]:
     if os.environ.get("ZOO_DEBUG"):
         yield
         return
+    from rich.console import Console
+
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     sys.stderr.flush()
     terminal, native = os.dup(2), sys.stderr
@@ -269,6 +271,8 @@ def quiet_tensorflow() -> Iterator[None]:
         os.dup2(log.fileno(), 2)
         sys.stderr = python_stderr
         try:
+            with Console(stderr=True).status("starting TensorFlow"):
+                import keras  # noqa: F401
             yield
         finally:
             sys.stderr = native

@@ -9,7 +9,6 @@ import hashlib
 import json
 import platform
 import shutil
-import time
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,6 +26,9 @@ if TYPE_CHECKING:
     from zoo.families.base import ZooModel
     from zoo.training.evaluate import Evaluation, Runs
     from zoo.training.recipe import Recipe
+
+FIGURES = CARDS / "figures"
+"""Plots of the released models, for people who read the cards in the repository; not in the wheel."""
 
 PACKAGES = ("numpy", "keras", "tensorflow", "onnx", "tf2onnx", "onnxruntime", "scikit-learn", "physzoo")
 
@@ -47,7 +49,6 @@ def train(recipe: Recipe, out: Path, *, seeds: list[int] | None = None, variants
     from zoo.training.evaluate import Run, evaluate
     from zoo.training.fit import fit
 
-    started = time.time()
     seeds = recipe.seeds[:1] if seeds is None else seeds
     runs: Runs = {}
     for variant in ["", *(recipe.variants if variants else [])]:
@@ -64,7 +65,7 @@ def train(recipe: Recipe, out: Path, *, seeds: list[int] | None = None, variants
         figure.savefig(plots / f"{name}.png", dpi=120)
     runs[""][0].model.save_weights(out / WEIGHTS)
     with whole_file(out / METRICS, "w") as file:
-        json.dump(_measured(recipe, evaluation, runs, time.time() - started), file, indent=1)
+        json.dump(_measured(recipe, evaluation, runs), file, indent=1)
     return runs, evaluation
 
 
@@ -107,6 +108,7 @@ def release(recipe: Recipe, out: Path, folder: Path | None = None) -> Path:
             write_card(staged / card.name, spec)
     if folder is None:
         write_card(card, spec)
+        shutil.copytree(out / "plots", FIGURES / recipe.name, dirs_exist_ok=True)
     return card
 
 
@@ -187,7 +189,7 @@ def _exported(model: ZooModel, spec: ModelSpec, folder: Path) -> ModelSpec:
     return spec.model_copy(update={"export": export})
 
 
-def _measured(recipe: Recipe, evaluation: Evaluation, runs: Runs, seconds: float) -> dict[str, Any]:
+def _measured(recipe: Recipe, evaluation: Evaluation, runs: Runs) -> dict[str, Any]:
     return {
         "name": recipe.name,
         "revision": recipe.revision,
@@ -197,6 +199,5 @@ def _measured(recipe: Recipe, evaluation: Evaluation, runs: Runs, seconds: float
         "seeds": [run.seed for run in runs[""]],
         "history": {name: [float(f"{v:.6g}") for v in values] for name, values in runs[""][0].history.items()},
         "recipe": recipe.model_dump(mode="json", exclude={"endpoints"}),
-        "seconds": round(seconds, 1),
         "versions": {"python": platform.python_version(), **{package: version(package) for package in PACKAGES}},
     }

@@ -40,6 +40,8 @@ class Dataset(Protocol):
     description: str
     simulator: str
     seed: int
+    units: dict[str, str]
+    """Unit of each truth, "1" for dimensionless."""
 
     def rows(self, split: Split, epoch: int = 0) -> Rows:
         """One split; training rows get new noise each epoch, the others are the same whatever the epoch."""

@@ -7,6 +7,8 @@ m x'' + b x' + kappa x = 0, released at x = 1 m with the phase of the solution a
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import numpy as np
 
 from zoo.data.dataset import Rows, Split
@@ -52,6 +54,7 @@ class Pendulum:
 
     description = "damped pendulums, 50 samples of x(t) over 5 s, queried up to 10 s"
     simulator = "analytic solution"
+    units: ClassVar[dict[str, str]] = {"damping": "kg/s", "stiffness": "kg/s^2"}
 
     def __init__(self, train: int = 95_000, validation: int = 5_000, test: int = 50_000, seed: int = 0) -> None:
         self.sizes: dict[Split, int] = {"train": train, "validation": validation, "test": test}

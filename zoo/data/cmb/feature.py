@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 
@@ -62,6 +63,7 @@ class CMBFeature:
     path : a file written by ``zoo simulate cmb-feature``; the shipped one by default
     """
 
+    units: ClassVar[dict[str, str]] = {**dict.fromkeys(PARAMETERS, "1"), "H0": "km/s/Mpc"}
     description = "Planck-binned CMB spectra with and without a log-oscillating primordial feature"
 
     def __init__(self, noise: bool = True, seed: int = 0, path: str | None = None) -> None:

@@ -108,7 +108,7 @@ def recall_against_difficulty(
     if found:
         ax.plot(list(found), list(found.values()), "*", color="black", markersize=11, label="published", zorder=5)
     ax.set(xlabel=_abscissa(difficulty), ylabel="fraction of features found", ylim=(-0.03, 1.03))
-    ax.legend(loc="best")
+    figure.legend(loc="outside lower center", ncols=3)
     return figure
 
 
