@@ -171,6 +171,13 @@ def test_config_that_the_family_does_not_take_is_an_error(small, tmp_path):
         fit(Recipe.model_validate(values), tmp_path)
 
 
+def test_parameter_that_the_data_do_not_take_is_an_error(small, tmp_path):
+    from zoo.training.fit import fit
+
+    with pytest.raises(RecipeError, match="friction"):
+        fit(small.changed({"data.parameters": {"friction": 1}}), tmp_path)
+
+
 def test_batch_larger_than_the_data_is_an_error(small, tmp_path):
     from zoo.training.fit import fit
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import keras
 import numpy as np
 
-from zoo.data.dataset import Rows, get_dataset
+from zoo.data.dataset import Rows
 from zoo.training.recipe import Recipe
 
 DRAWS = 5
@@ -36,7 +36,7 @@ def _logistic_regression(recipe: Recipe) -> Callable[[Rows], np.ndarray]:
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    dataset = get_dataset(recipe.data.source, **recipe.data.parameters)
+    dataset = recipe.data.dataset()
     draws = [dataset.rows("train", epoch) for epoch in range(DRAWS)]
     inputs = np.concatenate([next(iter(rows.inputs.values())) for rows in draws])
     labels = np.concatenate([rows.target[:, 0] for rows in draws])

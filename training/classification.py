@@ -10,7 +10,7 @@ import keras
 import numpy as np
 from sklearn.metrics import accuracy_score, confusion_matrix, roc_auc_score, roc_curve
 
-from zoo.data.dataset import Rows, get_dataset
+from zoo.data.dataset import Rows
 from zoo.families.base import ZooModel
 from zoo.interpret import plots
 from zoo.interpret.calibration import expected_calibration_error, reliability
@@ -75,8 +75,7 @@ def evaluate_classifier(runs: Runs, settings: Classification) -> Evaluation:
 
 def held_out(run: Run, changes: dict | None = None) -> Rows:
     """The test split of a run's data, its parameters changed for a further test set."""
-    source = run.recipe.data
-    return get_dataset(source.source, **{**source.parameters, **(changes or {})}).rows("test")
+    return run.recipe.data.dataset(**(changes or {})).rows("test")
 
 
 def probabilities(model: ZooModel, rows: Rows) -> np.ndarray:

@@ -12,7 +12,7 @@ import keras
 import numpy as np
 
 from zoo.atomic import whole_file
-from zoo.data.dataset import Dataset, get_dataset
+from zoo.data.dataset import Dataset
 from zoo.families.base import ZooModel
 from zoo.registry import get_family
 from zoo.training.checkpoint import Checkpoint
@@ -105,7 +105,7 @@ def fit(recipe: Recipe, folder: Path, seed: int | None = None, *, title: str | N
         If the folder holds a run that would end in other weights, or another process is training there.
     """
     seed = recipe.seeds[0] if seed is None else seed
-    dataset = get_dataset(recipe.data.source, **recipe.data.parameters)
+    dataset = recipe.data.dataset()
     _deterministic()
     model = build(recipe, dataset, seed)
     folder.mkdir(parents=True, exist_ok=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from keras import ops
 
-from zoo.data.dataset import Rows, get_dataset
+from zoo.data.dataset import Rows
 from zoo.interpret import plots
 from zoo.interpret.information import mutual_information_matrix
 from zoo.interpret.latents import active_latents, kl_per_latent, linear_r2, sample
@@ -18,7 +18,7 @@ from zoo.training.recipe import Latents
 def evaluate_latents(runs: Runs, settings: Latents) -> Evaluation:
     """Error at the mean of the latents, KL and use of each latent, and its relation to the expected quantities."""
     released = runs[""][0]
-    dataset = get_dataset(released.recipe.data.source, **released.recipe.data.parameters)
+    dataset = released.recipe.data.dataset()
     rows = dataset.rows("test")
     evaluation = Evaluation()
     for variant, members in runs.items():

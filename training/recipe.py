@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 import yaml
 from pydantic import Field, JsonValue, ValidationError, model_validator
 
+from zoo.data.dataset import Dataset, get_dataset
 from zoo.errors import UnknownNameError, ZooError
 from zoo.spec import Endpoint, Name, Strict, Tolerance
 
@@ -23,6 +24,13 @@ class Source(Strict):
 
     source: str
     parameters: dict[str, JsonValue] = {}
+
+    def dataset(self, **changes: JsonValue) -> Dataset:
+        """The data set, some of its parameters changed; RecipeError where it does not take them."""
+        try:
+            return get_dataset(self.source, **{**self.parameters, **changes})
+        except TypeError as error:
+            raise RecipeError(f"data set {self.source} does not take these parameters: {error}") from error
 
 
 class Optimizer(Strict):

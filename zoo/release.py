@@ -85,11 +85,9 @@ def release(recipe: Recipe, out: Path, folder: Path | None = None) -> Path:
     ParityError
         If an exported graph does not answer as the Keras model does; nothing is released then.
     """
-    from zoo.data.dataset import get_dataset
-
     runs, evaluation = train(recipe, out, seeds=recipe.seeds, variants=True)
     model = runs[""][0].model
-    dataset = get_dataset(recipe.data.source, **recipe.data.parameters)
+    dataset = recipe.data.dataset()
     files = ARTEFACTS / recipe.name if folder is None else folder
     card = CARDS / f"{recipe.name}.md" if folder is None else folder / "README.md"
     with whole_folder(files, overwrite=True, marker=METRICS) as staged:

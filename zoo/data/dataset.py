@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import importlib
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
@@ -48,23 +48,16 @@ class Dataset(Protocol):
         ...
 
 
-def _cmb_feature(**parameters) -> Dataset:
-    from zoo.data.cmb.feature import CMBFeature
-
-    return CMBFeature(**parameters)
-
-
-def _pendulum(**parameters) -> Dataset:
-    from zoo.data.pendulum import Pendulum
-
-    return Pendulum(**parameters)
-
-
-DATASETS: dict[str, Callable[..., Dataset]] = {"cmb-feature": _cmb_feature, "pendulum": _pendulum}
+DATASETS = {
+    "cmb-feature": ("zoo.data.cmb.feature", "CMBFeature"),
+    "pendulum": ("zoo.data.pendulum", "Pendulum"),
+}
+"""Name in a recipe -> module and class; imported when asked for."""
 
 
 def get_dataset(source: str, **parameters) -> Dataset:
     """A data set by name; UnknownNameError with suggestions, TypeError on a parameter that it has not."""
     if source not in DATASETS:
         raise UnknownNameError("data set", source, DATASETS)
-    return DATASETS[source](**parameters)
+    module, name = DATASETS[source]
+    return getattr(importlib.import_module(module), name)(**parameters)
