@@ -80,6 +80,19 @@ def test_recipe_is_that_of_the_card(name):
     assert list(recipe.endpoints) == list(spec.endpoints)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("name", RELEASED)
+def test_recipe_gives_the_released_numbers(name, tmp_path):
+    """The released seed trained anew: bit for bit on the same machine, close anywhere."""
+    from zoo.release import train
+    from zoo.training.recipe import load_recipe
+
+    _, evaluation = train(load_recipe(name), tmp_path)
+    released = zoo.get_spec(name).metrics[0]
+    assert evaluation.metrics[0].name == released.name
+    assert evaluation.metrics[0].value == pytest.approx(released.value, rel=0.2)
+
+
 @pytest.mark.parametrize("name", RELEASED)
 def test_released_files_are_small(name):
     assert sum(file.bytes for file in zoo.get_spec(name).files) < 5e6

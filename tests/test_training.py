@@ -113,7 +113,7 @@ def test_killed_run_resumes_to_the_same_weights(small, tmp_path):
     """kill -9 in the middle, then the same call again: bit for bit the weights of an unbroken run."""
     from zoo.training.fit import fit
 
-    longer = small.changed({"epochs": 40})
+    longer = small.changed({"epochs": 80})
     broken = tmp_path / "broken"
     process = subprocess.Popen([sys.executable, "-c", RUN, longer.model_dump_json(), str(broken)], stderr=subprocess.DEVNULL)
     for _ in range(2400):
