@@ -104,6 +104,13 @@ def test_recall_against_difficulty():
     assert "amplitude" in drawn(figure)
 
 
+def test_every_curve_is_drawn_however_many():
+    curve = {"at": [-3.0, -2.0], "recall": [0.4, 0.9], "low": [0.3, 0.85], "high": [0.5, 0.95]}
+    names = [f"variant {i}" for i in range(12)]
+    text = drawn(plots.recall_against_difficulty(dict.fromkeys(names, curve), "log10_amplitude"))
+    assert all(name in text.splitlines() for name in names)
+
+
 def test_latent_figures():
     grid, time = np.linspace(-1, 1, 5), np.linspace(0, 1, 20)[:, None]
     moved = np.stack([np.outer(grid, np.ones(20)), np.zeros((5, 20))])[..., None]

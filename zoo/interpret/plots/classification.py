@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import cycle
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -21,7 +22,7 @@ def roc(curves: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> Figure:
     """
     figure, ax = one_panel((4.8, 4.8))
     ax.plot([0, 1], [0, 1], color=GREY, linestyle="--", linewidth=1, label="chance")
-    for (label, (false_positive, true_positive)), colour in zip(curves.items(), COLOURS, strict=False):
+    for (label, (false_positive, true_positive)), colour in zip(curves.items(), cycle(COLOURS), strict=False):
         ax.plot(false_positive, true_positive, color=colour, label=label)
     ax.set(xlabel="false positive rate", ylabel="true positive rate", xlim=(-0.01, 1.01), ylim=(-0.01, 1.01), aspect="equal")
     ax.legend(loc="lower right")
@@ -97,7 +98,7 @@ def recall_against_difficulty(
     published : metric -> value, where the metric's name ends in "recall at <difficulty> <number>"
     """
     figure, ax = one_panel((6.4, 4.6))
-    for (label, curve), colour, marker in zip(curves.items(), COLOURS, MARKERS, strict=False):
+    for (label, curve), colour, marker in zip(curves.items(), cycle(COLOURS), cycle(MARKERS), strict=False):
         ax.plot(curve["at"], curve["recall"], marker=marker, markersize=4, color=colour, label=label)
         ax.fill_between(curve["at"], curve["low"], curve["high"], color=colour, alpha=0.18, linewidth=0)
     found = {

@@ -15,8 +15,8 @@ F = TypeVar("F", bound=Callable[..., Figure])
 
 BLUE, ORANGE, GREEN, PURPLE, SKY, RED = "#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00"
 """Okabe and Ito's palette, distinct in all common forms of colour blindness."""
-COLOURS = (BLUE, RED, GREEN, PURPLE, ORANGE, SKY)
-MARKERS = ("o", "s", "^", "D", "v", "P")
+COLOURS = (BLUE, RED, GREEN, PURPLE, ORANGE, SKY, "0.35")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "d", "<", ">")
 GREY = "0.45"
 SEQUENTIAL = "viridis"
 
