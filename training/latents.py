@@ -14,6 +14,9 @@ from zoo.training.evaluate import Evaluation, Run, Runs, over_seeds
 from zoo.training.intervals import bootstrap
 from zoo.training.recipe import Latents
 
+INFORMATION_ROWS = 5000
+"""Rows at most for a mutual information, whose cost grows with them."""
+
 
 def evaluate_latents(runs: Runs, settings: Latents) -> Evaluation:
     """Error at the mean of the latents, KL and use of each latent, and its relation to the expected quantities."""
@@ -33,14 +36,16 @@ def evaluate_latents(runs: Runs, settings: Latents) -> Evaluation:
         evaluation.metrics.append(Metric(name=f"r2 {name}", value=value, interval=interval, n=len(rows), detail=detail))
     # Samples, not means: the mean of a dead latent is a tiny but noiseless function of the input.
     drawn = sample(mean, log_variance)
-    information = mutual_information_matrix({f"latent {i}": drawn[:, i] for i in range(drawn.shape[1])}, truth, rows=5000)
+    information = mutual_information_matrix(
+        {f"latent {i}": drawn[:, i] for i in range(drawn.shape[1])}, truth, rows=INFORMATION_ROWS
+    )
     for (latent, quantity), found in information.items():
         evaluation.metrics.append(
             Metric(
                 name=f"mutual information {latent}, {quantity}",
                 value=found.value,
                 interval=(found.value - 1.96 * found.error, found.value + 1.96 * found.error),
-                n=5000,
+                n=min(INFORMATION_ROWS, len(rows)),
                 detail="nat; of a sample of the latent; Gaussian mixture, bootstrap error",
             )
         )

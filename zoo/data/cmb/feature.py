@@ -68,7 +68,8 @@ class CMBFeature:
 
     def __init__(self, noise: bool = True, seed: int = 0, path: str | None = None) -> None:
         self._set = load_spectra(SHIPPED if path is None else Path(path))
-        self.noise, self.seed, self.simulator = noise, seed, self._set.simulator
+        self.noise, self.seed = noise, seed
+        self.simulator = f"{self._set.simulator}, design seed {self._set.config.seed}"
         self._cholesky = np.linalg.cholesky(self._set.covariance)
 
     def rows(self, split: Split, epoch: int = 0) -> Rows:
