@@ -34,8 +34,8 @@ class ZooModel(keras.Model):
         """Ordered stages, input to output, that fine-tuning freezes and unfreezes."""
         raise TypeError(f"{type(self).__name__} declares no blocks")
 
-    def adapt(self, inputs: Mapping[str, np.ndarray]) -> None:
-        """Measure the standardisation on training inputs, before the first step."""
+    def adapt(self, inputs: Mapping[str, np.ndarray], target: np.ndarray) -> None:
+        """Measure the standardisation on training rows, before the first step."""
 
     def baseline(self, tensor: str) -> np.ndarray | None:
         """The uninformative value of an input tensor (its training mean), None where the model holds none."""

@@ -116,7 +116,7 @@ class IVE(ZooModel):
             "head": [self.head],
         }
 
-    def adapt(self, inputs) -> None:
+    def adapt(self, inputs, target) -> None:
         observation, query = inputs.values()
         self.observed.adapt(observation)
         self.asked.adapt(query)

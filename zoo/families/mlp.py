@@ -24,6 +24,13 @@ class MLP(ZooModel):
     activation : of the hidden layers
     output_activation : "sigmoid" for a classifier, "linear" for a regressor
     standardize : whether inputs are scaled by the mean and standard deviation of the training data
+    rescale : whether the head's outputs are multiplied by the training targets' standard deviation and their mean is added, so
+        that a regressor learns in units of order one and answers in physical ones
+
+    Raises
+    ------
+    ValueError
+        If outputs are to be rescaled and then squashed.
     """
 
     endpoints: ClassVar[dict[str, str]] = {"predict": "call"}
@@ -36,9 +43,12 @@ class MLP(ZooModel):
         activation: str = "relu",
         output_activation: str = "sigmoid",
         standardize: bool = True,
+        rescale: bool = False,
         **kwargs,
     ) -> None:
         super().__init__(**kwargs)
+        if rescale and output_activation != "linear":
+            raise ValueError(f"rescale needs output_activation: linear, given {output_activation}")
         self.config = {
             "inputs": inputs,
             "hidden": list(hidden),
@@ -46,11 +56,13 @@ class MLP(ZooModel):
             "activation": activation,
             "output_activation": output_activation,
             "standardize": standardize,
+            "rescale": rescale,
         }
         self.standardize = Standardize((inputs,), name="standardize") if standardize else None
         self.hidden = dense_stack("hidden", inputs, hidden, activation) if hidden else None
         self.head = keras.layers.Dense(outputs, name="head")
         self.head.build((None, hidden[-1] if hidden else inputs))
+        self.rescale = Standardize((outputs,), name="rescale") if rescale else None
         self.output_activation = keras.activations.get(output_activation)
         self.built = True
 
@@ -58,20 +70,29 @@ class MLP(ZooModel):
         """Outputs before the output activation: (batch, inputs) -> (batch, outputs)."""
         for stage in (self.standardize, self.hidden):
             x = x if stage is None else stage(x)
-        return self.head(x)
+        y = self.head(x)
+        return y if self.rescale is None else y * self.rescale.scale + self.rescale.mean
 
     def call(self, x):
         return self.output_activation(self.logits(x))
 
     @property
+    def target_scale(self):
+        """(outputs,) unit of a standardised error: the training targets' standard deviation, or 1 without rescaling."""
+        return keras.ops.ones(self.config["outputs"]) if self.rescale is None else self.rescale.scale
+
+    @property
     def blocks(self) -> dict[str, list[keras.layers.Layer]]:
         stem = [] if self.standardize is None else [self.standardize]
-        return {"stem": stem, "hidden": [] if self.hidden is None else list(self.hidden.layers), "head": [self.head]}
+        head = [self.head] if self.rescale is None else [self.head, self.rescale]
+        return {"stem": stem, "hidden": [] if self.hidden is None else list(self.hidden.layers), "head": head}
 
-    def adapt(self, inputs) -> None:
+    def adapt(self, inputs, target) -> None:
         if self.standardize is not None:
             (rows,) = inputs.values()
             self.standardize.adapt(rows)
+        if self.rescale is not None:
+            self.rescale.adapt(target)
 
     def baseline(self, tensor: str) -> np.ndarray | None:
         return None if self.standardize is None else keras.ops.convert_to_numpy(self.standardize.mean)

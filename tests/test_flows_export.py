@@ -1,0 +1,88 @@
+"""Both endpoints of every kind of flow as ONNX graphs and SavedModels, against Keras."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx
+import pytest
+from tiny_flows import KINDS, build
+
+from zoo.export import check_parity, to_onnx, to_saved_model
+from zoo.export.parity import onnx_function, saved_model_function
+from zoo.spec import Data, Endpoint, ModelSpec, Tensor, Tolerance
+
+TOLERANCE = Tolerance(absolute=1e-4, relative=1e-4)
+
+
+def described(kind: str, case: str, **changes):
+    """A flow with a spec, and inputs of each endpoint."""
+    flow, x, c = build(kind, case, **changes)
+    theta = Tensor(name="theta", shape=[flow.dimensions], unit="1", description="variables")
+    noise = Tensor(name="z", shape=[flow.dimensions], unit="1", description="standard normal numbers")
+    context = [] if c is None else [Tensor(name="x", shape=[flow.context], unit="1", description="context")]
+    log_prob = Tensor(name="log_prob", shape=[], unit="1", description="log density")
+    flow.spec = ModelSpec(
+        name="tiny-flow",
+        family=KINDS[kind][0],
+        config=flow.config,
+        task="test",
+        summary="a tiny flow",
+        endpoints={
+            "log_prob": Endpoint(description="density", inputs=[theta, *context], outputs=[log_prob]),
+            "sample": Endpoint(description="draw", inputs=[noise, *context], outputs=[theta]),
+        },
+        data=Data(source="none", description="none", simulator="none", seed=0, rows={}),
+        metrics=[],
+        files=[],
+        tolerance=TOLERANCE,
+        physzoo_version="0.1.0",
+    )
+    z = np.random.default_rng(1).standard_normal(x.shape, dtype=np.float32)
+    given = {} if c is None else {"x": c}
+    return flow, {"log_prob": {"theta": x, **given}, "sample": {"z": z, **given}}
+
+
+@pytest.mark.parametrize("endpoint", ["log_prob", "sample"])
+@pytest.mark.parametrize("opset", [11, 18])
+@pytest.mark.parametrize("kind", KINDS)
+def test_graph_answers_as_keras(kind, opset, endpoint):
+    flow, inputs = described(kind, "bounded", spread=0.5)
+    graph = to_onnx(flow, flow.spec, endpoint, opset)
+    assert not any(node.op_type == "Loop" for node in graph.graph.node)
+    check_parity(flow, flow.spec, endpoint, onnx_function(graph.SerializeToString()), inputs[endpoint])
+
+
+def test_wide_autoregressive_sample_is_a_loop():
+    flow, inputs = described("maf", "plane", spread=0.5, dimensions=12)
+    graph = to_onnx(flow, flow.spec, "sample", 13)
+    assert sum(node.op_type == "Loop" for node in graph.graph.node) == len(flow.transforms)
+    check_parity(flow, flow.spec, "sample", onnx_function(graph.SerializeToString()), inputs["sample"])
+
+
+def test_graph_is_minus_infinity_outside_the_support():
+    flow, inputs = described("nsf-coupling", "bounded")
+    run = onnx_function(to_onnx(flow, flow.spec, "log_prob").SerializeToString())
+    theta = inputs["log_prob"]["theta"].copy()
+    theta[:, 0] = 2.5
+    assert np.all(np.isneginf(run(inputs["log_prob"] | {"theta": theta})["log_prob"]))
+
+
+def test_saved_model_answers_as_keras(tmp_path):
+    flow, inputs = described("nsf-autoregressive", "bounded", spread=0.5)
+    to_saved_model(flow, flow.spec, tmp_path)
+    for endpoint, rows in inputs.items():
+        check_parity(flow, flow.spec, endpoint, saved_model_function(tmp_path, endpoint), rows)
+
+
+def test_no_operation_that_old_runtimes_compute_slowly_or_not_at_all():
+    flow, _ = described("nsf-coupling", "bounded")
+    for endpoint in flow.spec.endpoints:
+        operations = {node.op_type for node in to_onnx(flow, flow.spec, endpoint, 11).graph.node}
+        assert not operations & {"Einsum", "Softplus", "Erf", "GatherND", "ScatterND", "NonZero"}
+
+
+def test_output_without_axes_has_the_batch_alone():
+    flow, _ = described("realnvp", "plane")
+    (output,) = to_onnx(flow, flow.spec, "log_prob").graph.output
+    assert [dim.dim_param for dim in output.type.tensor_type.shape.dim] == ["batch"]
+    onnx.checker.check_model(to_onnx(flow, flow.spec, "log_prob"), full_check=True)

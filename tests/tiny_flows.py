@@ -1,0 +1,33 @@
+"""Small flows of every kind with random weights."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from zoo.registry import get_family
+
+KINDS = {
+    "realnvp": ("realnvp", {}),
+    "maf": ("maf", {}),
+    "nsf-coupling": ("nsf", {"bins": 5}),
+    "nsf-autoregressive": ("nsf", {"bins": 5, "autoregressive": True}),
+}
+CASES = {
+    "plane": {"dimensions": 2},
+    "conditional": {"dimensions": 3, "context": 2},
+    "bounded": {"dimensions": 4, "context": 3, "embedding": [6], "support": [[-1.0, 2.0], None, [0.0, 5.0], None]},
+}
+
+
+def build(kind: str, case: str, *, spread: float = 0.7, seed: int = 3, **changes):
+    """A flow with random weights, and rows for it: a start at zero would be the identity."""
+    family, own = KINDS[kind]
+    config = {"transforms": 3, "hidden": [8, 8]} | CASES[case] | own | changes
+    rng = np.random.default_rng(seed)
+    flow = get_family(family)(**config)
+    x = rng.normal(0.5, 0.2, (64, flow.dimensions)).clip(0.01, 1.99).astype(np.float32)
+    c = rng.normal(3.0, 2.0, (64, flow.context)).astype(np.float32) if flow.context else None
+    flow.adapt({"x": x} if c is None else {"x": x, "c": c}, None)
+    for weight in flow.trainable_weights:
+        weight.assign(rng.normal(0, spread / np.sqrt(weight.shape[0] if len(weight.shape) == 2 else 1), weight.shape))
+    return flow, x, c

@@ -1,0 +1,210 @@
+"""A density as a chain of bijectors from a standard normal."""
+
+from __future__ import annotations
+
+import math
+from functools import cached_property
+from typing import ClassVar
+
+import keras
+import numpy as np
+from keras import ops
+
+from zoo.errors import InputError
+from zoo.families.base import ZooModel
+from zoo.families.flows.bijector import Bijector
+from zoo.families.flows.support import Support
+from zoo.layers import Standardize, dense_stack
+
+BATCH = 8192
+"""Rows of one call in ``draw`` and ``log_density``."""
+
+
+class Flow(ZooModel):
+    """p(x) or p(x | c): log p = log N(u; 0, 1) + sum of log |det| of the bijectors, u their image of x.
+
+    Trained on -log p (recipe loss ``negative_log_prob``). A family is a subclass that says what its bijectors are.
+
+    Parameters
+    ----------
+    dimensions : D, number of variables
+    context : C, width of the context, 0 for an unconditional density
+    transforms : number of bijectors
+    hidden : units of the hidden layers of each conditioner
+    activation : of all hidden layers
+    support : [low, high] of each variable, null where it has no bounds; None if none has
+    embedding : units of dense layers that the context passes first
+    """
+
+    endpoints: ClassVar[dict[str, str]] = {"log_prob": "log_prob", "sample": "sample"}
+
+    def __init__(
+        self,
+        dimensions: int,
+        context: int = 0,
+        transforms: int = 5,
+        hidden: list[int] = [64, 64],  # noqa: B006 - plain data, copied below
+        activation: str = "relu",
+        support: list[list[float] | None] | None = None,
+        embedding: list[int] = [],  # noqa: B006
+        **kwargs,
+    ) -> None:
+        super().__init__(**kwargs)
+        if support is not None and len(support) != dimensions:
+            raise ValueError(f"expected the support of {dimensions} variables, given {len(support)}")
+        if not hidden or transforms < 1:
+            raise ValueError(f"expected hidden layers and transforms, given hidden={hidden} and transforms={transforms}")
+        if embedding and not context:
+            raise ValueError("an embedding needs a context")
+        self.config = {
+            "dimensions": dimensions,
+            "context": context,
+            "transforms": transforms,
+            "hidden": list(hidden),
+            "activation": activation,
+            "support": support,
+            "embedding": list(embedding),
+        }
+        self.dimensions, self.context = dimensions, context
+        self.support = Support([None] * dimensions if support is None else support, name="support")
+        self.observed = Standardize((context,), name="observed") if context else None
+        self.embedding = dense_stack("embedding", context, embedding, activation) if embedding else None
+        features = embedding[-1] if embedding else context
+        self.transforms = [self.transform(i, features, list(hidden), activation) for i in range(transforms)]
+        self.built = True
+
+    def transform(self, index: int, context: int, hidden: list[int], activation: str) -> Bijector:
+        """The bijector at ``index``, first the one next to the variables."""
+        raise NotImplementedError
+
+    def condition(self, c):
+        """Features (batch, F) of a context (batch, C), None without one."""
+        if self.observed is None:
+            return None
+        c = self.observed(c)
+        return c if self.embedding is None else self.embedding(c)
+
+    def to_base(self, x, c=None):
+        """u (batch, D), standard normal if the flow is right, and log |det du/dx| (batch,)."""
+        features = self.condition(c)
+        u, total = self.support.to_base(x)
+        for transform in self.transforms:
+            u, log_det = transform.to_base(u, features)
+            total = total + log_det
+        return u, total
+
+    def log_prob(self, x, c=None):
+        """Logarithm of the density per unit of x, (batch,); minus infinity outside the support."""
+        u, log_det = self.to_base(x, c)
+        return log_det - 0.5 * ops.sum(ops.square(u), axis=-1) - 0.5 * self.dimensions * math.log(2 * math.pi)
+
+    def sample(self, z, c=None):
+        """Variables (batch, D) from standard normal noise z (batch, D)."""
+        features = self.condition(c)
+        for transform in reversed(self.transforms):
+            z = transform.from_base(z, features)
+        return self.support.from_base(z)
+
+    def call(self, inputs):
+        return self.log_prob(*inputs) if self.context else self.log_prob(inputs)
+
+    def draw(self, n: int, c: np.ndarray | None = None, seed: int = 0) -> np.ndarray:
+        """Draw n samples, for each context where there are several.
+
+        Parameters
+        ----------
+        c : (C,) or (m, C)
+
+        Returns
+        -------
+        (n, D), or (m, n, D) for c of shape (m, C)
+        """
+        contexts = self._contexts(c)
+        rows = n * (1 if contexts is None else len(contexts))
+        z = np.random.default_rng(seed).standard_normal((rows, self.dimensions), dtype=np.float32)
+        drawn = _batched(self._sample_graph, z, None if contexts is None else np.repeat(contexts, n, axis=0))
+        return drawn.reshape(-1, n, self.dimensions) if np.ndim(c) == 2 else drawn
+
+    def log_density(self, x: np.ndarray, c: np.ndarray | None = None) -> np.ndarray:
+        """``log_prob`` of any number of rows x (n, D), in batches; c is (n, C), or (C,) for all rows."""
+        x, contexts = np.asarray(x, np.float32), self._contexts(c)
+        if x.ndim != 2 or x.shape[1] != self.dimensions:
+            raise InputError(f"expected rows of {self.dimensions} variables, given shape {x.shape}")
+        if contexts is not None:
+            contexts = np.broadcast_to(contexts, (len(x), self.context))
+        return _batched(self._log_prob_graph, x, contexts)
+
+    def _contexts(self, c: np.ndarray | None) -> np.ndarray | None:
+        """c as (m, C)."""
+        if self.context == 0:
+            if c is not None:
+                raise InputError("this density has no context, one was given")
+            return None
+        contexts = np.atleast_2d(np.asarray(c, np.float32)) if c is not None else np.empty((0, 0))
+        if contexts.ndim != 2 or contexts.shape[1] != self.context:
+            raise InputError(f"expected a context of width {self.context}, given {None if c is None else np.shape(c)}")
+        return contexts
+
+    @cached_property
+    def _log_prob_graph(self):
+        return self._compiled(self.log_prob)
+
+    @cached_property
+    def _sample_graph(self):
+        return self._compiled(self.sample)
+
+    def _compiled(self, method):
+        """As a graph on TensorFlow, whose eager calls take a hundred times longer."""
+        if keras.backend.backend() != "tensorflow":
+            return method
+        import tensorflow as tf
+
+        widths = [self.dimensions, self.context] if self.context else [self.dimensions]
+        return tf.function(method, input_signature=[tf.TensorSpec([None, width]) for width in widths])
+
+    @property
+    def jit_compile(self) -> bool:
+        """XLA fuses the many small operations of a training step, which then takes half the time.
+
+        Keras would do so by itself, but not when operations are to be deterministic, for the sake of some that a flow has not.
+        """
+        return keras.backend.backend() == "tensorflow"
+
+    @jit_compile.setter
+    def jit_compile(self, value: bool) -> None:
+        pass
+
+    @property
+    def blocks(self) -> dict[str, list[keras.layers.Layer]]:
+        stem = [self.support] if self.observed is None else [self.support, self.observed]
+        embedding = [] if self.embedding is None else list(self.embedding.layers)
+        return {"stem": stem, "embedding": embedding, "transforms": list(self.transforms)}
+
+    def adapt(self, inputs, target) -> None:
+        x, *context = inputs.values()
+        self.support.adapt(x)
+        if self.observed is not None:
+            (c,) = context
+            self.observed.adapt(c)
+
+    def baseline(self, tensor: str) -> np.ndarray | None:
+        if self.observed is None or not hasattr(self, "spec"):
+            return None
+        context = self.spec.endpoint("log_prob").inputs[1].name
+        return ops.convert_to_numpy(self.observed.mean) if tensor == context else None
+
+    def example(self, inputs, rng):
+        x, *context = inputs.values()
+        return {"log_prob": (x, *context), "sample": (rng.standard_normal(np.shape(x), dtype=np.float32), *context)}
+
+    def get_config(self) -> dict:
+        return {"name": self.name, **self.config}
+
+
+def _batched(function, *arrays: np.ndarray | None) -> np.ndarray:
+    present = [array for array in arrays if array is not None]
+    parts = [
+        ops.convert_to_numpy(function(*(array[start : start + BATCH] for array in present)))
+        for start in range(0, len(present[0]), BATCH)
+    ]
+    return np.concatenate(parts)
