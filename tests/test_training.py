@@ -218,3 +218,51 @@ def test_metrics_of_a_classifier_are_those_of_scikit_learn(tmp_path):
     assert np.sum(measured["curves"]["confusion"]) == len(rows)
     assert {path.stem for path in (tmp_path / "plots").glob("*.png")} >= {"roc", "recall", "reliability", "confusion"}
     assert list((tmp_path / "model" / "seed-0" / "tensorboard").rglob("events.out.tfevents.*"))
+
+
+NOISY = SMALL | {"epochs": 30, "patience": 2, "optimizer": {"learning_rate": 0.05}}
+
+
+def test_patience_stops_early_and_keeps_the_best_weights(small, tmp_path):
+    from zoo.training.fit import fit
+
+    recipe = small.changed(NOISY)
+    model, history = fit(recipe, tmp_path)
+    losses = history["val_loss"]
+    assert len(losses) < recipe.epochs
+    assert len(losses) - 1 - int(np.argmin(losses)) == recipe.patience
+    rows = recipe.data.dataset().rows("validation")
+    model.compile(loss="mean_squared_error")
+    assert model.evaluate(tuple(rows.inputs.values()), rows.target, verbose=0) == pytest.approx(min(losses), rel=1e-3)
+    again, same = fit(recipe, tmp_path)  # nothing left to train
+    assert same == history
+    for a, b in zip(model.get_weights(), again.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_run_interrupted_at_every_epoch_ends_the_same(small, tmp_path, monkeypatch):
+    import zoo.training.checkpoint as checkpoint
+    from zoo.training.fit import fit
+
+    recipe = small.changed(NOISY)
+    whole, history = fit(recipe, tmp_path / "whole")
+    end = checkpoint.Checkpoint.on_epoch_end
+
+    def stop(self, epoch, logs=None):
+        end(self, epoch, logs)
+        self.trained.stop_training = True
+
+    monkeypatch.setattr(checkpoint.Checkpoint, "on_epoch_end", stop)
+    for _ in range(len(history["loss"]) + 1):
+        parts, pieces = fit(recipe, tmp_path / "parts")
+    assert pieces == history
+    for a, b in zip(whole.get_weights(), parts.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_diverged_run_is_an_error_that_keeps_the_run(tmp_path):
+    from zoo.errors import ZooError
+    from zoo.training.fit import fit
+
+    with pytest.raises(ZooError, match=r"became (nan|inf|-inf) in epoch \d+: lower optimizer.learning_rate"):
+        fit(load_recipe("ive-pendulum").changed(SMALL | {"optimizer.learning_rate": 1e18}), tmp_path)

@@ -10,7 +10,7 @@ import keras
 import numpy as np
 
 from zoo.atomic import whole_file
-from zoo.errors import IntegrityError
+from zoo.errors import IntegrityError, ZooError
 from zoo.npz import read_npz
 
 INTERVAL = 10.0
@@ -24,13 +24,22 @@ class Checkpoint(keras.callbacks.Callback):
     ----------
     model : built, with a built optimiser
     path : of the file, replaced whole each time
+    patience : epochs without a lower validation loss after which training stops; the weights of the lowest are kept too
     """
 
-    def __init__(self, model: keras.Model, path: Path) -> None:
+    def __init__(self, model: keras.Model, path: Path, patience: int | None = None) -> None:
         super().__init__()
-        self.trained, self.path = model, path
+        self.trained, self.path, self.patience = model, path, patience
         self.history: dict[str, list[float]] = {}
+        self._best: list[np.ndarray] = []
         self._written = time.monotonic()
+
+    @property
+    def ran_out(self) -> bool:
+        """Whether the validation loss has not fallen for ``patience`` epochs."""
+        if self.patience is None or not self.history:
+            return False
+        return len(self.history["val_loss"]) - 1 - int(np.argmin(self.history["val_loss"])) >= self.patience
 
     def _variables(self) -> list:
         return [*self.trained.variables, *self.trained.optimizer.variables]
@@ -48,6 +57,7 @@ class Checkpoint(keras.callbacks.Callback):
         try:
             arrays = read_npz(self.path)
             history = json.loads(str(arrays.pop("history")))
+            self._best = [arrays.pop(f"best_{i}") for i in range(sum(name.startswith("best_") for name in arrays))]
             values = [arrays[f"{i}"] for i in range(len(arrays))]
         except (IntegrityError, ValueError, KeyError) as error:
             raise IntegrityError(f"checkpoint {self.path} is damaged ({error}): delete it to start anew") from error
@@ -61,16 +71,31 @@ class Checkpoint(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         for name, value in (logs or {}).items():
+            if not np.isfinite(value):
+                raise ZooError(
+                    f"{name} became {value} in epoch {epoch + 1}: lower optimizer.learning_rate, and look for outliers in the"
+                    f" data; {self.path} holds the run so far"
+                )
             self.history.setdefault(name, []).append(float(value))
+        if self.patience is not None and np.argmin(self.history["val_loss"]) == epoch:
+            self._best = [keras.ops.convert_to_numpy(variable) for variable in self.trained.variables]
+        if self.ran_out:
+            self.trained.stop_training = True
         if time.monotonic() - self._written >= INTERVAL:
             self.write()
 
     def on_train_end(self, logs: dict | None = None) -> None:
         self.write()
 
+    def restore_best(self) -> None:
+        """Give the model the weights of the lowest validation loss, if they were kept."""
+        for variable, value in zip(self.trained.variables, self._best, strict=False):
+            variable.assign(value)
+
     def write(self) -> None:
         """Write the file whole: a kill leaves the old one."""
         arrays = {f"{i}": keras.ops.convert_to_numpy(v) for i, v in enumerate(self._variables())}
+        arrays |= {f"best_{i}": value for i, value in enumerate(self._best)}
         with whole_file(self.path) as file:
             np.savez(file, allow_pickle=False, history=json.dumps(self.history), **arrays)
         self._written = time.monotonic()

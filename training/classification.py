@@ -24,7 +24,7 @@ NEAR = 0.25
 """Half-width of the windows in difficulty."""
 
 
-def evaluate_classifier(runs: Runs, settings: Classification) -> Evaluation:
+def evaluate(runs: Runs, settings: Classification) -> Evaluation:
     """ROC, accuracy, confusion, reliability and recall against difficulty of every variant."""
     released = runs[""][0]
     evaluation = Evaluation()

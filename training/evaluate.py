@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -45,16 +46,10 @@ def evaluate(runs: Runs) -> Evaluation:
     The value of a metric is that of the released run on the test split; ``detail`` gives mean and standard deviation
     over seeds. Nothing here chooses anything: epochs, seeds and variants are fixed by the recipe.
     """
-    recipe = runs[""][0].recipe
-    if recipe.evaluation.kind == "classification":
-        from zoo.training.classification import evaluate_classifier
-
-        evaluation = evaluate_classifier(runs, recipe.evaluation)
-    else:
-        from zoo.training.latents import evaluate_latents
-
-        evaluation = evaluate_latents(runs, recipe.evaluation)
-    evaluation.metrics = [_beside_published(metric, recipe.evaluation.published) for metric in evaluation.metrics]
+    settings = runs[""][0].recipe.evaluation
+    judge = importlib.import_module(f"zoo.training.{settings.kind}").evaluate
+    evaluation: Evaluation = judge(runs, settings)
+    evaluation.metrics = [_beside_published(metric, settings.published) for metric in evaluation.metrics]
     return evaluation
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from zoo.training.checkpoint import Checkpoint
 from zoo.training.progress import Progress
 from zoo.training.recipe import Recipe, RecipeError
 
-TRAINING = {"family", "config", "data", "loss", "optimizer", "epochs", "batch_size"}
+TRAINING = {"family", "config", "data", "loss", "optimizer", "epochs", "patience", "batch_size"}
 """What of a recipe decides the weights; the rest may change without a new run."""
 
 
@@ -68,7 +68,7 @@ def build(recipe: Recipe, dataset: Dataset, seed: int) -> ZooModel:
     except (TypeError, ValueError) as error:
         raise RecipeError(f"family {recipe.family} does not take this config: {error}") from error
     training = dataset.rows("train")
-    model.adapt(training.inputs)
+    model.adapt(training.inputs, training.target)
     steps = len(training) // recipe.batch_size
     if steps == 0:
         raise RecipeError(f"batch_size {recipe.batch_size} is larger than the {len(training)} training rows")
@@ -84,9 +84,18 @@ def build(recipe: Recipe, dataset: Dataset, seed: int) -> ZooModel:
     optimizer = keras.optimizers.Adam(rate, weight_decay=recipe.optimizer.weight_decay or None)
     metrics = ["accuracy"] if recipe.loss == "binary_crossentropy" else []
     # Small steps: several in one call of the graph halve the overhead.
-    model.compile(optimizer=optimizer, loss=recipe.loss, metrics=metrics, steps_per_execution=16)
+    model.compile(optimizer=optimizer, loss=_loss(recipe.loss, model), metrics=metrics, steps_per_execution=16)
     optimizer.build(model.trainable_variables)
     return model
+
+
+def _loss(name: str, model: ZooModel) -> str | Callable:
+    """What ``compile`` takes for a loss of the recipe."""
+    if name == "negative_log_prob":
+        return lambda _, log_prob: -log_prob
+    if name == "standardized_squared_error":
+        return lambda target, answer: keras.ops.mean(keras.ops.square((answer - target) / model.target_scale), axis=-1)
+    return name
 
 
 def fit(recipe: Recipe, folder: Path, seed: int | None = None, *, title: str | None = None) -> tuple[ZooModel, dict]:
@@ -96,7 +105,7 @@ def fit(recipe: Recipe, folder: Path, seed: int | None = None, *, title: str | N
 
     Returns
     -------
-    model : at its last epoch
+    model : at its last epoch; with ``patience``, at that of the lowest validation loss
     history : metric name -> one value per epoch
 
     Raises
@@ -111,9 +120,9 @@ def fit(recipe: Recipe, folder: Path, seed: int | None = None, *, title: str | N
     folder.mkdir(parents=True, exist_ok=True)
     with _alone(folder):
         _claim(folder / "run.json", {"seed": seed, **recipe.model_dump(mode="json", include=TRAINING)})
-        checkpoint = Checkpoint(model, folder / "checkpoint.npz")
+        checkpoint = Checkpoint(model, folder / "checkpoint.npz", recipe.patience)
         start = checkpoint.restore()
-        if start < recipe.epochs:
+        if start < recipe.epochs and not checkpoint.ran_out:
             data = EpochData(dataset, recipe.batch_size, seed, start)
             validation = dataset.rows("validation")
             held_out = (model_inputs(list(validation.inputs.values())), validation.target)
@@ -129,6 +138,7 @@ def fit(recipe: Recipe, folder: Path, seed: int | None = None, *, title: str | N
                 verbose=0,
                 callbacks=[checkpoint, progress, log],
             )
+        checkpoint.restore_best()
     return model, checkpoint.history
 
 

@@ -18,7 +18,7 @@ INFORMATION_ROWS = 5000
 """Rows at most for a mutual information, whose cost grows with them."""
 
 
-def evaluate_latents(runs: Runs, settings: Latents) -> Evaluation:
+def evaluate(runs: Runs, settings: Latents) -> Evaluation:
     """Error at the mean of the latents, KL and use of each latent, and its relation to the expected quantities."""
     released = runs[""][0]
     dataset = released.recipe.data.dataset()

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import yaml
-from pydantic import Field, JsonValue, ValidationError, model_validator
+from pydantic import Field, JsonValue, PrivateAttr, ValidationError, model_validator
 
 from zoo.data.dataset import Dataset, get_dataset
 from zoo.errors import UnknownNameError, ZooError
@@ -24,11 +24,13 @@ class Source(Strict):
 
     source: str
     parameters: dict[str, JsonValue] = {}
+    _folder: Path | None = PrivateAttr(None)
+    """Of the recipe's file, for data that lie beside it; none for a recipe of this package, which can so name no file."""
 
     def dataset(self, **changes: JsonValue) -> Dataset:
         """The data set, some of its parameters changed; RecipeError where it does not take them."""
         try:
-            return get_dataset(self.source, **{**self.parameters, **changes})
+            return get_dataset(self.source, self._folder, **{**self.parameters, **changes})
         except TypeError as error:
             raise RecipeError(f"data set {self.source} does not take these parameters: {error}") from error
 
@@ -76,6 +78,29 @@ class Latents(Strict):
     published: list[Published] = []
 
 
+class Density(Strict):
+    """Test log-likelihood, beside the true density where the data set knows it and a tuned Gaussian mixture."""
+
+    kind: Literal["density"]
+    published: list[Published] = []
+
+
+class Posterior(Strict):
+    """Log-probability of the true parameters, calibration of the posterior, distance from a reference where there is one."""
+
+    kind: Literal["posterior"]
+    parameters: list[str]
+    """Names of the parameters, in the order of the flow's variables."""
+    published: list[Published] = []
+
+
+class Regression(Strict):
+    """Error of each output, absolute and in the data set's own scale, beside a polynomial regression."""
+
+    kind: Literal["regression"]
+    published: list[Published] = []
+
+
 class Variant(Strict):
     """The same recipe with some values changed, trained with the same care and reported beside the model."""
 
@@ -93,13 +118,15 @@ class Recipe(Strict):
     summary: str
     config: dict[str, JsonValue]
     data: Source
-    loss: Literal["binary_crossentropy", "mean_squared_error"]
+    loss: Literal["binary_crossentropy", "mean_squared_error", "standardized_squared_error", "negative_log_prob"]
     optimizer: Optimizer = Optimizer()
     epochs: Annotated[int, Field(gt=0)]
+    patience: Annotated[int, Field(gt=0)] | None = None
+    """Epochs without a lower validation loss after which training stops; the weights of the lowest are kept."""
     batch_size: Annotated[int, Field(gt=0)]
     seeds: Annotated[list[int], Field(min_length=1)] = [0]
     """The first is the released model's; the others measure the spread."""
-    evaluation: Annotated[Classification | Latents, Field(discriminator="kind")]
+    evaluation: Annotated[Classification | Latents | Density | Posterior | Regression, Field(discriminator="kind")]
     variants: dict[Name, Variant] = {}
     endpoints: dict[Name, Endpoint]
     tolerance: Tolerance = Tolerance()
@@ -123,7 +150,7 @@ class Recipe(Strict):
             if place is None or (last not in place and place is not values["data"]["parameters"]):
                 raise RecipeError(str(UnknownNameError("recipe key", key, _keys(values))))
             place[last] = value
-        return _validate(values, self.name)
+        return _validate(values, self.name, self.data._folder)
 
 
 def _keys(values: dict, prefix: str = "") -> list[str]:
@@ -131,9 +158,11 @@ def _keys(values: dict, prefix: str = "") -> list[str]:
     return [key for keys in nested for key in keys if not key.startswith(("endpoints.", "variants."))]
 
 
-def _validate(values: object, where: object) -> Recipe:
+def _validate(values: object, where: object, folder: Path | None = None) -> Recipe:
     try:
-        return Recipe.model_validate(values)
+        recipe = Recipe.model_validate(values)
+        recipe.data._folder = folder
+        return recipe
     except ValidationError as error:
         problems = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'recipe'}: {e['msg']}" for e in error.errors())
         raise RecipeError(f"recipe {where}: {problems}") from error
@@ -147,6 +176,8 @@ def recipe_names() -> list[str]:
 def load_recipe(name_or_path: str | Path) -> Recipe:
     """A recipe of this package by model name, or any YAML file by path (ending in .yaml).
 
+    A recipe given by path may take data, and a simulator, from files in its folder.
+
     Raises
     ------
     UnknownNameError
@@ -158,12 +189,14 @@ def load_recipe(name_or_path: str | Path) -> Recipe:
     if path.suffix not in {".yaml", ".yml"}:
         if str(name_or_path) not in recipe_names():
             raise UnknownNameError("recipe", str(name_or_path), recipe_names())
-        path = RECIPES / f"{name_or_path}.yaml"
+        path, folder = RECIPES / f"{name_or_path}.yaml", None
+    else:
+        folder = path.parent.resolve()
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
     except yaml.YAMLError as error:
         raise RecipeError(f"{path} is not plain YAML: {error}") from error
-    return _validate(values, path)
+    return _validate(values, path, folder)
 
 
 def parse_changes(settings: list[str]) -> dict[str, JsonValue]:
