@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import heapq
 import json
 import logging
 import re
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
@@ -60,6 +62,7 @@ def to_onnx(model: keras.Model, spec: ModelSpec, endpoint: str, opset: int = 13)
 
     _replace(graph.input, [_value_info(tensor) for tensor in described.inputs])
     _replace(graph.output, [_value_info(tensor) for tensor in described.outputs])
+    _order_canonically(graph)
     _name_canonically(graph, keep=[tensor.name for tensor in (*described.inputs, *described.outputs)])
     graph.name, graph.doc_string = endpoint, described.description
 
@@ -138,6 +141,45 @@ def _replace(repeated, items: list) -> None:
     repeated.extend(items)
 
 
+def _order_canonically(graph: onnx.GraphProto) -> None:
+    """Each node as early as its inputs allow, by name among those that are ready: tf2onnx's order changes from time to time."""
+    makers = {name: place for place, node in enumerate(graph.node) for name in node.output}
+    waits = [{makers[name] for name in _inputs(node) if name in makers} for node in graph.node]
+    followers: dict[int, list[int]] = {}
+    for place, sources in enumerate(waits):
+        for source in sources:
+            followers.setdefault(source, []).append(place)
+    names = [_stem(node.output[0]) for node in graph.node]
+    ready = [(names[place], place) for place, sources in enumerate(waits) if not sources]
+    heapq.heapify(ready)
+    ordered = []
+    while ready:
+        _, place = heapq.heappop(ready)
+        ordered.append(graph.node[place])
+        for follower in followers.get(place, ()):
+            waits[follower].remove(place)
+            if not waits[follower]:
+                heapq.heappush(ready, (names[follower], follower))
+    _replace(graph.node, [onnx.NodeProto.FromString(node.SerializeToString()) for node in ordered])
+
+
+def _inputs(node: onnx.NodeProto) -> set[str]:
+    """What a node needs, the bodies of loops and branches included."""
+    inner = (body for attribute in node.attribute for body in (*attribute.graphs, attribute.g))
+    return set(node.input).union(*(_inputs(other) for body in inner for other in body.node))
+
+
+def _stem(name: str) -> str:
+    return re.sub(r"__\d+", "", name)
+
+
+def _shared_constants(graph: onnx.GraphProto) -> list[str]:
+    """Names of the constants that several nodes take, by first use."""
+    constants = {tensor.name for tensor in graph.initializer}
+    uses = Counter(name for node in graph.node for name in node.input if name in constants)
+    return [name for name, count in uses.items() if count > 1]
+
+
 def _name_canonically(graph: onnx.GraphProto, keep: list[str]) -> None:
     """Take tf2onnx's running numbers out of the names, sort the constants by first use, and drop shape hints.
 
@@ -145,11 +187,14 @@ def _name_canonically(graph: onnx.GraphProto, keep: list[str]) -> None:
     injective renaming of all names, subgraphs included, keeps every reference.
     """
     renamed = {name: name for name in ["", *keep]}
-    taken = set(renamed)
+    # tf2onnx merges equal constants under the name of any of them.
+    for name in _shared_constants(graph):
+        renamed[name] = f"constant_{len(renamed) - len(keep)}"
+    taken = set(renamed.values())
 
     def rename(name: str) -> str:
         if name not in renamed:
-            stem = re.sub(r"__\d+", "", name)
+            stem = _stem(name)
             new, count = stem, 1
             while new in taken:
                 new, count = f"{stem}_{count}", count + 1

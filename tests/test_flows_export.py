@@ -86,3 +86,12 @@ def test_output_without_axes_has_the_batch_alone():
     (output,) = to_onnx(flow, flow.spec, "log_prob").graph.output
     assert [dim.dim_param for dim in output.type.tensor_type.shape.dim] == ["batch"]
     onnx.checker.check_model(to_onnx(flow, flow.spec, "log_prob"), full_check=True)
+
+
+@pytest.mark.parametrize("endpoint", ["log_prob", "sample"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_same_flow_gives_the_same_bytes(kind, endpoint):
+    """tf2onnx keeps any one of several equal nodes, so a flow must not compute a thing twice."""
+    flow, _ = described(kind, "conditional", transforms=2)
+    first, second = (to_onnx(flow, flow.spec, endpoint).SerializeToString(deterministic=True) for _ in range(2))
+    assert first == second

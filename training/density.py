@@ -8,6 +8,7 @@ import numpy as np
 
 from zoo.data.dataset import Dataset, Rows
 from zoo.interpret import plots
+from zoo.registry import get_spec
 from zoo.spec import Metric
 from zoo.training.evaluate import Evaluation, Run, Runs, over_seeds
 from zoo.training.intervals import bootstrap
@@ -52,6 +53,9 @@ def evaluate(runs: Runs, settings: Density) -> Evaluation:
                 detail="KL(true || model) in nat, zero at best; bootstrap interval",
             )
         )
+    for name in settings.beside:
+        other = next(metric for metric in get_spec(name).metrics if metric.name == "log likelihood")
+        evaluation.metrics.append(other.model_copy(update={"name": f"log likelihood, {name}"}))
     evaluation.figures = {"learning_curves": plots.learning_curves(released.history)}
     if released.model.dimensions == 2:
         drawn = released.model.draw(DRAWN)

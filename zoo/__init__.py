@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from zoo.errors import ZooError as ZooError
+    from zoo.inference import train_npe as train_npe
     from zoo.interpret.attribution import explain as explain
     from zoo.loading import load as load
     from zoo.registry import get_spec as get_spec
@@ -28,6 +29,7 @@ _HOMES = {
     "list_models": "zoo.registry",
     "load": "zoo.loading",
     "register_family": "zoo.registry",
+    "train_npe": "zoo.inference",
 }
 
 __all__ = sorted(_HOMES)

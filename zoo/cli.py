@@ -35,6 +35,13 @@ SettingsOption = Annotated[
 ]
 
 
+RecipeArgument = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Argument(help="model name, or path of a recipe.yaml; a simulator that such a file names is run"),
+]
+RecipeOption = Annotated[Optional[Path], typer.Option("--recipe", help="path of a recipe.yaml, as the argument")]  # noqa: UP045
+
+
 class Format(StrEnum):
     """What a model can be exported to."""
 
@@ -98,7 +105,8 @@ def simulate(
 
 @app.command()
 def train(
-    recipe: Annotated[str, typer.Argument(help="model name, or path of a recipe.yaml")],
+    recipe: RecipeArgument = None,
+    file: RecipeOption = None,
     settings: SettingsOption = None,
     out: OutOption = None,
     seed: Annotated[Optional[int], typer.Option(help="instead of the recipe's first")] = None,  # noqa: UP045
@@ -108,7 +116,7 @@ def train(
         from zoo.release import train as run
         from zoo.training.recipe import load_recipe, parse_changes
 
-        chosen = load_recipe(recipe).changed(parse_changes(settings or []))
+        chosen = load_recipe(_one_recipe(recipe, file)).changed(parse_changes(settings or []))
         folder = out or Path("runs") / chosen.name
         _, evaluation = run(chosen, folder, seeds=None if seed is None else [seed])
         from zoo.tables import metric_table
@@ -120,7 +128,8 @@ def train(
 
 @app.command()
 def release(
-    recipe: Annotated[str, typer.Argument(help="model name, or path of a recipe.yaml")],
+    recipe: RecipeArgument = None,
+    file: RecipeOption = None,
     settings: SettingsOption = None,
     out: OutOption = None,
     folder: Annotated[
@@ -133,7 +142,7 @@ def release(
         from zoo.release import release as run
         from zoo.training.recipe import load_recipe, parse_changes
 
-        chosen = load_recipe(recipe).changed(parse_changes(settings or []))
+        chosen = load_recipe(_one_recipe(recipe, file)).changed(parse_changes(settings or []))
         card = run(chosen, out or Path("runs") / chosen.name, folder)
     print(f"released {chosen.name}@{chosen.revision}: {card}")
 
@@ -183,13 +192,16 @@ def predict(
     name: NameArgument,
     file: InputOption = None,
     planck: PlanckOption = None,
-    endpoint: Annotated[str, typer.Option(help="function of the model")] = "predict",
+    endpoint: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(help="function of the model; by default predict, or the first where there is none"),
+    ] = None,
     out: OutOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Predict with ONNX Runtime, on a file, on Planck's spectra, or on the shipped test rows."""
     if planck is not None:
-        if file is not None or endpoint != "predict":
+        if file is not None or endpoint is not None:
             raise ZooError("--planck takes neither --input nor --endpoint")
         _predict_planck(name, planck, out or Path("."), as_json)
         return
@@ -197,6 +209,7 @@ def predict(
     from zoo.serving import Session
 
     session = Session(name)
+    endpoint = endpoint or session.spec.default_endpoint
     outputs = session.run(read_inputs(session.folder, endpoint, file), endpoint)
     if as_json:
         print(json.dumps({key: value.tolist() for key, value in outputs.items()}))
@@ -211,12 +224,51 @@ def predict(
         print(f"wrote {write_outputs(out / f'{session.spec.name}-{endpoint}.npz', outputs)}")
 
 
+def _one_recipe(name: str | None, file: Path | None) -> str | Path:
+    chosen = [given for given in (name, file) if given is not None]
+    if len(chosen) != 1:
+        raise ZooError("expected one recipe: a model's name, or --recipe FILE")
+    return chosen[0]
+
+
 def _predict_planck(name: str, folder: Path, out: Path, as_json: bool) -> None:
     with quiet_tensorflow():
         from zoo.interpret.planck import planck_report
         from zoo.loading import load
 
         report = planck_report(load(name), folder, out)
+    print(json.dumps(report.model_dump(mode="json"), indent=1) if as_json else report.text())
+
+
+@app.command()
+def infer(
+    name: NameArgument,
+    planck: PlanckOption = None,
+    file: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option("--input", help=".npy with one observation, or .npz that holds it under its tensor's name"),
+    ] = None,
+    draws: Annotated[int, typer.Option(help="from the posterior")] = 10_000,
+    seed: Annotated[int, typer.Option(help="of the draws")] = 0,
+    out: OutOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Draw the posterior of one observation from a conditional flow; writes samples (.npz) and a corner plot (.png)."""
+    from zoo.interpret.infer import infer as run
+    from zoo.interpret.observation import planck_observation, read_observation
+    from zoo.serving import Session
+
+    session = Session(name)
+    if (planck is None) == (file is None):
+        raise ZooError("infer needs an observation: --planck FOLDER or --input FILE")
+    observation = planck_observation(session.spec, planck) if file is None else read_observation(session.spec, file)
+    endpoint = session.spec.endpoint("sample")
+    (noise, observed), (parameters,) = endpoint.inputs, endpoint.outputs
+
+    def sample(z, x):
+        return session.run({noise.name: z, observed.name: x}, "sample")[parameters.name]
+
+    report = run(session.spec.name, sample, observation, out or Path("."), draws=draws, seed=seed)
     print(json.dumps(report.model_dump(mode="json"), indent=1) if as_json else report.text())
 
 

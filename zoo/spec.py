@@ -141,6 +141,11 @@ class ModelSpec(Strict):
         """The entry of one file, None where the model has no such file."""
         return next((file for file in self.files if file.path == path), None)
 
+    @property
+    def default_endpoint(self) -> str:
+        """``predict`` where there is one, else the first."""
+        return "predict" if "predict" in self.endpoints else next(iter(self.endpoints))
+
     def endpoint(self, name: str) -> Endpoint:
         """One endpoint; UnknownNameError with suggestions otherwise."""
         from zoo.errors import UnknownNameError

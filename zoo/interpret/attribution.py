@@ -32,7 +32,7 @@ def explain(
     inputs: np.ndarray | Mapping[str, np.ndarray],
     *,
     method: str = "integrated_gradients",
-    endpoint: str = "predict",
+    endpoint: str | None = None,
     output: str | None = None,
     target: int = 0,
     wrt: str | None = None,
@@ -48,7 +48,7 @@ def explain(
     inputs : (n, ...) array, or one for each input tensor of the endpoint by name; physical units, as for the endpoint
     method : "integrated_gradients" (Sundararajan et al. 2017, arXiv:1703.01365), "gradient" (Simonyan et al. 2013,
         arXiv:1312.6034) or "gradient_x_input" (Shrikumar et al. 2016, arXiv:1605.01713)
-    endpoint : the function of the model to explain
+    endpoint : the function of the model to explain; by default `predict`, or the first where there is none
     output : output tensor of the endpoint; by default "logits" for the `predict` of a classifier that has them, else the
         first. A probability is saturated wherever the classifier is sure and its gradient vanishes there; its logit,
         log(p / (1 - p)), does not saturate and is additive in the evidence.
@@ -76,6 +76,8 @@ def explain(
         raise UnknownNameError("attribution method", method, METHODS)
     if steps < 1:
         raise InputError(f"steps: expected at least 1, given {steps}")
+    if endpoint is None:
+        endpoint = "predict" if "predict" in model.endpoints else next(iter(model.endpoints))
     if endpoint not in model.endpoints:
         raise UnknownNameError("endpoint", endpoint, model.endpoints)
     described = _describe(model, endpoint, inputs)

@@ -51,7 +51,7 @@ def explain_to_files(
     if planck is not None:
         inputs = {"spectrum": read_planck(planck).d_ell[None]}
     elif model.folder is not None:
-        inputs = read_inputs(model.folder, "predict", file)
+        inputs = read_inputs(model.folder, model.spec.default_endpoint, file)
     else:
         raise InputError("the model was not loaded by zoo.load, so that it has no test rows: give a file")
     explanation = explain(model, inputs, method=method, target=target)

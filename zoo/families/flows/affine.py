@@ -16,8 +16,8 @@ class Affine(Elementwise):
     parameters = 2
 
     def to_base(self, x, parameters):
-        log_scale = _log_scale(parameters)
-        return (x - parameters[:1]) * ops.exp(-log_scale), -log_scale
+        log_slope = -_log_scale(parameters)
+        return (x - parameters[:1]) * ops.exp(log_slope), log_slope
 
     def from_base(self, u, parameters):
         return u * ops.exp(_log_scale(parameters)) + parameters[:1]

@@ -188,10 +188,12 @@ class Flow(ZooModel):
             self.observed.adapt(c)
 
     def baseline(self, tensor: str) -> np.ndarray | None:
-        if self.observed is None or not hasattr(self, "spec"):
+        if not hasattr(self, "spec"):
             return None
-        context = self.spec.endpoint("log_prob").inputs[1].name
-        return ops.convert_to_numpy(self.observed.mean) if tensor == context else None
+        variables, *context = (described.name for described in self.spec.endpoint("log_prob").inputs)
+        if tensor == variables:
+            return ops.convert_to_numpy(self.support.from_base(np.zeros((1, self.dimensions), np.float32)))[0]
+        return ops.convert_to_numpy(self.observed.mean) if tensor in context else None
 
     def example(self, inputs, rng):
         x, *context = inputs.values()

@@ -40,12 +40,12 @@ class Spline(Elementwise):
         widths, heights = self._sizes(parameters)
         ends = ops.matmul(self._ends, widths)
         x0, width, y0, height, slope0, slope1 = self._bin(inside, ends, widths, heights, parameters)
-        at = (inside - x0) / width
-        mean = height / width
-        between = at * (1 - at)
-        denominator = mean + (slope0 + slope1 - 2 * mean) * between
-        y = y0 + height * (mean * at * at + slope0 * between) / denominator
-        slope = slope1 * at * at + 2 * mean * between + slope0 * (1 - at) * (1 - at)
+        at, mean = (inside - x0) / width, height / width
+        left, twice = 1 - at, 2 * mean
+        squared, between = at * at, at * left
+        denominator = mean + (slope0 + slope1 - twice) * between
+        y = y0 + height * (mean * squared + slope0 * between) / denominator
+        slope = slope1 * squared + twice * between + slope0 * left * left
         ratio = mean / denominator
         # A clipped x sits at an end, where the slope is 1: only its distance from there is missing.
         return y + (x - inside), ops.log(slope * ratio * ratio)

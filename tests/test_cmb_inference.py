@@ -1,0 +1,254 @@
+"""The posterior of LambdaCDM: its data, NUTS against closed forms, and what `zoo infer` makes of an observation."""
+
+from __future__ import annotations
+
+import json
+import time
+
+import numpy as np
+import pytest
+from scipy.stats import kstest, truncnorm
+
+import zoo
+from zoo.data.cmb.emulation import HIGH, LOW, PARAMETERS
+from zoo.data.cmb.inference import PRIOR, TAU, CMBPosterior
+from zoo.data.cmb.likelihood import nuts
+from zoo.errors import InputError
+from zoo.interpret.infer import infer
+from zoo.interpret.observation import PLANCK, Observation, planck_observation, read_observation
+from zoo.spec import Data, Endpoint, ModelSpec, Tensor
+from zoo.training.recipe import load_recipe
+
+WIDTH, MIDDLE = HIGH - LOW, (LOW + HIGH) / 2
+
+
+class Linear:
+    """A linear emulator of any number of bins, in TensorFlow."""
+
+    def __init__(self, bins: int, strength: float, seed: int = 0) -> None:
+        rng = np.random.default_rng(seed)
+        self.slope = strength * rng.normal(size=(len(PARAMETERS), bins)) / WIDTH[:, None]
+        self.offset = rng.normal(size=bins)
+
+    def __call__(self, theta):
+        import tensorflow as tf
+
+        shifted = tf.convert_to_tensor(theta) - tf.constant(MIDDLE, tf.float32)
+        return tf.matmul(shifted, tf.constant(self.slope, tf.float32)) + tf.constant(self.offset, tf.float32)
+
+    def mean(self, theta: np.ndarray) -> np.ndarray:
+        return (theta - MIDDLE) @ self.slope + self.offset
+
+
+@pytest.fixture
+def data(monkeypatch):
+    """The data set on a linear emulator."""
+    emulator = Linear(215, 100.0)
+    monkeypatch.setattr("zoo.data.cmb.inference.load_emulator", lambda name: emulator)
+    return CMBPosterior(train=3000, validation=200, test=200), emulator
+
+
+def test_prior_is_flat_but_for_tau():
+    theta = PRIOR.sample(5000, np.random.default_rng(0))
+    assert ((theta > LOW) & (theta < HIGH)).all()
+    for i, name in enumerate(PARAMETERS):
+        law = truncnorm((LOW[i] - TAU[0]) / TAU[1], (HIGH[i] - TAU[0]) / TAU[1], TAU[0], TAU[1])
+        uniform = (theta[:, i] - LOW[i]) / WIDTH[i]
+        assert kstest(law.cdf(theta[:, i]) if name == "tau" else uniform, "uniform").pvalue > 1e-3, name
+    assert PRIOR.names == list(PARAMETERS)
+
+
+def test_noise_has_the_covariance_of_the_set(data):
+    dataset, emulator = data
+    rows = dataset.rows("train")
+    noise = rows.inputs["spectrum"] - emulator.mean(rows.inputs["theta"].astype(float))
+    white = np.linalg.solve(dataset.cholesky, noise.T)
+    assert np.abs(white.mean(axis=1)).max() < 5 / np.sqrt(len(rows))
+    assert np.abs(np.cov(white) - np.eye(215)).max() < 6 / np.sqrt(len(rows))
+
+
+def test_every_epoch_draws_new_skies_and_every_split_its_own(data):
+    dataset, _ = data
+    first, again, later = dataset.rows("train", 3), dataset.rows("train", 3), dataset.rows("train", 4)
+    for name in ("theta", "spectrum"):
+        np.testing.assert_array_equal(first.inputs[name], again.inputs[name])
+        assert not np.isin(first.inputs[name], later.inputs[name]).all(axis=1).any()
+    np.testing.assert_array_equal(dataset.rows("test", 0).inputs["spectrum"], dataset.rows("test", 9).inputs["spectrum"])
+    groups = np.concatenate([dataset.rows(split).group for split in ("train", "validation", "test")])
+    assert len(np.unique(groups)) == len(groups) == 3400
+    np.testing.assert_allclose(np.stack([*first.truth.values()], axis=1), first.inputs["theta"], rtol=1e-6)
+
+
+@pytest.fixture(scope="module")
+def sampled():
+    """NUTS on two skies of a linear emulator, the second in a corner of the hypercube; and the Gaussian that each would be."""
+    emulator = Linear(8, 16.0)
+    cholesky = np.linalg.cholesky(np.eye(8) + 0.3)
+    truth = MIDDLE + WIDTH * np.array([[0.1, -0.2, 0.05, 0.02, 0.1, -0.1], [-0.5, 0.5, 0.0, 0.0, -0.1, 0.2]])
+    spectra = emulator.mean(truth) + np.random.default_rng(1).normal(size=(2, 8)) @ cholesky.T
+    chains = nuts(emulator, spectra, cholesky, chains=4, burn_in=150, draws=500)
+    inverse = np.linalg.inv(cholesky @ cholesky.T)
+    precision = emulator.slope @ inverse @ emulator.slope.T
+    prior = np.diag(np.where(np.array(PARAMETERS) == "tau", TAU[1] ** -2, 0.0))
+    covariance = np.linalg.inv(precision + prior)
+    informed = emulator.slope @ inverse @ (spectra - emulator.offset + MIDDLE @ emulator.slope).T
+    means = (covariance @ (informed + (prior @ np.full(6, TAU[0]))[:, None])).T
+    return chains, means, covariance
+
+
+def test_nuts_gives_the_conjugate_posterior(sampled):
+    """A linear model with Gaussian noise and prior has a Gaussian posterior."""
+    chains, means, covariance = sampled
+    drawn, std = chains.of(0), np.sqrt(np.diag(covariance))
+    assert np.abs((drawn.mean(axis=0) - means[0]) / std).max() < 0.12
+    np.testing.assert_allclose(drawn.std(axis=0), std, rtol=0.08)
+    np.testing.assert_allclose(np.corrcoef(drawn.T), covariance / np.outer(std, std), atol=0.1)
+
+
+def test_nuts_stops_at_the_ends_of_the_ranges(sampled):
+    """In a corner the posterior is the same Gaussian cut at the ends: rejection gives it independently."""
+    chains, means, covariance = sampled
+    exact = np.random.default_rng(2).multivariate_normal(means[1], covariance, 200_000)
+    exact = exact[((exact >= LOW) & (exact <= HIGH)).all(axis=1)]
+    assert len(exact) < 150_000
+    drawn, std = chains.of(1), exact.std(axis=0)
+    assert ((drawn >= LOW) & (drawn <= HIGH)).all()
+    assert np.abs((drawn.mean(axis=0) - exact.mean(axis=0)) / std).max() < 0.12
+    np.testing.assert_allclose(drawn.std(axis=0), std, rtol=0.1)
+
+
+def test_chains_agree_and_say_so(sampled):
+    chains, _, _ = sampled
+    assert chains.samples.shape == (2, 4, 500, 6)
+    assert chains.r_hat.max() < 1.03
+    assert chains.effective.min() > 300
+    assert chains.divergent < 0.02
+
+
+def spec_of(endpoints, source="cmb-posterior") -> ModelSpec:
+    return ModelSpec(
+        name="tiny",
+        family="nsf",
+        config={},
+        task="posterior-estimation",
+        summary="Not a model of anything.",
+        endpoints=endpoints,
+        data=Data(source=source, description="none", simulator="numpy", seed=0, rows={}),
+        metrics=[],
+        files=[],
+        revision="1",
+        physzoo_version="0.1.0",
+    )
+
+
+@pytest.fixture(scope="module")
+def spec():
+    return spec_of(load_recipe("nsf-cmb-posterior").endpoints)
+
+
+def sampler(z, x):
+    """Planck's own errors around its values, H0 one sigma higher; whatever the observation."""
+    assert x.shape == (len(z), 215)
+    values = np.array([PLANCK[name] for name in PARAMETERS])
+    mean, std = values[:, 0], (values[:, 2] - values[:, 1]) / 2
+    return (mean + std * (z + np.eye(6)[0])).astype(np.float32)
+
+
+def test_planck_report(spec, planck_folder, tmp_path):
+    report = infer(spec.name, sampler, planck_observation(spec, planck_folder), tmp_path, draws=4000)
+    h0, tau = report.parameters[0], report.parameters[PARAMETERS.index("tau")]
+    assert (h0.name, h0.published) == ("H0", (67.27, 66.67, 67.87))
+    assert h0.mean == pytest.approx(67.87, abs=0.05)
+    assert h0.std == pytest.approx(0.60, rel=0.05)
+    assert h0.shift == pytest.approx(1.0, abs=0.08)
+    assert tau.published == pytest.approx((0.0544, 0.0544 - 0.0081, 0.0544 + 0.0070))
+    text = report.text()
+    for word in ("67.27 +- 0.6", "0.0544 +0.007 -0.0081", "covariance", "foregrounds", "tau", "lens", "4,000 draws"):
+        assert word in text, word
+    with np.load(report.samples) as file:
+        assert list(file) == list(PARAMETERS)
+        assert file["H0"].shape == (4000,)
+        assert file["H0"].mean() == pytest.approx(h0.mean)
+    assert report.figure.stat().st_size > 10_000
+    json.dumps(report.model_dump(mode="json"))
+
+
+def test_draws_follow_the_seed(tmp_path):
+    def run(draws: int, seed: int = 0):
+        return infer("tiny", lambda z, x: z + x, Observation(np.zeros(2), "x", "zeros", "ab"), tmp_path, draws=draws, seed=seed)
+
+    means = [run(100, seed).parameters[0].mean for seed in (0, 0, 1)]
+    assert means[0] == means[1] != means[2]
+    with pytest.raises(InputError, match="more than 2"):
+        run(2)
+
+
+def test_planck_needs_a_flow_of_six_parameters_from_spectra(planck_folder):
+    with pytest.raises(InputError, match="no conditional flow"):
+        planck_observation(zoo.get_spec("mlp-cmb-feature"), planck_folder)
+    with pytest.raises(InputError, match="Planck's spectra need 6"):
+        planck_observation(two_dimensional(), planck_folder)
+
+
+def two_dimensional(description: str = "x and y") -> ModelSpec:
+    tensor = {name: Tensor(name=name, shape=[2], unit="1", description=description) for name in ("z", "x", "theta")}
+    endpoint = Endpoint(description="sample", inputs=[tensor["z"], tensor["x"]], outputs=[tensor["theta"]])
+    return spec_of({"sample": endpoint}, source="elsewhere")
+
+
+def test_planck_files_that_are_missing(spec, tmp_path):
+    with pytest.raises(FileNotFoundError, match="expected one COM_PowerSpect_CMB-TT"):
+        planck_observation(spec, tmp_path)
+
+
+@pytest.mark.parametrize(("description", "names"), [("x and y", ["theta 0", "theta 1"]), ("mass, spin", ["mass", "spin"])])
+def test_observation_of_another_flow_is_read_from_a_file(tmp_path, description, names):
+    np.save(tmp_path / "row.npy", np.array([[1.0, 2.0]]))
+    np.savez(tmp_path / "row.npz", x=np.array([1.0, 2.0]), other=np.zeros(3))
+    for name in ("row.npy", "row.npz"):
+        observation = read_observation(two_dimensional(description), tmp_path / name)
+        np.testing.assert_array_equal(observation.data, [1.0, 2.0])
+        assert list(observation.names) == names
+    report = infer("tiny", lambda z, x: x + z, observation, tmp_path, draws=500)
+    assert report.parameters[1].mean == pytest.approx(2.0, abs=0.2)
+    assert "published" not in report.text()
+    assert np.isnan(report.parameters[0].shift)
+
+
+@pytest.mark.parametrize(
+    ("array", "message"),
+    [(np.zeros(3), r"shape \(2,\)"), (np.zeros((2, 2)), "given float64 of shape"), (np.array(["a", "b"]), "given <U1")],
+)
+def test_observation_that_does_not_fit_is_refused(tmp_path, array, message):
+    np.save(tmp_path / "row.npy", array)
+    with pytest.raises(InputError, match=message):
+        read_observation(two_dimensional(), tmp_path / "row.npy")
+
+
+def test_observation_file_that_is_none_is_refused(tmp_path):
+    (tmp_path / "row.npy").write_text("1 2")
+    with pytest.raises(InputError, match="is not a"):
+        read_observation(two_dimensional(), tmp_path / "row.npy")
+    np.savez(tmp_path / "row.npz", y=np.zeros(2))
+    with pytest.raises(InputError, match="expected an array 'x', found y"):
+        read_observation(two_dimensional(), tmp_path / "row.npz")
+
+
+@pytest.mark.skipif("nsf-cmb-posterior" not in zoo.list_models(), reason="nsf-cmb-posterior is not released")
+def test_released_flow_finds_plancks_parameters_in_a_second(planck_folder, tmp_path):
+    from zoo.serving import Session
+
+    session = Session("nsf-cmb-posterior")
+
+    def sample(z, x):
+        return session.run({"z": z, "spectrum": x}, "sample")["theta"]
+
+    sample(np.zeros((1, 6), np.float32), planck_observation(session.spec, planck_folder).data[None].astype(np.float32))
+    start = time.perf_counter()
+    report = infer("posterior", sample, planck_observation(session.spec, planck_folder), tmp_path)
+    assert report.seconds <= time.perf_counter() - start
+    assert report.seconds < 1
+    for parameter in report.parameters:
+        _, low, high = parameter.published
+        assert abs(parameter.shift) < 1, parameter
+        assert 0.7 < parameter.std / ((high - low) / 2) < 1.3, parameter

@@ -1,0 +1,204 @@
+"""Any simulator to a posterior: the Python call and the recipe, on tasks that the zoo does not ship."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+
+from zoo.data.sbi import Prior
+from zoo.data.sbi.simulations import SimulationError
+from zoo.errors import InputError
+from zoo.inference import train_npe
+from zoo.training.evaluate import Run, evaluate
+from zoo.training.inference import npe_recipe
+from zoo.training.recipe import RecipeError, load_recipe
+
+EXAMPLE = Path(__file__).parents[1] / "examples" / "sbi_own_simulator.yaml"
+PEOPLE = 1000
+SIR = {
+    "contact": {"distribution": "loguniform", "low": 0.2, "high": 1.0, "unit": "1/day"},
+    "recovery": {"distribution": "loguniform", "low": 0.05, "high": 0.25, "unit": "1/day"},
+}
+TINY = {"config.transforms": 2, "config.hidden": [24], "epochs": 12, "optimizer.learning_rate": 5e-3, "test_rows": 4}
+
+
+def epidemic(theta: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Infected among 200 tested people at 8 times, of an epidemic after Kermack and McKendrick; Euler steps of a day."""
+    susceptible, infected, counts = PEOPLE - 10.0, 10.0, []
+    for day in range(80):
+        new, healed = theta[0] * susceptible * infected / PEOPLE, theta[1] * infected
+        susceptible, infected = susceptible - new, infected + new - healed
+        if day % 10 == 9:
+            counts.append(rng.binomial(200, infected / PEOPLE))
+    return np.array(counts)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    out = tmp_path_factory.mktemp("npe") / "epidemic"
+    return out, train_npe(epidemic, SIR, 2000, out=out, test=200, jobs=1, changes=TINY)
+
+
+def test_posterior_of_an_epidemic_knows_more_than_the_prior(trained):
+    _, flow = trained
+    found = {metric.name: metric for metric in flow.spec.metrics}
+    assert found["log_prob"].value > found["log_prob"].baseline + 1.5
+    for name in SIR:
+        assert found[f"rmse {name}"].value < 0.5 * found[f"rmse {name}"].baseline
+        assert found[f"sbc distance {name}"].n == 200
+    truth = np.array([0.5, 0.1])
+    drawn = flow.draw(2000, epidemic(truth, np.random.default_rng(5)))
+    assert np.all(np.abs(drawn.mean(axis=0) - truth) < 5 * drawn.std(axis=0))
+    assert np.isfinite(Prior(SIR).log_density(drawn.astype(np.float64))).all()
+    assert np.isfinite(flow.log_density(drawn[:10], np.full(8, 20.0))).all()
+
+
+def test_it_is_exported_and_served_as_any_model(trained):
+    from zoo.serving import Session
+
+    out, flow = trained
+    z, x = np.zeros((3, 2), np.float32), np.tile(epidemic([0.5, 0.1], np.random.default_rng(0)), (3, 1)).astype(np.float32)
+    theta = Session(str(out / "model")).run({"z": z, "x": x}, "sample")["theta"]
+    np.testing.assert_allclose(theta, np.asarray(flow.sample(z, x)), rtol=1e-4)
+    assert {path.stem for path in (out / "run" / "plots").glob("*.png")} >= {
+        "ranks",
+        "coverage",
+        "posterior",
+        "learning_curves",
+    }
+
+
+def test_recipe_that_it_leaves_is_that_of_the_run_and_may_be_moved(trained, tmp_path):
+    from zoo.training.fit import fit
+
+    out, flow = trained
+    moved = shutil.copytree(out, tmp_path / "moved")
+    recipe = load_recipe(moved / "recipe.yaml")
+    again, history = fit(recipe, moved / "run" / "model" / "seed-0")  # goes on, which for a finished run means: reads it
+    assert len(history["loss"]) == recipe.epochs
+    for a, b in zip(flow.get_weights(), again.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+    theta = load_recipe(out / "recipe.yaml").data.dataset().rows("test").inputs["theta"]
+    np.testing.assert_array_equal(recipe.data.dataset().rows("test").inputs["theta"], theta)
+
+
+def test_settings_that_are_refused(tmp_path):
+    with pytest.raises(RecipeError, match=r"did you mean config\.hidden"):
+        train_npe(epidemic, SIR, 60, out=tmp_path / "a", test=20, jobs=1, changes={"config.hiden": [8]})
+    with pytest.raises(RecipeError, match="name"):
+        train_npe(epidemic, SIR, 60, out=tmp_path / "Not A Name", test=20, jobs=1)
+    with pytest.raises(RecipeError, match="larger than the 54 training rows"):
+        train_npe(epidemic, SIR, 60, out=tmp_path / "b", test=20, jobs=1, changes={"batch_size": 64})
+    with pytest.raises(InputError, match="column 1 of x"):
+        train_npe(lambda theta: [theta[0], 3.0], SIR, 60, out=tmp_path / "c", test=20, jobs=1)
+    with pytest.raises(SimulationError, match=r"\d+ of 80 simulations"), np.errstate(invalid="ignore"):
+        train_npe(lambda theta: np.sqrt(theta - 0.1), SIR, 60, out=tmp_path / "d", test=20, jobs=1, on_nonfinite="fail")
+    with pytest.raises(InputError, match="seed"):
+        train_npe(epidemic, SIR, 60, out=tmp_path / "b", test=20, jobs=1, seed=1)
+
+
+# The recipe
+
+
+@pytest.fixture
+def recipe(tmp_path):
+    for path in (EXAMPLE, EXAMPLE.with_suffix(".py")):
+        shutil.copy(path, tmp_path)
+    return load_recipe(tmp_path / EXAMPLE.name).changed({"data.parameters.simulations": 100, "data.parameters.test": 20})
+
+
+def test_recipe_by_path_runs_the_simulator_beside_it(recipe):
+    rows = recipe.data.dataset().rows("train")
+    assert rows.inputs["x"].shape == (90, 20)
+    assert rows.inputs["theta"][:, 0].min() >= 20
+
+
+def test_recipe_may_not_name_its_folder_nor_leave_it(recipe):
+    with pytest.raises(InputError, match="leaves the folder"):
+        recipe.changed({"data.parameters.simulator": "../sbi_own_simulator.py:simulate"}).data.dataset()
+    with pytest.raises(RecipeError, match="folder"):
+        recipe.changed({"data.parameters.folder": "/", "data.parameters.simulator": "/etc/a.py:b"}).data.dataset()
+
+
+def test_recipe_by_name_may_not_run_code(recipe, tmp_path, monkeypatch):
+    import zoo.training.recipe as module
+
+    monkeypatch.setattr(module, "RECIPES", tmp_path)
+    named = load_recipe(EXAMPLE.stem)
+    with pytest.raises(InputError, match="only a recipe given as a file"):
+        named.data.dataset()
+    with pytest.raises(RecipeError, match="folder"):
+        named.changed({"data.parameters.folder": str(tmp_path)}).data.dataset()
+
+
+def test_prior_of_the_example_recipe_is_that_of_its_file():
+    values = yaml.safe_load(EXAMPLE.read_text())
+    namespace: dict = {"__name__": "example"}
+    exec(compile(EXAMPLE.with_suffix(".py").read_text(), "example", "exec"), namespace)
+    assert values["data"]["parameters"]["prior"] == namespace["PRIOR"]
+    assert values["config"]["support"] == Prior(namespace["PRIOR"]).support
+
+
+# Evaluation
+
+
+class Conjugate:
+    """The posterior N(x / 2, 0.05) of the Gaussian task, its scale wrong by a factor."""
+
+    def __init__(self, factor: float) -> None:
+        self.scale = factor * np.sqrt(0.05)
+
+    def draw(self, n: int, c: np.ndarray, seed: int = 0) -> np.ndarray:
+        shape = (*np.shape(c)[:-1], n, 10)
+        return (np.expand_dims(c, -2) / 2 + self.scale * np.random.default_rng(seed).standard_normal(shape)).astype(np.float32)
+
+    def log_density(self, x: np.ndarray, c: np.ndarray) -> np.ndarray:
+        residual = (x - c / 2) / self.scale
+        return np.sum(-0.5 * residual**2 - np.log(self.scale * np.sqrt(2 * np.pi)), axis=1)
+
+
+@pytest.fixture(scope="module")
+def measured():
+    import zoo.training.posterior as module
+
+    recipe = load_recipe("nsf-sbi-gaussian-linear").changed({"data.parameters.simulations": 100, "data.parameters.test": 1000})
+    history = {"loss": [1.0, 0.5], "val_loss": [1.0, 0.6]}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "OBSERVATIONS", 1)
+        patch.setattr(module, "SAMPLES", 200)
+        patch.setattr(module.plots, "corner_plot", lambda *_, **__: None)  # a hundred panels
+        patch.setattr(module, "DRAWS", 99)
+        found = {factor: evaluate({"": [Run(recipe, 0, Conjugate(factor), history)]}) for factor in (1.0, 0.6)}
+    return {factor: {metric.name: metric for metric in evaluation.metrics} for factor, evaluation in found.items()}
+
+
+def test_exact_posterior_passes(measured):
+    exact = measured[1.0]
+    entropy = 5 * np.log(2 * np.pi * np.e * 0.05)
+    assert exact["log_prob"].value == pytest.approx(-entropy, abs=0.15)
+    assert exact["log_prob"].baseline == pytest.approx(-5 * np.log(2 * np.pi * np.e * 0.1), abs=0.15)
+    assert exact["rmse theta_1"].value == pytest.approx(np.sqrt(0.05), rel=0.1)
+    assert exact["rmse theta_1"].baseline == pytest.approx(np.sqrt(0.1))
+    assert np.mean([exact[f"sbc distance theta_{i}"].value for i in range(1, 11)]) < exact["sbc distance theta_1"].baseline
+    assert exact["coverage distance, predicted references"].value < 1.4 * exact["sbc distance theta_1"].baseline
+    assert exact["c2st"].value < 0.62
+
+
+def test_overconfident_posterior_is_flagged(measured):
+    narrow = measured[0.6]
+    assert narrow["log_prob"].value < measured[1.0]["log_prob"].value - 1
+    for name in ["sbc distance theta_1", "coverage distance, predicted references"]:
+        assert narrow[name].value > 2 * narrow[name].baseline
+    assert narrow["c2st"].value > 0.7
+
+
+def test_npe_recipe_follows_the_budget():
+    prior = Prior(SIR)
+    small, large = (npe_recipe("a", prior, {"source": "simulations"}, n, 3) for n in (1000, 100_000))
+    assert small.batch_size < large.batch_size
+    assert small.epochs > large.epochs
+    assert small.config["support"] == prior.support
