@@ -82,6 +82,8 @@ class Density(Strict):
     """Test log-likelihood, beside the true density where the data set knows it and a tuned Gaussian mixture."""
 
     kind: Literal["density"]
+    beside: list[str] = []
+    """Released models of the same data, whose log-likelihoods are shown too."""
     published: list[Published] = []
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal, Protocol
 
 import numpy as np
@@ -49,15 +51,29 @@ class Dataset(Protocol):
 
 
 DATASETS = {
+    "cmb-emulation": ("zoo.data.cmb.emulation", "CMBEmulation"),
     "cmb-feature": ("zoo.data.cmb.feature", "CMBFeature"),
+    "cmb-posterior": ("zoo.data.cmb.inference", "CMBPosterior"),
     "pendulum": ("zoo.data.pendulum", "Pendulum"),
+    "sbi": ("zoo.data.sbi.dataset", "BenchmarkTask"),
+    "simulations": ("zoo.data.sbi.dataset", "SimulationsFile"),
+    "simulator": ("zoo.data.sbi.dataset", "UserSimulator"),
+    "two-moons": ("zoo.data.moons", "TwoMoons"),
 }
 """Name in a recipe -> module and class; imported when asked for."""
 
 
-def get_dataset(source: str, **parameters) -> Dataset:
-    """A data set by name; UnknownNameError with suggestions, TypeError on a parameter that it has not."""
+def get_dataset(source: str, folder: Path | None = None, **parameters) -> Dataset:
+    """A data set by name; UnknownNameError with suggestions, TypeError on a parameter that it has not.
+
+    Parameters
+    ----------
+    folder : of a user's recipe, given to the data sets that read files beside it
+    """
     if source not in DATASETS:
         raise UnknownNameError("data set", source, DATASETS)
     module, name = DATASETS[source]
-    return getattr(importlib.import_module(module), name)(**parameters)
+    kind = getattr(importlib.import_module(module), name)
+    if "folder" in inspect.signature(kind).parameters:
+        return kind(folder=folder, **parameters)
+    return kind(**parameters)

@@ -7,19 +7,28 @@ from zoo.interpret.plots.classification import (
     reliability_diagram,
     roc,
 )
+from zoo.interpret.plots.density import density_and_samples
 from zoo.interpret.plots.latents import information_heat_map, latent_traversal, latents_against_parameters
+from zoo.interpret.plots.posterior import corner_plot, coverage_curve, predictive_plot, rank_histograms
 from zoo.interpret.plots.spectra import attribution_over_elements, attribution_over_multipoles, planck_spectrum_plot
+from zoo.interpret.plots.typicality import typicality_curve
 
 __all__ = [
     "attribution_over_elements",
     "attribution_over_multipoles",
     "confusion",
+    "corner_plot",
+    "coverage_curve",
+    "density_and_samples",
     "information_heat_map",
     "latent_traversal",
     "latents_against_parameters",
     "learning_curves",
     "planck_spectrum_plot",
+    "predictive_plot",
+    "rank_histograms",
     "recall_against_difficulty",
     "reliability_diagram",
     "roc",
+    "typicality_curve",
 ]

@@ -1,0 +1,97 @@
+"""The data set of the posterior: parameters from the prior, spectra from the emulator, noise from Planck-like errors."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+
+from zoo.data.cmb.emulation import UNITS
+from zoo.data.cmb.feature import load_spectra
+from zoo.data.cmb.simulate import RANGES
+from zoo.data.dataset import Rows, Split
+from zoo.data.sbi.prior import Normal, Prior, Uniform
+
+if TYPE_CHECKING:
+    from zoo.families.base import ZooModel
+
+TAU = (0.0544, 0.0073)
+"""Mean and standard deviation of the prior on tau, in place of Planck's polarisation at l < 30 (lowE, arXiv:1807.06209)."""
+
+
+def _law(name: str) -> Uniform | Normal:
+    low, high = RANGES[name]
+    if name == "tau":
+        return Normal(mean=TAU[0], sd=TAU[1], low=low, high=high)
+    return Uniform(low=low, high=high, unit=UNITS[name])
+
+
+PRIOR = Prior({name: _law(name) for name in RANGES})
+"""Uniform in the hypercube; tau normal and cut to its range."""
+
+
+@cache
+def load_emulator(name: str) -> ZooModel:
+    """The emulator, loaded once."""
+    from zoo.loading import load
+
+    return load(name)
+
+
+class CMBPosterior:
+    """Cosmological parameters and the noisy binned spectra of their sky.
+
+    Every row is a sky of its own. Training rows are drawn anew each epoch, parameters and noise, so that no sky is seen twice.
+    Noise is Gaussian with the covariance of the best fit, whatever the cosmology.
+
+    Parameters
+    ----------
+    train, validation, test : skies in each split
+    seed : of parameters and noise
+    emulator : what ``zoo.load`` takes
+    """
+
+    description = "LambdaCDM parameters from the prior, and Planck-binned CMB spectra of an emulator with Planck-like noise"
+    units: ClassVar[dict[str, str]] = UNITS
+    prior = PRIOR
+
+    def __init__(
+        self,
+        train: int = 50_000,
+        validation: int = 5_000,
+        test: int = 10_000,
+        seed: int = 0,
+        emulator: str = "mlp-cmb-emulator",
+    ) -> None:
+        self.sizes: dict[Split, int] = {"train": train, "validation": validation, "test": test}
+        self.seed, self.emulator = seed, emulator
+        self.simulator = f"{emulator}, Gaussian noise"
+        self.cholesky = np.linalg.cholesky(load_spectra().covariance)
+        """Lower triangular L (215, 215) with L L^T the covariance of the noise, muK^2."""
+
+    def rows(self, split: Split, epoch: int = 0) -> Rows:
+        number, n = list(self.sizes).index(split), self.sizes[split]
+        rng = np.random.default_rng([self.seed, number, epoch if split == "train" else 0])
+        theta = PRIOR.sample(n, rng)
+        return Rows(
+            inputs={"theta": theta.astype(np.float32), "spectrum": self.observe(theta, rng)},
+            target=np.zeros((n, 1), np.float32),
+            group=np.arange(n) + sum(list(self.sizes.values())[:number]),
+            truth=dict(zip(PRIOR.names, theta.T, strict=True)),
+        )
+
+    def observe(self, theta: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """Noisy spectra (n, 215) in muK^2 of skies with parameters theta (n, 6)."""
+        import keras
+
+        noise = rng.standard_normal((len(theta), len(self.cholesky)), dtype=np.float32) @ self.cholesky.T.astype(np.float32)
+        return keras.ops.convert_to_numpy(load_emulator(self.emulator)(theta.astype(np.float32))) + noise
+
+    def reference(self, x: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:
+        """(n, 6) draws by NUTS from the posterior of one sky x (215,)."""
+        from zoo.data.cmb.likelihood import CHAINS, nuts
+
+        seed, draws = int(rng.integers(2**31)), -(-n // CHAINS)
+        kept = nuts(load_emulator(self.emulator), np.asarray(x)[None], self.cholesky, draws=2 * draws, seed=seed).of(0)
+        return rng.permutation(kept)[:n]

@@ -1,0 +1,184 @@
+"""Data sets of a conditional flow: parameters drawn from a prior, and data simulated at them."""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from pydantic import JsonValue
+
+from zoo.data.dataset import Rows, Split
+from zoo.data.sbi.prior import Prior
+from zoo.data.sbi.simulations import Simulations, check_simulations, read_simulations, simulate
+from zoo.data.sbi.simulator_file import SimulatorFile, inside
+from zoo.data.sbi.tasks import get_task
+from zoo.errors import InputError
+
+VALIDATION = 0.1
+"""Fraction of the simulation budget that is held out to stop the training."""
+
+
+class Pairs:
+    """Pairs (theta, x) in three splits; the validation rows are the last of the budget.
+
+    Parameters
+    ----------
+    budget : what a model may be fitted with, validation included
+    test : simulations outside the budget
+    prior : of theta
+    """
+
+    description: str
+    simulator: str
+    seed: int
+    reference: Callable[[np.ndarray, int, np.random.Generator], np.ndarray] | None = None
+    """(x, n, rng) -> (n, D) exact draws from p(theta | x), where they are known."""
+
+    def __init__(self, budget: Simulations, test: Simulations, prior: Prior) -> None:
+        for part in (budget, test):
+            check_simulations(part.theta, part.x, prior.names)
+        _inside(np.concatenate([budget.theta, test.theta]), prior)
+        self.prior = prior
+        training = len(budget) - round(VALIDATION * len(budget))
+        if training == len(budget):
+            raise InputError(f"{len(budget)} simulations leave none to validate on: expected at least 10")
+        self._splits: dict[Split, tuple[np.ndarray, np.ndarray]] = {
+            "train": (budget.theta[:training], budget.x[:training]),
+            "validation": (budget.theta[training:], budget.x[training:]),
+            "test": (test.theta, test.x),
+        }
+
+    @property
+    def units(self) -> dict[str, str]:
+        return self.prior.units
+
+    def rows(self, split: Split, epoch: int = 0) -> Rows:
+        theta, x = self._splits[split]
+        before = list(self._splits)[: list(self._splits).index(split)]
+        return Rows(
+            inputs={"theta": theta.astype(np.float32), "x": x.astype(np.float32)},
+            target=np.zeros((len(theta), 1), np.float32),
+            group=np.arange(len(theta)) + sum(len(self._splits[other][0]) for other in before),
+            truth=dict(zip(self.prior.names, theta.T, strict=True)),
+        )
+
+
+class BenchmarkTask(Pairs):
+    """A task of the benchmark of Lueckmann et al. 2021 (arXiv:2101.04653).
+
+    Parameters
+    ----------
+    task : "two-moons", "slcp" or "gaussian-linear"
+    simulations : the budget, a tenth of it for validation
+    test : further simulations
+    seed : of all of them; the test rows do not depend on the budget
+    """
+
+    def __init__(self, task: str, simulations: int = 100_000, test: int = 2000, seed: int = 0) -> None:
+        chosen = get_task(task)
+        self.description, self.simulator, self.seed = chosen.description, "sbibm's definition, own code", seed
+        self.reference = getattr(chosen, "reference", None)
+        run = functools.partial(simulate, chosen.simulate, chosen.prior, vectorised=True, jobs=1)
+        super().__init__(run(simulations, seed=[seed, 0]), run(test, seed=[seed, 1]), chosen.prior)
+
+
+class SimulationsFile(Pairs):
+    """A user's simulations, made beforehand.
+
+    Parameters
+    ----------
+    file : ``.npz`` with theta (n, D) and x (n, C) in random order, beside the recipe
+    prior : that theta was drawn from, parameter -> law, in the order of theta's columns
+    test : rows, the last of the file, that are used neither to fit nor to stop
+    on_nonfinite : "drop" leaves out simulations with NaN or infinity, "fail" raises
+    folder : of the recipe; the working folder by default
+    """
+
+    simulator = "the user's own"
+    seed = 0
+
+    def __init__(
+        self,
+        file: str,
+        prior: dict[str, JsonValue],
+        test: int = 1000,
+        on_nonfinite: Literal["drop", "fail"] = "drop",
+        folder: Path | None = None,
+    ) -> None:
+        found = read_simulations(inside(folder or Path.cwd(), file), on_nonfinite)
+        self.description = f"{len(found)} simulations from {Path(file).name}, {found.dropped} left out"
+        super().__init__(*_split(found, test), Prior(prior))
+
+
+class UserSimulator(Pairs):
+    """A user's simulator, run on draws from a prior.
+
+    The simulator is code, so only a recipe that its user names by path may have one.
+
+    Parameters
+    ----------
+    simulator : ``"my_sim.py:function"``, a file beside the recipe and a function ``(theta) -> x`` in it
+    prior : parameter -> law, in the order in which the function takes them
+    simulations : the budget, a tenth of it for validation
+    test : further simulations
+    seed : of all of them
+    vectorised, on_nonfinite : as ``zoo.data.sbi.simulate``
+    file : ``.npz`` beside the recipe that keeps the simulations, for simulators that take long
+    folder : of the recipe
+
+    Raises
+    ------
+    InputError
+        Without the folder of a recipe.
+    """
+
+    def __init__(
+        self,
+        simulator: str,
+        prior: dict[str, JsonValue],
+        simulations: int = 10_000,
+        test: int = 1000,
+        seed: int = 0,
+        vectorised: bool = False,
+        on_nonfinite: Literal["drop", "fail"] = "drop",
+        file: str | None = None,
+        folder: Path | None = None,
+    ) -> None:
+        if folder is None:
+            raise InputError(f"simulator {simulator!r} is code: only a recipe given as a file may name one, beside it")
+        kept = None if file is None else inside(folder, file)
+        source = SimulatorFile.beside(folder, simulator)
+        settings = json.dumps([prior, simulations + test, seed, vectorised, on_nonfinite])
+        found = _simulated(source, source.path.stat().st_mtime_ns, settings, kept)
+        self.simulator, self.seed = simulator, seed
+        self.description = f"{len(found)} simulations by {simulator}, {found.dropped} left out"
+        super().__init__(*_split(found, test), Prior(prior))
+
+
+@functools.lru_cache(maxsize=4)
+def _simulated(source: SimulatorFile, changed: int, settings: str, kept: Path | None) -> Simulations:
+    """Once for training, evaluation and release of one process; ``changed`` is when the file was."""
+    prior, n, seed, vectorised, on_nonfinite = json.loads(settings)
+    options: dict[str, Any] = {"seed": seed, "vectorised": vectorised, "on_nonfinite": on_nonfinite, "path": kept}
+    return simulate(source, Prior(prior), n, **options)
+
+
+def _inside(theta: np.ndarray, prior: Prior) -> None:
+    """InputError for parameters beyond the support by more than single precision rounds."""
+    for name, bounds, values in zip(prior.names, prior.support, theta.T, strict=True):
+        low, high = bounds or (-np.inf, np.inf)
+        slack = 1e-6 * (high - low) if bounds else 0.0
+        if outside := int(np.sum((values < low - slack) | (values > high + slack))):
+            raise InputError(f"{outside} of {len(values)} simulations have {name} outside the prior's [{low:g}, {high:g}]")
+
+
+def _split(found: Simulations, test: int) -> tuple[Simulations, Simulations]:
+    """The budget and the test rows, the last."""
+    if not 2 <= test < len(found):
+        raise InputError(f"expected from 2 to {len(found) - 1} test rows of {len(found)} simulations, given {test}")
+    cut = len(found) - test
+    return Simulations(found.theta[:cut], found.x[:cut]), Simulations(found.theta[cut:], found.x[cut:])

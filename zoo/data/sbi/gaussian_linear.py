@@ -1,0 +1,29 @@
+"""Gaussian linear: the mean of a normal under a normal prior, both of variance 0.1 (task T.1 of arXiv:2101.04653)."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from zoo.data.sbi.prior import Normal, Prior
+
+DIMENSIONS = 10
+VARIANCE = 0.1
+"""Of the prior and of the noise."""
+
+
+class GaussianLinear:
+    """Ten parameters, normal around zero; each observed once with normal noise. The posterior is N(x / 2, 0.05)."""
+
+    description = "Gaussian linear: ten parameters with a normal prior, each observed with normal noise of the same variance"
+    prior = Prior({f"theta_{i}": Normal(mean=0, sd=VARIANCE**0.5) for i in range(1, DIMENSIONS + 1)})
+
+    def simulate(self, theta: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        return theta + rng.normal(0, VARIANCE**0.5, theta.shape)
+
+    def log_likelihood(self, theta: np.ndarray, x: np.ndarray) -> np.ndarray:
+        residual = np.asarray(x) - np.asarray(theta)
+        return np.sum(-0.5 * residual**2 / VARIANCE - 0.5 * np.log(2 * np.pi * VARIANCE), axis=-1)
+
+    def reference(self, x: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:
+        """(n, 10) draws from the conjugate posterior."""
+        return rng.normal(np.asarray(x) / 2, np.sqrt(VARIANCE / 2), (n, DIMENSIONS))

@@ -1,0 +1,161 @@
+"""Priors of independent parameters, as plain data: what a recipe holds and a support is read from."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, RootModel, ValidationError, model_validator
+
+from zoo.errors import InputError
+
+if TYPE_CHECKING:
+    from scipy.stats._distn_infrastructure import rv_frozen
+
+
+class _Law(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    unit: str = "1"
+    """Of the parameter, "1" for dimensionless."""
+
+
+class _Bounded(_Law):
+    low: float
+    high: float
+
+    @model_validator(mode="after")
+    def _in_order(self) -> _Bounded:
+        if not self.low < self.high:
+            raise ValueError(f"expected low < high, given low {self.low:g} and high {self.high:g}")
+        return self
+
+    @property
+    def bounds(self) -> tuple[float, float] | None:
+        return self.low, self.high
+
+
+class Uniform(_Bounded):
+    """Flat between ``low`` and ``high``."""
+
+    distribution: Literal["uniform"] = "uniform"
+
+    @property
+    def law(self) -> rv_frozen:
+        from scipy.stats import uniform
+
+        return uniform(self.low, self.high - self.low)
+
+
+class LogUniform(_Bounded):
+    """Flat in the logarithm between ``low`` and ``high``, both positive."""
+
+    distribution: Literal["loguniform"] = "loguniform"
+    low: Annotated[float, Field(gt=0)]
+
+    @property
+    def law(self) -> rv_frozen:
+        from scipy.stats import loguniform
+
+        return loguniform(self.low, self.high)
+
+
+class Normal(_Law):
+    """Normal with ``mean`` and standard deviation ``sd``; cut to [low, high] where both are given."""
+
+    distribution: Literal["normal"] = "normal"
+    mean: float
+    sd: Annotated[float, Field(gt=0)]
+    low: float | None = None
+    high: float | None = None
+
+    @model_validator(mode="after")
+    def _both_or_none(self) -> Normal:
+        if (self.low is None) != (self.high is None):
+            raise ValueError("expected both low and high, or neither")
+        if self.low is not None and self.high is not None and not self.low < self.high:
+            raise ValueError(f"expected low < high, given low {self.low:g} and high {self.high:g}")
+        return self
+
+    @property
+    def bounds(self) -> tuple[float, float] | None:
+        return None if self.low is None or self.high is None else (self.low, self.high)
+
+    @property
+    def law(self) -> rv_frozen:
+        from scipy.stats import norm, truncnorm
+
+        if self.bounds is None:
+            return norm(self.mean, self.sd)
+        low, high = ((bound - self.mean) / self.sd for bound in self.bounds)
+        return truncnorm(low, high, loc=self.mean, scale=self.sd)
+
+
+class _Parameters(RootModel[dict[str, Annotated[Uniform | LogUniform | Normal, Field(discriminator="distribution")]]]):
+    model_config = ConfigDict(frozen=True)
+
+
+class Prior:
+    """Independent parameters, each with its law.
+
+    Parameters
+    ----------
+    parameters : name -> law, or the same as plain data:
+        ``{"lifetime": {"distribution": "uniform", "low": 0.5, "high": 5, "unit": "us"}}``
+
+    Raises
+    ------
+    InputError
+        For no parameter at all, an unknown law, or values that it cannot have.
+
+    Examples
+    --------
+    >>> prior = Prior({"amplitude": LogUniform(low=10, high=1000), "lifetime": Uniform(low=0.5, high=5, unit="us")})
+    >>> prior.support
+    [[10.0, 1000.0], [0.5, 5.0]]
+    """
+
+    def __init__(self, parameters: Mapping[str, Any]) -> None:
+        try:
+            self.laws = _Parameters.model_validate(dict(parameters)).root
+        except ValidationError as error:
+            problems = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+            raise InputError(f"prior: {problems}") from error
+        if not self.laws:
+            raise InputError("prior: expected at least one parameter, given none")
+
+    @property
+    def names(self) -> list[str]:
+        return list(self.laws)
+
+    @property
+    def units(self) -> dict[str, str]:
+        return {name: law.unit for name, law in self.laws.items()}
+
+    @property
+    def support(self) -> list[list[float] | None]:
+        """[low, high] of each parameter, None where it is unbounded: the ``support`` of a flow."""
+        return [None if law.bounds is None else list(law.bounds) for law in self.laws.values()]
+
+    def plain(self) -> dict[str, dict[str, Any]]:
+        """The prior as plain data, from which ``Prior`` makes it again."""
+        return {name: law.model_dump(exclude_none=True) for name, law in self.laws.items()}
+
+    def sample(self, n: int, rng: np.random.Generator) -> np.ndarray:
+        """(n, D) draws; the first rows do not depend on n."""
+        quantiles = rng.random((n, len(self.laws)))
+        return np.stack([law.law.ppf(column) for law, column in zip(self.laws.values(), quantiles.T, strict=True)], axis=1)
+
+    def log_density(self, theta: np.ndarray) -> np.ndarray:
+        """(n, D) -> (n,) natural logarithm of the density, -inf outside the support."""
+        theta = np.asarray(theta, dtype=np.float64)
+        if theta.ndim != 2 or theta.shape[1] != len(self.laws):
+            raise InputError(f"prior of {', '.join(self.laws)}: expected (n, {len(self.laws)}) values, given {theta.shape}")
+        logs = [law.law.logpdf(column) for law, column in zip(self.laws.values(), theta.T, strict=True)]
+        return np.sum(logs, axis=0)
+
+    def standard_deviation(self) -> np.ndarray:
+        """(D,) of each parameter: the error of who knows the prior alone."""
+        return np.array([math.sqrt(law.law.var()) for law in self.laws.values()])

@@ -1,0 +1,46 @@
+"""What a task of the benchmark is, and the tasks by name."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+
+from zoo.data.sbi.gaussian_linear import GaussianLinear
+from zoo.data.sbi.prior import Prior
+from zoo.data.sbi.slcp import SLCP
+from zoo.data.sbi.two_moons import TwoMoons
+from zoo.errors import UnknownNameError
+
+
+class Task(Protocol):
+    """A prior, a vectorised simulator and its likelihood (Lueckmann et al. 2021, arXiv:2101.04653)."""
+
+    description: str
+    prior: Prior
+
+    def simulate(self, theta: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """(n, D) -> (n, C)."""
+        ...
+
+    def log_likelihood(self, theta: np.ndarray, x: np.ndarray) -> np.ndarray:
+        """log p(x | theta) of (n, D) and (n, C), or one row of either -> (n,)."""
+        ...
+
+
+class TaskWithReference(Task, Protocol):
+    """A task whose posterior can be drawn from exactly."""
+
+    def reference(self, x: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:
+        """(n, D) draws from p(theta | x) of one observation x (C,)."""
+        ...
+
+
+TASKS: dict[str, type[Task]] = {"two-moons": TwoMoons, "slcp": SLCP, "gaussian-linear": GaussianLinear}
+
+
+def get_task(name: str) -> Task:
+    """A task by name; UnknownNameError with suggestions."""
+    if name not in TASKS:
+        raise UnknownNameError("task", name, TASKS)
+    return TASKS[name]()

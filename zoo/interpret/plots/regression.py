@@ -1,0 +1,33 @@
+"""How far a regressor's outputs are from the truth."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from zoo.interpret.plots.style import BLUE, GREEN, RED, panels, styled
+
+QUANTILES = ((0.5, BLUE, "-"), (0.95, GREEN, "--"), (0.99, RED, "-."))
+
+
+@styled
+def error_quantiles(error: np.ndarray, parts: Mapping[str, tuple[slice, np.ndarray]], abscissa: str, unit: str) -> Figure:
+    """Quantiles over rows of the absolute error of each output.
+
+    Parameters
+    ----------
+    error : (n, outputs) absolute errors
+    parts : label -> where its outputs lie, and their abscissa; one panel each
+    abscissa : what it is called
+    unit : of the error
+    """
+    figure, axes = panels(1, len(parts), (1.0 + 3.6 * len(parts), 3.8), sharey=True)
+    for ax, (label, (inside, at)) in zip(axes[0], parts.items(), strict=True):
+        for level, colour, style in QUANTILES:
+            ax.plot(at, np.quantile(error[:, inside], level, axis=0), style, color=colour, label=f"{level:.0%} of rows")
+        ax.set(title=label, xlabel=abscissa, yscale="log")
+    axes[0, 0].set_ylabel(f"|error| /\n{unit}")
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=len(QUANTILES))
+    return figure

@@ -1,0 +1,339 @@
+"""Whether posteriors mean what they say: simulation-based calibration, expected coverage, posterior predictive checks.
+
+A flow here is anything with ``draw(n, c, seed)``: c of shape (C,) gives (n, D) samples, c of shape (m, C) gives (m, n, D).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+import numpy as np
+
+from zoo.errors import InputError, UnknownNameError
+from zoo.progress import track
+
+SAMPLES_PER_CALL = 2**17
+BOOTSTRAPS = 1000
+
+
+class Draws(Protocol):
+    """A conditional distribution that can be drawn from, such as a conditional flow."""
+
+    def draw(self, n: int, c: np.ndarray, seed: int) -> np.ndarray: ...
+
+
+def sbc_ranks(flow: Draws, theta: np.ndarray, x: np.ndarray, draws: int = 999, seed: int = 0) -> np.ndarray:
+    """Rank of each true parameter among draws from the posterior of its own data (Talts et al. 2018, arXiv:1804.06788).
+
+    Right posteriors give uniform ranks. So does the prior in place of the posterior: look at `tarp` with "predicted"
+    references too.
+
+    Parameters
+    ----------
+    flow : posterior p(theta | x)
+    theta : (n, D) parameters drawn from the prior
+    x : (n, C) data simulated at them, not used in training
+    draws : posterior draws of each row; independent, so that no thinning is needed
+    seed : of the draws
+
+    Returns
+    -------
+    ranks : (n, D) integers from 0 to ``draws``
+
+    Raises
+    ------
+    InputError
+        Different numbers of rows, no rows, values that are not finite, draws of another shape than the parameters'.
+    """
+    theta, x = _pairs(theta, x, draws)
+    return np.concatenate(
+        [
+            (samples < theta[rows, None, :]).sum(axis=1)
+            for rows, samples in _posteriors(flow, theta, x, draws, seed, "SBC ranks")
+        ]
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class RankUniformity:
+    """How far ranks are from uniform, one value a parameter.
+
+    Attributes
+    ----------
+    distance : (D,) Kolmogorov-Smirnov distance, in [0, 1]
+    p_value : (D,) of that distance under uniform ranks
+    n : ranks of each parameter
+    """
+
+    distance: np.ndarray
+    p_value: np.ndarray
+    n: int
+
+
+def rank_uniformity(ranks: np.ndarray, draws: int, seed: int = 0) -> RankUniformity:
+    """Kolmogorov-Smirnov test of ranks against the uniform distribution on 0 to ``draws``.
+
+    Each rank is spread uniformly over its own step, which makes the test exact for discrete ranks.
+
+    Parameters
+    ----------
+    ranks : (n, D) integers from 0 to ``draws``
+    draws : that they were ranked among
+    seed : of the spreading
+
+    Raises
+    ------
+    InputError
+        If the ranks are of another shape or outside 0 to ``draws``.
+    """
+    ranks = checked_ranks(ranks, draws)
+    tests = [_uniform(column) for column in _spread(ranks, draws, np.random.default_rng(seed)).T]
+    distance, p_value = np.array(tests).T
+    return RankUniformity(distance, p_value, len(ranks))
+
+
+@dataclass(frozen=True, eq=False)
+class Coverage:
+    """How often credible regions hold the truth.
+
+    Attributes
+    ----------
+    levels : (k,) credibility levels from 0 to 1
+    expected : (k,) fraction of rows whose region of that level holds the truth
+    low, high : (k,) 95% interval of ``expected``, from a bootstrap over the rows
+    distance : largest |coverage - level| over all levels, the Kolmogorov-Smirnov distance
+    p_value : of that distance under right posteriors
+    n : rows
+    """
+
+    levels: np.ndarray
+    expected: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+    distance: float
+    p_value: float
+    n: int
+
+
+def tarp(
+    flow: Draws,
+    theta: np.ndarray,
+    x: np.ndarray,
+    draws: int = 999,
+    seed: int = 0,
+    references: Literal["uniform", "predicted"] = "uniform",
+    levels: int = 51,
+) -> Coverage:
+    """Tests of accuracy with random points: coverage of balls around reference points (Lemos et al. 2023, arXiv:2302.03026).
+
+    Right posteriors cover each level as often as it says. Distances are in units of the standard deviation of ``theta``.
+
+    Parameters
+    ----------
+    flow : posterior p(theta | x)
+    theta : (n, D) parameters drawn from the prior
+    x : (n, C) data simulated at them, not used in training
+    draws : posterior draws of each row
+    seed : of the draws, references and bootstrap
+    references : "uniform" in the box of ``theta``, as in the paper's examples, or "predicted": a ridge regression of theta on x
+        fitted on the other half of the rows, scattered by its residuals. The test is sufficient only where references
+        depend on x (the paper's theorem 3): with "uniform", the prior passes as a posterior.
+    levels : of the curve, evenly from 0 to 1
+
+    Raises
+    ------
+    InputError
+        As `sbc_ranks`; a parameter that is the same in all rows.
+    UnknownNameError
+        References of another name.
+    """
+    theta, x = _pairs(theta, x, draws)
+    if references not in REFERENCES:
+        raise UnknownNameError("kind of references", references, REFERENCES)
+    scale = theta.std(axis=0)
+    if not (scale > 0).all():
+        raise InputError(f"theta: parameters {np.flatnonzero(scale == 0).tolist()} are the same in all rows, leave them out")
+    rng = np.random.default_rng(seed)
+    reference = REFERENCES[references](theta, x, rng)
+    nearer = [
+        (_distance(samples, reference[rows, None], scale) < _distance(theta[rows, None], reference[rows, None], scale)).sum(
+            axis=1
+        )
+        for rows, samples in _posteriors(flow, theta, x, draws, seed, "expected coverage")
+    ]
+    credibility = _spread(np.concatenate(nearer), draws, rng)
+    grid = np.linspace(0, 1, levels)
+    held = credibility[:, None] <= grid
+    weights = rng.multinomial(len(theta), np.full(len(theta), 1 / len(theta)), size=BOOTSTRAPS) / len(theta)
+    low, high = np.percentile(weights @ held, [2.5, 97.5], axis=0)
+    distance, p_value = _uniform(credibility)
+    return Coverage(grid, held.mean(axis=0), low, high, distance, p_value, len(theta))
+
+
+@dataclass(frozen=True, eq=False)
+class PredictiveCheck:
+    """An observation beside data simulated at draws from its posterior.
+
+    Attributes
+    ----------
+    observed : (C,) the observation
+    replicated : (draws, C) simulated data
+    theta : (draws, D) parameters that they were simulated at
+    p_value : (C,) two-sided tail probability of each element of the observation among the replicated
+    discrepancy : squared Mahalanobis distance of the observation from the replicated data
+    discrepancy_p_value : fraction of replicated data that are as far
+    failed : simulations that were not finite and were left out
+    """
+
+    observed: np.ndarray
+    replicated: np.ndarray
+    theta: np.ndarray
+    p_value: np.ndarray
+    discrepancy: float
+    discrepancy_p_value: float
+    failed: int = 0
+
+
+def posterior_predictive(
+    flow: Draws, simulator: Callable[[np.ndarray], np.ndarray], x_observed: np.ndarray, draws: int = 1000, seed: int = 0
+) -> PredictiveCheck:
+    """Posterior predictive check (Rubin 1984; Gelman, Meng & Stern 1996): could the fitted model have made these data?
+
+    A p-value near 0 says no. The data are used twice, to fit and to judge, so p-values are conservative: crowded around 0.5
+    rather than uniform under a right model.
+
+    Parameters
+    ----------
+    flow : posterior p(theta | x)
+    simulator : (draws, D) parameters -> (draws, C) data with their noise
+    x_observed : (C,) observation
+    draws : from the posterior
+    seed : of the draws; the simulator keeps its own
+
+    Raises
+    ------
+    InputError
+        An observation that is not finite or not one row; fewer than 20 draws or fewer finite simulations; simulations of
+        another shape.
+    """
+    observed = np.asarray(x_observed, dtype=float)
+    if observed.ndim != 1 or not np.isfinite(observed).all():
+        raise InputError(f"x_observed: expected one row (C,) of finite numbers, given shape {observed.shape}")
+    theta = np.asarray(flow.draw(draws, observed.astype(np.float32), seed))
+    replicated = np.asarray(simulator(theta), dtype=float)
+    if replicated.shape != (draws, len(observed)):
+        raise InputError(f"simulator: expected data of shape {(draws, len(observed))}, given {replicated.shape}")
+    good = np.isfinite(replicated).all(axis=1)
+    if good.sum() < FEWEST:
+        raise InputError(f"expected at least {FEWEST} finite simulations, given {good.sum()} of {draws}: raise draws")
+    theta, replicated = theta[good], replicated[good]
+    at_most, at_least = (
+        (compared.sum(axis=0) + 1) / (len(replicated) + 1) for compared in (replicated <= observed, replicated >= observed)
+    )
+    fitted, judged = np.array_split(replicated, 2)
+    distance = _mahalanobis(fitted, np.concatenate([observed[None], judged]))
+    return PredictiveCheck(
+        observed=observed,
+        replicated=replicated,
+        theta=theta,
+        p_value=np.minimum(1.0, 2 * np.minimum(at_most, at_least)),
+        discrepancy=float(distance[0]),
+        discrepancy_p_value=float((distance >= distance[0]).mean()),
+        failed=int((~good).sum()),
+    )
+
+
+FEWEST = 20
+"""Simulations below which no tail probability is told."""
+
+
+def checked_ranks(ranks: np.ndarray, draws: int) -> np.ndarray:
+    """(n, D) ranks from 0 to ``draws``; InputError otherwise."""
+    ranks = np.asarray(ranks)
+    if ranks.ndim != 2 or not ranks.size or ranks.dtype.kind not in "iu":
+        raise InputError(f"ranks: expected integers of shape (n, D), given {ranks.dtype} of shape {ranks.shape}")
+    if ranks.min() < 0 or ranks.max() > draws:
+        raise InputError(f"ranks: expected 0 to {draws} among {draws} draws, given {ranks.min()} to {ranks.max()}")
+    return ranks
+
+
+def _pairs(theta: np.ndarray, x: np.ndarray, draws: int) -> tuple[np.ndarray, np.ndarray]:
+    theta, x = np.asarray(theta), np.asarray(x)
+    if theta.ndim != 2 or x.ndim != 2 or len(theta) != len(x) or not theta.size:
+        raise InputError(f"expected theta (n, D) and x (n, C) of as many rows, given {theta.shape} and {x.shape}")
+    for name, array in (("theta", theta), ("x", x)):
+        if not np.isfinite(array).all():
+            raise InputError(f"{name}: {(~np.isfinite(array)).any(axis=1).sum()} of {len(array)} rows are not finite")
+    if draws < 1:
+        raise InputError(f"draws: expected at least 1, given {draws}")
+    return theta, x
+
+
+def _posteriors(flow: Draws, theta: np.ndarray, x: np.ndarray, draws: int, seed: int, description: str):
+    """Draws for some rows at a time: (rows, (len(rows), draws, D))."""
+    size = max(1, SAMPLES_PER_CALL // draws)
+    parts = [np.arange(start, min(start + size, len(x))) for start in range(0, len(x), size)]
+    seeds = np.random.default_rng(seed).integers(2**31, size=len(parts)).tolist()
+    for rows, own in track(list(zip(parts, seeds, strict=True)), description):
+        samples = np.asarray(flow.draw(draws, x[rows], own))
+        if samples.shape != (len(rows), draws, theta.shape[1]):
+            raise InputError(f"draw: expected samples of shape {(len(rows), draws, theta.shape[1])}, given {samples.shape}")
+        if not np.isfinite(samples).all():
+            raise InputError(f"draw: {np.count_nonzero(~np.isfinite(samples))} values of the samples are not finite")
+        yield rows, samples
+
+
+def _spread(ranks: np.ndarray, draws: int, rng: np.random.Generator) -> np.ndarray:
+    """Uniform on [0, 1] where the ranks are uniform on 0 to ``draws``."""
+    return (ranks + rng.random(ranks.shape)) / (draws + 1)
+
+
+def _uniform(values: np.ndarray) -> tuple[float, float]:
+    """Kolmogorov-Smirnov distance from uniform on [0, 1], and its p-value."""
+    from scipy.stats import kstest
+
+    found = kstest(values, "uniform")
+    return float(found.statistic), float(found.pvalue)
+
+
+def _distance(a: np.ndarray, b: np.ndarray, scale: np.ndarray) -> np.ndarray:
+    return np.linalg.norm((a - b) / scale, axis=-1)
+
+
+def _uniform_references(theta: np.ndarray, x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    return rng.uniform(theta.min(axis=0), theta.max(axis=0), size=theta.shape)
+
+
+def _predicted_references(theta: np.ndarray, x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Each half is predicted by a fit to the other, so that a reference knows x but not its own theta."""
+    from sklearn.linear_model import RidgeCV
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    if len(theta) < FEWEST:
+        raise InputError(f"predicted references: expected at least {FEWEST} rows, given {len(theta)}")
+    reference = np.empty(theta.shape)
+    halves = np.array_split(rng.permutation(len(theta)), 2)
+    for fitted, predicted in (halves, halves[::-1]):
+        model = make_pipeline(StandardScaler(), RidgeCV(np.logspace(-3, 4, 15))).fit(x[fitted], theta[fitted])
+        residual = (theta[fitted] - model.predict(x[fitted]).reshape(theta[fitted].shape)).std(axis=0)
+        centre = model.predict(x[predicted]).reshape(len(predicted), -1)
+        reference[predicted] = centre + residual * rng.normal(size=centre.shape)
+    return reference
+
+
+REFERENCES: dict[str, Callable[[np.ndarray, np.ndarray, np.random.Generator], np.ndarray]] = {
+    "predicted": _predicted_references,
+    "uniform": _uniform_references,
+}
+
+
+def _mahalanobis(fitted: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Squared distance of rows from the Gaussian of ``fitted``, its covariance shrunk (Ledoit & Wolf 2004)."""
+    from sklearn.covariance import LedoitWolf
+
+    scale = fitted.std(axis=0)
+    scale[scale == 0] = 1.0  # an element without scatter: any difference counts in its own unit
+    return LedoitWolf().fit(fitted / scale).mahalanobis(rows / scale)
