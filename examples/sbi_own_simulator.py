@@ -4,7 +4,7 @@
     zoo train examples/sbi_own_simulator.yaml      # the same from a recipe
 
 Trains p(amplitude, lifetime, background | counts) on 10,000 simulations, then holds one posterior against the exact one, which
-three parameters allow to compute on a grid. About three minutes on one core.
+three parameters allow to compute on a grid. About a minute on one core.
 """
 
 from __future__ import annotations

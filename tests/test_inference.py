@@ -23,7 +23,15 @@ SIR = {
     "contact": {"distribution": "loguniform", "low": 0.2, "high": 1.0, "unit": "1/day"},
     "recovery": {"distribution": "loguniform", "low": 0.05, "high": 0.25, "unit": "1/day"},
 }
-TINY = {"config.transforms": 2, "config.hidden": [24], "epochs": 12, "optimizer.learning_rate": 5e-3, "test_rows": 4}
+TINY = {
+    "config.transforms": 2,
+    "config.hidden": [24],
+    "epochs": 12,
+    "optimizer.learning_rate": 5e-3,
+    "optimizer.weight_decay": 0.1,
+    "batch_size": 64,
+    "test_rows": 4,
+}
 
 
 def epidemic(theta: np.ndarray, rng: np.random.Generator) -> np.ndarray:

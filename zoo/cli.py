@@ -259,9 +259,12 @@ def infer(
     from zoo.serving import Session
 
     session = Session(name)
-    if (planck is None) == (file is None):
-        raise ZooError("infer needs an observation: --planck FOLDER or --input FILE")
-    observation = planck_observation(session.spec, planck) if file is None else read_observation(session.spec, file)
+    if planck is not None and file is None:
+        observation = planck_observation(session.spec, planck)
+    elif file is not None and planck is None:
+        observation = read_observation(session.spec, file)
+    else:
+        raise ZooError("infer needs one observation: --planck FOLDER or --input FILE")
     endpoint = session.spec.endpoint("sample")
     (noise, observed), (parameters,) = endpoint.inputs, endpoint.outputs
 

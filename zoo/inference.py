@@ -91,7 +91,7 @@ def train_npe(
         path=out / SIMULATIONS,
     )
     check_simulations(found.theta, found.x, prior.names)
-    data = {
+    data: dict[str, Any] = {
         "source": "simulations",
         "parameters": {"file": SIMULATIONS, "prior": prior.plain(), "test": test, "on_nonfinite": on_nonfinite},
     }

@@ -123,7 +123,7 @@ class Flow(ZooModel):
         rows = n * (1 if contexts is None else len(contexts))
         z = np.random.default_rng(seed).standard_normal((rows, self.dimensions), dtype=np.float32)
         drawn = _batched(self._sample_graph, z, None if contexts is None else np.repeat(contexts, n, axis=0))
-        return drawn.reshape(-1, n, self.dimensions) if np.ndim(c) == 2 else drawn
+        return drawn.reshape(-1, n, self.dimensions) if c is not None and np.ndim(c) == 2 else drawn
 
     def log_density(self, x: np.ndarray, c: np.ndarray | None = None) -> np.ndarray:
         """``log_prob`` of any number of rows x (n, D), in batches; c is (n, C), or (C,) for all rows."""
@@ -193,7 +193,7 @@ class Flow(ZooModel):
         variables, *context = (described.name for described in self.spec.endpoint("log_prob").inputs)
         if tensor == variables:
             return ops.convert_to_numpy(self.support.from_base(np.zeros((1, self.dimensions), np.float32)))[0]
-        return ops.convert_to_numpy(self.observed.mean) if tensor in context else None
+        return ops.convert_to_numpy(self.observed.mean) if self.observed is not None and tensor in context else None
 
     def example(self, inputs, rng):
         x, *context = inputs.values()
