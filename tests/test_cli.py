@@ -147,3 +147,42 @@ def test_pickle_is_never_opened(tmp_path):
     result = run("predict", "mlp-cmb-feature", "--input", tmp_path / "object.npy")
     assert result.returncode == 1
     assert "plain numbers" in result.stderr
+
+
+def test_infer_draws_the_posterior_of_a_file(tmp_path):
+    from zoo.npz import read_npz
+    from zoo.spec import TEST_TENSORS
+    from zoo.store import locate
+
+    sky = read_npz(locate("nsf-cmb-posterior").path(TEST_TENSORS))["sample/in/spectrum"][0]
+    np.save(tmp_path / "sky.npy", sky)
+    report = json.loads(ok("infer", "nsf-cmb-posterior", "--input", tmp_path / "sky.npy", "--out", tmp_path, "--json"))
+    assert [parameter["name"] for parameter in report["parameters"]] == ["H0", "ombh2", "omch2", "tau", "ns", "ln10As"]
+    assert report["draws"] == 10_000
+    samples = read_npz(tmp_path / "nsf-cmb-posterior-sky.npz")
+    assert np.all((samples["H0"] >= 64.27) & (samples["H0"] <= 70.27))
+    assert samples["H0"].mean() == pytest.approx(report["parameters"][0]["mean"], rel=1e-5)
+    assert (tmp_path / "nsf-cmb-posterior-sky.png").stat().st_size > 10_000
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["infer", "nsf-cmb-posterior"], "--planck FOLDER or --input FILE"),
+        (["infer", "mlp-cmb-feature", "--planck", "."], "no conditional flow"),
+        (["infer", "nsf-cmb-posterior", "--planck", "."], "Planck's binned spectra are at"),
+        (["train"], "--recipe FILE"),
+        (["train", "ive-pendulum", "--recipe", "mine.yaml"], "one recipe"),
+        (["train", "--recipe", "missing.yaml"], "missing.yaml"),
+    ],
+)
+def test_wrong_inference_is_one_line(arguments, message, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    result = run(*arguments)
+    assert result.returncode == 1
+    assert "Traceback" not in result.stderr
+    assert message in result.stderr
+
+
+def test_prediction_of_a_model_without_predict_is_its_first_endpoint():
+    assert "log_prob" in json.loads(ok("predict", "nsf-two-moons", "--json"))
