@@ -234,7 +234,6 @@ def test_observation_file_that_is_none_is_refused(tmp_path):
         read_observation(two_dimensional(), tmp_path / "row.npz")
 
 
-@pytest.mark.skipif("nsf-cmb-posterior" not in zoo.list_models(), reason="nsf-cmb-posterior is not released")
 def test_released_flow_finds_plancks_parameters_in_a_second(planck_folder, tmp_path):
     from zoo.serving import Session
 

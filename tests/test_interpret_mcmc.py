@@ -7,13 +7,11 @@ import builtins
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from zoo.errors import InputError, ZooError
 from zoo.interpret import flow_mcmc
 from zoo.registry import get_family
-
-tf = pytest.importorskip("tensorflow")
-pytest.importorskip("tensorflow_probability")
 
 WEIGHT = 0.3
 

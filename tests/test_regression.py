@@ -146,7 +146,6 @@ def test_training_minimises_the_error_in_units_of_the_spread(tmp_path):
     assert history["val_loss"][-1] < 0.02
 
 
-@pytest.mark.skipif("mlp-cmb-emulator" not in zoo.list_models(), reason="mlp-cmb-emulator is not released")
 @pytest.mark.parametrize("seed", [1, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(2, 8))])
 def test_emulator_agrees_with_camb(seed):
     """Fresh cosmologies of the hypercube: every bin within a tenth of Planck's error."""
