@@ -23,7 +23,7 @@ from zoo.spec import TEST_TENSORS
 from zoo.store import locate
 
 ZOO = Path(sys.executable).with_name("zoo")
-CLASSIFIER, PENDULUM = "mlp-cmb-feature", "ive-pendulum"
+CLASSIFIER, POSTERIOR, PENDULUM = "mlp-cmb-feature", "nsf-cmb-posterior", "ive-pendulum"
 
 
 def zoo(*arguments: object) -> None:
@@ -63,6 +63,13 @@ def query_server(folder: Path, spectra: np.ndarray) -> np.ndarray:
         server.wait()
 
 
+def simulated_sky(folder: Path) -> Path:
+    """A sky that ships with the posterior, as a file of the user's."""
+    skies = read_npz(locate(POSTERIOR).path(TEST_TENSORS))["sample/in/spectrum"]
+    np.save(folder / "sky.npy", skies[0])
+    return folder / "sky.npy"
+
+
 def main(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     planck = os.environ.get("PLANCK")
@@ -74,6 +81,7 @@ def main(folder: Path) -> None:
         print("\nNo folder of Planck's spectra given (make demo PLANCK=DIR): simulated skies that ship with the model instead.")
     zoo("predict", CLASSIFIER, *source, "--out", folder)
     zoo("explain", CLASSIFIER, *source, "--out", folder)
+    zoo("infer", POSTERIOR, *(source or ("--input", simulated_sky(folder))), "--out", folder)
     zoo("explain", PENDULUM, "--out", folder)
 
     exported = folder / f"{CLASSIFIER}-onnx"
