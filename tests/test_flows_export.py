@@ -89,9 +89,10 @@ def test_output_without_axes_has_the_batch_alone():
 
 
 @pytest.mark.parametrize("endpoint", ["log_prob", "sample"])
-@pytest.mark.parametrize("kind", KINDS)
-def test_same_flow_gives_the_same_bytes(kind, endpoint):
+@pytest.mark.parametrize("case", ["bounded", "boxed"])
+@pytest.mark.parametrize("kind", ["maf", "nsf-coupling"])
+def test_same_flow_gives_the_same_bytes(kind, case, endpoint):
     """tf2onnx keeps any one of several equal nodes, so a flow must not compute a thing twice."""
-    flow, _ = described(kind, "conditional", transforms=2)
+    flow, _ = described(kind, case, transforms=2)
     first, second = (to_onnx(flow, flow.spec, endpoint).SerializeToString(deterministic=True) for _ in range(2))
     assert first == second

@@ -15,6 +15,7 @@ KINDS = {
 CASES = {
     "plane": {"dimensions": 2},
     "conditional": {"dimensions": 3, "context": 2},
+    "boxed": {"dimensions": 2, "context": 2, "support": [[-1.0, 2.0], [0.0, 5.0]]},
     "bounded": {"dimensions": 4, "context": 3, "embedding": [6], "support": [[-1.0, 2.0], None, [0.0, 5.0], None]},
 }
 

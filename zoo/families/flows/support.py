@@ -38,6 +38,8 @@ class Support(Bijector):
         self.bounded = np.array([bound is not None for bound in bounds])
         self.low = np.array([0.0 if bound is None else bound[0] for bound in bounds], np.float32)
         self.high = np.array([1.0 if bound is None else bound[1] for bound in bounds], np.float32)
+        self.lowest = np.where(self.bounded, self.low, -np.inf).astype(np.float32)
+        self.highest = np.where(self.bounded, self.high, np.inf).astype(np.float32)
         self.standardize = Standardize((len(bounds),), name="standardize")
         self.built = True
 
@@ -70,19 +72,24 @@ class Support(Bijector):
 
     def to_base(self, x, c=None):
         log_det = -ops.sum(ops.log(self.standardize.scale))
-        if self.bounded.any():
-            share = ops.clip((x - self.low) / (self.high - self.low), EDGE, 1 - EDGE)
-            low, high = ops.log(share), ops.log(1 - share)
-            slope = ops.where(self.bounded, -low - high - np.log(self.high - self.low), 0.0)
-            inside = ops.all(ops.logical_or(~self.bounded, ops.logical_and(x >= self.low, x <= self.high)), axis=-1)
-            log_det = ops.where(inside, log_det + ops.sum(slope, axis=-1), -np.inf)
-            x = ops.where(self.bounded, low - high, x)
-        else:
-            log_det = log_det + ops.zeros_like(x[:, 0])
-        return self.standardize(x), log_det
+        if not self.bounded.any():
+            return self.standardize(x), log_det + ops.zeros_like(x[:, 0])
+        share = ops.clip((x - self.low) / (self.high - self.low), EDGE, 1 - EDGE)
+        low, high = ops.log(share), ops.log(1 - share)
+        slope = -low - high - np.log(self.high - self.low)
+        logit = low - high
+        inside = ops.all(ops.logical_and(x >= self.lowest, x <= self.highest), axis=-1)
+        if not self.bounded.all():
+            bounded = ops.convert_to_tensor(self.bounded.astype(np.float32))
+            slope, logit = bounded * slope, bounded * logit + (1 - bounded) * x
+        return self.standardize(logit), ops.where(inside, log_det + ops.sum(slope, axis=-1), -np.inf)
 
     def from_base(self, u, c=None):
         x = u * self.standardize.scale + self.standardize.mean
-        if self.bounded.any():
-            x = ops.where(self.bounded, self.low + (self.high - self.low) * ops.sigmoid(x), x)
-        return x
+        if not self.bounded.any():
+            return x
+        inside = self.low + (self.high - self.low) * ops.sigmoid(x)
+        if self.bounded.all():
+            return inside
+        bounded = ops.convert_to_tensor(self.bounded.astype(np.float32))
+        return bounded * inside + (1 - bounded) * x
