@@ -171,7 +171,8 @@ def test_tritonclient_gets_what_keras_says(name, endpoint, binary, server):
     with triton.InferenceServerClient(server) as client:
         answer = infer(client, wire_name(name, endpoint), inputs, binary=binary)
         for key, values in expected.items():
-            np.testing.assert_allclose(answer.as_numpy(key), values, rtol=1e-5, atol=1e-5)
+            tolerance = zoo.get_spec(name).tolerance
+            np.testing.assert_allclose(answer.as_numpy(key), values, rtol=tolerance.relative, atol=tolerance.absolute)
 
 
 def copy_of(name: str, folder: Path) -> Path:
