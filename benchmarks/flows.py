@@ -4,21 +4,15 @@
     python benchmarks/flows.py
 
 Six variables, a context of eight, four couplings, two hidden layers of 64, eight bins, two threads each, the same rows. A
-training step is log-probability, gradient and Adam, compiled as each library's users would. Prints milliseconds (median over
-rounds) and how many times faster ours is, with its spread over rounds, and writes benchmarks/results/flows.json.
+training step is log-probability, gradient and Adam, compiled as each library's users would. Prints microseconds (median over
+rounds) and how many times longer than ours each takes, with its spread over rounds; writes benchmarks/results/flows.json.
 """
 
 from __future__ import annotations
 
-import json
 import os
-import platform
-import statistics
-import time
 from collections.abc import Callable
-from importlib.metadata import version
 from itertools import pairwise
-from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ["KERAS_BACKEND"] = "tensorflow"
@@ -28,16 +22,15 @@ import numpy as np
 import onnxruntime
 import tensorflow as tf
 import tf2onnx
+from interleaved import about, compare, write
 
 from zoo.registry import get_family
 
 THREADS = 2
 VARIABLES, CONTEXT, COUPLINGS, HIDDEN, BINS = 6, 8, 4, [64, 64], 8
 TRAINING_BATCHES, BATCHES = (128, 1024), (1, 128, 8192)
-ROUNDS, BUDGET = 15, 0.1
 
 tf.config.threading.set_intra_op_parallelism_threads(THREADS)
-Ways = dict[str, Callable[[], object]]
 
 
 def rows(n: int) -> tuple[np.ndarray, np.ndarray]:
@@ -52,7 +45,7 @@ def in_keras(log_prob: Callable, variables: Callable[[], list], n: int) -> tuple
     optimizer = keras.optimizers.Adam(1e-4)
     optimizer.build(variables())
 
-    @tf.function
+    @tf.function(jit_compile=True)  # as Keras' fit does for both, its jit_compile being "auto"
     def step():
         with tf.GradientTape() as tape:
             loss = -tf.reduce_mean(log_prob(x, c))
@@ -135,7 +128,7 @@ def nflows(n: int) -> tuple[Callable, Callable]:
     return in_torch(lambda x, c: flow.log_prob(x, context=c), list(flow.parameters()), n)
 
 
-def onnx_against_tensorflow(family: str, config: dict, endpoint: str, n: int) -> Ways:
+def onnx_against_tensorflow(family: str, config: dict, endpoint: str, n: int) -> dict[str, Callable[[], object]]:
     flow = get_family(family)(dimensions=VARIABLES, transforms=COUPLINGS, hidden=HIDDEN, **config)
     x, _ = rows(n)
     for weight in flow.trainable_weights:
@@ -143,48 +136,14 @@ def onnx_against_tensorflow(family: str, config: dict, endpoint: str, n: int) ->
     function = tf.function(getattr(flow, endpoint), input_signature=[tf.TensorSpec([None, VARIABLES], name="x")])
     graph, _ = tf2onnx.convert.from_function(function, function.input_signature, opset=13)
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
+    options.intra_op_num_threads = THREADS
     session = onnxruntime.InferenceSession(graph.SerializeToString(), options, providers=["CPUExecutionProvider"])
     tensor = tf.constant(x)
     return {"ONNX Runtime": lambda: session.run(None, {"x": x}), "tf.function": lambda: function(tensor).numpy()}
 
 
-def per_call(function: Callable[[], object]) -> float:
-    """Seconds per call, over as many calls as fit into the budget."""
-    calls, start = 0, time.perf_counter()
-    while (elapsed := time.perf_counter() - start) < BUDGET or not calls:
-        function()
-        calls += 1
-    return elapsed / calls
-
-
-def compare(title: str, ways: Ways) -> dict:
-    """Interleaved rounds; the first way is ours."""
-    for function in ways.values():
-        function()
-        function()
-    times: dict[str, list[float]] = {name: [] for name in ways}
-    for _ in range(ROUNDS):
-        for name, function in ways.items():
-            times[name].append(per_call(function))
-    first = next(iter(ways))
-    found = {}
-    for name, values in times.items():
-        ratios = sorted(b / a for a, b in zip(times[first], values, strict=True))
-        found[name] = {
-            "milliseconds": round(1e3 * statistics.median(values), 4),
-            "ours is faster by": round(statistics.median(ratios), 2),
-            "spread": [round(ratios[1], 2), round(ratios[-2], 2)],
-        }
-    print(title)
-    for name, row in found.items():
-        low, high = row["spread"]
-        print(f"  {name:14} {row['milliseconds']:10.3f} ms   x{row['ours is faster by']:.2f} ({low}-{high})")
-    return found
-
-
 def main() -> None:
-    results: dict[str, dict] = {"training step": {}, "log_prob": {}, "ONNX Runtime, one thread, against tf.function": {}}
+    results: dict[str, dict] = {"training step": {}, "log_prob": {}, "ONNX Runtime against tf.function": {}}
     libraries = {"ours": ours, "bayesflow": bayesflow, "zuko": zuko, "nflows": nflows}
     for n in TRAINING_BATCHES:
         ways = {name: make(n)[0] for name, make in libraries.items()}
@@ -203,13 +162,9 @@ def main() -> None:
             for n in BATCHES:
                 title = f"{kind}, {endpoint}, batch {n}"
                 found = compare(title, onnx_against_tensorflow(family, config, endpoint, n))
-                results["ONNX Runtime, one thread, against tf.function"][title] = found
+                results["ONNX Runtime against tf.function"][title] = found
     packages = ("keras", "tensorflow", "onnxruntime", "tf2onnx", "torch", "bayesflow", "zuko", "nflows")
-    results["versions"] = {package: version(package) for package in packages}
-    results["machine"] = {"processor": platform.machine(), "cores": os.cpu_count(), "python": platform.python_version()}
-    out = Path(__file__).parent / "results" / "flows.json"
-    out.write_text(json.dumps(results, indent=1) + "\n")
-    print(f"wrote {out}")
+    write("flows.json", {"versions": about(*packages), "threads": THREADS, "results": results})
 
 
 if __name__ == "__main__":

@@ -7,14 +7,13 @@ Prints the median and the range over the repetitions and writes benchmarks/resul
 
 from __future__ import annotations
 
-import json
-import platform
 import statistics
 import subprocess
 import sys
 import time
-from importlib.metadata import version
 from pathlib import Path
+
+from interleaved import about, write
 
 REPETITIONS = 9
 ZOO = str(Path(sys.executable).with_name("zoo"))
@@ -51,11 +50,8 @@ def main() -> None:
     }
     for name, result in results.items():
         print(f"{name:32s} {result['median_s']:.3f} s  ({result['min_s']:.3f} to {result['max_s']:.3f})")
-    about = {"machine": platform.processor() or platform.machine(), "python": platform.python_version()}
-    about |= {package: version(package) for package in ("physzoo", "onnxruntime", "tensorflow", "keras")}
-    path = Path(__file__).parent / "results" / "startup.json"
-    path.parent.mkdir(exist_ok=True)
-    path.write_text(json.dumps({"versions": about, "repetitions": REPETITIONS, "results": results}, indent=1) + "\n")
+    versions = about("onnxruntime", "tensorflow", "keras")
+    write("startup.json", {"versions": versions, "repetitions": REPETITIONS, "results": results})
 
 
 if __name__ == "__main__":
