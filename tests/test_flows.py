@@ -178,7 +178,7 @@ def test_inverse_and_batch_for_any_width(kind, dimensions, context, seed):
     np.testing.assert_allclose(np.asarray(flow.sample(u, c)), x, atol=2e-3)
 
 
-@given(variables=st.integers(1, 9), units=st.integers(8, 20), context=st.booleans())
+@given(variables=st.integers(1, 9), units=st.integers(9, 20), context=st.booleans())
 @settings(max_examples=20, deadline=None)
 def test_made_sees_only_what_comes_before(variables, units, context):
     net = Conditioner(variables, 2 * context, [units, units], variables, 1, "tanh", autoregressive=True)
@@ -193,6 +193,12 @@ def test_made_sees_only_what_comes_before(variables, units, context):
     assert np.all(jacobian[np.tril_indices(variables, -1)] != 0)
     if context:
         assert np.all(tape.batch_jacobian(out, c).numpy() != 0)  # the first variable too
+
+
+def test_made_of_too_few_units_is_refused():
+    """A degree that no unit has would cut a variable from another without a word."""
+    with pytest.raises(ValueError, match="at least 9 units"):
+        Conditioner(9, 2, [16, 8], 9, 1, "tanh", autoregressive=True)
 
 
 def test_order_is_a_permutation_that_changes():

@@ -53,7 +53,7 @@ def test_graph_answers_as_keras(kind, opset, endpoint):
 
 
 def test_wide_autoregressive_sample_is_a_loop():
-    flow, inputs = described("maf", "plane", spread=0.5, dimensions=12)
+    flow, inputs = described("maf", "plane", spread=0.5, dimensions=12, hidden=[12, 12])
     graph = to_onnx(flow, flow.spec, "sample", 13)
     assert sum(node.op_type == "Loop" for node in graph.graph.node) == len(flow.transforms)
     check_parity(flow, flow.spec, "sample", onnx_function(graph.SerializeToString()), inputs["sample"])

@@ -11,7 +11,6 @@ import numpy as np
 
 from zoo.data.dataset import Dataset, Rows
 from zoo.interpret import plots
-from zoo.interpret.plots.regression import error_quantiles
 from zoo.spec import Metric
 from zoo.training.evaluate import Evaluation, Run, Runs, over_seeds
 from zoo.training.intervals import bootstrap
@@ -68,7 +67,7 @@ def evaluate(runs: Runs, settings: Regression) -> Evaluation:
             )
     evaluation.curves = {"error_99": np.quantile(errors[""][0], 0.99, axis=0).tolist()}
     evaluation.figures = {
-        "error": error_quantiles(errors[""][0], dataset.panels, dataset.abscissa, dataset.scale_description),
+        "error": plots.error_quantiles(errors[""][0], dataset.panels, dataset.abscissa, dataset.scale_description),
         "learning_curves": plots.learning_curves(released.history),
     }
     return evaluation

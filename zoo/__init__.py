@@ -10,8 +10,9 @@ Names are imported when they are first used: ``import zoo`` loads neither Keras 
 
 from __future__ import annotations
 
-import importlib
 from typing import TYPE_CHECKING, Any
+
+from zoo.lazy import importer
 
 if TYPE_CHECKING:
     from zoo.errors import ZooError as ZooError
@@ -33,6 +34,7 @@ _HOMES = {
 }
 
 __all__ = sorted(_HOMES)
+_imported = importer(__name__, _HOMES)
 
 
 def __getattr__(name: str) -> Any:
@@ -40,9 +42,7 @@ def __getattr__(name: str) -> Any:
         from importlib.metadata import version
 
         return version("physzoo")
-    if name not in _HOMES:
-        raise AttributeError(f"module 'zoo' has no attribute {name!r}")
-    return getattr(importlib.import_module(_HOMES[name]), name)
+    return _imported(name)
 
 
 def __dir__() -> list[str]:

@@ -36,6 +36,12 @@ class Rows:
         return len(self.target)
 
 
+def groups(sizes: dict[str, int], split: Split) -> np.ndarray:
+    """(n,) numbers of the rows of a split whose rows are a simulation each: they count on from split to split."""
+    names = list(sizes)
+    return np.arange(sizes[split]) + sum(sizes[name] for name in names[: names.index(split)])
+
+
 class Dataset(Protocol):
     """Simulated data in three splits that share no simulation."""
 

@@ -10,7 +10,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from zoo.data.dataset import Rows, Split
+from zoo.data.dataset import Rows, Split, groups
 
 NOISE = 0.1
 NODES = 200
@@ -42,7 +42,7 @@ class TwoMoons:
         return Rows(
             inputs={"x": points.astype(np.float32)},
             target=np.zeros((n, 1), np.float32),
-            group=np.arange(n) + sum(list(self.sizes.values())[:number]),
+            group=groups(self.sizes, split),
         )
 
     def log_density(self, x: np.ndarray) -> np.ndarray:

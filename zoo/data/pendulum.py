@@ -11,7 +11,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from zoo.data.dataset import Rows, Split
+from zoo.data.dataset import Rows, Split, groups
 
 DAMPING = (0.4, 1.2)
 """b, kg/s."""
@@ -71,6 +71,6 @@ class Pendulum:
         return Rows(
             inputs={"trajectory": trajectory.astype(np.float32), "time": time.astype(np.float32)},
             target=displacement(time, damping, stiffness).astype(np.float32),
-            group=np.arange(n) + sum(list(self.sizes.values())[:number]),
+            group=groups(self.sizes, split),
             truth={"damping": damping[:, 0], "stiffness": stiffness[:, 0]},
         )

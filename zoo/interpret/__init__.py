@@ -6,8 +6,9 @@ Names are imported when they are first used: ``import zoo.interpret`` loads neit
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from zoo.lazy import importer
 
 if TYPE_CHECKING:
     from zoo.interpret.attribution import explain as explain
@@ -61,12 +62,7 @@ _HOMES = {
 }
 
 __all__ = sorted(_HOMES)
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module 'zoo.interpret' has no attribute {name!r}")
-    return getattr(importlib.import_module(f"zoo.interpret.{_HOMES[name]}"), name)
+__getattr__ = importer(__name__, {name: f"{__name__}.{module}" for name, module in _HOMES.items()})
 
 
 def __dir__() -> list[str]:

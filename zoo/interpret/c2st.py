@@ -30,6 +30,7 @@ def c2st(first: np.ndarray, second: np.ndarray, seed: int = 1, folds: int = 5) -
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.model_selection import KFold, cross_val_score
     from sklearn.neural_network import MLPClassifier
+    from threadpoolctl import threadpool_limits
 
     first, second = np.asarray(first, dtype=np.float64), np.asarray(second, dtype=np.float64)
     if first.ndim != 2 or second.ndim != 2 or first.shape[1] != second.shape[1]:
@@ -44,6 +45,6 @@ def c2st(first: np.ndarray, second: np.ndarray, seed: int = 1, folds: int = 5) -
     units = 10 * first.shape[1]
     classifier = MLPClassifier((units, units), activation="relu", solver="adam", max_iter=10_000, random_state=seed)
     split = KFold(n_splits=folds, shuffle=True, random_state=seed)
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), threadpool_limits(1):  # small matrices: more threads only wait for each other
         warnings.simplefilter("ignore", ConvergenceWarning)
         return float(np.mean(cross_val_score(classifier, rows, label, cv=split, scoring="accuracy")))

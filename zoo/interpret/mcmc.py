@@ -82,8 +82,7 @@ def flow_mcmc(
     target_log_prob : TensorFlow function, float32 (n, D) -> (n,) logarithm of the density up to a constant, differentiable;
         minus infinity outside the support
     initial : (chains, D) where the density is not zero; in the basin of every mode (see the module), tens of chains or more
-    flow : unconditional flow over D variables: one already trained is trained further, in place; by default a new spline flow,
-        its first weights from Keras's global random generator
+    flow : unconditional flow over D variables: one already trained is trained further, in place; by default a new spline flow
     draws : kept states of each chain
     warmup : local moves before the first global one
     rounds : of training

@@ -19,7 +19,6 @@ FEWEST = 60
 """Reference rows below which no tail probability is told."""
 LEAST_SPREAD = 1e-3
 """Nat per square root of a dimension. A log-determinant that varies less does so by rounding and says nothing."""
-BATCH = 8192
 
 
 @dataclass(frozen=True, eq=False)
@@ -153,7 +152,9 @@ def _rows(name: str, rows: np.ndarray, width: int) -> np.ndarray:
 
 def _of_latent(flow: Any, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Norm of the latent and log-determinant (n, 2), and the log-likelihood (n,)."""
-    u, log_det = _batched(flow.to_base, rows)
+    from zoo.batches import in_batches
+
+    u, log_det = in_batches(flow.to_base, rows)
     squared = np.square(u, dtype=float).sum(axis=1)
     likelihood = log_det - squared / 2 - flow.dimensions * np.log(2 * np.pi) / 2
     return np.stack([np.cbrt(squared / flow.dimensions), log_det.astype(float)], axis=1), likelihood
@@ -163,8 +164,9 @@ def _of_embedding(flow: Any, rows: np.ndarray, fitted: int) -> np.ndarray:
     """Norm of the features (n, 1), whitened by the first ``fitted`` rows."""
     from sklearn.covariance import LedoitWolf
 
-    (features,) = _batched(lambda c: (flow.condition(c),), rows)
-    features = features.astype(float)
+    from zoo.batches import in_batches
+
+    features = in_batches(flow.condition, rows).astype(float)
     scale = features[:fitted].std(axis=0)
     features = features[:, scale > 1e-6 * scale.max()] / scale[scale > 1e-6 * scale.max()]  # rectifiers may give always zero
     if 4 * features.shape[1] > 3 * fitted:
@@ -181,13 +183,3 @@ def _gaussian(statistics: np.ndarray, dimensions: int) -> tuple[np.ndarray, np.n
     covariance = np.atleast_2d(np.cov(finite, rowvar=False))
     covariance += np.diag([1e-12, LEAST_SPREAD**2 * dimensions][: len(covariance)])
     return finite.mean(axis=0), np.linalg.inv(covariance)
-
-
-def _batched(function: Any, rows: np.ndarray) -> tuple[np.ndarray, ...]:
-    from keras import ops
-
-    parts = [
-        [ops.convert_to_numpy(value) for value in function(ops.convert_to_tensor(rows[start : start + BATCH]))]
-        for start in range(0, len(rows), BATCH)
-    ]
-    return tuple(np.concatenate(values) for values in zip(*parts, strict=True))

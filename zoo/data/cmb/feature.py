@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import ClassVar
 
@@ -34,6 +34,11 @@ class Spectra:
     def error(self) -> np.ndarray:
         """Standard deviation of each bin, muK^2."""
         return np.sqrt(np.diag(self.covariance))
+
+    @cached_property
+    def cholesky(self) -> np.ndarray:
+        """Lower triangular L (215, 215) with L L^T the covariance: L times standard normal numbers is the noise, muK^2."""
+        return np.linalg.cholesky(self.covariance)
 
 
 @cache
@@ -70,7 +75,6 @@ class CMBFeature:
         self._set = load_spectra(SHIPPED if path is None else Path(path))
         self.noise, self.seed = noise, seed
         self.simulator = f"{self._set.simulator}, design seed {self._set.config.seed}"
-        self._cholesky = np.linalg.cholesky(self._set.covariance)
 
     def rows(self, split: Split, epoch: int = 0) -> Rows:
         config = self._set.config
@@ -79,7 +83,7 @@ class CMBFeature:
         spectra = chosen.reshape(-1, chosen.shape[-1])
         if self.noise:
             stream = [self.seed, list(SPLITS).index(split), epoch if split == "train" else 0]
-            spectra = spectra + np.random.default_rng(stream).standard_normal(spectra.shape) @ self._cholesky.T
+            spectra = spectra + np.random.default_rng(stream).standard_normal(spectra.shape) @ self._set.cholesky.T
         drawn = design(config)
         shape = chosen.shape[:-1]
 

@@ -10,7 +10,7 @@ import numpy as np
 from zoo.data.cmb.emulation import UNITS
 from zoo.data.cmb.feature import load_spectra
 from zoo.data.cmb.simulate import RANGES
-from zoo.data.dataset import Rows, Split
+from zoo.data.dataset import Rows, Split, groups
 from zoo.data.sbi.prior import Normal, Prior, Uniform
 
 if TYPE_CHECKING:
@@ -67,8 +67,7 @@ class CMBPosterior:
         self.sizes: dict[Split, int] = {"train": train, "validation": validation, "test": test}
         self.seed, self.emulator = seed, emulator
         self.simulator = f"{emulator}, Gaussian noise"
-        self.cholesky = np.linalg.cholesky(load_spectra().covariance)
-        """Lower triangular L (215, 215) with L L^T the covariance of the noise, muK^2."""
+        self.cholesky = load_spectra().cholesky
 
     def rows(self, split: Split, epoch: int = 0) -> Rows:
         number, n = list(self.sizes).index(split), self.sizes[split]
@@ -77,7 +76,7 @@ class CMBPosterior:
         return Rows(
             inputs={"theta": theta.astype(np.float32), "spectrum": self.observe(theta, rng)},
             target=np.zeros((n, 1), np.float32),
-            group=np.arange(n) + sum(list(self.sizes.values())[:number]),
+            group=groups(self.sizes, split),
             truth=dict(zip(PRIOR.names, theta.T, strict=True)),
         )
 

@@ -11,7 +11,7 @@ from typing import Any, Literal
 import numpy as np
 from pydantic import JsonValue
 
-from zoo.data.dataset import Rows, Split
+from zoo.data.dataset import Rows, Split, groups
 from zoo.data.sbi.prior import Prior
 from zoo.data.sbi.simulations import Simulations, check_simulations, read_simulations, simulate
 from zoo.data.sbi.simulator_file import SimulatorFile, inside
@@ -58,11 +58,10 @@ class Pairs:
 
     def rows(self, split: Split, epoch: int = 0) -> Rows:
         theta, x = self._splits[split]
-        before = list(self._splits)[: list(self._splits).index(split)]
         return Rows(
             inputs={"theta": theta.astype(np.float32), "x": x.astype(np.float32)},
             target=np.zeros((len(theta), 1), np.float32),
-            group=np.arange(len(theta)) + sum(len(self._splits[other][0]) for other in before),
+            group=groups({name: len(theta) for name, (theta, _) in self._splits.items()}, split),
             truth=dict(zip(self.prior.names, theta.T, strict=True)),
         )
 

@@ -2,39 +2,25 @@
 
 from __future__ import annotations
 
-import numpy as np
 from keras import ops
 
-from zoo.families.flows.bijector import Bijector, Elementwise, as_columns, as_row, permute
-from zoo.families.flows.conditioner import Conditioner
+from zoo.families.flows.bijector import as_columns, as_row, permute
+from zoo.families.flows.conditioner import Conditioned
 
 UNROLLED = 10
 """Variables up to which the inverse is a flat graph; a loop above (21 variables: 17 s to export flat, 5 s as a loop)."""
 
 
-class Autoregressive(Bijector):
-    """Variables in ``order``; each goes through ``elementwise`` with parameters that depend on those before it.
+class Autoregressive(Conditioned):
+    """Each variable moves with parameters that depend on those before it.
 
     One pass of the network towards the base, one for each variable back.
-
-    Parameters
-    ----------
-    order : permutation of the variables
-    context : features of the context
-    hidden, activation : of the conditioner
-    elementwise : the map of each variable
     """
 
-    def __init__(
-        self, order: np.ndarray, context: int, hidden: list[int], activation: str, elementwise: Elementwise, **kwargs
-    ) -> None:
-        super().__init__(**kwargs)
-        self.order, self.inverse_order = order, np.argsort(order)
-        self.elementwise = elementwise
-        self.conditioner = Conditioner(
-            len(order), context, hidden, len(order), elementwise.parameters, activation, autoregressive=True, name="conditioner"
-        )
-        self.built = True
+    autoregressive = True
+
+    def shares(self, variables: int) -> tuple[int, int]:
+        return variables, variables
 
     def to_base(self, x, c=None):
         x = permute(x, self.order)

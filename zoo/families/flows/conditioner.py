@@ -1,12 +1,15 @@
-"""The network that gives a bijector its parameters."""
+"""The network that gives a bijector its parameters, and what all bijectors with one share."""
 
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import ClassVar
 
 import keras
 import numpy as np
 from keras import ops
+
+from zoo.families.flows.bijector import Bijector, Elementwise
 
 
 class Conditioner(keras.layers.Layer):
@@ -84,6 +87,43 @@ class Conditioner(keras.layers.Layer):
         return kernel if self.masks is None else kernel * self.masks[layer]
 
 
+class Conditioned(Bijector):
+    """Variables in ``order``, moved by ``elementwise`` with the parameters that a conditioner gives.
+
+    Parameters
+    ----------
+    order : permutation of the variables
+    context : features of the context
+    hidden, activation : of the conditioner
+    elementwise : the map of each variable
+    """
+
+    autoregressive: ClassVar[bool]
+
+    def __init__(
+        self, order: np.ndarray, context: int, hidden: list[int], activation: str, elementwise: Elementwise, **kwargs
+    ) -> None:
+        super().__init__(**kwargs)
+        self.order, self.inverse_order = order, np.argsort(order)
+        self.elementwise = elementwise
+        self.seen, self.moved = self.shares(len(order))
+        self.conditioner = Conditioner(
+            self.seen,
+            context,
+            hidden,
+            self.moved,
+            elementwise.parameters,
+            activation,
+            autoregressive=self.autoregressive,
+            name="conditioner",
+        )
+        self.built = True
+
+    def shares(self, variables: int) -> tuple[int, int]:
+        """How many variables the conditioner sees, and how many move."""
+        raise NotImplementedError
+
+
 def masks(variables: int, hidden: list[int], parameters: int, has_context: bool) -> list[np.ndarray]:
     """Which weights a MADE keeps, layer by layer: 1 where a unit may see another, else 0.
 
@@ -91,6 +131,11 @@ def masks(variables: int, hidden: list[int], parameters: int, has_context: bool)
     without them the first variable's parameters could not depend on the context.
     """
     lowest = 0 if has_context or variables == 1 else 1
+    if min(hidden) < variables - lowest:
+        raise ValueError(
+            f"expected hidden layers of at least {variables - lowest} units, so that each of {variables} variables can depend"
+            f" on all before it, given {hidden}"
+        )
     degrees = [np.arange(1, variables + 1)]
     degrees += [np.arange(units) % (variables - lowest) + lowest for units in hidden]
     between = [(low[:, None] <= high[None]).astype(np.float32) for low, high in pairwise(degrees)]

@@ -2,46 +2,30 @@
 
 from __future__ import annotations
 
-import numpy as np
 from keras import ops
 
-from zoo.families.flows.bijector import Bijector, Elementwise, as_columns, as_row, permute
-from zoo.families.flows.conditioner import Conditioner
+from zoo.families.flows.bijector import as_columns, as_row, permute
+from zoo.families.flows.conditioner import Conditioned
 
 
-class Coupling(Bijector):
-    """Variables in ``order``; the first half stays, the second goes through ``elementwise``.
+class Coupling(Conditioned):
+    """The first half of the variables, at least two in all, stays; the second moves."""
 
-    Parameters
-    ----------
-    order : permutation of the variables, at least two
-    context : features of the context
-    hidden, activation : of the conditioner
-    elementwise : the map of each variable
-    """
+    autoregressive = False
 
-    def __init__(
-        self, order: np.ndarray, context: int, hidden: list[int], activation: str, elementwise: Elementwise, **kwargs
-    ) -> None:
-        super().__init__(**kwargs)
-        if len(order) < 2:
+    def shares(self, variables: int) -> tuple[int, int]:
+        if variables < 2:
             raise ValueError("couplings need at least two variables: for one, take an autoregressive flow")
-        self.order, self.inverse_order = order, np.argsort(order)
-        self.elementwise = elementwise
-        self.kept = len(order) // 2
-        self.conditioner = Conditioner(
-            self.kept, context, hidden, len(order) - self.kept, elementwise.parameters, activation, name="conditioner"
-        )
-        self.built = True
+        return variables // 2, variables - variables // 2
 
     def to_base(self, x, c=None):
         x = permute(x, self.order)
-        kept, moved = x[:, : self.kept], x[:, self.kept :]
+        kept, moved = x[:, : self.seen], x[:, self.seen :]
         u, log_slope = self.elementwise.to_base(as_row(moved), self.conditioner(kept, c))
-        u, log_slope = (as_columns(row, len(self.order) - self.kept) for row in (u, log_slope))
+        u, log_slope = (as_columns(row, self.moved) for row in (u, log_slope))
         return ops.concatenate([kept, u], axis=-1), ops.sum(log_slope, axis=-1)
 
     def from_base(self, u, c=None):
-        kept, moved = u[:, : self.kept], u[:, self.kept :]
+        kept, moved = u[:, : self.seen], u[:, self.seen :]
         x = self.elementwise.from_base(as_row(moved), self.conditioner(kept, c))
-        return permute(ops.concatenate([kept, as_columns(x, len(self.order) - self.kept)], axis=-1), self.inverse_order)
+        return permute(ops.concatenate([kept, as_columns(x, self.moved)], axis=-1), self.inverse_order)

@@ -10,14 +10,12 @@ import keras
 import numpy as np
 from keras import ops
 
+from zoo.batches import in_batches
 from zoo.errors import InputError
 from zoo.families.base import ZooModel
 from zoo.families.flows.bijector import Bijector
 from zoo.families.flows.support import Support
 from zoo.layers import Standardize, dense_stack
-
-BATCH = 8192
-"""Rows of one call in ``draw`` and ``log_density``."""
 
 
 class Flow(ZooModel):
@@ -122,7 +120,7 @@ class Flow(ZooModel):
         contexts = self._contexts(c)
         rows = n * (1 if contexts is None else len(contexts))
         z = np.random.default_rng(seed).standard_normal((rows, self.dimensions), dtype=np.float32)
-        drawn = _batched(self._sample_graph, z, None if contexts is None else np.repeat(contexts, n, axis=0))
+        drawn = in_batches(self._sample_graph, z, *([] if contexts is None else [np.repeat(contexts, n, axis=0)]))
         return drawn.reshape(-1, n, self.dimensions) if c is not None and np.ndim(c) == 2 else drawn
 
     def log_density(self, x: np.ndarray, c: np.ndarray | None = None) -> np.ndarray:
@@ -130,9 +128,8 @@ class Flow(ZooModel):
         x, contexts = np.asarray(x, np.float32), self._contexts(c)
         if x.ndim != 2 or x.shape[1] != self.dimensions:
             raise InputError(f"expected rows of {self.dimensions} variables, given shape {x.shape}")
-        if contexts is not None:
-            contexts = np.broadcast_to(contexts, (len(x), self.context))
-        return _batched(self._log_prob_graph, x, contexts)
+        given = [] if contexts is None else [np.broadcast_to(contexts, (len(x), self.context))]
+        return in_batches(self._log_prob_graph, x, *given)
 
     def _contexts(self, c: np.ndarray | None) -> np.ndarray | None:
         """c as (m, C)."""
@@ -164,7 +161,7 @@ class Flow(ZooModel):
 
     @property
     def jit_compile(self) -> bool:
-        """XLA fuses the many small operations of a training step, which then takes half the time.
+        """XLA fuses the many small operations of a training step.
 
         Keras would do so by itself, but not when operations are to be deterministic, for the sake of some that a flow has not.
         """
@@ -201,12 +198,3 @@ class Flow(ZooModel):
 
     def get_config(self) -> dict:
         return {"name": self.name, **self.config}
-
-
-def _batched(function, *arrays: np.ndarray | None) -> np.ndarray:
-    present = [array for array in arrays if array is not None]
-    parts = [
-        ops.convert_to_numpy(function(*(array[start : start + BATCH] for array in present)))
-        for start in range(0, len(present[0]), BATCH)
-    ]
-    return np.concatenate(parts)

@@ -10,6 +10,7 @@ from zoo.interpret.plots.classification import (
 from zoo.interpret.plots.density import density_and_samples
 from zoo.interpret.plots.latents import information_heat_map, latent_traversal, latents_against_parameters
 from zoo.interpret.plots.posterior import corner_plot, coverage_curve, predictive_plot, rank_histograms
+from zoo.interpret.plots.regression import error_quantiles
 from zoo.interpret.plots.spectra import attribution_over_elements, attribution_over_multipoles, planck_spectrum_plot
 from zoo.interpret.plots.typicality import typicality_curve
 
@@ -20,6 +21,7 @@ __all__ = [
     "corner_plot",
     "coverage_curve",
     "density_and_samples",
+    "error_quantiles",
     "information_heat_map",
     "latent_traversal",
     "latents_against_parameters",
