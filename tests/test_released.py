@@ -142,7 +142,8 @@ def test_fresh_export_is_the_released_graph(name, exported):
 
 
 @pytest.mark.parametrize("name", RELEASED)
-@pytest.mark.parametrize("opset", [11, pytest.param(18, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("opset", [11, 18])
+@pytest.mark.slow  # of every family by tests/test_export.py and tests/test_flows_export.py
 def test_other_opsets_pass_parity(name, opset, models, tmp_path):
     from zoo.export import export
 
