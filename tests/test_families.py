@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
+from zoo.families.cnn3d import CNN3D
 from zoo.families.ive import IVE
 from zoo.families.logistic import Logistic
 from zoo.families.mlp import MLP
@@ -19,17 +20,20 @@ from zoo.registry import get_family
 CONFIGS = {
     "logistic": {"inputs": 7},
     "mlp": {"inputs": 7, "hidden": [5, 4], "outputs": 2, "output_activation": "linear"},
+    "cnn3d": {"size": 4, "channels": [3, 4], "hidden": [5], "activation": "swish"},
     "ive": {"observation": 7, "query": 2, "latents": 3, "encoder": [6], "decoder": [5], "outputs": 2},
     "realnvp": {"dimensions": 7, "transforms": 2, "hidden": [6]},
     "maf": {"dimensions": 7, "context": 2, "transforms": 2, "hidden": [9], "embedding": [4]},
     "nsf": {"dimensions": 7, "context": 2, "transforms": 2, "hidden": [9], "bins": 4},
 }
 TWO_INPUTS = {"ive", "maf", "nsf"}
+TARGET = np.random.default_rng(1).normal(13.0, 0.5, (100, 1)).astype(np.float32)
 
 
 def example(name: str, n: int = 6) -> dict[str, np.ndarray]:
     rng = np.random.default_rng(0)
-    rows = {"observed": rng.normal(2.0, 3.0, (n, 7)).astype(np.float32)}
+    shape = (n, 4, 4, 4) if name == "cnn3d" else (n, 7)
+    rows = {"observed": rng.normal(2.0, 3.0, shape).astype(np.float32)}
     return rows | ({"asked": rng.random((n, 2), dtype=np.float32)} if name in TWO_INPUTS else {})
 
 
@@ -37,7 +41,7 @@ def example(name: str, n: int = 6) -> dict[str, np.ndarray]:
 def family(request):
     keras.utils.set_random_seed(1)
     model = get_family(request.param)(**CONFIGS[request.param])
-    model.adapt(example(request.param, 100), None)
+    model.adapt(example(request.param, 100), TARGET)
     return request.param, model
 
 
@@ -72,7 +76,7 @@ def test_rows_do_not_depend_on_their_batch(n, data):
     name = data.draw(st.sampled_from(sorted(CONFIGS)))
     model = get_family(name)(**CONFIGS[name])
     inputs = example(name, 9)
-    model.adapt(inputs, None)
+    model.adapt(inputs, TARGET[:9])
     chosen = data.draw(st.permutations(range(9)))[:n]
     for endpoint, tensors in model.example(inputs, np.random.default_rng(0)).items():
         function = getattr(model, model.endpoints[endpoint])
@@ -136,3 +140,41 @@ def test_without_noise_a_reconstruction_is_the_answer():
     np.testing.assert_allclose(
         np.asarray(model.reconstruct(x, query, np.zeros((6, 3), np.float32))), np.asarray(model.answer(x, query)), atol=1e-6
     )
+
+
+@pytest.mark.parametrize("likelihood", ["gaussian", "cauchy"])
+def test_likelihood_of_the_cnn_is_a_density_with_the_intervals_it_says(likelihood):
+    model = CNN3D(size=2, channels=[2], hidden=[], likelihood=likelihood)
+    target = np.linspace(-2000, 2000, 2_000_001)
+    answer = np.tile(np.float32([3.0, 0.5]), (len(target), 1))
+    density = np.exp(np.asarray(model.log_likelihood(target[:, None].astype(np.float32), answer), np.float64))
+    assert np.trapezoid(density, target) == pytest.approx(1.0, abs=1e-3)
+    for level in (0.68, 0.95):
+        inside = np.abs(target - 3.0) <= 0.5 * model.half_width(level)
+        assert np.trapezoid(np.where(inside, density, 0), target) == pytest.approx(level, abs=3e-3)
+
+
+def test_cnn_learns_where_a_cube_is_bright_and_how_sure_it_can_be():
+    """Targets are the mean of a cube with noise of two sizes, which another cell tells."""
+    keras.utils.set_random_seed(0)
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(2000, 4, 4, 4)).astype(np.float32)
+    noise = np.where(x[:, 0, 0, 0] > 0, 0.3, 0.02)
+    y = (20 + 4 * x.mean(axis=(1, 2, 3)) + noise * rng.normal(size=2000))[:, None].astype(np.float32)
+    model = CNN3D(size=4, channels=[8, 8], hidden=[16])
+    model.adapt({"x": x}, y)
+    model.compile(keras.optimizers.Adam(3e-3), loss=lambda target, answer: -model.log_likelihood(target, answer))
+    model.fit(x[:1600], y[:1600], epochs=40, batch_size=64, verbose=0)
+    mean, scale = (np.asarray(value) for value in model.distribution(x[1600:]))
+    assert np.sqrt(np.mean(np.square(mean - y[1600:, 0]))) < 0.8 * y.std()
+    assert scale[noise[1600:] > 0.1].mean() > 1.3 * scale[noise[1600:] < 0.1].mean()
+
+
+@pytest.mark.parametrize("downsample", ["stride", "average"])
+def test_each_stage_halves_the_cube(downsample):
+    model = CNN3D(size=8, channels=[2, 3, 4], hidden=[], downsample=downsample)
+    assert model.stages.output_shape == (None, 2, 2, 2, 4)
+    with pytest.raises(ValueError, match="halve"):
+        CNN3D(size=6, channels=[2, 3, 4], hidden=[])
+    with pytest.raises(ValueError, match="gaussian or cauchy"):
+        CNN3D(size=8, channels=[2], hidden=[], likelihood="laplace")

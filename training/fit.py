@@ -12,7 +12,7 @@ import keras
 import numpy as np
 
 from zoo.atomic import whole_file
-from zoo.data.dataset import Dataset
+from zoo.data.dataset import Dataset, Rows
 from zoo.families.base import ZooModel
 from zoo.registry import get_family
 from zoo.training.checkpoint import Checkpoint
@@ -21,6 +21,9 @@ from zoo.training.recipe import Recipe, RecipeError
 
 TRAINING = {"family", "config", "data", "loss", "optimizer", "epochs", "patience", "batch_size"}
 """What of a recipe decides the weights; the rest may change without a new run."""
+
+HELD_OUT_NUMBERS = 2**21
+"""Numbers in a batch of the validation split, of which a convolution makes many times as many."""
 
 
 class EpochData(keras.utils.PyDataset):
@@ -32,21 +35,36 @@ class EpochData(keras.utils.PyDataset):
         self._draw()
 
     def _draw(self) -> None:
-        rows = self.dataset.rows("train", self.epoch)
-        order = np.random.default_rng([self.seed, self.epoch]).permutation(len(rows))
-        self.inputs = [array[order] for array in rows.inputs.values()]
-        self.target = rows.target[order]
+        self.rows = self.dataset.rows("train", self.epoch)
+        self.order = np.random.default_rng([self.seed, self.epoch]).permutation(len(self.rows))
 
     def on_epoch_end(self) -> None:
         self.epoch += 1
         self._draw()
 
     def __len__(self) -> int:
-        return len(self.target) // self.batch_size
+        return len(self.order) // self.batch_size
+
+    def __getitem__(self, index: int):
+        chosen = self.order[index * self.batch_size : (index + 1) * self.batch_size]
+        return model_inputs([array[chosen] for array in self.rows.inputs.values()]), self.rows.target[chosen]
+
+
+class HeldOut(keras.utils.PyDataset):
+    """A split in order, in batches of about as many numbers whatever a row is."""
+
+    def __init__(self, rows: Rows) -> None:
+        super().__init__()
+        self.rows = rows
+        width = max(int(np.prod(array[:1].shape)) for array in rows.inputs.values())
+        self.batch_size = min(4096, max(1, HELD_OUT_NUMBERS // width))
+
+    def __len__(self) -> int:
+        return -(-len(self.rows) // self.batch_size)
 
     def __getitem__(self, index: int):
         batch = slice(index * self.batch_size, (index + 1) * self.batch_size)
-        return model_inputs([array[batch] for array in self.inputs]), self.target[batch]
+        return model_inputs([array[batch] for array in self.rows.inputs.values()]), self.rows.target[batch]
 
 
 def model_inputs(arrays: list[np.ndarray]):
@@ -93,6 +111,8 @@ def _loss(name: str, model: ZooModel) -> str | Callable:
     """What ``compile`` takes for a loss of the recipe."""
     if name == "negative_log_prob":
         return lambda _, log_prob: -log_prob
+    if name == "negative_log_likelihood":
+        return lambda target, answer: -model.log_likelihood(target, answer)
     if name == "standardized_squared_error":
         return lambda target, answer: keras.ops.mean(keras.ops.square((answer - target) / model.target_scale), axis=-1)
     return name
@@ -124,14 +144,11 @@ def fit(recipe: Recipe, folder: Path, seed: int | None = None, *, title: str | N
         start = checkpoint.restore()
         if start < recipe.epochs and not checkpoint.ran_out:
             data = EpochData(dataset, recipe.batch_size, seed, start)
-            validation = dataset.rows("validation")
-            held_out = (model_inputs(list(validation.inputs.values())), validation.target)
             log = keras.callbacks.TensorBoard(folder / "tensorboard", write_graph=False)
             progress = Progress(title or recipe.name, recipe.epochs, start)
             model.fit(
                 data,
-                validation_data=held_out,
-                validation_batch_size=4096,
+                validation_data=HeldOut(dataset.rows("validation")),
                 epochs=recipe.epochs,
                 initial_epoch=start,
                 shuffle=False,

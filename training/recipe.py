@@ -120,7 +120,13 @@ class Recipe(Strict):
     summary: str
     config: dict[str, JsonValue]
     data: Source
-    loss: Literal["binary_crossentropy", "mean_squared_error", "standardized_squared_error", "negative_log_prob"]
+    loss: Literal[
+        "binary_crossentropy",
+        "mean_squared_error",
+        "standardized_squared_error",
+        "negative_log_prob",
+        "negative_log_likelihood",
+    ]
     optimizer: Optimizer = Optimizer()
     epochs: Annotated[int, Field(gt=0)]
     patience: Annotated[int, Field(gt=0)] | None = None

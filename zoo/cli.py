@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Annotated, Optional
 
 import typer
+import typer.core
 
 from zoo.errors import ZooError
 
@@ -40,6 +41,17 @@ RecipeArgument = Annotated[
     typer.Argument(help="model name, or path of a recipe.yaml; a simulator that such a file names is run"),
 ]
 RecipeOption = Annotated[Optional[Path], typer.Option("--recipe", help="path of a recipe.yaml, as the argument")]  # noqa: UP045
+
+
+class SimulationGroup(typer.core.TyperGroup):
+    """Says which simulations there are when asked for another."""
+
+    def get_command(self, ctx, cmd_name):
+        from zoo.errors import UnknownNameError
+
+        if cmd_name not in self.commands:
+            raise UnknownNameError("simulation", cmd_name, self.commands)
+        return super().get_command(ctx, cmd_name)
 
 
 class Format(StrEnum):
@@ -84,23 +96,57 @@ def show(name: NameArgument, as_json: JsonOption = False) -> None:
     print_table(*model_details(spec))
 
 
-@app.command()
-def simulate(
-    source: Annotated[str, typer.Argument(help="data set to simulate: cmb-feature")],
-    out: Annotated[Path, typer.Option("--out", help="folder; a killed run goes on there")],
+simulate_app = typer.Typer(cls=SimulationGroup, no_args_is_help=True, help="Simulate the data that models are trained on.")
+app.add_typer(simulate_app, name="simulate")
+
+SimulationsOption = Annotated[Path, typer.Option("--out", help="folder; a killed run goes on there")]
+JobsOption = Annotated[int, typer.Option(help="processes, -1 for one per core")]
+
+
+@simulate_app.command("cmb-feature")
+def simulate_cmb_feature(
+    out: SimulationsOption,
     cosmologies: Annotated[int, typer.Option(help="points of the Latin hypercube")] = 1600,
     pairs: Annotated[int, typer.Option(help="primordial spectra on each, with and without the feature")] = 4,
     seed: Annotated[int, typer.Option(help="of the design")] = 20181,
-    jobs: Annotated[int, typer.Option(help="processes, -1 for one per core")] = -1,
+    jobs: JobsOption = -1,
 ) -> None:
     """Simulate the spectra that the CMB classifiers train on (the shipped set: the defaults, about an hour on 2 cores)."""
     from zoo.data.cmb.simulate import SimulationConfig
     from zoo.data.cmb.simulate import simulate as run
-    from zoo.errors import UnknownNameError
 
-    if source != "cmb-feature":
-        raise UnknownNameError("simulation", source, ["cmb-feature"])
     print(f"wrote {run(out, SimulationConfig(cosmologies=cosmologies, pairs=pairs, seed=seed), jobs)}")
+
+
+@simulate_app.command("nbody")
+def simulate_nbody(
+    out: SimulationsOption,
+    seeds: Annotated[str, typer.Option(help="first and one past the last, e.g. 0:200")],
+    particles: Annotated[int, typer.Option(help="a side of the cube")] = 64,
+    box: Annotated[float, typer.Option(help="side in comoving Mpc/h")] = 50.0,
+    steps: Annotated[int, typer.Option(help="from scale factor 0.1 to 1")] = 30,
+    sigma8: Annotated[float, typer.Option(help="of the linear field at z = 0")] = 0.812,
+    omega_m: Annotated[float, typer.Option(help="matter density, of a flat universe")] = 0.3166,
+    jobs: JobsOption = -1,
+) -> None:
+    """Simulate matter in periodic boxes and find its halos; one HDF5 file a seed."""
+    from pydantic import ValidationError
+
+    from zoo.data.nbody.simulate import NBodyConfig
+    from zoo.data.nbody.simulate import simulate as run
+
+    first, colon, end = seeds.partition(":")
+    if not (colon and first.isdecimal() and end.isdecimal() and int(first) < int(end)):
+        raise ZooError(f"--seeds: expected FIRST:END with FIRST < END, e.g. 0:200, given {seeds!r}")
+    cosmology = {"sigma8": sigma8, "omega_m": omega_m}
+    try:
+        config = NBodyConfig.model_validate({"cosmology": cosmology, "particles": particles, "box": box, "steps": steps})
+    except ValidationError as error:
+        wrong = error.errors()[0]
+        reason = wrong["msg"].removeprefix("Value error, ")
+        raise ZooError(f"{'.'.join(map(str, wrong['loc']))}: {reason}, given {wrong['input']}") from error
+    paths = run(out, config, range(int(first), int(end)), jobs)
+    print(f"{len(paths)} simulations in {out}")
 
 
 @app.command()

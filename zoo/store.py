@@ -138,7 +138,7 @@ def _from_hub(address: str) -> ModelFolder:
 
 def _cached(name: str, revision: str, file_name: str, sha256: str) -> Path:
     """A file of the cache, fetched where it is missing or damaged; half a download never gets the file's name."""
-    local = _cache() / name / revision / file_name
+    local = cache_folder() / name / revision / file_name
     fault = _fault(local, sha256)
     if fault is None:
         return local
@@ -161,7 +161,8 @@ def _cached(name: str, revision: str, file_name: str, sha256: str) -> Path:
     return local
 
 
-def _cache() -> Path:
+def cache_folder() -> Path:
+    """``ZOO_CACHE``, or the system's place for caches."""
     if cache := os.environ.get("ZOO_CACHE"):
         return Path(cache).expanduser()
     import pooch

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import importlib
 import inspect
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 
@@ -21,13 +22,14 @@ class Rows:
 
     Attributes
     ----------
-    inputs : by tensor name, each (n, ...), in the order of the model's ``call``
+    inputs : by tensor name, each (n, ...), in the order of the model's ``call``; arrays, or what makes arrays of the rows that
+        it is indexed with, such as cubes cut from mapped fields
     target : (n, outputs)
     group : (n,) the independent simulation of each row: no two splits share one
     truth : physical parameters of each row by name, (n,) each; what a latent or an error may depend on
     """
 
-    inputs: dict[str, np.ndarray]
+    inputs: dict[str, Any]
     target: np.ndarray
     group: np.ndarray
     truth: dict[str, np.ndarray] = field(default_factory=dict)
@@ -36,7 +38,7 @@ class Rows:
         return len(self.target)
 
 
-def groups(sizes: dict[str, int], split: Split) -> np.ndarray:
+def groups(sizes: Mapping[Split, int], split: Split) -> np.ndarray:
     """(n,) numbers of the rows of a split whose rows are a simulation each: they count on from split to split."""
     names = list(sizes)
     return np.arange(sizes[split]) + sum(sizes[name] for name in names[: names.index(split)])
@@ -60,6 +62,7 @@ DATASETS = {
     "cmb-emulation": ("zoo.data.cmb.emulation", "CMBEmulation"),
     "cmb-feature": ("zoo.data.cmb.feature", "CMBFeature"),
     "cmb-posterior": ("zoo.data.cmb.inference", "CMBPosterior"),
+    "halo-mass": ("zoo.data.nbody.halo_mass", "HaloMass"),
     "pendulum": ("zoo.data.pendulum", "Pendulum"),
     "sbi": ("zoo.data.sbi.dataset", "BenchmarkTask"),
     "simulations": ("zoo.data.sbi.dataset", "SimulationsFile"),

@@ -1,0 +1,1 @@
+"""N-body simulations: initial conditions, particle mesh, halos and what is measured of them."""

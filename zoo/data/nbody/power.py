@@ -1,0 +1,52 @@
+"""Power spectra measured in a periodic box."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from zoo.data.nbody.fourier import forward, wave_numbers
+from zoo.data.nbody.particle_mesh import assign_mass
+
+
+def field_power(delta: np.ndarray, box: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Power spectrum of a density contrast (n, n, n) in bins one fundamental mode wide, up to the Nyquist frequency.
+
+    Returns
+    -------
+    k : mean wavenumber of the modes of each bin, h/Mpc for a box in Mpc/h
+    power : (Mpc/h)^3
+    modes : independent modes in each bin; the relative deviation of a Gaussian field's power is ``modes ** -0.5``
+    """
+    n = len(delta)
+    return _binned(np.abs(forward(delta)) ** 2 * (box**3 / n**6), n, box)
+
+
+def particle_power(
+    positions: np.ndarray, box: float, mesh: int, shot_noise: bool = True
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Power spectrum of equal particles, (N, 3) in [0, box), as ``field_power``.
+
+    The cloud-in-cell window is divided out and shot noise, aliased by the mesh, is taken off (Jing 2005,
+    astro-ph/0409240, eq. 20). Other aliases are not: trust half the mesh's Nyquist frequency. ``shot_noise=False`` is
+    for particles that still sit near a grid, which have none.
+    """
+    counts = assign_mass(np.asarray(positions, dtype=np.float32) * np.float32(mesh / box), mesh)
+    power = np.abs(forward(counts * np.float32(mesh**3 / len(positions)))) ** 2 * (box**3 / float(mesh) ** 6)
+    waves = wave_numbers(mesh)
+    if shot_noise:
+        aliased = np.prod(np.broadcast_arrays(*(1 - 2 / 3 * np.sin(np.pi * k / mesh) ** 2 for k in waves)), axis=0)
+        power -= box**3 / len(positions) * aliased
+    for k in waves:
+        power /= np.sinc(k / mesh) ** 4
+    return _binned(power, mesh, box)
+
+
+def _binned(power: np.ndarray, n: int, box: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Mean over shells of the power of all coefficients (n, n, n // 2 + 1)."""
+    waves = wave_numbers(n)
+    length = np.sqrt(sum(k**2 for k in waves))
+    weight = np.where((waves[2] == 0) | (waves[2] == n // 2), 0.5, 1.0)  # those planes hold both of each conjugate pair
+    weight = np.broadcast_to(weight, length.shape).ravel()
+    shell = np.rint(length).astype(np.int32).ravel()
+    modes, k, mean = (np.bincount(shell, weight * of, n // 2 + 1)[1 : n // 2] for of in (1.0, length.ravel(), power.ravel()))
+    return 2 * np.pi / box * k / modes, mean / modes, modes

@@ -1,0 +1,179 @@
+"""Whole simulations: initial field, particle mesh and halos of each seed, in parallel, one HDF5 file each."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import h5py
+import joblib
+import numba
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from rich.progress import track
+
+from zoo.atomic import whole_file
+from zoo.data.nbody.cosmology import Cosmology, Transfer, mean_matter_density
+from zoo.data.nbody.halos import Halos, catalogue, friends_of_friends
+from zoo.data.nbody.initial import linear_density
+from zoo.data.nbody.particle_mesh import evolve
+from zoo.errors import InputError
+
+FORMAT = "physzoo nbody 1"
+ARRAYS = ("linear", "positions", "momenta", "halo_of")
+"""Datasets that are mapped, not read; the catalogue is small."""
+
+
+class NBodyConfig(BaseModel):
+    """What defines a simulation but for its seed; a folder made with one is refused by another."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    cosmology: Cosmology = Cosmology()
+    particles: int = Field(default=64, ge=4, multiple_of=2)
+    """A side."""
+    box: float = Field(default=50.0, gt=0)
+    """Comoving Mpc/h."""
+    steps: int = Field(default=30, ge=1)
+    """Equal in the scale factor, from ``start`` to 1."""
+    mesh_factor: int = Field(default=2, ge=1)
+    """Cells of the force mesh a particle, a side."""
+    start: float = Field(default=0.1, gt=0, lt=1)
+    """Scale factor of the 2LPT start."""
+    transfer: Transfer = "camb"
+
+    @property
+    def mesh(self) -> int:
+        return self.mesh_factor * self.particles
+
+    @property
+    def particle_mass(self) -> float:
+        """Msun/h."""
+        return mean_matter_density(self.cosmology) * (self.box / self.particles) ** 3
+
+
+@dataclass(frozen=True)
+class Simulation:
+    """One simulation at a = 1. Particles are in the C order of the grid on which ``linear`` is given.
+
+    Attributes
+    ----------
+    linear : (n, n, n) float32, initial density contrast extrapolated linearly to z = 0
+    positions : (N, 3) float32, comoving Mpc/h in [0, box)
+    momenta : (N, 3) float32, a^2 dx/dt / H0 in Mpc/h; times 100 the peculiar velocity in km/s
+    halo_of : (N,) int32, number in ``halos``, -1 for none
+    """
+
+    config: NBodyConfig
+    seed: int
+    linear: np.ndarray
+    positions: np.ndarray
+    momenta: np.ndarray
+    halo_of: np.ndarray
+    halos: Halos
+
+
+def run(config: NBodyConfig, seed: int) -> Simulation:
+    """Simulate one seed, on as many threads as numba is set to."""
+    linear = linear_density(config, seed)
+    (final,) = evolve(config, linear)
+    halo_of = friends_of_friends(final.positions, config.box)
+    halos = catalogue(final.positions, halo_of, config.box, config.particle_mass, mean_matter_density(config.cosmology))
+    return Simulation(config, seed, linear, final.positions, final.momenta, halo_of, halos)
+
+
+def simulate(folder: Path, config: NBodyConfig, seeds: Sequence[int], jobs: int = -1) -> list[Path]:
+    """Simulate every seed into ``folder``, one file each; a killed run goes on where it stopped.
+
+    Parameters
+    ----------
+    jobs : simulations at a time, -1 for one per core; cores left over are threads of each. The backend is that of
+        ``joblib.parallel_config``, so that a Dask or Ray cluster that sees the folder takes the same call.
+
+    Raises
+    ------
+    InputError
+        If the folder holds simulations of another config, or a file in it is damaged.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    _claim(folder, config)
+    paths = {seed: folder / f"simulation-{seed:05d}.h5" for seed in seeds}
+    missing = []
+    for seed, path in paths.items():
+        if not path.exists():
+            missing.append(seed)
+        elif (found := load_simulation(path)).config != config or found.seed != seed:
+            raise InputError(f"{path} holds another simulation than its name and folder say: delete it and run again")
+    parallel = joblib.Parallel(n_jobs=jobs, return_as="generator_unordered")
+    threads = max(1, joblib.cpu_count() // joblib.effective_n_jobs(jobs))
+    done = parallel(joblib.delayed(_simulate_to)(paths[seed], config, seed, threads) for seed in missing)
+    for _ in track(done, total=len(missing), description="N-body simulations"):
+        pass
+    return list(paths.values())
+
+
+def write_simulation(path: Path, simulation: Simulation) -> None:
+    """Write the file that ``load_simulation`` reads; it appears whole or not at all."""
+    with whole_file(path, "w+b") as file, h5py.File(file, "w") as content:
+        content.attrs["format"] = FORMAT
+        content.attrs["config"] = simulation.config.model_dump_json()
+        content.attrs["seed"] = np.uint64(simulation.seed)
+        for name in ARRAYS:
+            content.create_dataset(name, data=getattr(simulation, name))
+        for field in dataclasses.fields(Halos):
+            content.create_dataset(f"halos/{field.name}", data=getattr(simulation.halos, field.name))
+
+
+def load_simulation(path: Path) -> Simulation:
+    """Simulation from its file; the arrays of particles and cells are read-only memory maps.
+
+    Raises
+    ------
+    InputError
+        If the file is missing, truncated or no simulation of this package.
+    """
+    try:
+        with h5py.File(path, "r") as content:
+            if content.attrs.get("format") != FORMAT:
+                raise InputError(f"{path}: expected a file of 'zoo simulate nbody' ({FORMAT}), found another HDF5 file")
+            config = NBodyConfig.model_validate_json(content.attrs["config"])
+            n = config.particles
+            shapes = {"linear": (n, n, n), "positions": (n**3, 3), "momenta": (n**3, 3), "halo_of": (n**3,)}
+            arrays = {name: _mapped(path, content, name, shape) for name, shape in shapes.items()}
+            halos = Halos(**{field.name: content[f"halos/{field.name}"][()] for field in dataclasses.fields(Halos)})
+            return Simulation(config, int(content.attrs["seed"]), **arrays, halos=halos)
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: no such file; 'zoo simulate nbody' makes it") from error
+    except (OSError, KeyError, ValidationError) as error:
+        raise InputError(
+            f"{path}: no whole simulation file ({error}): truncated or damaged; delete it and run 'zoo simulate nbody' again"
+        ) from error
+
+
+def _mapped(path: Path, content: h5py.File, name: str, shape: tuple[int, ...]) -> np.ndarray:
+    dtype = np.dtype(np.int32 if name == "halo_of" else np.float32)
+    dataset = content[name]
+    offset = dataset.id.get_offset()  # None where the numbers are not here in one piece: chunked, external, virtual
+    if not isinstance(content.get(name, getlink=True), h5py.HardLink) or offset is None:
+        raise InputError(f"{path}: {name} is not stored in one piece, as 'zoo simulate nbody' writes it")
+    if dataset.shape != shape or dataset.dtype != dtype:
+        raise InputError(f"{path}: {name}: expected {dtype} {shape}, given {dataset.dtype} {dataset.shape}")
+    return np.memmap(path, dtype=dtype, mode="r", offset=offset, shape=shape)
+
+
+def _claim(folder: Path, config: NBodyConfig) -> None:
+    marker, content = folder / "config.json", config.model_dump(mode="json")
+    if marker.exists():
+        if (found := json.loads(marker.read_text())) != content:
+            raise InputError(f"{folder} holds simulations made with {found}, not with {content}: use another folder")
+        return
+    with whole_file(marker, "w") as file:
+        json.dump(content, file, indent=1)
+
+
+def _simulate_to(path: Path, config: NBodyConfig, seed: int, threads: int) -> None:
+    numba.set_num_threads(min(threads, numba.get_num_threads()))
+    write_simulation(path, run(config, seed))

@@ -1,0 +1,146 @@
+"""3-D convolutional network from a cube of a field to the distribution of one quantity (Lucie-Smith et al. 2020,
+arXiv:2011.10577: linear density around a particle -> mass of the halo it ends in).
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, ClassVar, Literal
+
+import keras
+import numpy as np
+from keras import ops
+
+from zoo.families.base import ZooModel
+from zoo.layers import Standardize, dense_stack
+from zoo.registry import register_family
+
+LOG_SCALE = 4.0
+"""Bound of |log scale|, in standard deviations of the training targets: keeps the likelihood finite."""
+
+
+@register_family("cnn3d")
+class CNN3D(ZooModel):
+    """Convolutions of 3^3 in stages that each halve the cube, dense layers, and a location and scale of the answer.
+
+    Parameters
+    ----------
+    size : cells along a side of the cube
+    channels : of each stage's convolution; the first keeps the size, the others halve it
+    hidden : units of the dense layers after the last stage
+    downsample : "stride" of the convolution, or "average" of 2^3 cells after it
+    activation : of all hidden layers
+    likelihood : of the target given location and scale: "gaussian", or "cauchy", as in the paper
+
+    Raises
+    ------
+    ValueError
+        If the cube is too small for the stages, or the likelihood or downsampling is another.
+    """
+
+    endpoints: ClassVar[dict[str, str]] = {"predict": "distribution"}
+
+    def __init__(
+        self,
+        size: int,
+        channels: list[int],
+        hidden: list[int],
+        downsample: Literal["stride", "average"] = "stride",
+        activation: str = "relu",
+        likelihood: Literal["gaussian", "cauchy"] = "gaussian",
+        **kwargs,
+    ) -> None:
+        super().__init__(**kwargs)
+        if likelihood not in LIKELIHOODS:
+            raise ValueError(f"expected likelihood gaussian or cauchy, given {likelihood}")
+        if downsample not in ("stride", "average"):
+            raise ValueError(f"expected downsample stride or average, given {downsample}")
+        if not channels or size % 2 ** (len(channels) - 1):
+            raise ValueError(f"expected a size that {len(channels) - 1} stages can halve, given {size}")
+        self.config: dict[str, Any] = {
+            "size": size,
+            "channels": list(channels),
+            "hidden": list(hidden),
+            "downsample": downsample,
+            "activation": activation,
+            "likelihood": likelihood,
+        }
+        self.standardize = Standardize((), name="standardize")
+        self.stages = keras.Sequential(
+            [keras.Input((size, size, size, 1)), *_stages(channels, downsample, activation)], name="stages"
+        )
+        features = math.prod(self.stages.output_shape[1:])
+        self.hidden = dense_stack("hidden", features, hidden, activation) if hidden else None
+        self.head = keras.layers.Dense(2, kernel_initializer="zeros", name="head")
+        self.head.build((None, hidden[-1] if hidden else features))
+        self.rescale = Standardize((), name="rescale")
+        self.built = True
+
+    def distribution(self, x):
+        """Location and scale (batch,) of the target, in its units, from cubes (batch, size, size, size)."""
+        x = self.stages(self.standardize(x)[..., None])
+        x = ops.reshape(x, (-1, math.prod(x.shape[1:])))
+        y = self.head(x if self.hidden is None else self.hidden(x))
+        scale = ops.exp(ops.clip(y[:, 1], -LOG_SCALE, LOG_SCALE))
+        return y[:, 0] * self.rescale.scale + self.rescale.mean, scale * self.rescale.scale
+
+    def call(self, x):
+        return ops.stack(self.distribution(x), axis=-1)
+
+    def log_likelihood(self, target, answer):
+        """log p(target), (batch,), of targets (batch, 1) under ``answer`` (batch, 2), which ``call`` gave."""
+        scale = answer[:, 1]
+        return LIKELIHOODS[self.config["likelihood"]]((target[:, 0] - answer[:, 0]) / scale) - ops.log(scale)
+
+    def half_width(self, level: float) -> float:
+        """Of the central interval with probability ``level``, in units of the scale."""
+        from scipy import stats
+
+        kind = {"gaussian": stats.norm, "cauchy": stats.cauchy}[self.config["likelihood"]]
+        return float(kind.ppf(0.5 + level / 2))
+
+    @property
+    def blocks(self) -> dict[str, list[keras.layers.Layer]]:
+        return {
+            "stem": [self.standardize],
+            "stages": [layer for layer in self.stages.layers if layer.weights],
+            "hidden": [] if self.hidden is None else list(self.hidden.layers),
+            "head": [self.head, self.rescale],
+        }
+
+    def adapt(self, inputs, target) -> None:
+        (cubes,) = inputs.values()
+        self.standardize.adapt(np.asarray(cubes[:MEASURED]).ravel())
+        self.rescale.adapt(target[:, 0])
+
+    def baseline(self, tensor: str) -> np.ndarray | None:
+        return np.full([self.config["size"]] * 3, ops.convert_to_numpy(self.standardize.mean))
+
+    def get_config(self) -> dict:
+        return {"name": self.name, **self.config}
+
+
+MEASURED = 2048
+"""Training cubes on which mean and scale of a cell are measured."""
+
+
+def _stages(channels: list[int], downsample: str, activation: str) -> list[keras.layers.Layer]:
+    layers: list[keras.layers.Layer] = []
+    for i, units in enumerate(channels):
+        strides = 2 if i and downsample == "stride" else 1
+        layers.append(keras.layers.Conv3D(units, 3, strides, padding="same", activation=activation, name=f"stage_{i}"))
+        if i and downsample == "average":
+            layers.append(keras.layers.AveragePooling3D(2, name=f"average_{i}"))
+    return layers
+
+
+def _gaussian(z):
+    return -0.5 * ops.square(z) - 0.5 * math.log(2 * math.pi)
+
+
+def _cauchy(z):
+    return -ops.log(1 + ops.square(z)) - math.log(math.pi)
+
+
+LIKELIHOODS = {"gaussian": _gaussian, "cauchy": _cauchy}
+"""Log density of a standardised residual."""
