@@ -7,8 +7,8 @@ import pytest
 from pydantic import ValidationError
 
 from zoo.data.dataset import get_dataset
-from zoo.data.nbody.cosmology import growth
-from zoo.data.nbody.halo_mass import LOG_MASS, SYMMETRIES, Cubes, drawn_particles, turned
+from zoo.data.nbody.cosmology import growth, lagrangian_radius
+from zoo.data.nbody.halo_mass import FEATURE_MASSES, LOG_MASS, SYMMETRIES, Cubes, drawn_particles, turned
 from zoo.data.nbody.lagrangian import spherical_average
 
 SMALL = {"particles": 32, "box": 25.0, "steps": 6, "transfer": "eisenstein-hu"}
@@ -73,6 +73,21 @@ def test_rows_are_cubes_of_the_initial_field_and_masses_of_final_halos(dataset):
     mass = simulation.halos.mass[simulation.halo_of[particle]]
     np.testing.assert_allclose(rows.target[:, 0], np.log10(mass), rtol=1e-6)
     assert (number == 0).all()
+
+
+def test_features_are_densities_around_the_particle(dataset):
+    rows = dataset.rows("test")
+    densities, with_shear = (dataset.features(rows, names) for names in dataset.feature_sets)
+    assert with_shear.shape == (len(rows), 3 * densities.shape[1])
+    np.testing.assert_array_equal(with_shear[:, : densities.shape[1]], densities)
+    cubes = rows.inputs["density"][:]
+    distance = 25 / 32 * np.sqrt(np.sum((np.indices([8, 8, 8]) - 4) ** 2, axis=0))
+    radii = lagrangian_radius(dataset.config.cosmology, 10**FEATURE_MASSES)
+    scale = np.searchsorted(radii, 2.5)
+    sphere = cubes[:, distance <= radii[scale]].mean(axis=1)
+    assert np.corrcoef(densities[:, scale], sphere)[0, 1] > 0.98
+    assert np.mean(np.abs(densities[:, scale] - sphere)) < 0.15 * sphere.std()
+    assert np.all(np.diff(densities.std(axis=0)) < 0)
 
 
 def test_every_mass_is_as_likely(dataset):

@@ -103,6 +103,15 @@ class Regression(Strict):
     published: list[Published] = []
 
 
+class Distribution(Strict):
+    """Scatter, bias, coverage and likelihood of answers with an uncertainty, beside trees on the data set's own features."""
+
+    kind: Literal["distribution"]
+    also_on: dict[str, dict[str, JsonValue]] = {}
+    """Further test sets, the data's parameters changed: label -> changes."""
+    published: list[Published] = []
+
+
 class Variant(Strict):
     """The same recipe with some values changed, trained with the same care and reported beside the model."""
 
@@ -134,7 +143,9 @@ class Recipe(Strict):
     batch_size: Annotated[int, Field(gt=0)]
     seeds: Annotated[list[int], Field(min_length=1)] = [0]
     """The first is the released model's; the others measure the spread."""
-    evaluation: Annotated[Classification | Latents | Density | Posterior | Regression, Field(discriminator="kind")]
+    evaluation: Annotated[
+        Classification | Latents | Density | Posterior | Regression | Distribution, Field(discriminator="kind")
+    ]
     variants: dict[Name, Variant] = {}
     endpoints: dict[Name, Endpoint]
     tolerance: Tolerance = Tolerance()

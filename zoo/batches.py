@@ -10,12 +10,15 @@ import numpy as np
 from keras import ops
 
 BATCH = 8192
+NUMBERS = 2**21
+"""In a batch of wide rows, of which a convolution makes many times as many."""
 
 
-def in_batches(function: Callable[..., Any], *arrays: np.ndarray) -> Any:
-    """``function(*arrays)`` as NumPy arrays, in the structure that it returns."""
+def in_batches(function: Callable[..., Any], *arrays: Any) -> Any:
+    """``function(*arrays)`` as NumPy arrays, in the structure that it returns; rows may be cut as they are asked for."""
+    size = min(BATCH, max(1, NUMBERS // max(int(np.prod(array[:1].shape)) for array in arrays)))
     parts = [
-        function(*(ops.convert_to_tensor(array[start : start + BATCH]) for array in arrays))
-        for start in range(0, len(arrays[0]), BATCH)
+        function(*(ops.convert_to_tensor(array[start : start + size]) for array in arrays))
+        for start in range(0, len(arrays[0]), size)
     ]
     return keras.tree.map_structure(lambda *values: np.concatenate([ops.convert_to_numpy(v) for v in values]), *parts)

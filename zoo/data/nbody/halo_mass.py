@@ -9,15 +9,18 @@ from typing import ClassVar
 import numpy as np
 
 from zoo.data.dataset import Rows, Split, groups
-from zoo.data.nbody.cosmology import growth
-from zoo.data.nbody.lagrangian import crops, particle_cells, spherical_average
+from zoo.data.nbody.cosmology import growth, lagrangian_radius
+from zoo.data.nbody.lagrangian import crops, particle_cells, spherical_average, tidal_shear, top_hat_densities
 from zoo.data.nbody.simulate import NBodyConfig, Simulation, load_simulation, simulate
+from zoo.progress import track
 from zoo.store import cache_folder
 
 INITIAL = 0.01
 """Scale factor to which the linear density is scaled: z = 99."""
 LOG_MASS = np.linspace(12.3, 14.3, 21)
 """Edges of the mass bins, log10 Msun/h: from 50 particles of the default simulation to where a simulation has few halos."""
+FEATURE_MASSES = np.linspace(11.0, 15.0, 25)
+"""Mass scales of the engineered features, log10 Msun/h: from less than a cell to beyond the cubes."""
 PERMUTATIONS = [(0, 1, 2), (0, 2, 1), (1, 0, 2), (1, 2, 0), (2, 0, 1), (2, 1, 0)]
 SYMMETRIES = 8 * len(PERMUTATIONS)
 """Rotations and reflections of a cube."""
@@ -92,6 +95,7 @@ class HaloMass:
     path : folder of the simulations, missing ones are made there; by default one of the cache, for each config its own
     """
 
+    feature_sets = ("densities", "densities and shear")
     description = "cubes of the linear density at z = 99 around particles, and the mass of the halo in which each ends"
     units: ClassVar[dict[str, str]] = {"log_mass": "log10(Msun/h)"}
 
@@ -146,6 +150,22 @@ class HaloMass:
             group=np.array([simulation.seed for simulation in simulations])[number],
             truth={"log_mass": log_mass},
         )
+
+    def features(self, rows: Rows, names: str) -> np.ndarray:
+        """What trees are given of each row (n, features): top-hat densities at z = 99 in spheres of ``FEATURE_MASSES`` around
+        the particle and, with shear, ellipticity and prolateness on the same scales (arXiv:1802.04271).
+        """
+        cubes = rows.inputs["density"]
+        box, radii = self.config.box, lagrangian_radius(self.config.cosmology, 10**FEATURE_MASSES)
+        found = np.empty((len(rows), len(radii) * (1 if names == self.feature_sets[0] else 3)), np.float32)
+        for number, field in enumerate(track(cubes.fields, f"features: {names}")):
+            mine = cubes.field == number
+            at = tuple(cubes.centre[mine].T)
+            maps = [*top_hat_densities(field, box, radii)]
+            if names == self.feature_sets[1]:
+                maps += [shape for radius in radii for shape in tidal_shear(field, box, radius)]
+            found[mine] = np.stack([values[at] for values in maps], axis=1) * cubes.scale
+        return found
 
 
 def cached_simulations(config: NBodyConfig) -> Path:
