@@ -16,7 +16,6 @@ import importlib.util
 import json
 import os
 import platform
-import time
 from importlib.metadata import version
 from pathlib import Path
 
@@ -87,9 +86,7 @@ def measure(task: str, simulations: int, results: dict) -> None:
     entry = results.setdefault(key, {"c2st": []})
     if entry.get("settings", changes) != changes:
         raise SystemExit(f"{RESULTS} holds {key} with other settings: delete the entry, or restore the settings")
-    start = time.perf_counter()
     flow, history = fit(recipe, Path("runs") / "c2st" / f"{task}-{simulations}", title=key)
-    entry.setdefault("train_s", time.perf_counter() - start)
     entry |= {"settings": changes, "validation_loss": min(history["val_loss"]), "epochs": len(history["val_loss"])}
     for observation in range(len(entry["c2st"]) + 1, OBSERVATIONS + 1):
         x, exact = reference(task, observation)
