@@ -169,7 +169,7 @@ def test_no_sample_leaves_the_support(kind):
 @given(kind=st.sampled_from(sorted(KINDS)), dimensions=st.integers(2, 13), context=st.integers(0, 3), seed=st.integers(0, 99))
 def test_inverse_and_batch_for_any_width(kind, dimensions, context, seed):
     """Also past the width at which the autoregressive inverse becomes a loop."""
-    flow, x, c = build(kind, "plane", dimensions=dimensions, context=context, transforms=2, seed=seed)
+    flow, x, c = build(kind, "plane", dimensions=dimensions, context=context, hidden=[16, 16], transforms=2, seed=seed)
     shuffled = np.random.default_rng(seed).permutation(len(x))[:9]
     log_prob = np.asarray(flow.log_prob(x, c))
     part = np.asarray(flow.log_prob(x[shuffled], None if c is None else c[shuffled]))
