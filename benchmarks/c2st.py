@@ -15,13 +15,12 @@ import argparse
 import importlib.util
 import json
 import os
-import platform
-from importlib.metadata import version
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np
+from interleaved import about
 
 from zoo.atomic import whole_file
 from zoo.interpret.c2st import c2st
@@ -105,11 +104,9 @@ def summarise(task: str, simulations: int, entry: dict) -> None:
 
 
 def write(results: dict) -> None:
-    packages = ("physzoo", "keras", "tensorflow", "scikit-learn", "numpy", "sbibm")
-    about = {"machine": platform.processor() or platform.machine(), "python": platform.python_version()}
-    about |= {package: version(package) for package in packages}
+    versions = about("keras", "tensorflow", "scikit-learn", "numpy", "sbibm")
     with whole_file(RESULTS, "w") as file:
-        json.dump({"versions": about, "observations": OBSERVATIONS, "draws": DRAWS, "results": results}, file, indent=1)
+        json.dump({"versions": versions, "observations": OBSERVATIONS, "draws": DRAWS, "results": results}, file, indent=1)
 
 
 def main() -> None:

@@ -8,14 +8,10 @@ five seeds beside its exact value, and writes benchmarks/results/mcmc.json and m
 
 from __future__ import annotations
 
-import json
 import os
-import platform
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -23,6 +19,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import keras
 import numpy as np
 import tensorflow as tf
+from interleaved import RESULTS, about, write
 
 from zoo.interpret import flow_mcmc
 from zoo.interpret.plots.style import BLUE, GREY, RED, panels, styled
@@ -163,13 +160,9 @@ def main() -> None:
                     f"R-hat {found['r_hat']:.3f}, ESS {found['ess']:.0f}, {found['seconds']:.0f} s",
                     flush=True,
                 )
-    about = {"machine": platform.processor() or platform.machine(), "python": platform.python_version()}
-    about |= {package: version(package) for package in ("physzoo", "tensorflow", "keras", "tensorflow-probability")}
-    folder = Path(__file__).parent / "results"
-    folder.mkdir(exist_ok=True)
-    settings = {"chains": CHAINS, "draws": DRAWS}
-    (folder / "mcmc.json").write_text(json.dumps({"versions": about, **settings, "results": results}, indent=1) + "\n")
-    figure(results).savefig(folder / "mcmc.png")
+    versions = about("tensorflow", "keras", "tensorflow-probability")
+    write("mcmc.json", {"versions": versions, "chains": CHAINS, "draws": DRAWS, "results": results})
+    figure(results).savefig(RESULTS / "mcmc.png")
 
 
 if __name__ == "__main__":

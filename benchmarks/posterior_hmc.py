@@ -11,14 +11,13 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import time
-from importlib.metadata import version
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np
+from interleaved import about, write
 
 import zoo
 from zoo.data.cmb.inference import CMBPosterior, load_emulator
@@ -89,11 +88,9 @@ def main() -> None:
         shift, ratio = (list(sky[key].values()) for key in ("mean_shift_sigma", "std_ratio"))
         print(f"{label:8s} C2ST {sky['c2st']:.3f}  shift {np.round(shift, 2)}  std ratio {np.round(ratio, 2)}")
     print(json.dumps(summary, indent=1))
-    about = {"machine": platform.processor() or platform.machine(), "python": platform.python_version()}
-    about |= {package: version(package) for package in ("physzoo", "tensorflow", "tensorflow-probability", "keras")}
-    path = Path(__file__).parent / "results" / "posterior_hmc.json"
-    content = {"versions": about, "model": asked.model, "draws": DRAWS, "summary": summary, "skies": found}
-    path.write_text(json.dumps(content, indent=1) + "\n")
+    versions = about("tensorflow", "tensorflow-probability", "keras")
+    content = {"versions": versions, "model": asked.model, "draws": DRAWS, "summary": summary, "skies": found}
+    write("posterior_hmc.json", content)
 
 
 if __name__ == "__main__":
