@@ -22,7 +22,7 @@ from zoo.data.cmb.simulate import (
     spectra,
     transfer_functions,
 )
-from zoo.errors import InputError
+from zoo.errors import FolderError, InputError
 
 PRIMORDIAL = {"ns": BEST_FIT["ns"], "ln10As": BEST_FIT["ln10As"]}
 
@@ -154,7 +154,7 @@ def test_simulation_resumes_and_refuses_another_config(tmp_path, monkeypatch):
     path = simulate(tmp_path, config, jobs=1)
     assert first.stat().st_mtime_ns == stamp
     assert load_spectra(path).spectra.shape == (2, 1, 2, 215)
-    with pytest.raises(FileExistsError, match="another folder"):
+    with pytest.raises(FolderError, match="another folder"):
         simulate(tmp_path, SimulationConfig(cosmologies=3, pairs=1), jobs=1)
 
 

@@ -12,7 +12,7 @@ import time
 import numpy as np
 import pytest
 
-from zoo.errors import IntegrityError, UnknownNameError
+from zoo.errors import FolderError, IntegrityError, UnknownNameError
 from zoo.training.intervals import bootstrap
 from zoo.training.recipe import Recipe, RecipeError, load_recipe, parse_changes, recipe_names
 
@@ -136,7 +136,7 @@ def test_folder_of_another_run_is_refused(small, tmp_path):
     from zoo.training.fit import fit
 
     fit(small, tmp_path)
-    with pytest.raises(RecipeError, match=r"differs in optimizer"):
+    with pytest.raises(FolderError, match="holds a run made with optimizer"):
         fit(small.changed({"optimizer.learning_rate": 0.5}), tmp_path)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import uuid
@@ -10,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
-from zoo.errors import ExportError
+from zoo.errors import ExportError, FolderError
 
 
 @contextmanager
@@ -23,6 +24,30 @@ def whole_file(path: Path, mode: str = "wb") -> Iterator[IO[Any]]:
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def claim(marker: Path, settings: dict[str, Any], what: str) -> None:
+    """Write in a folder with which settings its content is made, or see that they are those written there.
+
+    Parameters
+    ----------
+    marker : JSON file in the folder
+    settings : plain data
+    what : lies in the folder, for the message
+
+    Raises
+    ------
+    FolderError
+        If the folder's are others.
+    """
+    if marker.exists():
+        found = json.loads(marker.read_text())
+        if differing := sorted(key for key in settings.keys() | found.keys() if settings.get(key) != found.get(key)):
+            said = "; ".join(f"{key} {found.get(key)!r}, not {settings.get(key)!r}" for key in differing)
+            raise FolderError(f"{marker.parent} holds {what} made with {said}: give another folder")
+        return
+    with whole_file(marker, "w") as file:
+        json.dump(settings, file, indent=1)
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import keras
@@ -14,9 +14,14 @@ NUMBERS = 2**21
 """In a batch of wide rows, of which a convolution makes many times as many."""
 
 
+def rows_at_once(arrays: Iterable[Any]) -> int:
+    """How many rows of all arrays together to a batch."""
+    return min(BATCH, max(1, NUMBERS // max(int(np.prod(array[:1].shape)) for array in arrays)))
+
+
 def in_batches(function: Callable[..., Any], *arrays: Any) -> Any:
     """``function(*arrays)`` as NumPy arrays, in the structure that it returns; rows may be cut as they are asked for."""
-    size = min(BATCH, max(1, NUMBERS // max(int(np.prod(array[:1].shape)) for array in arrays)))
+    size = rows_at_once(arrays)
     parts = [
         function(*(ops.convert_to_tensor(array[start : start + size]) for array in arrays))
         for start in range(0, len(arrays[0]), size)

@@ -37,12 +37,20 @@ class ReproductionError(ZooError):
 
 
 class ParityError(ZooError):
-    """An exported graph that does not answer as its Keras model does."""
+    """An exported graph that does not answer as its model does."""
 
 
 class ExportError(ZooError):
     """A model, an operation or a target folder that cannot be exported."""
 
 
+class FolderError(ZooError, ValueError):
+    """A folder that holds what was made with other settings."""
+
+
 class ProviderError(ZooError):
     """An ONNX Runtime execution provider that was asked for and is not there."""
+
+
+class ExplanationError(ZooError, TypeError):
+    """A method of explanation that needs what the model does not have."""

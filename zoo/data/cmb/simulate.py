@@ -19,7 +19,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict
 from scipy.stats import qmc
 
-from zoo.atomic import whole_file
+from zoo.atomic import claim, whole_file
 from zoo.data.cmb.binning import L_MAX, N_JOINT, bin_spectra
 from zoo.data.cmb.noise import knox_covariance
 
@@ -133,14 +133,14 @@ def simulate(folder: Path, config: SimulationConfig, jobs: int = -1) -> Path:
 
     Raises
     ------
-    FileExistsError
+    FolderError
         If the folder holds spectra made with another config.
     """
     import joblib
     from rich.progress import track
 
     folder.mkdir(parents=True, exist_ok=True)
-    _claim(folder, config)
+    claim(folder / "config.json", config.model_dump(mode="json"), "spectra")
     paths = [folder / f"cosmology-{i:05d}.npy" for i in range(config.cosmologies)]
     missing = [i for i, path in enumerate(paths) if not path.exists()]
     tasks = (joblib.delayed(_simulate_to)(paths[i], i, config) for i in missing)
@@ -148,14 +148,6 @@ def simulate(folder: Path, config: SimulationConfig, jobs: int = -1) -> Path:
     for _ in track(done, total=len(missing), description="CAMB cosmologies"):
         pass
     return _pack(folder, config, np.stack([np.load(path, allow_pickle=False) for path in paths]))
-
-
-def _claim(folder: Path, config: SimulationConfig) -> None:
-    marker = folder / "config.json"
-    if marker.exists() and (found := json.loads(marker.read_text())) != config.model_dump():
-        raise FileExistsError(f"{folder} holds spectra made with {found}, not with {config.model_dump()}: use another folder")
-    with whole_file(marker, "w") as file:
-        json.dump(config.model_dump(), file, indent=1)
 
 
 def _simulate_to(path: Path, index: int, config: SimulationConfig) -> None:
