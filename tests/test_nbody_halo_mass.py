@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import shutil
+
 import numpy as np
 import pytest
 from pydantic import ValidationError
 
 from zoo.data.dataset import get_dataset
 from zoo.data.nbody.cosmology import growth, lagrangian_radius
-from zoo.data.nbody.halo_mass import FEATURE_MASSES, LOG_MASS, SYMMETRIES, Cubes, drawn_particles, turned
-from zoo.data.nbody.lagrangian import spherical_average
+from zoo.data.nbody.halo_mass import FEATURE_MASSES, LOG_MASS, drawn_particles
+from zoo.errors import InputError, UnknownNameError
 
 SMALL = {"particles": 32, "box": 25.0, "steps": 6, "transfer": "eisenstein-hu"}
 
@@ -18,49 +20,6 @@ SMALL = {"particles": 32, "box": 25.0, "steps": 6, "transfer": "eisenstein-hu"}
 def dataset(tmp_path_factory):
     path = str(tmp_path_factory.mktemp("nbody"))
     return get_dataset("halo-mass", train=3, validation=1, test=1, particles=100, size=8, nbody=SMALL, path=path)
-
-
-def field(n: int = 9) -> np.ndarray:
-    return np.random.default_rng(0).normal(size=(n, n, n)).astype(np.float32)
-
-
-def cubes(values: np.ndarray, size: int, symmetry: np.ndarray, **options) -> Cubes:
-    centre = np.tile([1, 8, 4], (len(symmetry), 1))
-    return Cubes([values], 2.0, np.zeros(len(symmetry), int), centre, symmetry, size, **options)
-
-
-def test_the_symmetries_are_those_of_a_cube():
-    cube = np.arange(27).reshape(3, 3, 3)
-    found = {turned(cube, symmetry).tobytes() for symmetry in range(SYMMETRIES)}
-    assert len(found) == 48
-    assert all(turned(cube, symmetry)[1, 1, 1] == cube[1, 1, 1] for symmetry in range(SYMMETRIES))
-    again = {turned(turned(cube, a), b).tobytes() for a in range(SYMMETRIES) for b in range(SYMMETRIES)}
-    assert again == found  # a group
-    np.testing.assert_array_equal(turned(cube, 0), cube)
-
-
-@pytest.mark.parametrize("size", [4, 5])
-def test_the_particle_stays_in_its_cell_however_the_cube_is_turned(size):
-    values = field()
-    found, middle = cubes(values, size, np.arange(SYMMETRIES))[:], size // 2
-    np.testing.assert_array_equal(found[:, middle, middle, middle], 2 * values[1, 8, 4])
-    neighbours = {2 * values[i] for i in [(0, 8, 4), (2, 8, 4), (1, 7, 4), (1, 0, 4), (1, 8, 3), (1, 8, 5)]}
-    assert set(found[:, middle + 1, middle, middle]) == neighbours
-    np.testing.assert_array_equal(
-        found[0], 2 * np.roll(values, (middle - 1, middle - 8, middle - 4), (0, 1, 2))[:size, :size, :size]
-    )
-
-
-def test_indices_choose_as_of_an_array():
-    whole = cubes(field(), 4, np.arange(10) % SYMMETRIES)
-    every = whole[:]
-    np.testing.assert_array_equal(whole[3:7], every[3:7])
-    np.testing.assert_array_equal(whole[np.array([5, 5, 0])], every[[5, 5, 0]])
-
-
-def test_spherical_cubes_are_the_means_of_their_shells():
-    plain, spherical = (cubes(field(), 6, np.zeros(1, int), spherical=flag)[:] for flag in (False, True))
-    np.testing.assert_allclose(spherical, spherical_average(plain), rtol=1e-6)
 
 
 def test_rows_are_cubes_of_the_initial_field_and_masses_of_final_halos(dataset):
@@ -112,7 +71,44 @@ def test_fields_are_mapped_not_read(dataset):
 
 def test_another_simulation_needs_another_folder(dataset):
     other = get_dataset("halo-mass", train=1, validation=1, test=1, nbody=SMALL | {"steps": 7}, path=str(dataset.folder))
-    with pytest.raises(ValueError, match="use another folder"):
+    with pytest.raises(ValueError, match="give another folder"):
         other.rows("train")
     with pytest.raises(ValidationError, match="boxsize"):
         get_dataset("halo-mass", nbody={"boxsize": 50})
+
+
+def test_missing_and_damaged_simulations_are_named_and_fail_or_are_left_out(dataset, tmp_path):
+    dataset.rows("train"), dataset.rows("test")
+    shutil.copytree(dataset.folder, tmp_path / "nbody")
+    damaged = tmp_path / "nbody" / "simulation-00001.h5"
+    damaged.write_bytes(damaged.read_bytes()[:1000])
+
+    def rows(split: str, on_missing: str):
+        sizes = {"train": 3, "validation": 1, "test": 2}
+        found = get_dataset("halo-mass", **sizes, nbody=SMALL, path=str(tmp_path / "nbody"), on_missing=on_missing, size=8)
+        return found.rows(split)
+
+    with pytest.raises(InputError, match=r"1 of 3 simulations cannot be used: .*simulation-00001.h5.*truncated"):
+        rows("train", "fail")
+    with pytest.warns(UserWarning, match=r"left out 1 of 3 simulations: .*simulation-00001.h5"):
+        assert set(rows("train", "skip").group) == {0, 2}
+    with pytest.warns(UserWarning, match=r"simulation-00005.h5: no such file"):
+        assert set(rows("test", "skip").group) == {4}
+    assert not (tmp_path / "nbody" / "simulation-00005.h5").exists()
+    with pytest.raises(InputError, match=r"simulation-00001.h5.*delete it"):
+        rows("train", "simulate")
+    with pytest.raises(InputError, match="expected simulate, fail, skip, given drop"):
+        rows("train", "drop")
+
+
+def test_rows_of_features(dataset):
+    options = {"train": 3, "validation": 1, "test": 1, "particles": 100, "nbody": SMALL, "path": str(dataset.folder)}
+    of_features = get_dataset("halo-mass-features", **options)
+    cubes, rows = dataset.rows("test"), of_features.rows("test")
+    np.testing.assert_array_equal(rows.target, cubes.target)
+    np.testing.assert_array_equal(rows.inputs["densities"], dataset.features(cubes, "densities"))
+    np.testing.assert_array_equal(of_features.rows("train", 7).target, dataset.rows("train").target)
+    pairs = get_dataset("halo-mass-features", **options, features="densities and shear", pairs=True).rows("validation")
+    assert {name: array.shape for name, array in pairs.inputs.items()} == {"log_mass": (100, 1), "densities": (100, 75)}
+    with pytest.raises(UnknownNameError, match="did you mean densities"):
+        get_dataset("halo-mass-features", features="density")

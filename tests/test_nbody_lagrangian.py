@@ -7,6 +7,7 @@ import pytest
 from scipy.integrate import quad
 
 from zoo.data.nbody.lagrangian import (
+    SYMMETRIES,
     crops,
     halo_lagrangian_centres,
     particle_cells,
@@ -50,6 +51,23 @@ def test_particle_is_in_the_middle_of_its_crop(tmp_path):
     np.save(tmp_path / "field.npy", np.arange(N**3, dtype=np.float32).reshape(N, N, N))
     field = np.load(tmp_path / "field.npy", mmap_mode="r")
     np.testing.assert_array_equal(crops(field, particle_cells(particles, N), 6)[:, 3, 3, 3], particles)
+
+
+def test_the_symmetries_of_a_crop_are_those_of_a_cube():
+    cube, middle, every = np.arange(27.0).reshape(3, 3, 3), np.array([[1, 1, 1]]), np.arange(SYMMETRIES)
+
+    def turned(values, symmetries):
+        return crops(values, np.repeat(middle, len(symmetries), axis=0), 3, symmetries)
+
+    found = turned(cube, every)
+    assert len({crop.tobytes() for crop in found}) == 48
+    assert (found[:, 1, 1, 1] == cube[1, 1, 1]).all()
+    again = {crop.tobytes() for first in found for crop in turned(first, every)}
+    assert again == {crop.tobytes() for crop in found}  # a group
+    np.testing.assert_array_equal(found[0], cube)
+    # neighbours stay neighbours
+    distance = [np.abs(np.argwhere(crop == 0)[0] - np.argwhere(crop == 1)[0]).sum() for crop in found]
+    assert set(distance) == {1}
 
 
 def test_crops_are_copies():
@@ -102,7 +120,7 @@ def test_shear_of_a_plane_wave(wave):
     """One direction takes all: eigenvalues 2/3, -1/3, -1/3 of the density, so e = |delta|, p = delta."""
     field, k = plane_wave(wave, 0.7)
     density = field * window(k * 3.0)
-    ellipticity, prolateness = tidal_shear(field, BOX, 3.0)
+    (ellipticity,), (prolateness,) = tidal_shear(field, BOX, [3.0])
     np.testing.assert_allclose(ellipticity, np.abs(density), atol=1e-5)
     np.testing.assert_allclose(prolateness, density, atol=1e-5)
 
@@ -115,7 +133,7 @@ def test_shear_of_a_potential_with_known_eigenvalues(axes):
     eigenvalues = np.array([0.9, -0.2, 0.35])
     waves = [plane_wave(axis) for axis in axes]
     field = sum(value / window(k * 2.0) * wave for value, (wave, k) in zip(eigenvalues, waves, strict=True))
-    ellipticity, prolateness = tidal_shear(field, BOX, 2.0)
+    (ellipticity,), (prolateness,) = tidal_shear(field, BOX, [2.0])
     np.testing.assert_allclose(ellipticity[0, 0, 0], 0.9 + 0.2, rtol=1e-5)
     np.testing.assert_allclose(prolateness[0, 0, 0], 0.9 - 0.2 - 2 * 0.35, atol=1e-5)
 
@@ -130,7 +148,7 @@ def test_shear_is_that_of_numpys_eigenvalues():
         field += amplitude * values
         tensor += (amplitude * window(k * 2.5) * values)[..., None, None] * np.outer(wave, wave) / (wave @ wave)
     t3, t2, t1 = np.moveaxis(np.linalg.eigvalsh(tensor), -1, 0)
-    ellipticity, prolateness = tidal_shear(field, BOX, 2.5)
+    (ellipticity,), (prolateness,) = tidal_shear(field, BOX, [2.5])
     assert ellipticity.dtype == prolateness.dtype == np.float32
     np.testing.assert_allclose(ellipticity, t1 - t3, atol=1e-5)
     np.testing.assert_allclose(prolateness, t1 + t3 - 2 * t2, atol=1e-5)
@@ -143,12 +161,12 @@ def test_shear_is_that_of_numpys_eigenvalues():
 def test_shear_turns_with_the_field(move):
     """White noise, so that the Nyquist planes count."""
     field = noise()
-    for turned, plain in zip(tidal_shear(move(field), BOX, 1.0), tidal_shear(field, BOX, 1.0), strict=True):
-        np.testing.assert_allclose(turned, move(plain), atol=1e-5)
+    for turned, plain in zip(tidal_shear(move(field), BOX, [1.0]), tidal_shear(field, BOX, [1.0]), strict=True):
+        np.testing.assert_allclose(turned[0], move(plain[0]), atol=1e-5)
 
 
 def test_shear_of_an_even_field_is_none():
-    for shape in tidal_shear(np.full((N, N, N), 3.0), BOX, 2.0):
+    for shape in tidal_shear(np.full((N, N, N), 3.0), BOX, [2.0]):
         np.testing.assert_array_equal(shape, 0)
 
 
@@ -187,7 +205,7 @@ def test_spherical_average_does_not_see_rotations_about_the_middle():
         (lambda: crops(noise()[:4], np.array([[0, 0, 0]]), 2), r"given \(4, 16, 16\)"),
         (lambda: top_hat_densities(noise(5), BOX, [1.0]), "n even"),
         (lambda: top_hat_densities(noise(), BOX, [1.0, 0.0]), "more than 0 Mpc/h, given 0"),
-        (lambda: tidal_shear(noise(), BOX, -1.0), "more than 0 Mpc/h"),
+        (lambda: tidal_shear(noise(), BOX, [-1.0]), "more than 0 Mpc/h"),
         (lambda: halo_lagrangian_centres(np.zeros(5, int), N), r"shape \(5,\)"),
         (lambda: spherical_average(np.zeros((2, 4, 4))), r"given shape \(2, 4, 4\)"),
     ],
@@ -195,3 +213,11 @@ def test_spherical_average_does_not_see_rotations_about_the_middle():
 def test_what_is_refused(call, said):
     with pytest.raises(InputError, match=said):
         call()
+
+
+def test_at_some_cells_as_everywhere():
+    cells, radii = np.array([[0, 0, 0], [3, 15, 7]]), [2.0, 5.0]
+    everywhere = [top_hat_densities(noise(), BOX, radii), *tidal_shear(noise(), BOX, radii)]
+    chosen = [top_hat_densities(noise(), BOX, radii, cells), *tidal_shear(noise(), BOX, radii, cells)]
+    for whole, some in zip(everywhere, chosen, strict=True):
+        np.testing.assert_array_equal(some, whole[:, *cells.T])

@@ -63,6 +63,7 @@ DATASETS = {
     "cmb-feature": ("zoo.data.cmb.feature", "CMBFeature"),
     "cmb-posterior": ("zoo.data.cmb.inference", "CMBPosterior"),
     "halo-mass": ("zoo.data.nbody.halo_mass", "HaloMass"),
+    "halo-mass-features": ("zoo.data.nbody.halo_mass", "HaloMassFeatures"),
     "pendulum": ("zoo.data.pendulum", "Pendulum"),
     "sbi": ("zoo.data.sbi.dataset", "BenchmarkTask"),
     "simulations": ("zoo.data.sbi.dataset", "SimulationsFile"),

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, get_args
 
 import numpy as np
 
 from zoo.data.dataset import Rows, Split, groups
 from zoo.data.nbody.cosmology import growth, lagrangian_radius
-from zoo.data.nbody.lagrangian import crops, particle_cells, spherical_average, tidal_shear, top_hat_densities
-from zoo.data.nbody.simulate import NBodyConfig, Simulation, load_simulation, simulate
+from zoo.data.nbody.cubes import Cubes
+from zoo.data.nbody.lagrangian import SYMMETRIES, particle_cells, tidal_shear, top_hat_densities
+from zoo.data.nbody.simulate import NBodyConfig, OnMissing, Simulation, load_simulations
+from zoo.errors import InputError, UnknownNameError
 from zoo.progress import track
 from zoo.store import cache_folder
 
@@ -21,59 +24,6 @@ LOG_MASS = np.linspace(12.3, 14.3, 21)
 """Edges of the mass bins, log10 Msun/h: from 50 particles of the default simulation to where a simulation has few halos."""
 FEATURE_MASSES = np.linspace(11.0, 15.0, 25)
 """Mass scales of the engineered features, log10 Msun/h: from less than a cell to beyond the cubes."""
-PERMUTATIONS = [(0, 1, 2), (0, 2, 1), (1, 0, 2), (1, 2, 0), (2, 0, 1), (2, 1, 0)]
-SYMMETRIES = 8 * len(PERMUTATIONS)
-"""Rotations and reflections of a cube."""
-
-
-class Cubes:
-    """Cubes (n, size, size, size) of periodic fields, cut when they are indexed: only the fields are kept, as memory maps.
-
-    Parameters
-    ----------
-    fields : (cells, cells, cells) each
-    scale : that all values are multiplied by
-    field : (n,) which field each cube is of
-    centre : (n, 3) cell that is cell size // 2 of the cube
-    symmetry : (n,) of 0..47, which of the rotations and reflections about the centre; 0 leaves the cube
-    size : cells along a side
-    spherical : whether each cell is replaced by the mean of its shell
-    """
-
-    def __init__(
-        self,
-        fields: list[np.ndarray],
-        scale: float,
-        field: np.ndarray,
-        centre: np.ndarray,
-        symmetry: np.ndarray,
-        size: int,
-        spherical: bool = False,
-    ) -> None:
-        self.fields, self.scale, self.size, self.spherical = fields, scale, size, spherical
-        self.field, self.centre, self.symmetry = field, centre, symmetry
-
-    def __len__(self) -> int:
-        return len(self.field)
-
-    def __getitem__(self, rows: slice | np.ndarray) -> np.ndarray:
-        """(m, size, size, size) float32."""
-        field, centre, symmetry = self.field[rows], self.centre[rows], self.symmetry[rows]
-        cubes = np.empty((len(field), *[self.size] * 3), np.float32)
-        for number in np.unique(field):
-            chosen = np.flatnonzero(field == number)
-            # An odd cube has a middle to turn about.
-            for row, cut in zip(chosen, crops(self.fields[number], centre[chosen], self.size | 1), strict=True):
-                cubes[row] = turned(cut, symmetry[row])[: self.size, : self.size, : self.size]
-        cubes *= np.float32(self.scale)
-        return spherical_average(cubes) if self.spherical else cubes
-
-
-def turned(cube: np.ndarray, symmetry: int) -> np.ndarray:
-    """A cube after one of the 48 rotations and reflections: a permutation of the axes, then reversals."""
-    permutation, reversals = divmod(int(symmetry), 8)
-    reverse = tuple(slice(None, None, -1 if reversals >> axis & 1 else 1) for axis in range(3))
-    return cube.transpose(PERMUTATIONS[permutation])[reverse]
 
 
 class HaloMass:
@@ -92,10 +42,14 @@ class HaloMass:
     spherical : whether each cell is replaced by the mean of its shell
     seed : of the draws of particles and orientations
     nbody : what differs from the default `NBodyConfig`
-    path : folder of the simulations, missing ones are made there; by default one of the cache, for each config its own
+    path : folder of the simulations; by default one of the cache, for each config its own
+    on_missing : what becomes of simulations that are missing or damaged: "simulate" makes missing ones, "fail" names all of
+        them, "skip" leaves them out
     """
 
     feature_sets = ("densities", "densities and shear")
+    scales, scale_label = FEATURE_MASSES, "mass scale [log10(Msun/h)]"
+    kinds_of_feature = ("density", "ellipticity", "prolateness")
     description = "cubes of the linear density at z = 99 around particles, and the mass of the halo in which each ends"
     units: ClassVar[dict[str, str]] = {"log_mass": "log10(Msun/h)"}
 
@@ -111,19 +65,23 @@ class HaloMass:
         seed: int = 0,
         nbody: dict | None = None,
         path: str | None = None,
+        on_missing: OnMissing = "simulate",
     ) -> None:
+        if on_missing not in get_args(OnMissing):
+            raise InputError(f"on_missing: expected {', '.join(get_args(OnMissing))}, given {on_missing}")
         self.config = NBodyConfig.model_validate(nbody or {})
         self.sizes: dict[Split, int] = {"train": train, "validation": validation, "test": test}
         self.first_seed, self.particles, self.size, self.spherical, self.seed = first_seed, particles, size, spherical, seed
         self.folder = cached_simulations(self.config) if path is None else Path(path)
+        self.on_missing = on_missing
         self.simulator = f"physzoo particle mesh, {self.config.particles}^3 particles in ({self.config.box:g} Mpc/h)^3"
         self._loaded: dict[Split, list[Simulation]] = {}
 
     def simulations(self, split: Split) -> list[Simulation]:
-        """Those of a split, particles and cells as memory maps; missing ones are simulated first."""
+        """Those of a split, particles and cells as memory maps."""
         if split not in self._loaded:
             seeds = [self.first_seed + int(number) for number in groups(self.sizes, split)]
-            self._loaded[split] = [load_simulation(path) for path in simulate(self.folder, self.config, seeds)]
+            self._loaded[split] = load_simulations(self.folder, self.config, seeds, self.on_missing)
         return self._loaded[split]
 
     def rows(self, split: Split, epoch: int = 0) -> Rows:
@@ -160,12 +118,37 @@ class HaloMass:
         found = np.empty((len(rows), len(radii) * (1 if names == self.feature_sets[0] else 3)), np.float32)
         for number, field in enumerate(track(cubes.fields, f"features: {names}")):
             mine = cubes.field == number
-            at = tuple(cubes.centre[mine].T)
-            maps = [*top_hat_densities(field, box, radii)]
+            maps = [top_hat_densities(field, box, radii, cubes.centre[mine])]
             if names == self.feature_sets[1]:
-                maps += [shape for radius in radii for shape in tidal_shear(field, box, radius)]
-            found[mine] = np.stack([values[at] for values in maps], axis=1) * cubes.scale
+                maps += tidal_shear(field, box, radii, cubes.centre[mine])
+            found[mine] = np.concatenate(maps).T * cubes.scale
         return found
+
+
+class HaloMassFeatures(HaloMass):
+    """As `HaloMass`, but of each particle the features instead of the cube, and the same training rows each epoch.
+
+    Parameters
+    ----------
+    features : "densities", or "densities and shear"
+    pairs : whether the log mass is an input too, as of a density of it given the features
+    parameters : of `HaloMass`
+    """
+
+    def __init__(self, features: str = "densities", pairs: bool = False, **parameters) -> None:
+        super().__init__(**parameters)
+        if features not in self.feature_sets:
+            raise UnknownNameError("features", features, self.feature_sets)
+        self.names, self.pairs = features, pairs
+        self.description = f"top-hat {features} at z = 99 around particles, and the mass of the halo in which each ends"
+        self._made: dict[Split, Rows] = {}
+
+    def rows(self, split: Split, epoch: int = 0) -> Rows:
+        if split not in self._made:
+            found = super().rows(split)
+            inputs = {self.names.split()[0]: self.features(found, self.names)}
+            self._made[split] = replace(found, inputs={"log_mass": found.target, **inputs} if self.pairs else inputs)
+        return self._made[split]
 
 
 def cached_simulations(config: NBodyConfig) -> Path:

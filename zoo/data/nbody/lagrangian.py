@@ -5,6 +5,8 @@ Particle i started from cell i of the (n, n, n) grid in C order. Lengths are com
 
 from __future__ import annotations
 
+from itertools import permutations
+
 import numba
 import numpy as np
 
@@ -12,11 +14,20 @@ from zoo.data.nbody.fourier import backward, forward, wave_numbers
 from zoo.data.nbody.halos import periodic_means
 from zoo.errors import InputError
 
+PERMUTATIONS = np.array(list(permutations(range(3))))
+SYMMETRIES = 8 * len(PERMUTATIONS)
+"""Rotations and reflections of a cube."""
 
-def crops(field: np.ndarray, centres: np.ndarray, size: int) -> np.ndarray:
+
+def crops(field: np.ndarray, centres: np.ndarray, size: int, symmetries: np.ndarray | None = None) -> np.ndarray:
     """Periodic cubes of ``size`` cells a side around cells (m, 3) of an (n, n, n) field: (m, size, size, size).
 
     The centre is cell ``size // 2`` of the cube along each axis. Memory-mapped fields are read only where they are cut.
+
+    Parameters
+    ----------
+    symmetries : (m,) of 0..47, which of the rotations and reflections about the centre each cube is turned by; 0, the
+        default, leaves it
 
     Raises
     ------
@@ -31,7 +42,13 @@ def crops(field: np.ndarray, centres: np.ndarray, size: int) -> np.ndarray:
         raise InputError(f"centres: expected (m, 3) integers, given {centres.dtype} of shape {centres.shape}")
     if centres.size and not (centres.min() >= 0 and centres.max() < n):
         raise InputError(f"centres: expected cells in [0, {n}), given {centres.min()} to {centres.max()}: wrap them")
-    return _cut(field, centres.astype(np.int64), size)
+    turns = np.zeros(len(centres), np.int64) if symmetries is None else symmetries
+    axes = PERMUTATIONS[turns // 8]
+    backwards = turns[:, None] // (4, 2, 1) % 2
+    # offsets in the field of each step along each axis of each cube
+    steps = (np.arange(size) - size // 2) * (1 - 2 * backwards[:, :, None])
+    walked = (np.take_along_axis(centres, axes, axis=1)[:, :, None] + steps) % n
+    return _cut(field, walked * np.array([n * n, n, 1])[axes][:, :, None])
 
 
 def particle_cells(particles: np.ndarray, n: int) -> np.ndarray:
@@ -53,10 +70,14 @@ def halo_lagrangian_centres(halo_of: np.ndarray, n: int) -> np.ndarray:
     return periodic_means(particle_cells(members, n), np.asarray(halo_of)[members], n)
 
 
-def top_hat_densities(field: np.ndarray, box: float, radii: np.ndarray) -> np.ndarray:
+def top_hat_densities(field: np.ndarray, box: float, radii: np.ndarray, cells: np.ndarray | None = None) -> np.ndarray:
     """Mean of an (n, n, n) field over spheres around each cell, (scales, n, n, n) float32, for each radius (Mpc/h).
 
     For mass scales take ``cosmology.lagrangian_radius``. Spheres narrower than a cell leave the field nearly as it is.
+
+    Parameters
+    ----------
+    cells : (m, 3), only around which the means are wanted: (scales, m)
 
     Raises
     ------
@@ -64,23 +85,26 @@ def top_hat_densities(field: np.ndarray, box: float, radii: np.ndarray) -> np.nd
         If the field is not a cube of an even side, or a radius is not positive.
     """
     modes = forward(_cube(field, even=True).astype(np.float32, copy=False))
-    smoothed = np.empty((len(radii), *np.shape(field)), dtype=np.float32)
-    for scale, radius in zip(smoothed, radii, strict=True):
-        scale[...] = backward(modes * _window(len(modes), box, radius))
-    return smoothed
+    return np.stack([_at(backward(modes * _window(len(modes), box, radius)), cells) for radius in radii])
 
 
-def tidal_shear(field: np.ndarray, box: float, radius: float) -> tuple[np.ndarray, np.ndarray]:
-    """Ellipticity and prolateness of the tidal shear in spheres of ``radius`` (Mpc/h), each (n, n, n) float32.
+def tidal_shear(
+    field: np.ndarray, box: float, radii: np.ndarray, cells: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Ellipticity and prolateness of the tidal shear in spheres of each radius (Mpc/h), each (scales, n, n, n) float32.
 
     With t1 >= t2 >= t3 the eigenvalues of the traceless part of d_i d_j laplace^-1 delta, e = t1 - t3 and
     p = 3 (t1 + t3) = t1 + t3 - 2 t2, as in Lucie-Smith et al. (arXiv:1802.04271): those of Bond & Myers (1996) times twice
     the density contrast, so that they carry none of it. |p| <= e.
 
+    Parameters
+    ----------
+    cells : (m, 3), only at which they are wanted: (scales, m)
+
     Raises
     ------
     InputError
-        If the field is not a cube of an even side, or the radius is not positive.
+        If the field is not a cube of an even side, or a radius is not positive.
     """
     n = len(_cube(field, even=True))
     waves = wave_numbers(n)
@@ -88,13 +112,22 @@ def tidal_shear(field: np.ndarray, box: float, radius: float) -> tuple[np.ndarra
     odd = [np.where(np.abs(k) == n // 2, np.float32(0), k) for k in waves]
     square = waves[0] ** 2 + waves[1] ** 2 + waves[2] ** 2
     square[0, 0, 0] = 1
-    modes = forward(np.asarray(field, dtype=np.float32)) * (_window(n, box, radius) / square)
-    modes[0, 0, 0] = 0
+    potential = forward(np.asarray(field, dtype=np.float32)) / square
+    potential[0, 0, 0] = 0
     third = square / 3
     # the trace is zero: two elements of the diagonal say the third
-    diagonal = [backward((k**2 - third) * modes) for k in waves[:2]]
-    others = [backward(odd[i] * odd[j] * modes) for i, j in ((0, 1), (0, 2), (1, 2))]
-    return _shape(*diagonal, *others)
+    operators = [k**2 - third for k in waves[:2]] + [odd[i] * odd[j] for i, j in ((0, 1), (0, 2), (1, 2))]
+    ellipticity, prolateness = [], []
+    for radius in radii:
+        smoothed = potential * _window(n, box, radius)
+        e, p = _shape(*(_at(backward(operator * smoothed), cells) for operator in operators))
+        ellipticity.append(e)
+        prolateness.append(p)
+    return np.stack(ellipticity), np.stack(prolateness)
+
+
+def _at(values: np.ndarray, cells: np.ndarray | None) -> np.ndarray:
+    return values if cells is None else values[tuple(cells.T)]
 
 
 def spherical_average(crop: np.ndarray) -> np.ndarray:
@@ -137,24 +170,22 @@ def _window(n: int, box: float, radius: float) -> np.ndarray:
     return window[sum(k.astype(np.int32) ** 2 for k in wave_numbers(n))]
 
 
-@numba.njit(cache=True)
-def _cut(field, centres, size):
-    n = len(field)
-    out = np.empty((len(centres), size, size, size), dtype=field.dtype)
-    for crop in range(len(centres)):
-        first = centres[crop] - size // 2 + n
+@numba.njit(cache=True, nogil=True)
+def _cut(field, offsets):
+    """Cubes (m, s, s, s) whose cell i, j, k is the value at the sum of offsets (m, 3, s) along the three axes."""
+    values = field.ravel()
+    m, _, size = offsets.shape
+    out = np.empty((m, size, size, size), dtype=field.dtype)
+    for cube in range(m):
         for i in range(size):
-            x = (first[0] + i) % n
             for j in range(size):
-                y = (first[1] + j) % n
-                z = first[2] % n
+                first = offsets[cube, 0, i] + offsets[cube, 1, j]
                 for k in range(size):
-                    out[crop, i, j, k] = field[x, y, z]
-                    z = z + 1 if z + 1 < n else 0
+                    out[cube, i, j, k] = values[first + offsets[cube, 2, k]]
     return out
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=True, nogil=True)
 def _shell_means(cubes, shell, cells):
     """Each of (m, cells) replaced by the mean over its shell."""
     out = np.empty_like(cubes)

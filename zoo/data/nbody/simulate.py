@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-import json
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import h5py
 import joblib
@@ -15,7 +16,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from rich.progress import track
 
-from zoo.atomic import whole_file
+from zoo.atomic import claim, whole_file
 from zoo.data.nbody.cosmology import Cosmology, Transfer, mean_matter_density
 from zoo.data.nbody.halos import Halos, catalogue, friends_of_friends
 from zoo.data.nbody.initial import linear_density
@@ -25,6 +26,8 @@ from zoo.errors import InputError
 FORMAT = "physzoo nbody 1"
 ARRAYS = ("linear", "positions", "momenta", "halo_of")
 """Datasets that are mapped, not read; the catalogue is small."""
+
+OnMissing = Literal["simulate", "fail", "skip"]
 
 
 class NBodyConfig(BaseModel):
@@ -95,24 +98,66 @@ def simulate(folder: Path, config: NBodyConfig, seeds: Sequence[int], jobs: int 
 
     Raises
     ------
+    FolderError
+        If the folder holds simulations of another config.
     InputError
-        If the folder holds simulations of another config, or a file in it is damaged.
+        If a file in it is damaged.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    _claim(folder, config)
-    paths = {seed: folder / f"simulation-{seed:05d}.h5" for seed in seeds}
+    claim(folder / "config.json", config.model_dump(mode="json"), "simulations")
+    paths = {seed: _path(folder, seed) for seed in seeds}
     missing = []
     for seed, path in paths.items():
         if not path.exists():
             missing.append(seed)
         elif (found := load_simulation(path)).config != config or found.seed != seed:
             raise InputError(f"{path} holds another simulation than its name and folder say: delete it and run again")
+    if not missing:
+        return list(paths.values())
     parallel = joblib.Parallel(n_jobs=jobs, return_as="generator_unordered")
     threads = max(1, joblib.cpu_count() // joblib.effective_n_jobs(jobs))
     done = parallel(joblib.delayed(_simulate_to)(paths[seed], config, seed, threads) for seed in missing)
     for _ in track(done, total=len(missing), description="N-body simulations"):
         pass
     return list(paths.values())
+
+
+def load_simulations(
+    folder: Path, config: NBodyConfig, seeds: Sequence[int], on_missing: OnMissing = "simulate"
+) -> list[Simulation]:
+    """The simulations of some seeds.
+
+    Parameters
+    ----------
+    on_missing : "simulate" makes the files that are missing; "fail" raises, and names all that are missing or damaged; "skip"
+        leaves those out, with a warning that names them
+
+    Raises
+    ------
+    InputError
+        As said, and if none is left, or the folder holds simulations of another config.
+    """
+    if on_missing == "simulate":
+        return [load_simulation(path) for path in simulate(folder, config, seeds)]
+    found, faults = [], []
+    for seed in seeds:
+        try:
+            simulation = load_simulation(path := _path(folder, seed))
+        except InputError as error:
+            faults.append(str(error))
+            continue
+        if simulation.config != config:
+            raise InputError(f"{path} was made with {simulation.config}, expected {config}")
+        found.append(simulation)
+    if faults and (on_missing == "fail" or not found):
+        raise InputError(f"{len(faults)} of {len(seeds)} simulations cannot be used: {'; '.join(faults)}")
+    if faults:
+        warnings.warn(f"left out {len(faults)} of {len(seeds)} simulations: {'; '.join(faults)}", stacklevel=2)
+    return found
+
+
+def _path(folder: Path, seed: int) -> Path:
+    return folder / f"simulation-{seed:05d}.h5"
 
 
 def write_simulation(path: Path, simulation: Simulation) -> None:
@@ -162,16 +207,6 @@ def _mapped(path: Path, content: h5py.File, name: str, shape: tuple[int, ...]) -
     if dataset.shape != shape or dataset.dtype != dtype:
         raise InputError(f"{path}: {name}: expected {dtype} {shape}, given {dataset.dtype} {dataset.shape}")
     return np.memmap(path, dtype=dtype, mode="r", offset=offset, shape=shape)
-
-
-def _claim(folder: Path, config: NBodyConfig) -> None:
-    marker, content = folder / "config.json", config.model_dump(mode="json")
-    if marker.exists():
-        if (found := json.loads(marker.read_text())) != content:
-            raise InputError(f"{folder} holds simulations made with {found}, not with {content}: use another folder")
-        return
-    with whole_file(marker, "w") as file:
-        json.dump(content, file, indent=1)
 
 
 def _simulate_to(path: Path, config: NBodyConfig, seed: int, threads: int) -> None:

@@ -1,0 +1,87 @@
+"""Cubes of a linear density field around particles: what the networks for halo masses see."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from zoo.data.nbody.lagrangian import crops, spherical_average
+from zoo.errors import InputError
+
+CELL = 50 / 64
+"""Comoving Mpc/h of a cell of the default simulation, on which the released networks were trained."""
+RMS = 0.045
+"""Of its density contrast at z = 99."""
+SLACK = 0.01, 0.35
+"""By which the cell and the deviation may differ from those, relatively: cosmologies differ in the second."""
+
+
+def density_cubes(field: np.ndarray, box: float, cells: np.ndarray, size: int = 24, spherical: bool = False) -> np.ndarray:
+    """The cubes that ``cnn3d-halo-mass`` takes, (m, size, size, size) float32, from a field of one's own.
+
+    Parameters
+    ----------
+    field : (n, n, n) linear density contrast at z = 99, periodic
+    box : comoving Mpc/h along a side
+    cells : (m, 3) around which, that is from which the particles start
+    spherical : as ``cnn3d-halo-mass-spherical`` takes them
+
+    Raises
+    ------
+    InputError
+        If cells are not 0.781 Mpc/h wide, the contrast has not the deviation that it has at z = 99 on such a grid (as one
+        scaled to z = 0, or a density that is not divided by its mean), or ``crops`` refuses.
+    """
+    field = np.asarray(field)
+    cell, deviation = box / len(field), float(field.std())
+    if not abs(cell / CELL - 1) <= SLACK[0]:
+        raise InputError(f"expected cells of {CELL:.4g} Mpc/h, given {cell:.4g} ({box:g} / {len(field)}): resample the field")
+    if not abs(field.mean()) <= SLACK[1] * RMS:
+        raise InputError(f"expected a density contrast, of mean 0, given mean {field.mean():.3g}: divide by the mean, less one")
+    if not abs(deviation / RMS - 1) <= SLACK[1]:
+        raise InputError(
+            f"expected a linear density contrast at z = 99, of standard deviation {RMS:.3g}, given {deviation:.3g}:"
+            " scale it by the growth factor"
+        )
+    cubes = crops(field.astype(np.float32), cells, size)
+    return spherical_average(cubes) if spherical else cubes
+
+
+class Cubes:
+    """Cubes (n, size, size, size) of periodic fields, cut when they are indexed: only the fields are kept, as memory maps.
+
+    Parameters
+    ----------
+    fields : (cells, cells, cells) each
+    scale : that all values are multiplied by
+    field : (n,) which field each cube is of
+    centre : (n, 3) cell that is cell size // 2 of the cube
+    symmetry : (n,) of 0..47, which of the rotations and reflections about the centre; 0 leaves the cube
+    size : cells along a side
+    spherical : whether each cell is replaced by the mean of its shell
+    """
+
+    def __init__(
+        self,
+        fields: list[np.ndarray],
+        scale: float,
+        field: np.ndarray,
+        centre: np.ndarray,
+        symmetry: np.ndarray,
+        size: int,
+        spherical: bool = False,
+    ) -> None:
+        self.fields, self.scale, self.size, self.spherical = fields, scale, size, spherical
+        self.field, self.centre, self.symmetry = field, centre, symmetry
+
+    def __len__(self) -> int:
+        return len(self.field)
+
+    def __getitem__(self, rows: slice | np.ndarray) -> np.ndarray:
+        """(m, size, size, size) float32."""
+        field, centre, symmetry = self.field[rows], self.centre[rows], self.symmetry[rows]
+        cubes = np.empty((len(field), *[self.size] * 3), np.float32)
+        for number in np.unique(field):
+            chosen = np.flatnonzero(field == number)
+            cubes[chosen] = crops(self.fields[number], centre[chosen], self.size, symmetry[chosen])
+        cubes *= np.float32(self.scale)
+        return spherical_average(cubes) if self.spherical else cubes
