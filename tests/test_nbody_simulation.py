@@ -19,6 +19,7 @@ from typer.testing import CliRunner
 
 from zoo.cli import app
 from zoo.data.nbody import particle_mesh, simulate
+from zoo.data.nbody.checks import halofit_power, paired_fields
 from zoo.data.nbody.cosmology import (
     Cosmology,
     growth,
@@ -28,11 +29,11 @@ from zoo.data.nbody.cosmology import (
     mean_matter_density,
     sigma_top_hat,
 )
-from zoo.data.nbody.fourier import backward, forward, wave_numbers
+from zoo.data.nbody.fourier import forward
 from zoo.data.nbody.initial import displacements, linear_density, philox
 from zoo.data.nbody.power import field_power, particle_power
 from zoo.data.nbody.simulate import NBodyConfig, load_simulation
-from zoo.errors import InputError, ZooError
+from zoo.errors import FolderError, InputError, ZooError
 
 PLANCK = Cosmology()
 SMALL = NBodyConfig(particles=16, box=20.0, steps=5, transfer="eisenstein-hu")
@@ -191,7 +192,7 @@ def test_force_of_a_sheet_of_mass():
 def test_momentum_is_conserved():
     delta = linear_density(SMALL, 5)
     (final,) = particle_mesh.evolve(SMALL, delta)
-    assert np.abs(final.momenta.mean(axis=0, dtype=float)).max() < 1e-4 * final.momenta.std()
+    assert np.abs(final.momenta.mean(axis=0, dtype=float)).max() < 1e-6 * final.momenta.std()
     assert final.positions.min() >= 0
     assert final.positions.max() < SMALL.box
 
@@ -211,31 +212,17 @@ def test_large_scales_grow_linearly():
 
 @pytest.mark.slow
 def test_small_scales_agree_with_halofit():
-    """Mead et al. 2020 by CAMB: 5% up to k = 1 h/Mpc; then the mesh, of 0.5 Mpc/h, takes power away, about 10% at k = 2.
+    """5% up to k = 1 h/Mpc; then the mesh, of 0.5 Mpc/h, takes power away, about 10% at k = 2.
 
-    Amplitudes are fixed to the linear spectrum and fields paired with their negatives (Angulo & Pontzen 2016,
-    arXiv:1603.05253), else four such boxes scatter by 5%.
+    Four boxes of Gaussian fields would scatter by 5%.
     """
     config = NBodyConfig(particles=128, box=128.0)
-    h2 = PLANCK.h**2
-    baryons, dark = PLANCK.omega_b * h2, (PLANCK.omega_m - PLANCK.omega_b) * h2
-    parameters = camb.set_params(H0=100 * PLANCK.h, ombh2=baryons, omch2=dark, mnu=0, As=2e-9, ns=PLANCK.n_s)
-    parameters.WantCls = False
-    parameters.set_matter_power(redshifts=[0.0], kmax=30.0)
-    amplitude = (PLANCK.sigma8 / camb.get_results(parameters).get_sigma8_0()) ** 2
-    parameters.InitPower.set_params(As=2e-9 * amplitude, ns=PLANCK.n_s)
-    halofit = camb.get_results(parameters).get_matter_power_interpolator(nonlinear=True)
-    length = np.sqrt(sum(k**2 for k in wave_numbers(128)))
-    length[0, 0, 0] = 1
-    amplitude = np.sqrt(linear_power(PLANCK, 2 * np.pi / config.box * length) * 128**6 / config.box**3)
     ratios, edges = [], np.geomspace(0.25, 2, 7)
-    for seed, sign in itertools.product((0, 1), (1, -1)):
-        modes = forward(linear_density(config, seed))
-        delta = backward((sign * amplitude * np.exp(1j * np.angle(modes)) * (modes != 0)).astype(np.complex64))
+    for delta in itertools.chain(*(paired_fields(config, seed) for seed in (0, 1))):
         (final,) = particle_mesh.evolve(config, delta)
         k, power, weights = particle_power(final.positions, config.box, 256)
         bins = [(k >= low) & (k < high) for low, high in itertools.pairwise(edges)]
-        ratios.append([np.average((power / halofit.P(0.0, k))[of], weights=weights[of]) for of in bins])
+        ratios.append([np.average((power / halofit_power(PLANCK, k))[of], weights=weights[of]) for of in bins])
     ratio = np.mean(ratios, axis=0)
     print("P / P_halofit between k =", edges.round(2), ":", ratio.round(3))
     assert np.all(np.abs(ratio - 1) < [0.05, 0.05, 0.05, 0.07, 0.09, 0.13])
@@ -313,7 +300,7 @@ def test_killed_run_goes_on(folder, tmp_path):
 
 
 def test_folder_of_another_config_is_refused(folder):
-    with pytest.raises(InputError, match="use another folder"):
+    with pytest.raises(FolderError, match="give another folder"):
         simulate.simulate(folder, SMALL.model_copy(update={"box": 21.0}), range(1))
 
 

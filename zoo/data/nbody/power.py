@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from zoo.data.nbody.fourier import forward, wave_numbers
@@ -39,6 +41,17 @@ def particle_power(
     for k in waves:
         power /= np.sinc(k / mesh) ** 4
     return _binned(power, mesh, box)
+
+
+def expected_power(spectrum: Callable[[np.ndarray], np.ndarray], n: int, box: float) -> np.ndarray:
+    """Mean of ``spectrum`` (of wavenumbers, h/Mpc) over the modes of each bin of ``field_power`` of a field (n, n, n).
+
+    Where few modes make a bin, that is not the spectrum at their mean wavenumber: 4% off in the first bin.
+    """
+    square = np.rint(sum(k.astype(float) ** 2 for k in wave_numbers(n))).astype(np.int64)
+    values = np.zeros(square.max() + 1)
+    values[1:] = spectrum(2 * np.pi / box * np.sqrt(np.arange(1, len(values))))
+    return _binned(values[square], n, box)[1]
 
 
 def _binned(power: np.ndarray, n: int, box: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
