@@ -1,4 +1,4 @@
-"""Models as ONNX graphs and SavedModels that answer as Keras does, or are not written."""
+"""Models as ONNX graphs and SavedModels that answer as they do, or are not written."""
 
 from importlib.util import find_spec
 

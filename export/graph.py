@@ -9,13 +9,14 @@ import keras
 import tensorflow as tf
 
 from zoo.errors import ExportError, ZooError
-from zoo.spec import Endpoint, ModelSpec, Tensor
+from zoo.families.base import EndpointModel
+from zoo.spec import LIBRARIES, Endpoint, ModelSpec, Tensor
 
 RANDOM = re.compile("Random|Multinomial|TruncatedNormal")
 
 
-def endpoint_call(model: keras.Model, spec: ModelSpec, endpoint: str) -> Callable[..., dict[str, tf.Tensor]]:
-    """An endpoint's Keras method: tensors (batch, *shape) in the spec's order -> named tensors in the spec's order.
+def endpoint_call(model: EndpointModel, spec: ModelSpec, endpoint: str) -> Callable[..., dict[str, tf.Tensor]]:
+    """An endpoint's method: tensors (batch, *shape) in the spec's order -> named tensors in the spec's order.
 
     Raises
     ------
@@ -46,16 +47,21 @@ def signature(endpoint: Endpoint) -> list[tf.TensorSpec]:
     return [tf.TensorSpec([None, *tensor.shape], tensor.dtype, name=tensor.name) for tensor in endpoint.inputs]
 
 
-def traced(model: keras.Model, spec: ModelSpec, endpoint: str) -> tf.types.experimental.PolymorphicFunction:
+def traced(model: EndpointModel, spec: ModelSpec, endpoint: str) -> tf.types.experimental.PolymorphicFunction:
     """An endpoint as a ``tf.function``, traced once for ``signature(...)`` and checked against the spec.
 
     Raises
     ------
     ExportError
-        When Keras runs on another backend, a name stands for both an input and an output, the method is no graph, an
-        output does not have the card's shape or dtype, or the graph draws random numbers.
+        When the model is no Keras model, Keras runs on another backend, a name stands for both an input and an output,
+        the method is no graph, an output does not have the card's shape or dtype, or the graph draws random numbers.
     """
     where = f"{spec.name}, endpoint {endpoint!r}"
+    if not isinstance(model, keras.Model):
+        raise ExportError(
+            f"{where}: a SavedModel holds TensorFlow graphs, and a model made with {LIBRARIES[model.library]} has none:"
+            " export it to ONNX"
+        )
     if keras.backend.backend() != "tensorflow":
         raise ExportError(f"export needs KERAS_BACKEND=tensorflow, given {keras.backend.backend()}; the weights load on either")
     described = spec.endpoint(endpoint)

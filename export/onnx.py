@@ -11,20 +11,22 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
 
-import keras
 import onnx
 import tf2onnx
 from onnx import TensorProto, helper
 
 from zoo.errors import ExportError
 from zoo.export.graph import signature, traced
+from zoo.export.trees import convert_trees
+from zoo.families.base import EndpointModel
+from zoo.families.boosted_trees import BoostedTrees
 from zoo.spec import ModelSpec, Tensor
 
 OPSETS = range(9, 19)
-"""What tf2onnx writes."""
+"""What tf2onnx writes; skl2onnx goes further."""
 
 
-def to_onnx(model: keras.Model, spec: ModelSpec, endpoint: str, opset: int = 13) -> onnx.ModelProto:
+def to_onnx(model: EndpointModel, spec: ModelSpec, endpoint: str, opset: int = 13) -> onnx.ModelProto:
     """Convert one endpoint.
 
     Inputs and outputs have the names, order and shapes of the spec, with a free first dimension called ``batch``; units
@@ -35,7 +37,7 @@ def to_onnx(model: keras.Model, spec: ModelSpec, endpoint: str, opset: int = 13)
 
     Parameters
     ----------
-    model : of the family and configuration that ``spec`` describes, on the TensorFlow backend
+    model : of the family and configuration that ``spec`` describes; a Keras one on the TensorFlow backend
     spec : names, shapes and units of the tensors
     endpoint : one of ``spec.endpoints``
     opset : 9 to 18
@@ -54,8 +56,10 @@ def to_onnx(model: keras.Model, spec: ModelSpec, endpoint: str, opset: int = 13)
         )
     described = spec.endpoint(endpoint)
     where = f"{spec.name}, endpoint {endpoint!r}, opset {opset}"
-    function = traced(model, spec, endpoint)
-    proto = _convert(function, signature(described), opset, where)
+    if isinstance(model, BoostedTrees):
+        proto = convert_trees(model, spec, endpoint, opset, where)
+    else:
+        proto = _convert(model, spec, endpoint, opset, where)
     graph = proto.graph
     _expect(where, "inputs", [t.name for t in described.inputs], [value.name for value in graph.input])
     _expect(where, "outputs", [t.name for t in described.outputs], [value.name for value in graph.output])
@@ -66,8 +70,9 @@ def to_onnx(model: keras.Model, spec: ModelSpec, endpoint: str, opset: int = 13)
     _name_canonically(graph, keep=[tensor.name for tensor in (*described.inputs, *described.outputs)])
     graph.name, graph.doc_string = endpoint, described.description
 
-    # tf2onnx declares ai.onnx.ml in every file; no operation of a float32 network is from there.
-    _replace(proto.opset_import, [opset_id for opset_id in proto.opset_import if not opset_id.domain])
+    # tf2onnx declares ai.onnx.ml in every file, skl2onnx the default domain twice.
+    domains = {"": opset} | {used.domain: used.version for used in proto.opset_import if used.domain in _domains(graph)}
+    _replace(proto.opset_import, [helper.make_opsetid(domain, number) for domain, number in domains.items()])
     proto.ir_version = ir_version(opset)
     proto.producer_name, proto.producer_version = "physzoo", version("physzoo")
     proto.doc_string = spec.summary
@@ -77,7 +82,7 @@ def to_onnx(model: keras.Model, spec: ModelSpec, endpoint: str, opset: int = 13)
     try:
         onnx.checker.check_model(proto, full_check=True)
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
-        raise ExportError(f"{where}: tf2onnx wrote an invalid graph: {error}") from error
+        raise ExportError(f"{where}: the graph is invalid: {error}") from error
     return proto
 
 
@@ -86,7 +91,8 @@ def ir_version(opset: int) -> int:
     return helper.find_min_ir_version_for([helper.make_opsetid("", opset)])
 
 
-def _convert(function, inputs, opset: int, where: str) -> onnx.ModelProto:
+def _convert(model: EndpointModel, spec: ModelSpec, endpoint: str, opset: int, where: str) -> onnx.ModelProto:
+    function, inputs = traced(model, spec, endpoint), signature(spec.endpoint(endpoint))
     with _logged_errors() as errors:
         try:
             proto, _ = tf2onnx.convert.from_function(function, input_signature=inputs, opset=opset)
@@ -167,6 +173,12 @@ def _inputs(node: onnx.NodeProto) -> set[str]:
     """What a node needs, the bodies of loops and branches included."""
     inner = (body for attribute in node.attribute for body in (*attribute.graphs, attribute.g))
     return set(node.input).union(*(_inputs(other) for body in inner for other in body.node))
+
+
+def _domains(graph: onnx.GraphProto) -> set[str]:
+    """Of the operations, those in loops and branches included."""
+    bodies = (body for node in graph.node for attribute in node.attribute for body in (*attribute.graphs, attribute.g))
+    return {node.domain for node in graph.node}.union(*map(_domains, bodies))
 
 
 def _stem(name: str) -> str:

@@ -1,37 +1,37 @@
-"""The gate of every export: does the exported graph answer as the Keras model does?"""
+"""The gate of every export: does the exported graph answer as the model does in its own library?"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-import keras
 import numpy as np
 import onnxruntime
 import tensorflow as tf
 
 from zoo.errors import InputError, ParityError
 from zoo.export.graph import endpoint_call
-from zoo.spec import ModelSpec, Strict, Tolerance
+from zoo.families.base import EndpointModel
+from zoo.spec import LIBRARIES, ModelSpec, Strict, Tolerance
 
 Tensors = Mapping[str, np.ndarray]
 BATCH = 256
 
 
 class OutputParity(Strict):
-    """How far one output tensor is from Keras."""
+    """How far one output tensor is from the model's own, the reference."""
 
     rows: int
     max_absolute: float
-    """Largest |exported - Keras|, in the unit of the output."""
+    """Largest |exported - reference|, in the unit of the output."""
     max_relative: float
-    """Largest |exported - Keras| / |Keras|, over elements where |Keras| exceeds the absolute tolerance."""
+    """Largest |exported - reference| / |reference|, over elements where |reference| exceeds the absolute tolerance."""
     worst: list[int]
     """Row and element that come closest to the tolerance or exceed it most."""
 
 
 class ParityReport(Strict):
-    """How far one exported endpoint is from Keras."""
+    """How far one exported endpoint is from the model's own."""
 
     endpoint: str
     tolerance: Tolerance
@@ -107,16 +107,16 @@ def saved_model_function(folder: str | Path, endpoint: str) -> Callable[[Tensors
 
 
 def check_parity(
-    model: keras.Model,
+    model: EndpointModel,
     spec: ModelSpec,
     endpoint: str,
     exported: Callable[[Tensors], Mapping[str, np.ndarray]],
     rows: Tensors,
     tolerance: Tolerance | None = None,
 ) -> ParityReport:
-    """Compare an exported endpoint with Keras, element by element.
+    """Compare an exported endpoint with the model, Keras or scikit-learn, element by element.
 
-    The exported graph gets the rows in batches of 1, 7 and then 256, Keras in batches of 256: a graph whose answer
+    The exported graph gets the rows in batches of 1, 7 and then 256, the model in batches of 256: a graph whose answer
     depends on the size of the batch does not pass.
 
     Parameters
@@ -128,7 +128,7 @@ def check_parity(
     Raises
     ------
     ParityError
-        Naming the worst element where |exported - Keras| > absolute + relative |Keras|, or where either is not finite;
+        Naming the worst element where |exported - model's| > absolute + relative |model's|, or where either is not finite;
         or when the graph does not run.
     """
     tolerance = tolerance or spec.tolerance
@@ -149,7 +149,8 @@ def check_parity(
     except Exception as error:  # each runtime has its own
         raise ParityError(f"{where}: the exported graph does not run: {error}") from error
     outputs = {
-        t.name: _compare(f"{where}, output {t.name!r}", given[t.name], expected[t.name], tolerance) for t in described.outputs
+        t.name: _compare(f"{where}, output {t.name!r}", LIBRARIES[model.library], given[t.name], expected[t.name], tolerance)
+        for t in described.outputs
     }
     return ParityReport(endpoint=endpoint, tolerance=tolerance, outputs=outputs)
 
@@ -163,9 +164,9 @@ def _in_batches(function: Callable[[Tensors], Mapping[str, np.ndarray]], rows: T
     return {name: np.concatenate([batch[name] for batch in batches]) for name in batches[0]}
 
 
-def _compare(where: str, given: np.ndarray, expected: np.ndarray, tolerance: Tolerance) -> OutputParity:
+def _compare(where: str, library: str, given: np.ndarray, expected: np.ndarray, tolerance: Tolerance) -> OutputParity:
     if given.shape != expected.shape:
-        raise ParityError(f"{where}: Keras gives shape {expected.shape}, the exported graph {given.shape}")
+        raise ParityError(f"{where}: {library} gives shape {expected.shape}, the exported graph {given.shape}")
     given, expected = given.astype(np.float64), expected.astype(np.float64)
     with np.errstate(invalid="ignore"):
         difference, size = np.abs(given - expected), np.abs(expected)
@@ -176,8 +177,8 @@ def _compare(where: str, given: np.ndarray, expected: np.ndarray, tolerance: Tol
         row, *element = map(int, worst)
         rows = np.count_nonzero((excess > 0).any(axis=tuple(range(1, excess.ndim))))
         raise ParityError(
-            f"{where}: differs from Keras in {rows} of {len(excess)} rows, most in row {row}, element {element}:"
-            f" Keras {expected[worst]:.8g}, exported {given[worst]:.8g},"
+            f"{where}: differs from {library} in {rows} of {len(excess)} rows, most in row {row}, element {element}:"
+            f" {library} {expected[worst]:.8g}, exported {given[worst]:.8g},"
             f" allowed difference {allowed[worst]:.3g} (absolute {tolerance.absolute:g} + relative {tolerance.relative:g})"
         )
     large = size > tolerance.absolute

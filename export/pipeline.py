@@ -1,4 +1,4 @@
-"""From a model to a folder for serving: every endpoint, each gated by parity with Keras."""
+"""From a model to a folder for serving: every endpoint, each gated by parity with the model."""
 
 from __future__ import annotations
 
@@ -15,17 +15,19 @@ from zoo.export.onnx import ir_version, to_onnx
 from zoo.export.parity import ParityReport, check_parity, in_range_rows, onnx_function, saved_model_function
 from zoo.export.report import REPORT, ExportReport
 from zoo.export.saved_model import to_saved_model
-from zoo.families.base import ZooModel
+from zoo.families.base import EndpointModel
 from zoo.loading import read_test_tensors, verify_model
 from zoo.progress import track
-from zoo.spec import TEST_TENSORS, Export, File, ModelSpec, onnx_file
+from zoo.spec import TEST_TENSORS, Export, File, Library, ModelSpec, onnx_file
 from zoo.store import locate
 
 FORMATS = ("onnx", "savedmodel")
+PACKAGES: dict[Library, list[str]] = {"keras": ["tensorflow", "keras", "tf2onnx"], "sklearn": ["scikit-learn", "skl2onnx"]}
+"""Library of a model -> what makes an ONNX graph of it."""
 
 
 def export(
-    model: ZooModel,
+    model: EndpointModel,
     folder: str | Path,
     *,
     format: Literal["onnx", "savedmodel"] = "onnx",
@@ -38,17 +40,17 @@ def export(
 
     The folder holds the card as ``README.md``, ``test_tensors.npz``, ``report.json``, ``report.md`` and either one
     ``<endpoint>.onnx`` per endpoint, ready for ``zoo.serving.Session`` and ``zoo verify``, or a SavedModel. It appears
-    when all of it is written and every endpoint agrees with Keras; until then nothing has its name.
+    when all of it is written and every endpoint agrees with the model; until then nothing has its name.
 
     Parameters
     ----------
-    model : as ``zoo.load`` returns it, on the TensorFlow backend
+    model : as ``zoo.load`` returns it; a Keras one on the TensorFlow backend
     folder : to be made
-    format : "onnx" or "savedmodel"
+    format : "onnx" or, of a Keras model, "savedmodel"
     opset : of the ONNX graphs, 9 to 18
     source : name or folder that the model was loaded from, whose card and test tensors travel along; by default where
         ``zoo.load`` found it
-    parity_rows : rows of each endpoint's comparison with Keras
+    parity_rows : rows of each endpoint's comparison with the model
     overwrite : replace an earlier export
 
     Raises
@@ -58,7 +60,7 @@ def export(
     ReproductionError
         When the model does not reproduce the test tensors of ``source``.
     ParityError
-        When an exported endpoint does not answer as Keras does.
+        When an exported endpoint does not answer as the model does.
     """
     if format not in FORMATS:
         raise UnknownNameError("export format", format, FORMATS)
@@ -73,7 +75,7 @@ def export(
     with whole_folder(Path(folder), overwrite=overwrite, marker=REPORT) as new:
         shutil.copyfile(test_tensors, new / TEST_TENSORS)
         if format == "onnx":
-            packages = ["tensorflow", "keras", "tf2onnx", "onnx", "onnxruntime"]
+            packages = [*PACKAGES[model.library], "onnx", "onnxruntime"]
             endpoints = export_onnx_files(model, spec, new, opset, parity_rows=parity_rows)
             parity = {name: report.max_absolute for name, report in endpoints.items()}
             runtimes = [f"onnxruntime {version('onnxruntime')}"]
@@ -85,6 +87,7 @@ def export(
         report = ExportReport(
             name=spec.name,
             revision=spec.revision,
+            library=model.library,
             format=format,
             opset=opset if format == "onnx" else None,
             ir_version=ir_version(opset) if format == "onnx" else None,
@@ -99,16 +102,16 @@ def export(
 
 
 def export_onnx_files(
-    model: ZooModel, spec: ModelSpec, folder: str | Path, opset: int = 13, *, parity_rows: int = 1000
+    model: EndpointModel, spec: ModelSpec, folder: str | Path, opset: int = 13, *, parity_rows: int = 1000
 ) -> dict[str, ParityReport]:
     """Write ``<endpoint>.onnx`` for every endpoint into a folder that holds ``test_tensors.npz`` already.
 
-    A graph is written when it agrees with Keras on ``parity_rows`` rows made from the test tensors.
+    A graph is written when it agrees with the model on ``parity_rows`` rows made from the test tensors.
 
     Returns
     -------
     dict
-        Endpoint -> how close to Keras it is.
+        Endpoint -> how close to the model it is.
 
     Raises
     ------
@@ -128,13 +131,13 @@ def export_onnx_files(
 
 
 def export_saved_model(
-    model: ZooModel, spec: ModelSpec, folder: str | Path, *, parity_rows: int = 1000
+    model: EndpointModel, spec: ModelSpec, folder: str | Path, *, parity_rows: int = 1000
 ) -> dict[str, ParityReport]:
     """As :func:`export_onnx_files`, for one SavedModel with a signature per endpoint."""
     tensors = read_test_tensors(Path(folder) / TEST_TENSORS, spec)
     to_saved_model(model, spec, folder)
     reports = {}
-    for endpoint in track(list(spec.endpoints), f"Comparing {spec.name} with Keras"):
+    for endpoint in track(list(spec.endpoints), f"Comparing {spec.name}"):
         rows = in_range_rows(tensors[endpoint][0], parity_rows)
         reports[endpoint] = check_parity(model, spec, endpoint, saved_model_function(folder, endpoint), rows)
     return reports

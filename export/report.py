@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from zoo.export.parity import ParityReport
-from zoo.spec import Strict
+from zoo.spec import LIBRARIES, Library, Strict
 
 REPORT = "report.json"
 SUMMARY = "report.md"
@@ -19,10 +19,11 @@ _USE = {
 
 
 class ExportReport(Strict):
-    """One export: which model, in which form, how close to Keras."""
+    """One export: which model, in which form, how close to the model in its own library."""
 
     name: str
     revision: str
+    library: Library = "keras"
     format: Literal["onnx", "savedmodel"]
     opset: int | None
     ir_version: int | None
@@ -42,7 +43,7 @@ class ExportReport(Strict):
         first = self.endpoints[0]
         return f"""# {self.name}@{self.revision} as {form}
 
-Differences from Keras, on the test tensors and convex mixtures of pairs of them; accepted are
+Differences from {LIBRARIES[self.library]}, on the test tensors and convex mixtures of pairs of them; accepted are
 {first.tolerance.absolute:g} + {first.tolerance.relative:g} of the value.
 
 | Endpoint | Output | Rows | Largest absolute | Largest relative | Worst [row, element] |

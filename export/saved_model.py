@@ -9,10 +9,11 @@ import tensorflow as tf
 
 from zoo.errors import ExportError
 from zoo.export.graph import signature, traced
+from zoo.families.base import EndpointModel
 from zoo.spec import ModelSpec
 
 
-def to_saved_model(model: keras.Model, spec: ModelSpec, folder: str | Path) -> None:
+def to_saved_model(model: EndpointModel, spec: ModelSpec, folder: str | Path) -> None:
     """Write a SavedModel that needs none of our code: ``tf.saved_model.load(folder).signatures[endpoint](**tensors)``.
 
     Tensors have the names and shapes of the spec, with a free batch. The first endpoint is the ``serving_default`` too.

@@ -1,4 +1,4 @@
-"""A model folder made by hand, small enough to compute its answers with numpy: for tests of everything after the export."""
+"""Small models: a folder made by hand, whose answers numpy computes, for tests of everything after the export; and trees."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from zoo.card import write_card
+from zoo.data.dataset import Rows, groups
 from zoo.spec import TEST_TENSORS, WEIGHTS, Data, Endpoint, File, ModelSpec, Tensor
 
 WIDTH = 5
@@ -135,3 +136,51 @@ def _model(
 
 
 _GRAPHS = {"predict": _predict_graph, "encode": _encode_graph}
+
+
+DENSITIES = 6
+
+
+class TinyDensities:
+    """A smooth function of six numbers with noise: what the trees of the tests are fitted on.
+
+    The numbers have one decimal, so that thresholds lie between float32 numbers: scikit-learn cuts in the middle.
+    """
+
+    description, simulator, seed = "six normal numbers and a smooth function of three of them, with noise", "numpy", 0
+    units = {"log10 M": "dex"}
+
+    def __init__(self, width: int = DENSITIES, outputs: int = 1, broken: bool = False) -> None:
+        self.width, self.outputs, self.broken = width, outputs, broken
+
+    def rows(self, split: str, epoch: int = 0) -> Rows:
+        """One split, its rows in groups of ten."""
+        sizes = {"train": 1500, "validation": 500, "test": 500}
+        rng = np.random.default_rng(list(sizes).index(split))
+        x = rng.normal(0.1, 1.0, (sizes[split], self.width)).round(1).astype(np.float32)
+        y = 13.0 + 0.4 * x[:, :1] + 0.3 * np.sin(2 * x[:, 1:2]) + 0.1 * x[:, 2:3] ** 2 + 0.1 * rng.normal(size=(len(x), 1))
+        if self.broken:
+            x[3, 1] = np.nan
+        return Rows({"densities": x}, np.repeat(y, self.outputs, axis=1).astype(np.float32), groups(sizes, split) // 10)
+
+
+TREES_RECIPE = {
+    "name": "tiny-trees",
+    "family": "boosted-trees",
+    "task": "regression",
+    "summary": "Trees on numbers made up for tests.",
+    "config": {"inputs": DENSITIES, "max_leaf_nodes": 8, "min_samples_leaf": 10},
+    "data": {"source": "tiny-densities"},
+    "loss": "mean_squared_error",
+    "optimizer": {"learning_rate": 0.1},
+    "epochs": 80,
+    "evaluation": {"kind": "distribution"},
+    "endpoints": {
+        "predict": {
+            "description": "the mass",
+            "inputs": [{"name": "densities", "shape": [DENSITIES], "unit": "1", "description": "densities"}],
+            "outputs": [{"name": "log_mass", "shape": [1], "unit": "dex", "description": "log10 M"}],
+        }
+    },
+}
+"""A recipe as plain data; its data set is known once ``DATASETS["tiny-densities"]`` is ``("tiny_models", "TinyDensities")``."""

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import importlib
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from pydantic import JsonValue
 
-from zoo.families.base import ZooModel
 from zoo.spec import Metric
 from zoo.training.recipe import Published, Recipe
 
@@ -23,7 +22,8 @@ class Run:
 
     recipe: Recipe
     seed: int
-    model: ZooModel
+    model: Any
+    """An ``EndpointModel``, with what its kind of evaluation asks of it."""
     history: dict[str, list[float]]
 
 

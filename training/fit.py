@@ -1,29 +1,29 @@
-"""One training run: data anew each epoch, progress, checkpoints, and a resume that changes nothing."""
+"""One run of a recipe: a folder to itself, and for a network data anew each epoch, checkpoints, an exact resume."""
 
 from __future__ import annotations
 
 import fcntl
-import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import keras
 import numpy as np
 
-from zoo.atomic import whole_file
+from zoo.atomic import claim
+from zoo.batches import rows_at_once
 from zoo.data.dataset import Dataset, Rows
-from zoo.families.base import ZooModel
+from zoo.families.base import EndpointModel, ZooModel
+from zoo.families.boosted_trees import BoostedTrees
 from zoo.registry import get_family
+from zoo.training import boosting
 from zoo.training.checkpoint import Checkpoint
 from zoo.training.progress import Progress
 from zoo.training.recipe import Recipe, RecipeError
 
 TRAINING = {"family", "config", "data", "loss", "optimizer", "epochs", "patience", "batch_size"}
 """What of a recipe decides the weights; the rest may change without a new run."""
-
-HELD_OUT_NUMBERS = 2**21
-"""Numbers in a batch of the validation split, of which a convolution makes many times as many."""
 
 
 class EpochData(keras.utils.PyDataset):
@@ -51,13 +51,12 @@ class EpochData(keras.utils.PyDataset):
 
 
 class HeldOut(keras.utils.PyDataset):
-    """A split in order, in batches of about as many numbers whatever a row is."""
+    """A split in order, in batches as large as memory bears."""
 
     def __init__(self, rows: Rows) -> None:
         super().__init__()
         self.rows = rows
-        width = max(int(np.prod(array[:1].shape)) for array in rows.inputs.values())
-        self.batch_size = min(4096, max(1, HELD_OUT_NUMBERS // width))
+        self.batch_size = rows_at_once(rows.inputs.values())
 
     def __len__(self) -> int:
         return -(-len(self.rows) // self.batch_size)
@@ -78,8 +77,10 @@ def build(recipe: Recipe, dataset: Dataset, seed: int) -> ZooModel:
     Raises
     ------
     RecipeError
-        If the family does not take the recipe's config.
+        If the family does not take the recipe's config, or there is no batch size that fits the data.
     """
+    if recipe.batch_size is None:
+        raise RecipeError(f"family {recipe.family} is trained in batches: give the recipe a batch_size")
     keras.utils.set_random_seed(seed)
     try:
         model = get_family(recipe.family)(**recipe.config)
@@ -118,44 +119,57 @@ def _loss(name: str, model: ZooModel) -> str | Callable:
     return name
 
 
-def fit(recipe: Recipe, folder: Path, seed: int | None = None, *, title: str | None = None) -> tuple[ZooModel, dict]:
+def fit(recipe: Recipe, folder: Path, seed: int | None = None, *, title: str | None = None) -> tuple[EndpointModel, dict]:
     """Train, or go on with the run in ``folder``.
 
-    A checkpoint is written after each epoch (at most every ten seconds): weights, optimiser, random state, history.
+    A network's checkpoint is written after each epoch (at most every ten seconds): weights, optimiser, random state, history.
+    Boosted trees are written when they are complete.
 
     Returns
     -------
-    model : at its last epoch; with ``patience``, at that of the lowest validation loss
-    history : metric name -> one value per epoch
+    model : at its last epoch or tree; with ``patience``, at that of the lowest validation loss
+    history : metric name -> one value per epoch or tree
 
     Raises
     ------
+    FolderError
+        If the folder holds a run that would end in other weights.
     RecipeError
-        If the folder holds a run that would end in other weights, or another process is training there.
+        If another process is training there.
     """
     seed = recipe.seeds[0] if seed is None else seed
-    dataset = recipe.data.dataset()
-    _deterministic()
-    model = build(recipe, dataset, seed)
+    prepare = boosting.prepare if issubclass(get_family(recipe.family), BoostedTrees) else _prepare
+    run = prepare(recipe, recipe.data.dataset(), seed)
     folder.mkdir(parents=True, exist_ok=True)
     with _alone(folder):
-        _claim(folder / "run.json", {"seed": seed, **recipe.model_dump(mode="json", include=TRAINING)})
-        checkpoint = Checkpoint(model, folder / "checkpoint.npz", recipe.patience)
-        start = checkpoint.restore()
-        if start < recipe.epochs and not checkpoint.ran_out:
-            data = EpochData(dataset, recipe.batch_size, seed, start)
-            log = keras.callbacks.TensorBoard(folder / "tensorboard", write_graph=False)
-            progress = Progress(title or recipe.name, recipe.epochs, start)
-            model.fit(
-                data,
-                validation_data=HeldOut(dataset.rows("validation")),
-                epochs=recipe.epochs,
-                initial_epoch=start,
-                shuffle=False,
-                verbose=0,
-                callbacks=[checkpoint, progress, log],
-            )
-        checkpoint.restore_best()
+        claim(folder / "run.json", {"seed": seed, **recipe.model_dump(mode="json", include=TRAINING)}, "a run")
+        return run(folder, title or recipe.name)
+
+
+def _prepare(recipe: Recipe, dataset: Dataset, seed: int) -> Callable[[Path, str], tuple[ZooModel, dict]]:
+    """A network's run, ready but for its folder and title."""
+    _deterministic()
+    return partial(_train, build(recipe, dataset, seed), recipe, dataset, seed)
+
+
+def _train(model: ZooModel, recipe: Recipe, dataset: Dataset, seed: int, folder: Path, title: str) -> tuple[ZooModel, dict]:
+    checkpoint = Checkpoint(model, folder / "checkpoint.npz", recipe.patience)
+    start = checkpoint.restore()
+    assert recipe.batch_size is not None  # build saw to it
+    if start < recipe.epochs and not checkpoint.ran_out:
+        data = EpochData(dataset, recipe.batch_size, seed, start)
+        log = keras.callbacks.TensorBoard(folder / "tensorboard", write_graph=False)
+        progress = Progress(title, recipe.epochs, start)
+        model.fit(
+            data,
+            validation_data=HeldOut(dataset.rows("validation")),
+            epochs=recipe.epochs,
+            initial_epoch=start,
+            shuffle=False,
+            verbose=0,
+            callbacks=[checkpoint, progress, log],
+        )
+    checkpoint.restore_best()
     return model, checkpoint.history
 
 
@@ -175,13 +189,3 @@ def _alone(folder: Path) -> Iterator[None]:
         except BlockingIOError:
             raise RecipeError(f"another process is training in {folder}: wait for it, or give another --out") from None
         yield
-
-
-def _claim(marker: Path, run: dict) -> None:
-    if marker.exists():
-        found = json.loads(marker.read_text())
-        differing = sorted(key for key in run.keys() | found.keys() if run.get(key) != found.get(key))
-        if differing:
-            raise RecipeError(f"{marker.parent} holds a run that differs in {', '.join(differing)}: give another --out")
-    with whole_file(marker, "w") as file:
-        json.dump(run, file, indent=1)

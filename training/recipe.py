@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -26,17 +27,21 @@ class Source(Strict):
     parameters: dict[str, JsonValue] = {}
     _folder: Path | None = PrivateAttr(None)
     """Of the recipe's file, for data that lie beside it; none for a recipe of this package, which can so name no file."""
+    _made: dict[str, Dataset] = PrivateAttr(default_factory=dict)
 
     def dataset(self, **changes: JsonValue) -> Dataset:
-        """The data set, some of its parameters changed; RecipeError where it does not take them."""
-        try:
-            return get_dataset(self.source, self._folder, **{**self.parameters, **changes})
-        except TypeError as error:
-            raise RecipeError(f"data set {self.source} does not take these parameters: {error}") from error
+        """The data set, some of its parameters changed, made once; RecipeError where it does not take them."""
+        key = json.dumps(changes, sort_keys=True)
+        if key not in self._made:
+            try:
+                self._made[key] = get_dataset(self.source, self._folder, **{**self.parameters, **changes})
+            except TypeError as error:
+                raise RecipeError(f"data set {self.source} does not take these parameters: {error}") from error
+        return self._made[key]
 
 
 class Optimizer(Strict):
-    """Adam, its learning rate constant or falling to zero along a cosine after a linear warm-up."""
+    """Adam, its learning rate constant or falling to zero along a cosine after a linear warm-up; trees have the rate alone."""
 
     learning_rate: Annotated[float, Field(gt=0)] = 1e-3
     schedule: Literal["constant", "cosine"] = "constant"
@@ -107,6 +112,8 @@ class Distribution(Strict):
     """Scatter, bias, coverage and likelihood of answers with an uncertainty, beside trees on the data set's own features."""
 
     kind: Literal["distribution"]
+    trees: Source | None = None
+    """The same rows with features for trees, which then stand beside the model."""
     also_on: dict[str, dict[str, JsonValue]] = {}
     """Further test sets, the data's parameters changed: label -> changes."""
     published: list[Published] = []
@@ -138,9 +145,11 @@ class Recipe(Strict):
     ]
     optimizer: Optimizer = Optimizer()
     epochs: Annotated[int, Field(gt=0)]
+    """Of boosted trees: the most trees."""
     patience: Annotated[int, Field(gt=0)] | None = None
-    """Epochs without a lower validation loss after which training stops; the weights of the lowest are kept."""
-    batch_size: Annotated[int, Field(gt=0)]
+    """Epochs (or trees) without a lower validation loss after which training stops; the weights of the lowest are kept."""
+    batch_size: Annotated[int, Field(gt=0)] | None = None
+    """Rows a step of a network; boosted trees are fitted on all rows at once and have none."""
     seeds: Annotated[list[int], Field(min_length=1)] = [0]
     """The first is the released model's; the others measure the spread."""
     evaluation: Annotated[

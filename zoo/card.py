@@ -32,6 +32,9 @@ _Fact = tuple[str, object]
 _FRONT_MATTER = re.compile(r"---\n(.*?)\n---[ \t]*(?:\n|$)", re.DOTALL)
 _SECTION = re.compile(r"<!-- physzoo:begin (\w+) -->\n(.*?)<!-- physzoo:end \1 -->", re.DOTALL)
 
+_LIBRARY_TAGS = {"keras": [], "sklearn": ["sklearn", "scikit-learn"]}
+"""The Hub knows Keras models by their ``library_name`` alone."""
+
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 _TEMPLATE = """
@@ -104,8 +107,8 @@ def write_card(path: str | Path, spec: ModelSpec, prose: str | None = None) -> N
     card = ModelCard("---\n{}\n---\n")
     card.data = ModelCardData(
         license="apache-2.0",
-        library_name="keras",
-        tags=["physics", "physzoo", "onnx", spec.family, spec.task],
+        library_name=spec.library,
+        tags=["physics", "physzoo", "onnx", spec.family, spec.task, *_LIBRARY_TAGS[spec.library]],
         pipeline_tag=next((tag for tag in ("tabular-classification", "tabular-regression") if tag[8:] in spec.task), None),
         model_name=spec.name,
         eval_results=_eval_results(spec) or None,

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from zoo.spec import Bound, ModelSpec
+from zoo.spec import LIBRARIES, Bound, ModelSpec
 
 
 def _overview(spec: ModelSpec) -> str:
     rows = [("Task", spec.task), ("Family", spec.family), ("Revision", spec.revision), ("physzoo", spec.physzoo_version)]
+    if spec.library != "keras":
+        rows.append(("Library", f"{LIBRARIES[spec.library]}: not a Keras model"))
     if spec.lineage:
         rows.append(("Fine-tuned from", f"{spec.lineage.parent}@{spec.lineage.revision}"))
     return f"{spec.summary}\n\n{_table(('', ''), rows)}"
@@ -73,7 +75,10 @@ def _exports(spec: ModelSpec) -> str:
         ("ONNX IR version", export.ir_version),
         ("Run in", ", ".join(export.runtimes)),
         ("Accepted difference", f"{tolerance.absolute:g} + {tolerance.relative:g} of the value"),
-        *((f"Largest difference from Keras, {name}", f"{value:.2g}") for name, value in export.parity.items()),
+        *(
+            (f"Largest difference from {LIBRARIES[spec.library]}, {name}", f"{value:.2g}")
+            for name, value in export.parity.items()
+        ),
     ]
     return _table(("", ""), rows)
 

@@ -201,7 +201,7 @@ def export(
     out: OutOption = None,
     overwrite: Annotated[bool, typer.Option(help="replace an existing folder")] = False,
 ) -> None:
-    """Export every endpoint, each compared with Keras on 1,000 rows."""
+    """Export every endpoint, each compared with the model on 1,000 rows."""
     with quiet_tensorflow():
         from zoo.export import export as run
         from zoo.loading import load

@@ -1,20 +1,21 @@
-"""From a name to a Keras model that has proved itself on its own test tensors."""
+"""From a name to a model that has proved itself on its own test tensors."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from zoo.errors import IntegrityError, ReproductionError
-from zoo.families.base import ZooModel
+from zoo.families.base import EndpointModel
 from zoo.npz import read_npz
 from zoo.registry import get_family
 from zoo.spec import TEST_TENSORS, WEIGHTS, ModelSpec
 from zoo.store import locate
 
 
-def load(name: str | Path, *, verify: bool = True) -> ZooModel:
+def load(name: str | Path, *, verify: bool = True) -> Any:
     """Load a pretrained model.
 
     Parameters
@@ -24,8 +25,9 @@ def load(name: str | Path, *, verify: bool = True) -> ZooModel:
 
     Returns
     -------
-    keras.Model
-        Of the spec's family, with ``.spec``, ``.endpoint(name)`` and all of Keras.
+    EndpointModel
+        Of the spec's family, with ``.spec`` and ``.endpoint(name)``: a ``keras.Model`` with all of Keras, or where the card
+        says that the library is scikit-learn, a model that holds its estimator.
 
     Raises
     ------
@@ -49,8 +51,8 @@ def load(name: str | Path, *, verify: bool = True) -> ZooModel:
     return model
 
 
-def load_weights(model: ZooModel, path: Path) -> None:
-    """Fill a built model from a ``.weights.h5`` file of plain floats; IntegrityError on anything else."""
+def load_weights(model: EndpointModel, path: Path) -> None:
+    """Fill a built model from a ``.weights.h5`` file of plain numbers; IntegrityError on anything else."""
     _refuse_unsafe(path)
     try:
         model.load_weights(path)
@@ -100,7 +102,7 @@ def read_test_tensors(path: Path, spec: ModelSpec) -> TestTensors:
         raise IntegrityError(f"{path} does not hold the test tensors of {spec.name}: no {error}") from error
 
 
-def verify_model(model: ZooModel, tensors: TestTensors) -> None:
+def verify_model(model: EndpointModel, tensors: TestTensors) -> None:
     """Compare a model with its test tensors; ReproductionError names the first output that differs."""
     tolerance = model.spec.tolerance
     for name, (inputs, expected) in tensors.items():

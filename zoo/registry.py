@@ -121,7 +121,7 @@ def register_family(name: str) -> Callable[[type[Any]], type[Any]]:
 
 
 def get_family(name: str) -> type[Any]:
-    """The ``keras.Model`` subclass of a family; the first call imports Keras.
+    """The class of a family, whose ``library`` says what it is made with; the first call imports Keras.
 
     Raises
     ------

@@ -23,14 +23,14 @@ from zoo.store import ARTEFACTS
 
 if TYPE_CHECKING:
     from zoo.data.dataset import Dataset
-    from zoo.families.base import ZooModel
+    from zoo.families.base import EndpointModel
     from zoo.training.evaluate import Evaluation, Runs
     from zoo.training.recipe import Recipe
 
 FIGURES = CARDS / "figures"
 """Plots of the released models, for people who read the cards in the repository; not in the wheel."""
 
-PACKAGES = ("numpy", "keras", "tensorflow", "onnx", "tf2onnx", "onnxruntime", "scikit-learn", "physzoo")
+PACKAGES = ("numpy", "keras", "tensorflow", "onnx", "tf2onnx", "skl2onnx", "onnxruntime", "scikit-learn", "physzoo")
 
 
 def train(recipe: Recipe, out: Path, *, seeds: list[int] | None = None, variants: bool = False) -> tuple[Runs, Evaluation]:
@@ -63,17 +63,10 @@ def train(recipe: Recipe, out: Path, *, seeds: list[int] | None = None, variants
     plots.mkdir(exist_ok=True)
     for name, figure in evaluation.figures.items():
         figure.savefig(plots / f"{name}.png", dpi=120)
-    _without_optimizer(recipe, runs[""][0].model).save_weights(out / WEIGHTS)
+    runs[""][0].model.bare().save_weights(out / WEIGHTS)
     with whole_file(out / METRICS, "w") as file:
         json.dump(_measured(recipe, evaluation, runs), file, indent=1)
     return runs, evaluation
-
-
-def _without_optimizer(recipe: Recipe, model: ZooModel) -> ZooModel:
-    """A copy whose file is a third as large: a compiled model's holds the optimiser's moments too."""
-    copy = get_family(recipe.family)(**recipe.config)
-    copy.set_weights(model.get_weights())
-    return copy
 
 
 def release(recipe: Recipe, out: Path, folder: Path | None = None) -> Path:
@@ -90,7 +83,7 @@ def release(recipe: Recipe, out: Path, folder: Path | None = None) -> Path:
     Raises
     ------
     ParityError
-        If an exported graph does not answer as the Keras model does; nothing is released then.
+        If an exported graph does not answer as the model does; nothing is released then.
     """
     runs, evaluation = train(recipe, out, seeds=recipe.seeds, variants=True)
     model = runs[""][0].model
@@ -132,6 +125,7 @@ def _describe(recipe: Recipe, dataset: Dataset, metrics: list[Metric]) -> ModelS
         name=recipe.name,
         revision=recipe.revision,
         family=recipe.family,
+        library=get_family(recipe.family).library,
         config=recipe.config,
         task=recipe.task,
         summary=recipe.summary,
@@ -172,7 +166,7 @@ def _rounded(values: np.ndarray) -> list[float]:
     return [float(f"{value:.5g}") for value in values]
 
 
-def _test_tensors(model: ZooModel, dataset: Dataset, n: int) -> dict[str, np.ndarray]:
+def _test_tensors(model: EndpointModel, dataset: Dataset, n: int) -> dict[str, np.ndarray]:
     """Inputs and answers of every endpoint for rows spread over the test split."""
     rows = dataset.rows("test")
     chosen = np.linspace(0, len(rows) - 1, n).round().astype(int)
@@ -185,7 +179,7 @@ def _test_tensors(model: ZooModel, dataset: Dataset, n: int) -> dict[str, np.nda
     return tensors
 
 
-def _exported(model: ZooModel, spec: ModelSpec, folder: Path) -> ModelSpec:
+def _exported(model: EndpointModel, spec: ModelSpec, folder: Path) -> ModelSpec:
     """Write one graph per endpoint, each past the parity gate; the spec with what was found."""
     from zoo.export import export_onnx_files
 

@@ -15,6 +15,9 @@ Name = Annotated[str, Field(pattern=r"^[a-z0-9]+([-_.][a-z0-9]+)*$", max_length=
 TensorName = Annotated[str, Field(pattern=r"^[a-zA-Z][a-zA-Z0-9_]*$", max_length=60)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Bound = float | list[float] | None
+Library = Literal["keras", "sklearn"]
+LIBRARIES: dict[Library, str] = {"keras": "Keras", "sklearn": "scikit-learn"}
+"""Library of a model, as the Hugging Face Hub calls it -> its name for people."""
 
 
 class Strict(BaseModel):
@@ -106,7 +109,7 @@ class Export(Strict):
     ir_version: int = 7
     runtimes: list[str] = []
     parity: dict[str, float] = {}
-    """Largest absolute difference from Keras of each endpoint."""
+    """Largest absolute difference of each endpoint from the model in its own library."""
 
 
 class Lineage(Strict):
@@ -122,6 +125,8 @@ class ModelSpec(Strict):
     name: Name
     revision: Annotated[str, Field(pattern=r"^[0-9]+(\.[0-9]+)*$")] = "1"
     family: Name
+    library: Library = "keras"
+    """What the model is made with, which its family says."""
     config: dict[str, JsonValue]
     """Keyword arguments of the family: plain data, nothing in it is ever evaluated or imported."""
     task: Name

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console, RenderableType
 from rich.table import Table
 
-from zoo.spec import Metric, ModelSpec, Tensor
+from zoo.spec import LIBRARIES, Metric, ModelSpec, Tensor
 
 if TYPE_CHECKING:
     import numpy as np
@@ -87,13 +87,15 @@ def metric_table(metrics: list[Metric]) -> Table:
 
 
 def parity_table(report: ExportReport) -> Table:
-    """How far each exported endpoint is from Keras."""
+    """How far each exported endpoint is from the model in its own library."""
     rows = (
         (parity.endpoint, name, str(output.rows), f"{output.max_absolute:.2e}", f"{output.max_relative:.2e}")
         for parity in report.endpoints
         for name, output in parity.outputs.items()
     )
-    return _table("parity with Keras", "endpoint", "output", "rows", "largest |difference|", "relative", rows=rows)
+    return _table(
+        f"parity with {LIBRARIES[report.library]}", "endpoint", "output", "rows", "largest |difference|", "relative", rows=rows
+    )
 
 
 def verify_table(report: Report) -> Table:

@@ -1,27 +1,33 @@
-"""What every family gives: endpoints, blocks, a spec, and standardisation from training data."""
+"""What every model gives, Keras or not: endpoints, a spec; and what a Keras family adds."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import ClassVar
+from pathlib import Path
+from typing import Any, ClassVar
 
 import keras
 import numpy as np
 
 from zoo.errors import UnknownNameError
-from zoo.spec import ModelSpec
+from zoo.spec import Library, ModelSpec
 from zoo.store import ModelFolder
 
 
-class ZooModel(keras.Model):
-    """A Keras model with named endpoints.
+class EndpointModel:
+    """A model with named endpoints, whatever library it is made with.
 
-    A family is a subclass whose constructor takes plain data and builds every weight, so that loading is
-    ``Family(**config)`` followed by numbers.
+    A family is a subclass whose constructor takes plain data, so that loading is ``Family(**config)`` followed by numbers.
     """
 
     endpoints: ClassVar[dict[str, str]]
     """Endpoint name -> method; the method takes the endpoint's inputs and returns its outputs, in the spec's order."""
+
+    library: ClassVar[Library]
+    """What it is made with."""
+
+    no_gradient: ClassVar[str | None] = None
+    """Why an answer has no derivative with respect to an input, and what explains the model instead; None where it has one."""
 
     spec: ModelSpec
     """Set by ``zoo.load``; a freshly built model has none."""
@@ -29,13 +35,21 @@ class ZooModel(keras.Model):
     folder: ModelFolder | None = None
     """Where it was loaded from."""
 
-    @property
-    def blocks(self) -> dict[str, list[keras.layers.Layer]]:
-        """Ordered stages, input to output, that fine-tuning freezes and unfreezes."""
-        raise TypeError(f"{type(self).__name__} declares no blocks")
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """What is trained and judged: inputs in the data set's order -> answer (batch, outputs)."""
+        raise NotImplementedError
 
-    def adapt(self, inputs: Mapping[str, np.ndarray], target: np.ndarray) -> None:
-        """Measure the standardisation on training rows, before the first step."""
+    def save_weights(self, path: str | Path) -> None:
+        """Write all numbers as plain arrays, to a ``.weights.h5`` file that ``load_weights`` takes."""
+        raise NotImplementedError
+
+    def load_weights(self, path: str | Path) -> None:
+        """Take the numbers of a file that ``save_weights`` wrote; ValueError, OSError or KeyError where it does not fit."""
+        raise NotImplementedError
+
+    def bare(self) -> EndpointModel:
+        """A model of the same weights without what only training needs; itself where there is nothing of the kind."""
+        return self
 
     def baseline(self, tensor: str) -> np.ndarray | None:
         """The uninformative value of an input tensor (its training mean), None where the model holds none."""
@@ -69,3 +83,23 @@ class ZooModel(keras.Model):
         Families with endpoints that take more than the data (latents, noise) extend it.
         """
         return dict.fromkeys(self.endpoints, tuple(inputs.values()))
+
+
+class ZooModel(keras.Model, EndpointModel):
+    """A Keras model with named endpoints; its constructor builds every weight."""
+
+    library: ClassVar[Library] = "keras"
+
+    @property
+    def blocks(self) -> dict[str, list[keras.layers.Layer]]:
+        """Ordered stages, input to output, that fine-tuning freezes and unfreezes."""
+        raise TypeError(f"{type(self).__name__} declares no blocks")
+
+    def adapt(self, inputs: Mapping[str, np.ndarray], target: np.ndarray) -> None:
+        """Measure the standardisation on training rows, before the first step."""
+
+    def bare(self) -> ZooModel:
+        """A copy that was never compiled: a compiled model's file holds the optimiser's moments too, three times as much."""
+        copy = type(self).from_config(self.get_config())
+        copy.set_weights(self.get_weights())
+        return copy

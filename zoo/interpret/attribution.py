@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from zoo.errors import InputError, UnknownNameError
+from zoo.errors import ExplanationError, InputError, UnknownNameError
 from zoo.inputs import InputCheck
 from zoo.interpret.differentiate import value_and_gradient
 from zoo.interpret.explanation import Explanation
@@ -44,7 +44,7 @@ def explain(
 
     Parameters
     ----------
-    model : a loaded or freshly built model of any differentiable family
+    model : a loaded or freshly built model of any family whose answers have gradients
     inputs : (n, ...) array, or one for each input tensor of the endpoint by name; physical units, as for the endpoint
     method : "integrated_gradients" (Sundararajan et al. 2017, arXiv:1703.01365), "gradient" (Simonyan et al. 2013,
         arXiv:1312.6034) or "gradient_x_input" (Shrikumar et al. 2016, arXiv:1605.01713)
@@ -71,9 +71,13 @@ def explain(
         Unknown method, endpoint, output or tensor.
     InputError
         Wrong shape, dtype, range, NaN or infinity in an input or the baseline; target or steps out of range.
+    ExplanationError
+        The model has no gradient, which every method here needs; the message names what explains it.
     """
     if method not in METHODS:
         raise UnknownNameError("attribution method", method, METHODS)
+    if reason := getattr(model, "no_gradient", None):
+        raise ExplanationError(f"method {method!r} needs gradients, and {type(model).__name__} has none: {reason}")
     if steps < 1:
         raise InputError(f"steps: expected at least 1, given {steps}")
     if endpoint is None:

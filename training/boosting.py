@@ -1,0 +1,160 @@
+"""One fit of boosted trees, by the fields of a recipe that a network is trained by.
+
+``epochs`` is the most trees, ``optimizer.learning_rate`` the share of a tree that is added, ``patience`` the trees without a
+lower validation loss. All training rows are fitted at once, so there is no ``batch_size``, and nothing is drawn below
+200,000 rows: there, seeds give the same trees.
+"""
+
+from __future__ import annotations
+
+import json
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from zoo.atomic import whole_file
+from zoo.data.dataset import Dataset, Rows
+from zoo.errors import IntegrityError, ZooError
+from zoo.families.boosted_trees import BoostedTrees
+from zoo.loading import load_weights
+from zoo.progress import track
+from zoo.registry import get_family
+from zoo.spec import WEIGHTS
+from zoo.training.recipe import Optimizer, Recipe, RecipeError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sklearn.ensemble import HistGradientBoostingRegressor
+
+    History = dict[str, list[float]]
+
+HISTORY = "history.json"
+"""Written last: a folder that has it holds a finished run."""
+STEP = 50
+"""Trees between two looks at the validation loss; how many are kept does not depend on it."""
+
+
+def prepare(recipe: Recipe, dataset: Dataset, seed: int) -> Callable[[Path, str], tuple[BoostedTrees, History]]:
+    """Everything of a fit that a wrong recipe or data can stop, and what then fits in a folder under a title.
+
+    Raises
+    ------
+    RecipeError
+        For a setting that trees have no use for, a config that the family does not take, or data of another shape.
+    """
+    _refuse_unused(recipe)
+    try:
+        model: BoostedTrees = get_family(recipe.family)(**recipe.config)
+    except (TypeError, ValueError) as error:
+        raise RecipeError(f"family {recipe.family} does not take this config: {error}") from error
+    training, held_out = (_arrays(model, dataset.rows(split), split) for split in ("train", "validation"))
+    return partial(_fit, model, recipe, training, held_out, seed)
+
+
+def _refuse_unused(recipe: Recipe) -> None:
+    unused = [] if recipe.batch_size is None else [f"batch_size {recipe.batch_size}"]
+    plain = Optimizer(learning_rate=recipe.optimizer.learning_rate)
+    unused += [f"optimizer.{key} {value}" for key, value in recipe.optimizer if value != getattr(plain, key)]
+    if unused:
+        raise RecipeError(
+            f"family {recipe.family} fits all rows tree by tree and has no use for {', '.join(unused)}: leave it out"
+        )
+    if recipe.loss != "mean_squared_error":
+        raise RecipeError(f"family {recipe.family} is fitted by loss: mean_squared_error, given {recipe.loss}")
+
+
+def _arrays(model: BoostedTrees, rows: Rows, split: str) -> tuple[np.ndarray, np.ndarray]:
+    """(n, inputs) float32 and (n,) of a split."""
+    width = model.config["inputs"]
+    shapes = {name: np.shape(array) for name, array in rows.inputs.items()}
+    if list(shapes.values()) != [(len(rows), width)] or np.shape(rows.target) != (len(rows), 1) or not len(rows):
+        raise RecipeError(
+            f"{split}: boosted trees need rows of one input (n, {width}) and a target (n, 1),"
+            f" given {shapes} and a target {np.shape(rows.target)}"
+        )
+    x, y = np.asarray(next(iter(rows.inputs.values())), np.float32), np.asarray(rows.target, np.float64)[:, 0]
+    if not (np.isfinite(x).all() and np.isfinite(y).all()):
+        raise RecipeError(f"{split}: expected finite inputs and targets, given some that are NaN or infinite")
+    return x, y
+
+
+def _fit(
+    model: BoostedTrees,
+    recipe: Recipe,
+    training: tuple[np.ndarray, np.ndarray],
+    held_out: tuple[np.ndarray, np.ndarray],
+    seed: int,
+    folder: Path,
+    title: str,
+) -> tuple[BoostedTrees, History]:
+    """Read the finished run in ``folder``, or fit and leave one there; an interrupted fit starts again."""
+    if (folder / HISTORY).exists():
+        return model, _read(model, folder)
+    regressor, losses = _boosted(model, recipe, training, held_out, seed, title)
+    kept = int(np.argmin(losses)) + 1 if recipe.patience else len(losses)
+    history = {"loss": _losses(regressor, training)[: len(losses)], "val_loss": losses}
+    model.take(regressor, kept, training[0].mean(axis=0, dtype=np.float64))
+    model.save_weights(folder / WEIGHTS)
+    with whole_file(folder / HISTORY, "w") as file:
+        json.dump(history, file)
+    return model, history
+
+
+def _boosted(
+    model: BoostedTrees,
+    recipe: Recipe,
+    training: tuple[np.ndarray, np.ndarray],
+    held_out: tuple[np.ndarray, np.ndarray],
+    seed: int,
+    title: str,
+) -> tuple[HistGradientBoostingRegressor, list[float]]:
+    """A regressor of at least as many trees as there are validation losses, which end where patience did."""
+    from sklearn.ensemble import HistGradientBoostingRegressor
+
+    regressor = HistGradientBoostingRegressor(
+        learning_rate=recipe.optimizer.learning_rate,
+        max_leaf_nodes=model.config["max_leaf_nodes"],
+        min_samples_leaf=model.config["min_samples_leaf"],
+        early_stopping=False,
+        warm_start=True,
+        random_state=seed,
+    )
+    losses: list[float] = []
+    for trees in track([*range(STEP, recipe.epochs, STEP), recipe.epochs], title):
+        regressor.set_params(max_iter=trees).fit(*training)
+        losses = _losses(regressor, held_out)
+        if not np.isfinite(losses).all():
+            raise ZooError("val_loss is no longer finite: lower optimizer.learning_rate, and look for outliers in the data")
+        end = _end(losses, recipe.patience)
+        if end < len(losses):
+            return regressor, losses[:end]
+    return regressor, losses
+
+
+def _end(losses: list[float], patience: int | None) -> int:
+    """How many losses there are when patience has run out, were they looked at one by one."""
+    best = 0
+    for tree, loss in enumerate(losses):
+        if loss < losses[best]:
+            best = tree
+        if patience is not None and tree - best >= patience:
+            return tree + 1
+    return len(losses)
+
+
+def _losses(regressor: HistGradientBoostingRegressor, rows: tuple[np.ndarray, np.ndarray]) -> list[float]:
+    """Mean squared error after each tree."""
+    x, y = rows
+    return [float(np.mean(np.square(answer - y))) for answer in regressor.staged_predict(x)]
+
+
+def _read(model: BoostedTrees, folder: Path) -> History:
+    try:
+        history = json.loads((folder / HISTORY).read_text(encoding="utf-8"))
+        load_weights(model, folder / WEIGHTS)
+        return {name: [float(value) for value in history[name]] for name in ("loss", "val_loss")}
+    except (IntegrityError, OSError, ValueError, KeyError, TypeError) as error:
+        raise IntegrityError(f"the run in {folder} is damaged ({error}): delete {folder / HISTORY} to start anew") from error
