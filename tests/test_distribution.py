@@ -4,24 +4,25 @@ from __future__ import annotations
 
 from types import SimpleNamespace
 
-import keras
 import numpy as np
 import pytest
 from scipy import stats
 from sklearn.ensemble import RandomForestRegressor
 
-from zoo.data.dataset import Rows
-from zoo.families.cnn3d import CNN3D
+from zoo.data.dataset import DATASETS, Rows
+from zoo.interpret.smoothing import divergence
 from zoo.training import trees
 from zoo.training.distribution import evaluate
 from zoo.training.evaluate import Run
-from zoo.training.recipe import Distribution
+from zoo.training.recipe import Distribution, Source
 
 
 class Toy:
     """y = a + b x, with noise that a third column tells; the first set of features lacks what matters."""
 
     feature_sets = ("noise", "all")
+    scales, scale_label, kinds_of_feature = np.arange(1), "scale", ("first", "second", "third")
+    units = {"y": "m"}
 
     def __init__(self, shift: float = 0.0) -> None:
         self.shift = shift
@@ -40,26 +41,38 @@ class Exact:
     """The best answer, its scale wrong by a factor."""
 
     def __init__(self, factor: float = 1.0) -> None:
-        self.factor, gaussian = factor, CNN3D(size=2, channels=[1], hidden=[])
-        self.log_likelihood, self.half_width = gaussian.log_likelihood, gaussian.half_width
+        self.factor = factor
 
-    def __call__(self, x):
-        x = keras.ops.convert_to_numpy(x)
-        return np.stack([x[:, 0], self.factor * (0.1 + 0.1 * (x[:, 2] > 0))], axis=1)
+    def predictive(self, inputs, target):
+        x = inputs["x"]
+        answer = stats.norm(x[:, 0], self.factor * (0.1 + 0.1 * (x[:, 2] > 0)))
+        return x[:, 0], answer.logpdf(target[:, 0]), answer.cdf(target[:, 0])
 
 
-def run(model: Exact) -> Run:
+class Blunt:
+    """An answer without a distribution."""
+
+    def predictive(self, inputs, target):
+        return inputs["x"][:, 0], None, None
+
+
+def run(model) -> Run:
     history = {"loss": [1.0, 0.5], "val_loss": [1.0, 0.6]}
-    return Run(SimpleNamespace(data=SimpleNamespace(dataset=Toy)), 0, model, history)
+    return Run(SimpleNamespace(name="toy", data=Source(source="toy")), 0, model, history)
 
 
 @pytest.fixture(scope="module")
-def metrics():
+def evaluation():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(trees, "STAGES", 60)
-        settings = Distribution(kind="distribution", also_on={"shifted": {"shift": 0.5}})
-        found = evaluate({"": [run(Exact())], "sure": [run(Exact(0.5))]}, settings)
-    return {metric.name: metric for metric in found.metrics}
+        patch.setitem(DATASETS, "toy", (__name__, "Toy"))
+        settings = Distribution(kind="distribution", trees=Source(source="toy"), also_on={"shifted": {"shift": 0.5}})
+        return evaluate({"": [run(Exact())], "sure": [run(Exact(0.5))], "blunt": [run(Blunt())]}, settings)
+
+
+@pytest.fixture(scope="module")
+def metrics(evaluation):
+    return {metric.name: metric for metric in evaluation.metrics}
 
 
 def test_numbers_of_the_best_answer(metrics):
@@ -86,6 +99,32 @@ def test_trees_are_as_good_as_their_features(metrics):
         assert blind.value == pytest.approx(np.sqrt(1 / 3 + 0.025), rel=0.05)
         assert metrics["scatter"].value < seeing.value < 1.1 * metrics["scatter"].value
         assert metrics[f"shifted/scatter of {kind} on all"].value > 0.5
+        ratio = metrics[f"scatter over that of {kind} on all"]
+        assert ratio.value == pytest.approx(metrics["scatter"].value / seeing.value)
+        added = metrics[f"{kind}: scatter on all over that on noise"]
+        assert added.value == pytest.approx(seeing.value / blind.value)
+        assert added.interval[0] < added.value < added.interval[1] < 0.5
+
+
+def test_an_answer_without_a_distribution_has_no_coverage(metrics):
+    assert metrics["blunt/scatter"].value == metrics["scatter"].value
+    assert not any(name.startswith("blunt/coverage") for name in metrics)
+
+
+def test_figures(evaluation):
+    expected = {"coverage", "error", "importance_all", "importance_noise", "learning_curves", "values"}
+    assert evaluation.figures.keys() == expected
+    lines = evaluation.figures["importance_all"].axes[0].get_lines()
+    assert all(line.get_ydata()[0] > 0.9 for line in lines)  # the first column says it all
+
+
+def test_divergence_of_normals_is_the_formula():
+    """KL(N(0, 1) || N(m, s)) = ln s + (1 + m^2) / (2 s^2) - 1 / 2, the kernels' widths added to both."""
+    draws = stats.norm.ppf((np.arange(20000) + 0.5) / 20000)
+    for mean, scale in ((0.0, 1.0), (0.5, 1.0), (0.2, 1.5)):
+        width = 1 + 20000**-0.4
+        expected = np.log(scale) + (1 + mean**2 / width) / (2 * scale**2) - 0.5
+        assert divergence(draws, mean + scale * draws) == pytest.approx(expected, abs=2e-3)
 
 
 def test_impurity_importance_is_scikit_learns():

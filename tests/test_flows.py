@@ -323,3 +323,25 @@ def test_training_rows_that_no_density_fits_are_refused(rows, message):
     flow = get_family("nsf")(dimensions=2, support=[[0, 1], None])
     with pytest.raises(InputError, match=message):
         flow.adapt({"theta": np.array(rows)}, None)
+
+
+@pytest.mark.parametrize(("name", "options"), [("maf", {}), ("nsf", {"autoregressive": True})])
+def test_probability_of_less_is_the_integral_of_the_density(name, options):
+    flow = get_family(name)(dimensions=1, context=2, transforms=2, hidden=[8], support=[[0.0, 2.0]], **options)
+    rng = np.random.default_rng(0)
+    flow.set_weights([w + 0.3 * rng.standard_normal(w.shape) if w.ndim == 2 else w for w in flow.get_weights()])
+    c, x = rng.standard_normal((4, 2)).astype(np.float32), np.float32([[0.1], [0.7], [1.2], [1.9]])
+    median, log_density, probability = flow.predictive({"x": x, "c": c}, x)
+    np.testing.assert_allclose(log_density, flow.log_density(x, c), rtol=1e-6)
+    grid = np.linspace(1e-5, 2 - 1e-5, 20001)
+    for i in range(4):
+        density = np.exp(flow.log_density(grid[:, None], c[i]).astype(float))
+        below = np.concatenate([[0], np.cumsum((density[1:] + density[:-1]) / 2 * np.diff(grid))])
+        assert np.interp(x[i, 0], grid, below) == pytest.approx(probability[i], abs=2e-3)
+        assert np.interp(median[i], grid, below) == pytest.approx(0.5, abs=2e-3)
+
+
+def test_predictive_is_of_one_variable():
+    flow = get_family("maf")(dimensions=2, transforms=1, hidden=[8])
+    with pytest.raises(InputError, match="one variable, this one has 2"):
+        flow.predictive({"x": np.zeros((1, 2))}, np.zeros((1, 2)))

@@ -52,6 +52,14 @@ def test_graph_answers_as_keras(kind, opset, endpoint):
     check_parity(flow, flow.spec, endpoint, onnx_function(graph.SerializeToString()), inputs[endpoint])
 
 
+@pytest.mark.parametrize("endpoint", ["log_prob", "sample"])
+@pytest.mark.parametrize("kind", ["maf", "nsf-autoregressive"])
+def test_graph_of_one_variable_answers_as_keras(kind, endpoint):
+    flow, inputs = described(kind, "boxed", spread=0.5, dimensions=1, support=[[-1.0, 2.0]])
+    graph = to_onnx(flow, flow.spec, endpoint, 13)
+    check_parity(flow, flow.spec, endpoint, onnx_function(graph.SerializeToString()), inputs[endpoint])
+
+
 def test_wide_autoregressive_sample_is_a_loop():
     flow, inputs = described("maf", "plane", spread=0.5, dimensions=12, hidden=[12, 12])
     graph = to_onnx(flow, flow.spec, "sample", 13)

@@ -66,6 +66,20 @@ def test_attribution_over_elements(rows):
         plots.attribution_over_multipoles(found)
 
 
+@pytest.mark.parametrize("rows", [1, 8])
+def test_attribution_over_a_cube(rows):
+    values = np.random.default_rng(0).normal(size=(rows, 6, 6, 6))
+    found = Explanation(values, values, np.zeros(rows), "gradient", "predict", "density", "log_mass", 0, meta={"unit": "1"})
+    figure = found.plot()
+    text = drawn(figure)
+    assert "density [1]" in text
+    assert "gradient of log_mass" in text
+    shells = figure.axes[2].lines[1].get_ydata()
+    assert shells.sum() == pytest.approx(values.sum() / rows)
+    assert shells[0] == pytest.approx(values[:, 3, 3, 3].mean())
+    np.testing.assert_array_equal(figure.axes[0].images[0].get_array(), values[0, 3].T)
+
+
 def test_planck_figure():
     best_fit, error = 100 * np.ones(N_JOINT), np.full(N_JOINT, 2.0)
     data = best_fit + 3 * error

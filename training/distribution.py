@@ -1,4 +1,4 @@
-"""Evaluation of regressors that answer with a distribution: how far off, how sure, and beside trees on engineered features."""
+"""Evaluation of regressors of one quantity: how far off, how sure, and beside trees on engineered features."""
 
 from __future__ import annotations
 
@@ -6,45 +6,49 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, cast
 
-import keras
 import numpy as np
 
-from zoo.batches import in_batches
 from zoo.data.dataset import Rows
 from zoo.interpret import plots
+from zoo.interpret.smoothing import divergence
 from zoo.spec import Metric
 from zoo.training.evaluate import Evaluation, Run, Runs, over_seeds
 from zoo.training.intervals import bootstrap
 from zoo.training.recipe import Distribution
-from zoo.training.trees import TREES, Featured
+from zoo.training.trees import Featured, Key, fitted_trees, importance_figures
 
 LEVELS = (0.68, 0.95)
 """Of the central intervals whose coverage is reported."""
 
 
 @dataclass(frozen=True)
-class Tested:
-    """A run's answers to the rows of one test set."""
+class Answers:
+    """What was answered to the rows of one test set, in units of the target.
 
-    run: Run
+    Attributes
+    ----------
+    location : (n,) the answer, the middle of a distribution
+    log_likelihood : (n,) nat, of the truth; None without a distribution
+    probability : (n,) of a value below the truth; None without a distribution
+    """
+
     rows: Rows
-    answer: np.ndarray
-    """(n, 2) location and scale, in units of the target."""
+    location: np.ndarray
+    log_likelihood: np.ndarray | None = None
+    probability: np.ndarray | None = None
+
+    @property
+    def truth(self) -> np.ndarray:
+        return self.rows.target[:, 0].astype(np.float64)
 
     @property
     def error(self) -> np.ndarray:
         """(n,) answer - truth."""
-        return self.answer[:, 0] - self.rows.target[:, 0]
+        return self.location - self.truth
 
-    @property
-    def log_likelihood(self) -> np.ndarray:
-        """(n,) nat."""
-        found = self.run.model.log_likelihood(self.rows.target, self.answer.astype(np.float32))
-        return keras.ops.convert_to_numpy(found).astype(np.float64)
-
-    def covered(self, level: float) -> np.ndarray:
+    def covered(self, level: float) -> np.ndarray | None:
         """(n,) whether the truth lies in the central interval."""
-        return np.abs(self.error) <= self.run.model.half_width(level) * self.answer[:, 1]
+        return None if self.probability is None else np.abs(2 * self.probability - 1) <= level
 
 
 def scatter(error: np.ndarray) -> float:
@@ -56,100 +60,123 @@ def mean(values: np.ndarray) -> float:
     return float(np.mean(values))
 
 
-STATISTICS: dict[str, tuple[Callable[[Tested], np.ndarray], Callable[[np.ndarray], float], str]] = {
-    "scatter": (lambda t: t.error, scatter, "root mean square of answer - truth"),
-    "bias": (lambda t: t.error, mean, "mean of answer - truth"),
-    "log likelihood": (lambda t: t.log_likelihood, mean, "mean over rows, nat"),
-    f"coverage of {LEVELS[0]:.0%}": (lambda t: t.covered(LEVELS[0]), mean, "rows whose truth lies in the central interval"),
-    f"coverage of {LEVELS[1]:.0%}": (lambda t: t.covered(LEVELS[1]), mean, "rows whose truth lies in the central interval"),
+STATISTICS: dict[str, tuple[Callable[[Answers], np.ndarray | None], Callable[[np.ndarray], float], str]] = {
+    "scatter": (lambda a: a.error, scatter, "root mean square of answer - truth"),
+    "bias": (lambda a: a.error, mean, "mean of answer - truth"),
+    "log likelihood": (lambda a: a.log_likelihood, mean, "mean over rows, nat"),
+    f"coverage of {LEVELS[0]:.0%}": (lambda a: a.covered(LEVELS[0]), mean, "rows whose truth lies in the central interval"),
+    f"coverage of {LEVELS[1]:.0%}": (lambda a: a.covered(LEVELS[1]), mean, "rows whose truth lies in the central interval"),
+    "divergence": (
+        lambda a: np.stack([a.truth, a.location], axis=1),
+        lambda pairs: divergence(*pairs.T),
+        "Kullback-Leibler divergence of the answers' distribution from the truths', Gaussian kernels of Scott's width, nat",
+    ),
 }
-"""Name -> values of the rows, how they are summed up, and what that is."""
+"""Name -> values of the rows, None where the answers have none, how they are summed up, and what that is."""
 
 
 def evaluate(runs: Runs, settings: Distribution) -> Evaluation:
     """Every variant on the test split, the model also on further test sets, beside trees tuned on the validation split."""
     evaluation = Evaluation()
-    dataset = cast(Featured, runs[""][0].recipe.data.dataset())
-    trees = fitted_trees(dataset)
-
-    def judge(label: str, members: list[Run], changes: dict | None = None) -> list[Tested]:
-        found = [answers(run, changes) for run in members]
-        evaluation.metrics += [_metric(label, name, found) for name in STATISTICS]
-        return found
-
-    found = {variant: judge(f"{variant}/" if variant else "", members) for variant, members in runs.items()}
-    for label, changes in settings.also_on.items():
-        other = judge(f"{label}/", runs[""], changes)
-        described = cast(Featured, runs[""][0].recipe.data.dataset(**changes))
-        evaluation.metrics += [_tree_metric(f"{label}/", key, tree, described, other) for key, tree in trees.items()]
-    evaluation.metrics += [_tree_metric("", key, tree, dataset, found[""]) for key, tree in trees.items()]
+    released = runs[""][0]
+    found = {variant: [answers(run) for run in members] for variant, members in runs.items()}
+    for variant, members in found.items():
+        evaluation.metrics += _statistics(f"{variant}/" if variant else "", members)
     for variant, others in found.items():
         if variant:
-            evaluation.metrics.append(_gain(variant, found[""], others))
-    evaluation.figures = {"learning_curves": plots.learning_curves(runs[""][0].history)}
+            evaluation.metrics.append(_ratio(f"scatter over that of {variant}", found[""], others))
+    elsewhere = {label: [answers(run, changes) for run in runs[""]] for label, changes in settings.also_on.items()}
+    for label, members in elsewhere.items():
+        evaluation.metrics += _statistics(f"{label}/", members)
+    shown = {released.recipe.name: found[""][0]} | {variant: members[0] for variant, members in found.items() if variant}
+    if settings.trees is not None:
+        dataset = cast(Featured, settings.trees.dataset())
+        trees = fitted_trees(dataset)
+        beside = tree_answers(trees, dataset)
+        evaluation.metrics += _beside("", beside, found[""]) + _of_features(beside, dataset)
+        for label, changes in settings.also_on.items():
+            other = cast(Featured, settings.trees.dataset(**changes))
+            evaluation.metrics += _beside(f"{label}/", tree_answers(trees, other), elsewhere[label])
+        best = min(beside, key=lambda key: scatter(beside[key].error))
+        shown[" on ".join(best)] = beside[best]
+        evaluation.figures |= importance_figures(trees, dataset)
+    evaluation.figures |= _figures(shown, released.recipe.data.dataset().units)
+    evaluation.figures["learning_curves"] = plots.learning_curves(released.history)
     return evaluation
 
 
-def answers(run: Run, changes: dict | None) -> Tested:
+def answers(run: Run, changes: dict | None = None) -> Answers:
     """A run on its test split, the data's parameters changed for a further test set."""
     rows = run.recipe.data.dataset(**(changes or {})).rows("test")
-    (inputs,) = rows.inputs.values()
-    return Tested(run, rows, in_batches(run.model, inputs).astype(np.float64))
+    return Answers(rows, *run.model.predictive(rows.inputs, rows.target))
 
 
-def fitted_trees(dataset: Featured) -> dict[tuple[str, str], Any]:
-    """Each kind of tree on each set of features, its settings chosen on the validation split."""
-    train, validation = dataset.rows("train"), dataset.rows("validation")
-    found = {}
-    for names in dataset.feature_sets:
-        x, held_x = dataset.features(train, names), dataset.features(validation, names)
-        for kind, fit in TREES.items():
-            found[kind, names] = fit(x, train.target[:, 0], held_x, validation.target[:, 0])
-    return found
-
-
-def _metric(prefix: str, name: str, found: list[Tested]) -> Metric:
-    values_of, statistic, meaning = STATISTICS[name]
-    values = [values_of(t) for t in found]
-    group = found[0].rows.group
-    return Metric(
-        name=f"{prefix}{name}",
-        value=statistic(values[0]),
-        interval=bootstrap(lambda i: statistic(values[0][i]), group),
-        n=len(group),
-        seeds=len(found),
-        detail=f"{meaning}; {over_seeds([statistic(v) for v in values])}; {_bootstrapped(group)}",
-    )
-
-
-def _tree_metric(prefix: str, key: tuple[str, str], tree: Any, dataset: Featured, beside: list[Tested]) -> Metric:
-    """Scatter of a tree, and of the model beside it on the same rows."""
-    kind, names = key
+def tree_answers(trees: dict[Key, Any], dataset: Featured) -> dict[Key, Answers]:
+    """Each tree on the test split."""
     rows = dataset.rows("test")
-    error = tree.predict(dataset.features(rows, names)) - rows.target[:, 0]
-    ratio = [scatter(t.error) / scatter(error) for t in beside]
-    low, high = bootstrap(lambda i: scatter(beside[0].error[i]) / scatter(error[i]), rows.group)
+    features = {names: dataset.features(rows, names) for names in dataset.feature_sets}
+    return {key: Answers(rows, tree.predict(features[key[1]])) for key, tree in trees.items()}
+
+
+def _statistics(prefix: str, members: list[Answers]) -> list[Metric]:
+    metrics = []
+    for name, (values_of, statistic, meaning) in STATISTICS.items():
+        values = [values_of(member) for member in members]
+        if values[0] is not None:
+            metrics.append(_metric(f"{prefix}{name}", cast(list[np.ndarray], values), statistic, meaning, members[0].rows))
+    return metrics
+
+
+def _metric(name: str, values: list[np.ndarray], statistic: Callable[[np.ndarray], float], meaning: str, rows: Rows) -> Metric:
+    """Of the first of several runs; ``values`` has the rows of each."""
+    found = [statistic(v) for v in values]
     return Metric(
-        name=f"{prefix}scatter of {kind} on {names}",
-        value=scatter(error),
-        interval=bootstrap(lambda i: scatter(error[i]), rows.group),
+        name=name,
+        value=found[0],
+        interval=bootstrap(lambda i: statistic(values[0][i]), rows.group),
         n=len(rows),
-        detail=f"{_bootstrapped(rows.group)}; the model's over it {ratio[0]:.3f} ({low:.3f}, {high:.3f}), {over_seeds(ratio)}",
+        seeds=len(values),
+        detail=f"{meaning}; {over_seeds(found)}; interval by bootstrap over {len(np.unique(rows.group))} simulations",
     )
 
 
-def _gain(variant: str, model: list[Tested], others: list[Tested]) -> Metric:
-    ratio = [scatter(a.error) / scatter(b.error) for a, b in zip(model, others, strict=True)]
-    group = model[0].rows.group
-    return Metric(
-        name=f"scatter over that of {variant}",
-        value=ratio[0],
-        interval=bootstrap(lambda i: scatter(model[0].error[i]) / scatter(others[0].error[i]), group),
-        n=len(group),
-        seeds=len(model),
-        detail=f"on the same rows; {over_seeds(ratio)}; {_bootstrapped(group)}",
-    )
+def _ratio(name: str, ours: list[Answers], theirs: list[Answers]) -> Metric:
+    """Scatter over scatter, on the same rows; one run may stand beside several."""
+    pairs = zip(ours, theirs * (len(ours) // len(theirs)), strict=True)
+    values = [np.stack([a.error, b.error], axis=1) for a, b in pairs]
+    return _metric(name, values, lambda e: scatter(e[:, 0]) / scatter(e[:, 1]), "on the same rows", ours[0].rows)
 
 
-def _bootstrapped(group: np.ndarray) -> str:
-    return f"interval by bootstrap over {len(np.unique(group))} simulations"
+def _beside(prefix: str, trees: dict[Key, Answers], model: list[Answers]) -> list[Metric]:
+    """Scatter and divergence of each tree, and the model's scatter over it."""
+    metrics = []
+    for key, found in trees.items():
+        for name in ("scatter", "divergence"):
+            values_of, statistic, meaning = STATISTICS[name]
+            values = cast(np.ndarray, values_of(found))
+            metrics.append(_metric(f"{prefix}{name} of {' on '.join(key)}", [values], statistic, meaning, found.rows))
+        metrics.append(_ratio(f"{prefix}scatter over that of {' on '.join(key)}", model, [found]))
+    return metrics
+
+
+def _of_features(trees: dict[Key, Answers], dataset: Featured) -> list[Metric]:
+    """What each set of features adds to the first, to each kind of tree."""
+    first, *others = dataset.feature_sets
+    return [
+        _ratio(f"{kind}: scatter on {names} over that on {first}", [trees[kind, names]], [trees[kind, first]])
+        for names in others
+        for kind in dict.fromkeys(kind for kind, _ in trees)
+    ]
+
+
+def _figures(shown: dict[str, Answers], units: dict[str, str]) -> dict[str, Any]:
+    """Of the first run and its variants, and of the best tree."""
+    ((quantity, unit),) = units.items()
+    truth = next(iter(shown.values())).truth
+    locations = {label: found.location for label, found in shown.items()}
+    sure = {label: found.probability for label, found in shown.items() if found.probability is not None}
+    figures = {
+        "error": plots.error_against_truth(truth, locations, quantity, unit),
+        "values": plots.distribution_of_answers(truth, locations, quantity, unit),
+    }
+    return figures | ({"coverage": plots.coverage_of_intervals(sure)} if sure else {})

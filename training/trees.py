@@ -4,12 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from itertools import product
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from zoo.data.dataset import Dataset, Rows
+from zoo.interpret import plots
+from zoo.progress import track
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+REPEATS = 5
+"""Shuffles of each feature."""
+TUNED_ON, FOREST = 50, 200
+"""Trees of a random forest, and of those on which its settings are tried."""
 STAGES = 600
 """Most trees of a boosting; the validation split says how many are kept."""
 
@@ -18,6 +27,10 @@ class Featured(Dataset, Protocol):
     """A data set that can describe its rows by engineered features."""
 
     feature_sets: tuple[str, ...]
+    scales: np.ndarray
+    """(k,) that the features are of; a set holds a whole number of kinds of feature, each on all scales."""
+    scale_label: str
+    kinds_of_feature: tuple[str, ...]
 
     def features(self, rows: Rows, names: str) -> np.ndarray:
         """(n, features) of the named set."""
@@ -40,17 +53,32 @@ def boosted_trees(x: np.ndarray, y: np.ndarray, held_x: np.ndarray, held_y: np.n
 
 
 def random_forest(x: np.ndarray, y: np.ndarray, held_x: np.ndarray, held_y: np.ndarray) -> Any:
-    """scikit-learn's random forest; leaf size and features per split by the error on the held-out rows."""
+    """scikit-learn's random forest; leaf size and features per split by the error of smaller forests on the held-out rows."""
     from sklearn.ensemble import RandomForestRegressor
 
-    candidates = [
-        RandomForestRegressor(200, min_samples_leaf=leaf, max_features=share, n_jobs=-1, random_state=0).fit(x, y)
-        for leaf, share in product((5, 20, 50), (0.33, 1.0))
-    ]
-    return min(candidates, key=lambda model: float(np.mean(np.square(model.predict(held_x) - held_y))))
+    def forest(trees: int, leaf: int, share: float) -> Any:
+        return RandomForestRegressor(trees, min_samples_leaf=leaf, max_features=share, n_jobs=-1, random_state=0).fit(x, y)
+
+    def error(settings: tuple[int, float]) -> float:
+        return float(np.mean(np.square(forest(TUNED_ON, *settings).predict(held_x) - held_y)))
+
+    return forest(FOREST, *min(product((5, 20, 50), (0.33, 1.0)), key=error))
 
 
 TREES: dict[str, Callable[..., Any]] = {"boosted trees": boosted_trees, "random forest": random_forest}
+Key = tuple[str, str]
+"""Kind of tree, name of the features."""
+
+
+def fitted_trees(dataset: Featured) -> dict[Key, Any]:
+    """Each kind of tree on each set of features, its settings chosen on the validation split."""
+    train, validation = dataset.rows("train"), dataset.rows("validation")
+    found = {}
+    for names in track(dataset.feature_sets, "trees beside the model"):
+        x, held_x = dataset.features(train, names), dataset.features(validation, names)
+        for kind, fit in TREES.items():
+            found[kind, names] = fit(x, train.target[:, 0], held_x, validation.target[:, 0])
+    return found
 
 
 def impurity_importance(forest: Any) -> np.ndarray:
@@ -67,3 +95,27 @@ def impurity_importance(forest: Any) -> np.ndarray:
         share = np.bincount(tree.feature[inner], decrease, minlength=len(total))
         total += share / max(share.sum(), np.finfo(float).tiny)
     return total / total.sum()
+
+
+def importance_figures(trees: dict[Key, Any], dataset: Featured) -> dict[str, Figure]:
+    """How much each feature counts, over the scale that it is of: a figure for each set of features.
+
+    Impurity as the forest was grown on the training split, permutation as the error on the test split grows when a feature is
+    shuffled among the rows.
+    """
+    from sklearn.inspection import permutation_importance
+
+    rows, figures = dataset.rows("test"), {}
+    for names in dataset.feature_sets:
+        x, forest = dataset.features(rows, names), trees["random forest", names]
+        curves = {"impurity, random forest": (impurity_importance(forest), None)}
+        for kind in track(list(TREES), f"permutation importance: {names}"):
+            found = permutation_importance(
+                trees[kind, names], x, rows.target[:, 0], n_repeats=REPEATS, random_state=0, scoring="neg_mean_squared_error"
+            )
+            total = found.importances_mean.sum()
+            curves[f"permutation, {kind}"] = (found.importances_mean / total, found.importances_std / total)
+        figures[f"importance_{names.replace(' ', '_')}"] = plots.importance_over_scale(
+            curves, dataset.scales, dataset.scale_label, dataset.kinds_of_feature
+        )
+    return figures

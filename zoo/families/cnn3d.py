@@ -5,12 +5,14 @@ arXiv:2011.10577: linear density around a particle -> mass of the halo it ends i
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Literal
 
 import keras
 import numpy as np
 from keras import ops
 
+from zoo.batches import in_batches
 from zoo.families.base import ZooModel
 from zoo.layers import Standardize, dense_stack
 from zoo.registry import register_family
@@ -26,7 +28,7 @@ class CNN3D(ZooModel):
     Parameters
     ----------
     size : cells along a side of the cube
-    channels : of each stage's convolution; the first keeps the size, the others halve it
+    channels : of each stage's convolution; each stage halves the cube
     hidden : units of the dense layers after the last stage
     downsample : "stride" of the convolution, or "average" of 2^3 cells after it
     activation : of all hidden layers
@@ -55,8 +57,8 @@ class CNN3D(ZooModel):
             raise ValueError(f"expected likelihood gaussian or cauchy, given {likelihood}")
         if downsample not in ("stride", "average"):
             raise ValueError(f"expected downsample stride or average, given {downsample}")
-        if not channels or size % 2 ** (len(channels) - 1):
-            raise ValueError(f"expected a size that {len(channels) - 1} stages can halve, given {size}")
+        if not channels or size % 2 ** len(channels):
+            raise ValueError(f"expected a size that {len(channels)} stages can halve, given {size}")
         self.config: dict[str, Any] = {
             "size": size,
             "channels": list(channels),
@@ -89,15 +91,16 @@ class CNN3D(ZooModel):
 
     def log_likelihood(self, target, answer):
         """log p(target), (batch,), of targets (batch, 1) under ``answer`` (batch, 2), which ``call`` gave."""
-        scale = answer[:, 1]
-        return LIKELIHOODS[self.config["likelihood"]]((target[:, 0] - answer[:, 0]) / scale) - ops.log(scale)
+        log_density, _ = LIKELIHOODS[self.config["likelihood"]]
+        return log_density((target[:, 0] - answer[:, 0]) / answer[:, 1]) - ops.log(answer[:, 1])
 
-    def half_width(self, level: float) -> float:
-        """Of the central interval with probability ``level``, in units of the scale."""
-        from scipy import stats
-
-        kind = {"gaussian": stats.norm, "cauchy": stats.cauchy}[self.config["likelihood"]]
-        return float(kind.ppf(0.5 + level / 2))
+    def predictive(self, inputs: Mapping[str, Any], target: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Location, log p(target) and the probability of less than the target, (n,) each, for any number of rows."""
+        (cubes,) = inputs.values()
+        answer = in_batches(self, cubes).astype(np.float64)
+        _, cumulative = LIKELIHOODS[self.config["likelihood"]]
+        probability = cumulative((target[:, 0] - answer[:, 0]) / answer[:, 1])
+        return answer[:, 0], *map(ops.convert_to_numpy, (self.log_likelihood(target.astype(np.float64), answer), probability))
 
     @property
     def blocks(self) -> dict[str, list[keras.layers.Layer]]:
@@ -127,20 +130,21 @@ MEASURED = 2048
 def _stages(channels: list[int], downsample: str, activation: str) -> list[keras.layers.Layer]:
     layers: list[keras.layers.Layer] = []
     for i, units in enumerate(channels):
-        strides = 2 if i and downsample == "stride" else 1
+        strides = 2 if downsample == "stride" else 1
         layers.append(keras.layers.Conv3D(units, 3, strides, padding="same", activation=activation, name=f"stage_{i}"))
-        if i and downsample == "average":
+        if downsample == "average":
             layers.append(keras.layers.AveragePooling3D(2, name=f"average_{i}"))
     return layers
 
 
-def _gaussian(z):
-    return -0.5 * ops.square(z) - 0.5 * math.log(2 * math.pi)
-
-
-def _cauchy(z):
-    return -ops.log(1 + ops.square(z)) - math.log(math.pi)
-
-
-LIKELIHOODS = {"gaussian": _gaussian, "cauchy": _cauchy}
-"""Log density of a standardised residual."""
+LIKELIHOODS: dict[str, tuple[Callable, Callable]] = {
+    "gaussian": (
+        lambda z: -0.5 * ops.square(z) - 0.5 * math.log(2 * math.pi),
+        lambda z: 0.5 * (1 + ops.erf(z / math.sqrt(2))),
+    ),
+    "cauchy": (
+        lambda z: -ops.log(1 + ops.square(z)) - math.log(math.pi),
+        lambda z: 0.5 + ops.arctan(z) / math.pi,
+    ),
+}
+"""Log density of a standardised residual, and the probability of less."""

@@ -94,16 +94,18 @@ class Explanation:
             raise InputError(f"{path} is not an explanation written by Explanation.save: {error}") from error
 
     def plot(self) -> Figure:
-        """Attributions over multipoles for joint CMB spectra, over the element number for any other tensor.
+        """Attributions over multipoles for joint CMB spectra, slices and shells of a cube, else over the element number.
 
         Raises
         ------
         InputError
-            If the explained tensor has more than one axis besides the batch.
+            If the explained tensor has two axes besides the batch.
         """
         from zoo.data.cmb.binning import N_JOINT
         from zoo.interpret import plots
 
         if self.tensor == "spectrum" and self.inputs.shape[1:] == (N_JOINT,):
             return plots.attribution_over_multipoles(self)
+        if self.inputs.ndim == 4:
+            return plots.attribution_over_cube(self)
         return plots.attribution_over_elements(self)

@@ -25,6 +25,8 @@ class Autoregressive(Conditioned):
     def to_base(self, x, c=None):
         x = permute(x, self.order)
         u, log_slope = self.elementwise.to_base(as_row(x), self.conditioner(x, c))
+        if len(self.order) == 1:  # tf2onnx mistakes the shape of a transposed row where nothing else follows
+            return ops.reshape(u, (-1, 1)), ops.reshape(log_slope, (-1,))
         variables = len(self.order)
         return as_columns(u, variables), ops.sum(as_columns(log_slope, variables), axis=-1)
 

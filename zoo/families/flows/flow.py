@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from functools import cached_property
 from typing import ClassVar
 
 import keras
 import numpy as np
 from keras import ops
+from scipy.special import ndtr
 
 from zoo.batches import in_batches
 from zoo.errors import InputError
@@ -130,6 +132,23 @@ class Flow(ZooModel):
             raise InputError(f"expected rows of {self.dimensions} variables, given shape {x.shape}")
         given = [] if contexts is None else [np.broadcast_to(contexts, (len(x), self.context))]
         return in_batches(self._log_prob_graph, x, *given)
+
+    def predictive(self, inputs: Mapping[str, np.ndarray], target: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Median, log density and the probability of less than the variable, (n,) each; of a flow of one variable.
+
+        The map to the normal increases with the variable, so the probability is the normal's of its image.
+
+        Raises
+        ------
+        InputError
+            If the flow has several variables.
+        """
+        if self.dimensions != 1:
+            raise InputError(f"expected a flow of one variable, this one has {self.dimensions}")
+        x, *context = (np.asarray(array, np.float32) for array in inputs.values())
+        median = in_batches(self._sample_graph, np.zeros_like(x), *context)
+        u, _ = in_batches(self.to_base, x, *context)
+        return median[:, 0], self.log_density(x, *context), ndtr(u[:, 0].astype(np.float64))
 
     def _contexts(self, c: np.ndarray | None) -> np.ndarray | None:
         """c as (m, C)."""

@@ -7,7 +7,14 @@ from zoo.interpret.plots.classification import (
     reliability_diagram,
     roc,
 )
+from zoo.interpret.plots.cubes import attribution_over_cube
 from zoo.interpret.plots.density import density_and_samples
+from zoo.interpret.plots.distribution import (
+    coverage_of_intervals,
+    distribution_of_answers,
+    error_against_truth,
+    importance_over_scale,
+)
 from zoo.interpret.plots.latents import information_heat_map, latent_traversal, latents_against_parameters
 from zoo.interpret.plots.posterior import corner_plot, coverage_curve, predictive_plot, rank_histograms
 from zoo.interpret.plots.regression import error_quantiles
@@ -15,13 +22,18 @@ from zoo.interpret.plots.spectra import attribution_over_elements, attribution_o
 from zoo.interpret.plots.typicality import typicality_curve
 
 __all__ = [
+    "attribution_over_cube",
     "attribution_over_elements",
     "attribution_over_multipoles",
     "confusion",
     "corner_plot",
     "coverage_curve",
+    "coverage_of_intervals",
     "density_and_samples",
+    "distribution_of_answers",
+    "error_against_truth",
     "error_quantiles",
+    "importance_over_scale",
     "information_heat_map",
     "latent_traversal",
     "latents_against_parameters",

@@ -38,9 +38,9 @@ def attribution_over_multipoles(explanation: Explanation) -> Figure:
         ax.set_title(f"{channel}{sum_text}", loc="left")
     if len(values) > 1:
         axes[0, 0].legend(loc="upper right")
-    axes[1, 0].set_ylabel(_value_label(explanation))
+    axes[1, 0].set_ylabel(value_label(explanation))
     axes[2, 0].set_xlabel(r"multipole $\ell$")
-    figure.suptitle(_title(explanation), fontsize=11)
+    figure.suptitle(explanation_title(explanation), fontsize=11)
     return figure
 
 
@@ -68,9 +68,9 @@ def attribution_over_elements(explanation: Explanation) -> Figure:
     _draw(lower, number, values, 0.8)
     if len(values) > 1:
         lower.legend(loc="upper right")
-    lower.set_ylabel(_value_label(explanation))
+    lower.set_ylabel(value_label(explanation))
     lower.set_xlabel("element")
-    figure.suptitle(_title(explanation), fontsize=11)
+    figure.suptitle(explanation_title(explanation), fontsize=11)
     return figure
 
 
@@ -120,7 +120,7 @@ def planck_spectrum_plot(
     axes[0, 0].set_ylabel(r"$D_\ell$ [$\mu\mathrm{K}^2$]")
     axes[0, 0].legend()
     axes[1, 0].set_ylabel(r"(data $-$ fit) / $\sigma$")
-    axes[2, 0].set_ylabel(_value_label(explanation))
+    axes[2, 0].set_ylabel(value_label(explanation))
     figure.suptitle(f"{explanation.meta.get('model', 'model')}: probability of a feature {probability:.3f}", fontsize=12)
     return figure
 
@@ -143,7 +143,8 @@ def _draw(ax: Axes, x: np.ndarray, values: np.ndarray, width: float) -> None:
     ax.plot(x, values.mean(axis=0), color=BLUE, label="mean")
 
 
-def _value_label(explanation: Explanation) -> str:
+def value_label(explanation: Explanation) -> str:
+    """What attributions are, with their unit."""
     if explanation.method != "gradient":
         return f"contribution to {_output(explanation)}"
     unit = explanation.meta.get("unit") or ""
@@ -155,7 +156,7 @@ def _output(explanation: Explanation) -> str:
     return "logit" if explanation.output == "logits" else explanation.output
 
 
-def _title(explanation: Explanation) -> str:
+def explanation_title(explanation: Explanation) -> str:
     """Model, method and, of a path integral, what it explains and how exactly."""
     title = f"{explanation.meta.get('model', 'model')}: {explanation.method.replace('_', ' ')}"
     if len(explanation.values) > 1:

@@ -1,0 +1,44 @@
+"""Explanations of models of a field in three dimensions."""
+
+from __future__ import annotations
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from zoo.interpret.explanation import Explanation
+from zoo.interpret.plots.spectra import explanation_title, value_label
+from zoo.interpret.plots.style import BLUE, GREY, SKY, panels, styled
+
+
+@styled
+def attribution_over_cube(explanation: Explanation) -> Figure:
+    """Slices through the middle of the first row and of its attribution, and the attribution of all rows by distance.
+
+    Values are (n, s, s, s); distances, in cells, are from cell s // 2.
+    """
+    values = explanation.values
+    middle = values.shape[-1] // 2
+    figure, axes = panels(1, 3, (12.0, 4.0))
+    for ax, field, title in (
+        (axes[0, 0], explanation.inputs[0], f"{explanation.tensor} [{explanation.meta.get('unit') or '1'}]"),
+        (axes[0, 1], values[0], value_label(explanation)),
+    ):
+        largest = np.abs(field[middle]).max() or 1.0
+        image = ax.imshow(field[middle].T, origin="lower", cmap="RdBu_r", vmin=-largest, vmax=largest)
+        ax.set(title=title, xlabel="cell")
+        ax.grid(False)
+        figure.colorbar(image, ax=ax, shrink=0.8)
+    offsets = np.indices(values.shape[1:]) - middle
+    distance = np.rint(np.sqrt(np.sum(offsets**2, axis=0))).astype(int).ravel()
+    shells = np.stack([np.bincount(distance, row) for row in values.reshape(len(values), -1)])
+    number, ax = np.arange(shells.shape[1]), axes[0, 2]
+    ax.axhline(0, color=GREY, linewidth=0.8)
+    if len(shells) > 1:
+        low, high = np.percentile(shells, [16, 84], axis=0)
+        ax.fill_between(number, low, high, color=SKY, alpha=0.4, linewidth=0, label="68% of the rows")
+    ax.plot(number, shells.mean(axis=0), color=BLUE, label="mean" if len(shells) > 1 else None)
+    ax.set(title="sum over shells", xlabel="distance from the middle [cells]")
+    if len(shells) > 1:
+        ax.legend()
+    figure.suptitle(explanation_title(explanation), fontsize=11)
+    return figure

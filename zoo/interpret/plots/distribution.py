@@ -1,0 +1,115 @@
+"""How far a regressor of one quantity is off, how sure it is, and what trees beside it go by."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import cycle
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from zoo.interpret.plots.style import COLOURS, GREY, one_panel, panels, styled
+from zoo.interpret.smoothing import smoothed
+
+BINS = 12
+"""Of the truth."""
+
+
+@styled
+def error_against_truth(truth: np.ndarray, answers: Mapping[str, np.ndarray], quantity: str, unit: str) -> Figure:
+    """Median and central 68% of the error, and its root mean square, in bins of the truth.
+
+    Parameters
+    ----------
+    truth : (n,)
+    answers : label -> (n,)
+    quantity, unit : of the truth
+    """
+    edges = np.linspace(truth.min(), truth.max(), BINS + 1)
+    middle = (edges[1:] + edges[:-1]) / 2
+    which = np.clip(np.digitize(truth, edges) - 1, 0, BINS - 1)
+    filled = [b for b in range(BINS) if np.any(which == b)]
+    figure, axes = panels(2, 1, (5.6, 6.0), sharex=True, height_ratios=[1.6, 1])
+    upper, lower = axes[:, 0]
+    upper.axhline(0, color=GREY, linestyle="--", linewidth=1)
+    for (label, answer), colour in zip(answers.items(), cycle(COLOURS), strict=False):
+        errors = [(answer - truth)[which == b] for b in filled]
+        low, median, high = np.array([np.quantile(e, [0.16, 0.5, 0.84]) for e in errors]).T
+        upper.fill_between(middle[filled], low, high, color=colour, alpha=0.15, linewidth=0)
+        upper.plot(middle[filled], median, color=colour, label=label)
+        lower.plot(middle[filled], [np.sqrt(np.mean(e**2)) for e in errors], color=colour)
+    name = quantity.replace("_", " ")
+    upper.set(ylabel=f"{name}, answer $-$ truth\n(median, central 68%)")
+    lower.set(xlabel=f"true {name} [{unit}]", ylabel="root mean square")
+    lower.set_ylim(bottom=0)
+    figure.legend(*upper.get_legend_handles_labels(), loc="outside lower center")
+    return figure
+
+
+@styled
+def distribution_of_answers(truth: np.ndarray, answers: Mapping[str, np.ndarray], quantity: str, unit: str) -> Figure:
+    """Distributions of the truth and of the answers, smoothed by Gaussian kernels; parameters of `error_against_truth`."""
+    margin = np.ptp(truth) / 4
+    edges = np.linspace(truth.min() - margin, truth.max() + margin, 501)
+    middle = (edges[1:] + edges[:-1]) / 2
+    figure, ax = one_panel()
+    ax.fill_between(middle, smoothed(truth, edges), color="0.85", linewidth=0, label="truth")
+    for (label, answer), colour in zip(answers.items(), cycle(COLOURS), strict=False):
+        ax.plot(middle, smoothed(answer, edges), color=colour, label=label)
+    ax.set(xlabel=f"{quantity.replace('_', ' ')} [{unit}]", ylabel="density of rows")
+    ax.set_ylim(bottom=0)
+    figure.legend(*ax.get_legend_handles_labels(), loc="outside lower center", ncols=2)
+    return figure
+
+
+@styled
+def coverage_of_intervals(probability: Mapping[str, np.ndarray]) -> Figure:
+    """How often central intervals hold the truth, against how often they say they do.
+
+    Parameters
+    ----------
+    probability : label -> (n,) that the answered distribution gives to values below the truth
+    """
+    level = np.linspace(0, 1, 101)
+    figure, axes = panels(2, 1, (5.2, 6.0), sharex=True, height_ratios=[2.4, 1])
+    upper, lower = axes[:, 0]
+    upper.plot([0, 1], [0, 1], color=GREY, linestyle="--", linewidth=1)
+    lower.axhline(0, color=GREY, linestyle="--", linewidth=1)
+    for (label, values), colour in zip(probability.items(), cycle(COLOURS), strict=False):
+        held = np.searchsorted(np.sort(np.abs(2 * values - 1)), level, side="right") / len(values)
+        upper.plot(level, held, color=colour, label=label)
+        lower.plot(level, held - level, color=colour)
+    upper.set(ylabel="rows whose truth is inside", xlim=(0, 1), ylim=(0, 1))
+    lower.set(xlabel="probability of the central interval", ylabel="difference")
+    largest = max(0.05, 1.1 * max(abs(edge) for edge in lower.get_ylim()))
+    lower.set_ylim(-largest, largest)
+    figure.legend(*upper.get_legend_handles_labels(), loc="outside lower center")
+    return figure
+
+
+@styled
+def importance_over_scale(
+    curves: Mapping[str, tuple[np.ndarray, np.ndarray | None]], scales: np.ndarray, label: str, kinds: Sequence[str]
+) -> Figure:
+    """Share of each feature in all importance, over the scale that the feature is of.
+
+    Parameters
+    ----------
+    curves : label -> importance of the features (k * scales,), kinds one after another, and its deviation or None
+    scales : (scales,)
+    label : of the scales
+    kinds : names of the kinds of feature; of k, the first k
+    """
+    k = len(next(iter(curves.values()))[0]) // len(scales)
+    figure, axes = panels(1, k, (1.4 + 3.6 * k, 4.2), sharey=True)
+    for ax, kind, part in zip(axes[0], kinds, range(k), strict=False):
+        inside = slice(part * len(scales), (part + 1) * len(scales))
+        for (name, (share, deviation)), colour in zip(curves.items(), COLOURS, strict=False):
+            ax.plot(scales, share[inside], color=colour, marker="o", markersize=3, label=name)
+            if deviation is not None:
+                low, high = share[inside] - deviation[inside], share[inside] + deviation[inside]
+                ax.fill_between(scales, low, high, color=colour, alpha=0.2, linewidth=0)
+        ax.set(title=kind, xlabel=label)
+    axes[0, 0].set_ylabel("share of the importance")
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=min(3, len(curves)))
+    return figure
