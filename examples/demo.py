@@ -18,12 +18,14 @@ from pathlib import Path
 
 import numpy as np
 
+from zoo.data.nbody.sample import load_sample
 from zoo.npz import read_npz
+from zoo.serving import Session
 from zoo.spec import TEST_TENSORS
 from zoo.store import locate
 
 ZOO = Path(sys.executable).with_name("zoo")
-CLASSIFIER, POSTERIOR, PENDULUM = "mlp-cmb-feature", "nsf-cmb-posterior", "ive-pendulum"
+CLASSIFIER, POSTERIOR, PENDULUM, HALOS = "mlp-cmb-feature", "nsf-cmb-posterior", "ive-pendulum", "cnn3d-halo-mass"
 
 
 def zoo(*arguments: object) -> None:
@@ -70,6 +72,15 @@ def simulated_sky(folder: Path) -> Path:
     return folder / "sky.npy"
 
 
+def halo_masses(folder: Path) -> None:
+    """Cubes of a simulation that no training saw, and how far off their answers are."""
+    rows = load_sample()
+    np.save(folder / "cubes.npy", rows.inputs["density"])
+    zoo("predict", HALOS, "--input", folder / "cubes.npy")
+    error = Session(HALOS).run({"density": rows.inputs["density"]})["log_mass"] - rows.target[:, 0]
+    print(f"the halos in which those particles ended: root mean square of answer - truth {np.sqrt(np.mean(error**2)):.2f} dex")
+
+
 def main(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     planck = os.environ.get("PLANCK")
@@ -83,6 +94,7 @@ def main(folder: Path) -> None:
     zoo("explain", CLASSIFIER, *source, "--out", folder)
     zoo("infer", POSTERIOR, *(source or ("--input", simulated_sky(folder))), "--out", folder)
     zoo("explain", PENDULUM, "--out", folder)
+    halo_masses(folder)
 
     exported = folder / f"{CLASSIFIER}-onnx"
     shutil.rmtree(exported, ignore_errors=True)

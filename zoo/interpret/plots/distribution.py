@@ -111,5 +111,5 @@ def importance_over_scale(
                 ax.fill_between(scales, low, high, color=colour, alpha=0.2, linewidth=0)
         ax.set(title=kind, xlabel=label)
     axes[0, 0].set_ylabel("share of the importance")
-    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=min(3, len(curves)))
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=k)
     return figure
