@@ -134,4 +134,4 @@ def rounded_down(thresholds: np.ndarray) -> np.ndarray:
     """Each number, or the largest float32 number below it, as float64."""
     with np.errstate(over="ignore"):
         nearest = thresholds.astype(np.float32)
-    return np.where(nearest > thresholds, np.nextafter(nearest, np.float32(-np.inf)), nearest).astype(np.float64)
+        return np.where(nearest > thresholds, np.nextafter(nearest, np.float32(-np.inf)), nearest).astype(np.float64)

@@ -99,13 +99,13 @@ class Explanation:
         Raises
         ------
         InputError
-            If the explained tensor has two axes besides the batch.
+            If the explained tensor has several axes and is no cube.
         """
         from zoo.data.cmb.binning import N_JOINT
         from zoo.interpret import plots
 
         if self.tensor == "spectrum" and self.inputs.shape[1:] == (N_JOINT,):
             return plots.attribution_over_multipoles(self)
-        if self.inputs.ndim == 4:
+        if self.inputs.ndim == 4 and len(set(self.inputs.shape[1:])) == 1:
             return plots.attribution_over_cube(self)
         return plots.attribution_over_elements(self)
