@@ -15,7 +15,7 @@ from zoo.spec import Metric
 from zoo.training.evaluate import Evaluation, Run, Runs, over_seeds
 from zoo.training.intervals import bootstrap
 from zoo.training.recipe import Distribution
-from zoo.training.trees import Featured, Key, fitted_trees, importance_figures
+from zoo.training.trees import Featured, Key, described, fitted_trees, importance_figures
 
 LEVELS = (0.68, 0.95)
 """Of the central intervals whose coverage is reported."""
@@ -92,14 +92,15 @@ def evaluate(runs: Runs, settings: Distribution) -> Evaluation:
     if settings.trees is not None:
         dataset = cast(Featured, settings.trees.dataset())
         trees = fitted_trees(dataset)
-        beside = tree_answers(trees, dataset)
+        rows, features = described(dataset, "test")
+        beside = tree_answers(trees, rows, features)
         evaluation.metrics += _beside("", beside, found[""]) + _of_features(beside, dataset)
         for label, changes in settings.also_on.items():
             other = cast(Featured, settings.trees.dataset(**changes))
-            evaluation.metrics += _beside(f"{label}/", tree_answers(trees, other), elsewhere[label])
+            evaluation.metrics += _beside(f"{label}/", tree_answers(trees, *described(other, "test")), elsewhere[label])
         best = min(beside, key=lambda key: scatter(beside[key].error))
         shown[" on ".join(best)] = beside[best]
-        evaluation.figures |= importance_figures(trees, dataset)
+        evaluation.figures |= importance_figures(trees, dataset, rows, features)
     evaluation.figures |= _figures(shown, released.recipe.data.dataset().units)
     evaluation.figures["learning_curves"] = plots.learning_curves(released.history)
     return evaluation
@@ -111,10 +112,8 @@ def answers(run: Run, changes: dict | None = None) -> Answers:
     return Answers(rows, *run.model.predictive(rows.inputs, rows.target))
 
 
-def tree_answers(trees: dict[Key, Any], dataset: Featured) -> dict[Key, Answers]:
-    """Each tree on the test split."""
-    rows = dataset.rows("test")
-    features = {names: dataset.features(rows, names) for names in dataset.feature_sets}
+def tree_answers(trees: dict[Key, Any], rows: Rows, features: dict[str, np.ndarray]) -> dict[Key, Answers]:
+    """Each tree on rows with their features."""
     return {key: Answers(rows, tree.predict(features[key[1]])) for key, tree in trees.items()}
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from zoo.data.dataset import Dataset, Rows
+from zoo.data.dataset import Dataset, Rows, Split
 from zoo.interpret import plots
 from zoo.progress import track
 
@@ -72,13 +72,17 @@ Key = tuple[str, str]
 
 def fitted_trees(dataset: Featured) -> dict[Key, Any]:
     """Each kind of tree on each set of features, its settings chosen on the validation split."""
-    train, validation = dataset.rows("train"), dataset.rows("validation")
-    found = {}
-    for names in track(dataset.feature_sets, "trees beside the model"):
-        x, held_x = dataset.features(train, names), dataset.features(validation, names)
-        for kind, fit in TREES.items():
-            found[kind, names] = fit(x, train.target[:, 0], held_x, validation.target[:, 0])
-    return found
+    (train, x), (validation, held_x) = described(dataset, "train"), described(dataset, "validation")
+    return {
+        (kind, names): TREES[kind](x[names], train.target[:, 0], held_x[names], validation.target[:, 0])
+        for names, kind in track(list(product(dataset.feature_sets, TREES)), "trees beside the model")
+    }
+
+
+def described(dataset: Featured, split: Split) -> tuple[Rows, dict[str, np.ndarray]]:
+    """The rows of a split, and each set of their features."""
+    rows = dataset.rows(split)
+    return rows, {names: dataset.features(rows, names) for names in dataset.feature_sets}
 
 
 def impurity_importance(forest: Any) -> np.ndarray:
@@ -97,18 +101,19 @@ def impurity_importance(forest: Any) -> np.ndarray:
     return total / total.sum()
 
 
-def importance_figures(trees: dict[Key, Any], dataset: Featured) -> dict[str, Figure]:
+def importance_figures(
+    trees: dict[Key, Any], dataset: Featured, rows: Rows, features: dict[str, np.ndarray]
+) -> dict[str, Figure]:
     """How much each feature counts, over the scale that it is of: a figure for each set of features.
 
-    Impurity as the forest was grown on the training split, permutation as the error on the test split grows when a feature is
-    shuffled among the rows.
+    Impurity as the forest was grown on the training split, permutation as the error on the test split, whose rows and features
+    these are, grows when a feature is shuffled among the rows.
     """
     from sklearn.inspection import permutation_importance
 
-    rows, figures = dataset.rows("test"), {}
-    for names in dataset.feature_sets:
-        x, forest = dataset.features(rows, names), trees["random forest", names]
-        curves = {"impurity, random forest": (impurity_importance(forest), None)}
+    figures = {}
+    for names, x in features.items():
+        curves = {"impurity, random forest": (impurity_importance(trees["random forest", names]), None)}
         for kind in track(list(TREES), f"permutation importance: {names}"):
             found = permutation_importance(
                 trees[kind, names], x, rows.target[:, 0], n_repeats=REPEATS, random_state=0, scoring="neg_mean_squared_error"
