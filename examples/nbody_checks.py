@@ -26,6 +26,7 @@ from zoo.data.nbody.checks import (
     expected_halos,
     growth_of_modes,
     halofit_power,
+    in_colossus,
     momentum_by_step,
     paired_fields,
 )
@@ -140,12 +141,7 @@ def growth_figure(wide: NBodyConfig, seeds: int) -> Figure:
 def _colossus_growth(config: NBodyConfig, a: np.ndarray) -> np.ndarray | None:
     if find_spec("colossus") is None:
         return None
-    from colossus.cosmology import cosmology
-
-    ours = config.cosmology
-    parameters = {"Om0": ours.omega_m, "Ob0": ours.omega_b, "sigma8": ours.sigma8, "ns": ours.n_s, "H0": 100 * ours.h}
-    universe = cosmology.setCosmology("simulated", flat=True, relspecies=False, persistence="", **parameters)
-    return universe.growthFactor(1 / a - 1)
+    return in_colossus(config.cosmology).growthFactor(1 / a - 1)
 
 
 @styled

@@ -20,7 +20,6 @@ from zoo.errors import IntegrityError, ZooError
 from zoo.families.boosted_trees import BoostedTrees
 from zoo.loading import load_weights
 from zoo.progress import track
-from zoo.registry import get_family
 from zoo.spec import WEIGHTS
 from zoo.training.recipe import Optimizer, Recipe, RecipeError
 
@@ -46,10 +45,7 @@ def prepare(recipe: Recipe, dataset: Dataset, seed: int) -> Callable[[Path, str]
         For a setting that trees have no use for, a config that the family does not take, or data of another shape.
     """
     _refuse_unused(recipe)
-    try:
-        model: BoostedTrees = get_family(recipe.family)(**recipe.config)
-    except (TypeError, ValueError) as error:
-        raise RecipeError(f"family {recipe.family} does not take this config: {error}") from error
+    model: BoostedTrees = recipe.untrained()
     training, held_out = (_arrays(model, dataset.rows(split), split) for split in ("train", "validation"))
     return partial(_fit, model, recipe, training, held_out, seed)
 

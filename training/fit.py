@@ -82,10 +82,7 @@ def build(recipe: Recipe, dataset: Dataset, seed: int) -> ZooModel:
     if recipe.batch_size is None:
         raise RecipeError(f"family {recipe.family} is trained in batches: give the recipe a batch_size")
     keras.utils.set_random_seed(seed)
-    try:
-        model = get_family(recipe.family)(**recipe.config)
-    except (TypeError, ValueError) as error:
-        raise RecipeError(f"family {recipe.family} does not take this config: {error}") from error
+    model: ZooModel = recipe.untrained()
     training = dataset.rows("train")
     model.adapt(training.inputs, training.target)
     steps = len(training) // recipe.batch_size

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import Field, JsonValue, PrivateAttr, ValidationError, model_validator
 
 from zoo.data.dataset import Dataset, get_dataset
 from zoo.errors import UnknownNameError, ZooError
+from zoo.registry import get_family
 from zoo.spec import Endpoint, Name, Strict, Tolerance
 
 RECIPES = Path(__file__).parent / "recipes"
@@ -166,6 +167,13 @@ class Recipe(Strict):
         if self.optimizer.warmup_epochs >= self.epochs:
             raise ValueError(f"warm-up of {self.optimizer.warmup_epochs} epochs does not fit into {self.epochs}")
         return self
+
+    def untrained(self) -> Any:
+        """A new model of the recipe's family; RecipeError where the family does not take the config."""
+        try:
+            return get_family(self.family)(**self.config)
+        except (TypeError, ValueError) as error:
+            raise RecipeError(f"family {self.family} does not take this config: {error}") from error
 
     def changed(self, changes: dict[str, JsonValue]) -> Recipe:
         """A copy with dotted keys set, ``{"optimizer.learning_rate": 1e-4}``; RecipeError on an unknown key."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 
@@ -13,6 +14,7 @@ from zoo.data.nbody.cosmology import (
     linear_power,
     mean_matter_density,
     sigma_top_hat,
+    top_hat_window,
 )
 from zoo.data.nbody.fourier import backward, forward, wave_numbers
 from zoo.data.nbody.initial import linear_density
@@ -96,9 +98,15 @@ def sigma_of_box(config: NBodyConfig, radius: np.ndarray) -> np.ndarray:
     square = np.flatnonzero(counts)[1:]  # the mean has no power
     k = 2 * np.pi / config.box * np.sqrt(square)
     power = counts[square] * linear_power(config.cosmology, k, transfer=config.transfer) / config.box**3
-    x = np.asarray(radius, dtype=float)[:, None] * k
-    window = np.where(x < 1e-2, 1 - x**2 / 10, 3 * (np.sin(x) - x * np.cos(x)) / x**3)
-    return np.sqrt((power * window**2).sum(axis=1))
+    return np.sqrt((power * top_hat_window(np.asarray(radius, dtype=float)[:, None] * k) ** 2).sum(axis=1))
+
+
+def in_colossus(cosmology: Cosmology) -> Any:
+    """The same cosmology as colossus' current one; colossus has to be installed."""
+    from colossus.cosmology import cosmology as theirs
+
+    names = {"Om0": cosmology.omega_m, "Ob0": cosmology.omega_b, "sigma8": cosmology.sigma8, "ns": cosmology.n_s}
+    return theirs.setCosmology("simulated", flat=True, relspecies=False, persistence="", H0=100 * cosmology.h, **names)
 
 
 def expected_halos(config: NBodyConfig, sizes: np.ndarray, fit: str, mass: str = "fof", finite: bool = True) -> np.ndarray:
@@ -111,12 +119,10 @@ def expected_halos(config: NBodyConfig, sizes: np.ndarray, fit: str, mass: str =
     mass : definition of mass in colossus
     finite : whether the fluctuations are those of the box's own modes, or of all
     """
-    from colossus.cosmology import cosmology
     from colossus.lss import mass_function
 
     ours = config.cosmology
-    parameters = {"Om0": ours.omega_m, "Ob0": ours.omega_b, "sigma8": ours.sigma8, "ns": ours.n_s, "H0": 100 * ours.h}
-    cosmology.setCosmology("simulated", flat=True, relspecies=False, persistence="", **parameters)
+    in_colossus(ours)
     masses = np.geomspace(sizes[0] / 1.1, sizes[-1] * 1.1, 400) * config.particle_mass
     radius = lagrangian_radius(ours, masses)
     sigma = sigma_of_box(config, radius) if finite else sigma_top_hat(ours, radius, config.transfer)

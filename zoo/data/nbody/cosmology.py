@@ -51,6 +51,12 @@ def linear_power(cosmology: Cosmology, k, z: float = 0.0, transfer: Transfer = "
     return np.exp(inside + slopes[0] * below + slopes[1] * above) * growth(cosmology, 1 / (1 + z)) ** 2
 
 
+def top_hat_window(x: np.ndarray) -> np.ndarray:
+    """Fourier transform of the spherical top hat at x = k R: 3 (sin x - x cos x) / x^3, its series where that cancels."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.where(x < 1e-2, 1 - x**2 / 10, 3 * (np.sin(x) - x * np.cos(x)) / x**3)
+
+
 def sigma_top_hat(cosmology: Cosmology, radius, transfer: Transfer = "camb") -> np.ndarray:
     """Standard deviation at z = 0 of the linear density contrast averaged over spheres of ``radius`` (Mpc/h, any shape)."""
     return _sigma(np.exp(_log_power(cosmology, transfer)), np.asarray(radius, dtype=float))
@@ -95,9 +101,7 @@ def _growth(omega_m: float, a):
 
 def _sigma(power: np.ndarray, radius: np.ndarray) -> np.ndarray:
     """Of a power spectrum at the table's wavenumbers."""
-    x = np.asarray(radius)[..., None] * TABLE
-    with np.errstate(invalid="ignore"):  # the window's own cancellation below is replaced by its series
-        window = np.where(x < 1e-2, 1 - x**2 / 10, 3 * (np.sin(x) - x * np.cos(x)) / x**3)
+    window = top_hat_window(np.asarray(radius)[..., None] * TABLE)
     return np.sqrt(np.trapezoid(TABLE**3 * power * window**2 / (2 * np.pi**2), np.log(TABLE), axis=-1))
 
 

@@ -10,6 +10,7 @@ from itertools import permutations
 import numba
 import numpy as np
 
+from zoo.data.nbody.cosmology import top_hat_window
 from zoo.data.nbody.fourier import backward, forward, wave_numbers
 from zoo.data.nbody.halos import periodic_means
 from zoo.errors import InputError
@@ -160,14 +161,12 @@ def _cube(field: np.ndarray, even: bool = False) -> np.ndarray:
 
 
 def _window(n: int, box: float, radius: float) -> np.ndarray:
-    """Fourier transform of the spherical top hat, 3 (sin x - x cos x) / x^3, x = k R, (n, n, n // 2 + 1) float32."""
+    """Fourier transform of the spherical top hat at the coefficients of a field, (n, n, n // 2 + 1) float32."""
     if not radius > 0:
         raise InputError(f"radius: expected more than 0 Mpc/h, given {radius}")
     # k^2 takes integer values only, far fewer than there are modes
     x = np.sqrt(np.arange(3 * (n // 2) ** 2 + 1)) * (2 * np.pi / box * radius)
-    with np.errstate(invalid="ignore", divide="ignore"):  # where the quotient cancels, its series
-        window = np.where(x < 1e-2, 1 - x**2 / 10, 3 * (np.sin(x) - x * np.cos(x)) / x**3).astype(np.float32)
-    return window[sum(k.astype(np.int32) ** 2 for k in wave_numbers(n))]
+    return top_hat_window(x).astype(np.float32)[sum(k.astype(np.int32) ** 2 for k in wave_numbers(n))]
 
 
 @numba.njit(cache=True, nogil=True)
