@@ -24,6 +24,7 @@ import numpy as np
 from zoo.data.nbody.cosmology import Cosmology, expansion, growth, growth_rate, matter_fraction
 from zoo.data.nbody.fourier import backward, forward
 from zoo.data.nbody.initial import displacements
+from zoo.data.nbody.short_range import SPLIT, short_range_force
 from zoo.errors import InputError
 
 if TYPE_CHECKING:
@@ -66,16 +67,18 @@ def evolve(config: NBodyConfig, delta: np.ndarray, snapshots: Sequence[float] = 
     positions = positions * np.float32(mesh / config.box) + np.float32(0.5)
     wrap(positions, mesh)
     momenta *= np.float32(mesh / config.box)
+    smoothing = 0.0 if config.softening is None else SPLIT
 
     taken: dict[float, Snapshot] = {}
     times = np.unique([*np.linspace(config.start, 1, config.steps + 1), *snapshots])
     times = times[times <= max(snapshots)]
     middles = (times[1:] + times[:-1]) / 2
     for step, a in enumerate(times):
-        potential = mesh_potential(positions, mesh)
+        potential = mesh_potential(positions, mesh, smoothing)
+        pull = None if config.softening is None else short_range_force(positions, mesh, config.softening * config.mesh_factor)
         before, after = middles[step - 1] if step else a, middles[step] if step < len(middles) else a
         if a in snapshots:
-            kick_drift(positions, momenta, potential, kick_factor(cosmology, before, a, a), 0.0)
+            kick_drift(positions, momenta, potential, kick_factor(cosmology, before, a, a), 0.0, pull)
             unit = np.float32(config.box / mesh)
             comoving = (positions - np.float32(0.5)) * unit
             wrap(comoving, config.box)
@@ -83,7 +86,7 @@ def evolve(config: NBodyConfig, delta: np.ndarray, snapshots: Sequence[float] = 
             before = a
         if step < len(middles):
             drift = drift_factor(cosmology, a, times[step + 1], after)
-            kick_drift(positions, momenta, potential, kick_factor(cosmology, before, after, a), drift)
+            kick_drift(positions, momenta, potential, kick_factor(cosmology, before, after, a), drift, pull)
     return [taken[float(a)] for a in snapshots]
 
 
@@ -118,12 +121,16 @@ def _momentum(cosmology: Cosmology, a: float):
     return a**2 * expansion(cosmology, a) * growth_rate(cosmology, a) * growth(cosmology, a)
 
 
-def mesh_potential(positions: np.ndarray, mesh: int) -> np.ndarray:
-    """laplace^-1 delta, (mesh, mesh, mesh) float32, of particles at positions in units of cells; lengths in cells."""
+def mesh_potential(positions: np.ndarray, mesh: int, smoothing: float = 0.0) -> np.ndarray:
+    """laplace^-1 delta, (mesh, mesh, mesh) float32, of particles at positions in units of cells; lengths in cells.
+
+    Times exp(-k^2 smoothing^2): what is left for the mesh of a force split with ``short_range``.
+    """
     modes = forward(assign_mass(positions, mesh))
     frequency = np.fft.fftfreq(mesh)
     aliases = 1 - 2 / 3 * np.sin(np.pi * frequency) ** 2  # the window's square summed over a mode and all its aliases
     square, window = (2 * np.pi * frequency) ** 2, np.sinc(frequency) ** 4 / aliases**2
+    window *= np.exp(-square * smoothing**2)
     _solve_poisson(modes, square.astype(np.float32), window.astype(np.float32), np.float32(mesh**3 / len(positions)))
     return backward(modes)
 
@@ -241,9 +248,18 @@ def gradient(field, x, y, z):
     return gx, gy, gz
 
 
+def kick_drift(positions, momenta, potential, kick, drift, pull=None):
+    """momenta += kick (pull - grad potential), positions += drift momenta, in place; all in units of cells.
+
+    Both parts of a split force take the same factor, as waves of the length of the split grow by the sum of the two.
+    """
+    if pull is not None:
+        momenta += np.float32(kick) * pull
+    _kick_drift(positions, momenta, potential, kick, drift)
+
+
 @numba.njit(parallel=True, cache=True)
-def kick_drift(positions, momenta, potential, kick, drift):
-    """momenta += -kick grad potential, positions += drift momenta, in place; all in units of cells."""
+def _kick_drift(positions, momenta, potential, kick, drift):
     length, kick, drift = np.float32(len(potential)), np.float32(kick), np.float32(drift)
     for i in numba.prange(len(positions)):
         gx, gy, gz = gradient(potential, positions[i, 0], positions[i, 1], positions[i, 2])

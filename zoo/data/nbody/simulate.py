@@ -7,13 +7,21 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import h5py
 import joblib
 import numba
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    model_serializer,
+    model_validator,
+)
 from rich.progress import track
 
 from zoo.atomic import claim, whole_file
@@ -21,6 +29,7 @@ from zoo.data.nbody.cosmology import Cosmology, Transfer, mean_matter_density
 from zoo.data.nbody.halos import Halos, catalogue, friends_of_friends
 from zoo.data.nbody.initial import linear_density
 from zoo.data.nbody.particle_mesh import evolve
+from zoo.data.nbody.short_range import SMALLEST_MESH
 from zoo.errors import InputError
 
 FORMAT = "physzoo nbody 1"
@@ -47,6 +56,22 @@ class NBodyConfig(BaseModel):
     start: float = Field(default=0.1, gt=0, lt=1)
     """Scale factor of the 2LPT start."""
     transfer: Transfer = "camb"
+    softening: float | None = Field(default=None, gt=0, le=1)
+    """Plummer's, in mean separations of particles, of a direct short-range force; None: the mesh's force alone."""
+
+    @model_serializer(mode="wrap")
+    def _no_field_without_use(self, as_usual: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Without ``softening`` where it is None: simulations of the mesh alone keep the folder they were made in."""
+        fields = as_usual(self)
+        if self.softening is None:
+            fields.pop("softening", None)
+        return fields
+
+    @model_validator(mode="after")
+    def _mesh_has_room_for_pairs(self) -> NBodyConfig:
+        if self.softening is not None and self.mesh < SMALLEST_MESH:
+            raise ValueError(f"softening: expected a mesh of at least {SMALLEST_MESH} cells a side, given {self.mesh}")
+        return self
 
     @property
     def mesh(self) -> int:
