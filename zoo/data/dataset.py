@@ -24,13 +24,13 @@ class Rows:
     ----------
     inputs : by tensor name, each (n, ...), in the order of the model's ``call``; arrays, or what makes arrays of the rows that
         it is indexed with, such as cubes cut from mapped fields
-    target : (n, outputs)
+    target : (n, outputs), or what makes arrays of the rows that it is indexed with, such as images to be reconstructed
     group : (n,) the independent simulation of each row: no two splits share one
     truth : physical parameters of each row by name, (n,) each; what a latent or an error may depend on
     """
 
     inputs: dict[str, Any]
-    target: np.ndarray
+    target: Any
     group: np.ndarray
     truth: dict[str, np.ndarray] = field(default_factory=dict)
 
@@ -66,6 +66,7 @@ DATASETS = {
     "halo-mass-features": ("zoo.data.nbody.halo_mass", "HaloMassFeatures"),
     "pendulum": ("zoo.data.pendulum", "Pendulum"),
     "sbi": ("zoo.data.sbi.dataset", "BenchmarkTask"),
+    "shapes3d": ("zoo.data.shapes3d.dataset", "Shapes3D"),
     "simulations": ("zoo.data.sbi.dataset", "SimulationsFile"),
     "simulator": ("zoo.data.sbi.dataset", "UserSimulator"),
     "two-moons": ("zoo.data.moons", "TwoMoons"),

@@ -15,6 +15,7 @@ from zoo.interpret.plots.distribution import (
     error_against_truth,
     importance_over_scale,
 )
+from zoo.interpret.plots.images import image_grid
 from zoo.interpret.plots.latents import information_heat_map, latent_traversal, latents_against_parameters
 from zoo.interpret.plots.posterior import corner_plot, coverage_curve, predictive_plot, rank_histograms
 from zoo.interpret.plots.regression import error_quantiles
@@ -33,6 +34,7 @@ __all__ = [
     "distribution_of_answers",
     "error_against_truth",
     "error_quantiles",
+    "image_grid",
     "importance_over_scale",
     "information_heat_map",
     "latent_traversal",

@@ -1,0 +1,57 @@
+"""Images side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from zoo.errors import InputError
+from zoo.interpret.plots.style import one_panel, styled
+
+GAP = 2
+"""White pixels between images."""
+
+
+@styled
+def image_grid(images: np.ndarray, labels: Sequence[str] = (), title: str = "") -> Figure:
+    """A row of images for each label, such as what one factor or one latent changes; a pixel of an image is one of the figure.
+
+    Parameters
+    ----------
+    images : (rows, columns, height, width, 3) in [0, 1]; those that are NaN throughout are left blank
+    labels : one a row, or none
+
+    Raises
+    ------
+    InputError
+        If the images have another shape or values outside [0, 1], or the labels another number.
+    """
+    images = np.asarray(images, np.float32)
+    if images.ndim != 5 or images.shape[-1] != 3 or not images.size:
+        raise InputError(f"images: expected shape (rows, columns, height, width, 3), given {images.shape}")
+    if labels and len(labels) != len(images):
+        raise InputError(f"labels: expected {len(images)}, one a row, given {len(labels)}")
+    blank = np.isnan(images).all(axis=(2, 3, 4))
+    shown = np.where(blank[:, :, None, None, None], 1, images)
+    if not np.all((shown >= 0) & (shown <= 1)):
+        raise InputError(f"images: expected values in [0, 1], given {np.min(shown):g} to {np.max(shown):g}")
+    rows, columns, height, width, _ = shown.shape
+    edged = np.pad(shown, ((0, 0), (0, 0), (0, GAP), (0, GAP), (0, 0)), constant_values=1)
+    mosaic = edged.transpose(0, 2, 1, 3, 4).reshape(rows * (height + GAP), columns * (width + GAP), 3)[:-GAP, :-GAP]
+    # A margin for the labels, and of the panel just what the pixels need at 100 dots an inch.
+    left, top = (0.2 + 0.085 * max(map(len, labels)) if labels else 0.1), 0.35 if title else 0.1
+    tall, wide = (side / 100 for side in mosaic.shape[:2])
+    size = left + wide + 0.1, top + tall + 0.1
+    figure, ax = one_panel(size)
+    figure.set_layout_engine("none")
+    ax.set_position((left / size[0], 0.1 / size[1], wide / size[0], tall / size[1]))
+    ax.imshow(mosaic, interpolation="nearest", aspect="auto")
+    ax.grid(False)
+    ax.spines[:].set_visible(False)
+    ax.set_xticks([])
+    ax.set_yticks([(height + GAP) * row + height / 2 for row in range(rows)] if labels else [], labels or None)
+    ax.tick_params(length=0)
+    ax.set_title(title)
+    return figure
