@@ -1,5 +1,5 @@
-"""Look inside any loaded model: attribution, latents, information, calibration, plots; and use a flow: posteriors,
-typicality, flow-assisted MCMC.
+"""Look inside any loaded model: attribution, latents and their use, disentanglement, information,
+calibration, plots; and use a flow: posteriors, typicality, flow-assisted MCMC.
 
 Names are imported when they are first used: ``import zoo.interpret`` loads neither Keras nor matplotlib.
 """
@@ -14,9 +14,21 @@ if TYPE_CHECKING:
     from zoo.interpret.attribution import explain as explain
     from zoo.interpret.calibration import expected_calibration_error as expected_calibration_error
     from zoo.interpret.calibration import reliability as reliability
+    from zoo.interpret.disentanglement import beta_vae_score as beta_vae_score
+    from zoo.interpret.disentanglement import dci as dci
+    from zoo.interpret.disentanglement import disentanglement_scores as disentanglement_scores
+    from zoo.interpret.disentanglement import factor_vae_score as factor_vae_score
+    from zoo.interpret.disentanglement import mig as mig
+    from zoo.interpret.disentanglement import sap as sap
     from zoo.interpret.explanation import Explanation as Explanation
+    from zoo.interpret.information import information_profile as information_profile
     from zoo.interpret.information import mutual_information as mutual_information
     from zoo.interpret.information import mutual_information_matrix as mutual_information_matrix
+    from zoo.interpret.information import neighbour_information as neighbour_information
+    from zoo.interpret.information import total_correlation as total_correlation
+    from zoo.interpret.latent_use import LatentUse as LatentUse
+    from zoo.interpret.latent_use import active_units as active_units
+    from zoo.interpret.latent_use import use_of_latents as use_of_latents
     from zoo.interpret.latents import active_latents as active_latents
     from zoo.interpret.latents import kl_per_latent as kl_per_latent
     from zoo.interpret.latents import linear_r2 as linear_r2
@@ -39,26 +51,38 @@ _HOMES = {
     "Chains": "mcmc",
     "Coverage": "posterior",
     "Explanation": "explanation",
+    "LatentUse": "latent_use",
     "PredictiveCheck": "posterior",
     "RankUniformity": "posterior",
     "Typicality": "typicality",
     "TypicalityCalibration": "typicality",
     "active_latents": "latents",
+    "active_units": "latent_use",
+    "beta_vae_score": "disentanglement",
+    "dci": "disentanglement",
+    "disentanglement_scores": "disentanglement",
     "expected_calibration_error": "calibration",
     "explain": "attribution",
+    "factor_vae_score": "disentanglement",
     "flow_mcmc": "mcmc",
+    "information_profile": "information",
     "kl_per_latent": "latents",
     "linear_r2": "latents",
+    "mig": "disentanglement",
     "mutual_information": "information",
     "mutual_information_matrix": "information",
+    "neighbour_information": "information",
     "posterior_predictive": "posterior",
     "rank_uniformity": "posterior",
     "reliability": "calibration",
+    "sap": "disentanglement",
     "sbc_ranks": "posterior",
     "tarp": "posterior",
+    "total_correlation": "information",
     "traverse": "latents",
     "typicality_calibration": "typicality",
     "typicality_test": "typicality",
+    "use_of_latents": "latent_use",
 }
 
 __all__ = sorted(_HOMES)
