@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import keras
 import numpy as np
 from keras import ops
+
+MEASURED = 2048
+"""Training cubes on which mean and scale of a cell are measured."""
 
 
 @keras.saving.register_keras_serializable("physzoo")
@@ -38,10 +43,42 @@ class Standardize(keras.layers.Layer):
         return {**super().get_config(), "shape": list(self.shape)}
 
 
+class Ramp(keras.layers.Layer):
+    """x times what rises from 0 to 1 in the first ``steps`` calls; how many there were is saved with the model."""
+
+    def __init__(self, steps: int, **kwargs) -> None:
+        super().__init__(trainable=False, **kwargs)
+        self.steps = steps
+        self.calls = self.add_weight(name="calls", shape=(), initializer="zeros", trainable=False)
+        self.built = True
+
+    def call(self, x):
+        self.calls.assign_add(1.0)
+        return x * ops.minimum(1.0, self.calls / self.steps)
+
+
 def dense_stack(name: str, inputs: int, units: list[int], activation: str) -> keras.Sequential:
     """A built stack of dense layers, (batch, inputs) -> (batch, units[-1])."""
     hidden = [keras.layers.Dense(n, activation=activation, name=f"{name}_{i}") for i, n in enumerate(units)]
     return keras.Sequential([keras.Input((inputs,)), *hidden], name=name)
+
+
+def conv3d_stages(
+    name: str, size: int, channels: list[int], activation: str, downsample: Literal["stride", "average"] = "stride"
+) -> keras.Sequential:
+    """Built convolutions of 3^3 that halve a cube each, (batch, size, size, size, 1) -> (batch, ..., channels[-1]).
+
+    Parameters
+    ----------
+    downsample : "stride" of the convolution, or "average" of 2^3 cells after it
+    """
+    layers: list[keras.layers.Layer] = []
+    for i, units in enumerate(channels):
+        strides = 2 if downsample == "stride" else 1
+        layers.append(keras.layers.Conv3D(units, 3, strides, padding="same", activation=activation, name=f"stage_{i}"))
+        if downsample == "average":
+            layers.append(keras.layers.AveragePooling3D(2, name=f"average_{i}"))
+    return keras.Sequential([keras.Input((size, size, size, 1)), *layers], name=name)
 
 
 def gaussian_kl(mean, log_variance):

@@ -14,7 +14,7 @@ from keras import ops
 
 from zoo.batches import in_batches
 from zoo.families.base import ZooModel
-from zoo.layers import Standardize, dense_stack
+from zoo.layers import MEASURED, Standardize, conv3d_stages, dense_stack
 from zoo.registry import register_family
 
 LOG_SCALE = 4.0
@@ -68,9 +68,7 @@ class CNN3D(ZooModel):
             "likelihood": likelihood,
         }
         self.standardize = Standardize((), name="standardize")
-        self.stages = keras.Sequential(
-            [keras.Input((size, size, size, 1)), *_stages(channels, downsample, activation)], name="stages"
-        )
+        self.stages = conv3d_stages("stages", size, list(channels), activation, downsample)
         features = math.prod(self.stages.output_shape[1:])
         self.hidden = dense_stack("hidden", features, hidden, activation) if hidden else None
         self.head = keras.layers.Dense(2, kernel_initializer="zeros", name="head")
@@ -121,20 +119,6 @@ class CNN3D(ZooModel):
 
     def get_config(self) -> dict:
         return {"name": self.name, **self.config}
-
-
-MEASURED = 2048
-"""Training cubes on which mean and scale of a cell are measured."""
-
-
-def _stages(channels: list[int], downsample: str, activation: str) -> list[keras.layers.Layer]:
-    layers: list[keras.layers.Layer] = []
-    for i, units in enumerate(channels):
-        strides = 2 if downsample == "stride" else 1
-        layers.append(keras.layers.Conv3D(units, 3, strides, padding="same", activation=activation, name=f"stage_{i}"))
-        if downsample == "average":
-            layers.append(keras.layers.AveragePooling3D(2, name=f"average_{i}"))
-    return layers
 
 
 LIKELIHOODS: dict[str, tuple[Callable, Callable]] = {

@@ -6,33 +6,50 @@ SciNet (Iten et al. 2020, arXiv:1807.10300) for the pendulum; the same form find
 
 from __future__ import annotations
 
-from typing import ClassVar
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
 
 import keras
 import numpy as np
 from keras import ops
 
+from zoo.batches import in_batches
 from zoo.families.base import ZooModel
-from zoo.layers import Standardize, dense_stack, gaussian_kl
+from zoo.layers import MEASURED, Ramp, Standardize, conv3d_stages, dense_stack, gaussian_kl
 from zoo.registry import register_family
+
+LOG_SCALE = 5.0
+"""Bound of |log scale| of an answer: keeps the likelihood finite."""
 
 
 @register_family("ive")
 class IVE(ZooModel):
     """Encoder to Gaussian latents, decoder from latents and a query.
 
-    Trained on (observation, query) -> answer with the loss of ``compile`` plus beta KL(q(z|x) || N(0, 1)),
-    the KL summed over latents: a latent that carries nothing falls back to the prior and is dead.
+    Trained on (observation, queries) -> answers with the loss of ``compile`` plus beta KL(q(z|x) || N(0, 1)),
+    the KL summed over latents: a latent that carries nothing falls back to the prior and is dead. A row of training may
+    ask several queries of one observation, (batch, k query) -> (batch, k outputs); the endpoints take one each.
 
     Parameters
     ----------
-    observation : elements of an observation
+    observation : elements of an observation; with ``channels``, cells along a side of a cube
     query : elements of a query
     latents : number of latents
     encoder, decoder : units of the hidden layers
     outputs : elements of an answer
     activation : of the hidden layers
     beta : weight of the KL term, in units of the loss per nat
+    warm_up : training steps in which that weight rises from zero
+    channels : of convolutions of 3^3 before the encoder's dense layers; each halves the cube
+    log_query : whether the decoder is given the logarithm of the query, which must then be positive
+    scatter : whether an answer is a Gaussian, of which the decoder gives mean and standard deviation; trained with the loss
+        ``negative_log_likelihood``, its mean over the queries of a row
+
+    Raises
+    ------
+    ValueError
+        If the cube cannot be halved by as many convolutions.
     """
 
     endpoints: ClassVar[dict[str, str]] = {
@@ -52,10 +69,16 @@ class IVE(ZooModel):
         outputs: int = 1,
         activation: str = "elu",
         beta: float = 1e-3,
+        warm_up: int = 0,
+        channels: Sequence[int] = (),
+        log_query: bool = False,
+        scatter: bool = False,
         **kwargs,
     ) -> None:
         super().__init__(**kwargs)
-        self.config = {
+        if observation % 2 ** len(channels):
+            raise ValueError(f"expected a cube that {len(channels)} convolutions can halve, given a side of {observation}")
+        self.config: dict[str, Any] = {
             "observation": observation,
             "query": query,
             "latents": latents,
@@ -64,29 +87,45 @@ class IVE(ZooModel):
             "outputs": outputs,
             "activation": activation,
             "beta": beta,
+            "warm_up": warm_up,
+            "channels": list(channels),
+            "log_query": log_query,
+            "scatter": scatter,
         }
         self.latents, self.beta = latents, beta
-        self.observed = Standardize((observation,), name="observed")
+        self.observed = Standardize(() if channels else (observation,), name="observed")
         self.asked = Standardize((query,), name="asked")
-        self.encoder = dense_stack("encoder", observation, encoder, activation)
+        self.stages = conv3d_stages("stages", observation, list(channels), activation) if channels else None
+        features = math.prod(self.stages.output_shape[1:]) if channels else observation
+        self.encoder = dense_stack("encoder", features, encoder, activation)
         self.mean = keras.layers.Dense(latents, name="mean")
         self.log_variance = keras.layers.Dense(latents, name="log_variance")
         for head in (self.mean, self.log_variance):
             head.build((None, encoder[-1]))
         self.decoder = dense_stack("decoder", latents + query, decoder, activation)
-        self.head = keras.layers.Dense(outputs, name="head")
+        self.head = keras.layers.Dense(2 * outputs if scatter else outputs, name="head")
         self.head.build((None, decoder[-1]))
         self.noise = keras.random.SeedGenerator(seed=0)
+        self.ramp = Ramp(warm_up, name="ramp") if warm_up else None
         self.built = True
 
     def encode(self, observation):
         """Mean and log-variance of the latents, each (batch, latents)."""
-        features = self.encoder(self.observed(observation))
+        features = self.observed(observation)
+        if self.stages is not None:
+            features = self.stages(features[..., None])
+            features = ops.reshape(features, (-1, math.prod(features.shape[1:])))
+        features = self.encoder(features)
         return self.mean(features), self.log_variance(features)
 
     def decode(self, latent, query):
-        """The answer (batch, outputs) to a query, given latents (batch, latents)."""
-        return self.head(self.decoder(ops.concatenate([latent, self.asked(query)], axis=-1)))
+        """The answer (batch, outputs) to a query, given latents (batch, latents); with ``scatter``, its deviation too."""
+        asked = self.asked(ops.log(query) if self.config["log_query"] else query)
+        answer = self.head(self.decoder(ops.concatenate([latent, asked], axis=-1)))
+        if not self.config["scatter"]:
+            return answer
+        outputs = self.config["outputs"]
+        return answer[:, :outputs], ops.exp(ops.clip(answer[:, outputs:], -LOG_SCALE, LOG_SCALE))
 
     def answer(self, observation, query):
         """The answer at the mean of the latents: no noise."""
@@ -97,39 +136,69 @@ class IVE(ZooModel):
         mean, log_variance = self.encode(observation)
         return self.decode(mean + ops.exp(0.5 * log_variance) * noise, query)
 
+    def answers(self, latent, queries):
+        """(batch, k outputs) to k queries (batch, k query) of each row; with ``scatter`` (batch, 2 k outputs), scales last."""
+        k = queries.shape[1] // self.config["query"]
+        found = self.decode(ops.repeat(latent, k, axis=0), ops.reshape(queries, (-1, self.config["query"])))
+        parts = found if self.config["scatter"] else (found,)
+        return ops.concatenate([ops.reshape(part, (-1, k * self.config["outputs"])) for part in parts], axis=-1)
+
+    def log_likelihood(self, target, answer):
+        """log p(target), (batch,), mean over the elements of targets (batch, m), under Gaussians (batch, 2 m) of ``call``."""
+        location, scale = ops.split(answer, 2, axis=-1)
+        z = (target - location) / scale
+        return ops.mean(-0.5 * ops.square(z) - ops.log(scale) - 0.5 * math.log(2 * math.pi), axis=-1)
+
     def call(self, inputs, training: bool = False):
-        observation, query = inputs
+        observation, queries = inputs
         mean, log_variance = self.encode(observation)
         kl = ops.mean(ops.sum(gaussian_kl(mean, log_variance), axis=-1))
-        self.add_loss(self.beta * kl)
+        self.add_loss(self.beta * (self.ramp(kl) if training and self.ramp else kl))
         if training:
             mean = mean + ops.exp(0.5 * log_variance) * keras.random.normal(ops.shape(mean), seed=self.noise)
-        return self.decode(mean, query)
+        return self.answers(mean, queries)
+
+    def predictive(self, inputs: Mapping[str, Any], latent: np.ndarray | None = None) -> np.ndarray:
+        """What ``call`` answers at the mean of the latents, or at ``latent`` (n, latents), to any number of rows."""
+        observation, queries = inputs.values()
+        if latent is None:
+            latent, _ = in_batches(self.encode, observation)
+        return in_batches(self.answers, latent, queries)
 
     @property
     def blocks(self) -> dict[str, list[keras.layers.Layer]]:
         return {
             "stem": [self.observed, self.asked],
+            **({"stages": [layer for layer in self.stages.layers if layer.weights]} if self.stages else {}),
             "encoder": list(self.encoder.layers),
-            "latent": [self.mean, self.log_variance],
+            "latent": [self.mean, self.log_variance, *([self.ramp] if self.ramp else [])],
             "decoder": list(self.decoder.layers),
             "head": [self.head],
         }
 
     def adapt(self, inputs, target) -> None:
-        observation, query = inputs.values()
-        self.observed.adapt(observation)
-        self.asked.adapt(query)
+        observation, queries = inputs.values()
+        self.observed.adapt(observation if self.stages is None else np.asarray(observation[:MEASURED]).ravel())
+        queries = np.reshape(queries, (-1, self.config["query"]))
+        self.asked.adapt(np.log(queries) if self.config["log_query"] else queries)
 
     def baseline(self, tensor: str) -> np.ndarray | None:
         if not hasattr(self, "spec"):
             return None
         observation, query = self.spec.endpoint("predict").inputs
-        layers = {observation.name: self.observed, query.name: self.asked}
-        return ops.convert_to_numpy(layers[tensor].mean) if tensor in layers else None
+        if tensor == observation.name:
+            mean = ops.convert_to_numpy(self.observed.mean)
+            return mean if self.stages is None else np.full([self.config["observation"]] * 3, mean)
+        if tensor == query.name:
+            mean = ops.convert_to_numpy(self.asked.mean)
+            return np.exp(mean) if self.config["log_query"] else mean
+        return None
 
     def example(self, inputs, rng):
-        observation, query = inputs.values()
+        observation, queries = inputs.values()
+        row = np.arange(len(queries))
+        queries = np.reshape(queries, (len(row), -1, self.config["query"]))
+        query = queries[row, row % queries.shape[1]]
         latent = ops.convert_to_numpy(self.encode(observation)[0])
         noise = rng.standard_normal(latent.shape, dtype=np.float32)
         return {
