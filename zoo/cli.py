@@ -125,6 +125,10 @@ def simulate_nbody(
     particles: Annotated[int, typer.Option(help="a side of the cube")] = 64,
     box: Annotated[float, typer.Option(help="side in comoving Mpc/h")] = 50.0,
     steps: Annotated[int, typer.Option(help="from scale factor 0.1 to 1")] = 30,
+    softening: Annotated[
+        Optional[float],  # noqa: UP045
+        typer.Option(help="of direct forces between near particles, in their mean separation; default: the mesh's alone"),
+    ] = None,
     sigma8: Annotated[float, typer.Option(help="of the linear field at z = 0")] = 0.812,
     omega_m: Annotated[float, typer.Option(help="matter density, of a flat universe")] = 0.3166,
     jobs: JobsOption = -1,
@@ -140,7 +144,9 @@ def simulate_nbody(
         raise ZooError(f"--seeds: expected FIRST:END with FIRST < END, e.g. 0:200, given {seeds!r}")
     cosmology = {"sigma8": sigma8, "omega_m": omega_m}
     try:
-        config = NBodyConfig.model_validate({"cosmology": cosmology, "particles": particles, "box": box, "steps": steps})
+        config = NBodyConfig.model_validate(
+            {"cosmology": cosmology, "particles": particles, "box": box, "steps": steps, "softening": softening}
+        )
     except ValidationError as error:
         wrong = error.errors()[0]
         reason = wrong["msg"].removeprefix("Value error, ")
