@@ -64,11 +64,13 @@ DATASETS = {
     "cmb-posterior": ("zoo.data.cmb.inference", "CMBPosterior"),
     "halo-mass": ("zoo.data.nbody.halo_mass", "HaloMass"),
     "halo-mass-features": ("zoo.data.nbody.halo_mass", "HaloMassFeatures"),
+    "halo-profile": ("zoo.data.nbody.halo_profile", "HaloProfile"),
     "pendulum": ("zoo.data.pendulum", "Pendulum"),
     "sbi": ("zoo.data.sbi.dataset", "BenchmarkTask"),
     "shapes3d": ("zoo.data.shapes3d.dataset", "Shapes3D"),
     "simulations": ("zoo.data.sbi.dataset", "SimulationsFile"),
     "simulator": ("zoo.data.sbi.dataset", "UserSimulator"),
+    "synthetic-halo": ("zoo.data.synthetic_halo", "SyntheticHalo"),
     "two-moons": ("zoo.data.moons", "TwoMoons"),
 }
 """Name in a recipe -> module and class; imported when asked for."""

@@ -1,0 +1,166 @@
+"""Density around a halo and a radius -> density at that radius (Lucie-Smith et al. 2022, arXiv:2203.08827)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar, get_args
+
+import numpy as np
+
+from zoo.data.dataset import Rows, Split, groups
+from zoo.data.nbody.halo_crops import SIZE, TurnedCrops, halo_crops
+from zoo.data.nbody.halo_mass import cached_simulations
+from zoo.data.nbody.halo_quantities import UNITS, halo_quantities
+from zoo.data.nbody.halo_shells import EDGES, INNER, OUTER, RADII, SortedRadii, shell_of, volume
+from zoo.data.nbody.lagrangian import SYMMETRIES
+from zoo.data.nbody.nfw import fit_nfw
+from zoo.data.nbody.simulate import NBodyConfig, OnMissing, load_simulations
+from zoo.errors import InputError
+from zoo.progress import track
+
+DEFAULTS = {"particles": 64, "box": 25.0, "steps": 200, "softening": 1 / 30}
+"""Of the simulations: they resolve a fifth of R200m of halos of 100 particles."""
+EMPTY = 0.5
+"""Particles that a shell without any counts as."""
+TRAINING, NOISE = 1, 2
+"""In seeds, what is drawn."""
+
+
+@dataclass(frozen=True)
+class _Halos:
+    """Of one split, each attribute but the radii (n, ...)."""
+
+    crops: np.ndarray
+    seed: np.ndarray
+    mean_count: np.ndarray
+    """Particles in R200m^3 at the mean density."""
+    radii: SortedRadii
+    truth: dict[str, np.ndarray]
+
+
+class HaloProfile:
+    """Crops of the density around halos and radii, and log10 of rho / rho_mean in the shells at these radii.
+
+    Crops are those of ``halo_crops``; radii are in units of R200m, sixteen to a row. The density at r is that of all particles
+    in the shell of which r is the geometric middle, a sixteenth of 0.2 to 3 R200m in ln r; a shell without particles counts as
+    half of one. Radii and orientations (48 rotations and reflections) of training rows are drawn anew each epoch, the radii
+    evenly in ln r from ``low`` to ``high``; rows of the other splits have the radii ``radii``, whose shells touch, and are not
+    turned. No two splits share a simulation.
+
+    Parameters
+    ----------
+    train, validation, test : simulations in each split; their seeds count on from split to split
+    first_seed : of the simulations
+    smallest : particles, both linked by friends of friends and within R200m
+    size : cells of 0.25 R200m along a side of a crop
+    seed : of the draws of radii and orientations
+    nbody : what differs from `DEFAULTS` and the default `NBodyConfig`
+    path : folder of the simulations; by default one of the cache, for each config its own
+    on_missing : what becomes of simulations that are missing or damaged: "simulate" makes missing ones, "fail" names all of
+        them, "skip" leaves them out
+    """
+
+    description = "crops of the density around halos, and the density at radii of 0.2 to 3 R200m"
+    units: ClassVar[dict[str, str]] = UNITS
+    radii = RADII
+    """The sixteen of validation and test rows, in units of R200m."""
+    low, high = INNER, OUTER
+    """Between which radii are drawn."""
+
+    def __init__(
+        self,
+        train: int = 36,
+        validation: int = 6,
+        test: int = 6,
+        first_seed: int = 3000,
+        smallest: int = 100,
+        size: int = SIZE,
+        seed: int = 0,
+        nbody: dict | None = None,
+        path: str | None = None,
+        on_missing: OnMissing = "simulate",
+    ) -> None:
+        if on_missing not in get_args(OnMissing):
+            raise InputError(f"on_missing: expected {', '.join(get_args(OnMissing))}, given {on_missing}")
+        self.config = NBodyConfig.model_validate(DEFAULTS | (nbody or {}))
+        self.sizes: dict[Split, int] = {"train": train, "validation": validation, "test": test}
+        self.first_seed, self.smallest, self.size, self.seed = first_seed, smallest, size, seed
+        self.folder = cached_simulations(self.config) if path is None else Path(path)
+        self.on_missing = on_missing
+        self.simulator = f"physzoo P3M, {self.config.particles}^3 particles in ({self.config.box:g} Mpc/h)^3"
+        self._measured: dict[Split, _Halos] = {}
+
+    def rows(self, split: Split, epoch: int = 0) -> Rows:
+        halos = self._halos(split)
+        n, rng = len(halos.seed), np.random.default_rng([self.seed, TRAINING, epoch])
+        if split == "train":
+            radius = np.exp(rng.uniform(np.log(self.low), np.log(self.high), (n, len(RADII))))
+            symmetry = rng.integers(SYMMETRIES, size=n)
+        else:
+            radius, symmetry = np.tile(RADII, (n, 1)), np.zeros(n, np.int64)
+        counts = np.maximum(halos.radii.counts(*shell_of(radius)), EMPTY)
+        expected = halos.mean_count[:, None] * volume(*shell_of(radius))
+        return Rows(
+            inputs={"density": TurnedCrops(halos.crops, symmetry), "radius": radius.astype(np.float32)},
+            target=np.log10(counts / expected).astype(np.float32),
+            group=halos.seed,
+            truth=halos.truth,
+        )
+
+    def mean_counts(self, split: Split) -> np.ndarray:
+        """Particles in each of the shells at ``radii`` if they had the mean density, (n, 16): times rho, those expected."""
+        return self._halos(split).mean_count[:, None] * volume(EDGES[:-1], EDGES[1:])
+
+    def nfw(self, split: Split, outer: float = EDGES[-1]) -> np.ndarray:
+        """log10 of rho / rho_mean at ``radii``, (n, 16), of the NFW profile fitted to each halo's own counts in these shells.
+
+        Parameters
+        ----------
+        outer : only shells within it, in units of R200m, are fitted
+        """
+        edges = EDGES[: np.searchsorted(EDGES, outer * (1 + 1e-9))]
+        fit = fit_nfw(self._halos(split).radii.counts(edges[:-1], edges[1:]), edges)
+        return np.log10(fit.counts(EDGES) / self.mean_counts(split))
+
+    def descriptions(self, split: Split) -> dict[str, np.ndarray]:
+        """Simple answers (n, 16) at ``radii`` that see the profile itself: NFW fits of each halo."""
+        return {"an NFW fit to each halo": self.nfw(split), "an NFW fit to each halo within R200m": self.nfw(split, 1.0)}
+
+    def noise(self, split: Split) -> np.ndarray:
+        """By how much targets differ from log10 of the expected density, as Poisson draws around the NFW fits: (n, 16) dex."""
+        expected = self.mean_counts(split) * 10 ** self.nfw(split)
+        drawn = np.random.default_rng([self.seed, NOISE, list(self.sizes).index(split)]).poisson(expected)
+        return np.log10(np.maximum(drawn, EMPTY) / expected)
+
+    def _halos(self, split: Split) -> _Halos:
+        if split not in self._measured:
+            self._measured[split] = self._measure(split)
+        return self._measured[split]
+
+    def _measure(self, split: Split) -> _Halos:
+        seeds = [self.first_seed + int(number) for number in groups(self.sizes, split)]
+        simulations = load_simulations(self.folder, self.config, seeds, self.on_missing)
+        crops, seed, r200m, radii, truths = [], [], [], [], []
+        for simulation in track(simulations, f"halos to {split} on"):
+            halos = simulation.halos
+            # of those linked, some are two halos with a bridge, with few within the R200m of either
+            least = (self.smallest - 0.5) * self.config.particle_mass
+            chosen = np.flatnonzero((halos.size >= self.smallest) & (halos.m200m >= least))
+            r200m.append(halos.r200m[chosen].astype(float))
+            cut = halo_crops(simulation.positions, self.config.box, halos.density_peak[chosen], r200m[-1], self.size)
+            crops.append(cut.astype(np.float16))  # a thousandth, far below the shot noise of a cell
+            seed.append(np.full(len(chosen), simulation.seed))
+            truth, sorted_radii = halo_quantities(simulation, chosen)
+            truths.append(truth)
+            radii += sorted_radii
+        if not sum(map(len, seed)):
+            raise InputError(f"{split}: expected halos of at least {self.smallest} particles, given simulations without")
+        density = (self.config.particles / self.config.box) ** 3
+        return _Halos(
+            np.concatenate(crops),
+            np.concatenate(seed),
+            density * np.concatenate(r200m) ** 3,
+            SortedRadii(radii),
+            {name: np.concatenate([truth[name] for truth in truths]) for name in UNITS},
+        )

@@ -1,0 +1,74 @@
+"""Particles near a point of a periodic box, with their offsets from it."""
+
+from __future__ import annotations
+
+import numba
+import numpy as np
+
+from zoo.data.nbody.halos import _cell_numbers, _checked
+
+
+class Neighbours:
+    """Particles sorted into cells, about one a cell, so that those near a point are found without looking at all.
+
+    Parameters
+    ----------
+    positions : (N, 3), Mpc/h in [0, box]
+    box : Mpc/h
+
+    Raises
+    ------
+    InputError
+        If positions are not (N, 3) in the box.
+    """
+
+    def __init__(self, positions: np.ndarray, box: float) -> None:
+        positions = _checked(positions, box)
+        self.box, self._cells = float(box), max(1, round(np.cbrt(len(positions))))
+        numbers = _cell_numbers(positions, self.box, self._cells)
+        self._order = np.argsort(numbers, kind="stable")
+        self._positions = positions[self._order]
+        self._starts = np.concatenate([[0], np.cumsum(np.bincount(numbers, minlength=self._cells**3))])
+        self.density = len(positions) / self.box**3
+        """Particles per (Mpc/h)^3."""
+
+    def within(self, centre: np.ndarray, reach: float) -> tuple[np.ndarray, np.ndarray]:
+        """Numbers (m,) and offsets (m, 3) float64 from ``centre`` of the particles whose offsets are at most ``reach``.
+
+        Along each axis, that is in a cube. ``reach`` is at most half of the box: nearest images.
+        """
+        found, offsets = _near(self._positions, self._starts, self._cells, np.asarray(centre, float), float(reach), self.box)
+        return self._order[found], offsets
+
+
+@numba.njit(cache=True, nogil=True)
+def _near(positions, starts, cells, centre, reach, box):
+    low, count = np.empty(3, dtype=np.int64), np.empty(3, dtype=np.int64)
+    for axis in range(3):
+        first = int(np.floor((centre[axis] - reach) / box * cells))
+        last = int(np.floor((centre[axis] + reach) / box * cells))
+        low[axis], count[axis] = first, min(last - first + 1, cells)
+    most = 0
+    for visit in range(2):  # how many they are at most, then which
+        if visit == 1:
+            found, offsets = np.empty(most, dtype=np.int64), np.empty((most, 3))
+            offset, m = np.empty(3), 0
+        for i in range(count[0]):
+            for j in range(count[1]):
+                row = ((low[0] + i) % cells * cells + (low[1] + j) % cells) * cells
+                for k in range(count[2]):
+                    cell = row + (low[2] + k) % cells
+                    if visit == 0:
+                        most += starts[cell + 1] - starts[cell]
+                        continue
+                    for particle in range(starts[cell], starts[cell + 1]):
+                        farthest = 0.0
+                        for axis in range(3):
+                            d = np.float64(positions[particle, axis]) - centre[axis]
+                            offset[axis] = d - box * np.round(d / box)
+                            farthest = max(farthest, abs(offset[axis]))
+                        if farthest <= reach:
+                            found[m] = particle
+                            offsets[m] = offset
+                            m += 1
+    return found[:m], offsets[:m]
