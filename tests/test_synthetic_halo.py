@@ -99,7 +99,7 @@ def test_the_profile_of_a_crop_is_the_target(without_noise):
     rows = without_noise.rows("test")
     density = 10.0 ** rows.inputs["density"][:60].astype(float) - 1
     distance = CELL * np.sqrt(((np.indices([24] * 3) - 11.5) ** 2).sum(axis=0))
-    for radius in (1.0, 1.7, 2.3):
+    for radius in (1.7, 2.0, 2.3):
         shell = np.abs(distance - radius) < CELL / 2
         truth = [np.interp(np.log(radius), np.log(without_noise.radii), target) for target in rows.target[:60]]
         error = np.log10(density[:, shell].mean(axis=1)) - truth
