@@ -78,6 +78,42 @@ def test_explain(tmp_path, name, stem):
     assert (tmp_path / f"{name}-{stem}.npz").exists()
 
 
+def test_explain_latents(tmp_path):
+    output = ok("explain", "ive-pendulum", "--method", "latents", "--rows", 300, "--out", tmp_path)
+    assert "latents of ive-pendulum, 300 rows" in output
+    assert "dead" in output
+    assert "the test split of pendulum, as its recipe makes it" in output
+    assert (tmp_path / "ive-pendulum-latents.png").stat().st_size > 5_000
+    assert (tmp_path / "ive-pendulum-latents.npz").exists()
+    table = json.loads((tmp_path / "ive-pendulum-latents.json").read_text())
+    assert sorted(latent["ranked"][0] for latent in table["latents"] if latent["active"]) == ["damping", "stiffness"]
+
+
+def test_explain_latents_of_a_file(tmp_path):
+    """A user's own rows: inputs under their names, every other array is a quantity."""
+    damping = np.random.default_rng(0).uniform(0.4, 1.2, 200)
+    time = np.linspace(0, 5, 50)
+    trajectory = np.exp(-0.5 * damping[:, None] * time) * np.cos(np.sqrt(6 - damping[:, None] ** 2 / 4) * time)
+    np.savez(tmp_path / "mine.npz", trajectory=trajectory, friction=damping)
+    output = ok("explain", "ive-pendulum", "--method", "latents", "--input", tmp_path / "mine.npz", "--out", tmp_path)
+    assert "friction" in output
+    assert "mine.npz" in output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("ive-pendulum", "--rows", "5"), "--rows goes with --method latents"),
+        (("ive-pendulum", "--method", "latents", "--planck", "."), "takes no --planck"),
+        (("ive-pendulum", "--method", "latents", "--rows", "5"), "at least 50 rows"),
+        (("mlp-cmb-feature", "--method", "latents"), "no endpoint of mlp-cmb-feature named 'encode'"),
+    ],
+)
+def test_latents_that_cannot_be_explained(tmp_path, arguments, message):
+    result = runner.invoke(app, ["explain", *arguments, "--out", str(tmp_path)])
+    assert message in str(result.exception)
+
+
 def test_export_and_verify(tmp_path):
     assert "parity" in ok("export", "logistic-cmb-feature", "--opset", "11", "--out", tmp_path / "out")
     assert json.loads(ok("verify", tmp_path / "out", "--json"))["ok"] is True

@@ -6,7 +6,13 @@ import numpy as np
 import pytest
 
 from zoo.errors import InputError
-from zoo.interpret.information import mutual_information, mutual_information_matrix
+from zoo.interpret.information import (
+    information_profile,
+    mutual_information,
+    mutual_information_matrix,
+    neighbour_information,
+    total_correlation,
+)
 
 
 def bivariate(rho: float, n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -28,7 +34,7 @@ def test_bivariate_gaussian_of_the_gmm_mi_readme():
     assert 0.6 < errors.mean() / values.std() < 1.6
 
 
-@pytest.mark.parametrize("rho", [0.0, 0.9, 0.99])
+@pytest.mark.parametrize("rho", [0.0, 0.6, 0.9, 0.99])
 def test_larger_gaussian_samples(rho):
     found = mutual_information(*bivariate(rho, 3000, 1))
     assert abs(found.value - true_value(rho)) < 3 * found.error + 0.003
@@ -39,6 +45,29 @@ def test_exactly_invariant_under_monotone_maps():
     x, y = bivariate(0.6, 500, 2)
     found = mutual_information(x, y)
     assert mutual_information(np.exp(2 * x), 1e4 * y**3) == found
+
+
+def test_strongly_nonlinear_monotone_maps_against_the_closed_form():
+    """Lognormal over eight decades and a saturated response, of a Gaussian pair with rho = 0.6."""
+    x, y = bivariate(0.6, 2000, 5)
+    for estimate in (mutual_information, neighbour_information):
+        found = estimate(np.exp(3 * x), np.tanh(2 * y))
+        assert abs(found.value - true_value(0.6)) < 3 * found.error + 0.003
+
+
+def test_what_is_not_finite_is_refused_by_all():
+    latent, other = bivariate(0.6, 100, 0)
+    latent = np.where(latent > 1, np.nan, latent)
+    for estimate in (
+        lambda: mutual_information(other, latent),
+        lambda: neighbour_information(other, latent),
+        lambda: total_correlation(np.column_stack([other, latent])),
+        lambda: mutual_information_matrix({"latent 0": latent}, {"b": other}),
+        lambda: information_profile({"latent 0": latent}, other[:, None]),
+        lambda: information_profile({"latent 0": other}, latent[:, None], estimator="neighbours"),
+    ):
+        with pytest.raises(InputError, match="values are NaN or infinite"):
+            estimate()
 
 
 def test_of_several_columns():

@@ -54,30 +54,61 @@ def test_bad_posteriors(mean, log_variance, message):
             function(mean, log_variance)
 
 
+def tensor(name: str, shape: list[int], unit: str = "1", low: float | None = None, high: float | None = None) -> Tensor:
+    return Tensor(name=name, shape=shape, unit=unit, description="", low=low, high=high)
+
+
+def described(inputs: list[Tensor], outputs: list[Tensor]) -> ModelSpec:
+    return ModelSpec(
+        name="tiny",
+        family="ive",
+        config={},
+        task="regression",
+        summary="",
+        endpoints={"decode": Endpoint(description="", inputs=inputs, outputs=outputs)},
+        data=Data(source="", description="", simulator="", seed=0, rows={}),
+        metrics=[],
+        files=[],
+        physzoo_version="0",
+    )
+
+
 class Decoder:
     """x(t) = z0 + 2 z1 t, the third latent without effect; the interface of a loaded model."""
 
     def __init__(self, low: float | None = 0.0, query: bool = True) -> None:
-        latent = Tensor(name="latent", shape=[3], unit="1", description="")
-        time = Tensor(name="time", shape=[1], unit="s", description="", low=low, high=10.0)
-        displacement = Tensor(name="displacement", shape=[1], unit="m", description="")
-        inputs = [latent, time] if query else [latent]
-        self.spec = ModelSpec(
-            name="tiny",
-            family="ive",
-            config={},
-            task="regression",
-            summary="",
-            endpoints={"decode": Endpoint(description="", inputs=inputs, outputs=[displacement])},
-            data=Data(source="", description="", simulator="", seed=0, rows={}),
-            metrics=[],
-            files=[],
-            physzoo_version="0",
-        )
+        latent, time = tensor("latent", [3], low=-5.0, high=5.0), tensor("time", [1], "s", low, 10.0)
+        self.spec = described([latent, time] if query else [latent], [tensor("displacement", [1], "m")])
 
     def endpoint(self, name):
         def decode(latent, time=1.0):
             return {"displacement": latent[:, :1] + 2 * latent[:, 1:2] * time}
+
+        return decode
+
+
+class Profile:
+    """log rho(r) = z0 - 2 log10 r, its deviation 0.1 r."""
+
+    spec = described(
+        [tensor("latent", [2]), tensor("radius", [1], "R200m", 0.2, 3.0)], [tensor("log_density", [1]), tensor("scale", [1])]
+    )
+
+    def endpoint(self, name):
+        return lambda latent, radius: {"log_density": latent[:, :1] - 2 * np.log10(radius), "scale": 0.1 * radius}
+
+
+class Images:
+    """z0 is the red of an image, z1 its green at the top."""
+
+    spec = described([tensor("latent", [3])], [tensor("reconstruction", [4, 6, 3])])
+
+    def endpoint(self, name):
+        def decode(latent):
+            images = np.full((len(latent), 4, 6, 3), 0.5, np.float32)
+            images[..., 0] += 0.1 * latent[:, :1, None]
+            images[:, 0, :, 1] += 0.2 * latent[:, 1:2]
+            return {"reconstruction": images}
 
         return decode
 
@@ -101,7 +132,10 @@ def test_traversal_by_default():
         "grid": (7,),
         "query": (101, 1),
         "decoded": (3, 7, 101, 1),
+        "extrapolated": (101,),
     }
+    assert not found.extrapolated.any()
+    assert not found.logarithmic
     bare = traverse(Decoder(query=False), latents=1)
     assert bare.decoded.shape == (1, 7, 1)
     assert "query" not in bare.arrays()
@@ -115,13 +149,48 @@ def test_traversal_by_default():
         ({"grid": np.zeros((2, 2))}, "grid of shape"),
         ({"grid": np.array([np.nan])}, "finite grid"),
         ({"at": np.zeros(2)}, "one value or 3"),
-        ({"query": np.zeros((4, 2))}, r"shape \(q, 1\), given \(4, 2\)"),
-        ({"query": np.array([np.inf])}, "finite numbers"),
+        ({"query": np.zeros((4, 2))}, r"'time': expected shape \(batch, 1\), given \(4, 2\)"),
+        ({"query": np.array([np.inf])}, "'time': 1 values are NaN or infinite"),
+        ({"query": np.array(["a"])}, "'time': expected dtype float32"),
+        ({"query": [1.0, 10.5, -1.0]}, r"'time': 2 values lie outside .* \(1, 0\): expected 0 to 10 s, given 10.5"),
+        ({"grid": np.array([0.0, 6.0])}, "'latent': 3 values lie outside .* expected -5 to 5 1, given 6"),
     ],
 )
 def test_bad_traversals(options, message):
     with pytest.raises(InputError, match=message):
         traverse(Decoder(), **options)
+
+
+def test_queries_outside_the_trained_range_are_flagged_where_they_are_asked_for():
+    found = traverse(Decoder(), query=[-1.0, 0.0, 10.0, 10.5], allow_out_of_range=True)
+    assert found.extrapolated.tolist() == [True, False, False, True]
+    np.testing.assert_array_equal(found.arrays()["extrapolated"], found.extrapolated)
+    assert traverse(Decoder(), grid=[6.0], allow_out_of_range=True).decoded.max() == 120
+    half = traverse(Decoder(low=None), query=[-1e6, 10.5], allow_out_of_range=True)
+    assert half.extrapolated.tolist() == [False, True]
+
+
+def test_a_profile_with_its_band():
+    """Queries evenly in the logarithm over more than a decade, and deviations beside the answers."""
+    found = traverse(Profile(), latents=[0], grid=[-1.0, 1.0])
+    np.testing.assert_allclose(found.query[:, 0], np.geomspace(0.2, 3, 101), rtol=1e-6)
+    assert found.logarithmic
+    assert not found.extrapolated.any()
+    np.testing.assert_allclose(found.decoded[0, 1, :, 0], 1 - 2 * np.log10(found.query[:, 0]), atol=1e-6)
+    np.testing.assert_allclose(found.scale, np.broadcast_to(0.1 * found.query, (1, 2, 101, 1)), rtol=1e-6)
+    assert found.arrays()["scale"].shape == found.decoded.shape
+    with pytest.raises(InputError, match=r"'radius': 1 values lie outside .* expected 0\.2 to 3 R200m, given 4"):
+        traverse(Profile(), query=[1.0, 4.0])
+
+
+def test_images():
+    found = traverse(Images(), grid=[-2.0, 0.0, 2.0])
+    assert found.decoded.shape == (3, 3, 4, 6, 3)
+    assert found.extrapolated is None
+    assert (found.scale, found.query) == (None, None)
+    np.testing.assert_allclose(found.decoded[0, :, 2, 3, 0], [0.3, 0.5, 0.7], atol=1e-6)
+    np.testing.assert_allclose(found.decoded[1, :, 0, 3, 1], [0.1, 0.5, 0.9], atol=1e-6)
+    np.testing.assert_allclose(found.effect, [0.4, 0.8, 0], atol=1e-6)
 
 
 def test_traversal_without_a_range_or_a_decoder():

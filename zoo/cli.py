@@ -10,12 +10,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 import typer.core
 
 from zoo.errors import ZooError
+
+if TYPE_CHECKING:
+    from zoo.data.dataset import Rows
+    from zoo.spec import ModelSpec
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="A zoo of pretrained physics models.")
 
@@ -334,18 +338,64 @@ def explain(
     planck: PlanckOption = None,
     method: Annotated[
         Optional[str],  # noqa: UP045
-        typer.Option(help="gradient, gradient_x_input, integrated_gradients, or traversal of the latents"),
+        typer.Option(
+            help="gradient, gradient_x_input, integrated_gradients; traversal of the latents; or latents, which relates them"
+            " to physical quantities on test rows of the model's own data, or of --input with inputs and quantities by name"
+        ),
     ] = None,
     target: Annotated[int, typer.Option(help="element of the output to explain")] = 0,
+    rows: Annotated[Optional[int], typer.Option(help="at most, for --method latents; default 5000")] = None,  # noqa: UP045
     out: OutOption = None,
 ) -> None:
-    """Explain what drives a model's answer; writes arrays (.npz) and a figure (.png)."""
+    """Explain what drives a model's answer, or what its latents mean; writes arrays (.npz) and a figure (.png)."""
+    out = out or Path(".")
+    if method == "latents":
+        if planck is not None:
+            raise ZooError("--method latents takes no --planck, whose sky has no known truth")
+        _explain_latents(name, file, 5000 if rows is None else rows, out)
+        return
+    if rows is not None:
+        raise ZooError("--rows goes with --method latents")
     with quiet_tensorflow():
         from zoo.interpret.to_files import explain_to_files
         from zoo.loading import load
 
-        paths = explain_to_files(load(name), out or Path("."), file=file, planck=planck, method=method, target=target)
+        paths = explain_to_files(load(name), out, file=file, planck=planck, method=method, target=target)
     print("wrote " + " and ".join(map(str, paths)))
+
+
+def _explain_latents(name: str, file: Path | None, rows: int, out: Path) -> None:
+    with quiet_tensorflow():
+        from zoo.interpret.to_files import latents_to_files, rows_from_file
+        from zoo.loading import load
+        from zoo.tables import show as print_table
+
+        model = load(name)
+        model.spec.endpoint("encode")  # before any data are simulated
+        if file is None:
+            data, quantities, source = _own_test_rows(model.spec)
+        else:
+            data, quantities, source = rows_from_file(model.spec, file), None, str(file)
+        report, paths = latents_to_files(model, data, out, quantities=quantities, rows=rows)
+    print_table(report.table())
+    print(f"rows of {source}\nwrote " + ", ".join(map(str, paths)))
+
+
+def _own_test_rows(spec: ModelSpec) -> tuple[Rows, list[str] | None, str]:
+    """Test rows of the data set that a model names, the quantities to look for, and what to say of both.
+
+    A card does not record the parameters of its data set; the recipe of a released model does.
+    """
+    from zoo.data.dataset import get_dataset
+    from zoo.training.recipe import load_recipe, recipe_names
+
+    recipe = load_recipe(spec.name) if spec.name in recipe_names() else None
+    if recipe is not None and recipe.revision == spec.revision:
+        quantities = getattr(recipe.evaluation, "quantities", None)
+        return recipe.data.dataset().rows("test"), quantities, f"the test split of {spec.data.source}, as its recipe makes it"
+    data = get_dataset(spec.data.source).rows("test")
+    card = f"its card counts {spec.data.rows.get('test', 0)} test rows, here are {len(data)}"
+    return data, None, f"the test split of {spec.data.source} with default parameters, as no recipe is known; {card}"
 
 
 @app.command()

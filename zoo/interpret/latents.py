@@ -9,9 +9,15 @@ from typing import Any
 import numpy as np
 
 from zoo.errors import InputError
+from zoo.inputs import InputCheck
+from zoo.spec import Tensor
 
 DEAD = 0.05
 """KL in nat below which a latent carries nothing."""
+QUERIES = 101
+"""Of a traversal over the trained range."""
+SCALE = "scale"
+"""Name of a decoder's output that is the standard deviation of its answer."""
 
 
 def kl_per_latent(mean: np.ndarray, log_variance: np.ndarray) -> np.ndarray:
@@ -71,6 +77,8 @@ class Traversal:
     query : (q, d) queries, None for a decoder that takes latents alone
     decoded : (k, g, q, ...) answers; (k, g, ...) without queries
     query_label, answer_label : names with units
+    scale : standard deviations of the answers, of the shape of ``decoded``, None for a decoder without an output of that name
+    trained : (2, d) lowest and highest trained query, None where the spec has none
     """
 
     latents: np.ndarray
@@ -79,15 +87,33 @@ class Traversal:
     decoded: np.ndarray
     query_label: str = ""
     answer_label: str = ""
+    scale: np.ndarray | None = None
+    trained: np.ndarray | None = None
 
     @property
     def effect(self) -> np.ndarray:
         """(k,) largest change of any answer as the latent runs through the grid, in the unit of the answer."""
         return np.ptp(self.decoded, axis=1).reshape(len(self.latents), -1).max(axis=1)
 
+    @property
+    def extrapolated(self) -> np.ndarray | None:
+        """(q,) whether each query lies outside the trained range; None without queries."""
+        if self.query is None:
+            return None
+        if self.trained is None:
+            return np.zeros(len(self.query), bool)
+        return ((self.query < self.trained[0]) | (self.query > self.trained[1])).any(axis=1)
+
+    @property
+    def logarithmic(self) -> bool:
+        """Whether queries go on a logarithmic axis: one element, trained from above zero over a decade or more."""
+        if self.query is None or self.trained is None or self.query.shape[1] != 1:
+            return False
+        return bool((self.query > 0).all() and spans_decade(*self.trained[:, 0]))
+
     def arrays(self) -> dict[str, np.ndarray]:
         """Everything numeric by name, to be saved."""
-        found = {"latents": self.latents, "grid": self.grid, "query": self.query, "decoded": self.decoded}
+        found = {name: getattr(self, name) for name in ("latents", "grid", "query", "decoded", "scale", "extrapolated")}
         return {name: array for name, array in found.items() if array is not None}
 
 
@@ -98,23 +124,27 @@ def traverse(
     grid: np.ndarray | None = None,
     query: np.ndarray | None = None,
     at: np.ndarray | float = 0.0,
+    allow_out_of_range: bool = False,
 ) -> Traversal:
     """Decode while one latent at a time moves and the others stay.
 
     Parameters
     ----------
-    model : with a spec and an endpoint ``decode``: latents, and a query where it takes one -> answer
+    model : with a spec and an endpoint ``decode``: latents, and a query where it takes one -> a value at the query, an image
     latents : indices to move, default all
     grid : (g,) values of the moved latent, default seven quantiles of its prior N(0, 1) from 5% to 95%
-    query : (q,) or (q, d) queries, default 101 points over the trained range
+    query : (q,) or (q, d) queries, default 101 points over the trained range; evenly in the logarithm if it is positive
+        and spans a decade or more
     at : (latents,) or one value: where the others stay, default the mean of the prior
+    allow_out_of_range : decode latents and queries outside the trained range too; the answer says which queries
 
     Raises
     ------
     UnknownNameError
         If the model has no endpoint ``decode``.
     InputError
-        A latent that does not exist, a shape that does not fit, no trained range to take queries from.
+        A latent that does not exist, a shape that does not fit, a latent or query outside the trained range, no trained range
+        to take queries from.
     """
     from scipy.stats import norm
 
@@ -127,38 +157,57 @@ def traverse(
     grid = norm.ppf(np.linspace(0.05, 0.95, 7)) if grid is None else np.asarray(grid, dtype=float)
     if grid.ndim != 1 or not np.isfinite(grid).all() or np.shape(at) not in ((), (width,)):
         raise InputError(f"expected a finite grid of shape (g,) and one value or {width} for `at`")
-    asked = _queries(queries[0], query) if queries else None
 
+    def checked(tensor: Tensor, rows: np.ndarray) -> np.ndarray:
+        alone = described.model_copy(update={"inputs": [tensor]})
+        return InputCheck(alone)({tensor.name: rows}, allow_out_of_range=allow_out_of_range)[tensor.name]
+
+    asked = checked(queries[0], _queries(queries[0], query)) if queries else None
     position = np.broadcast_to(np.asarray(at, dtype=float), (len(chosen), len(grid), width)).copy()
     position[np.arange(len(chosen)), :, chosen] = grid
-    rows = position.reshape(-1, width).astype(np.float32)
+    rows = checked(latent, position.reshape(-1, width))
     tensors = {latent.name: rows}
     if asked is not None:
         tensors = {latent.name: np.repeat(rows, len(asked), axis=0), queries[0].name: np.tile(asked, (len(rows), 1))}
     answer = described.outputs[0]
-    decoded = np.asarray(model.endpoint("decode")(**tensors)[answer.name])
     lead = (len(chosen), len(grid)) if asked is None else (len(chosen), len(grid), len(asked))
+    answers = {name: np.asarray(array) for name, array in model.endpoint("decode")(**tensors).items()}
+    shaped = {name: array.reshape(*lead, *array.shape[1:]) for name, array in answers.items()}
     return Traversal(
         latents=chosen,
         grid=grid,
         query=asked,
-        decoded=decoded.reshape(*lead, *decoded.shape[1:]),
+        decoded=shaped[answer.name],
         query_label=f"{queries[0].name} [{queries[0].unit}]" if queries else "",
         answer_label=f"{answer.name} [{answer.unit}]",
+        scale=shaped.get(SCALE),
+        trained=_trained(queries[0]) if queries else None,
     )
 
 
-def _queries(tensor: Any, given: np.ndarray | None) -> np.ndarray:
+def _trained(tensor: Tensor) -> np.ndarray | None:
+    """(2, d) float32 bounds of the trained range, infinite on a side that has none."""
+    if tensor.low is None and tensor.high is None:
+        return None
+    bounds = -np.inf if tensor.low is None else tensor.low, np.inf if tensor.high is None else tensor.high
+    return np.stack([np.broadcast_to(np.asarray(bound, np.float32), tensor.shape) for bound in bounds])
+
+
+def spans_decade(low: float, high: float) -> bool:
+    """Whether a range is best seen on a logarithmic axis."""
+    return low > 0 and high >= 10 * low
+
+
+def _queries(tensor: Tensor, given: np.ndarray | None) -> np.ndarray:
     """(q, d) queries, over the trained range where none are given."""
     if given is None:
-        if tensor.shape != [1] or tensor.low is None or tensor.high is None:
+        trained = _trained(tensor)
+        if tensor.shape != [1] or trained is None or not np.isfinite(trained).all():
             raise InputError(f"query: {tensor.name} {tensor.shape} has no trained range along one axis; give the queries")
-        given = np.linspace(np.ravel(tensor.low)[0], np.ravel(tensor.high)[0], 101)
-    array = np.asarray(given, dtype=np.float32)
-    array = array[:, None] if array.ndim == 1 else array
-    if list(array.shape[1:]) != tensor.shape or not np.isfinite(array).all():
-        raise InputError(f"query: expected finite numbers of shape (q, {tensor.shape[0]}), given {np.shape(given)}")
-    return array
+        low, high = map(float, trained[:, 0])
+        given = np.geomspace(low, high, QUERIES) if spans_decade(low, high) else np.linspace(low, high, QUERIES)
+    array = np.asarray(given)
+    return array[:, None] if array.ndim == 1 else array
 
 
 def linear_r2(

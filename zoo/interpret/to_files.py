@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+
 from zoo.data.cmb.planck import read_planck
+from zoo.data.dataset import Rows
 from zoo.errors import InputError
 from zoo.families.base import ZooModel
 from zoo.interpret.attribution import explain
+from zoo.interpret.latent_report import ROWS, LatentReport, relate_latents
 from zoo.interpret.latents import traverse
+from zoo.npz import read_npz
 from zoo.reading import read_inputs, write_outputs
+from zoo.spec import ModelSpec
 
-TRAVERSAL = "traversal"
+TRAVERSAL, LATENTS = "traversal", "latents"
 
 
 def explain_to_files(
@@ -38,9 +45,7 @@ def explain_to_files(
 
     if method is None:
         method = TRAVERSAL if "decode" in model.endpoints else "integrated_gradients"
-    out.mkdir(parents=True, exist_ok=True)
-    stem = out / f"{model.spec.name}-{method.replace('_', '-')}"
-    arrays, picture = stem.with_suffix(".npz"), stem.with_suffix(".png")
+    arrays, picture = _paths(model, out, method)
     if method == TRAVERSAL:
         traversal = traverse(model)
         write_outputs(arrays, traversal.arrays())
@@ -58,3 +63,34 @@ def explain_to_files(
     explanation.save(arrays)
     explanation.plot().savefig(picture, dpi=120)
     return [arrays, picture]
+
+
+def latents_to_files(
+    model: ZooModel, data: Rows, out: Path, *, quantities: Sequence[str] | None = None, rows: int = ROWS
+) -> tuple[LatentReport, list[Path]]:
+    """Relate the latents of a model to the truth of a data set, as `zoo.interpret.relate_latents` does.
+
+    Returns
+    -------
+    The report, and the paths of the ``.json``, the ``.npz`` and the ``.png``.
+    """
+    report = relate_latents(model, data, quantities=quantities, rows=rows)
+    arrays, picture = _paths(model, out, LATENTS)
+    saved = [report.save(arrays.with_name(f"{arrays.stem}.json")), report.save(arrays)]
+    report.plot().savefig(picture, dpi=120)
+    return report, [*saved, picture]
+
+
+def rows_from_file(spec: ModelSpec, file: Path) -> Rows:
+    """A ``.npz`` of a user's own: inputs of ``encode`` under their names; every other array (n,) is a quantity."""
+    arrays = read_npz(file)
+    names = [tensor.name for tensor in spec.endpoint("encode").inputs]
+    inputs = {name: arrays.pop(name) for name in names if name in arrays}
+    first = next(iter(inputs.values()), np.empty(0))
+    return Rows(inputs=inputs, target=first, group=np.arange(len(first)), truth=arrays)
+
+
+def _paths(model: ZooModel, out: Path, method: str) -> tuple[Path, Path]:
+    out.mkdir(parents=True, exist_ok=True)
+    stem = f"{model.spec.name}-{method.replace('_', '-')}"
+    return out / f"{stem}.npz", out / f"{stem}.png"

@@ -6,12 +6,14 @@ from collections.abc import Mapping
 
 import matplotlib as mpl
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
 from zoo.errors import InputError
-from zoo.interpret.information import MutualInformation
 from zoo.interpret.latents import DEAD, Traversal
+from zoo.interpret.plots.axes import log_x
+from zoo.interpret.plots.images import image_grid
 from zoo.interpret.plots.style import SEQUENTIAL, UNITS, panels, styled
 
 IDLE = 0.02
@@ -22,29 +24,74 @@ POINTS = 4000
 
 @styled
 def latent_traversal(traversal: Traversal) -> Figure:
-    """The decoded curve as one latent moves, one panel a latent; latents without effect are labelled dead.
+    """What the decoder answers as one latent moves; latents without effect are labelled dead.
+
+    Curves have one panel a latent, bands of one deviation around the middle and outer ones where the decoder gives it, and
+    queries outside the trained range shaded. Images have one row a latent.
 
     Raises
     ------
     InputError
-        If the answers are not curves: one number for each one-element query.
+        If the answers are neither images nor one number for each one-element query.
     """
-    curves = traversal.decoded.reshape(*traversal.decoded.shape[:3], -1)
-    if traversal.query is None or traversal.query.shape[1] != 1 or curves.shape[-1] != 1:
-        raise InputError(f"expected one number for each one-element query to draw curves, given {traversal.decoded.shape}")
+    shape, query = traversal.decoded.shape, traversal.query
+    if query is None and len(shape) == 5 and shape[-1] in (1, 3):
+        return _images(traversal)
+    if query is None or query.shape[1] != 1 or np.prod(shape[3:]) != 1:
+        raise InputError(f"expected images, or one number for each one-element query to draw curves, given {shape}")
+    curves = traversal.decoded.reshape(shape[:3])
+    bands = None if traversal.scale is None else traversal.scale.reshape(shape[:3])
     colour = mpl.colormaps[SEQUENTIAL]
     scale = Normalize(traversal.grid.min(), traversal.grid.max())
-    figure, axes = panels(1, len(traversal.latents), (0.8 + 3.6 * len(traversal.latents), 3.6), sharey=True)
-    for i, ax in enumerate(axes[0]):
-        for value, curve in zip(traversal.grid, curves[i, :, :, 0], strict=True):
-            ax.plot(traversal.query[:, 0], curve, color=colour(scale(value)), linewidth=1.3)
-        dead = traversal.effect[i] < IDLE * traversal.effect.max()
+    figure, axes = panels(1, len(curves), (0.8 + 3.6 * len(curves), 3.6), sharex=True, sharey=True)
+    banded = {0, len(traversal.grid) // 2, len(traversal.grid) - 1}
+    for i, (ax, dead) in enumerate(zip(axes[0], _dead(traversal), strict=True)):
+        for j, value in enumerate(traversal.grid):
+            ax.plot(query[:, 0], curves[i, j], color=colour(scale(value)), linewidth=1.3)
+            if bands is not None and j in banded:
+                ax.fill_between(
+                    query[:, 0],
+                    *(curves[i, j] + sign * bands[i, j] for sign in (-1, 1)),
+                    color=colour(scale(value)),
+                    alpha=0.15,
+                    linewidth=0,
+                )
         ax.set_title(f"latent {traversal.latents[i]}: " + ("dead" if dead else f"changes of up to {traversal.effect[i]:.2g}"))
         ax.set_xlabel(_typeset(traversal.query_label))
+        _shade_untrained(ax, traversal)
+    if traversal.logarithmic:
+        log_x(axes[0, 0])
     axes[0, 0].set_ylabel(_typeset(traversal.answer_label))
     mapped = mpl.cm.ScalarMappable(norm=scale, cmap=colour)
     figure.colorbar(mapped, ax=list(axes[0]), label="value of the latent [prior $\\sigma$]", pad=0.01)
     return figure
+
+
+def _images(traversal: Traversal) -> Figure:
+    labels = [f"latent {i}" + (", dead" if dead else "") for i, dead in zip(traversal.latents, _dead(traversal), strict=True)]
+    low, high = traversal.grid[[0, -1]]
+    return image_grid(
+        np.broadcast_to(traversal.decoded, (*traversal.decoded.shape[:-1], 3)),
+        labels,
+        f"one latent at a time from {low:.2f} to {high:.2f} prior $\\sigma$",
+    )
+
+
+def _dead(traversal: Traversal) -> np.ndarray:
+    return traversal.effect < IDLE * traversal.effect.max()
+
+
+def _shade_untrained(ax: Axes, traversal: Traversal) -> None:
+    """Grey over the queries on either side of the trained range."""
+    if traversal.query is None or traversal.trained is None:
+        return
+    (low,), (high,) = traversal.trained
+    first, last = traversal.query.min(), traversal.query.max()
+    beyond = [(a, b) for a, b in ((first, low), (high, last)) if a < b]
+    for a, b in beyond:
+        shade = ax.axvspan(a, b, color="0.9", zorder=0)
+    if beyond:
+        ax.legend([shade], ["extrapolated"])
 
 
 @styled
@@ -80,26 +127,6 @@ def latents_against_parameters(mean: np.ndarray, parameters: Mapping[str, np.nda
         row[0].set_ylabel(f"latent {i}\nKL {kl[i]:.2f} nat" + (", dead" if kl[i] <= DEAD else ""))
     for name, ax in zip(names, axes[-1], strict=True):
         ax.set_xlabel(name)
-    return figure
-
-
-@styled
-def information_heat_map(information: Mapping[tuple[str, str], MutualInformation]) -> Figure:
-    """Mutual information of each pair with its standard error, in nat."""
-    rows, columns = (list(dict.fromkeys(pair[k] for pair in information)) for k in (0, 1))
-    values = np.array([[information[row, column].value for column in columns] for row in rows])
-    figure, axes = panels(1, 1, (1.9 + 1.25 * len(columns), 1.3 + 0.75 * len(rows)))
-    ax = axes[0, 0]
-    top = max(float(values.max()), 0.1)
-    image = ax.imshow(values, cmap=SEQUENTIAL, vmin=0, vmax=top, aspect="auto")
-    for (i, j), value in np.ndenumerate(values):
-        colour = "black" if value > 0.6 * top else "white"
-        found = information[rows[i], columns[j]]
-        ax.text(j, i, f"{found.value:.2f}\n$\\pm$ {found.error:.1g}", ha="center", va="center", color=colour)
-    ax.set_xticks(range(len(columns)), columns)
-    ax.set_yticks(range(len(rows)), rows)
-    ax.grid(False)
-    figure.colorbar(image, label="mutual information [nat]")
     return figure
 
 
