@@ -12,7 +12,7 @@ from zoo.data.dataset import get_dataset
 from zoo.data.dk14 import ALPHA, BETA, GAMMA, OUTER, OUTER_SLOPE, PIVOT, dk14_density
 from zoo.data.nbody.checks import in_colossus
 from zoo.data.nbody.cosmology import Cosmology, mean_matter_density
-from zoo.data.synthetic_halo import CELL, CONCENTRATION, HIGHEST, LOG_MASS, LOWEST, TRUNCATION
+from zoo.data.synthetic_halo import CELL, CONCENTRATION, HIGHEST, LOG_MASS, LOG_PARTICLES, LOWEST, TRUNCATION
 from zoo.data.triaxial_cells import TriaxialCells, shape_matrices
 from zoo.errors import InputError
 
@@ -99,7 +99,7 @@ def test_the_profile_of_a_crop_is_the_target(without_noise):
     rows = without_noise.rows("test")
     density = 10.0 ** rows.inputs["density"][:60].astype(float) - 1
     distance = CELL * np.sqrt(((np.indices([24] * 3) - 11.5) ** 2).sum(axis=0))
-    for radius in (1.7, 2.0, 2.3):
+    for radius in (1.3, 1.45, 1.59):
         shell = np.abs(distance - radius) < CELL / 2
         truth = [np.interp(np.log(radius), np.log(without_noise.radii), target) for target in rows.target[:60]]
         error = np.log10(density[:, shell].mean(axis=1)) - truth
@@ -114,8 +114,8 @@ def test_noise_is_poisson(dataset, without_noise):
     mean = 10 ** rows.truth["log_particles"] / (200 * volume) * CELL**3
     expected = (10.0 ** without_noise.rows("test").inputs["density"][:].astype(float) - 1) * mean[:, None, None, None]
     counts = (10.0 ** rows.inputs["density"][:].astype(float) - 1) * mean[:, None, None, None]
-    small = counts < 300
-    np.testing.assert_allclose(counts[small], counts[small].round(), atol=0.02)
+    small = counts < 20  # of more, half precision is off by a part of a particle
+    np.testing.assert_allclose(counts[small], counts[small].round(), atol=0.1)
     many = expected > 20
     scatter = (counts - expected)[many] / np.sqrt(expected[many])
     assert abs(scatter.mean()) < 0.01
@@ -169,7 +169,7 @@ def test_draws_fill_their_ranges_independently(dataset):
     rows = dataset.rows("train")
     ranges = {
         "log_mass": LOG_MASS, "log_concentration": np.log10(CONCENTRATION), "splashback": TRUNCATION, "axis_ratio": (0.5, 1),
-        "log_particles": (3, 6),
+        "log_particles": LOG_PARTICLES,
     }  # fmt: skip
     assert set(rows.truth) == set(ranges) == set(dataset.units)
     for name, (low, high) in ranges.items():
