@@ -140,12 +140,64 @@ def test_latent_figures():
     assert text.count("dead") == 1
 
 
+def test_traversal_of_a_profile():
+    """A band of one deviation around the outer and the middle curve; untrained radii are grey, and the axis is logarithmic."""
+    radius, grid = np.geomspace(0.1, 5, 30), np.array([-1.0, -0.5, 0.0, 0.5, 1.0])
+    curves = (grid[:, None] - 2 * np.log10(radius))[None, ..., None]
+    deviations, trained = np.full(curves.shape, 0.25), np.array([[0.2], [3.0]])
+    found = Traversal(np.array([1]), grid, radius[:, None], curves, "radius [R200m]", "log_density [1]", deviations, trained)
+    figure = plots.latent_traversal(found)
+    ax = figure.axes[0]
+    assert ax.get_xscale() == "log"
+    assert len(ax.lines) == 5
+    assert len(ax.collections) == 3
+    band = ax.collections[0].get_paths()[0].vertices
+    assert band[:, 1].max() == pytest.approx(-1 + 2 + 0.25)
+    spans = sorted((patch.get_x(), patch.get_x() + patch.get_width()) for patch in ax.patches)
+    np.testing.assert_allclose(spans, [(0.1, 0.2), (3.0, 5.0)])
+    assert "extrapolated" in drawn(figure)
+    inside = Traversal(found.latents, grid, radius[10:20, None], curves[:, :, 10:20], trained=trained)
+    assert "extrapolated" not in drawn(plots.latent_traversal(inside))
+    assert not plots.latent_traversal(inside).axes[0].collections
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_traversal_of_images(channels):
+    images = np.full((2, 3, 8, 10, channels), 0.5)
+    images[0, :, 2, 4] = np.array([0.0, 0.4, 1.0])[:, None]
+    figure = plots.latent_traversal(Traversal(np.array([0, 4]), np.array([-2.0, 0.0, 2.0]), None, images))
+    (ax,) = figure.axes
+    mosaic = ax.images[0].get_array()
+    assert mosaic.shape == (8 * 2 + 2, 10 * 3 + 4, 3)
+    np.testing.assert_allclose(mosaic[2, [4, 16, 28]], np.array([0.0, 0.4, 1.0])[:, None].repeat(3, axis=1))
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["latent 0", "latent 4, dead"]
+    assert "-2.00 to 2.00" in ax.get_title()
+
+
+def test_information_along_a_query():
+    radius, values = np.geomspace(0.2, 3, 4), np.array([[1.0, 0.8, 0.2, 0.1], [0.0, 0.1, 0.6, 0.7]])
+    figure = plots.information_along_query(radius, values, 0.1 + 0 * values, "r / R200m", 1.0)
+    text = drawn(figure)
+    assert "latent 1" in text
+    assert "r / R200m" in text
+    assert figure.axes[0].get_ylim()[0] == pytest.approx(-0.1)
+    assert plots.information_along_query(np.arange(4.0), values, values, "t [s]").axes[0].get_xscale() == "linear"
+    with pytest.raises(InputError, match="a name each"):
+        plots.information_along_query(radius[:3], values, values, "r")
+    with pytest.raises(InputError, match="1 names"):
+        plots.information_along_query(radius, values, values, "r", names=["one"])
+
+
 def test_information_heat_map():
     pairs = [("latent 0", "b"), ("latent 0", "kappa"), ("latent 1", "b"), ("latent 1", "kappa")]
     information = {pair: MutualInformation(i / 2, 0.01, 1) for i, pair in enumerate(pairs)}
     figure = plots.information_heat_map(information)
     np.testing.assert_allclose(figure.axes[0].images[0].get_array(), [[0, 0.5], [1, 1.5]])
     assert "1.50\n$\\pm$ 0.01" in drawn(figure)
+    small = {("latent 0", "b"): MutualInformation(-0.001, 3e-4), ("latent 0", "kappa"): MutualInformation(2.0, 0.023)}
+    text = drawn(plots.information_heat_map(small))
+    assert "\n0.00\n$\\pm$ 0.01" in "\n" + text
+    assert "2.00\n$\\pm$ 0.03" in text
 
 
 def test_the_users_settings_are_left_alone():

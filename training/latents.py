@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 from keras import ops
 
+from zoo.batches import in_batches
 from zoo.data.dataset import Rows
 from zoo.interpret import plots
-from zoo.interpret.information import mutual_information_matrix
-from zoo.interpret.latents import active_latents, kl_per_latent, linear_r2, sample
+from zoo.interpret.latent_report import LatentReport, relate_posteriors
+from zoo.interpret.latents import active_latents, kl_per_latent, linear_r2
 from zoo.spec import Metric
 from zoo.training.evaluate import Evaluation, Run, Runs, over_seeds
 from zoo.training.intervals import bootstrap
@@ -34,28 +35,15 @@ def evaluate(runs: Runs, settings: Latents) -> Evaluation:
     for name, (value, interval) in _explained(mean[:, active], truth).items():
         detail = f"linear, from {len(active)} active latents, 5-fold cross-validated; interval over folds"
         evaluation.metrics.append(Metric(name=f"r2 {name}", value=value, interval=interval, n=len(rows), detail=detail))
-    # Samples, not means: the mean of a dead latent is a tiny but noiseless function of the input.
-    drawn = sample(mean, log_variance)
-    information = mutual_information_matrix(
-        {f"latent {i}": drawn[:, i] for i in range(drawn.shape[1])}, truth, rows=INFORMATION_ROWS
-    )
-    for (latent, quantity), found in information.items():
-        evaluation.metrics.append(
-            Metric(
-                name=f"mutual information {latent}, {quantity}",
-                value=found.value,
-                interval=(found.value - 1.96 * found.error, found.value + 1.96 * found.error),
-                n=min(INFORMATION_ROWS, len(rows)),
-                detail="nat; of a sample of the latent; Gaussian mixture, bootstrap error",
-            )
-        )
+    report = related(released, rows, settings.quantities)
+    evaluation.metrics += report_metrics(report)
     evaluation.curves = {"kl": kl.tolist()}
     evaluation.figures = {
         "learning_curves": plots.learning_curves(released.history),
         "latents": plots.latents_against_parameters(
             mean, {f"{name} [{dataset.units[name]}]": values for name, values in truth.items()}, kl
         ),
-        "information": plots.information_heat_map(information),
+        "information": report.plot(),
     }
     return evaluation
 
@@ -63,8 +51,7 @@ def evaluate(runs: Runs, settings: Latents) -> Evaluation:
 def encoded(run: Run, rows: Rows) -> tuple[np.ndarray, np.ndarray]:
     """Mean and log-variance of the latents of each row, (n, latents) each."""
     observation = next(iter(rows.inputs.values()))
-    mean, log_variance = run.model.encode(observation)
-    return ops.convert_to_numpy(mean), ops.convert_to_numpy(log_variance)
+    return in_batches(run.model.encode, observation)
 
 
 def _reconstruction(prefix: str, members: list[Run], rows: Rows) -> list[Metric]:
@@ -73,14 +60,44 @@ def _reconstruction(prefix: str, members: list[Run], rows: Rows) -> list[Metric]
     interval = bootstrap(lambda i: float(np.sqrt(squared[0][i].mean())), rows.group, draws=100)
     metrics = [Metric(name=f"{prefix}rmse", value=values[0], interval=interval, n=len(rows), seeds=len(members),
                       detail=f"m, at the mean of the latents; {over_seeds(values)}; bootstrap interval")]  # fmt: skip
-    kls = [kl_per_latent(*encoded(run, rows)) for run in members]
+    return metrics + kl_metrics(prefix, [kl_per_latent(*encoded(run, rows)) for run in members], len(rows))
+
+
+def kl_metrics(prefix: str, kls: list[np.ndarray], n: int) -> list[Metric]:
+    """Of the latents of the first of several runs; ``kls`` has those of each, of n rows."""
+    metrics = []
     for latent, kl in enumerate(kls[0]):
         # Latents come in another order in every run: ordered, they can be compared.
         ranked = [float(np.sort(others)[::-1][int(np.sum(kls[0] > kl))]) for others in kls]
-        metrics.append(
-            Metric(name=f"{prefix}kl latent {latent}", value=float(kl), n=len(rows), seeds=len(members),
-                   detail=f"nat; {over_seeds(ranked)} by rank")
-        )  # fmt: skip
+        detail = f"nat; {over_seeds(ranked)} by rank"
+        metrics.append(Metric(name=f"{prefix}kl latent {latent}", value=float(kl), n=n, seeds=len(kls), detail=detail))
+    return metrics
+
+
+def related(run: Run, rows: Rows, quantities: list[str]) -> LatentReport:
+    """The latents of a run beside quantities, on at most ``INFORMATION_ROWS`` of the rows."""
+    chosen = np.random.default_rng(0).permutation(len(rows))[:INFORMATION_ROWS]
+    mean, log_variance = encoded(run, rows)
+    truth = {name: rows.truth[name][chosen] for name in quantities}
+    return relate_posteriors(mean[chosen], log_variance[chosen], truth, name=run.recipe.name, jobs=-1)
+
+
+def report_metrics(report: LatentReport) -> list[Metric]:
+    """Mutual information of latents with quantities, and the formula of each active latent."""
+
+    def metric(name: str, value: float, error: float, detail: str) -> Metric:
+        interval = (value - 1.96 * error, value + 1.96 * error)
+        return Metric(name=name, value=value, interval=interval, n=report.rows, detail=detail)
+
+    how = "nat; of a sample of the latent; Gaussian mixture, bootstrap error"
+    metrics = [
+        metric(f"mutual information {latent}, {quantity}", found.value, found.error, how)
+        for (latent, quantity), found in report.information.items()
+    ]
+    for latent, formula in report.formulae.items():
+        terms = f"{formula.terms} term{'' if formula.terms == 1 else 's'}"
+        detail = f"held out, error over folds; {terms}, {formula.symbols} symbols: {formula.text}"
+        metrics.append(metric(f"r2 formula of {latent}", formula.r2, formula.r2_error, detail))
     return metrics
 
 

@@ -120,6 +120,36 @@ class Distribution(Strict):
     published: list[Published] = []
 
 
+class Disentanglement(Strict):
+    """Reconstruction and use of the latents, how far each stands for one factor of the data's grid, over values of beta."""
+
+    kind: Literal["disentanglement"]
+    published: list[Published] = []
+
+
+class Profiles(Strict):
+    """Scatter along a profile, beside its mean and other descriptions, and which quantities the latents carry."""
+
+    kind: Literal["profiles"]
+    query: str
+    """The input that is queried."""
+    query_label: str
+    answer_label: str
+    """On figures, with units."""
+    quantities: list[str]
+    """Truths that the latents may have found."""
+    separate: list[str] = []
+    """Those of them that should each have a latent to itself."""
+    boundary: float | None = None
+    """Query below and above which errors are also given apart."""
+    inside: str = "inside"
+    outside: str = "outside"
+    """What the parts are called."""
+    also_on: dict[str, dict[str, JsonValue]] = {}
+    """Further test sets, the data's parameters changed: label -> changes."""
+    published: list[Published] = []
+
+
 class Variant(Strict):
     """The same recipe with some values changed, trained with the same care and reported beside the model."""
 
@@ -154,7 +184,8 @@ class Recipe(Strict):
     seeds: Annotated[list[int], Field(min_length=1)] = [0]
     """The first is the released model's; the others measure the spread."""
     evaluation: Annotated[
-        Classification | Latents | Density | Posterior | Regression | Distribution, Field(discriminator="kind")
+        Classification | Latents | Density | Posterior | Regression | Distribution | Disentanglement | Profiles,
+        Field(discriminator="kind"),
     ]
     variants: dict[Name, Variant] = {}
     endpoints: dict[Name, Endpoint]

@@ -58,6 +58,7 @@ def train(recipe: Recipe, out: Path, *, seeds: list[int] | None = None, variants
             title = f"{recipe.name}{' ' + variant if variant else ''}, seed {seed}"
             model, history = fit(changed, out / (variant or "model") / f"seed-{seed}", seed, title=title)
             runs[variant].append(Run(changed, seed, model, history))
+    runs[""][0].model.spec = _describe(recipe, recipe.data.dataset(), [])
     evaluation = evaluate(runs)
     plots = out / "plots"
     plots.mkdir(exist_ok=True)

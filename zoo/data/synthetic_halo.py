@@ -108,8 +108,9 @@ class SyntheticHalo:
     def _make(self, number: int, n: int) -> _Haloes:
         """The haloes of a split: the first of a longer one are the same."""
         even = np.random.default_rng([self.seed, number, HALO]).random((n, len(self.units) + 1)).T
-        ranges = (LOG_MASS, np.log10(CONCENTRATION), TRUNCATION, AXIS_RATIO, LOG_PARTICLES)
-        truth = {name: low + (high - low) * u for name, u, (low, high) in zip(self.units, even, ranges, strict=False)}
+        ranges = np.array([LOG_MASS, np.log10(CONCENTRATION), TRUNCATION, AXIS_RATIO, LOG_PARTICLES])
+        low, high = ranges.T[:, :, None]
+        truth = dict(zip(self.units, low + (high - low) * even[:-1], strict=True))
         intermediate = truth["axis_ratio"] + (1 - truth["axis_ratio"]) * even[-1]
         r200m = lagrangian_radius(self._cosmology, 10 ** truth["log_mass"]) / np.cbrt(OVERDENSITY)
         profile = np.stack([r200m, 10 ** truth["log_concentration"], truth["splashback"]])
@@ -118,7 +119,7 @@ class SyntheticHalo:
         crops = np.empty((n, SIZE, SIZE, SIZE), np.float16)  # half a hundredth of the density
         for start in track(range(0, n, AT_ONCE), "synthetic haloes"):
             some = np.arange(start, min(start + AT_ONCE, n))
-            own = [np.random.default_rng([self.seed, number, CROP, row]) for row in some]
+            own = [np.random.default_rng([self.seed, number, CROP, int(row)]) for row in some]
             turned = Rotation.from_quat([rng.normal(size=4) for rng in own]).as_matrix()
             shape = shape_matrices(turned, intermediate[some], truth["axis_ratio"][some])
             density = cells.means(dk14_density(cells.radii, *profile[:, some, None]), shape)

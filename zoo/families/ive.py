@@ -19,6 +19,8 @@ from zoo.families.base import ZooModel
 from zoo.layers import MEASURED, Ramp, Standardize, conv3d_stages, dense_stack, gaussian_kl
 from zoo.registry import register_family
 
+SPREAD = 16
+"""Units of the hidden layer between a query and the deviation of its answer."""
 LOG_SCALE = 5.0
 """Bound of |log scale| of an answer: keeps the likelihood finite."""
 
@@ -43,8 +45,8 @@ class IVE(ZooModel):
     warm_up : training steps in which that weight rises from zero
     channels : of convolutions of 3^3 before the encoder's dense layers; each halves the cube
     log_query : whether the decoder is given the logarithm of the query, which must then be positive
-    scatter : whether an answer is a Gaussian, of which the decoder gives mean and standard deviation; trained with the loss
-        ``negative_log_likelihood``, its mean over the queries of a row
+    scatter : whether an answer is a Gaussian, trained with the loss ``negative_log_likelihood``, its mean over the queries of a
+        row. Its deviation depends on the query alone: otherwise latents tell how noisy an observation is
 
     Raises
     ------
@@ -96,15 +98,20 @@ class IVE(ZooModel):
         self.observed = Standardize(() if channels else (observation,), name="observed")
         self.asked = Standardize((query,), name="asked")
         self.stages = conv3d_stages("stages", observation, list(channels), activation) if channels else None
-        features = math.prod(self.stages.output_shape[1:]) if channels else observation
+        features = observation if self.stages is None else math.prod(self.stages.output_shape[1:])
         self.encoder = dense_stack("encoder", features, encoder, activation)
         self.mean = keras.layers.Dense(latents, name="mean")
         self.log_variance = keras.layers.Dense(latents, name="log_variance")
         for head in (self.mean, self.log_variance):
             head.build((None, encoder[-1]))
         self.decoder = dense_stack("decoder", latents + query, decoder, activation)
-        self.head = keras.layers.Dense(2 * outputs if scatter else outputs, name="head")
+        self.head = keras.layers.Dense(outputs, name="head")
         self.head.build((None, decoder[-1]))
+        self.spread = None
+        if scatter:
+            self.spread = dense_stack("spread", query, [SPREAD], activation)
+            self.log_scale = keras.layers.Dense(outputs, name="log_scale")
+            self.log_scale.build((None, SPREAD))
         self.noise = keras.random.SeedGenerator(seed=0)
         self.ramp = Ramp(warm_up, name="ramp") if warm_up else None
         self.built = True
@@ -122,10 +129,9 @@ class IVE(ZooModel):
         """The answer (batch, outputs) to a query, given latents (batch, latents); with ``scatter``, its deviation too."""
         asked = self.asked(ops.log(query) if self.config["log_query"] else query)
         answer = self.head(self.decoder(ops.concatenate([latent, asked], axis=-1)))
-        if not self.config["scatter"]:
+        if self.spread is None:
             return answer
-        outputs = self.config["outputs"]
-        return answer[:, :outputs], ops.exp(ops.clip(answer[:, outputs:], -LOG_SCALE, LOG_SCALE))
+        return answer, ops.exp(ops.clip(self.log_scale(self.spread(asked)), -LOG_SCALE, LOG_SCALE))
 
     def answer(self, observation, query):
         """The answer at the mean of the latents: no noise."""
@@ -140,7 +146,7 @@ class IVE(ZooModel):
         """(batch, k outputs) to k queries (batch, k query) of each row; with ``scatter`` (batch, 2 k outputs), scales last."""
         k = queries.shape[1] // self.config["query"]
         found = self.decode(ops.repeat(latent, k, axis=0), ops.reshape(queries, (-1, self.config["query"])))
-        parts = found if self.config["scatter"] else (found,)
+        parts = (found,) if self.spread is None else found
         return ops.concatenate([ops.reshape(part, (-1, k * self.config["outputs"])) for part in parts], axis=-1)
 
     def log_likelihood(self, target, answer):
@@ -173,7 +179,7 @@ class IVE(ZooModel):
             "encoder": list(self.encoder.layers),
             "latent": [self.mean, self.log_variance, *([self.ramp] if self.ramp else [])],
             "decoder": list(self.decoder.layers),
-            "head": [self.head],
+            "head": [self.head, *([*self.spread.layers, self.log_scale] if self.spread else [])],
         }
 
     def adapt(self, inputs, target) -> None:

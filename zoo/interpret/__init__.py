@@ -1,4 +1,4 @@
-"""Look inside any loaded model: attribution, latents and their use, disentanglement, information,
+"""Look inside any loaded model: attribution, latents, their use and what they mean, disentanglement, information, distillation,
 calibration, plots; and use a flow: posteriors, typicality, flow-assisted MCMC.
 
 Names are imported when they are first used: ``import zoo.interpret`` loads neither Keras nor matplotlib.
@@ -20,12 +20,18 @@ if TYPE_CHECKING:
     from zoo.interpret.disentanglement import factor_vae_score as factor_vae_score
     from zoo.interpret.disentanglement import mig as mig
     from zoo.interpret.disentanglement import sap as sap
+    from zoo.interpret.distillation import Formula as Formula
+    from zoo.interpret.distillation import distil as distil
+    from zoo.interpret.distillation import distil_latents as distil_latents
     from zoo.interpret.explanation import Explanation as Explanation
     from zoo.interpret.information import information_profile as information_profile
     from zoo.interpret.information import mutual_information as mutual_information
     from zoo.interpret.information import mutual_information_matrix as mutual_information_matrix
     from zoo.interpret.information import neighbour_information as neighbour_information
     from zoo.interpret.information import total_correlation as total_correlation
+    from zoo.interpret.latent_report import LatentReport as LatentReport
+    from zoo.interpret.latent_report import relate_latents as relate_latents
+    from zoo.interpret.latent_report import relate_posteriors as relate_posteriors
     from zoo.interpret.latent_use import LatentUse as LatentUse
     from zoo.interpret.latent_use import active_units as active_units
     from zoo.interpret.latent_use import use_of_latents as use_of_latents
@@ -51,6 +57,8 @@ _HOMES = {
     "Chains": "mcmc",
     "Coverage": "posterior",
     "Explanation": "explanation",
+    "Formula": "distillation",
+    "LatentReport": "latent_report",
     "LatentUse": "latent_use",
     "PredictiveCheck": "posterior",
     "RankUniformity": "posterior",
@@ -61,6 +69,8 @@ _HOMES = {
     "beta_vae_score": "disentanglement",
     "dci": "disentanglement",
     "disentanglement_scores": "disentanglement",
+    "distil": "distillation",
+    "distil_latents": "distillation",
     "expected_calibration_error": "calibration",
     "explain": "attribution",
     "factor_vae_score": "disentanglement",
@@ -74,6 +84,8 @@ _HOMES = {
     "neighbour_information": "information",
     "posterior_predictive": "posterior",
     "rank_uniformity": "posterior",
+    "relate_latents": "latent_report",
+    "relate_posteriors": "latent_report",
     "reliability": "calibration",
     "sap": "disentanglement",
     "sbc_ranks": "posterior",

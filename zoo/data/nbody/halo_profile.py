@@ -70,8 +70,8 @@ class HaloProfile:
 
     def __init__(
         self,
-        train: int = 36,
-        validation: int = 6,
+        train: int = 30,
+        validation: int = 4,
         test: int = 6,
         first_seed: int = 3000,
         smallest: int = 100,

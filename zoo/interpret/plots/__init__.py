@@ -9,6 +9,7 @@ from zoo.interpret.plots.classification import (
 )
 from zoo.interpret.plots.cubes import attribution_over_cube
 from zoo.interpret.plots.density import density_and_samples
+from zoo.interpret.plots.disentanglement import against_beta
 from zoo.interpret.plots.distribution import (
     coverage_of_intervals,
     distribution_of_answers,
@@ -16,13 +17,17 @@ from zoo.interpret.plots.distribution import (
     importance_over_scale,
 )
 from zoo.interpret.plots.images import image_grid
-from zoo.interpret.plots.latents import information_heat_map, latent_traversal, latents_against_parameters
+from zoo.interpret.plots.information import information_along_query, information_heat_map
+from zoo.interpret.plots.latents import latent_traversal, latents_against_parameters
 from zoo.interpret.plots.posterior import corner_plot, coverage_curve, predictive_plot, rank_histograms
+from zoo.interpret.plots.profiles import answered_profiles, scatter_along_query
 from zoo.interpret.plots.regression import error_quantiles
 from zoo.interpret.plots.spectra import attribution_over_elements, attribution_over_multipoles, planck_spectrum_plot
 from zoo.interpret.plots.typicality import typicality_curve
 
 __all__ = [
+    "against_beta",
+    "answered_profiles",
     "attribution_over_cube",
     "attribution_over_elements",
     "attribution_over_multipoles",
@@ -36,6 +41,7 @@ __all__ = [
     "error_quantiles",
     "image_grid",
     "importance_over_scale",
+    "information_along_query",
     "information_heat_map",
     "latent_traversal",
     "latents_against_parameters",
@@ -46,5 +52,6 @@ __all__ = [
     "recall_against_difficulty",
     "reliability_diagram",
     "roc",
+    "scatter_along_query",
     "typicality_curve",
 ]

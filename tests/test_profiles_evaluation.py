@@ -1,0 +1,73 @@
+"""Evaluation of profiles, on synthetic haloes and an answerer whose errors are known."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from zoo.data.dataset import Rows
+from zoo.interpret.information import MutualInformation
+from zoo.training import profiles
+from zoo.training.recipe import Profiles
+
+QUERIES = np.geomspace(0.3, 3.0, 5)
+SETTINGS = Profiles(
+    kind="profiles", query="radius", query_label="r", answer_label="log rho", quantities=["height"], boundary=1.0,
+    inside="within", outside="beyond",
+)  # fmt: skip
+
+
+def rows(n: int = 40) -> Rows:
+    rng = np.random.default_rng(0)
+    target = rng.normal(size=(n, 1)) + np.zeros(5)
+    return Rows(
+        inputs={"density": np.zeros((n, 2)), "radius": np.tile(QUERIES, (n, 1))}, target=target, group=np.arange(n) // 4,
+        truth={"height": target[:, 0]},
+    )  # fmt: skip
+
+
+def test_errors_are_told_apart_by_the_boundary():
+    error = np.zeros((40, 5))
+    error[:, QUERIES <= 1], error[:, QUERIES > 1] = 0.1, -0.3
+    metrics = {m.name: m for m in profiles._errors("", [profiles.Answers(error)], rows(), SETTINGS, QUERIES)}
+    assert metrics["scatter within"].value == pytest.approx(0.1)
+    assert metrics["scatter beyond"].value == pytest.approx(0.3)
+    assert metrics["median error beyond"].value == pytest.approx(0.3)
+    share = np.mean(QUERIES > 1)
+    assert metrics["scatter"].value == pytest.approx(np.sqrt(0.01 * (1 - share) + 0.09 * share))
+    assert metrics["scatter"].n == 40
+    assert "over 10 simulations" in metrics["scatter"].detail
+
+
+def test_ratios_are_of_the_same_rows():
+    ours, theirs = profiles.Answers(np.full((40, 5), 0.1)), profiles.Answers(np.full((40, 5), 0.2))
+    found = profiles._ratios("wide", [ours, ours], [theirs, theirs], rows(), SETTINGS, QUERIES)
+    assert [m.name for m in found] == [
+        "scatter over that of wide", "scatter within over that of wide", "scatter beyond over that of wide",
+    ]  # fmt: skip
+    assert all(m.value == pytest.approx(0.5) and m.interval == pytest.approx((0.5, 0.5)) and m.seeds == 2 for m in found)
+
+
+def test_likelihood_and_coverage_of_a_calibrated_answer():
+    rng, many = np.random.default_rng(1), rows(4000)
+    scale = rng.uniform(0.1, 0.5, (4000, 5))
+    members = [profiles.Answers(scale * rng.standard_normal((4000, 5)), scale)]
+    metrics = {m.name: m.value for m in profiles._statistics("", members, many, SETTINGS, QUERIES)}
+    assert metrics["coverage of 68%"] == pytest.approx(0.68, abs=0.01)
+    assert metrics["log likelihood"] == pytest.approx(-np.log(scale).mean() - 0.5 - 0.5 * np.log(2 * np.pi), abs=0.02)
+
+
+def test_separation_is_the_least_own_information_over_the_most_of_others():
+    matrix = {
+        ("a", "mass"): 0.1,
+        ("a", "shape"): 1.0,
+        ("b", "mass"): 2.0,
+        ("b", "shape"): 0.2,
+        ("c", "mass"): 0.0,
+        ("c", "shape"): 0.01,
+    }
+    information = {pair: MutualInformation(value, 0.01) for pair, value in matrix.items()}
+    found = profiles._separation(information, ["a", "b", "c"], ["mass", "shape"], 10)
+    assert found.value == pytest.approx(1.0 / 0.2)
+    assert "mass by b" in found.detail
+    assert "shape by a" in found.detail

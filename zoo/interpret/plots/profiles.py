@@ -1,0 +1,70 @@
+"""Profiles along a query: how far answers are off, and what they look like."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import cycle
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from zoo.interpret.plots.axes import log_x
+from zoo.interpret.plots.style import COLOURS, one_panel, panels, styled
+
+SHOWN = 6
+"""Profiles in one figure."""
+
+
+@styled
+def scatter_along_query(query: np.ndarray, curves: Mapping[str, np.ndarray], label: str, unit: str) -> Figure:
+    """Root mean square error against a positive query, a curve for each answerer.
+
+    Parameters
+    ----------
+    query : (q,)
+    curves : name -> (q,)
+    label : of the query
+    unit : of the error
+    """
+    figure, ax = one_panel((6.0, 4.4))
+    for (name, curve), colour, line in zip(curves.items(), cycle(COLOURS), cycle("-----::::"), strict=False):
+        ax.plot(query, curve, line, color=colour, label=name, marker="o", markersize=3)
+    log_x(ax)
+    ax.set(xlabel=label, ylabel=f"root mean square error [{unit}]")
+    ax.set_ylim(bottom=0)
+    figure.legend(*ax.get_legend_handles_labels(), loc="outside lower center", ncols=2)
+    return figure
+
+
+@styled
+def answered_profiles(
+    query: np.ndarray, profile: np.ndarray, error: np.ndarray, scale: np.ndarray | None, label: str, answer: str
+) -> Figure:
+    """Some profiles from the smallest to the largest at the first query, with the answer to each and its deviation.
+
+    Parameters
+    ----------
+    query : (q,)
+    profile : (n, q)
+    error : (n, q) answer - profile
+    scale : (n, q), None where answers have none
+    label, answer : of the query and of the profile, with units
+    """
+    order = np.argsort(profile[:, 0], kind="stable")
+    chosen = order[np.linspace(0.03 * len(order), 0.97 * len(order) - 1, SHOWN).round().astype(int)]
+    figure, axes = panels(2, SHOWN // 2, (9.0, 5.4), sharex=True, sharey=True)
+    for ax, i in zip(axes.flat, chosen, strict=True):
+        found = profile[i] + error[i]
+        ax.plot(query, profile[i], "o", color="black", markersize=3.5, label="profile")
+        ax.plot(query, found, color=COLOURS[0], label="answer")
+        if scale is not None:
+            ax.fill_between(
+                query, found - scale[i], found + scale[i], color=COLOURS[0], alpha=0.2, linewidth=0, label="1 sigma"
+            )
+        log_x(ax)
+    for ax in axes[-1]:
+        ax.set_xlabel(label)
+    for ax in axes[:, 0]:
+        ax.set_ylabel(answer)
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
+    return figure
