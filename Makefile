@@ -4,8 +4,11 @@ RUN := $(VENV)/bin
 # Folder with Planck's public binned spectra; without it the demo says so and uses a simulated sky.
 PLANCK ?=
 DEMO ?= demo
+# ONNX Runtime with its headers, for the C++ tests. No wheel has the headers; a package for iOS of the npm registry has.
+ORT := $(VENV)/onnxruntime
+ORT_HEADERS := com.github.asus4.onnxruntime@0.4.9
 
-.PHONY: demo test slow lint wheel clean
+.PHONY: demo test slow cpp lint wheel clean
 
 $(VENV)/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -20,6 +23,18 @@ test: $(VENV)/installed
 
 slow: $(VENV)/installed
 	$(RUN)/python -m pytest -m slow
+
+$(ORT)/include:
+	rm -rf $(ORT).new && mkdir -p $(ORT) $(ORT).new
+	cd $(ORT).new && npm pack --silent $(ORT_HEADERS) && tar -xzf *.tgz --wildcards '*/ios-arm64/*/Headers/*.h'
+	mv $(ORT).new/package/*/*/*/ios-arm64/*/Headers $@
+	rm -rf $(ORT).new
+
+cpp: $(VENV)/installed $(ORT)/include
+	mkdir -p $(ORT)/lib
+	ln -sf "$$(ls $(CURDIR)/$(VENV)/lib/python*/site-packages/onnxruntime/capi/libonnxruntime.so.*)" $(ORT)/lib/libonnxruntime.so.1
+	ln -sf libonnxruntime.so.1 $(ORT)/lib/libonnxruntime.so
+	ONNXRUNTIME_ROOT=$(CURDIR)/$(ORT) $(RUN)/python -m pytest tests/test_cpp.py
 
 lint: $(VENV)/installed
 	$(RUN)/ruff check .

@@ -10,6 +10,7 @@ from typing import Literal
 
 from zoo.atomic import whole_folder
 from zoo.card import write_card
+from zoo.cpp_files import write_cpp_files
 from zoo.errors import ExportError, UnknownNameError
 from zoo.export.onnx import ir_version, to_onnx
 from zoo.export.parity import ParityReport, check_parity, in_range_rows, onnx_function, saved_model_function
@@ -39,8 +40,9 @@ def export(
     """Export every endpoint of a model.
 
     The folder holds the card as ``README.md``, ``test_tensors.npz``, ``report.json``, ``report.md`` and either one
-    ``<endpoint>.onnx`` per endpoint, ready for ``zoo.serving.Session`` and ``zoo verify``, or a SavedModel. It appears
-    when all of it is written and every endpoint agrees with the model; until then nothing has its name.
+    ``<endpoint>.onnx`` per endpoint, ready for ``zoo.serving.Session`` and ``zoo verify``, with ``cpp/`` for
+    ``physzoo.hpp``, or a SavedModel. It appears when all of it is written and every endpoint agrees with the model; until
+    then nothing has its name.
 
     Parameters
     ----------
@@ -81,6 +83,7 @@ def export(
             runtimes = [f"onnxruntime {version('onnxruntime')}"]
             made = Export(opset=opset, ir_version=ir_version(opset), runtimes=runtimes, parity=parity)
             spec = spec.model_copy(update={"export": made})
+            write_cpp_files(new, spec)
         else:
             packages = ["tensorflow", "keras"]
             endpoints = export_saved_model(model, spec, new, parity_rows=parity_rows)

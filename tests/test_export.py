@@ -382,6 +382,10 @@ def leftovers(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
 WITHOUT_TENSORFLOW = """
 import sys
 from zoo.serving import Session
@@ -399,7 +403,7 @@ def test_onnx_folder_is_a_model_folder_that_runs_without_tensorflow(tiny, source
     report = export(tiny, tmp_path / "new" / "out", source=source, opset=11, parity_rows=50)
     folder = tmp_path / "new" / "out"
     assert leftovers(folder.parent) == ["out"]
-    assert leftovers(folder) == ["README.md", "both.onnx", "one.onnx", "report.json", "report.md", "test_tensors.npz"]
+    assert leftovers(folder) == ["README.md", "both.onnx", "cpp", "one.onnx", "report.json", "report.md", "test_tensors.npz"]
     model = locate(folder)
     assert [model.path(file.path).name for file in model.spec.files] == ["both.onnx", "one.onnx", "test_tensors.npz"]
     assert model.spec.model_copy(update={"files": [], "export": tiny.spec.export}) == tiny.spec
@@ -477,11 +481,11 @@ def test_folder_that_cannot_be_made_is_named(tiny, source, tmp_path):
 
 def test_failure_midway_keeps_the_earlier_export(tiny, source, tmp_path, monkeypatch):
     export(tiny, tmp_path / "out", source=source, parity_rows=10)
-    before = {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}
+    before = contents(tmp_path / "out")
     monkeypatch.setattr(pipeline, "to_onnx", fail_at("one", ParityError("no")))
     with pytest.raises(ParityError):
         export(tiny, tmp_path / "out", source=source, parity_rows=10, overwrite=True)
-    assert {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()} == before
+    assert contents(tmp_path / "out") == before
     assert leftovers(tmp_path) == ["out"]
 
 
