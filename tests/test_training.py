@@ -39,6 +39,15 @@ def test_recipe_is_valid_and_named_after_its_file(name):
         recipe.changed(variant.set)
 
 
+@pytest.mark.parametrize("written", ["1e-3", "1.0e-3", "0.001", "+1E-3", ".1e-2"])
+def test_numbers_may_be_written_without_a_point(written):
+    assert parse_changes([f"optimizer.learning_rate={written}"]) == {"optimizer.learning_rate": 0.001}
+
+
+def test_words_that_look_a_little_like_numbers_stay_words():
+    assert parse_changes(["data.source=1e-3a", "name=e-3"]) == {"data.source": "1e-3a", "name": "e-3"}
+
+
 def test_unknown_recipe_gets_suggestions():
     with pytest.raises(UnknownNameError, match="ive-pendulum"):
         load_recipe("ive-pendulun")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -15,6 +16,15 @@ from zoo.registry import get_family
 from zoo.spec import Endpoint, Name, Strict, Tolerance
 
 RECIPES = Path(__file__).parent / "recipes"
+
+
+class _PlainYaml(yaml.SafeLoader):
+    """Builds no objects, and takes 1e-3 for a number, which YAML 1.1 took for a string for want of a point."""
+
+
+_PlainYaml.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$"), list("-+.0123456789")
+)
 
 
 class RecipeError(ZooError, ValueError):
@@ -260,7 +270,7 @@ def load_recipe(name_or_path: str | Path) -> Recipe:
     else:
         folder = path.parent.resolve()
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        values = yaml.load(path.read_text(encoding="utf-8"), _PlainYaml)  # noqa: S506
     except yaml.YAMLError as error:
         raise RecipeError(f"{path} is not plain YAML: {error}") from error
     return _validate(values, path, folder)
@@ -274,7 +284,7 @@ def parse_changes(settings: list[str]) -> dict[str, JsonValue]:
         if not (key and equals):
             raise RecipeError(f"expected --set key=value, given {setting!r}")
         try:
-            changes[key] = yaml.safe_load(value)
+            changes[key] = yaml.load(value, _PlainYaml)  # noqa: S506
         except yaml.YAMLError as error:
             raise RecipeError(f"--set {setting}: {value!r} is not plain YAML") from error
     return changes
