@@ -12,11 +12,13 @@ from pydantic import ValidationError
 from scipy.special import erfc
 
 from zoo.data.nbody import particle_mesh, short_range
+from zoo.data.nbody.checks import expected_halos
 from zoo.data.nbody.cosmology import Cosmology, growth
 from zoo.data.nbody.halo_mass import cached_simulations
+from zoo.data.nbody.halo_profile import HaloProfile
 from zoo.data.nbody.initial import linear_density
 from zoo.data.nbody.power import field_power, particle_power
-from zoo.data.nbody.simulate import NBodyConfig
+from zoo.data.nbody.simulate import NBodyConfig, load_simulations
 
 PLANCK = Cosmology()
 SMALL = NBodyConfig(particles=16, box=20.0, steps=5, transfer="eisenstein-hu", softening=1 / 30)
@@ -197,3 +199,35 @@ def test_wrong_configs():
         NBodyConfig(particles=4, softening=0.03)
     with pytest.raises(ValidationError, match="greater than 0"):
         NBodyConfig(softening=0.0)
+
+
+@pytest.fixture(scope="module")
+def resolved():
+    """Four boxes of the simulations that halo profiles are taken from, from the cache where they are there."""
+    data = HaloProfile(train=0, validation=0, test=4, first_seed=3000)
+    return data, load_simulations(data.folder, data.config, range(3000, 3004))
+
+
+@pytest.mark.slow
+def test_halos_are_as_many_as_fits_say(resolved):
+    """From 94 to 2,000 particles: within 5% of Angulo et al. (2012), but for the Poisson scatter of four boxes."""
+    data, simulations = resolved
+    sizes = np.array([93.5, 200.5, 431.5, 928.5, 2000.5])
+    found = sum(np.histogram(simulation.halos.size, sizes)[0] for simulation in simulations)
+    expected = expected_halos(data.config, sizes, "angulo12") * len(simulations)
+    print("over Angulo et al. (2012):", found / expected, "halos:", found)
+    assert (np.abs(found / expected - 1) < 0.05 + 2 / np.sqrt(expected)).all()
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("resolved")
+def test_profiles_are_nfw_within_the_virial_radius():
+    """The mean density of halos of at least 300 particles at 0.2 to 1 R200m, over their NFW fits: no core, no bump of 10%."""
+    many = HaloProfile(train=0, validation=0, test=4, first_seed=3000, smallest=300)
+    inside = many.radii < 1
+    measured, fitted = (10.0 ** log.astype(float)[:, inside] for log in (many.rows("test").target, many.nfw("test", 1.0)))
+    ratio = measured.mean(axis=0) / fitted.mean(axis=0)
+    print(
+        "density over that of NFW fits:", dict(zip(many.radii[inside].round(2).tolist(), ratio.round(3).tolist(), strict=True))
+    )
+    np.testing.assert_allclose(ratio, 1, atol=0.1)

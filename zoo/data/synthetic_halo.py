@@ -20,7 +20,7 @@ SIZE, CELL = 24, 0.2
 """Cells along a side of a crop, and comoving Mpc/h along a side of a cell."""
 LOWEST, HIGHEST, QUERIES = 0.1, 1.6, 16
 """Comoving Mpc/h between which radii are queried, and how many to a row."""
-LOG_MASS, CONCENTRATION, TRUNCATION, AXIS_RATIO, LOG_PARTICLES = (14.0, 15.0), (3.0, 15.0), (1.0, 1.4), (0.5, 1.0), (4.0, 6.0)
+LOG_MASS, CONCENTRATION, TRUNCATION, AXIS_RATIO, LOG_PARTICLES = (14.0, 15.0), (2.0, 20.0), (1.0, 1.4), (0.5, 1.0), (4.0, 6.0)
 """Ranges of the draws: the profile at these radii depends on mass most, on concentration less, on truncation least."""
 HALO, QUERY, CROP = 1, 2, 3
 """In seeds, what is drawn; not 0, as numpy takes missing numbers of a short seed for zeros."""
