@@ -125,11 +125,11 @@ def test_traversal_moves_one_latent_at_a_time():
 
 def test_traversal_by_default():
     found = traverse(Decoder())
-    assert norm.cdf(found.grid) == pytest.approx(np.linspace(0.05, 0.95, 7))
+    assert norm.cdf(found.grid) == pytest.approx(np.tile(np.linspace(0.05, 0.95, 7), (3, 1)))
     np.testing.assert_allclose(found.query[[0, -1], 0], [0, 10])
     assert {name: array.shape for name, array in found.arrays().items()} == {
         "latents": (3,),
-        "grid": (7,),
+        "grid": (3, 7),
         "query": (101, 1),
         "decoded": (3, 7, 101, 1),
         "extrapolated": (101,),
@@ -141,14 +141,24 @@ def test_traversal_by_default():
     assert "query" not in bare.arrays()
 
 
+def test_traversal_through_what_occurs():
+    """Each latent through its own quantiles, the others at their medians."""
+    drawn = np.random.default_rng(0).normal([3.0, 0.0, -1.0], [0.1, 0.5, 1.0], (4000, 3))
+    found = traverse(Decoder(), drawn=drawn, query=[0.0])
+    np.testing.assert_allclose(found.grid, norm.ppf(found.quantiles) * [[0.1], [0.5], [1.0]] + [[3], [0], [-1]], atol=0.1)
+    np.testing.assert_allclose(found.decoded[0, :, 0, 0], found.grid[0], rtol=1e-6)
+    assert found.decoded[2] == pytest.approx(np.median(drawn[:, 0]), abs=1e-5)
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
         ({"latents": [3]}, r"indices from 0 to 2, given \[3\]"),
         ({"latents": [0.5]}, "indices from 0 to 2"),
-        ({"grid": np.zeros((2, 2))}, "grid of shape"),
-        ({"grid": np.array([np.nan])}, "finite grid"),
+        ({"grid": np.zeros((2, 2))}, r"values of shape \(g,\), given shape \(2, 2\)"),
+        ({"grid": np.array([np.nan])}, "finite values to move to"),
         ({"at": np.zeros(2)}, "one value or 3"),
+        ({"drawn": np.zeros((5, 2))}, r"rows of 3 latents, given shape \(5, 2\)"),
         ({"query": np.zeros((4, 2))}, r"'time': expected shape \(batch, 1\), given \(4, 2\)"),
         ({"query": np.array([np.inf])}, "'time': 1 values are NaN or infinite"),
         ({"query": np.array(["a"])}, "'time': expected dtype float32"),

@@ -63,11 +63,13 @@ def evaluate(runs: Runs, settings: Profiles) -> Evaluation:
             evaluation.metrics += _ratios(variant, found[""], members, rows, settings, queries)
     simple = {label: Answers(error) for label, error in _described(dataset, rows)}
     for label, answers in simple.items():
-        evaluation.metrics += _errors("", [answers], rows, settings, queries, f" of {label}")
+        evaluation.metrics += _scatter("", [answers], rows, settings, queries, f" of {label}")
     for label, changes in settings.also_on.items():
-        other = released.recipe.data.dataset(**changes).rows("test")
-        members = [answered(run, other) for run in runs[""]]
-        evaluation.metrics += _errors(f"{label}/", members, other, settings, queries)
+        elsewhere = released.recipe.data.dataset(**changes)
+        other = elsewhere.rows("test")
+        evaluation.metrics += _errors(f"{label}/", [answered(run, other) for run in runs[""]], other, settings, queries)
+        for name, error in _described(elsewhere, other):
+            evaluation.metrics += _scatter(f"{label}/", [Answers(error)], other, settings, queries, f" of {name}")
     shown = (
         {released.recipe.name: found[""][0]} | {variant: members[0] for variant, members in found.items() if variant} | simple
     )
@@ -82,7 +84,7 @@ def evaluate(runs: Runs, settings: Profiles) -> Evaluation:
         "profiles": plots.answered_profiles(
             queries, rows.target, found[""][0].error, found[""][0].scale, settings.query_label, settings.answer_label
         ),
-        "traversal": plots.latent_traversal(traverse(released.model)),
+        "traversal": plots.latent_traversal(traverse(released.model, drawn=sample(*encoded(released, rows)))),
     }
     _informed(evaluation, released, rows, settings, queries)
     return evaluation
@@ -129,15 +131,23 @@ def _statistics(prefix: str, members: list[Answers], rows: Rows, settings: Profi
     return metrics
 
 
-def _errors(
-    prefix: str, members: list[Answers], rows: Rows, settings: Profiles, queries: np.ndarray, suffix: str = ""
-) -> list[Metric]:
-    metrics = []
+def _errors(prefix: str, members: list[Answers], rows: Rows, settings: Profiles, queries: np.ndarray) -> list[Metric]:
+    metrics = _scatter(prefix, members, rows, settings, queries)
     for part, chosen in _parts(settings, queries).items():
         errors = [answers.error[:, chosen] for answers in members]
-        metrics.append(_metric(f"{prefix}scatter{part}{suffix}", errors, scatter, rows, "root mean square, dex"))
-        metrics.append(_metric(f"{prefix}median error{part}{suffix}", errors, median, rows, "of |answer - profile|, dex"))
+        metrics.append(_metric(f"{prefix}median error{part}", errors, median, rows, "of |answer - profile|, dex"))
     return metrics
+
+
+def _scatter(
+    prefix: str, members: list[Answers], rows: Rows, settings: Profiles, queries: np.ndarray, suffix: str = ""
+) -> list[Metric]:
+    """All along the query, and on either side of the boundary."""
+    parts = _parts(settings, queries).items()
+    return [
+        _metric(f"{prefix}scatter{part}{suffix}", [a.error[:, chosen] for a in members], scatter, rows, "root mean square, dex")
+        for part, chosen in parts
+    ]
 
 
 def _ratios(

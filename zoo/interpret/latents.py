@@ -14,6 +14,8 @@ from zoo.spec import Tensor
 
 DEAD = 0.05
 """KL in nat below which a latent carries nothing."""
+QUANTILES = np.linspace(0.05, 0.95, 7)
+"""Through which a latent moves."""
 QUERIES = 101
 """Of a traversal over the trained range."""
 SCALE = "scale"
@@ -73,7 +75,8 @@ class Traversal:
     Attributes
     ----------
     latents : (k,) indices of the moved latents
-    grid : (g,) values that each of them takes
+    grid : (k, g) values that each of them takes
+    quantiles : (g,) of the encoded rows that these values are, None where they are not from rows
     query : (q, d) queries, None for a decoder that takes latents alone
     decoded : (k, g, q, ...) answers; (k, g, ...) without queries
     query_label, answer_label : names with units
@@ -89,6 +92,7 @@ class Traversal:
     answer_label: str = ""
     scale: np.ndarray | None = None
     trained: np.ndarray | None = None
+    quantiles: np.ndarray | None = None
 
     @property
     def effect(self) -> np.ndarray:
@@ -113,7 +117,9 @@ class Traversal:
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Everything numeric by name, to be saved."""
-        found = {name: getattr(self, name) for name in ("latents", "grid", "query", "decoded", "scale", "extrapolated")}
+        found = {
+            name: getattr(self, name) for name in ("latents", "grid", "query", "decoded", "scale", "extrapolated", "quantiles")
+        }
         return {name: array for name, array in found.items() if array is not None}
 
 
@@ -123,19 +129,23 @@ def traverse(
     latents: np.ndarray | None = None,
     grid: np.ndarray | None = None,
     query: np.ndarray | None = None,
-    at: np.ndarray | float = 0.0,
+    at: np.ndarray | float | None = None,
+    drawn: np.ndarray | None = None,
     allow_out_of_range: bool = False,
 ) -> Traversal:
     """Decode while one latent at a time moves and the others stay.
+
+    Latents of real rows need not fill the prior, nor keep to it, where its weight is small: ``drawn`` asks for what occurs.
 
     Parameters
     ----------
     model : with a spec and an endpoint ``decode``: latents, and a query where it takes one -> a value at the query, an image
     latents : indices to move, default all
-    grid : (g,) values of the moved latent, default seven quantiles of its prior N(0, 1) from 5% to 95%
+    grid : (g,) values of the moved latent, default seven quantiles from 5% to 95%, of its prior N(0, 1) or of ``drawn``
     query : (q,) or (q, d) queries, default 101 points over the trained range; evenly in the logarithm if it is positive
         and spans a decade or more
-    at : (latents,) or one value: where the others stay, default the mean of the prior
+    at : (latents,) or one value: where the others stay, default the mean of the prior, or the median of ``drawn``
+    drawn : (n, latents) samples of the posteriors of rows, as of `sample`
     allow_out_of_range : decode latents and queries outside the trained range too; the answer says which queries
 
     Raises
@@ -154,23 +164,32 @@ def traverse(
     chosen = np.arange(width) if latents is None else np.atleast_1d(latents)
     if chosen.ndim != 1 or chosen.dtype.kind not in "iu" or ((chosen < 0) | (chosen >= width)).any():
         raise InputError(f"latents: expected indices from 0 to {width - 1}, given {chosen.tolist()}")
-    grid = norm.ppf(np.linspace(0.05, 0.95, 7)) if grid is None else np.asarray(grid, dtype=float)
-    if grid.ndim != 1 or not np.isfinite(grid).all() or np.shape(at) not in ((), (width,)):
-        raise InputError(f"expected a finite grid of shape (g,) and one value or {width} for `at`")
+    if drawn is not None and (np.ndim(drawn) != 2 or np.shape(drawn)[1] != width or not len(drawn)):
+        raise InputError(f"drawn: expected rows of {width} latents, given shape {np.shape(drawn)}")
+    if at is None:
+        at = 0.0 if drawn is None else np.median(drawn, axis=0)
+    quantiles = QUANTILES if drawn is not None and grid is None else None
+    if grid is None:
+        grid = norm.ppf(QUANTILES) if drawn is None else np.quantile(np.asarray(drawn)[:, chosen], QUANTILES, axis=0).T
+    elif np.ndim(grid) != 1:
+        raise InputError(f"grid: expected values of shape (g,), given shape {np.shape(grid)}")
+    grid = np.broadcast_to(np.asarray(grid, dtype=float), (len(chosen), np.shape(grid)[-1]))
+    if not np.isfinite(grid).all() or np.shape(at) not in ((), (width,)):
+        raise InputError(f"expected finite values to move to, and one value or {width} for `at`")
 
     def checked(tensor: Tensor, rows: np.ndarray) -> np.ndarray:
         alone = described.model_copy(update={"inputs": [tensor]})
         return InputCheck(alone)({tensor.name: rows}, allow_out_of_range=allow_out_of_range)[tensor.name]
 
     asked = checked(queries[0], _queries(queries[0], query)) if queries else None
-    position = np.broadcast_to(np.asarray(at, dtype=float), (len(chosen), len(grid), width)).copy()
+    position = np.broadcast_to(np.asarray(at, dtype=float), (*grid.shape, width)).copy()
     position[np.arange(len(chosen)), :, chosen] = grid
     rows = checked(latent, position.reshape(-1, width))
     tensors = {latent.name: rows}
     if asked is not None:
         tensors = {latent.name: np.repeat(rows, len(asked), axis=0), queries[0].name: np.tile(asked, (len(rows), 1))}
     answer = described.outputs[0]
-    lead = (len(chosen), len(grid)) if asked is None else (len(chosen), len(grid), len(asked))
+    lead = grid.shape if asked is None else (*grid.shape, len(asked))
     answers = {name: np.asarray(array) for name, array in model.endpoint("decode")(**tensors).items()}
     shaped = {name: array.reshape(*lead, *array.shape[1:]) for name, array in answers.items()}
     return Traversal(
@@ -182,6 +201,7 @@ def traverse(
         answer_label=f"{answer.name} [{answer.unit}]",
         scale=shaped.get(SCALE),
         trained=_trained(queries[0]) if queries else None,
+        quantiles=quantiles,
     )
 
 

@@ -13,11 +13,14 @@ from zoo.errors import InputError
 from zoo.families.base import ZooModel
 from zoo.interpret.attribution import explain
 from zoo.interpret.latent_report import ROWS, LatentReport, relate_latents
-from zoo.interpret.latents import traverse
+from zoo.interpret.latents import sample, traverse
+from zoo.loading import read_test_tensors
 from zoo.npz import read_npz
 from zoo.reading import read_inputs, write_outputs
-from zoo.spec import ModelSpec
+from zoo.spec import TEST_TENSORS, ModelSpec
 
+DRAWN = 64
+"""Samples of the posterior of each test row."""
 TRAVERSAL, LATENTS = "traversal", "latents"
 
 
@@ -47,7 +50,7 @@ def explain_to_files(
         method = TRAVERSAL if "decode" in model.endpoints else "integrated_gradients"
     arrays, picture = _paths(model, out, method)
     if method == TRAVERSAL:
-        traversal = traverse(model)
+        traversal = traverse(model, drawn=_drawn(model))
         write_outputs(arrays, traversal.arrays())
         plots.latent_traversal(traversal).savefig(picture, dpi=120)
         return [arrays, picture]
@@ -63,6 +66,16 @@ def explain_to_files(
     explanation.save(arrays)
     explanation.plot().savefig(picture, dpi=120)
     return [arrays, picture]
+
+
+def _drawn(model: ZooModel) -> np.ndarray | None:
+    """Samples of the latents of the test rows that came with the model, None for one without."""
+    if model.folder is None or "encode" not in model.spec.endpoints:
+        return None
+    _, outputs = read_test_tensors(model.folder.path(TEST_TENSORS), model.spec)["encode"]
+    if not {"mean", "log_variance"} <= outputs.keys():
+        return None
+    return sample(*(np.repeat(outputs[name], DRAWN, axis=0) for name in ("mean", "log_variance")))
 
 
 def latents_to_files(

@@ -42,11 +42,12 @@ def latent_traversal(traversal: Traversal) -> Figure:
     curves = traversal.decoded.reshape(shape[:3])
     bands = None if traversal.scale is None else traversal.scale.reshape(shape[:3])
     colour = mpl.colormaps[SEQUENTIAL]
-    scale = Normalize(traversal.grid.min(), traversal.grid.max())
+    levels, label = _levels(traversal)
+    scale = Normalize(levels.min(), levels.max())
     figure, axes = panels(1, len(curves), (0.8 + 3.6 * len(curves), 3.6), sharex=True, sharey=True)
-    banded = {0, len(traversal.grid) // 2, len(traversal.grid) - 1}
+    banded = {0, len(levels) // 2, len(levels) - 1}
     for i, (ax, dead) in enumerate(zip(axes[0], _dead(traversal), strict=True)):
-        for j, value in enumerate(traversal.grid):
+        for j, value in enumerate(levels):
             ax.plot(query[:, 0], curves[i, j], color=colour(scale(value)), linewidth=1.3)
             if bands is not None and j in banded:
                 ax.fill_between(
@@ -63,17 +64,24 @@ def latent_traversal(traversal: Traversal) -> Figure:
         log_x(axes[0, 0])
     axes[0, 0].set_ylabel(_typeset(traversal.answer_label))
     mapped = mpl.cm.ScalarMappable(norm=scale, cmap=colour)
-    figure.colorbar(mapped, ax=list(axes[0]), label="value of the latent [prior $\\sigma$]", pad=0.01)
+    figure.colorbar(mapped, ax=list(axes[0]), label=label, pad=0.01)
     return figure
+
+
+def _levels(traversal: Traversal) -> tuple[np.ndarray, str]:
+    """(g,) what the columns of the grid are called, the same for all latents."""
+    if traversal.quantiles is not None:
+        return traversal.quantiles, "quantile of the latent, of encoded rows"
+    return np.atleast_2d(traversal.grid)[0], "value of the latent [prior $\\sigma$]"
 
 
 def _images(traversal: Traversal) -> Figure:
     labels = [f"latent {i}" + (", dead" if dead else "") for i, dead in zip(traversal.latents, _dead(traversal), strict=True)]
-    low, high = traversal.grid[[0, -1]]
+    levels, label = _levels(traversal)
     return image_grid(
         np.broadcast_to(traversal.decoded, (*traversal.decoded.shape[:-1], 3)),
         labels,
-        f"one latent at a time from {low:.2f} to {high:.2f} prior $\\sigma$",
+        f"one latent at a time, {label}: {levels[0]:.2f} to {levels[-1]:.2f}",
     )
 
 
