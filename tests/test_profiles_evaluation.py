@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from zoo.data.dataset import Rows
-from zoo.interpret.information import MutualInformation
+from zoo.interpret.latent_report import relate_posteriors
 from zoo.training import profiles
 from zoo.training.recipe import Profiles
 
@@ -58,16 +58,18 @@ def test_likelihood_and_coverage_of_a_calibrated_answer():
 
 
 def test_separation_is_the_least_own_information_over_the_most_of_others():
-    matrix = {
-        ("a", "mass"): 0.1,
-        ("a", "shape"): 1.0,
-        ("b", "mass"): 2.0,
-        ("b", "shape"): 0.2,
-        ("c", "mass"): 0.0,
-        ("c", "shape"): 0.01,
-    }
-    information = {pair: MutualInformation(value, 0.01) for pair, value in matrix.items()}
-    found = profiles._separation(information, ["a", "b", "c"], ["mass", "shape"], 10)
-    assert found.value == pytest.approx(1.0 / 0.2)
-    assert "mass by b" in found.detail
-    assert "shape by a" in found.detail
+    rng = np.random.default_rng(0)
+    mass, shape = rng.normal(size=(2, 1000))
+    tight, loose, none = np.full(1000, -6.0), np.full(1000, -1.0), np.zeros(1000)
+    mean = np.stack([0.9 * shape + 0.2 * mass, mass, np.zeros(1000)], axis=1)
+    reports = [
+        relate_posteriors(mean, np.stack([noise, tight, none], axis=1), {"mass": mass, "shape": shape})
+        for noise in (tight, loose)
+    ]
+    found = profiles._separation(reports)
+    assert found.seeds == 2
+    assert "mass by latent 1, shape by latent 0" in found.detail
+    matrix = reports[0].information
+    expected = min(matrix["latent 1", "mass"].value, matrix["latent 0", "shape"].value) / matrix["latent 0", "mass"].value
+    assert found.value == pytest.approx(expected)
+    assert found.value > 5

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +11,8 @@ from scipy.optimize import linear_sum_assignment
 
 from zoo.data.dataset import Rows
 from zoo.interpret import plots
-from zoo.interpret.information import MutualInformation, information_profile
+from zoo.interpret.information import information_profile
+from zoo.interpret.latent_report import LatentReport
 from zoo.interpret.latents import active_latents, kl_per_latent, sample, traverse
 from zoo.spec import Metric
 from zoo.training.evaluate import Evaluation, Run, Runs, over_seeds
@@ -19,6 +20,8 @@ from zoo.training.intervals import bootstrap
 from zoo.training.latents import encoded, kl_metrics, related, report_metrics
 from zoo.training.recipe import Profiles
 
+LEAST = 1e-3
+"""Information that counts as none, nat."""
 Statistic = Callable[[np.ndarray], float]
 
 
@@ -87,6 +90,8 @@ def evaluate(runs: Runs, settings: Profiles) -> Evaluation:
         "traversal": plots.latent_traversal(traverse(released.model, drawn=sample(*encoded(released, rows)))),
     }
     _informed(evaluation, released, rows, settings, queries)
+    if settings.separate:
+        evaluation.metrics.append(_separation([related(run, rows, settings.separate) for run in runs[""]]))
     return evaluation
 
 
@@ -194,8 +199,6 @@ def _informed(evaluation: Evaluation, released: Run, rows: Rows, settings: Profi
     """Mutual information of samples of the latents with quantities and with the profile, and formulae of the latents."""
     report = related(released, rows, settings.quantities)
     evaluation.metrics += report_metrics(report)
-    if settings.separate:
-        evaluation.metrics.append(_separation(report.information, list(report.names), settings.separate, report.rows))
     latents = dict(zip(report.names, sample(*encoded(released, rows)).T, strict=True))
     values, errors = information_profile(latents, rows.target, jobs=-1)
     evaluation.curves = {"query": queries.tolist(), "information": values.tolist(), "information error": errors.tolist()}
@@ -205,14 +208,15 @@ def _informed(evaluation: Evaluation, released: Run, rows: Rows, settings: Profi
     )
 
 
-def _separation(
-    information: Mapping[tuple[str, str], MutualInformation], latents: list[str], quantities: list[str], n: int
-) -> Metric:
+def _separation(reports: list[LatentReport]) -> Metric:
     """Each quantity has a latent of its own: the least information of these pairs over the most of all other pairs."""
-    matrix = np.array([[information[latent, quantity].value for quantity in quantities] for latent in latents])
-    own = linear_sum_assignment(matrix, maximize=True)
-    others = matrix.copy()
-    others[own] = -np.inf
-    detail = "; ".join(f"{quantities[j]} by {latents[i]}" for i, j in zip(*own, strict=True))
-    value = float(matrix[own].min() / max(others.max(), 1e-3))
-    return Metric(name="separation", value=value, n=n, detail=f"least information of own pairs over most of others; {detail}")
+    values, pairs = [], []
+    for report in reports:
+        matrix = np.array([[report.information[latent, name].value for name in report.quantities] for latent in report.names])
+        own = linear_sum_assignment(matrix, maximize=True)
+        others = matrix.copy()
+        others[own] = -np.inf
+        values.append(float(matrix[own].min() / max(others.max(), LEAST)))
+        pairs.append(", ".join(f"{report.quantities[j]} by {report.names[i]}" for i, j in zip(*own, strict=True)))
+    detail = f"least information of own pairs over most of other pairs; {pairs[0]}; {over_seeds(values)}"
+    return Metric(name="separation", value=values[0], n=reports[0].rows, seeds=len(reports), detail=detail)
