@@ -68,7 +68,7 @@ def test_separation_is_the_least_own_information_over_the_most_of_others():
     ]
     found = profiles._separation(reports)
     assert found.seeds == 2
-    assert "mass by latent 1, shape by latent 0" in found.detail
+    assert "shape by latent 0, mass by latent 1" in found.detail
     matrix = reports[0].information
     expected = min(matrix["latent 1", "mass"].value, matrix["latent 0", "shape"].value) / matrix["latent 0", "mass"].value
     assert found.value == pytest.approx(expected)
