@@ -75,7 +75,8 @@ def _drawn(model: ZooModel) -> np.ndarray | None:
     _, outputs = read_test_tensors(model.folder.path(TEST_TENSORS), model.spec)["encode"]
     if not {"mean", "log_variance"} <= outputs.keys():
         return None
-    return sample(*(np.repeat(outputs[name], DRAWN, axis=0) for name in ("mean", "log_variance")))
+    mean, log_variance = (np.repeat(outputs[name], DRAWN, axis=0) for name in ("mean", "log_variance"))
+    return sample(mean, log_variance)
 
 
 def latents_to_files(
