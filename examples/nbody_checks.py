@@ -31,11 +31,10 @@ from zoo.data.nbody.checks import (
     paired_fields,
 )
 from zoo.data.nbody.cosmology import growth, linear_power
-from zoo.data.nbody.halo_mass import cached_simulations
 from zoo.data.nbody.initial import linear_density
 from zoo.data.nbody.particle_mesh import evolve
 from zoo.data.nbody.power import expected_power, field_power, particle_power
-from zoo.data.nbody.simulate import NBodyConfig, Simulation, load_simulation, simulate
+from zoo.data.nbody.simulate import NBodyConfig, Simulation, cached_simulations, load_simulation, simulate
 from zoo.interpret.plots.style import BLUE, GREEN, GREY, ORANGE, RED, panels, styled
 from zoo.progress import track
 

@@ -14,11 +14,10 @@ from scipy.special import erfc
 from zoo.data.nbody import particle_mesh, short_range
 from zoo.data.nbody.checks import expected_halos
 from zoo.data.nbody.cosmology import Cosmology, growth
-from zoo.data.nbody.halo_mass import cached_simulations
 from zoo.data.nbody.halo_profile import HaloProfile
 from zoo.data.nbody.initial import linear_density
 from zoo.data.nbody.power import field_power, particle_power
-from zoo.data.nbody.simulate import NBodyConfig, load_simulations
+from zoo.data.nbody.simulate import NBodyConfig, cached_simulations, load_simulations
 
 PLANCK = Cosmology()
 SMALL = NBodyConfig(particles=16, box=20.0, steps=5, transfer="eisenstein-hu", softening=1 / 30)

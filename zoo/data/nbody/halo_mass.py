@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import replace
-from pathlib import Path
-from typing import ClassVar, get_args
+from typing import ClassVar
 
 import numpy as np
 
-from zoo.data.dataset import Rows, Split, groups
+from zoo.data.dataset import Rows, Split
 from zoo.data.nbody.cosmology import growth, lagrangian_radius
 from zoo.data.nbody.cubes import Cubes
 from zoo.data.nbody.lagrangian import SYMMETRIES, particle_cells, tidal_shear, top_hat_densities
-from zoo.data.nbody.simulate import NBodyConfig, OnMissing, Simulation, load_simulations
-from zoo.errors import InputError, UnknownNameError
+from zoo.data.nbody.simulate import OnMissing, Simulation
+from zoo.data.nbody.splits import SplitSimulations
+from zoo.errors import UnknownNameError
 from zoo.progress import track
-from zoo.store import cache_folder
 
 INITIAL = 0.01
 """Scale factor to which the linear density is scaled: z = 99."""
@@ -26,7 +24,7 @@ FEATURE_MASSES = np.linspace(11.0, 15.0, 25)
 """Mass scales of the engineered features, log10 Msun/h: from less than a cell to beyond the cubes."""
 
 
-class HaloMass:
+class HaloMass(SplitSimulations):
     """Cubes of the linear density at z = 99 around particles, and log10 of the mass of the halo that each ends in.
 
     Particles are drawn so that each of 20 bins in log10 M from 12.3 to 14.3 is as likely, and within a bin each particle:
@@ -67,22 +65,9 @@ class HaloMass:
         path: str | None = None,
         on_missing: OnMissing = "simulate",
     ) -> None:
-        if on_missing not in get_args(OnMissing):
-            raise InputError(f"on_missing: expected {', '.join(get_args(OnMissing))}, given {on_missing}")
-        self.config = NBodyConfig.model_validate(nbody or {})
-        self.sizes: dict[Split, int] = {"train": train, "validation": validation, "test": test}
-        self.first_seed, self.particles, self.size, self.spherical, self.seed = first_seed, particles, size, spherical, seed
-        self.folder = cached_simulations(self.config) if path is None else Path(path)
-        self.on_missing = on_missing
-        self.simulator = f"physzoo particle mesh, {self.config.particles}^3 particles in ({self.config.box:g} Mpc/h)^3"
-        self._loaded: dict[Split, list[Simulation]] = {}
-
-    def simulations(self, split: Split) -> list[Simulation]:
-        """Those of a split, particles and cells as memory maps."""
-        if split not in self._loaded:
-            seeds = [self.first_seed + int(number) for number in groups(self.sizes, split)]
-            self._loaded[split] = load_simulations(self.folder, self.config, seeds, self.on_missing)
-        return self._loaded[split]
+        sizes: dict[Split, int] = {"train": train, "validation": validation, "test": test}
+        super().__init__(sizes, first_seed, nbody or {}, path, on_missing)
+        self.particles, self.size, self.spherical, self.seed = particles, size, spherical, seed
 
     def rows(self, split: Split, epoch: int = 0) -> Rows:
         simulations = self.simulations(split)
@@ -149,12 +134,6 @@ class HaloMassFeatures(HaloMass):
             inputs = {self.names.split()[0]: self.features(found, self.names)}
             self._made[split] = replace(found, inputs={"log_mass": found.target, **inputs} if self.pairs else inputs)
         return self._made[split]
-
-
-def cached_simulations(config: NBodyConfig) -> Path:
-    """The cache's folder for simulations of one config."""
-    name = hashlib.sha256(config.model_dump_json().encode()).hexdigest()[:12]
-    return cache_folder() / "simulations" / f"nbody-{name}"
 
 
 def drawn_particles(simulations: list[Simulation], n: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:

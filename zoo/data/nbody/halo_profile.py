@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
-from typing import ClassVar, get_args
+from typing import ClassVar
 
 import numpy as np
 
-from zoo.data.dataset import Rows, Split, groups
+from zoo.data.dataset import Rows, Split
 from zoo.data.nbody.halo_crops import SIZE, TurnedCrops, halo_crops
-from zoo.data.nbody.halo_mass import cached_simulations
 from zoo.data.nbody.halo_quantities import UNITS, halo_quantities
 from zoo.data.nbody.halo_shells import EDGES, INNER, OUTER, RADII, SortedRadii, shell_of, volume
 from zoo.data.nbody.lagrangian import SYMMETRIES
 from zoo.data.nbody.nfw import fit_nfw
-from zoo.data.nbody.simulate import NBodyConfig, OnMissing, load_simulations
+from zoo.data.nbody.simulate import OnMissing
+from zoo.data.nbody.splits import SplitSimulations
 from zoo.errors import InputError
 from zoo.progress import track
 
@@ -39,7 +38,7 @@ class _Halos:
     truth: dict[str, np.ndarray]
 
 
-class HaloProfile:
+class HaloProfile(SplitSimulations):
     """Crops of the density around halos and radii, and log10 of rho / rho_mean in the shells at these radii.
 
     Crops are those of ``halo_crops``; radii are in units of R200m, sixteen to a row. The density at r is that of all particles
@@ -81,14 +80,9 @@ class HaloProfile:
         path: str | None = None,
         on_missing: OnMissing = "simulate",
     ) -> None:
-        if on_missing not in get_args(OnMissing):
-            raise InputError(f"on_missing: expected {', '.join(get_args(OnMissing))}, given {on_missing}")
-        self.config = NBodyConfig.model_validate(DEFAULTS | (nbody or {}))
-        self.sizes: dict[Split, int] = {"train": train, "validation": validation, "test": test}
-        self.first_seed, self.smallest, self.size, self.seed = first_seed, smallest, size, seed
-        self.folder = cached_simulations(self.config) if path is None else Path(path)
-        self.on_missing = on_missing
-        self.simulator = f"physzoo P3M, {self.config.particles}^3 particles in ({self.config.box:g} Mpc/h)^3"
+        sizes: dict[Split, int] = {"train": train, "validation": validation, "test": test}
+        super().__init__(sizes, first_seed, DEFAULTS | (nbody or {}), path, on_missing)
+        self.smallest, self.size, self.seed = smallest, size, seed
         self._measured: dict[Split, _Halos] = {}
 
     def rows(self, split: Split, epoch: int = 0) -> Rows:
@@ -139,10 +133,8 @@ class HaloProfile:
         return self._measured[split]
 
     def _measure(self, split: Split) -> _Halos:
-        seeds = [self.first_seed + int(number) for number in groups(self.sizes, split)]
-        simulations = load_simulations(self.folder, self.config, seeds, self.on_missing)
         crops, seed, r200m, radii, truths = [], [], [], [], []
-        for simulation in track(simulations, f"halos to {split} on"):
+        for simulation in track(self.simulations(split), f"halos to {split} on"):
             halos = simulation.halos
             # of those linked, some are two halos with a bridge, with few within the R200m of either
             least = (self.smallest - 0.5) * self.config.particle_mass

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -31,6 +32,7 @@ from zoo.data.nbody.initial import linear_density
 from zoo.data.nbody.particle_mesh import evolve
 from zoo.data.nbody.short_range import SMALLEST_MESH
 from zoo.errors import InputError
+from zoo.store import cache_folder
 
 FORMAT = "physzoo nbody 1"
 ARRAYS = ("linear", "positions", "momenta", "halo_of")
@@ -179,6 +181,12 @@ def load_simulations(
     if faults:
         warnings.warn(f"left out {len(faults)} of {len(seeds)} simulations: {'; '.join(faults)}", stacklevel=2)
     return found
+
+
+def cached_simulations(config: NBodyConfig) -> Path:
+    """The cache's folder for simulations of one config."""
+    name = hashlib.sha256(config.model_dump_json().encode()).hexdigest()[:12]
+    return cache_folder() / "simulations" / f"nbody-{name}"
 
 
 def _path(folder: Path, seed: int) -> Path:
