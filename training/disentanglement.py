@@ -21,10 +21,12 @@ from zoo.interpret.factors import Grid
 from zoo.interpret.information import MutualInformation, mutual_information_matrix
 from zoo.interpret.latent_use import active_units
 from zoo.interpret.latents import kl_per_latent, sample
+from zoo.layers import gaussian_kl
 from zoo.progress import track
 from zoo.spec import Metric
 from zoo.training.evaluate import Evaluation, Run, Runs, over_seeds
 from zoo.training.intervals import bootstrap
+from zoo.training.latents import INFORMATION_ROWS
 from zoo.training.recipe import Disentanglement, RecipeError
 
 STEPS = (2, 2, 2, 1, 1, 2)
@@ -32,8 +34,6 @@ STEPS = (2, 2, 2, 1, 1, 2)
 scores: 32,000 images that are drawn again and again cost an eightieth of the three million that the published sizes ask for."""
 TREE_ROWS = 2000
 """Test images for DCI, whose trees take twenty seconds for as many."""
-INFORMATION_ROWS = 5000
-"""Test images at most for a mutual information, whose cost grows with them."""
 DRAWN = 100
 """Latents drawn at random to see what they decode to."""
 COMPARED = 1000
@@ -252,7 +252,7 @@ HOW = {
 
 def kl_per_image(judged: Judged) -> np.ndarray:
     """(n,) KL of all latents together, nat."""
-    return 0.5 * (judged.mean**2 + np.exp(judged.log_variance) - judged.log_variance - 1).sum(axis=1)
+    return ops.convert_to_numpy(gaussian_kl(judged.mean, judged.log_variance)).sum(axis=1)
 
 
 def _information(judged: Judged, rows: Rows) -> dict[tuple[str, str], MutualInformation]:

@@ -15,6 +15,7 @@ from zoo.interpret.information import information_profile
 from zoo.interpret.latent_report import LatentReport
 from zoo.interpret.latents import active_latents, kl_per_latent, sample, traverse
 from zoo.spec import Metric
+from zoo.training.distribution import scatter
 from zoo.training.evaluate import Evaluation, Run, Runs, over_seeds
 from zoo.training.intervals import bootstrap
 from zoo.training.latents import encoded, kl_metrics, related, report_metrics
@@ -23,11 +24,6 @@ from zoo.training.recipe import Profiles
 LEAST = 1e-3
 """Information that counts as none, nat."""
 Statistic = Callable[[np.ndarray], float]
-
-
-def scatter(errors: np.ndarray) -> float:
-    """Root mean square."""
-    return float(np.sqrt(np.mean(np.square(errors))))
 
 
 def median(errors: np.ndarray) -> float:

@@ -141,7 +141,7 @@ class HaloProfile(SplitSimulations):
             chosen = np.flatnonzero((halos.size >= self.smallest) & (halos.m200m >= least))
             r200m.append(halos.r200m[chosen].astype(float))
             cut = halo_crops(simulation.positions, self.config.box, halos.density_peak[chosen], r200m[-1], self.size)
-            crops.append(cut.astype(np.float16))  # a thousandth, far below the shot noise of a cell
+            crops.append(cut.astype(np.float16))  # half a hundredth of the density, far below the shot noise of a cell
             seed.append(np.full(len(chosen), simulation.seed))
             truth, sorted_radii = halo_quantities(simulation, chosen)
             truths.append(truth)

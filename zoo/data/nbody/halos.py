@@ -202,12 +202,32 @@ def _cell_numbers(positions, box, cells):
     return numbers
 
 
-def _sorted_into_cells(positions: np.ndarray, box: float) -> tuple[np.ndarray, np.ndarray]:
-    """Positions sorted by cell, about one particle a cell, and where each cell starts, (cells, cells, cells) then the end."""
+def cell_order(positions: np.ndarray, box: float) -> tuple[np.ndarray, np.ndarray]:
+    """Particle numbers sorted by cell, and where each cell starts, (cells, cells, cells) then the end.
+
+    There are about as many cells as particles: along each axis, their cube root, rounded.
+    """
     cells = max(1, round(np.cbrt(len(positions))))
     numbers = _cell_numbers(positions, float(box), cells)
     starts = np.concatenate([[0], np.cumsum(np.bincount(numbers, minlength=cells**3))])
-    return positions[np.argsort(numbers, kind="stable")], starts
+    return np.argsort(numbers, kind="stable"), starts
+
+
+def _sorted_into_cells(positions: np.ndarray, box: float) -> tuple[np.ndarray, np.ndarray]:
+    """Positions sorted by cell, and where each cell starts."""
+    order, starts = cell_order(positions, box)
+    return positions[order], starts
+
+
+@numba.njit(cache=True)
+def cells_around(centre, reach, box, cells):
+    """Along each axis, the first of the cells within ``reach`` of a point, which may lie outside the box, and how many."""
+    low, count = np.empty(3, dtype=np.int64), np.empty(3, dtype=np.int64)
+    for axis in range(3):
+        first = int(np.floor((centre[axis] - reach) / box * cells))
+        last = int(np.floor((centre[axis] + reach) / box * cells))
+        low[axis], count[axis] = first, min(last - first + 1, cells)
+    return low, count
 
 
 @numba.njit(cache=True)
@@ -338,11 +358,7 @@ def _density_peaks(members, starts, centres, box):
 def _gather(positions, starts, centre, radius, box, squares):
     """Squared distances, up to the radius, of particles sorted into cells; returns how many and the array, grown if need be."""
     cells = int(np.round((len(starts) - 1) ** (1 / 3)))
-    low, count = np.empty(3, dtype=np.int64), np.empty(3, dtype=np.int64)
-    for axis in range(3):
-        first = int(np.floor((centre[axis] - radius) / box * cells))
-        last = int(np.floor((centre[axis] + radius) / box * cells))
-        low[axis], count[axis] = first, min(last - first + 1, cells)
+    low, count = cells_around(centre, radius, box, cells)
     found = 0
     limit = radius * radius
     for i in range(count[0]):

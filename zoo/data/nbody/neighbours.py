@@ -5,7 +5,7 @@ from __future__ import annotations
 import numba
 import numpy as np
 
-from zoo.data.nbody.halos import _cell_numbers, _checked
+from zoo.data.nbody.halos import _checked, cell_order, cells_around
 
 
 class Neighbours:
@@ -24,11 +24,10 @@ class Neighbours:
 
     def __init__(self, positions: np.ndarray, box: float) -> None:
         positions = _checked(positions, box)
-        self.box, self._cells = float(box), max(1, round(np.cbrt(len(positions))))
-        numbers = _cell_numbers(positions, self.box, self._cells)
-        self._order = np.argsort(numbers, kind="stable")
+        self.box = float(box)
+        self._order, self._starts = cell_order(positions, self.box)
+        self._cells = round(np.cbrt(len(self._starts) - 1))
         self._positions = positions[self._order]
-        self._starts = np.concatenate([[0], np.cumsum(np.bincount(numbers, minlength=self._cells**3))])
         self.density = len(positions) / self.box**3
         """Particles per (Mpc/h)^3."""
 
@@ -43,11 +42,7 @@ class Neighbours:
 
 @numba.njit(cache=True, nogil=True)
 def _near(positions, starts, cells, centre, reach, box):
-    low, count = np.empty(3, dtype=np.int64), np.empty(3, dtype=np.int64)
-    for axis in range(3):
-        first = int(np.floor((centre[axis] - reach) / box * cells))
-        last = int(np.floor((centre[axis] + reach) / box * cells))
-        low[axis], count[axis] = first, min(last - first + 1, cells)
+    low, count = cells_around(centre, reach, box, cells)
     most = 0
     for visit in range(2):  # how many they are at most, then which
         if visit == 1:
