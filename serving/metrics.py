@@ -2,52 +2,63 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 from prometheus_client import CollectorRegistry, generate_latest
-from prometheus_client.core import UnknownMetricFamily
+from prometheus_client.core import GaugeMetricFamily, Metric, UnknownMetricFamily
+
+from zoo.serving.statistics import Statistics
 
 _LABELS = ("model", "version")
-_METRICS = {
-    "nv_inference_request_success": "Number of successful inference requests",
-    "nv_inference_request_failure": "Number of failed inference requests",
-    "nv_inference_count": "Number of inferences performed: rows",
-    "nv_inference_request_duration_us": "Cumulative time of successful inference requests, in microseconds",
+_COUNTERS: dict[str, tuple[str, Callable[[Statistics], float]]] = {
+    "nv_inference_request_success": ("Number of successful inference requests", lambda s: s.success.count),
+    "nv_inference_request_failure": ("Number of failed inference requests", lambda s: s.fail.count),
+    "nv_inference_count": ("Number of inferences performed: rows", lambda s: s.rows),
+    "nv_inference_exec_count": ("Number of executions: batches", lambda s: s.executions),
+    "nv_inference_request_duration_us": (
+        "Cumulative time of successful inference requests, in microseconds",
+        lambda s: s.success.ns / 1e3,
+    ),
+    "nv_inference_queue_duration_us": ("Cumulative time in the queue, in microseconds", lambda s: s.queue.ns / 1e3),
+    "nv_inference_compute_input_duration_us": (
+        "Cumulative time of joining requests into batches, in microseconds",
+        lambda s: s.compute_input.ns / 1e3,
+    ),
+    "nv_inference_compute_infer_duration_us": (
+        "Cumulative time of running the graph, in microseconds",
+        lambda s: s.compute_infer.ns / 1e3,
+    ),
+    "nv_inference_compute_output_duration_us": (
+        "Cumulative time of taking batches apart, in microseconds",
+        lambda s: s.compute_output.ns / 1e3,
+    ),
 }
+_PENDING = "nv_inference_pending_request_count"
 
 
-class Metrics:
-    """One row of counts a served model; counted on the event loop's thread alone, so without a lock.
+class _Collector:
+    """Prometheus's collector protocol; a Counter of its own would append ``_total`` to Triton's names."""
 
-    Parameters
-    ----------
-    served : the (model, version) pairs, counted from zero
-    """
+    def __init__(self, statistics: Mapping[tuple[str, str], Statistics]) -> None:
+        self._statistics = statistics
 
-    def __init__(self, served: Iterable[tuple[str, str]]) -> None:
-        self._counts = {labels: dict.fromkeys(_METRICS, 0.0) for labels in served}
-        self._registry = CollectorRegistry()
-        self._registry.register(self)
+    def collect(self) -> Iterator[Metric]:
+        for name, (documentation, value) in _COUNTERS.items():
+            yield self._family(UnknownMetricFamily(name, documentation, labels=_LABELS), value)
+        gauge = GaugeMetricFamily(_PENDING, "Number of requests that wait for an execution", labels=_LABELS)
+        yield self._family(gauge, lambda s: s.pending)
 
-    def success(self, model: str, version: str, *, rows: int, seconds: float) -> None:
-        """Count one answered request."""
-        counts = self._counts[model, version]
-        counts["nv_inference_request_success"] += 1
-        counts["nv_inference_count"] += rows
-        counts["nv_inference_request_duration_us"] += seconds * 1e6
+    def _family(
+        self, family: UnknownMetricFamily | GaugeMetricFamily, value: Callable[[Statistics], float]
+    ) -> UnknownMetricFamily | GaugeMetricFamily:
+        for labels, statistics in self._statistics.items():
+            family.add_metric(labels, value(statistics))
+        return family
 
-    def failure(self, model: str, version: str) -> None:
-        """Count one refused request."""
-        self._counts[model, version]["nv_inference_request_failure"] += 1
 
-    def collect(self) -> Iterator[UnknownMetricFamily]:
-        """Prometheus's collector protocol; a Counter of its own would append ``_total`` to Triton's names."""
-        for name, documentation in _METRICS.items():
-            family = UnknownMetricFamily(name, documentation, labels=_LABELS)
-            for labels, counts in self._counts.items():
-                family.add_metric(labels, counts[name])
-            yield family
-
-    def text(self) -> bytes:
-        """The exposition in Prometheus's text format."""
-        return generate_latest(self._registry)
+def text(statistics: Mapping[tuple[str, str], Statistics]) -> bytes:
+    """The statistics of each (model, version) in Prometheus's text format."""
+    registry = CollectorRegistry()
+    registry.register(_Collector(statistics))
+    exposition: bytes = generate_latest(registry)
+    return exposition

@@ -10,19 +10,24 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Annotated, Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Annotated, Any, TypeVar
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from zoo.errors import InputError
-from zoo.spec import Endpoint, ModelSpec, Tensor
+from zoo.spec import Endpoint, Tensor
 
 HEADER = "Inference-Header-Content-Length"
-_DATATYPE = "FP32"
-_UNSUPPORTED = {"classification", "shared_memory_region"}
+DATATYPE = "FP32"
+Body = bytes | bytearray | memoryview
+_Key = TypeVar("_Key")
+_Value = TypeVar("_Value")
+# Requests whose JSON part is remembered, of how many bytes at most.
+_CACHED, _CACHED_BYTES = 256, 2048
+UNSUPPORTED = {"classification", "shared_memory_region"}
 
 
 class _Wire(BaseModel):
@@ -37,6 +42,7 @@ class _Parameters(_Wire):
     binary_data_output: bool = False
     allow_nonfinite: bool = False
     allow_out_of_range: bool = False
+    timeout: Annotated[int, Field(ge=0)] | None = None
 
 
 class _Input(_Wire):
@@ -59,7 +65,7 @@ class _Request(_Wire):
     parameters: _Parameters = _Parameters()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class InferRequest:
     """What a client asks of one endpoint."""
 
@@ -67,8 +73,30 @@ class InferRequest:
     inputs: dict[str, np.ndarray]
     outputs: dict[str, bool]
     """Names of the outputs wanted, and whether each is wanted as binary data."""
-    allow_nonfinite: bool
-    allow_out_of_range: bool
+    allow_nonfinite: bool = False
+    allow_out_of_range: bool = False
+    timeout: float | None = None
+    """Seconds; None for the server's own."""
+
+
+class _Plan:
+    """What a JSON part that was read once says: the same request with other tensors, each where the first one had its."""
+
+    __slots__ = ("_shapes", "_template", "size")
+
+    def __init__(self, template: InferRequest, size: int) -> None:
+        self.size = size
+        self._shapes = [(name, array.shape, array.nbytes) for name, array in template.inputs.items()]
+        self._template = replace(template, inputs={})
+
+    def request(self, tensors: memoryview) -> InferRequest:
+        inputs: dict[str, np.ndarray] = {}
+        start = 0
+        for name, shape, size in self._shapes:
+            inputs[name] = _aligned(tensors[start : start + size]).reshape(shape)
+            start += size
+        t = self._template
+        return InferRequest(t.id, inputs, t.outputs, t.allow_nonfinite, t.allow_out_of_range, t.timeout)
 
 
 def wire_name(model: str, endpoint: str) -> str:
@@ -76,85 +104,120 @@ def wire_name(model: str, endpoint: str) -> str:
     return model if endpoint == "predict" else f"{model}.{endpoint}"
 
 
-def metadata(spec: ModelSpec, endpoint: str) -> dict[str, object]:
-    """The protocol's model metadata of one endpoint."""
-    return {
-        "name": wire_name(spec.name, endpoint),
-        "versions": [spec.revision],
-        "platform": "onnxruntime_onnx",
-        "inputs": [_tensor_metadata(tensor) for tensor in spec.endpoints[endpoint].inputs],
-        "outputs": [_tensor_metadata(tensor) for tensor in spec.endpoints[endpoint].outputs],
-    }
+class Codec:
+    """REST of one served model: bodies in and out.
 
-
-def parse(body: bytes, header_length: str | None, endpoint: Endpoint) -> InferRequest:
-    """Read an inference request.
+    What the JSON part of a request with nothing but binary tensors says, and the JSON part of its answer, do not depend on
+    the tensors, and clients in a loop send the same one each time: these are read and written once.
 
     Parameters
     ----------
-    body : JSON, and after it the binary tensors
-    header_length : value of ``Inference-Header-Content-Length``, None where the body is JSON alone
+    name, version : as served
     endpoint : whose tensors are expected
-
-    Raises
-    ------
-    InputError
-        Naming the field or tensor, what was expected and what was given. Nothing is allocated by a declared size.
     """
-    length = _json_length(header_length, len(body))
+
+    def __init__(self, name: str, version: str, endpoint: Endpoint) -> None:
+        self._name, self._version, self._endpoint = name, version, endpoint
+        self._inputs = {tensor.name: tensor for tensor in endpoint.inputs}
+        self._plans: dict[bytes, _Plan] = {}
+        self._texts: dict[tuple[object, ...], bytes] = {}
+
+    def parse(self, body: Body, header_length: str | None) -> InferRequest:
+        """Read an inference request.
+
+        Parameters
+        ----------
+        body : JSON, and after it the binary tensors
+        header_length : value of ``Inference-Header-Content-Length``, None where the body is JSON alone
+
+        Raises
+        ------
+        InputError
+            Naming the field or tensor, what was expected and what was given. Nothing is allocated by a declared size.
+        """
+        length = _json_length(header_length, len(body))
+        text = bytes(memoryview(body)[:length])
+        rest = memoryview(body)[length:]
+        if (plan := self._plans.get(text)) is not None and len(rest) == plan.size:
+            return plan.request(rest)
+        request = _validated(text)
+        inputs: dict[str, np.ndarray] = {}
+        for item in request.inputs:
+            if item.name not in self._inputs:
+                raise InputError(f"no input named {item.name!r}; expected the inputs {sorted(self._inputs)}")
+            if item.name in inputs:
+                raise InputError(f"input {item.name!r} is given twice")
+            size = item.parameters.binary_data_size or 0
+            inputs[item.name] = _read(item, self._inputs[item.name], rest[:size])
+            rest = rest[size:]
+        if rest:
+            raise InputError(f"{len(rest)} bytes follow the last tensor; expected none")
+        parameters = request.parameters
+        read = InferRequest(
+            id=request.id,
+            inputs=inputs,
+            outputs=_wanted(request, self._endpoint),
+            allow_nonfinite=parameters.allow_nonfinite,
+            allow_out_of_range=parameters.allow_out_of_range,
+            timeout=parameters.timeout / 1e6 if parameters.timeout else None,
+        )
+        if len(text) <= _CACHED_BYTES and all(item.data is None for item in request.inputs):
+            _keep(self._plans, text, _Plan(read, len(body) - length))
+        return read
+
+    def build(self, request: InferRequest, arrays: Mapping[str, np.ndarray]) -> tuple[bytes, int | None]:
+        """Write an inference response: its body, and the length of the JSON part where binary tensors follow it.
+
+        NaN and infinity, which only a request that allows them can produce, are written as ``NaN`` and ``Infinity``:
+        Triton's clients read these although JSON has no such numbers. Binary data has no such trouble.
+        """
+        blobs = [arrays[name].astype("<f4", copy=False).tobytes() for name, binary in request.outputs.items() if binary]
+        if len(blobs) < len(request.outputs):
+            text = self._text(request, arrays)
+            return b"".join([text, *blobs]), len(text) if blobs else None
+        key = (request.id, *((name, arrays[name].shape) for name in request.outputs))
+        text = self._texts.get(key) or _keep(self._texts, key, self._text(request, arrays))
+        return b"".join([text, *blobs]), len(text)
+
+    def _text(self, request: InferRequest, arrays: Mapping[str, np.ndarray]) -> bytes:
+        outputs: list[dict[str, object]] = []
+        for name, binary in request.outputs.items():
+            array = arrays[name]
+            described: dict[str, object] = {"name": name, "datatype": DATATYPE, "shape": list(array.shape)}
+            if binary:
+                described["parameters"] = {"binary_data_size": 4 * array.size}
+            else:
+                described["data"] = array.ravel().tolist()
+            outputs.append(described)
+        response: dict[str, object] = {"model_name": self._name, "model_version": self._version, "outputs": outputs}
+        if request.id is not None:
+            response["id"] = request.id
+        return json.dumps(response).encode()
+
+
+def check_tensor(name: str, datatype: str, shape: Sequence[int], expected: Tensor) -> int:
+    """The number of values of an input as it is declared; InputError where it is not the one expected."""
+    if datatype != DATATYPE:
+        raise InputError(f"input {name!r}: expected datatype {DATATYPE}, given {datatype!r}")
+    if not shape or shape[0] < 0 or list(shape[1:]) != expected.shape:
+        wanted = ", ".join(map(str, ["batch", *expected.shape]))
+        raise InputError(f"input {name!r}: expected shape [{wanted}], given {list(shape)}")
+    return math.prod(shape)
+
+
+def _validated(text: bytes) -> _Request:
     try:
-        request = _Request.model_validate_json(body[:length])
+        return _Request.model_validate_json(text)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         raise InputError(f"request {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
-    expected = {tensor.name: tensor for tensor in endpoint.inputs}
-    inputs: dict[str, np.ndarray] = {}
-    rest = memoryview(body)[length:]
-    for item in request.inputs:
-        if item.name not in expected:
-            raise InputError(f"no input named {item.name!r}; expected the inputs {sorted(expected)}")
-        if item.name in inputs:
-            raise InputError(f"input {item.name!r} is given twice")
-        size = item.parameters.binary_data_size or 0
-        inputs[item.name] = _read(item, expected[item.name], rest[:size])
-        rest = rest[size:]
-    if rest:
-        raise InputError(f"{len(rest)} bytes follow the last tensor; expected none")
-    return InferRequest(
-        id=request.id,
-        inputs=inputs,
-        outputs=_wanted(request, endpoint),
-        allow_nonfinite=request.parameters.allow_nonfinite,
-        allow_out_of_range=request.parameters.allow_out_of_range,
-    )
 
 
-def build(request: InferRequest, name: str, version: str, arrays: Mapping[str, np.ndarray]) -> tuple[bytes, int | None]:
-    """Write an inference response: its body, and the length of the JSON part where binary tensors follow it.
-
-    NaN and infinity, which only a request that allows them can produce, are written as ``NaN`` and ``Infinity``: Triton's
-    clients read these although JSON has no such numbers. Binary data has no such trouble.
-    """
-    outputs: list[dict[str, object]] = []
-    blobs: list[bytes] = []
-    for output, binary in request.outputs.items():
-        array = arrays[output]
-        described: dict[str, object] = {"name": output, "datatype": _DATATYPE, "shape": list(array.shape)}
-        if binary:
-            blobs.append(array.astype("<f4", copy=False).tobytes())
-            described["parameters"] = {"binary_data_size": len(blobs[-1])}
-        else:
-            described["data"] = array.ravel().tolist()
-        outputs.append(described)
-    response: dict[str, object] = {"model_name": name, "model_version": version, "outputs": outputs}
-    if request.id is not None:
-        response["id"] = request.id
-    text = json.dumps(response).encode()
-    return b"".join([text, *blobs]), len(text) if blobs else None
-
-
-def _tensor_metadata(tensor: Tensor) -> dict[str, object]:
-    return {"name": tensor.name, "datatype": _DATATYPE, "shape": [-1, *tensor.shape]}
+def _keep(cache: dict[_Key, _Value], key: _Key, value: _Value) -> _Value:
+    if len(cache) >= _CACHED:
+        cache.clear()
+    cache[key] = value
+    return value
 
 
 def _json_length(header: str | None, size: int) -> int:
@@ -170,13 +233,8 @@ def _json_length(header: str | None, size: int) -> int:
 def _read(item: _Input, expected: Tensor, binary: memoryview) -> np.ndarray:
     """One input tensor as float32 of its declared shape."""
     name = item.name
-    if item.datatype != _DATATYPE:
-        raise InputError(f"input {name!r}: expected datatype {_DATATYPE}, given {item.datatype!r}")
+    count = check_tensor(name, item.datatype, item.shape, expected)
     _refuse_extensions(f"input {name!r}", item.parameters)
-    if not item.shape or item.shape[1:] != expected.shape:
-        wanted = ", ".join(map(str, ["batch", *expected.shape]))
-        raise InputError(f"input {name!r}: expected shape [{wanted}], given {item.shape}")
-    count = math.prod(item.shape)
     declared = item.parameters.binary_data_size
     if (declared is None) == (item.data is None):
         raise InputError(f"input {name!r}: expected either data or the parameter binary_data_size")
@@ -190,9 +248,15 @@ def _read(item: _Input, expected: Tensor, binary: memoryview) -> np.ndarray:
                 f"input {name!r}: shape {item.shape} needs {4 * count} bytes,"
                 f" binary_data_size says {declared} and the body has {len(binary)} left for it"
             )
-        array = np.frombuffer(binary, "<f4")
+        return _aligned(binary).reshape(item.shape)
     with np.errstate(over="ignore"):  # becomes infinite, which the input check names
-        return array.astype(np.float32).reshape(item.shape)  # a copy: tensors lie unaligned in the body
+        return array.astype(np.float32).reshape(item.shape)
+
+
+def _aligned(binary: memoryview) -> np.ndarray:
+    """Little-endian float32 where ONNX Runtime can read it; the server places large tensors so, small ones are copied."""
+    array = np.frombuffer(binary, "<f4")
+    return array if array.flags.aligned else array.copy()
 
 
 def _numbers(name: str, data: list[Any]) -> np.ndarray:
@@ -226,5 +290,5 @@ def _wanted(request: _Request, endpoint: Endpoint) -> dict[str, bool]:
 
 
 def _refuse_extensions(what: str, parameters: _Parameters) -> None:
-    if refused := sorted(_UNSUPPORTED & (parameters.model_extra or {}).keys()):
+    if refused := sorted(UNSUPPORTED & (parameters.model_extra or {}).keys()):
         raise InputError(f"{what}: this server does not support {', '.join(refused)}")

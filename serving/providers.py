@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -22,6 +23,8 @@ CUDA = "CUDAExecutionProvider"
 # TensorFloat-32, on by default, keeps 10 bits of mantissa: far outside the tolerance that a card promises.
 _OPTIONS = {CUDA: {"use_tf32": "0"}}
 _SILENT, _WARNING = 4, 2
+# The entry "location" of a tensor with external data: field 1, 8 bytes, its length in any of the ways that protobuf reads.
+_EXTERNAL = re.compile(rb"\x0a(?:\x08|\x88\x80*\x00)location")
 
 
 def open_graph(file: Path, *, providers: Sequence[str] | None, threads: int) -> onnxruntime.InferenceSession:
@@ -39,8 +42,12 @@ def open_graph(file: Path, *, providers: Sequence[str] | None, threads: int) -> 
     ProviderError
         When the first provider asked for is not in use: ONNX Runtime itself falls back to the CPU without an error.
     IntegrityError
-        When ONNX Runtime cannot load the graph.
+        When ONNX Runtime cannot load the graph, or when it would read weights from other files.
     """
+    if _EXTERNAL.search(file.read_bytes()):
+        raise IntegrityError(
+            f"{file} keeps weights in other files, which no sha256 covers: save it with save_as_external_data=False"
+        )
     available = onnxruntime.get_available_providers()
     for provider in providers or ():
         if provider not in available:

@@ -8,8 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from zoo.errors import InputError, IntegrityError
-from zoo.inputs import InputCheck
-from zoo.serving.providers import open_graph
+from zoo.serving.graph import Graph
 from zoo.spec import ModelSpec, onnx_file
 from zoo.store import ModelFolder, locate
 
@@ -43,7 +42,10 @@ class Session:
 
     def __init__(self, model: str | Path, *, providers: Sequence[str] | None = None, threads: int = 1) -> None:
         self.folder: ModelFolder = locate(model)
-        self._graphs = {name: _Graph(self.folder, name, providers, threads) for name in self.spec.endpoints}
+        self._graphs = {
+            name: Graph(graph_file(self.folder, name), endpoint, providers=providers, threads=threads)
+            for name, endpoint in self.spec.endpoints.items()
+        }
 
     def __repr__(self) -> str:
         return f"Session({self.spec.name!r}, revision {self.spec.revision}, {', '.join(self.endpoints)}, {self.provider})"
@@ -96,7 +98,7 @@ class Session:
         graph = self._graphs.get("predict" if endpoint is None else endpoint) or self._find(endpoint)
         return graph(inputs, allow_nonfinite, allow_out_of_range)
 
-    def _find(self, endpoint: str | None) -> _Graph:
+    def _find(self, endpoint: str | None) -> Graph:
         if endpoint is not None:
             self.spec.endpoint(endpoint)  # raises
         if len(self._graphs) > 1:
@@ -104,28 +106,15 @@ class Session:
         return next(iter(self._graphs.values()))
 
 
-class _Graph:
-    """One endpoint: its graph, and the check of its inputs prepared once."""
+def graph_file(folder: ModelFolder, endpoint: str) -> Path:
+    """The ONNX file of one endpoint, of the size and sha256 that the card gives.
 
-    def __init__(self, folder: ModelFolder, name: str, providers: Sequence[str] | None, threads: int) -> None:
-        endpoint = folder.spec.endpoints[name]
-        if folder.spec.file(onnx_file(name)) is None:
-            raise IntegrityError(f"{folder.card} lists no {onnx_file(name)}: make it with zoo export")
-        file = folder.path(onnx_file(name))
-        self.session = open_graph(file, providers=providers, threads=threads)
-        self._check = InputCheck(endpoint)
-        self._outputs = {tensor.name: tuple(tensor.shape) for tensor in endpoint.outputs}
-        self._names = list(self._outputs)
-        for kind, given, expected in (
-            ("inputs", self.session.get_inputs(), endpoint.inputs),
-            ("outputs", self.session.get_outputs(), endpoint.outputs),
-        ):
-            found, wanted = sorted(node.name for node in given), sorted(tensor.name for tensor in expected)
-            if found != wanted:
-                raise IntegrityError(f"{file}: expected the {kind} {wanted} of its card, found {found}")
-
-    def __call__(self, inputs: Mapping[str, object], allow_nonfinite: bool, allow_out_of_range: bool) -> dict[str, np.ndarray]:
-        arrays = self._check(inputs, allow_nonfinite=allow_nonfinite, allow_out_of_range=allow_out_of_range)
-        if not len(next(iter(arrays.values()))):  # some operators refuse an empty batch
-            return {name: np.empty((0, *shape), np.float32) for name, shape in self._outputs.items()}
-        return dict(zip(self._names, self.session.run(self._names, arrays), strict=True))
+    Raises
+    ------
+    IntegrityError
+        The endpoint was never exported, or its file is not the one described.
+    """
+    name = onnx_file(endpoint)
+    if folder.spec.file(name) is None:
+        raise IntegrityError(f"{folder.card} lists no {name}: make it with zoo export")
+    return folder.path(name)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from zipfile import BadZipFile
 
@@ -10,7 +12,7 @@ from pydantic import BaseModel, ConfigDict
 
 from zoo.errors import IntegrityError
 from zoo.serving.session import Session
-from zoo.spec import TEST_TENSORS, Tolerance
+from zoo.spec import TEST_TENSORS, ModelSpec, Tolerance
 
 
 class Row(BaseModel):
@@ -66,15 +68,12 @@ def verify(model: str | Path | Session) -> Report:
     spec = session.spec
     for file in spec.files:
         session.folder.path(file.path)
-    tensors = _read(session.folder.path(TEST_TENSORS))
+    tensors = read_tensors(session.folder.path(TEST_TENSORS))
     rows: list[Row] = []
-    for endpoint, described in spec.endpoints.items():
-        inputs = {tensor.name: tensors[f"{endpoint}/in/{tensor.name}"] for tensor in described.inputs}
-        # The files are in question here, not the inputs.
-        given = session.run(inputs, endpoint, allow_nonfinite=True, allow_out_of_range=True)
-        rows += [
-            _compare(endpoint, name, array, tensors[f"{endpoint}/out/{name}"], spec.tolerance) for name, array in given.items()
-        ]
+    for endpoint in spec.endpoints:
+        # the files are in question here, not the inputs
+        run = partial(session.run, endpoint=endpoint, allow_nonfinite=True, allow_out_of_range=True)
+        rows += compare(spec, endpoint, tensors, run)
     return Report(
         name=spec.name,
         revision=spec.revision,
@@ -85,12 +84,27 @@ def verify(model: str | Path | Session) -> Report:
     )
 
 
+def compare(
+    spec: ModelSpec,
+    endpoint: str,
+    tensors: Mapping[str, np.ndarray],
+    run: Callable[[dict[str, np.ndarray]], dict[str, np.ndarray]],
+) -> list[Row]:
+    """Run one endpoint on its test tensors; IntegrityError where some are missing."""
+    inputs = {tensor.name: tensors[f"{endpoint}/in/{tensor.name}"] for tensor in spec.endpoints[endpoint].inputs}
+    return [
+        _compare(endpoint, name, array, tensors[f"{endpoint}/out/{name}"], spec.tolerance)
+        for name, array in run(inputs).items()
+    ]
+
+
 class _Tensors(dict[str, np.ndarray]):
     def __missing__(self, key: str) -> np.ndarray:
         raise IntegrityError(f"{TEST_TENSORS}: expected the tensor {key}, found {', '.join(self) or 'none'}")
 
 
-def _read(file: Path) -> _Tensors:
+def read_tensors(file: Path) -> Mapping[str, np.ndarray]:
+    """The test tensors of a model, ``<endpoint>/in/<name>`` and ``<endpoint>/out/<name>``; IntegrityError for a missing one."""
     try:
         with np.load(file, allow_pickle=False) as stored:
             return _Tensors(stored)

@@ -14,6 +14,16 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # a worker a core: more threads would o
         os.environ.setdefault(variable, "1")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--minutes", type=float, default=0.5, help="length of the soak test of the server")
+
+
+@pytest.fixture
+def minutes(request: pytest.FixtureRequest) -> float:
+    """How long the soak test runs."""
+    return request.config.getoption("--minutes")
+
+
 @pytest.fixture(scope="session")
 def planck_folder() -> Path:
     """Folder with Planck's public binned spectra: $PLANCK, or shared/ beside the checkout; the test skips without."""

@@ -25,8 +25,9 @@ from tritonclient.utils import InferenceServerException
 
 from zoo.errors import IntegrityError, ReproductionError, UnknownNameError, ZooError
 from zoo.serving import protocol
-from zoo.serving.server import create_app
-from zoo.serving.verify import Report, verify
+from zoo.serving.rest import Limits
+from zoo.serving.server import Server, Settings
+from zoo.serving.verify import Row, compare
 
 WIDTH = tiny_models.WIDTH
 LENGTH = protocol.HEADER
@@ -39,7 +40,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def address(folder: Path) -> Iterator[str]:
-    with running(create_app([folder])) as address:
+    with running(Server([folder])) as address:
         yield address
 
 
@@ -85,7 +86,7 @@ class TestTritonClient:
         assert client.is_model_ready("tiny", "3")
         assert not client.is_model_ready("tiny", "4")
         assert not client.is_model_ready("nobody")
-        assert client.get_server_metadata()["extensions"] == ["binary_tensor_data"]
+        assert client.get_server_metadata()["extensions"][0] == "binary_tensor_data"
         assert client.get_model_metadata("tiny.encode", "3") == {
             "name": "tiny.encode",
             "versions": ["3"],
@@ -301,7 +302,7 @@ class TestMalformed:
 
     def test_too_large(self, folder: Path) -> None:
         large = json.dumps(request(data=[0.5] * 5000)).encode()
-        with running(create_app([folder], max_body=1000)) as address:
+        with running(Server([folder], Settings(limits=Limits(body=1000)))) as address:
             assert send(address, json.dumps(request()).encode())[0] == 200
             assert send(address, large)[0] == 413
             assert send(address, gzip.compress(large), {"Content-Encoding": "gzip"})[0] == 413  # 1000 bytes hold a bomb
@@ -374,26 +375,25 @@ class TestMalformed:
 class TestStart:
     def test_an_unknown_model(self) -> None:
         with pytest.raises(UnknownNameError):
-            create_app(["no-such-model"])
+            Server(["no-such-model"])
 
     def test_a_damaged_model(self, tmp_path: Path) -> None:
         folder = tiny_models.write_tiny_model(tmp_path / "tiny")
         (folder / "encode.onnx").write_bytes(b"")
         with pytest.raises(IntegrityError, match=r"encode\.onnx"):
-            create_app([folder])
+            Server([folder])
 
     def test_a_model_that_does_not_reproduce_its_test_tensors(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        def worse(model: object) -> Report:
-            report = verify(model)
-            return report.model_copy(update={"rows": [row.model_copy(update={"ok": False}) for row in report.rows]})
+        def worse(*arguments: object) -> list[Row]:
+            return [row.model_copy(update={"ok": False}) for row in compare(*arguments)]
 
-        monkeypatch.setattr("zoo.serving.server.verify", worse)
+        monkeypatch.setattr("zoo.serving.repository.compare", worse)
         with pytest.raises(ReproductionError, match="predict/probability"):
-            create_app([folder])
+            Server([folder])
 
     def test_two_models_of_one_name(self, folder: Path) -> None:
         with pytest.raises(ZooError, match="the name tiny"):
-            create_app([folder, folder])
+            Server([folder, folder])
 
 
 def test_serve_until_interrupted(folder: Path) -> None:
@@ -424,8 +424,8 @@ def test_an_internal_error_says_nothing_of_the_inside(folder: Path, monkeypatch:
     def broken(*_: object, **__: object) -> None:
         raise RuntimeError("secret")
 
-    with running(create_app([folder])) as address:
-        monkeypatch.setattr("zoo.serving.protocol.build", broken)
+    with running(Server([folder])) as address:
+        monkeypatch.setattr("zoo.serving.protocol.Codec.build", broken)
         status, answer = send(address, json.dumps(request()).encode())
     assert status == 500
     assert "secret" not in answer["error"]

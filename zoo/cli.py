@@ -65,6 +65,14 @@ class Format(StrEnum):
     savedmodel = "savedmodel"
 
 
+class Control(StrEnum):
+    """Who decides which models a server has."""
+
+    none = "none"
+    poll = "poll"
+    explicit = "explicit"
+
+
 @app.command("list")
 def list_(
     pattern: Annotated[str, typer.Argument(help='shell pattern, e.g. "ive-*"')] = "*",
@@ -400,14 +408,41 @@ def _own_test_rows(spec: ModelSpec) -> tuple[Rows, list[str] | None, str]:
 
 @app.command()
 def serve(
-    names: Annotated[list[str], typer.Argument(help="models to serve: names or folders")],
+    names: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Argument(help="names, model folders or folders of models; default: every model that zoo list shows"),
+    ] = None,
     host: Annotated[str, typer.Option(help="address to bind to")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="port of the REST protocol")] = 8000,
+    port: Annotated[int, typer.Option(help="port of REST")] = 8000,
+    grpc_port: Annotated[Optional[int], typer.Option(help="port of gRPC; none unless given")] = None,  # noqa: UP045
+    model_control: Annotated[
+        Control, typer.Option(help="as Triton's: load at start, follow the folder, or clients")
+    ] = Control.none,
+    poll: Annotated[float, typer.Option(help="seconds between looks at the folder, with --model-control poll")] = 15.0,
+    max_batch: Annotated[int, typer.Option(help="rows up to which requests are joined", min=1)] = 256,
+    max_delay: Annotated[float, typer.Option(help="milliseconds a busy model waits to fill a batch", min=0)] = 0.0,
+    max_queue: Annotated[int, typer.Option(help="requests that may wait for a model; one more is refused", min=1)] = 1024,
+    timeout: Annotated[float, typer.Option(help="seconds for a request that sets none", min=0)] = 60.0,
+    max_body: Annotated[int, typer.Option(help="largest request in bytes", min=1)] = 64 * 2**20,
+    workers: Annotated[Optional[int], typer.Option(help="threads; default: one a core", min=1)] = None,  # noqa: UP045
+    log_requests: Annotated[bool, typer.Option(help="a line of JSON a request on standard error")] = False,
 ) -> None:
-    """Serve models over the Open Inference Protocol V2 (REST)."""
+    """Serve models over the Open Inference Protocol V2: REST, and gRPC on a port of its own."""
+    from zoo.serving.batching import Policy
+    from zoo.serving.rest import Limits
+    from zoo.serving.server import Settings
     from zoo.serving.server import serve as run
 
-    run(names, host=host, port=port)
+    settings = Settings(
+        policy=Policy(max_batch=max_batch, max_delay=max_delay / 1e3, max_queue=max_queue),
+        limits=Limits(body=max_body),
+        control=model_control.value,
+        poll=poll,
+        timeout=timeout or None,
+        workers=workers,
+        log_requests=log_requests,
+    )
+    run(names or [], host=host, port=port, grpc_port=grpc_port, settings=settings)
 
 
 @contextmanager

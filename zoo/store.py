@@ -63,7 +63,7 @@ class ModelFolder:
         assert local is not None  # only a released model has no folder
         if self.link_root and not local.resolve().is_relative_to(self.link_root.resolve()):
             raise IntegrityError(f"{local} is a link that leaves the model's folder: put the file itself there")
-        if fault := _fault(local, file.sha256, file.bytes):
+        if fault := file_fault(local, file.sha256, file.bytes):
             raise IntegrityError(
                 f"{local}: {fault}: copy the model's folder again, or release the model anew if you changed it"
             )
@@ -139,7 +139,7 @@ def _from_hub(address: str) -> ModelFolder:
 def _cached(name: str, revision: str, file_name: str, sha256: str) -> Path:
     """A file of the cache, fetched where it is missing or damaged; half a download never gets the file's name."""
     local = cache_folder() / name / revision / file_name
-    fault = _fault(local, sha256)
+    fault = file_fault(local, sha256)
     if fault is None:
         return local
     mirror = os.environ.get("ZOO_MIRROR", "").rstrip("/")
@@ -170,7 +170,7 @@ def cache_folder() -> Path:
     return Path(pooch.os_cache("physzoo"))
 
 
-def _fault(local: Path, sha256: str, size: int | None = None) -> str | None:
+def file_fault(local: Path, sha256: str, size: int | None = None) -> str | None:
     """What is wrong with a file, None where it is the one described; hashed once per process as long as it is unchanged."""
     try:
         status = local.stat()

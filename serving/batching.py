@@ -1,0 +1,246 @@
+"""Adaptive micro-batching: an idle model runs a request at once, a busy one joins what arrives into its next batch.
+
+No timer fills batches unless one is asked for: requests that the event loop reads in one turn, and those that arrive while
+the model runs, make the next batch. A graph known to be done in less time than handing it to a thread takes runs on the
+event loop itself; ONNX Runtime releases the interpreter's lock, so others run in the pool beside it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict, deque
+from collections.abc import Callable, Hashable
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from functools import partial
+from time import perf_counter_ns
+
+import numpy as np
+
+from zoo.serving.refused import RefusedError, busy
+from zoo.serving.statistics import Statistics
+
+Arrays = dict[str, np.ndarray]
+_Result = tuple[list[Arrays | Exception], tuple[int, int, int, int]]
+
+# A round trip through the pool costs 50 to 100 us, and for as long as a graph runs on the loop nobody else is read.
+_INLINE_NS = 150_000
+
+
+@dataclass(frozen=True)
+class Policy:
+    """How one model batches.
+
+    Parameters
+    ----------
+    max_batch : rows up to which requests are joined; a larger request runs alone
+    max_delay : seconds that what arrives at a busy model may wait for more to join it, besides waiting for the model
+    max_queue : requests that may wait; one more is refused
+    instances : batches of this model that may run at once; None for as many as the pool has workers
+    """
+
+    max_batch: int = 256
+    max_delay: float = 0.0
+    max_queue: int = 1024
+    instances: int | None = None
+
+
+@dataclass(slots=True, eq=False)
+class _Waiting:
+    arrays: Arrays
+    rows: int
+    future: asyncio.Future[Arrays]
+    arrived: int
+    not_before: float
+    timeout: float | None
+    timer: asyncio.TimerHandle | None = None
+
+
+class Batcher:
+    """The queue of one model; every method runs on the event loop, ``run`` there or in the pool.
+
+    Parameters
+    ----------
+    name : of the model, for messages
+    run : the graph, checked arrays in and out
+    pool, workers : where longer runs go, and how many at once
+    policy, statistics : see there
+    """
+
+    def __init__(
+        self, name: str, run: Callable[[Arrays], Arrays], pool: Executor, workers: int, policy: Policy, statistics: Statistics
+    ) -> None:
+        self._name, self._run, self._pool, self.policy, self._statistics = name, run, pool, policy, statistics
+        self.instances = policy.instances or workers
+        self._callers: OrderedDict[Hashable, deque[_Waiting]] = OrderedDict()
+        self._fresh: list[_Waiting] = []
+        self._scheduled = False
+        self._running = 0
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._run_ns: dict[int, float] = {}
+
+    def learn(self, rows: int, ns: float) -> None:
+        """Note how long a run took; runs of 2^k to 2^(k+1) - 1 rows share an estimate.
+
+        A run during which the machine did something else says little of the graph: estimates fall faster than they rise.
+        """
+        size = rows.bit_length()
+        known = self._run_ns.get(size, ns)
+        self._run_ns[size] = known + (0.5 if ns < known else 0.05) * (ns - known)
+
+    def warm_up(self, arrays: Arrays) -> None:
+        """Run a few times, from any thread, before the first request does; what it takes decides where it will run."""
+        for _ in range(3):
+            start = perf_counter_ns()
+            self._run(arrays)
+            self.learn(len(next(iter(arrays.values()))), perf_counter_ns() - start)
+
+    def submit(self, arrays: Arrays, caller: Hashable, timeout: float | None = None) -> asyncio.Future[Arrays]:
+        """Queue one request.
+
+        Parameters
+        ----------
+        arrays : checked, of one number of rows
+        caller : who asks; callers take turns, whatever each has waiting
+        timeout : seconds until the future fails
+
+        Raises
+        ------
+        RefusedError
+            503: the queue is full.
+        """
+        if self._statistics.pending >= self.policy.max_queue:
+            raise busy(f"{self._name} has {self._statistics.pending} requests waiting, as many as it may: ask again later")
+        loop = self._loop = asyncio.get_running_loop()
+        not_before = loop.time() + self.policy.max_delay if self._running and self.policy.max_delay else 0.0
+        rows = len(next(iter(arrays.values())))
+        item = _Waiting(arrays, rows, loop.create_future(), perf_counter_ns(), not_before, timeout)
+        self._callers.setdefault(caller, deque()).append(item)
+        self._fresh.append(item)
+        self._statistics.pending += 1
+        self._schedule()
+        return item.future
+
+    def _schedule(self) -> None:
+        if not self._scheduled and self._running < self.instances:
+            assert self._loop is not None
+            self._scheduled = True
+            self._loop.call_soon(self._dispatch)
+        elif self._running >= self.instances:
+            self._set_timers(self._fresh)
+            self._fresh.clear()
+
+    def _dispatch(self) -> None:
+        """Start as many batches as may run; what then still waits, or runs in the pool, gets its timer."""
+        assert self._loop is not None
+        self._scheduled = False
+        while self._callers and self._running < self.instances:
+            wait = self._filling()
+            if wait > 0:
+                self._scheduled = True
+                self._loop.call_later(wait, self._dispatch)
+                break
+            batch, rows = self._take()
+            if not batch:
+                break
+            if self._run_ns.get(rows.bit_length(), _INLINE_NS) < _INLINE_NS:
+                self._finish(batch, rows, self._execute(batch))
+                continue
+            self._running += 1
+            self._set_timers(batch)
+            running = self._loop.run_in_executor(self._pool, self._execute, batch)
+            running.add_done_callback(partial(self._returned, batch, rows))
+        if self._callers:
+            self._set_timers(self._fresh)
+        self._fresh.clear()
+
+    def _filling(self) -> float:
+        """Seconds for which the next batch may still wait for more."""
+        if not self.policy.max_delay or self._statistics.pending >= self.policy.max_batch:
+            return 0.0
+        assert self._loop is not None
+        return min(queue[0].not_before for queue in self._callers.values()) - self._loop.time()
+
+    def _take(self) -> tuple[list[_Waiting], int]:
+        """The next batch, callers in turn, and its rows."""
+        batch: list[_Waiting] = []
+        rows = 0
+        while self._callers:
+            caller, queue = next(iter(self._callers.items()))
+            if batch and rows + queue[0].rows > self.policy.max_batch:
+                break
+            item = queue.popleft()
+            if queue:
+                self._callers.move_to_end(caller)
+            else:
+                del self._callers[caller]
+            self._statistics.pending -= 1
+            if not item.future.done():  # timed out, or its client has gone
+                batch.append(item)
+                rows += item.rows
+        return batch, rows
+
+    def _execute(self, batch: list[_Waiting]) -> _Result:
+        """Join, run and take apart; answers in order, and the instants between. A batch that fails runs one by one."""
+        start = perf_counter_ns()
+        first = batch[0].arrays
+        arrays = first if len(batch) == 1 else {name: np.concatenate([i.arrays[name] for i in batch]) for name in first}
+        joined = perf_counter_ns()
+        try:
+            outputs = self._run(arrays)
+        except Exception as error:  # of ONNX Runtime, whose errors share no base: one request's alone, or a fault of ours
+            now = perf_counter_ns()
+            alone: list[Arrays | Exception] = [error]
+            if len(batch) > 1:
+                alone = [answer for item in batch for answer in self._execute([item])[0]]
+            return alone, (start, joined, now, now)
+        ran = perf_counter_ns()
+        if len(batch) == 1:
+            return [outputs], (start, joined, ran, ran)
+        answers: list[Arrays | Exception] = []
+        row = 0
+        for item in batch:
+            answers.append({name: array[row : row + item.rows] for name, array in outputs.items()})
+            row += item.rows
+        return answers, (start, joined, ran, perf_counter_ns())
+
+    def _returned(
+        self,
+        batch: list[_Waiting],
+        rows: int,
+        running: asyncio.Future[_Result],
+    ) -> None:
+        self._running -= 1
+        if running.cancelled():
+            for item in batch:
+                item.future.cancel()
+            return
+        self._finish(batch, rows, running.result())
+        if self._callers:
+            self._schedule()
+
+    def _finish(self, batch: list[_Waiting], rows: int, result: _Result) -> None:
+        answers, (start, joined, ran, split) = result
+        self.learn(rows, ran - joined)
+        queued = sum(start - item.arrived for item in batch)
+        self._statistics.executed(rows, len(batch), queued, joined - start, ran - joined, split - ran)
+        for item, answer in zip(batch, answers, strict=True):
+            if item.timer is not None:
+                item.timer.cancel()
+            if item.future.done():
+                continue
+            if isinstance(answer, Exception):
+                item.future.set_exception(answer)
+            else:
+                item.future.set_result(answer)
+
+    def _set_timers(self, items: list[_Waiting]) -> None:
+        assert self._loop is not None
+        for item in items:
+            if item.timeout is not None and item.timer is None and not item.future.done():
+                item.timer = self._loop.call_later(item.timeout, self._expire, item)
+
+    def _expire(self, item: _Waiting) -> None:
+        if not item.future.done():
+            message = f"{self._name} did not answer within {item.timeout:g} s: ask for fewer rows, or with a longer timeout"
+            item.future.set_exception(RefusedError(504, message))

@@ -1,0 +1,103 @@
+"""What the server answers, as plain data: one set of handlers for REST and gRPC."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Hashable
+from importlib.metadata import PackageNotFoundError, version
+
+import numpy as np
+
+from zoo.serving.protocol import DATATYPE, InferRequest
+from zoo.serving.repository import Repository, Served
+from zoo.spec import Tensor
+
+EXTENSIONS = ["binary_tensor_data", "model_repository", "model_configuration", "statistics"]
+
+
+class Handlers:
+    """The protocol's methods over one repository.
+
+    Parameters
+    ----------
+    repository : the models
+    timeout : seconds after which a request is refused unless it says so itself; None waits
+    """
+
+    def __init__(self, repository: Repository, timeout: float | None) -> None:
+        self.repository = repository
+        self._timeout = timeout
+        self.ready = True
+        """Models are loaded and verified before the ports open; set to false when the server is asked to stop."""
+
+    def server(self) -> dict[str, object]:
+        """Metadata of the server."""
+        try:
+            release = version("physzoo")
+        except PackageNotFoundError:  # run from a checkout
+            release = "unknown"
+        return {"name": "physzoo", "version": release, "extensions": EXTENSIONS}
+
+    def model(self, name: str, wanted: str | None = None) -> dict[str, object]:
+        """Metadata of a model; RefusedError (404) where there is none."""
+        served = self.repository.find(name, wanted)
+        return {
+            "name": served.name,
+            "versions": self.repository.versions(name) if not wanted else [served.version],
+            "platform": "onnxruntime_onnx",
+            "inputs": [_tensor(tensor) for tensor in served.endpoint.inputs],
+            "outputs": [_tensor(tensor) for tensor in served.endpoint.outputs],
+        }
+
+    def config(self, name: str, wanted: str | None = None) -> dict[str, object]:
+        """What Triton's model configuration says that holds here too."""
+        served = self.repository.find(name, wanted)
+        policy = served.batcher.policy
+        return {
+            "name": served.name,
+            "platform": "onnxruntime_onnx",
+            "backend": "onnxruntime",
+            "max_batch_size": policy.max_batch,
+            "input": [_config(tensor) for tensor in served.endpoint.inputs],
+            "output": [_config(tensor) for tensor in served.endpoint.outputs],
+            "instance_group": [{"count": served.batcher.instances}],
+            "dynamic_batching": {"max_queue_delay_microseconds": round(policy.max_delay * 1e6)},
+        }
+
+    def statistics(self, name: str = "", wanted: str | None = None) -> dict[str, object]:
+        """Statistics of one model, in one version or in all that are served, or of all models."""
+        repository = self.repository
+        if wanted:
+            chosen = [repository.find(name, wanted)]
+        elif name:
+            chosen = [repository.find(name, version) for version in repository.versions(repository.find(name).name)]
+        else:
+            chosen = repository.loaded()
+        return {"model_stats": [served.statistics.as_json(served.name, served.version) for served in chosen]}
+
+    def check(self, served: Served, request: InferRequest) -> dict[str, np.ndarray]:
+        """The tensors of a request, checked as ``Session`` checks them; InputError otherwise."""
+        return served.graph.check(
+            request.inputs, allow_nonfinite=request.allow_nonfinite, allow_out_of_range=request.allow_out_of_range
+        )
+
+    def infer(
+        self, served: Served, request: InferRequest, arrays: dict[str, np.ndarray], caller: Hashable
+    ) -> asyncio.Future[dict[str, np.ndarray]]:
+        """Queue checked tensors; RefusedError (503, or later 504) where they cannot be answered in time."""
+        return served.batcher.submit(arrays, caller, self._timeout if request.timeout is None else request.timeout)
+
+    @staticmethod
+    def count(served: Served, since_ns: int, *, failed: bool) -> None:
+        """Count one request of a model."""
+        stage = served.statistics.fail if failed else served.statistics.success
+        stage.add(time.perf_counter_ns() - since_ns)
+
+
+def _tensor(tensor: Tensor) -> dict[str, object]:
+    return {"name": tensor.name, "datatype": DATATYPE, "shape": [-1, *tensor.shape]}
+
+
+def _config(tensor: Tensor) -> dict[str, object]:
+    return {"name": tensor.name, "data_type": "TYPE_FP32", "dims": tensor.shape}

@@ -1,0 +1,211 @@
+"""Where served models come from: released names, model folders, and folders of many models.
+
+Each version of each served model becomes one ``Found``, which says how to get at its files and when they changed; nothing
+is loaded here. A new layout is one more function that yields these.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from zoo.card import read_spec
+from zoo.errors import IntegrityError
+from zoo.serving.batching import Policy
+from zoo.serving.protocol import wire_name
+from zoo.serving.session import graph_file
+from zoo.spec import TEST_TENSORS, ModelSpec, onnx_file
+from zoo.store import ModelFolder, file_fault, locate
+
+CONFIG = "config.pbtxt"
+GRAPH = "model.onnx"
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """One version of one served model.
+
+    Parameters
+    ----------
+    name, version : under which it is served
+    spec, endpoint : what the card says
+    graph, tensors : give the ONNX file and the test tensors once their sha256 agreed; IntegrityError otherwise
+    stamp : changes when the files do
+    policy : of its configuration; None for the server's
+    """
+
+    name: str
+    version: str
+    spec: ModelSpec
+    endpoint: str
+    graph: Callable[[], Path]
+    tensors: Callable[[], Path]
+    stamp: tuple[object, ...]
+    policy: Policy | None = None
+
+
+@dataclass(frozen=True)
+class Broken:
+    """A folder that should hold a model and does not."""
+
+    name: str
+    version: str
+    reason: IntegrityError
+    stamp: tuple[object, ...]
+
+
+def look(source: str | Path, policy: Policy) -> Iterator[Found | Broken]:
+    """The models of one source: whatever ``zoo.store.locate`` finds, or a folder of models.
+
+    A folder without a README.md is a folder of models: each of its folders in Triton's layout (``config.pbtxt``, and
+    ``<version>/model.onnx``) is one served model, and each with a README.md the endpoints of one model.
+
+    Raises
+    ------
+    UnknownNameError
+        No such model.
+    IntegrityError
+        The one card asked for cannot be read, or nothing is in the folder.
+    """
+    folder = _folder_of_models(source)
+    if folder is None:
+        yield from _endpoints(locate(source))
+        return
+    children = [child for child in sorted(folder.iterdir()) if child.is_dir() and not child.name.startswith(".")]
+    for child in children:
+        if not child.resolve().is_relative_to(folder.resolve()):
+            yield Broken(child.name, "", IntegrityError(f"{child} is a link that leaves {folder}"), ())
+        elif (child / CONFIG).is_file():
+            yield from _triton(child, policy)
+        elif (child / "README.md").is_file():
+            try:
+                yield from _endpoints(locate(child))
+            except IntegrityError as error:
+                yield Broken(child.name, "", error, _stamp(child / "README.md"))
+
+
+def _folder_of_models(source: str | Path) -> Path | None:
+    text = os.fspath(source)
+    if text.startswith("hf://") or not (isinstance(source, Path) or "/" in text or os.sep in text or text[:1] in (".", "~")):
+        return None
+    folder = Path(text).expanduser()
+    return folder if folder.is_dir() and not (folder / "README.md").is_file() else None
+
+
+def _endpoints(folder: ModelFolder) -> Iterator[Found]:
+    spec = folder.spec
+    for endpoint in spec.endpoints:
+        files = [
+            folder.card,
+            *((folder.folder / name for name in (onnx_file(endpoint), TEST_TENSORS)) if folder.folder else ()),
+        ]
+        yield Found(
+            wire_name(spec.name, endpoint),
+            spec.revision,
+            spec,
+            endpoint,
+            partial(graph_file, folder, endpoint),
+            partial(folder.path, TEST_TENSORS),
+            _stamp(*files),
+        )
+
+
+def _triton(folder: Path, policy: Policy) -> Iterator[Found | Broken]:
+    """A model in Triton's layout, with our card and test tensors in its folder, or in that of a version which has its own."""
+    config, versions = folder / CONFIG, _versions(folder)
+    try:
+        from google.protobuf.text_format import ParseError
+
+        from zoo.serving.messages import read_config
+    except ImportError as error:
+        raise ImportError(f"{config} is read with protobuf: pip install 'physzoo[serve]'") from error
+    try:
+        described = read_config(config.read_text())
+    except (ParseError, UnicodeDecodeError, OSError) as error:
+        yield Broken(folder.name, "", IntegrityError(f"{config}: {error}"), _stamp(config))
+        return
+    if described.name not in ("", folder.name):
+        reason = IntegrityError(f"{config} names the model {described.name!r}, its folder {folder.name!r}: make the two agree")
+        yield Broken(folder.name, "", reason, _stamp(config))
+        return
+    policy = Policy(
+        max_batch=described.max_batch_size or 1,
+        max_delay=described.dynamic_batching.max_queue_delay_microseconds / 1e6,
+        max_queue=policy.max_queue,
+        instances=sum(group.count or 1 for group in described.instance_group) or policy.instances,
+    )
+    kept = _kept(versions, described.version_policy)
+    if not kept:
+        reason = IntegrityError(f"{folder} holds no version: expected {folder.name}/1/{GRAPH}")
+        yield Broken(folder.name, "", reason, _stamp(config))
+    for version in kept:
+        yield _triton_version(folder, version, described.default_model_filename or GRAPH, policy)
+
+
+def _triton_version(folder: Path, version: str, file_name: str, policy: Policy) -> Found | Broken:
+    own = folder / version
+    card, tensors = (own / name if (own / name).exists() else folder / name for name in ("README.md", TEST_TENSORS))
+    graph = own / file_name
+    stamp = _stamp(graph, card, tensors, folder / CONFIG)
+    try:
+        spec = read_spec(card)
+        names = {wire_name(spec.name, endpoint): endpoint for endpoint in spec.endpoints}
+        if folder.name not in names:
+            raise IntegrityError(f"{card} describes {', '.join(names)}; expected the model of its folder, {folder.name}")
+    except IntegrityError as error:
+        return Broken(folder.name, version, error, stamp)
+    endpoint = names[folder.name]
+
+    def checked(file: Path, entry: str) -> Path:
+        described = spec.file(entry)
+        if described is None:
+            raise IntegrityError(f"{card} lists no {entry}: export the model again")
+        if not file.resolve().is_relative_to(folder.resolve()):
+            raise IntegrityError(f"{file} is a link that leaves the model's folder: put the file itself there")
+        if fault := file_fault(file, described.sha256, described.bytes):
+            raise IntegrityError(f"{file}: {fault}: export the model again")
+        return file
+
+    return Found(
+        folder.name,
+        version,
+        spec,
+        endpoint,
+        partial(checked, graph, onnx_file(endpoint)),
+        partial(checked, tensors, TEST_TENSORS),
+        stamp,
+        policy,
+    )
+
+
+def _versions(folder: Path) -> list[str]:
+    """Names of its version folders, as Triton takes them: whole numbers without a leading zero."""
+    return sorted((c.name for c in folder.iterdir() if re.fullmatch(r"[1-9][0-9]{0,17}", c.name) and c.is_dir()), key=int)
+
+
+def _kept(versions: Sequence[str], policy: object) -> Sequence[str]:
+    """The versions that Triton's version policy serves; by default the latest one."""
+    kind = policy.WhichOneof("policy_choice")  # type: ignore[attr-defined]
+    if kind == "all":
+        return versions
+    if kind == "specific":
+        wanted = set(policy.specific.versions)  # type: ignore[attr-defined]
+        return [version for version in versions if int(version) in wanted]
+    return versions[-(policy.latest.num_versions or 1) :]  # type: ignore[attr-defined]
+
+
+def _stamp(*files: Path) -> tuple[object, ...]:
+    found: list[object] = []
+    for file in files:
+        try:
+            status = file.stat()
+        except OSError:
+            found.append((str(file), None))
+        else:
+            found.append((str(file), status.st_mtime_ns, status.st_size, status.st_ino, stat.S_IFMT(status.st_mode)))
+    return tuple(found)

@@ -1,0 +1,263 @@
+"""The models at hand: found, loaded, switched and retired while requests are answered."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from zoo.errors import ReproductionError, UnknownNameError, ZooError
+from zoo.serving.batching import Batcher, Policy
+from zoo.serving.graph import Graph
+from zoo.serving.layouts import Broken, Found, look
+from zoo.serving.protocol import Codec
+from zoo.serving.refused import RefusedError
+from zoo.serving.statistics import Statistics
+from zoo.serving.verify import compare, read_tensors
+from zoo.spec import Endpoint, onnx_file
+
+Control = Literal["none", "poll", "explicit"]
+_log = logging.getLogger("zoo.serving")
+
+
+@dataclass(frozen=True, eq=False)
+class Served:
+    """One version of one served model; requests that have it finish on it, whatever becomes of its name meanwhile."""
+
+    found: Found
+    graph: Graph
+    batcher: Batcher
+    statistics: Statistics
+    codec: Codec
+
+    @property
+    def name(self) -> str:
+        """Under which it is served."""
+        return self.found.name
+
+    @property
+    def version(self) -> str:
+        """Of this name."""
+        return self.found.version
+
+    @property
+    def endpoint(self) -> Endpoint:
+        """What its card says."""
+        return self.found.spec.endpoints[self.found.endpoint]
+
+
+class Repository:
+    """Names and versions to loaded models. Only ``load_all`` may run outside the event loop.
+
+    Parameters
+    ----------
+    sources : see ``zoo.serving.layouts.look``
+    pool, workers : where graphs run if they take long, and where those of the start are loaded
+    policy : of batching, where a model's configuration has none
+    control : as Triton's ``--model-control-mode``: what is there at the start; what is there now, looked at by ``poll``; or
+        what clients load and unload, from nothing
+    """
+
+    def __init__(
+        self, sources: Sequence[str | Path], pool: Executor, workers: int, policy: Policy, control: Control = "none"
+    ) -> None:
+        self._sources, self._pool, self._workers, self._policy = list(sources), pool, workers, policy
+        self.control = control
+        self.statistics: dict[tuple[str, str], Statistics] = {}
+        self._served: dict[str, dict[str, Served]] = {}
+        self._by_path: dict[str, Served] = {}
+        self._failed: dict[tuple[str, str], tuple[tuple[object, ...], str]] = {}
+        self._known: dict[str, list[str]] = {}
+        self._changing = asyncio.Lock()
+
+    def load_all(self) -> None:
+        """Load everything, verified on its test tensors; with explicit control nothing, but look at what there is.
+
+        Raises
+        ------
+        UnknownNameError, IntegrityError, ReproductionError
+            A model that is not there, is not the one that its card describes, or does not answer as it did.
+        ZooError
+            Two models of one name.
+        """
+        found = self._look()
+        if self.control == "explicit":
+            return
+        graphs = sorted((item for item in found if isinstance(item, Found)), key=_size, reverse=True)  # the longest first
+        loading = {item: self._pool.submit(self._load, item) for item in graphs}
+        loaded: list[Served] = []
+        for item in (item for item in found if isinstance(item, Found)):
+            try:
+                loaded.append(loading[item].result())
+            except ZooError as error:
+                if self.control == "none":
+                    raise
+                self._fail(item, error)
+        for broken in found:
+            if isinstance(broken, Broken):
+                if self.control == "none":
+                    raise broken.reason
+                self._fail(broken, broken.reason)
+        self._switch(loaded, {served.name for served in loaded})
+
+    def at(self, path: str) -> Served | None:
+        """The model whose ``/infer`` is at this path."""
+        return self._by_path.get(path)
+
+    def find(self, name: str, version: str | None = None) -> Served:
+        """One model, by default in its latest version; RefusedError (404) otherwise."""
+        versions = self._served.get(name)
+        if not versions:
+            raise RefusedError(404, str(UnknownNameError("served model", name, self._served)))
+        if not version:
+            return next(reversed(versions.values()))
+        if version not in versions:
+            raise RefusedError(404, f"{name} is served in version {', '.join(versions)}, not {version}")
+        return versions[version]
+
+    def versions(self, name: str) -> list[str]:
+        """Those served of one model."""
+        return list(self._served[name])
+
+    def loaded(self) -> list[Served]:
+        """Everything that is served."""
+        return [served for name in sorted(self._served) for served in self._served[name].values()]
+
+    def index(self, ready: bool = False) -> list[dict[str, str]]:
+        """The protocol's index: what is served, and unless only that is asked for what is not and why."""
+        rows = {(s.name, s.version): ("READY", "") for s in self.loaded()}
+        if not ready:
+            for key, (_, reason) in self._failed.items():
+                rows.setdefault(key, ("UNAVAILABLE", reason))
+            for name, versions in self._known.items():
+                for version in versions:
+                    rows.setdefault((name, version), ("UNAVAILABLE", "unloaded"))
+        return [
+            {"name": name, "version": version, "state": state, "reason": reason}
+            for (name, version), (state, reason) in sorted(rows.items())
+        ]
+
+    async def load(self, name: str) -> None:
+        """Load what is there now of one model, and retire what is not there any more.
+
+        Raises
+        ------
+        RefusedError
+            Loading is not the clients' business here (400), no such model (404), or it cannot be loaded (400).
+        """
+        self._only_explicit()
+        async with self._changing:
+            found = [item for item in await asyncio.to_thread(self._look) if item.name == name]
+            if not found:
+                raise RefusedError(404, str(UnknownNameError("model in the repository", name, self._known)))
+            if errors := await self._update(found, {name}):
+                raise RefusedError(400, f"{name} was not loaded: {'; '.join(errors)}")
+
+    async def unload(self, name: str) -> None:
+        """Retire all versions of a model; requests that are under way are answered. RefusedError as for ``load``."""
+        self._only_explicit()
+        async with self._changing:
+            self.find(name)
+            self._switch([], {name})
+
+    async def poll(self) -> None:
+        """Make what is served what is there now; what cannot be loaded is logged, and what it should replace stays."""
+        async with self._changing:
+            try:
+                found = await asyncio.to_thread(self._look)
+            except (ZooError, OSError) as error:
+                _log.error("the repository cannot be read: %s", error)
+                return
+            await self._update(found, {item.name for item in found} | self._served.keys())
+
+    def _only_explicit(self) -> None:
+        if self.control != "explicit":
+            raise RefusedError(400, "this server loads and unloads models only where it runs with --model-control explicit")
+
+    def _look(self) -> list[Found | Broken]:
+        found = [item for source in self._sources for item in look(source, self._policy)]
+        known: dict[str, list[str]] = {}
+        for item in found:
+            if item.version in known.setdefault(item.name, []):
+                raise ZooError(f"two of the models to serve answer to the name {item.name}")
+            known[item.name].append(item.version)
+        self._known = known
+        return found
+
+    async def _update(self, found: Sequence[Found | Broken], names: set[str]) -> list[str]:
+        """Load what is new or changed, keep the rest, and switch; the reasons of what could not be loaded."""
+        kept: list[Served] = []
+        errors: list[str] = []
+        there = {(item.name, item.version) for item in found}
+        self._failed = {key: value for key, value in self._failed.items() if key[0] not in names or key in there}
+        for item in found:
+            served = self._served.get(item.name, {}).get(item.version)
+            if isinstance(item, Found) and served is not None and served.found.stamp == item.stamp:
+                kept.append(served)
+                continue
+            if self.control == "poll" and self._failed.get((item.name, item.version), (None,))[0] == item.stamp:
+                kept += self._instead(item, served)
+                continue
+            try:
+                if isinstance(item, Broken):
+                    raise item.reason
+                kept.append(await asyncio.to_thread(self._load, item))
+                self._failed.pop((item.name, item.version), None)
+                _log.info("loaded %s version %s", item.name, item.version)
+            except ZooError as error:
+                self._fail(item, error)
+                errors.append(str(error))
+                kept += self._instead(item, served)
+        self._switch(kept, names)
+        return errors
+
+    def _instead(self, item: Found | Broken, served: Served | None) -> list[Served]:
+        """What goes on being served where something cannot be loaded: the same version, or where that is new, all others."""
+        return [served] if served is not None else list(self._served.get(item.name, {}).values())
+
+    def _fail(self, item: Found | Broken, error: Exception) -> None:
+        self._failed[item.name, item.version] = (item.stamp, str(error))
+        _log.error("%s version %s is not served: %s", item.name, item.version or "(none)", error)
+
+    def _switch(self, served: Iterable[Served], names: set[str]) -> None:
+        """From the next request on: these, and no others of these names."""
+        fresh: dict[str, dict[str, Served]] = {}
+        for one in sorted(set(served), key=lambda one: [int(part) for part in one.version.split(".")]):
+            fresh.setdefault(one.name, {})[one.version] = one
+        self._served = {name: versions for name, versions in self._served.items() if name not in names} | fresh
+        self._by_path = {}
+        for name, versions in self._served.items():
+            self._by_path[f"/v2/models/{name}/infer"] = self.find(name)
+            self._by_path |= {f"/v2/models/{name}/versions/{version}/infer": one for version, one in versions.items()}
+
+    def _load(self, found: Found) -> Served:
+        """Load, verify on the test tensors, and time a single row, which also warms up."""
+        endpoint = found.spec.endpoints[found.endpoint]
+        graph = Graph(found.graph(), endpoint)
+        tensors = read_tensors(found.tensors())
+        self._verify(found, graph, tensors)
+        statistics = self.statistics.setdefault((found.name, found.version), Statistics())
+        policy = found.policy or self._policy
+        batcher = Batcher(found.name, graph.run, self._pool, self._workers, policy, statistics)
+        rows = {t.name: np.ascontiguousarray(tensors[f"{found.endpoint}/in/{t.name}"][:1]) for t in endpoint.inputs}
+        batcher.warm_up(rows)
+        return Served(found, graph, batcher, statistics, Codec(found.name, found.version, endpoint))
+
+    @staticmethod
+    def _verify(found: Found, graph: Graph, tensors: Mapping[str, np.ndarray]) -> None:
+        report = compare(found.spec, found.endpoint, tensors, lambda inputs: graph(inputs, True, True))
+        if failed := [f"{row.endpoint}/{row.output}" for row in report if not row.ok]:
+            raise ReproductionError(
+                f"{found.name} does not reproduce its test tensors: {', '.join(failed)}; zoo verify shows by how much"
+            )
+
+
+def _size(found: Found) -> int:
+    file = found.spec.file(onnx_file(found.endpoint))
+    return 0 if file is None else file.bytes

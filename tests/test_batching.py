@@ -1,0 +1,266 @@
+"""Micro-batching: what is joined, in whose turn, how long it waits, and what happens when something fails."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+from zoo.serving.batching import Batcher, Policy
+from zoo.serving.refused import RefusedError
+from zoo.serving.statistics import Statistics
+
+Arrays = dict[str, np.ndarray]
+
+
+class Doubling:
+    """A model that doubles, notes its batches, and waits as long as it is told to."""
+
+    def __init__(self, seconds: float = 0.0) -> None:
+        self.seconds = seconds
+        self.batches: list[list[float]] = []
+        self.go = threading.Event()
+        self.go.set()
+        self.threads: set[int] = set()
+
+    def __call__(self, arrays: Arrays) -> Arrays:
+        self.batches.append(arrays["x"][:, 0].tolist())
+        self.threads.add(threading.get_ident())
+        assert self.go.wait(10)
+        time.sleep(self.seconds)
+        if np.isnan(arrays["x"]).any():
+            raise RuntimeError("no number")
+        return {"y": 2 * arrays["x"]}
+
+
+@pytest.fixture
+def pool() -> Iterator[ThreadPoolExecutor]:
+    with ThreadPoolExecutor(2) as pool:
+        yield pool
+
+
+def rows(*values: float) -> Arrays:
+    return {"x": np.array(values, np.float32)[:, None]}
+
+
+def run(test: Callable[[], Awaitable[None]]) -> None:
+    asyncio.run(asyncio.wait_for(test(), 30))
+
+
+def make(model: Doubling, pool: ThreadPoolExecutor, **policy: object) -> tuple[Batcher, Statistics]:
+    statistics = Statistics()
+    return Batcher("tiny", model, pool, 2, Policy(**({"instances": 1} | policy)), statistics), statistics
+
+
+async def until(condition: Callable[[], object]) -> None:
+    while not condition():
+        await asyncio.sleep(0.001)
+
+
+def test_requests_of_one_turn_and_those_that_arrive_meanwhile_are_joined(pool: ThreadPoolExecutor) -> None:
+    model = Doubling()
+    batcher, statistics = make(model, pool)
+
+    async def test() -> None:
+        model.go.clear()
+        first = [batcher.submit(rows(1.0), "a"), batcher.submit(rows(2.0, 3.0), "b")]
+        await until(lambda: model.batches)
+        later = [batcher.submit(rows(value), "a") for value in (4.0, 5.0, 6.0)]
+        await asyncio.sleep(0.01)
+        model.go.set()
+        answers = await asyncio.gather(*first, *later)
+        assert [answer["y"][:, 0].tolist() for answer in answers] == [[2.0], [4.0, 6.0], [8.0], [10.0], [12.0]]
+        assert model.batches == [[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]]
+
+    run(test)
+    assert (statistics.rows, statistics.executions, statistics.queue.count, statistics.pending) == (6, 2, 5, 0)
+    assert {size: batch[1].count for size, batch in statistics.batches.items()} == {3: 2}
+
+
+def test_an_idle_model_runs_at_once_even_with_a_delay(pool: ThreadPoolExecutor) -> None:
+    batcher, _ = make(Doubling(), pool, max_delay=5.0)
+
+    async def test() -> None:
+        start = time.perf_counter()
+        for value in range(5):
+            await batcher.submit(rows(value), "a")
+        assert time.perf_counter() - start < 2.0
+
+    run(test)
+
+
+def test_a_busy_model_waits_for_the_delay_or_a_full_batch(pool: ThreadPoolExecutor) -> None:
+    model = Doubling()
+    batcher, _ = make(model, pool, max_delay=0.3, max_batch=3)
+
+    async def test() -> None:
+        model.go.clear()
+        first = batcher.submit(rows(1.0), "a")
+        await until(lambda: model.batches)
+        second = batcher.submit(rows(2.0), "a")
+        model.go.set()
+        await first
+        await asyncio.sleep(0.02)
+        third = batcher.submit(rows(3.0), "b")
+        await asyncio.gather(second, third)
+        assert model.batches == [[1.0], [2.0, 3.0]]
+
+    run(test)
+
+
+def test_callers_take_turns(pool: ThreadPoolExecutor) -> None:
+    model = Doubling()
+    batcher, _ = make(model, pool, max_batch=2)
+
+    async def test() -> None:
+        model.go.clear()
+        first = batcher.submit(rows(0.0), "a")
+        await until(lambda: model.batches)
+        greedy = [batcher.submit(rows(1.0), "greedy") for _ in range(6)]
+        modest = batcher.submit(rows(2.0), "modest")
+        model.go.set()
+        await asyncio.gather(first, *greedy, modest)
+
+    run(test)
+    assert model.batches == [[0.0], [1.0, 2.0], [1.0, 1.0], [1.0, 1.0], [1.0]]
+
+
+def test_a_batch_never_grows_beyond_its_limit_but_a_large_request_runs(pool: ThreadPoolExecutor) -> None:
+    model = Doubling()
+    batcher, _ = make(model, pool, max_batch=4)
+
+    async def test() -> None:
+        answers = await asyncio.gather(*(batcher.submit(rows(*range(n)), "a") for n in (3, 2, 9, 1)))
+        assert [len(answer["y"]) for answer in answers] == [3, 2, 9, 1]
+
+    run(test)
+    assert [len(batch) for batch in model.batches] == [3, 2, 9, 1]
+
+
+def test_short_runs_stay_on_the_loop_and_long_ones_do_not(pool: ThreadPoolExecutor) -> None:
+    short, long = Doubling(), Doubling(seconds=0.002)
+    for model in (short, long):
+        batcher, _ = make(model, pool)
+        batcher.warm_up(rows(1.0))
+        model.threads.clear()
+        if model is short:
+            batcher.learn(1, 1000.0)
+
+        async def test(batcher: Batcher = batcher) -> None:
+            await batcher.submit(rows(1.0), "a")
+
+        run(test)
+    here = threading.get_ident()
+    assert short.threads == {here}
+    assert here not in long.threads
+
+
+def test_a_full_queue_refuses(pool: ThreadPoolExecutor) -> None:
+    model = Doubling()
+    batcher, statistics = make(model, pool, max_queue=2)
+
+    async def test() -> None:
+        model.go.clear()
+        first = batcher.submit(rows(0.0), "a")
+        await until(lambda: model.batches)
+        waiting = [batcher.submit(rows(value), "a") for value in (1.0, 2.0)]
+        with pytest.raises(RefusedError, match="2 requests waiting") as caught:
+            batcher.submit(rows(3.0), "a")
+        assert caught.value.status == 503
+        assert caught.value.headers == ((b"retry-after", b"1"),)
+        model.go.set()
+        await asyncio.gather(first, *waiting)
+
+    run(test)
+    assert statistics.pending == 0
+
+
+def test_a_timeout_holds_in_the_queue_and_while_running(pool: ThreadPoolExecutor) -> None:
+    model = Doubling()
+    batcher, _ = make(model, pool)
+
+    async def test() -> None:
+        model.go.clear()
+        running = batcher.submit(rows(0.0), "a", 0.05)
+        waiting = batcher.submit(rows(1.0), "a", 0.05)
+        patient = batcher.submit(rows(2.0), "a", 20.0)
+        for future in (running, waiting):
+            with pytest.raises(RefusedError, match=r"within 0\.05 s") as caught:
+                await future
+            assert caught.value.status == 504
+        model.go.set()
+        assert (await patient)["y"].tolist() == [[4.0]]
+
+    run(test)
+
+
+def test_a_timed_out_or_abandoned_request_is_not_run(pool: ThreadPoolExecutor) -> None:
+    model = Doubling()
+    batcher, _ = make(model, pool)
+
+    async def test() -> None:
+        model.go.clear()
+        first = batcher.submit(rows(0.0), "a")
+        await until(lambda: model.batches)
+        abandoned = batcher.submit(rows(1.0), "a")
+        abandoned.cancel()
+        last = batcher.submit(rows(2.0), "a")
+        model.go.set()
+        await asyncio.gather(first, last)
+
+    run(test)
+    assert model.batches == [[0.0], [2.0]]
+
+
+def test_one_request_that_fails_does_not_take_its_batch_along(pool: ThreadPoolExecutor) -> None:
+    batcher, _ = make(Doubling(), pool)
+
+    async def test() -> None:
+        futures = [batcher.submit(rows(value), "a") for value in (1.0, np.nan, 3.0)]
+        answers = await asyncio.gather(*futures, return_exceptions=True)
+        assert [answers[0]["y"].tolist(), answers[2]["y"].tolist()] == [[[2.0]], [[6.0]]]
+        assert isinstance(answers[1], RuntimeError)
+
+    run(test)
+
+
+def test_as_many_batches_at_once_as_instances(pool: ThreadPoolExecutor) -> None:
+    model = Doubling()
+    batcher, _ = make(model, pool, instances=None)
+
+    async def test() -> None:
+        model.go.clear()
+        futures = [batcher.submit(rows(0.0), "a")]
+        await until(lambda: len(model.batches) == 1)
+        futures.append(batcher.submit(rows(1.0), "a"))
+        await until(lambda: len(model.batches) == 2)
+        futures += [batcher.submit(rows(value), "a") for value in (2.0, 3.0)]
+        await asyncio.sleep(0.01)
+        assert len(model.batches) == 2
+        model.go.set()
+        await asyncio.gather(*futures)
+
+    run(test)
+    assert model.batches == [[0.0], [1.0], [2.0, 3.0]]
+
+
+def test_many_callers_get_their_own_answers(pool: ThreadPoolExecutor) -> None:
+    batcher, statistics = make(Doubling(), pool, max_batch=16, instances=None)
+
+    async def caller(number: int) -> None:
+        random = np.random.default_rng(number)
+        for _ in range(30):
+            mine = rows(*random.normal(size=random.integers(1, 6)))
+            np.testing.assert_array_equal((await batcher.submit(mine, number))["y"], 2 * mine["x"])
+
+    async def test() -> None:
+        await asyncio.gather(*(caller(number) for number in range(20)))
+
+    run(test)
+    assert statistics.queue.count == 600
+    assert statistics.executions < 600

@@ -1,0 +1,371 @@
+"""What REST does with clients that are slow, impolite or in a hurry, and when it is asked to stop."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tiny_models
+import tritonclient.http as triton
+import tritonclient.http.aio as triton_aio
+from live_server import hosted, infer, running
+
+from zoo.serving.batching import Policy
+from zoo.serving.graph import Graph
+from zoo.serving.rest import Limits
+from zoo.serving.server import Server, Settings, create_app
+
+WIDTH = tiny_models.WIDTH
+BODY = json.dumps({"inputs": [{"name": "spectrum", "datatype": "FP32", "shape": [1, WIDTH], "data": [0.5] * WIDTH}]}).encode()
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_models.write_tiny_model(tmp_path_factory.mktemp("models") / "tiny")
+
+
+@pytest.fixture(scope="module")
+def address(folder: Path) -> Iterator[str]:
+    limits = Limits(body=2**20, reading=0.5)
+    with running(Server([folder], Settings(limits=limits))) as address:
+        yield address
+
+
+@pytest.fixture
+def slow(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
+    """Graphs wait for this event once it is cleared."""
+    go, run = threading.Event(), Graph.run
+    go.set()
+
+    def waiting(self: Graph, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        time.sleep(0.002)  # not on the event loop
+        assert go.wait(30)
+        return run(self, arrays)
+
+    monkeypatch.setattr(Graph, "run", waiting)
+    return go
+
+
+def spectra(rows: int = 3) -> np.ndarray:
+    return np.random.default_rng(rows).normal(size=(rows, WIDTH)).astype(np.float32)
+
+
+def head(length: int | str = len(BODY), *more: str) -> bytes:
+    lines = ["POST /v2/models/tiny/infer HTTP/1.1", "Host: x", f"Content-Length: {length}", *more, "", ""]
+    return "\r\n".join(lines).encode()
+
+
+def connect(address: str) -> socket.socket:
+    host, _, port = address.partition(":")
+    return socket.create_connection((host, int(port)), timeout=30)
+
+
+def read(connection: socket.socket) -> tuple[int, bytes]:
+    """One response."""
+    response = http.client.HTTPResponse(connection)
+    response.begin()
+    return response.status, response.read()
+
+
+def answers(address: str) -> bool:
+    with triton.InferenceServerClient(address) as client:
+        return infer(client, "tiny", {"spectrum": spectra()}).as_numpy("probability").shape == (3, 1)
+
+
+def test_byte_by_byte(address: str) -> None:
+    with connect(address) as connection:
+        for byte in head() + BODY:
+            connection.sendall(bytes([byte]))
+        assert read(connection)[0] == 200
+
+
+def test_several_requests_on_one_connection_in_order(address: str) -> None:
+    with connect(address) as connection:
+        request = b"".join(
+            head(len(body)) + body for body in (BODY.replace(b'{"inputs"', b'{"id": "%d", "inputs"' % n) for n in range(40))
+        )
+        connection.sendall(request)
+        stream = connection.makefile("rb")
+        seen = []
+        for _ in range(40):
+            length = 0
+            assert stream.readline().startswith(b"HTTP/1.1 200")
+            while (line := stream.readline()) != b"\r\n":
+                if line.lower().startswith(b"content-length"):
+                    length = int(line.split(b":")[1])
+            seen.append(json.loads(stream.read(length))["id"])
+        assert seen == [str(n) for n in range(40)]
+
+
+def test_chunked(address: str) -> None:
+    connection = http.client.HTTPConnection(address)
+    connection.request("POST", "/v2/models/tiny/infer", iter([BODY[:10], BODY[10:]]), encode_chunked=True)
+    assert connection.getresponse().status == 200
+    connection.close()
+
+
+def test_chunked_and_too_large(address: str) -> None:
+    connection = http.client.HTTPConnection(address)
+    connection.request("POST", "/v2/models/tiny/infer", (bytes(2**16) for _ in range(20)), encode_chunked=True)
+    assert connection.getresponse().status == 413
+    connection.close()
+    assert answers(address)
+
+
+def test_expect_100_continue(address: str) -> None:
+    with connect(address) as connection:
+        connection.sendall(head(len(BODY), "Expect: 100-continue"))
+        assert connection.recv(100) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        connection.sendall(BODY)
+        assert read(connection)[0] == 200
+
+
+def test_http_1_0_and_close(address: str) -> None:
+    for first in (head(len(BODY), "Connection: close"), head().replace(b"HTTP/1.1", b"HTTP/1.0")):
+        with connect(address) as connection:
+            connection.sendall(first + BODY)
+            assert read(connection)[0] == 200
+            assert connection.recv(1) == b""
+
+
+def test_head_of_a_resource(address: str) -> None:
+    connection = http.client.HTTPConnection(address)
+    connection.request("HEAD", "/v2")
+    response = connection.getresponse()
+    assert (response.status, response.read()) == (200, b"")
+    connection.request("GET", "/v2/")  # the connection is still in step
+    assert connection.getresponse().status == 200
+    connection.close()
+
+
+@pytest.mark.parametrize(
+    ("sent", "status"),
+    [
+        (b"nonsense\r\n\r\n", 400),
+        (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(100), 400),  # a client that speaks TLS
+        (head("-1"), 400),
+        (head("1e3"), 400),
+        (head(len(BODY), "Content-Length: 1"), 400),
+        (head(len(BODY), "X: " + "x" * 70_000), 431),
+        (head(10**30), 400),
+        (head(2**62) + bytes(5 * 2**20), 413),
+        (head().replace(b"HTTP/1.1", b"HTTP/9.9"), 400),
+        (b"GET http://x/v2/health/live HTTP/1.1\r\nHost: x\r\n\r\n", 200),
+        (b"GET /v2/health/live?a=b%20c#d HTTP/1.1\r\nHost: x\r\n\r\n", 200),
+        (b"GET /v2/health/live HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n", 200),
+    ],
+)
+def test_heads(address: str, sent: bytes, status: int) -> None:
+    with connect(address) as connection:
+        try:
+            connection.sendall(sent)
+        except ConnectionError:
+            assert status == 413  # said and closed while we still sent
+        else:
+            try:
+                assert read(connection)[0] == status
+            except ConnectionError:
+                assert status == 413
+    assert answers(address)
+
+
+def test_too_large_is_answered_though_the_client_sends_on(address: str) -> None:
+    connection = http.client.HTTPConnection(address)
+    connection.request("POST", "/v2/models/tiny/infer", bytes(3 * 2**20))
+    response = connection.getresponse()
+    assert response.status == 413
+    assert "1048576 bytes" in json.loads(response.read())["error"]
+    connection.close()
+
+
+@pytest.mark.parametrize("sent", [head()[:30], head(), head() + BODY[:20], head(10**6) + bytes(500_000)])
+def test_a_request_that_never_arrives(address: str, sent: bytes) -> None:
+    with connect(address) as connection:
+        connection.sendall(sent)
+        assert answers(address)  # others are served meanwhile
+        status, body = read(connection)
+        assert status == 408
+        assert "0.5 s" in json.loads(body)["error"]
+        assert connection.recv(1) == b""
+
+
+def test_a_client_that_does_not_read_its_answers(address: str) -> None:
+    rows = 2000
+    body = json.dumps(
+        {"inputs": [{"name": "spectrum", "datatype": "FP32", "shape": [rows, WIDTH], "data": [0.5] * rows * WIDTH}]}
+    )
+    with connect(address) as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        connection.settimeout(0.2)
+        try:
+            for _ in range(100):
+                connection.sendall(head(len(body)) + body.encode())
+        except TimeoutError:
+            pass  # the server stopped reading from it
+        assert answers(address)
+
+
+def test_bytes_of_all_requests_together(folder: Path) -> None:
+    limits = Limits(body=2**20, pending=2**20, reading=30)
+    with running(Server([folder], Settings(limits=limits))) as address:
+        with connect(address) as first, connect(address) as second:
+            first.sendall(head(900_000) + bytes(800_000))
+            time.sleep(0.2)
+            second.sendall(head(900_000) + bytes(800_000))
+            status, body = read(second)
+            assert status == 503
+            assert "holds as many bytes" in json.loads(body)["error"]
+        time.sleep(0.1)
+        assert answers(address)
+
+
+def test_a_full_queue_says_when_to_come_back(folder: Path, slow: threading.Event) -> None:
+    server = Server([folder], Settings(policy=Policy(max_queue=2, instances=1)))
+    with running(server) as address, ThreadPoolExecutor(3) as pool:
+        slow.clear()
+
+        def ask() -> tuple[int, str | None]:
+            connection = http.client.HTTPConnection(address)
+            connection.request("POST", "/v2/models/tiny/infer", BODY)
+            response = connection.getresponse()
+            response.read()
+            connection.close()
+            return response.status, response.headers["Retry-After"]
+
+        waiting = [pool.submit(ask) for _ in range(3)]
+        end = time.monotonic() + 10
+        while server.repository.find("tiny").statistics.pending < 2 and time.monotonic() < end:
+            time.sleep(0.01)
+        assert ask() == (503, "1")
+        slow.set()
+        assert [future.result() for future in waiting] == [(200, None)] * 3
+
+
+def test_timeouts(folder: Path, slow: threading.Event) -> None:
+    with running(Server([folder], Settings(timeout=0.3))) as address, triton.InferenceServerClient(address) as client:
+        slow.clear()
+        try:
+            for options, words in (({"timeout": 100_000}, "within 0.1 s"), ({}, "within 0.3 s")):
+                with pytest.raises(Exception, match=words) as caught:
+                    infer(client, "tiny", {"spectrum": spectra()}, **options)
+                assert caught.value.status() == "504"
+        finally:
+            slow.set()
+        assert answers(address)
+
+
+def test_request_ids_and_logs(folder: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    from zoo.serving import logs
+
+    monkeypatch.setattr(logs.LOGGER, "propagate", logs.LOGGER.propagate)
+    monkeypatch.setattr(logs.LOGGER, "level", logs.LOGGER.level)
+    handlers = list(logs.LOGGER.handlers)
+    logs.log_to_stderr()
+    try:
+        with running(Server([folder], Settings(log_requests=True))) as address:
+            connection = http.client.HTTPConnection(address)
+            connection.request("POST", "/v2/models/tiny/infer", BODY, {"X-Request-Id": "abc"})
+            response = connection.getresponse()
+            assert response.headers["X-Request-Id"] == "abc"
+            response.read()
+            connection.request("GET", "/nowhere")
+            connection.getresponse().read()
+            connection.close()
+    finally:
+        logs.LOGGER.handlers[:] = handlers
+    lines = [json.loads(line) for line in capfd.readouterr().err.splitlines()]
+    first, second = (line for line in lines if line["message"] == "request")
+    assert (first["status"], first["id"], first["path"]) == (200, "abc", "/v2/models/tiny/infer")
+    assert (second["status"], second["level"]) == (404, "info")
+
+
+def test_an_asgi_server_of_others_hosts_it(folder: Path) -> None:
+    with hosted(create_app([folder], Settings(limits=Limits(body=2**20)))) as address:
+        assert answers(address)
+        with triton.InferenceServerClient(address) as client:
+            for rows in (1, 3000):
+                given = infer(client, "tiny", {"spectrum": spectra(rows)}).as_numpy("probability")
+                np.testing.assert_allclose(given, tiny_models.predict(spectra(rows)), atol=1e-6)
+        connection = http.client.HTTPConnection(address)
+        connection.request("POST", "/v2/models/tiny/infer", bytes(2**20 + 1))
+        assert connection.getresponse().status == 413
+        connection.close()
+
+
+class TestStop:
+    def start(self, folder: Path, *options: str) -> tuple[subprocess.Popen[str], str]:
+        """``zoo serve`` in a process of its own, and its address."""
+        command = [sys.executable, "-m", "zoo.cli", "serve", str(folder), "--port", "0", "--grpc-port", "0", *options]
+        process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+        ready = json.loads(process.stderr.readline())
+        assert ready["message"] == "ready"
+        assert ready["models"] == ["tiny", "tiny.encode"]
+        return process, f"127.0.0.1:{ready['port']}"
+
+    @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+    def test_what_is_under_way_is_answered(self, folder: Path, number: signal.Signals) -> None:
+        process, address = self.start(folder)
+        with process, connect(address) as half, connect(address) as idle:
+            half.sendall(head() + BODY[:-5])
+            time.sleep(0.2)
+            process.send_signal(number)
+            assert idle.recv(1) == b""
+            with pytest.raises(ConnectionError):
+                connect(address)
+            half.sendall(BODY[-5:])
+            assert read(half)[0] == 200
+            assert process.wait(timeout=30) == 0
+            assert process.stderr.read().count("stopping") == 1
+
+    def test_kill_and_start_again_on_the_same_port(self, folder: Path) -> None:
+        process, address = self.start(folder)
+        with process:
+            assert answers(address)
+            process.kill()
+        port = address.partition(":")[2]
+        process, again = self.start(folder, "--port", port)
+        with process:
+            assert again == address
+            assert answers(address)
+            process.terminate()
+            assert process.wait(timeout=30) == 0
+
+    def test_a_port_that_is_taken(self, folder: Path) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            port = str(taken.getsockname()[1])
+            for options in (["--port", port], ["--port", "0", "--grpc-port", port]):
+                command = [sys.executable, "-m", "zoo.cli", "serve", str(folder), *options]
+                result = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+                assert result.returncode == 1
+                assert "Traceback" not in result.stderr
+                assert port in result.stderr
+
+
+def test_aio_client(address: str) -> None:
+    import asyncio
+
+    async def ask() -> list[np.ndarray]:
+        client = triton_aio.InferenceServerClient(address)
+        try:
+            futures = []
+            for rows in range(1, 30):
+                tensor = triton.InferInput("spectrum", [rows, WIDTH], "FP32")
+                tensor.set_data_from_numpy(spectra(rows), binary_data=bool(rows % 2))
+                futures.append(client.infer("tiny", [tensor]))
+            return [result.as_numpy("probability") for result in await asyncio.gather(*futures)]
+        finally:
+            await client.close()
+
+    for rows, given in enumerate(asyncio.run(ask()), 1):
+        np.testing.assert_allclose(given, tiny_models.predict(spectra(rows)), atol=1e-6)

@@ -1,0 +1,150 @@
+"""Every released model through clients that nobody here wrote: the answers of ``Session``."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from functools import cache
+
+import numpy as np
+import pytest
+import tritonclient.grpc as triton_grpc
+import tritonclient.grpc.aio as triton_grpc_aio
+import tritonclient.http as triton_http
+import tritonclient.http.aio as triton_http_aio
+from live_server import running
+
+from zoo.registry import list_models
+from zoo.serving import Session
+from zoo.serving.protocol import wire_name
+from zoo.serving.server import Server
+from zoo.serving.verify import read_tensors
+from zoo.spec import TEST_TENSORS
+
+ENDPOINTS = [(name, endpoint) for name in list_models() for endpoint in Session(name).endpoints]
+OPEN = {"allow_nonfinite": True, "allow_out_of_range": True}
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Server]:
+    server = Server()
+    with running(server):
+        yield server
+
+
+@cache
+def session(name: str) -> Session:
+    return Session(name)
+
+
+def rows(name: str, endpoint: str, number: int) -> dict[str, np.ndarray]:
+    """The first test rows of an endpoint, repeated where there are not enough."""
+    tensors = read_tensors(session(name).folder.path(TEST_TENSORS))
+    inputs = session(name).spec.endpoints[endpoint].inputs
+    return {tensor.name: np.resize(tensors[f"{endpoint}/in/{tensor.name}"], (number, *tensor.shape)) for tensor in inputs}
+
+
+def ask_http(server: Server, name: str, arrays: dict[str, np.ndarray], binary: bool) -> dict[str, np.ndarray]:
+    with triton_http.InferenceServerClient(f"127.0.0.1:{server.port}") as client:
+        outputs = [triton_http.InferRequestedOutput(n, binary_data=binary) for n in names(client.get_model_metadata(name))]
+        result = client.infer(name, http_inputs(arrays, binary), outputs=outputs, parameters=OPEN)
+        return {output.name(): result.as_numpy(output.name()) for output in outputs}
+
+
+def ask_http_aio(server: Server, name: str, arrays: dict[str, np.ndarray], binary: bool) -> dict[str, np.ndarray]:
+    async def ask() -> dict[str, np.ndarray]:
+        client = triton_http_aio.InferenceServerClient(f"127.0.0.1:{server.port}")
+        try:
+            outputs = [
+                triton_http_aio.InferRequestedOutput(n, binary_data=binary)
+                for n in names(await client.get_model_metadata(name))
+            ]
+            result = await client.infer(name, http_inputs(arrays, binary), outputs=outputs, parameters=OPEN)
+            return {output.name(): result.as_numpy(output.name()) for output in outputs}
+        finally:
+            await client.close()
+
+    return asyncio.run(ask())
+
+
+def ask_grpc(server: Server, name: str, arrays: dict[str, np.ndarray], _: bool) -> dict[str, np.ndarray]:
+    with triton_grpc.InferenceServerClient(f"127.0.0.1:{server.grpc_port}") as client:
+        outputs = [output.name for output in client.get_model_metadata(name).outputs]
+        result = client.infer(name, grpc_inputs(arrays), parameters=OPEN)
+        return {output: result.as_numpy(output) for output in outputs}
+
+
+def ask_grpc_aio(server: Server, name: str, arrays: dict[str, np.ndarray], _: bool) -> dict[str, np.ndarray]:
+    async def ask() -> dict[str, np.ndarray]:
+        async with triton_grpc_aio.InferenceServerClient(f"127.0.0.1:{server.grpc_port}") as client:
+            outputs = [output.name for output in (await client.get_model_metadata(name)).outputs]
+            result = await client.infer(name, grpc_inputs(arrays), parameters=OPEN)
+            return {output: result.as_numpy(output) for output in outputs}
+
+    return asyncio.run(ask())
+
+
+def names(metadata: dict[str, list[dict[str, str]]]) -> list[str]:
+    return [output["name"] for output in metadata["outputs"]]
+
+
+def http_inputs(arrays: dict[str, np.ndarray], binary: bool) -> list[triton_http.InferInput]:
+    inputs = [triton_http.InferInput(name, list(array.shape), "FP32") for name, array in arrays.items()]
+    for tensor, array in zip(inputs, arrays.values(), strict=True):
+        tensor.set_data_from_numpy(array, binary_data=binary)
+    return inputs
+
+
+def grpc_inputs(arrays: dict[str, np.ndarray]) -> list[triton_grpc.InferInput]:
+    inputs = [triton_grpc.InferInput(name, list(array.shape), "FP32") for name, array in arrays.items()]
+    for tensor, array in zip(inputs, arrays.values(), strict=True):
+        tensor.set_data_from_numpy(array)
+    return inputs
+
+
+CLIENTS = {
+    "http-binary": (ask_http, True),
+    "http-json": (ask_http, False),
+    "http-aio-binary": (ask_http_aio, True),
+    "http-aio-json": (ask_http_aio, False),
+    "grpc": (ask_grpc, True),
+    "grpc-aio": (ask_grpc_aio, True),
+}
+
+
+@pytest.mark.parametrize(("name", "endpoint"), ENDPOINTS)
+@pytest.mark.parametrize("client", CLIENTS)
+def test_one_row_is_answered_bit_for_bit(server: Server, client: str, name: str, endpoint: str) -> None:
+    ask, binary = CLIENTS[client]
+    arrays = rows(name, endpoint, 1)
+    expected = session(name).run(arrays, endpoint, **OPEN)
+    given = ask(server, wire_name(name, endpoint), arrays, binary)
+    assert given.keys() == expected.keys()
+    for output, array in expected.items():
+        np.testing.assert_array_equal(given[output], array, strict=True)
+
+
+@pytest.mark.parametrize(("name", "endpoint"), ENDPOINTS)
+def test_joined_requests_are_each_answered_within_the_tolerance(server: Server, name: str, endpoint: str) -> None:
+    """Each client its own rows, all at once, so that the server joins them."""
+    tolerance = session(name).spec.tolerance
+    arrays = rows(name, endpoint, 6)
+    parts = [{key: array[i : i + 1 + i % 2] for key, array in arrays.items()} for i in range(5)]
+
+    async def ask() -> list[triton_http.InferResult]:
+        client = triton_http_aio.InferenceServerClient(f"127.0.0.1:{server.port}", conn_limit=5)
+        try:
+            calls = [client.infer(wire_name(name, endpoint), http_inputs(part, True), parameters=OPEN) for part in parts]
+            return await asyncio.gather(*calls)
+        finally:
+            await client.close()
+
+    for part, result in zip(parts, asyncio.run(ask()), strict=True):
+        for output, array in session(name).run(part, endpoint, **OPEN).items():
+            np.testing.assert_allclose(result.as_numpy(output), array, rtol=tolerance.relative, atol=tolerance.absolute)
+
+
+def test_some_requests_were_joined(server: Server) -> None:
+    """After the test above: fewer executions than requests."""
+    statistics = server.repository.statistics.values()
+    assert sum(s.executions for s in statistics) < sum(s.success.count for s in statistics)

@@ -1,0 +1,260 @@
+"""Models at hand: layouts, versions that come and go under load, and folders that are not what they should be."""
+
+from __future__ import annotations
+
+import asyncio
+import http.client
+import json
+import shutil
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import tiny_models
+import tritonclient.http as triton
+from live_server import infer, running
+from onnx.external_data_helper import convert_model_to_external_data
+from triton_layout import add_version, write_repository
+
+from zoo.card import read_spec, write_card
+from zoo.errors import IntegrityError, ZooError
+from zoo.serving.server import Server, Settings
+from zoo.spec import TEST_TENSORS
+
+WIDTH = tiny_models.WIDTH
+
+
+def spectra(rows: int = 3) -> np.ndarray:
+    return np.random.default_rng(rows).normal(size=(rows, WIDTH)).astype(np.float32)
+
+
+def index(server: Server) -> dict[tuple[str, str], tuple[str, str]]:
+    return {(row["name"], row["version"]): (row["state"], row["reason"]) for row in server.repository.index()}
+
+
+def poll(server: Server) -> None:
+    asyncio.run(server.repository.poll())
+
+
+class TestLayouts:
+    def test_a_folder_of_model_folders(self, tmp_path: Path) -> None:
+        for name in ("one", "two"):
+            tiny_models.write_tiny_model(tmp_path / name, name=name, endpoints=("predict",))
+        assert index(Server([tmp_path])) == {("one", "3"): ("READY", ""), ("two", "3"): ("READY", "")}
+
+    def test_triton(self, tmp_path: Path) -> None:
+        write_repository(tmp_path, "1", "2")
+        write_repository(tmp_path, "1", endpoint="encode")
+        server = Server([tmp_path])
+        assert list(index(server)) == [("tiny", "2"), ("tiny.encode", "1")]  # the latest, as in Triton
+        with running(server) as address, triton.InferenceServerClient(address) as client:
+            result = infer(client, "tiny", {"spectrum": spectra()})
+            np.testing.assert_allclose(result.as_numpy("probability"), tiny_models.predict(spectra()), atol=1e-6)
+            assert client.get_model_metadata("tiny")["versions"] == ["2"]
+            assert client.get_model_config("tiny")["max_batch_size"] == 64
+            assert not client.is_model_ready("tiny", "1")
+
+    @pytest.mark.parametrize(
+        ("policy", "versions"),
+        [
+            ("", ["10"]),
+            ("version_policy { latest { num_versions: 2 } }", ["2", "10"]),
+            ("version_policy { all {} }", ["1", "2", "10"]),
+            ("version_policy { specific { versions: [1, 10] } }", ["1", "10"]),
+        ],
+    )
+    def test_version_policies(self, tmp_path: Path, policy: str, versions: list[str]) -> None:
+        write_repository(tmp_path, "1", "2", "10", config=policy)
+        server = Server([tmp_path])
+        assert server.repository.versions("tiny") == versions
+        assert server.repository.find("tiny").version == "10"
+
+    def test_batching_as_configured(self, tmp_path: Path) -> None:
+        config = "dynamic_batching { max_queue_delay_microseconds: 700 }\ninstance_group [{ count: 3, kind: KIND_CPU }]"
+        write_repository(tmp_path, "1", config=config)
+        batcher = Server([tmp_path]).repository.find("tiny").batcher
+        assert (batcher.policy.max_batch, batcher.policy.max_delay, batcher.instances) == (64, 0.0007, 3)
+
+
+class TestRefusals:
+    @pytest.fixture
+    def folder(self, tmp_path: Path) -> Path:
+        return write_repository(tmp_path, "1")
+
+    def refused(self, root: Path, words: str) -> None:
+        with pytest.raises(IntegrityError, match=words):
+            Server([root])
+        server = Server([root], Settings(control="poll"))  # serves what it can
+        assert words in " ".join(reason for _, reason in index(server).values())
+        assert server.repository.loaded() == []
+
+    def test_a_graph_of_another_hash(self, folder: Path) -> None:
+        file = folder / "1" / "model.onnx"
+        file.write_bytes(file.read_bytes() + b"\x00")
+        self.refused(folder.parent, "model.onnx: expected")
+
+    def test_a_configuration_that_is_none(self, folder: Path) -> None:
+        (folder / "config.pbtxt").write_text("max_batch_size: {")
+        self.refused(folder.parent, "config.pbtxt")
+
+    def test_a_configuration_of_another_model(self, folder: Path) -> None:
+        (folder / "config.pbtxt").write_text('name: "other"')
+        self.refused(folder.parent, "names the model 'other', its folder 'tiny'")
+
+    def test_a_card_of_another_model(self, folder: Path) -> None:
+        folder.rename(folder.with_name("small"))
+        (folder.with_name("small") / "config.pbtxt").write_text("")
+        self.refused(folder.parent, "expected the model of its folder, small")
+
+    def test_no_card(self, folder: Path) -> None:
+        (folder / "README.md").unlink()
+        self.refused(folder.parent, "README.md")
+
+    def test_no_version(self, folder: Path) -> None:
+        shutil.rmtree(folder / "1")
+        self.refused(folder.parent, "holds no version")
+
+    @pytest.mark.parametrize("link", ["1/model.onnx", "1"])
+    def test_links_that_leave_the_folder(self, folder: Path, link: str, tmp_path_factory: pytest.TempPathFactory) -> None:
+        outside = tmp_path_factory.mktemp("outside") / "target"
+        shutil.move(folder / link, outside)
+        (folder / link).symlink_to(outside)
+        self.refused(folder.parent, "link that leaves the model's folder")
+
+    def test_a_model_that_is_a_link(self, folder: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+        outside = tmp_path_factory.mktemp("outside") / "tiny"
+        shutil.move(folder, outside)
+        folder.symlink_to(outside)
+        self.refused(folder.parent, "is a link that leaves")
+
+    def test_weights_in_other_files(self, tmp_path: Path) -> None:
+        folder = tiny_models.write_tiny_model(tmp_path / "tiny", endpoints=("predict",))
+        model = onnx.load(folder / "predict.onnx")
+        convert_model_to_external_data(model, location="../../secret", size_threshold=0)
+        (folder / "predict.onnx").write_bytes(model.SerializeToString())
+        spec = read_spec(folder / "README.md")
+        write_card(folder / "README.md", spec.model_copy(update={"files": tiny_models.files_of(folder)}))
+        with pytest.raises(IntegrityError, match="keeps weights in other files"):
+            Server([folder])
+
+    def test_two_models_of_one_name(self, folder: Path) -> None:
+        with pytest.raises(ZooError, match="the name tiny"):
+            Server([folder.parent, folder.parent])
+
+
+class TestChanges:
+    def test_polling_adds_switches_and_retires(self, tmp_path: Path) -> None:
+        folder = write_repository(tmp_path, "1")
+        server = Server([tmp_path], Settings(control="poll"))
+        assert server.repository.find("tiny").version == "1"
+        kept = server.repository.find("tiny")
+        poll(server)
+        assert server.repository.find("tiny") is kept  # what did not change is not loaded again
+        add_version(folder, "2")
+        poll(server)
+        assert server.repository.versions("tiny") == ["2"]
+        write_repository(tmp_path, "7", endpoint="encode")
+        shutil.rmtree(folder)
+        poll(server)
+        assert list(index(server)) == [("tiny.encode", "7")]
+
+    def test_a_broken_new_version_leaves_the_old_one_in_service(self, tmp_path: Path) -> None:
+        folder = write_repository(tmp_path, "1")
+        server = Server([tmp_path], Settings(control="poll"))
+        (folder / "2").mkdir()
+        (folder / "2" / "model.onnx").write_bytes(b"half a co")
+        poll(server)
+        assert server.repository.versions("tiny") == ["1"]
+        assert index(server)[("tiny", "2")][0] == "UNAVAILABLE"
+        shutil.copy(folder / "1" / "model.onnx", folder / "2" / "model.onnx")
+        poll(server)
+        assert server.repository.versions("tiny") == ["2"]
+        assert list(index(server)) == [("tiny", "2")]
+
+    def test_a_version_that_does_not_reproduce_its_test_tensors(self, tmp_path: Path) -> None:
+        folder = write_repository(tmp_path, "1")
+        server = Server([tmp_path], Settings(control="poll"))
+        with np.load(folder / TEST_TENSORS) as stored:
+            tensors = dict(stored)
+        tensors["predict/out/probability"] += 0.1
+        np.savez(add_version(folder, "2") / TEST_TENSORS, **tensors)
+        spec = read_spec(folder / "README.md")
+        entry = next(file for file in tiny_models.files_of(folder / "2") if file.path == TEST_TENSORS)
+        files = [file for file in spec.files if file.path != TEST_TENSORS]
+        write_card(folder / "2" / "README.md", spec.model_copy(update={"files": [*files, entry]}))
+        poll(server)
+        assert server.repository.versions("tiny") == ["1"]
+        assert "does not reproduce" in index(server)[("tiny", "2")][1]
+
+    def test_no_request_is_dropped_while_versions_change(self, tmp_path: Path) -> None:
+        folder = write_repository(tmp_path, "1")
+        server = Server([tmp_path], Settings(control="poll", poll=0.05))
+        stop = threading.Event()
+        versions: set[str] = set()
+        failures: list[BaseException] = []
+
+        def ask(address: str, rows: int) -> None:
+            with triton.InferenceServerClient(address) as client:
+                while not stop.is_set():
+                    try:
+                        result = infer(client, "tiny", {"spectrum": spectra(rows)})
+                        np.testing.assert_allclose(
+                            result.as_numpy("probability"), tiny_models.predict(spectra(rows)), atol=1e-6
+                        )
+                        versions.add(result.get_response()["model_version"])
+                    except BaseException as error:
+                        failures.append(error)
+                        return
+
+        with running(server) as address:
+            threads = [threading.Thread(target=ask, args=(address, rows)) for rows in (1, 2, 30, 5000)]
+            for thread in threads:
+                thread.start()
+            for version in range(2, 8):
+                add_version(folder, str(version), folder / str(version - 1) / "model.onnx")
+                end = time.monotonic() + 30
+                while server.repository.find("tiny").version != str(version) and time.monotonic() < end:
+                    time.sleep(0.01)
+                time.sleep(0.05)
+                shutil.rmtree(folder / str(version - 1))
+            stop.set()
+            for thread in threads:
+                thread.join()
+        assert failures == []
+        assert {"1", "7"} <= versions
+
+    def test_clients_load_and_unload(self, tmp_path: Path) -> None:
+        folder = write_repository(tmp_path, "1")
+        with (
+            running(Server([tmp_path], Settings(control="explicit"))) as address,
+            triton.InferenceServerClient(address) as client,
+        ):
+            assert client.get_model_repository_index() == [
+                {"name": "tiny", "version": "1", "state": "UNAVAILABLE", "reason": "unloaded"}
+            ]
+            client.load_model("tiny")
+            assert client.is_model_ready("tiny")
+            client.load_model("tiny")  # nothing changed
+            add_version(folder, "2")
+            client.load_model("tiny")
+            assert client.is_model_ready("tiny", "2")
+            assert not client.is_model_ready("tiny", "1")
+            client.unload_model("tiny")
+            assert not client.is_model_ready("tiny")
+            for name, status in (("nobody", "404"), ("../tiny", "404"), ("%2e%2e%2ftiny", "404"), ("..", "404")):
+                connection = http.client.HTTPConnection(address)
+                connection.request("POST", f"/v2/repository/models/{name}/load", "{}")
+                response = connection.getresponse()
+                assert str(response.status) == status
+                assert json.loads(response.read())["error"]
+                connection.close()
+
+    def test_loading_is_not_for_every_client(self, tmp_path: Path) -> None:
+        write_repository(tmp_path, "1")
+        with running(Server([tmp_path])) as address, triton.InferenceServerClient(address) as client:
+            for call in (client.load_model, client.unload_model):
+                with pytest.raises(Exception, match="--model-control explicit"):
+                    call("tiny")

@@ -1,0 +1,110 @@
+"""Minutes under load: no answer lost or mixed up, memory flat. ``--minutes`` says how long.
+
+pytest -m slow tests/test_server_soak.py --minutes 10
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tiny_models
+import tritonclient.grpc.aio as triton_grpc
+import tritonclient.http.aio as triton_http
+from triton_layout import add_version, write_repository
+
+WIDTH = tiny_models.WIDTH
+HTTP_CLIENTS, GRPC_CLIENTS = 12, 4
+LOAD = 0.8
+
+
+class Load:
+    """Clients that each check each answer against its own input, at a share of the rate that they reach unthrottled."""
+
+    def __init__(self, http: str, grpc: str) -> None:
+        self.http, self.grpc = http, grpc
+        self.asked = self.answered = self.wrong = 0
+        self.pause = 0.0
+
+    def check(self, x: np.ndarray, result: object) -> None:
+        given = result.as_numpy("probability")
+        self.answered += 1
+        if given.shape != (len(x), 1) or not np.allclose(given, tiny_models.predict(x), atol=1e-6):
+            self.wrong += 1
+
+    async def run(self, seconds: float) -> float:
+        """Requests a second."""
+        before, end = self.answered, time.monotonic() + seconds
+        callers = [self.ask_http(number, end) for number in range(HTTP_CLIENTS)]
+        callers += [self.ask_grpc(number, end) for number in range(GRPC_CLIENTS)]
+        await asyncio.gather(*callers)
+        return (self.answered - before) / seconds
+
+    async def ask_http(self, number: int, end: float) -> None:
+        client = triton_http.InferenceServerClient(self.http)
+        try:
+            await self.ask(number, end, client, triton_http.InferInput)
+        finally:
+            await client.close()
+
+    async def ask_grpc(self, number: int, end: float) -> None:
+        async with triton_grpc.InferenceServerClient(self.grpc) as client:
+            await self.ask(number, end, client, triton_grpc.InferInput)
+
+    async def ask(self, number: int, end: float, client: object, input_type: type) -> None:
+        random = np.random.default_rng(number)
+        while time.monotonic() < end:
+            x = random.normal(size=(random.choice([1, 1, 1, 7, 300, 6000]), WIDTH)).astype(np.float32)
+            tensor = input_type("spectrum", list(x.shape), "FP32")
+            tensor.set_data_from_numpy(x)
+            self.asked += 1
+            self.check(x, await client.infer("tiny", [tensor], request_id=str(self.asked)))
+            if self.pause:
+                await asyncio.sleep(random.exponential(self.pause))
+
+
+def resident(process: int) -> int:
+    """Bytes of memory."""
+    return int(Path(f"/proc/{process}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(7200)
+def test_soak(tmp_path: Path, minutes: float) -> None:
+    if not Path("/proc/self/statm").exists():
+        pytest.skip("memory is read from /proc")
+    folder = write_repository(tmp_path, "1")
+    command = [sys.executable, "-m", "zoo.cli", "serve", str(tmp_path), "--port", "0", "--grpc-port", "0"]
+    command += ["--model-control", "poll", "--poll", "1"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        ready = json.loads(process.stderr.readline())
+        load = Load(f"127.0.0.1:{ready['port']}", f"127.0.0.1:{ready['grpc_port']}")
+        seconds = 60 * minutes
+
+        async def soak() -> list[int]:
+            full = await load.run(min(5.0, seconds / 4))
+            # in time units of one caller: at full load it is busy all of the time, at 80% of the rate it pauses a fifth of it
+            load.pause = (HTTP_CLIENTS + GRPC_CLIENTS) / full * (1 / LOAD - 1)
+            sizes = []
+            for part in range(8):
+                await load.run(seconds / 8)
+                sizes.append(resident(process.pid))
+                add_version(folder, str(part + 2), folder / "1" / "model.onnx")
+            return sizes
+
+        sizes = asyncio.run(soak())
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(60) == 0
+        rest = [json.loads(line) for line in process.stderr]
+    print(f"{load.answered} requests, resident {[round(size / 2**20) for size in sizes]} MiB")
+    assert (load.wrong, load.asked - load.answered) == (0, 0)
+    assert [line for line in rest if line["level"] == "error"] == []
+    assert max(sizes[4:]) < 1.1 * max(sizes[:4]) + 2**23
