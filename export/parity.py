@@ -94,6 +94,15 @@ def onnx_function(graph: bytes | str | Path) -> Callable[[Tensors], dict[str, np
     return lambda inputs: dict(zip(names, session.run(names, dict(inputs)), strict=True))
 
 
+def row_by_row(function: Callable[[Tensors], Mapping[str, np.ndarray]]) -> Callable[[Tensors], dict[str, np.ndarray]]:
+    """A function of one row, as a graph with a fixed batch of one is, for batches of any size."""
+
+    def run(inputs: Tensors) -> dict[str, np.ndarray]:
+        return _in_batches(function, inputs, range(len(next(iter(inputs.values())))))
+
+    return run
+
+
 def saved_model_function(folder: str | Path, endpoint: str) -> Callable[[Tensors], dict[str, np.ndarray]]:
     """One signature of a SavedModel on the CPU: named arrays -> named arrays."""
     loaded = tf.saved_model.load(str(folder))  # holds the variables, so it must outlive the signature

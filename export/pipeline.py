@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import shutil
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Literal
@@ -12,14 +12,16 @@ from zoo.atomic import whole_folder
 from zoo.card import write_card
 from zoo.cpp_files import write_cpp_files
 from zoo.errors import ExportError, UnknownNameError
+from zoo.export.contents import describe, with_endpoints, write_test_tensors
 from zoo.export.onnx import ir_version, to_onnx
-from zoo.export.parity import ParityReport, check_parity, in_range_rows, onnx_function, saved_model_function
+from zoo.export.parity import ParityReport, check_parity, in_range_rows, onnx_function, row_by_row, saved_model_function
 from zoo.export.report import REPORT, ExportReport
 from zoo.export.saved_model import to_saved_model
+from zoo.export.targets import OPSET, Target, find_target, fit
 from zoo.families.base import EndpointModel
 from zoo.loading import read_test_tensors, verify_model
 from zoo.progress import track
-from zoo.spec import TEST_TENSORS, Export, File, Library, ModelSpec, onnx_file
+from zoo.spec import TEST_TENSORS, Export, Library, ModelSpec, onnx_file
 from zoo.store import locate
 
 FORMATS = ("onnx", "savedmodel")
@@ -32,12 +34,14 @@ def export(
     folder: str | Path,
     *,
     format: Literal["onnx", "savedmodel"] = "onnx",
-    opset: int = 13,
+    opset: int = OPSET,
+    target: str | None = None,
+    endpoints: Sequence[str] | None = None,
     source: str | Path | None = None,
     parity_rows: int = 1000,
     overwrite: bool = False,
 ) -> ExportReport:
-    """Export every endpoint of a model.
+    """Export the endpoints of a model.
 
     The folder holds the card as ``README.md``, ``test_tensors.npz``, ``report.json``, ``report.md`` and either one
     ``<endpoint>.onnx`` per endpoint, ready for ``zoo.serving.Session`` and ``zoo verify``, with ``cpp/`` for
@@ -50,6 +54,9 @@ def export(
     folder : to be made
     format : "onnx" or, of a Keras model, "savedmodel"
     opset : of the ONNX graphs, 9 to 18
+    target : one of ``zoo.export.TARGETS``, which every ONNX graph must suit. Where it fixes the batch, as hls4ml does, the
+        test tensors are cut to it.
+    endpoints : only these
     source : name or folder that the model was loaded from, whose card and test tensors travel along; by default where
         ``zoo.load`` found it
     parity_rows : rows of each endpoint's comparison with the model
@@ -58,7 +65,9 @@ def export(
     Raises
     ------
     ExportError
-        When the model cannot be exported, or the folder exists or cannot be written.
+        When the model cannot be exported, a graph does not suit the target, or the folder exists or cannot be written.
+    UnknownNameError
+        No such format, target or endpoint.
     ReproductionError
         When the model does not reproduce the test tensors of ``source``.
     ParityError
@@ -72,21 +81,26 @@ def export(
     origin = model.folder if source is None else locate(source)
     if origin is None:
         raise ExportError("the model was not loaded by zoo.load: name its folder as source")
+    place = None if target is None else find_target(target)
+    if place is not None and format != "onnx":
+        raise ExportError(f"target {target}: it runs ONNX graphs, format {format} was asked for")
     test_tensors = origin.path(TEST_TENSORS)
     verify_model(model, read_test_tensors(test_tensors, spec))
+    if endpoints is not None:
+        spec = with_endpoints(spec, endpoints)
     with whole_folder(Path(folder), overwrite=overwrite, marker=REPORT) as new:
-        shutil.copyfile(test_tensors, new / TEST_TENSORS)
+        write_test_tensors(test_tensors, new / TEST_TENSORS, spec, rows=None if place is None else place.batch)
         if format == "onnx":
             packages = [*PACKAGES[model.library], "onnx", "onnxruntime"]
-            endpoints = export_onnx_files(model, spec, new, opset, parity_rows=parity_rows)
-            parity = {name: report.max_absolute for name, report in endpoints.items()}
+            reports = _export_onnx_files(model, spec, test_tensors, new, opset, place, parity_rows)
+            parity = {name: report.max_absolute for name, report in reports.items()}
             runtimes = [f"onnxruntime {version('onnxruntime')}"]
             made = Export(opset=opset, ir_version=ir_version(opset), runtimes=runtimes, parity=parity)
             spec = spec.model_copy(update={"export": made})
             write_cpp_files(new, spec)
         else:
             packages = ["tensorflow", "keras"]
-            endpoints = export_saved_model(model, spec, new, parity_rows=parity_rows)
+            reports = export_saved_model(model, spec, new, parity_rows=parity_rows)
         report = ExportReport(
             name=spec.name,
             revision=spec.revision,
@@ -94,18 +108,19 @@ def export(
             format=format,
             opset=opset if format == "onnx" else None,
             ir_version=ir_version(opset) if format == "onnx" else None,
-            endpoints=list(endpoints.values()),
+            target=target,
+            endpoints=list(reports.values()),
             versions={package: version(package) for package in packages},
         )
         report.write(new)
-        files = [_describe(path) for path in sorted([*new.glob("*.onnx"), new / TEST_TENSORS])]
+        files = [describe(path) for path in sorted([*new.glob("*.onnx"), new / TEST_TENSORS])]
         shutil.copyfile(origin.card, new / "README.md")  # for its prose
         write_card(new / "README.md", spec.model_copy(update={"files": files}))
     return report
 
 
 def export_onnx_files(
-    model: EndpointModel, spec: ModelSpec, folder: str | Path, opset: int = 13, *, parity_rows: int = 1000
+    model: EndpointModel, spec: ModelSpec, folder: str | Path, opset: int = OPSET, *, parity_rows: int = 1000
 ) -> dict[str, ParityReport]:
     """Write ``<endpoint>.onnx`` for every endpoint into a folder that holds ``test_tensors.npz`` already.
 
@@ -123,13 +138,24 @@ def export_onnx_files(
     IntegrityError
         When the test tensors lack one of the spec's.
     """
-    tensors = read_test_tensors(Path(folder) / TEST_TENSORS, spec)
+    return _export_onnx_files(model, spec, Path(folder) / TEST_TENSORS, Path(folder), opset, None, parity_rows)
+
+
+def _export_onnx_files(
+    model: EndpointModel, spec: ModelSpec, test_tensors: Path, folder: Path, opset: int, target: Target | None, parity_rows: int
+) -> dict[str, ParityReport]:
+    tensors = read_test_tensors(test_tensors, spec)
     reports = {}
     for endpoint in track(list(spec.endpoints), f"Exporting {spec.name}"):
-        graph = to_onnx(model, spec, endpoint, opset).SerializeToString(deterministic=True)
-        rows = in_range_rows(tensors[endpoint][0], parity_rows)
-        reports[endpoint] = check_parity(model, spec, endpoint, onnx_function(graph), rows)
-        (Path(folder) / onnx_file(endpoint)).write_bytes(graph)
+        proto = to_onnx(model, spec, endpoint, opset)
+        if target is not None:
+            proto = fit(proto, target, f"{spec.name}, endpoint {endpoint!r}")
+        graph = proto.SerializeToString(deterministic=True)
+        function = onnx_function(graph)
+        if target is not None and target.batch == 1:
+            function = row_by_row(function)
+        reports[endpoint] = check_parity(model, spec, endpoint, function, in_range_rows(tensors[endpoint][0], parity_rows))
+        (folder / onnx_file(endpoint)).write_bytes(graph)
     return reports
 
 
@@ -144,8 +170,3 @@ def export_saved_model(
         rows = in_range_rows(tensors[endpoint][0], parity_rows)
         reports[endpoint] = check_parity(model, spec, endpoint, saved_model_function(folder, endpoint), rows)
     return reports
-
-
-def _describe(path: Path) -> File:
-    content = path.read_bytes()
-    return File(path=path.name, sha256=hashlib.sha256(content).hexdigest(), bytes=len(content))

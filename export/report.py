@@ -28,6 +28,8 @@ class ExportReport(Strict):
     opset: int | None
     ir_version: int | None
     """None for a SavedModel, as the opset."""
+    target: str | None = None
+    """Where the graphs are to run, which they were checked for."""
     endpoints: list[ParityReport]
     versions: dict[str, str]
     """Of the packages that made the export and ran it."""
@@ -35,6 +37,7 @@ class ExportReport(Strict):
     def summary(self) -> str:
         """The report in Markdown."""
         form = f"ONNX (opset {self.opset}, IR version {self.ir_version})" if self.format == "onnx" else "TensorFlow SavedModel"
+        form += f", checked for {self.target}" if self.target else ""
         rows = "\n".join(
             f"| {parity.endpoint} | {name} | {out.rows} | {out.max_absolute:.2g} | {out.max_relative:.2g} | {out.worst} |"
             for parity in self.endpoints

@@ -19,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from zoo.errors import InputError
 from zoo.spec import Endpoint, Tensor
+from zoo.spec import wire_name as wire_name
 
 HEADER = "Inference-Header-Content-Length"
 DATATYPE = "FP32"
@@ -97,11 +98,6 @@ class _Plan:
             start += size
         t = self._template
         return InferRequest(t.id, inputs, t.outputs, t.allow_nonfinite, t.allow_out_of_range, t.timeout)
-
-
-def wire_name(model: str, endpoint: str) -> str:
-    """The name under which an endpoint is served."""
-    return model if endpoint == "predict" else f"{model}.{endpoint}"
 
 
 class Codec:

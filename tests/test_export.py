@@ -28,6 +28,7 @@ from zoo.export import (  # noqa: E402
     to_onnx,
     to_saved_model,
 )
+from zoo.export.contents import describe as describe_file  # noqa: E402
 from zoo.export.parity import onnx_function  # noqa: E402
 from zoo.families.base import ZooModel  # noqa: E402
 from zoo.families.ive import IVE  # noqa: E402
@@ -128,7 +129,7 @@ def source(tiny, rows, tmp_path_factory) -> Path:
         arrays |= {f"{name}/in/{key}": value for key, value in inputs.items()}
         arrays |= {f"{name}/out/{key}": np.asarray(value) for key, value in tiny.endpoint(name)(**inputs).items()}
     np.savez(folder / "test_tensors.npz", **arrays)
-    file = pipeline._describe(folder / "test_tensors.npz")
+    file = describe_file(folder / "test_tensors.npz")
     write_card(folder / "README.md", tiny.spec.model_copy(update={"files": [file]}), prose="# Tiny\n\nWritten by a person.\n")
     return folder
 
@@ -527,7 +528,7 @@ def test_export_is_gated(tiny, source, tmp_path, monkeypatch):
 
 
 def test_missing_package_is_named():
-    code = "import sys; sys.modules['tf2onnx'] = None; import zoo.export"
+    code = "import sys; sys.modules['tf2onnx'] = None; from zoo.export import to_onnx"
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert "export needs tf2onnx, which is not installed: pip install 'physzoo[export,cpu]'" in ran.stderr
 
@@ -535,4 +536,4 @@ def test_missing_package_is_named():
 def test_files_are_described_as_they_are(tmp_path):
     (tmp_path / "x.onnx").write_bytes(b"abc")
     sha256 = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"  # FIPS 180-2, appendix B.1
-    assert pipeline._describe(tmp_path / "x.onnx") == File(path="x.onnx", sha256=sha256, bytes=3)
+    assert describe_file(tmp_path / "x.onnx") == File(path="x.onnx", sha256=sha256, bytes=3)

@@ -7,7 +7,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Optional
@@ -213,25 +213,63 @@ def release(
 
 @app.command()
 def export(
-    name: NameArgument,
+    names: Annotated[list[str], typer.Argument(help="models: released names, name@revision, folders or hf://owner/name")],
     format_: Annotated[Format, typer.Option("--format", help="what to write")] = Format.onnx,
     opset: Annotated[int, typer.Option(help="9 to 18; 11 for old runtimes")] = 13,
+    target: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(help="where the graphs are to run, and are checked for: cmssw, athena, triton, hls4ml, web"),
+    ] = None,
+    endpoint: Annotated[Optional[list[str]], typer.Option(help="only this function of the model; repeatable")] = None,  # noqa: UP045
+    repository: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(help="model repository of Triton, KServe and zoo serve, to add the models to"),
+    ] = None,
+    storage_uri: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(help="where KServe finds the repository, e.g. s3://bucket/models"),
+    ] = None,
     out: OutOption = None,
-    overwrite: Annotated[bool, typer.Option(help="replace an existing folder")] = False,
+    overwrite: Annotated[bool, typer.Option(help="replace an existing folder, or an existing version")] = False,
 ) -> None:
-    """Export every endpoint, each compared with the model on 1,000 rows."""
+    """Export models, each endpoint compared with the model on 1,000 rows; or add them to a model repository."""
+    if repository is not None:
+        if format_ is not Format.onnx or out is not None or target not in (None, "triton"):
+            raise ZooError("--repository takes neither --format, --out nor a --target other than triton")
+        for name in names:
+            _add_to_repository(name, repository, endpoint, opset, storage_uri, overwrite)
+        return
+    if storage_uri is not None:
+        raise ZooError("--storage-uri goes with --repository")
+    if out is not None and len(names) > 1:
+        raise ZooError(f"--out is the folder of one model, given {len(names)}: leave it out, and each gets its own in exports/")
     with quiet_tensorflow():
         from zoo.export import export as run
         from zoo.loading import load
-
-        model = load(name)
-        folder = out or Path("exports") / f"{model.spec.name}-{format_.value}"
-        report = run(model, folder, format=format_.value, opset=opset, overwrite=overwrite)
         from zoo.tables import parity_table
         from zoo.tables import show as print_table
 
-        print_table(parity_table(report))
-    print(f"wrote {folder}")
+        for name in names:
+            model = load(name)
+            folder = out or Path("exports") / f"{model.spec.name}-{target or format_.value}"
+            report = run(
+                model, folder, format=format_.value, opset=opset, target=target, endpoints=endpoint, overwrite=overwrite
+            )
+            print_table(parity_table(report))
+            print(f"wrote {folder}")
+
+
+def _add_to_repository(
+    name: str, repository: Path, endpoints: list[str] | None, opset: int, storage_uri: str | None, overwrite: bool
+) -> None:
+    from zoo.export.repository import add_to_repository, needs_conversion
+
+    with quiet_tensorflow() if needs_conversion(name, endpoints, opset) else nullcontext():
+        added = add_to_repository(
+            name, repository, endpoints=endpoints, opset=opset, storage_uri=storage_uri, overwrite=overwrite
+        )
+    for version in added:
+        print(f"added {version.model} version {version.version} (revision {version.revision}) to {repository}")
 
 
 @app.command()

@@ -9,9 +9,10 @@ import numpy as np
 
 from zoo.errors import IntegrityError, ReproductionError
 from zoo.families.base import EndpointModel
-from zoo.npz import read_npz
+from zoo.npz import TestTensors
+from zoo.npz import read_test_tensors as read_test_tensors
 from zoo.registry import get_family
-from zoo.spec import TEST_TENSORS, WEIGHTS, ModelSpec
+from zoo.spec import TEST_TENSORS, WEIGHTS
 from zoo.store import locate
 
 
@@ -81,25 +82,6 @@ def _refuse_unsafe(path: Path) -> None:
             check(file)
     except OSError as error:
         raise IntegrityError(f"{path} is not a readable HDF5 file: {error}") from error
-
-
-TestTensors = dict[str, tuple[dict[str, np.ndarray], dict[str, np.ndarray]]]
-"""Endpoint -> (inputs, expected outputs) by tensor name."""
-
-
-def read_test_tensors(path: Path, spec: ModelSpec) -> TestTensors:
-    """Read ``test_tensors.npz``; IntegrityError where a tensor of the spec is missing."""
-    stored = read_npz(path)
-    try:
-        return {
-            name: (
-                {t.name: stored[f"{name}/in/{t.name}"] for t in endpoint.inputs},
-                {t.name: stored[f"{name}/out/{t.name}"] for t in endpoint.outputs},
-            )
-            for name, endpoint in spec.endpoints.items()
-        }
-    except KeyError as error:
-        raise IntegrityError(f"{path} does not hold the test tensors of {spec.name}: no {error}") from error
 
 
 def verify_model(model: EndpointModel, tensors: TestTensors) -> None:

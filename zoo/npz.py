@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from zoo.errors import IntegrityError
+from zoo.spec import ModelSpec
 
 
 def read_npz(path: Path) -> dict[str, np.ndarray]:
@@ -27,3 +28,22 @@ def read_npz(path: Path) -> dict[str, np.ndarray]:
         raise
     except (AttributeError, EOFError, OSError, TypeError, ValueError, zipfile.BadZipFile) as error:
         raise IntegrityError(f"{path} is not a whole .npz of plain arrays: {error}") from error
+
+
+TestTensors = dict[str, tuple[dict[str, np.ndarray], dict[str, np.ndarray]]]
+"""Endpoint -> (inputs, expected outputs) by tensor name."""
+
+
+def read_test_tensors(path: Path, spec: ModelSpec) -> TestTensors:
+    """Read ``test_tensors.npz``; IntegrityError where a tensor of the spec is missing."""
+    stored = read_npz(path)
+    try:
+        return {
+            name: (
+                {t.name: stored[f"{name}/in/{t.name}"] for t in endpoint.inputs},
+                {t.name: stored[f"{name}/out/{t.name}"] for t in endpoint.outputs},
+            )
+            for name, endpoint in spec.endpoints.items()
+        }
+    except KeyError as error:
+        raise IntegrityError(f"{path} does not hold the test tensors of {spec.name}: no {error}") from error

@@ -36,12 +36,14 @@ class Tensor(Strict):
     low: Bound = None
     high: Bound = None
     """Trained range: one number, or one per element of the last axis."""
+    labels: list[str] | None = None
+    """Of the elements of the last axis, where they are classes."""
 
     @model_validator(mode="after")
-    def _bounds_fit(self) -> Tensor:
-        for bound in (self.low, self.high):
-            if isinstance(bound, list) and (not self.shape or len(bound) != self.shape[-1]):
-                raise ValueError(f"tensor {self.name}: {len(bound)} bounds for a last axis of shape {self.shape}")
+    def _lists_fit(self) -> Tensor:
+        for what, given in (("bounds", self.low), ("bounds", self.high), ("labels", self.labels)):
+            if isinstance(given, list) and (not self.shape or len(given) != self.shape[-1]):
+                raise ValueError(f"tensor {self.name}: {len(given)} {what} for a last axis of shape {self.shape}")
         return self
 
 
@@ -163,8 +165,15 @@ class ModelSpec(Strict):
 WEIGHTS = "model.weights.h5"
 TEST_TENSORS = "test_tensors.npz"
 METRICS = "metrics.json"
+SERVED_GRAPH = "model.onnx"
+"""File name of a graph in a version's folder of a model repository."""
 
 
 def onnx_file(endpoint: str) -> str:
     """File name of an endpoint's ONNX graph."""
     return f"{endpoint}.onnx"
+
+
+def wire_name(model: str, endpoint: str) -> str:
+    """The name under which an endpoint is served: ``predict`` under the model's own, others as ``<model>.<endpoint>``."""
+    return model if endpoint == "predict" else f"{model}.{endpoint}"

@@ -1,0 +1,146 @@
+"""Every released ONNX file in old and new ONNX Runtimes, against the test tensors that its card carries.
+
+    python benchmarks/runtimes.py [VERSION...] [--cards]
+
+Each version is installed by pip into a temporary folder, with a NumPy that it takes, and runs in a process of its own that has
+nothing else. By default: the oldest version that pip offers this Python, the newest, and those that experiments ship (see
+export/targets.py). Writes benchmarks/results/runtimes.json; --cards also writes the versions in which all endpoints of a model
+agree into its card.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import subprocess
+import sys
+import tempfile
+
+from interleaved import about, write
+
+import zoo
+from zoo.card import write_card
+from zoo.spec import TEST_TENSORS, onnx_file
+from zoo.store import locate
+
+SHIPPED = ["1.17.1", "1.20.1", "1.26.0"]
+"""In CMSSW."""
+
+WORKER = """
+import json, sys
+import numpy as np, onnxruntime
+
+onnxruntime.set_default_logger_severity(3)
+results = {}
+for case in json.load(sys.stdin):
+    try:
+        tensors = np.load(case["tensors"])
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = options.inter_op_num_threads = 1
+        session = onnxruntime.InferenceSession(case["graph"], options, providers=["CPUExecutionProvider"])
+        prefix = case["endpoint"]
+        given = session.run(case["outputs"], {name: tensors[f"{prefix}/in/{name}"] for name in case["inputs"]})
+        ok, largest = True, 0.0
+        for name, array in zip(case["outputs"], given):
+            expected = tensors[f"{prefix}/out/{name}"].astype(np.float64)
+            difference = np.abs(array - expected)
+            allowed = case["absolute"] + case["relative"] * np.abs(expected)
+            ok = ok and array.shape == expected.shape and bool((difference <= allowed).all())
+            largest = max(largest, float(difference.max()))
+        results[case["name"]] = {"ok": ok, "max_absolute": largest}
+    except Exception as error:
+        results[case["name"]] = {"ok": False, "error": str(error).splitlines()[0]}
+print(json.dumps({"onnxruntime": onnxruntime.__version__, "results": results}))
+"""
+
+
+def cases() -> list[dict]:
+    """One for each endpoint of each released model; every file has the sha256 of its card."""
+    found = []
+    for name in zoo.list_models():
+        folder = locate(name)
+        if not folder.released:
+            continue
+        for endpoint, described in folder.spec.endpoints.items():
+            found.append(
+                {
+                    "name": f"{name}/{endpoint}",
+                    "endpoint": endpoint,
+                    "graph": str(folder.path(onnx_file(endpoint))),
+                    "sha256": folder.spec.file(onnx_file(endpoint)).sha256,
+                    "tensors": str(folder.path(TEST_TENSORS)),
+                    "inputs": [tensor.name for tensor in described.inputs],
+                    "outputs": [tensor.name for tensor in described.outputs],
+                    **folder.spec.tolerance.model_dump(),
+                }
+            )
+    return found
+
+
+def offered() -> list[str]:
+    """Versions of onnxruntime that pip has for this Python, oldest first."""
+    answer = subprocess.run([sys.executable, "-m", "pip", "index", "versions", "onnxruntime"], capture_output=True, text=True)
+    if not (found := re.search(r"Available versions: (.*)", answer.stdout)):
+        sys.exit(f"pip offers no onnxruntime: {answer.stderr.strip()}")
+    return found[1].split(", ")[::-1]
+
+
+def run(version: str, todo: list[dict]) -> dict[str, dict]:
+    """Endpoint -> whether it agrees, and by how much it differs, in one version."""
+    # Wheels up to 1.18 are compiled against NumPy 1.
+    numpy = "numpy<2" if tuple(map(int, version.split(".")[:2])) < (1, 19) else "numpy"
+    with tempfile.TemporaryDirectory() as folder:
+        install = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", folder]
+        packages = [f"onnxruntime=={version}", numpy, "packaging", "flatbuffers", "protobuf"]
+        subprocess.run([*install, *packages], check=True, stderr=subprocess.DEVNULL)
+        environment = {"PYTHONPATH": folder, "OMP_NUM_THREADS": "1"}
+        worker = [sys.executable, "-S", "-c", WORKER]
+        answer = subprocess.run(worker, input=json.dumps(todo), env=environment, capture_output=True, text=True)
+    if answer.returncode:
+        reason = answer.stderr.strip().splitlines()[-1]
+        return {case["name"]: {"ok": False, "error": f"does not start: {reason}"} for case in todo}
+    said = json.loads(answer.stdout)
+    assert said["onnxruntime"] == version, said["onnxruntime"]
+    return said["results"]
+
+
+def write_cards(results: dict[str, dict[str, dict]]) -> None:
+    """Say in each card in which versions all of its endpoints agree."""
+    for name in zoo.list_models():
+        folder = locate(name)
+        if not folder.released:
+            continue
+        agreed = [
+            f"onnxruntime {version}"
+            for version, found in results.items()
+            if all(found[f"{name}/{endpoint}"]["ok"] for endpoint in folder.spec.endpoints)
+        ]
+        export = folder.spec.export.model_copy(update={"runtimes": agreed})
+        write_card(folder.card.resolve(), folder.spec.model_copy(update={"export": export}))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("versions", nargs="*", metavar="VERSION")
+    parser.add_argument("--cards", action="store_true")
+    arguments = parser.parse_args()
+    versions = arguments.versions
+    if not versions:
+        known = offered()
+        versions = [version for version in known if version in {known[0], *SHIPPED, known[-1]}]
+    todo, results = cases(), {}
+    for version in versions:
+        results[version] = run(version, todo)
+        failed = {name: result for name, result in results[version].items() if not result["ok"]}
+        print(f"onnxruntime {version}: {len(todo) - len(failed)} of {len(todo)} endpoints agree", flush=True)
+        for name, result in failed.items():
+            print(f"  {name}: {result.get('error', result.get('max_absolute'))}", flush=True)
+    graphs = {case["name"]: case["sha256"] for case in todo}
+    write("runtimes.json", {"versions": about(), "sha256": graphs, "results": results})
+    if arguments.cards:
+        write_cards(results)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,45 @@
+"""What of a model travels along with its graphs: the part of its spec, of its test tensors, and what its files are."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from zoo.npz import read_test_tensors
+from zoo.spec import File, ModelSpec
+
+
+def with_endpoints(spec: ModelSpec, endpoints: Sequence[str]) -> ModelSpec:
+    """A spec with some of its endpoints only; UnknownNameError for one that it does not have."""
+    export = spec.export.model_copy(update={"parity": {k: v for k, v in spec.export.parity.items() if k in endpoints}})
+    return spec.model_copy(update={"endpoints": {name: spec.endpoint(name) for name in endpoints}, "export": export})
+
+
+def write_test_tensors(source: Path, target: Path, spec: ModelSpec, rows: int | None = None) -> None:
+    """The test tensors of a spec's endpoints, their first rows or all; IntegrityError where one is missing.
+
+    A file that needs no change is copied.
+    """
+    tensors = read_test_tensors(source, spec)
+    kept = {
+        f"{endpoint}/{way}/{name}": array[:rows]
+        for endpoint, pair in tensors.items()
+        for way, arrays in zip(("in", "out"), pair, strict=True)
+        for name, array in arrays.items()
+    }
+    with np.load(source, allow_pickle=False) as stored:
+        unchanged = rows is None and kept.keys() == set(stored.files)
+    if unchanged:
+        shutil.copyfile(source, target)
+    else:
+        np.savez(target, **kept)  # type: ignore[arg-type]
+
+
+def describe(path: Path) -> File:
+    """What a card says about a file."""
+    content = path.read_bytes()
+    return File(path=path.name, sha256=hashlib.sha256(content).hexdigest(), bytes=len(content))

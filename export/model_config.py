@@ -1,0 +1,149 @@
+"""Triton's configuration of one served endpoint: made from the spec, checked against the graph and Triton's own rules."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import onnx
+
+from zoo.errors import ExportError, ZooError
+from zoo.spec import Endpoint, Tensor, wire_name
+
+if find_spec("tritonclient") is None or find_spec("grpc") is None:
+    raise ZooError("a model repository needs tritonclient[grpc], which is not installed: pip install 'physzoo[export,cpu]'")
+
+from google.protobuf import text_format
+from tritonclient.grpc import model_config_pb2 as triton
+
+CONFIG = "config.pbtxt"
+WARM_UP = "warmup"
+"""The folder in which Triton looks for the data of a warm-up."""
+MAX_ROWS = 4096
+BATCH_BYTES = 16 * 2**20
+_WARM_UP_ROWS = (1, 32)
+
+
+def model_config(model: str, endpoint: str, described: Endpoint) -> triton.ModelConfig:
+    """The configuration of an endpoint.
+
+    Rows of several requests become one batch as soon as an instance is free, with no delay; every version in the folder
+    is served, and the highest answers requests that name none. One instance on each GPU, or one on the CPU, with one thread:
+    small models gain nothing from more. Triton has no tensor that is a number a row, shape (batch,): such a one has shape
+    (batch, 1) on the wire.
+    """
+    config = triton.ModelConfig(
+        name=wire_name(model, endpoint),
+        backend="onnxruntime",
+        max_batch_size=_max_batch_size(described),
+        instance_group=[triton.ModelInstanceGroup(count=1, kind=triton.ModelInstanceGroup.KIND_AUTO)],
+    )
+    config.version_policy.all.SetInParent()
+    config.dynamic_batching.SetInParent()
+    config.parameters["intra_op_thread_count"].string_value = "1"
+    for tensor in described.inputs:
+        _describe(config.input.add(), tensor)
+    for tensor in described.outputs:
+        output = config.output.add()
+        _describe(output, tensor)
+        if tensor.labels:
+            output.label_filename = label_file(tensor)
+    for rows in _WARM_UP_ROWS:
+        if rows <= config.max_batch_size:
+            warm_up = config.model_warmup.add(name=f"batch of {rows}", batch_size=rows, count=1)
+            for tensor in described.inputs:
+                given = warm_up.inputs[tensor.name]
+                given.data_type = triton.TYPE_FP32
+                given.dims.extend(tensor.shape or [1])
+                given.input_data_file = tensor.name
+    return config
+
+
+def write_config(config: triton.ModelConfig, described: Endpoint, rows: Mapping[str, np.ndarray], folder: Path) -> None:
+    """Write ``config.pbtxt``, the labels and the data of the warm-up, one row of each input, into a model's folder."""
+    (folder / CONFIG).write_text(text_format.MessageToString(config))
+    for tensor in described.outputs:
+        if tensor.labels:
+            (folder / label_file(tensor)).write_text("".join(f"{label}\n" for label in tensor.labels))
+    (folder / WARM_UP).mkdir()
+    for tensor in described.inputs:
+        (folder / WARM_UP / tensor.name).write_bytes(rows[tensor.name][0].astype("<f4").tobytes())
+
+
+def read_config(folder: Path) -> triton.ModelConfig:
+    """The configuration in a model's folder; ExportError where it is none."""
+    path = folder / CONFIG
+    try:
+        config: triton.ModelConfig = text_format.Parse(path.read_text(), triton.ModelConfig())
+    except (OSError, UnicodeDecodeError, text_format.ParseError) as error:
+        raise ExportError(f"{path} is no model configuration: {error}") from error
+    return config
+
+
+def check_config(folder: Path, graph: Path) -> None:
+    """Check that a model's folder holds what its configuration says, and that the graph takes and gives it.
+
+    Raises
+    ------
+    ExportError
+        Naming the tensor or file, what was expected and what was found.
+    """
+    config, where = read_config(folder), folder / CONFIG
+    if config.name != folder.name:
+        raise ExportError(f"{where}: expected the name of its folder, {folder.name}, found {config.name!r}")
+    proto = onnx.load(graph, load_external_data=False).graph
+    for kind, described, values in (("input", config.input, proto.input), ("output", config.output, proto.output)):
+        found = {value.name: _graph_shape(value) for value in values}
+        expected = {tensor.name: ["batch", *(tensor.reshape.shape if tensor.HasField("reshape") else tensor.dims)]
+                    for tensor in described}  # fmt: skip
+        if found != expected:
+            raise ExportError(f"{where}: describes as {kind} {expected}, the graph {graph.name} has {found}")
+        for tensor in described:
+            if not tensor.dims or min(tensor.dims) < 1 or tensor.data_type != triton.TYPE_FP32:
+                raise ExportError(f"{where}: {kind} {tensor.name!r}: expected float32 with at least one dimension above zero")
+    for output in config.output:
+        if output.label_filename and len((folder / output.label_filename).read_text().splitlines()) != output.dims[-1]:
+            raise ExportError(f"{folder / output.label_filename}: expected {output.dims[-1]} labels, one a line")
+    for sample in config.model_warmup:
+        for name, given in sample.inputs.items():
+            path = folder / WARM_UP / given.input_data_file
+            if path.stat().st_size != 4 * math.prod(given.dims):
+                raise ExportError(f"{path}: expected {4 * math.prod(given.dims)} bytes, one row of {name}")
+
+
+def same_tensors(one: triton.ModelConfig, other: triton.ModelConfig) -> bool:
+    """Whether two configurations have the same inputs and outputs."""
+    return [_facts(t) for t in (*one.input, *one.output)] == [_facts(t) for t in (*other.input, *other.output)]
+
+
+def label_file(tensor: Tensor) -> str:
+    """File with the labels of an output's classes."""
+    return f"{tensor.name}_labels.txt"
+
+
+def _describe(message: triton.ModelInput | triton.ModelOutput, tensor: Tensor) -> None:
+    message.name, message.data_type = tensor.name, triton.TYPE_FP32
+    message.dims.extend(tensor.shape or [1])
+    if not tensor.shape:  # Triton's way to say (batch,): dims may not be empty, the graph's shape beyond the batch is
+        message.reshape.SetInParent()
+
+
+def _max_batch_size(described: Endpoint) -> int:
+    """A power of two, so that a batch of inputs and outputs stays below ``BATCH_BYTES``."""
+    row = 4 * sum(math.prod(tensor.shape) for tensor in (*described.inputs, *described.outputs))
+    return min(MAX_ROWS, 2 ** max(0, int(math.log2(BATCH_BYTES / row))))
+
+
+def _facts(tensor: triton.ModelInput | triton.ModelOutput) -> tuple[object, ...]:
+    return tensor.name, tensor.data_type, tuple(tensor.dims), tensor.HasField("reshape")
+
+
+def _graph_shape(value: onnx.ValueInfoProto) -> list[object]:
+    """As ``["batch", 3]``; a dimension that is fixed has its number, one that is free the name ``batch``."""
+    tensor = value.type.tensor_type
+    if tensor.elem_type != onnx.TensorProto.FLOAT:
+        return [onnx.TensorProto.DataType.Name(tensor.elem_type)]
+    return [dimension.dim_value if dimension.HasField("dim_value") else "batch" for dimension in tensor.shape.dim]

@@ -1,0 +1,228 @@
+"""Where a graph is to run, what each place accepts, and the check that a graph keeps to it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import onnx
+from onnx import helper, numpy_helper
+
+from zoo.errors import ExportError, UnknownNameError
+
+ML = "ai.onnx.ml"
+OPSET = 13
+"""Written unless asked for another; IR version 7, which ONNX Runtime reads from 1.6 on."""
+
+# hls4ml 1.3 registers handlers for these (converters/onnx/{core,merge,reshape,pooling,convolution}.py) and skips the last two;
+# qonnx makes initialisers of Constant and, by its GemmToMatMul, two nodes of Gemm. HardSigmoid is broken, says its source.
+_ACTIVATIONS = {"Relu", "Tanh", "Sigmoid", "LeakyRelu", "ThresholdedRelu", "Elu", "Selu", "PRelu", "Softmax", "Softsign"}
+_MERGES = {"Add", "Sub", "Mul", "Div", "Max", "Min", "Sum", "Concat"}
+_POOLS = {"AveragePool", "MaxPool", "GlobalMaxPool", "GlobalAveragePool"}
+_HLS4ML = frozenset(
+    {"Softplus", "MatMul", "Gemm", "Conv", "BatchNormalization", "Transpose", "Reshape", "Flatten", "Resize", "Pad", "Constant"}
+    | (_ACTIVATIONS | _MERGES | _POOLS)
+    | {"Dropout", "Identity"}
+)
+
+Rule = Callable[[onnx.NodeProto, "_Graph"], str | None]
+
+
+@dataclass(frozen=True)
+class Target:
+    """What a place to run accepts.
+
+    Parameters
+    ----------
+    name : on the command line
+    runtime : what runs there, for messages
+    max_opset, max_ml_opset : highest versions of ``ai.onnx`` and ``ai.onnx.ml``; None where the latter is not known at all
+    max_ir : highest version of the file format
+    batch : rows of every call; None leaves the batch free
+    operators : the only ones of ``ai.onnx`` that run there; None for all
+    rule : says what is wrong with a node, or None
+    """
+
+    name: str
+    runtime: str
+    max_opset: int
+    max_ml_opset: int | None
+    max_ir: int
+    batch: int | None = None
+    operators: frozenset[str] | None = None
+    rule: Rule | None = None
+
+
+def find_target(name: str) -> Target:
+    """One of ``TARGETS``; UnknownNameError with suggestions otherwise."""
+    if name not in TARGETS:
+        raise UnknownNameError("export target", name, TARGETS)
+    return TARGETS[name]
+
+
+def fit(proto: onnx.ModelProto, target: Target, where: str) -> onnx.ModelProto:
+    """A copy of a graph with the target's batch, checked against the target.
+
+    Raises
+    ------
+    ExportError
+        As :func:`check`.
+    """
+    fitted = onnx.ModelProto()
+    fitted.CopyFrom(proto)
+    if target.batch is not None:
+        for value in (*fitted.graph.input, *fitted.graph.output):
+            value.type.tensor_type.shape.dim[0].dim_value = target.batch
+        onnx.checker.check_model(fitted, full_check=True)
+    check(fitted, target, where)
+    return fitted
+
+
+def check(proto: onnx.ModelProto, target: Target, where: str) -> None:
+    """Check that a graph keeps to what a target accepts.
+
+    Parameters
+    ----------
+    where : model and endpoint, for the message
+
+    Raises
+    ------
+    ExportError
+        Naming the first offending node, its operator and why it does not run there; or the file's IR version, an operator
+        set, a batch or external data.
+    """
+    where = f"{where}: not for {target.name} ({target.runtime})"
+    opsets = {used.domain: used.version for used in proto.opset_import}
+    highest = {"": target.max_opset} | ({ML: target.max_ml_opset} if target.max_ml_opset else {})
+    graph = _Graph(proto)
+    for place, node in enumerate(graph.nodes()):
+        if reason := _fault(node, graph, target, opsets, highest):
+            name = node.name or (node.output[0] if node.output else "without a name")
+            operator = f"{node.domain}.{node.op_type}" if node.domain else node.op_type
+            raise ExportError(f"{where}: node {place}, {operator} {name!r}: {reason}")
+    if proto.ir_version > target.max_ir:
+        raise ExportError(
+            f"{where}: IR version {proto.ir_version}, expected at most {target.max_ir}: export with a lower opset"
+        )
+    for domain, version in opsets.items():
+        if version > highest.get(domain, 0):
+            raise ExportError(
+                f"{where}: operator set {domain or 'ai.onnx'} {version}, expected {_at_most(domain, highest)}:"
+                " export with a lower opset"
+            )
+    for value in (*proto.graph.input, *proto.graph.output):
+        dimensions = value.type.tensor_type.shape.dim
+        rows = dimensions[0].dim_value if dimensions else None
+        if rows != (target.batch or 0):
+            expected = "a free one" if target.batch is None else target.batch
+            raise ExportError(f"{where}: tensor {value.name!r}: expected as batch {expected}, given {rows or 'a free one'}")
+    for tensor in proto.graph.initializer:
+        if tensor.data_location == onnx.TensorProto.EXTERNAL:
+            raise ExportError(f"{where}: {tensor.name!r} lies in a file of its own, expected one file with all weights")
+
+
+def _fault(node: onnx.NodeProto, graph: _Graph, target: Target, opsets: dict[str, int], highest: dict[str, int]) -> str | None:
+    domain = "" if node.domain == "ai.onnx" else node.domain
+    if domain not in highest:
+        return f"operators of {domain} do not run there"
+    if domain == "" and target.operators is not None and node.op_type not in target.operators:
+        return "no such operator there: write it with others, or leave the endpoint out (--endpoint names those to export)"
+    try:
+        since = onnx.defs.get_schema(node.op_type, opsets.get(domain, 0), domain).since_version
+    except onnx.defs.SchemaError:
+        return f"no operator of {domain or 'ai.onnx'} {opsets.get(domain)}"
+    if since > highest[domain]:
+        return f"this form came with operator set {since}, expected {_at_most(domain, highest)}: export with a lower opset"
+    return target.rule(node, graph) if target.rule else None
+
+
+def _at_most(domain: str, highest: dict[str, int]) -> str:
+    return f"at most {highest[domain]}" if domain in highest else "none"
+
+
+class _Graph:
+    """A graph's nodes, and what is known of its tensors."""
+
+    def __init__(self, proto: onnx.ModelProto) -> None:
+        self._graph = onnx.shape_inference.infer_shapes(proto).graph
+        self.constants = {tensor.name: tensor for tensor in self._graph.initializer}
+        for node in self._graph.node:
+            if node.op_type == "Constant" and node.attribute and node.attribute[0].type == onnx.AttributeProto.TENSOR:
+                self.constants[node.output[0]] = node.attribute[0].t
+        values = (*self._graph.input, *self._graph.output, *self._graph.value_info)
+        self._ranks = {value.name: len(value.type.tensor_type.shape.dim) for value in values}
+
+    def nodes(self) -> Iterator[onnx.NodeProto]:
+        """All of them, each before those in the bodies of its loops and branches."""
+        return _walk(self._graph)
+
+    def rank(self, name: str) -> int | None:
+        """Dimensions of a tensor, the batch counted; None where nothing says so."""
+        return len(self.constants[name].dims) if name in self.constants else self._ranks.get(name)
+
+
+def _walk(graph: onnx.GraphProto) -> Iterator[onnx.NodeProto]:
+    for node in graph.node:
+        yield node
+        for attribute in node.attribute:
+            if attribute.type == onnx.AttributeProto.GRAPH:
+                yield from _walk(attribute.g)
+
+
+def _hls4ml_rule(node: onnx.NodeProto, graph: _Graph) -> str | None:
+    """What hls4ml's handlers and its backends refuse of the operators that they have."""
+    given = [name for name in node.input if name]
+    computed = [name for name in given if name not in graph.constants]
+    if node.op_type in {"MatMul", "Gemm"} and len(computed) != 1:
+        return f"a product of {len(computed)} computed tensors; a dense layer has one input, its weights are constants"
+    if node.op_type == "Gemm":
+        ordinary = {"alpha": 1.0, "beta": 1.0, "transA": 0}
+        odd = [a.name for a in node.attribute if a.name in ordinary and helper.get_attribute_value(a) != ordinary[a.name]]
+        if odd:
+            return f"{', '.join(odd)} changed; a dense layer has none of these"
+    if node.op_type == "Reshape":
+        if given[1] not in graph.constants:
+            return "a shape that is computed; expected a constant one"
+        if numpy_helper.to_array(graph.constants[given[1]]).size > 4:
+            return "more than three dimensions beside the batch"
+    if node.op_type in {"Max", "Min"} and len(computed) < len(given):
+        return "compares with a constant, for which there is no layer; expected two computed tensors"
+    if node.op_type in _MERGES and len(given) > 2:
+        return f"joins {len(given)} tensors, expected two"
+    rank = graph.rank(node.input[0]) if given else None
+    if node.op_type in {"Conv", "Concat", "Transpose"} and rank is not None and rank > 4:
+        return f"{rank - 1} dimensions beside the batch, expected at most three"
+    return None
+
+
+TARGETS = {
+    target.name: target
+    for target in (
+        # CMSSW took ONNX Runtime 1.10.0 for 12_4 (cms-sw/cmsdist pull request 7695, 2022), then 1.14.1 (8397, 2023), 1.17.1
+        # (9046, 2024), 1.20.1 (9625, 2025) and 1.26.0 (10615, 2026). 1.10 knows ai.onnx 15, ai.onnx.ml 2 and IR version 7
+        # (its table of versions); older releases are no longer where new models go.
+        Target("cmssw", "ONNX Runtime 1.10 or newer, CMSSW 12_4 on", max_opset=15, max_ml_opset=2, max_ir=7),
+        # Athena finds ONNX Runtime in ATLAS's LCG layer (find_package(onnxruntime) in its AthOnnx packages); which version is
+        # not to be read there. 1.14.1, of early 2023, knows ai.onnx 18 and ai.onnx.ml 3 and refuses IR versions above 8
+        # (microsoft/onnxruntime issue 15874).
+        Target("athena", "ONNX Runtime 1.14 or newer", max_opset=18, max_ml_opset=3, max_ir=8),
+        # Triton 23.04 builds its backend with ONNX Runtime 1.14.1 (README of onnxruntime_backend), 25.03 with 1.20.1. Dynamic
+        # batching needs a free batch.
+        Target("triton", "ONNX Runtime 1.14 or newer, Triton 23.04 on", max_opset=18, max_ml_opset=3, max_ir=8),
+        # hls4ml 1.3 reads ONNX that qonnx has cleaned up, with every shape known: an event at a time on the chip. qonnx
+        # runs graphs with ONNX Runtime 1.16 or newer, and sees operators of ai.onnx alone beside its own.
+        Target(
+            "hls4ml",
+            "hls4ml 1.3 with qonnx 1.0",
+            max_opset=18,
+            max_ml_opset=None,
+            max_ir=8,
+            batch=1,
+            operators=_HLS4ML,
+            rule=_hls4ml_rule,
+        ),
+        # onnxruntime-web's WebAssembly is ONNX Runtime's CPU engine with all operators (its README). It refused IR version 9 up
+        # to 1.15 (microsoft/onnxruntime issue 16638).
+        Target("web", "onnxruntime-web 1.14 or newer, WebAssembly", max_opset=18, max_ml_opset=3, max_ir=8),
+    )
+}
