@@ -57,7 +57,7 @@ def model_config(model: str, endpoint: str, described: Endpoint) -> triton.Model
             for tensor in described.inputs:
                 given = warm_up.inputs[tensor.name]
                 given.data_type = triton.TYPE_FP32
-                given.dims.extend(tensor.shape or [1])
+                given.dims.extend(tensor.wire_shape)
                 given.input_data_file = tensor.name
     return config
 
@@ -126,7 +126,7 @@ def label_file(tensor: Tensor) -> str:
 
 def _describe(message: triton.ModelInput | triton.ModelOutput, tensor: Tensor) -> None:
     message.name, message.data_type = tensor.name, triton.TYPE_FP32
-    message.dims.extend(tensor.shape or [1])
+    message.dims.extend(tensor.wire_shape)
     if not tensor.shape:  # Triton's way to say (batch,): dims may not be empty, the graph's shape beyond the batch is
         message.reshape.SetInParent()
 

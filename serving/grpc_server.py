@@ -18,7 +18,7 @@ from zoo.errors import InputError
 from zoo.serving.handlers import Handlers
 from zoo.serving.logs import LOGGER
 from zoo.serving.messages import MESSAGES
-from zoo.serving.protocol import DATATYPE, UNSUPPORTED, InferRequest, check_tensor
+from zoo.serving.protocol import DATATYPE, UNSUPPORTED, InferRequest, check_tensor, wire_shape
 from zoo.serving.refused import RefusedError
 from zoo.serving.repository import Served
 
@@ -190,7 +190,7 @@ def _parse(message: Any, served: Served) -> InferRequest:
             array = np.array(tensor.contents.fp32_contents, np.float32)
             if len(array) != count:
                 raise InputError(f"input {name!r}: shape {list(tensor.shape)} needs {count} values, given {len(array)}")
-        inputs[name] = array.reshape(tuple(tensor.shape))
+        inputs[name] = array.reshape(tensor.shape[0], *expected[name].shape)
     parameters = {
         name: getattr(value, value.WhichOneof("parameter_choice") or "bool_param") for name, value in message.parameters.items()
     }
@@ -232,7 +232,7 @@ def _build(request: InferRequest, served: Served, arrays: dict[str, np.ndarray])
     answer = _Infer(model_name=served.name, model_version=served.version, id=request.id or "")
     for name in request.outputs:
         array = arrays[name]
-        answer.outputs.add(name=name, datatype=DATATYPE, shape=array.shape)
+        answer.outputs.add(name=name, datatype=DATATYPE, shape=wire_shape(array))
         answer.raw_output_contents.append(array.astype("<f4", copy=False).tobytes())
     return answer
 

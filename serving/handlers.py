@@ -96,8 +96,8 @@ class Handlers:
 
 
 def _tensor(tensor: Tensor) -> dict[str, object]:
-    return {"name": tensor.name, "datatype": DATATYPE, "shape": [-1, *tensor.shape]}
+    return {"name": tensor.name, "datatype": DATATYPE, "shape": [-1, *tensor.wire_shape]}
 
 
 def _config(tensor: Tensor) -> dict[str, object]:
-    return {"name": tensor.name, "data_type": "TYPE_FP32", "dims": tensor.shape}
+    return {"name": tensor.name, "data_type": "TYPE_FP32", "dims": tensor.wire_shape}

@@ -17,13 +17,11 @@ from pathlib import Path
 from zoo.card import read_spec
 from zoo.errors import IntegrityError
 from zoo.serving.batching import Policy
-from zoo.serving.protocol import wire_name
 from zoo.serving.session import graph_file
-from zoo.spec import TEST_TENSORS, ModelSpec, onnx_file
+from zoo.spec import SERVED_GRAPH, TEST_TENSORS, ModelSpec, onnx_file, wire_name
 from zoo.store import ModelFolder, file_fault, locate
 
 CONFIG = "config.pbtxt"
-GRAPH = "model.onnx"
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,7 +114,7 @@ def _endpoints(folder: ModelFolder) -> Iterator[Found]:
 
 
 def _triton(folder: Path, policy: Policy) -> Iterator[Found | Broken]:
-    """A model in Triton's layout, with our card and test tensors in its folder, or in that of a version which has its own."""
+    """A model in Triton's layout; the card and the test tensors of a version lie beside its graph."""
     config, versions = folder / CONFIG, _versions(folder)
     try:
         from google.protobuf.text_format import ParseError
@@ -141,16 +139,14 @@ def _triton(folder: Path, policy: Policy) -> Iterator[Found | Broken]:
     )
     kept = _kept(versions, described.version_policy)
     if not kept:
-        reason = IntegrityError(f"{folder} holds no version: expected {folder.name}/1/{GRAPH}")
+        reason = IntegrityError(f"{folder} holds no version: expected {folder.name}/1/{SERVED_GRAPH}")
         yield Broken(folder.name, "", reason, _stamp(config))
     for version in kept:
-        yield _triton_version(folder, version, described.default_model_filename or GRAPH, policy)
+        yield _triton_version(folder, version, policy)
 
 
-def _triton_version(folder: Path, version: str, file_name: str, policy: Policy) -> Found | Broken:
-    own = folder / version
-    card, tensors = (own / name if (own / name).exists() else folder / name for name in ("README.md", TEST_TENSORS))
-    graph = own / file_name
+def _triton_version(folder: Path, version: str, policy: Policy) -> Found | Broken:
+    card, tensors, graph = (folder / version / name for name in ("README.md", TEST_TENSORS, SERVED_GRAPH))
     stamp = _stamp(graph, card, tensors, folder / CONFIG)
     try:
         spec = read_spec(card)
@@ -176,7 +172,7 @@ def _triton_version(folder: Path, version: str, file_name: str, policy: Policy) 
         version,
         spec,
         endpoint,
-        partial(checked, graph, onnx_file(endpoint)),
+        partial(checked, graph, SERVED_GRAPH),
         partial(checked, tensors, TEST_TENSORS),
         stamp,
         policy,

@@ -169,7 +169,7 @@ def _example(served: Served) -> Schema:
     for tensor in served.endpoint.inputs:
         low, high = (np.broadcast_to(0.0 if bound is None else bound, tensor.shape) for bound in (tensor.low, tensor.high))
         row = (low + (high - low) / 2 if tensor.low is not None and tensor.high is not None else np.maximum(low, high)).ravel()
-        inputs.append({"name": tensor.name, "datatype": DATATYPE, "shape": [1, *tensor.shape], "data": row.tolist()})
+        inputs.append({"name": tensor.name, "datatype": DATATYPE, "shape": [1, *tensor.wire_shape], "data": row.tolist()})
     return {"inputs": inputs}
 
 

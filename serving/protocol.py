@@ -179,7 +179,7 @@ class Codec:
         outputs: list[dict[str, object]] = []
         for name, binary in request.outputs.items():
             array = arrays[name]
-            described: dict[str, object] = {"name": name, "datatype": DATATYPE, "shape": list(array.shape)}
+            described: dict[str, object] = {"name": name, "datatype": DATATYPE, "shape": wire_shape(array)}
             if binary:
                 described["parameters"] = {"binary_data_size": 4 * array.size}
             else:
@@ -191,12 +191,17 @@ class Codec:
         return json.dumps(response).encode()
 
 
+def wire_shape(array: np.ndarray) -> list[int]:
+    """Of an answer: one number a row is a row of one number on the wire, as from Triton, which has no rows without an axis."""
+    return [*array.shape, 1] if array.ndim == 1 else list(array.shape)
+
+
 def check_tensor(name: str, datatype: str, shape: Sequence[int], expected: Tensor) -> int:
     """The number of values of an input as it is declared; InputError where it is not the one expected."""
     if datatype != DATATYPE:
         raise InputError(f"input {name!r}: expected datatype {DATATYPE}, given {datatype!r}")
-    if not shape or shape[0] < 0 or list(shape[1:]) != expected.shape:
-        wanted = ", ".join(map(str, ["batch", *expected.shape]))
+    if not shape or shape[0] < 0 or list(shape[1:]) != expected.wire_shape:
+        wanted = ", ".join(map(str, ["batch", *expected.wire_shape]))
         raise InputError(f"input {name!r}: expected shape [{wanted}], given {list(shape)}")
     return math.prod(shape)
 
@@ -244,9 +249,9 @@ def _read(item: _Input, expected: Tensor, binary: memoryview) -> np.ndarray:
                 f"input {name!r}: shape {item.shape} needs {4 * count} bytes,"
                 f" binary_data_size says {declared} and the body has {len(binary)} left for it"
             )
-        return _aligned(binary).reshape(item.shape)
+        return _aligned(binary).reshape(item.shape[0], *expected.shape)
     with np.errstate(over="ignore"):  # becomes infinite, which the input check names
-        return array.astype(np.float32).reshape(item.shape)
+        return array.astype(np.float32).reshape(item.shape[0], *expected.shape)
 
 
 def _aligned(binary: memoryview) -> np.ndarray:

@@ -110,7 +110,7 @@ class TestRefusals:
         self.refused(folder.parent, "expected the model of its folder, small")
 
     def test_no_card(self, folder: Path) -> None:
-        (folder / "README.md").unlink()
+        (folder / "1" / "README.md").unlink()
         self.refused(folder.parent, "README.md")
 
     def test_no_version(self, folder: Path) -> None:
@@ -169,7 +169,7 @@ class TestChanges:
         poll(server)
         assert server.repository.versions("tiny") == ["1"]
         assert index(server)[("tiny", "2")][0] == "UNAVAILABLE"
-        shutil.copy(folder / "1" / "model.onnx", folder / "2" / "model.onnx")
+        shutil.copytree(folder / "1", folder / "2", dirs_exist_ok=True)
         poll(server)
         assert server.repository.versions("tiny") == ["2"]
         assert list(index(server)) == [("tiny", "2")]
@@ -177,14 +177,13 @@ class TestChanges:
     def test_a_version_that_does_not_reproduce_its_test_tensors(self, tmp_path: Path) -> None:
         folder = write_repository(tmp_path, "1")
         server = Server([tmp_path], Settings(control="poll"))
-        with np.load(folder / TEST_TENSORS) as stored:
+        with np.load(folder / "1" / TEST_TENSORS) as stored:
             tensors = dict(stored)
         tensors["predict/out/probability"] += 0.1
-        np.savez(add_version(folder, "2") / TEST_TENSORS, **tensors)
-        spec = read_spec(folder / "README.md")
-        entry = next(file for file in tiny_models.files_of(folder / "2") if file.path == TEST_TENSORS)
-        files = [file for file in spec.files if file.path != TEST_TENSORS]
-        write_card(folder / "2" / "README.md", spec.model_copy(update={"files": [*files, entry]}))
+        new = add_version(folder, "2")
+        np.savez(new / TEST_TENSORS, **tensors)
+        spec = read_spec(new / "README.md")
+        write_card(new / "README.md", spec.model_copy(update={"files": tiny_models.files_of(new)}))
         poll(server)
         assert server.repository.versions("tiny") == ["1"]
         assert "does not reproduce" in index(server)[("tiny", "2")][1]
@@ -214,7 +213,7 @@ class TestChanges:
             for thread in threads:
                 thread.start()
             for version in range(2, 8):
-                add_version(folder, str(version), folder / str(version - 1) / "model.onnx")
+                add_version(folder, str(version), folder / str(version - 1))
                 end = time.monotonic() + 30
                 while server.repository.find("tiny").version != str(version) and time.monotonic() < end:
                     time.sleep(0.01)

@@ -97,7 +97,7 @@ def test_soak(tmp_path: Path, minutes: float) -> None:
             for part in range(8):
                 await load.run(seconds / 8)
                 sizes.append(resident(process.pid))
-                add_version(folder, str(part + 2), folder / "1" / "model.onnx")
+                add_version(folder, str(part + 2), folder / "1")
             return sizes
 
         sizes = asyncio.run(soak())

@@ -7,27 +7,31 @@ from pathlib import Path
 
 import tiny_models
 
-from zoo.spec import TEST_TENSORS
+from zoo.card import read_spec, write_card
+from zoo.spec import SERVED_GRAPH, TEST_TENSORS
 
 
 def write_repository(root: Path, *versions: str, endpoint: str = "predict", config: str = "", name: str = "tiny") -> Path:
-    """One model ``<root>/<name>``, with its card and test tensors beside its configuration; returns its folder."""
+    """One model ``<root>/<name>`` with its configuration and versions; returns its folder."""
     served = name if endpoint == "predict" else f"{name}.{endpoint}"
     made = tiny_models.write_tiny_model(root / ".made" / served, name=name)
+    (made / f"{endpoint}.onnx").rename(made / SERVED_GRAPH)
+    spec = read_spec(made / "README.md")
+    listed = [file for file in tiny_models.files_of(made) if file.path in (SERVED_GRAPH, TEST_TENSORS)]
+    write_card(made / "README.md", spec.model_copy(update={"files": listed}))
     folder = root / served
     folder.mkdir()
-    for file in ("README.md", TEST_TENSORS):
-        shutil.copy(made / file, folder / file)
     (folder / "config.pbtxt").write_text(f'name: "{served}"\nbackend: "onnxruntime"\nmax_batch_size: 64\n{config}')
     for version in versions:
-        add_version(folder, version, made / f"{endpoint}.onnx")
+        add_version(folder, version, made)
     return folder
 
 
-def add_version(folder: Path, version: str, graph: Path | None = None) -> Path:
-    """A version with the graph of another, there all at once, as a careful copy would do it."""
-    graph = graph or next(folder.glob("[1-9]*/model.onnx"))
+def add_version(folder: Path, version: str, source: Path | None = None) -> Path:
+    """A version with the files of another, there all at once, as a careful copy would do it."""
+    source = source or next(folder.glob("[1-9]*"))
     making = folder / f".{version}"
     making.mkdir()
-    shutil.copy(graph, making / "model.onnx")
+    for file in (SERVED_GRAPH, "README.md", TEST_TENSORS):
+        shutil.copy(source / file, making / file)
     return making.rename(folder / version)

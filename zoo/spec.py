@@ -46,6 +46,11 @@ class Tensor(Strict):
                 raise ValueError(f"tensor {self.name}: {len(given)} {what} for a last axis of shape {self.shape}")
         return self
 
+    @property
+    def wire_shape(self) -> list[int]:
+        """Of a row on the wire, where one number is a row of one: Triton has no rows without an axis."""
+        return self.shape or [1]
+
 
 class Endpoint(Strict):
     """A named function of a model: one ONNX file, one SavedModel signature, one served model."""
