@@ -16,8 +16,9 @@ from typer.testing import CliRunner
 
 from zoo.card import write_card
 from zoo.cli import app
+from zoo.export import add_to_repository
 from zoo.export.contents import describe
-from zoo.serving.server import create_app
+from zoo.serving.server import Server
 from zoo.spec import onnx_file
 from zoo.store import locate
 
@@ -53,8 +54,10 @@ def test_commands(tmp_path, monkeypatch):
     assert "storageUri: s3://bucket/models" in (tmp_path / "models" / "kserve.yaml").read_text()
 
 
-def test_client(capsys):
+def test_client(tmp_path, capsys):
+    """The page's client against the embedded server on the page's repository."""
     (code,) = blocks("python")
-    with running(create_app(["ive-pendulum"])) as address:
+    add_to_repository("ive-pendulum", tmp_path / "models")
+    with running(Server([tmp_path / "models"])) as address:
         exec(compile(code.replace("localhost:8000", address), "docs/triton.md", "exec"), {})
     assert len(capsys.readouterr().out.strip("[] \n").split()) == 3
