@@ -7,8 +7,12 @@ DEMO ?= demo
 # ONNX Runtime with its headers, for the C++ tests. No wheel has the headers; a package for iOS of the npm registry has.
 ORT := $(VENV)/onnxruntime
 ORT_HEADERS := com.github.asus4.onnxruntime@0.4.9
+# onnxruntime-web, and for the page a Chromium with what drives it. The Chromium, of a package meant for servers, is for Linux.
+WEB := $(VENV)/web
+WEB_TOOLS := playwright-core@1.65.1 @sparticuz/chromium@147.0.0
+CHROMIUM ?= $(CURDIR)/$(WEB)/chromium/chromium
 
-.PHONY: demo test slow cpp lint wheel clean
+.PHONY: demo test slow cpp web lint wheel clean
 
 $(VENV)/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -35,6 +39,16 @@ cpp: $(VENV)/installed $(ORT)/include
 	ln -sf "$$(ls $(CURDIR)/$(VENV)/lib/python*/site-packages/onnxruntime/capi/libonnxruntime.so.*)" $(ORT)/lib/libonnxruntime.so.1
 	ln -sf libonnxruntime.so.1 $(ORT)/lib/libonnxruntime.so
 	ONNXRUNTIME_ROOT=$(CURDIR)/$(ORT) $(RUN)/python -m pytest tests/test_cpp.py
+
+$(WEB)/installed: export/web/package.json
+	rm -rf $(WEB) && mkdir -p $(WEB)/chromium
+	cp export/web/package.json $(WEB)
+	cd $(WEB) && npm install --silent --ignore-scripts --cache cache --no-save $(WEB_TOOLS)
+	cd $(WEB) && TMPDIR=$(CURDIR)/$(WEB)/chromium node --eval 'import("@sparticuz/chromium").then((it) => it.default.executablePath())'
+	touch $@
+
+web: $(VENV)/installed $(WEB)/installed
+	PHYSZOO_WEB=$(CURDIR)/$(WEB) CHROMIUM=$(CHROMIUM) $(RUN)/python -m pytest tests/test_web.py
 
 lint: $(VENV)/installed
 	$(RUN)/ruff check .

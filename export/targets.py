@@ -222,7 +222,7 @@ TARGETS = {
             rule=_hls4ml_rule,
         ),
         # onnxruntime-web's WebAssembly is ONNX Runtime's CPU engine with all operators (its README). It refused IR version 9 up
-        # to 1.15 (microsoft/onnxruntime issue 16638).
+        # to 1.15 (microsoft/onnxruntime issue 16638). 1.14.0, 1.22.0 and 1.30.0 ran all released graphs (physzoo.mjs: 1.22 on).
         Target("web", "onnxruntime-web 1.14 or newer, WebAssembly", max_opset=18, max_ml_opset=3, max_ir=8),
     )
 }

@@ -7,18 +7,18 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+from exported_folder import cut, exported, replace, save
 from tiny_folder import TINY_ENDPOINT, make_model_folder
 
 import zoo
 from zoo.cpp_files import write_cpp_files
 from zoo.errors import IntegrityError
 from zoo.serving import Session
-from zoo.spec import TEST_TENSORS, Endpoint, Tensor, onnx_file
+from zoo.spec import TEST_TENSORS, Endpoint, Tensor
 from zoo.store import locate
 
 ROOT = Path(__file__).parents[1]
@@ -57,16 +57,6 @@ def programs(onnxruntime_root, tmp_path_factory) -> Path:
     return build
 
 
-def exported(name: str, folder: Path) -> Path:
-    """What C++ reads of an export, made of the released graphs: exporting anew takes TensorFlow and a minute."""
-    found = locate(name)
-    folder.mkdir()
-    for file in (TEST_TENSORS, *map(onnx_file, found.spec.endpoints)):
-        shutil.copyfile(found.path(file), folder / file)
-    write_cpp_files(folder, found.spec)
-    return folder
-
-
 @pytest.fixture(scope="module")
 def pendulum(tmp_path_factory) -> Path:
     return exported(PENDULUM, tmp_path_factory.mktemp("exported") / PENDULUM)
@@ -89,23 +79,6 @@ def test_example_answers_as_python_does(programs, pendulum):
     expected = Session(PENDULUM).run({"trajectory": trajectory}, "encode")["mean"]
     found = [[float(number) for number in line.split()[3:]] for line in printed.splitlines()]
     np.testing.assert_allclose(found, expected, atol=6e-5)
-
-
-def replace(file: str, old: bytes, new: bytes) -> Callable[[Path], None]:
-    def damage(folder: Path) -> None:
-        content = (folder / file).read_bytes()
-        assert old in content
-        (folder / file).write_bytes(content.replace(old, new, 1))
-
-    return damage
-
-
-def cut(file: str, size: int) -> Callable[[Path], None]:
-    return lambda folder: os.truncate(folder / file, size)
-
-
-def save(file: str, array: np.ndarray) -> Callable[[Path], None]:
-    return lambda folder: np.save(folder / file, array)
 
 
 def swap(folder: Path) -> None:

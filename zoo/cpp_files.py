@@ -1,6 +1,7 @@
-"""What C++ reads of a model folder: the spec as lines of text and the test tensors as .npy, for want of YAML and zlib there.
+"""What C++ and JavaScript read of a model folder: the spec as lines of text and the test tensors as .npy.
 
-``export/cpp/physzoo.hpp`` is the reader. The graphs beside stay as they are.
+There is no YAML and no zlib there. ``export/cpp/physzoo.hpp`` and ``export/web/physzoo.mjs`` are the readers. The graphs beside
+stay as they are.
 """
 
 from __future__ import annotations

@@ -1,0 +1,81 @@
+// The page: a folder is chosen, or named as ?folder=, its endpoints are shown and its test tensors run.
+
+import * as ort from "./node_modules/onnxruntime-web/dist/ort.wasm.bundle.min.mjs";
+
+import { fromFiles, fromUrl, Model, ZooError } from "./physzoo.mjs";
+
+const input = document.querySelector("#folder");
+const status = document.querySelector("#status");
+const endpoints = document.querySelector("#endpoints");
+ort.env.wasm.numThreads = 1;
+
+function say(message, bad = false) {
+  status.textContent = message;
+  status.className = bad ? "bad" : "";
+}
+
+function element(tag, content, ...children) {
+  const made = document.createElement(tag);
+  made.textContent = content;
+  made.append(...children);
+  return made;
+}
+
+function row(kind, cells) {
+  return element("tr", "", ...cells.map((content) => element(kind, content)));
+}
+
+function range({ low, high }) {
+  const [lowest, highest] = [Math.min(...low), Math.max(...high)].map((bound) => Number(bound.toPrecision(4)));
+  return Math.abs(lowest) < 1e38 || Math.abs(highest) < 1e38 ? `${lowest} to ${highest}` : "any";
+}
+
+/** A section with a table of an endpoint's tensors; adds the cells where results go to `results`. */
+function section(spec, results) {
+  const body = element("tbody", "");
+  for (const tensor of spec.inputs)
+    body.append(row("td", ["in", tensor.name, ["batch", ...tensor.shape].join(" × "), tensor.unit, range(tensor), ""]));
+  for (const tensor of spec.outputs) {
+    body.append(row("td", ["out", tensor.name, ["batch", ...tensor.shape].join(" × "), tensor.unit, "", "…"]));
+    results.set(`${spec.name} ${tensor.name}`, body.lastChild.lastChild);
+  }
+  const head = element("thead", "", row("th", ["", "Tensor", "Shape", "Unit", "Trained range", "Largest |difference|"]));
+  return element("section", "", element("h2", spec.name), element("table", "", head, body));
+}
+
+async function show(read) {
+  input.disabled = true;
+  endpoints.replaceChildren();
+  say("Opening the graphs …");
+  let model;
+  try {
+    model = await Model.open(ort, read);
+    const results = new Map();
+    endpoints.append(...model.spec.endpoints.map((spec) => section(spec, results)));
+    const name = `${model.spec.name}@${model.spec.revision}, onnxruntime-web ${ort.env.versions.web}`;
+    say(`${name}: running the test tensors …`);
+    const lines = await model.check();
+    for (const { endpoint, output, rows, whole, single, ok } of lines) {
+      const cell = results.get(`${endpoint} ${output}`);
+      const differences = `${whole.toExponential(1)} in one batch of ${rows}, ${single.toExponential(1)} row by row`;
+      cell.textContent = `${differences}: ${ok ? "ok" : "OUTSIDE THE TOLERANCE"}`;
+      cell.className = ok ? "" : "bad";
+    }
+    const good = lines.filter(({ ok }) => ok).length;
+    say(`${name}: ${good} of ${lines.length} outputs as on the day of release`, good < lines.length);
+  } catch (error) {
+    say(error instanceof ZooError ? error.message : String(error), true);
+    if (!(error instanceof ZooError)) console.error(error);
+  } finally {
+    await model?.release();
+    input.disabled = false;
+  }
+}
+
+input.addEventListener("change", () => input.files.length && show(fromFiles(input.files)));
+const folder = new URLSearchParams(location.search).get("folder");
+if (folder) await show(fromUrl(folder));
+else {
+  input.disabled = false;
+  say("");
+}

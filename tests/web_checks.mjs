@@ -1,0 +1,87 @@
+// What physzoo.mjs makes of good and bad input to an exported ive-pendulum, a line each; tests/test_web.py says what is expected.
+
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+
+import * as ort from "onnxruntime-web";
+
+import { fromFiles, fromUrl, Model, ZooError } from "./physzoo.mjs";
+
+ort.env.wasm.numThreads = 1;
+const folder = process.argv[2];
+const read = (file) => readFile(join(folder, file));
+const model = await Model.open(ort, read);
+const predict = model.endpoint("predict");
+
+function good(rows = 2) {
+  const time = { dims: [rows, 1], data: new Float32Array(rows).fill(1) };
+  return { trajectory: { dims: [rows, 50], data: new Float32Array(50 * rows).fill(0.5) }, time };
+}
+
+function changed(change, rows) {
+  const inputs = good(rows);
+  change(inputs);
+  return inputs;
+}
+
+function withValue(place, value) {
+  return changed(({ trajectory }) => (trajectory.data[place] = value));
+}
+
+async function say(what, attempt) {
+  try {
+    const answer = await attempt();
+    console.log(`${what}: ${answer}`);
+  } catch (error) {
+    console.log(`${what}: ${error instanceof ZooError ? error.name : `NOT OURS ${error.name}`} ${error.message}`);
+  }
+}
+
+const run = (inputs, checks) => async () => `(${(await predict.run(inputs, checks)).displacement.dims.join(", ")})`;
+
+await say("endpoint", () => model.endpoint("encod"));
+await say("builtin", () => model.endpoint("constructor"));
+await say("missing", run({ trajectory: good().trajectory }));
+await say("none", run({}));
+await say("nothing", run());
+await say("extra", run({ ...good(), x: good().time }));
+await say("shape", run(changed((inputs) => (inputs.trajectory = { dims: [2, 49], data: new Float32Array(98) }))));
+await say("unbatched", run(changed((inputs) => (inputs.trajectory.dims = [50]))));
+await say("scalar", run(changed((inputs) => (inputs.trajectory.dims = []))));
+await say("negative", run(changed((inputs) => (inputs.trajectory.dims = [-2, 50]))));
+await say("fraction", run(changed((inputs) => (inputs.trajectory.dims = [1.5, 50]))));
+await say("values", run(changed((inputs) => (inputs.trajectory.data = new Float32Array(99)))));
+await say("doubles", run(changed((inputs) => (inputs.trajectory.data = new Float64Array(100)))));
+await say("array", run(changed((inputs) => (inputs.trajectory = [[1, 2]]))));
+await say("batches", run({ ...good(), time: good(3).time }));
+await say("nan", run(withValue(53, NaN)));
+await say("infinity", run(withValue(7, Infinity)));
+await say("nan let through", run(withValue(53, NaN), { finite: false }));
+await say("range", run(withValue(99, 1.5)));
+await say("range let through", run(withValue(99, 1.5), { range: false }));
+await say("range, nan let through", run(changed(({ trajectory }) => trajectory.data.set([NaN, -1.5], 98)), { finite: false }));
+await say("edge of the range", run(changed(({ trajectory }) => trajectory.data.set([-1, 1], 98))));
+await say("empty", run(good(0)));
+await say("ort.Tensor", run(changed((inputs) => (inputs.time = new ort.Tensor("float32", [1, 1], [2, 1])))));
+await say("at once", async () => {
+  const alone = (frequency) => changed(({ trajectory }) => trajectory.data.forEach((_, i, all) => (all[i] = Math.cos(frequency * i))));
+  const first = async (inputs) => (await predict.run(inputs)).displacement.data[0];
+  const inputs = [0.1, 0.2, 0.3, 0.4].map(alone);
+  const inTurns = [];
+  for (const one of inputs) inTurns.push(await first(one));
+  const atOnce = await Promise.all(inputs.map(first));
+  if (new Set(inTurns).size !== 4) return "all the same";
+  return atOnce.every((value, i) => value === inTurns[i]) ? "each its own answer" : "mixed up";
+});
+await say("unreachable", () => Model.open(ort, fromUrl("http://127.0.0.1:9/no")));
+await say("no folder chosen", () => Model.open(ort, fromFiles([])));
+await say("chosen", async () => {
+  const blob = new Blob([await read("cpp/model.txt")]);
+  blob.webkitRelativePath = "somewhere/cpp/model.txt";
+  await Model.open(ort, fromFiles([blob]));
+});
+await say("old runtime", () => Model.open({ InferenceSession: { create: async () => ({ release() {} }) } }, read));
+await say("released", async () => {
+  await model.release();
+  model.endpoint("encode");
+});
