@@ -41,7 +41,7 @@ from zoo.families.tree_arrays import to_arrays
 from zoo.loading import load_weights
 from zoo.release import release
 from zoo.serving import Session
-from zoo.serving.server import create_app
+from zoo.serving.server import Server
 from zoo.serving.verify import verify
 from zoo.spec import METRICS, TEST_TENSORS, WEIGHTS
 from zoo.training import boosting
@@ -470,7 +470,7 @@ def test_session_answers_as_the_model(folder, model, rows):
 @pytest.mark.parametrize("binary", [True, False])
 def test_tritonclient_gets_what_scikit_learn_says(folder, model, rows, binary):
     inside = rows[(np.abs(rows) < 2.5).all(axis=1)][:20]
-    with running(create_app([folder])) as address, triton.InferenceServerClient(address) as client:
+    with running(Server([folder])) as address, triton.InferenceServerClient(address) as client:
         answer = infer(client, "tiny-trees", {"densities": inside}, binary=binary)
         np.testing.assert_allclose(answer.as_numpy("log_mass"), model(inside), rtol=0, atol=1e-5)
 

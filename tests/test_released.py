@@ -9,15 +9,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from live_server import infer, running
 
 import zoo
 from zoo.card import check_card, load_card
 from zoo.errors import IntegrityError, ReproductionError
 from zoo.loading import read_test_tensors
 from zoo.serving import Session
-from zoo.serving.protocol import wire_name
-from zoo.serving.server import create_app
 from zoo.serving.verify import verify
 from zoo.spec import METRICS, TEST_TENSORS, WEIGHTS
 from zoo.store import locate
@@ -159,25 +156,6 @@ def test_saved_model_passes_parity(name, models, tmp_path):
             export(models[name], tmp_path / "out", format="savedmodel")
         return
     assert export(models[name], tmp_path / "out", format="savedmodel", parity_rows=100).format == "savedmodel"
-
-
-@pytest.fixture(scope="module")
-def server():
-    with running(create_app(RELEASED)) as address:
-        yield address
-
-
-@pytest.mark.parametrize("binary", [True, False])
-@pytest.mark.parametrize(("name", "endpoint"), ENDPOINTS)
-def test_tritonclient_gets_what_keras_says(name, endpoint, binary, server):
-    import tritonclient.http as triton
-
-    inputs, expected = tensors(name)[endpoint]
-    with triton.InferenceServerClient(server) as client:
-        answer = infer(client, wire_name(name, endpoint), inputs, binary=binary)
-        for key, values in expected.items():
-            tolerance = zoo.get_spec(name).tolerance
-            np.testing.assert_allclose(answer.as_numpy(key), values, rtol=tolerance.relative, atol=tolerance.absolute)
 
 
 def copy_of(name: str, folder: Path) -> Path:
