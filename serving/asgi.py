@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
-from zoo.serving.protocol import Body
 from zoo.serving.refused import RefusedError
 from zoo.serving.rest import Rest, refusal
 
@@ -27,7 +26,6 @@ class AsgiApp:
     def __init__(self, rest: Rest, start: Callable[[], Awaitable[None]], stop: Callable[[], Awaitable[None]]) -> None:
         self.rest = rest
         self._start, self._stop = start, stop
-        self._pending = 0
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Answer one request, or run with the server's life."""
@@ -35,43 +33,38 @@ class AsgiApp:
             await self._live(receive, send)
         if scope["type"] != "http":
             return
-        counted = 0
+        limits, body = self.rest.limits, bytearray()
         try:
-            async with asyncio.timeout(self.rest.limits.reading):
-                body = await self._body(receive)
-            counted = len(body)
-            self._pending += counted
-            if self._pending > self.rest.limits.pending:
-                raise self.rest.limits.too_many()
+            async with asyncio.timeout(limits.reading):
+                await self._receive(receive, body)
             headers = dict(scope["headers"])
             answer = await self.rest.answer(scope["method"], scope["path"], headers, body, scope.get("client"))
         except TimeoutError:
-            answer = refusal(self.rest.limits.too_slow())
+            answer = refusal(limits.too_slow())
         except RefusedError as error:
             answer = refusal(error)
         except ConnectionError:
             return
         finally:
-            self._pending -= counted
+            self.rest.handlers.pending -= len(body)
         await send({"type": "http.response.start", "status": answer.status, "headers": list(answer.headers)})
         await send({"type": "http.response.body", "body": answer.body})
 
-    async def _body(self, receive: Receive) -> Body:
-        message = await receive()
-        if message["type"] == "http.request" and not message.get("more_body"):
-            if len(message.get("body", b"")) > self.rest.limits.body:
-                raise self.rest.limits.too_large()
-            return bytes(message.get("body", b""))
-        body = bytearray()
-        while True:
+    async def _receive(self, receive: Receive, body: bytearray) -> None:
+        """Add what comes to the body, and its size to what is pending."""
+        handlers, limits, more = self.rest.handlers, self.rest.limits, True
+        while more:
+            message = await receive()
             if message["type"] == "http.disconnect":
                 raise ConnectionError
-            body += message.get("body", b"")
-            if len(body) > self.rest.limits.body:
-                raise self.rest.limits.too_large()
-            if not message.get("more_body"):
-                return body
-            message = await receive()
+            piece = message.get("body", b"")
+            handlers.pending += len(piece)
+            body += piece
+            if len(body) > limits.body:
+                raise limits.too_large()
+            if handlers.pending > limits.pending:
+                raise limits.too_many()
+            more = message.get("more_body", False)
 
     async def _live(self, receive: Receive, send: Send) -> None:
         for stage, call in (("startup", self._start), ("shutdown", self._stop)):

@@ -74,7 +74,8 @@ class Batcher:
         self.instances = policy.instances or workers
         self._callers: OrderedDict[Hashable, deque[_Waiting]] = OrderedDict()
         self._fresh: list[_Waiting] = []
-        self._scheduled = False
+        self._scheduled: asyncio.Handle | None = None
+        self._delayed = False
         self._running = 0
         self._loop: asyncio.AbstractEventLoop | None = None
         self._run_ns: dict[int, float] = {}
@@ -122,23 +123,25 @@ class Batcher:
         return item.future
 
     def _schedule(self) -> None:
-        if not self._scheduled and self._running < self.instances:
-            assert self._loop is not None
-            self._scheduled = True
-            self._loop.call_soon(self._dispatch)
-        elif self._running >= self.instances:
+        assert self._loop is not None
+        if self._running >= self.instances:
             self._set_timers(self._fresh)
             self._fresh.clear()
+        elif self._scheduled is None:
+            self._scheduled = self._loop.call_soon(self._dispatch)
+        elif self._delayed and self._full():
+            self._scheduled.cancel()
+            self._delayed = False
+            self._scheduled = self._loop.call_soon(self._dispatch)
 
     def _dispatch(self) -> None:
         """Start as many batches as may run; what then still waits, or runs in the pool, gets its timer."""
         assert self._loop is not None
-        self._scheduled = False
+        self._scheduled, self._delayed = None, False
         while self._callers and self._running < self.instances:
             wait = self._filling()
             if wait > 0:
-                self._scheduled = True
-                self._loop.call_later(wait, self._dispatch)
+                self._scheduled, self._delayed = self._loop.call_later(wait, self._dispatch), True
                 break
             batch, rows = self._take()
             if not batch:
@@ -156,10 +159,13 @@ class Batcher:
 
     def _filling(self) -> float:
         """Seconds for which the next batch may still wait for more."""
-        if not self.policy.max_delay or self._statistics.pending >= self.policy.max_batch:
+        if not self.policy.max_delay or self._full():
             return 0.0
         assert self._loop is not None
         return min(queue[0].not_before for queue in self._callers.values()) - self._loop.time()
+
+    def _full(self) -> bool:
+        return sum(item.rows for queue in self._callers.values() for item in queue) >= self.policy.max_batch
 
     def _take(self) -> tuple[list[_Waiting], int]:
         """The next batch, callers in turn, and its rows."""
@@ -175,18 +181,20 @@ class Batcher:
             else:
                 del self._callers[caller]
             self._statistics.pending -= 1
-            if not item.future.done():  # timed out, or its client has gone
+            if not item.future.done():
                 batch.append(item)
                 rows += item.rows
+            elif item.timer is not None:  # its client has gone; the timer would keep its arrays
+                item.timer.cancel()
         return batch, rows
 
     def _execute(self, batch: list[_Waiting]) -> _Result:
         """Join, run and take apart; answers in order, and the instants between. A batch that fails runs one by one."""
         start = perf_counter_ns()
-        first = batch[0].arrays
-        arrays = first if len(batch) == 1 else {name: np.concatenate([i.arrays[name] for i in batch]) for name in first}
-        joined = perf_counter_ns()
+        joined, first = start, batch[0].arrays
         try:
+            arrays = first if len(batch) == 1 else {name: np.concatenate([i.arrays[name] for i in batch]) for name in first}
+            joined = perf_counter_ns()
             outputs = self._run(arrays)
         except Exception as error:  # of ONNX Runtime, whose errors share no base: one request's alone, or a fault of ours
             now = perf_counter_ns()

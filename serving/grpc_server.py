@@ -15,12 +15,13 @@ import numpy as np
 from google.protobuf.json_format import ParseDict
 
 from zoo.errors import InputError
-from zoo.serving.handlers import Handlers
+from zoo.serving.handlers import INLINE_BYTES, Handlers
 from zoo.serving.logs import LOGGER
 from zoo.serving.messages import MESSAGES
 from zoo.serving.protocol import DATATYPE, UNSUPPORTED, InferRequest, check_tensor, wire_shape
 from zoo.serving.refused import RefusedError
 from zoo.serving.repository import Served
+from zoo.serving.rest import Limits
 
 _SERVICE = "inference.GRPCInferenceService"
 _CODES = {
@@ -34,7 +35,7 @@ _Infer = MESSAGES["ModelInferResponse"]
 _Stream = MESSAGES["ModelStreamInferResponse"]
 
 
-def create_grpc_server(handlers: Handlers, address: str, *, max_body: int) -> tuple[grpc.aio.Server, int]:
+def create_grpc_server(handlers: Handlers, address: str, limits: Limits) -> tuple[grpc.aio.Server, int]:
     """A server bound to an address, to be started on the running event loop, and its port.
 
     Raises
@@ -44,12 +45,12 @@ def create_grpc_server(handlers: Handlers, address: str, *, max_body: int) -> tu
     """
     server = grpc.aio.server(
         options=[
-            ("grpc.max_receive_message_length", max_body),
+            ("grpc.max_receive_message_length", limits.body),
             ("grpc.max_send_message_length", -1),
             ("grpc.so_reuseport", 0),
         ]
     )
-    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(_SERVICE, _methods(handlers)),))
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(_SERVICE, _methods(handlers, limits)),))
     try:
         bound = server.add_insecure_port(address)
     except RuntimeError as error:
@@ -59,9 +60,9 @@ def create_grpc_server(handlers: Handlers, address: str, *, max_body: int) -> tu
     return server, bound
 
 
-def _methods(handlers: Handlers) -> dict[str, Any]:
+def _methods(handlers: Handlers, limits: Limits) -> dict[str, Any]:
     repository = handlers.repository
-    infer = _ModelInfer(handlers)
+    infer = _ModelInfer(handlers, limits)
 
     def model_ready(request: Any) -> dict[str, object]:
         try:
@@ -128,8 +129,8 @@ def _plain(name: str, call: Callable[[Any], Any]) -> Callable[[Any, Any], Awaita
 
 
 class _ModelInfer:
-    def __init__(self, handlers: Handlers) -> None:
-        self._handlers = handlers
+    def __init__(self, handlers: Handlers, limits: Limits) -> None:
+        self._handlers, self._limits = handlers, limits
 
     async def once(self, request: Any, context: Any) -> Any:
         try:
@@ -149,18 +150,33 @@ class _ModelInfer:
             yield answer
 
     async def _answer(self, message: Any, context: Any) -> Any:
-        start = time.perf_counter_ns()
-        served = self._handlers.repository.find(message.model_name, message.model_version)
+        start, handlers = time.perf_counter_ns(), self._handlers
+        served = handlers.repository.find(message.model_name, message.model_version)
+        size = message.ByteSize()
+        handlers.pending += size
         try:
-            request = _parse(message, served)
-            arrays = self._handlers.check(served, request)
-            outputs = await self._handlers.infer(served, request, arrays, context.peer())
-            answer = _build(request, served, outputs)
+            if handlers.pending > self._limits.pending:
+                raise self._limits.too_many()
+            if size <= INLINE_BYTES:
+                request, arrays = self._read(message, served)
+            else:
+                request, arrays = await handlers.in_pool(self._read, message, served)
+            outputs = await handlers.infer(served, request, arrays, context.peer())
+            if sum(array.nbytes for array in outputs.values()) <= INLINE_BYTES:
+                answer = _build(request, served, outputs)
+            else:
+                answer = await handlers.in_pool(_build, request, served, outputs)
         except BaseException:
-            self._handlers.count(served, start, failed=True)
+            handlers.count(served, start, failed=True)
             raise
-        self._handlers.count(served, start, failed=False)
+        finally:
+            handlers.pending -= size
+        handlers.count(served, start, failed=False)
         return answer
+
+    def _read(self, message: Any, served: Served) -> tuple[InferRequest, dict[str, np.ndarray]]:
+        request = _parse(message, served)
+        return request, self._handlers.check(served, request)
 
 
 def _parse(message: Any, served: Served) -> InferRequest:
@@ -181,11 +197,10 @@ def _parse(message: Any, served: Served) -> InferRequest:
         if raw and tensor.HasField("contents"):
             raise InputError(f"input {name!r}: expected contents or raw_input_contents, given both")
         if raw:
-            if len(raw[position]) != 4 * count:
-                raise InputError(
-                    f"input {name!r}: shape {list(tensor.shape)} needs {4 * count} bytes, given {len(raw[position])}"
-                )
-            array = np.frombuffer(raw[position], "<f4")
+            content = raw[position]  # a copy each time
+            if len(content) != 4 * count:
+                raise InputError(f"input {name!r}: shape {list(tensor.shape)} needs {4 * count} bytes, given {len(content)}")
+            array = np.frombuffer(content, "<f4")
         else:
             array = np.array(tensor.contents.fp32_contents, np.float32)
             if len(array) != count:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Hashable
+from collections.abc import Awaitable, Callable, Hashable
+from concurrent.futures import Executor
 from importlib.metadata import PackageNotFoundError, version
+from typing import Any
 
 import numpy as np
 
@@ -13,6 +15,8 @@ from zoo.serving.protocol import DATATYPE, InferRequest
 from zoo.serving.repository import Repository, Served
 from zoo.spec import Tensor
 
+# Below this size reading and writing take less time than a thread does to begin; above it, they would hold up everyone else.
+INLINE_BYTES = 64 * 2**10
 EXTENSIONS = ["binary_tensor_data", "model_repository", "model_configuration", "statistics"]
 
 
@@ -22,12 +26,15 @@ class Handlers:
     Parameters
     ----------
     repository : the models
+    pool : where large requests are read and their answers written
     timeout : seconds after which a request is refused unless it says so itself; None waits
     """
 
-    def __init__(self, repository: Repository, timeout: float | None) -> None:
+    def __init__(self, repository: Repository, pool: Executor, timeout: float | None) -> None:
         self.repository = repository
-        self._timeout = timeout
+        self._pool, self._timeout = pool, timeout
+        self.pending = 0
+        """Bytes of the requests that are being read or answered, over all ways to ask."""
         self.ready = True
         """Models are loaded and verified before the ports open; set to false when the server is asked to stop."""
 
@@ -75,6 +82,10 @@ class Handlers:
         else:
             chosen = repository.loaded()
         return {"model_stats": [served.statistics.as_json(served.name, served.version) for served in chosen]}
+
+    def in_pool(self, call: Callable[..., Any], *arguments: object) -> Awaitable[Any]:
+        """Call beside the event loop."""
+        return asyncio.get_running_loop().run_in_executor(self._pool, call, *arguments)
 
     def check(self, served: Served, request: InferRequest) -> dict[str, np.ndarray]:
         """The tensors of a request, checked as ``Session`` checks them; InputError otherwise."""

@@ -39,7 +39,6 @@ class HttpServer:
 
     def __init__(self, rest: Rest) -> None:
         self.rest = rest
-        self.pending = 0
         self.scratch = bytearray(_READ_BYTES)
         """Where heads are received, one connection after the other: what is received is read at once."""
         self.connections: set[_Connection] = set()
@@ -100,13 +99,15 @@ class _Connection(asyncio.BufferedProtocol):
 
     def __init__(self, server: HttpServer) -> None:
         self._server, self._rest, self._limits = server, server.rest, server.rest.limits
+        self._handlers = server.rest.handlers
         self._loop = asyncio.get_running_loop()
         self._parser = httptools.HttpRequestParser(self)
         self._request = _Request()
         self._waiting: deque[_Request] = deque()
         self._answering: asyncio.Task[None] | None = None
         self._body: memoryview | None = None
-        self._filled = 0
+        self._missing = 0
+        self._unsent = 0
         self._closing = False
         self._writable = True
         self._paused = False
@@ -124,28 +125,29 @@ class _Connection(asyncio.BufferedProtocol):
         self._server.connections.discard(self)
         self._closing = True
         for request in (self._request, *self._waiting):
-            self._server.pending -= request.counted
-            request.counted = 0
+            self._release(request)
         self._waiting.clear()
         del self._parser  # which holds this connection
 
     def get_buffer(self, hint: int) -> memoryview | bytearray:
         """Where the next bytes go: into the body under way, else where heads are read."""
-        if self._body is None:
+        if self._missing == 0:
             return self._server.scratch
-        return self._body[self._filled :]
+        if self._body is None:  # refused
+            return memoryview(self._server.scratch)[: self._missing]
+        return self._body[-self._missing :]
 
     def buffer_updated(self, count: int) -> None:
         """Bytes have come."""
         if self._closing:
             return
-        if self._body is not None:
-            self._filled += count
+        if self._missing:
+            self._missing -= count
             self._count(count)
             if self._request.refused:
-                self._refuse_connection(self._request.refused)
-            elif self._filled == self._request.size:
-                self._request.body, self._body = self._body, None
+                self._discard()
+            if not self._missing:
+                self._request.body, self._body = self._body or b"", None
                 self._parser = httptools.HttpRequestParser(self)  # the old one still waits for the body
                 self.on_message_complete()
             return
@@ -199,14 +201,17 @@ class _Connection(asyncio.BufferedProtocol):
             request.size = int(length)
             if request.size > self._limits.body:
                 request.refused = self._limits.too_large()
-        if request.headers.get(b"expect", b"").lower() == b"100-continue" and not request.refused:
-            self.transport.write(_CONTINUE)
+        if request.headers.get(b"expect", b"").lower() == b"100-continue":
+            if request.refused:
+                self._refuse_connection(request.refused)
+            else:
+                self.transport.write(_CONTINUE)
 
     def on_body(self, piece: bytes) -> None:
         request = self._request
         self._count(len(piece))
         if request.refused:
-            self._refuse_body()
+            self._discard()
         elif not request.body:
             request.body = piece
         else:
@@ -227,11 +232,17 @@ class _Connection(asyncio.BufferedProtocol):
     # -- requests
 
     def check_deadline(self, now: float) -> None:
-        """Close a connection that is idle for too long, refuse a request that does not arrive."""
-        if now < self._deadline or self._answering is not None or self._closing:
+        """Close a connection that is idle for too long or does not read its answer, refuse a request that does not arrive."""
+        if now < self._deadline or self._answering is not None:
             return
-        if self._request.method or self._request.head_bytes:
-            self._refuse_connection(self._limits.too_slow())
+        if unsent := self.transport.get_write_buffer_size():
+            if unsent == self._unsent:
+                self.transport.abort()
+            self._unsent, self._deadline = unsent, now + _IDLE_SECONDS
+        elif self._closing:
+            return
+        elif self._request.method or self._request.head_bytes:
+            self._refuse_connection(self._request.refused or self._limits.too_slow())
         else:
             self.transport.close()
 
@@ -253,19 +264,22 @@ class _Connection(asyncio.BufferedProtocol):
     def _count(self, count: int) -> None:
         request = self._request
         request.counted += count
-        self._server.pending += count
+        self._handlers.pending += count
         if request.refused is None:
             if request.counted > self._limits.body:
                 request.refused = self._limits.too_large()
-            elif self._server.pending > self._limits.pending:
+            elif self._handlers.pending > self._limits.pending:
                 request.refused = self._limits.too_many()
 
-    def _refuse_body(self) -> None:
+    def _release(self, request: _Request) -> None:
+        self._handlers.pending -= request.counted
+        request.counted = 0
+
+    def _discard(self) -> None:
         """Go on reading for a while and throw away: a client that is still sending would not read the answer."""
         request = self._request
-        self._server.pending -= request.counted
         request.discarded += request.counted
-        request.counted = 0
+        self._release(request)
         request.body, request.close = b"", True
         self._body = None
         assert request.refused is not None
@@ -284,7 +298,7 @@ class _Connection(asyncio.BufferedProtocol):
         memory = np.empty(size + _ALIGNMENT, np.uint8)
         start += -memory.ctypes.data % _ALIGNMENT
         self._body = memory.data[start % _ALIGNMENT :][:size]
-        self._filled = len(first)
+        self._missing = size - len(first)
         self._body[: len(first)] = first
         self._request.body = b""
 
@@ -307,8 +321,7 @@ class _Connection(asyncio.BufferedProtocol):
             answer.headers = (*answer.headers, (b"content-length", b"%d" % len(answer.body)))
         else:
             answer = await self._rest.answer(request.method, _path(request.url), request.headers, request.body, self._client)
-        self._server.pending -= request.counted
-        request.counted = 0
+        self._release(request)
         self._answering = None
         self._deadline = self._loop.time() + _IDLE_SECONDS
         if self._closing:

@@ -172,7 +172,10 @@ class Codec:
             text = self._text(request, arrays)
             return b"".join([text, *blobs]), len(text) if blobs else None
         key = (request.id, *((name, arrays[name].shape) for name in request.outputs))
-        text = self._texts.get(key) or _keep(self._texts, key, self._text(request, arrays))
+        if (text := self._texts.get(key)) is None:
+            text = self._text(request, arrays)
+            if len(text) <= _CACHED_BYTES:
+                _keep(self._texts, key, text)
         return b"".join([text, *blobs]), len(text)
 
     def _text(self, request: InferRequest, arrays: Mapping[str, np.ndarray]) -> bytes:

@@ -153,7 +153,10 @@ class Repository:
         """
         self._only_explicit()
         async with self._changing:
-            found = [item for item in await asyncio.to_thread(self._look) if item.name == name]
+            try:
+                found = [item for item in await asyncio.to_thread(self._look) if item.name == name]
+            except (ZooError, OSError) as error:
+                raise RefusedError(400, f"the repository cannot be read: {error}") from error
             if not found:
                 raise RefusedError(404, str(UnknownNameError("model in the repository", name, self._known)))
             if errors := await self._update(found, {name}):
@@ -210,7 +213,7 @@ class Repository:
                 kept.append(await asyncio.to_thread(self._load, item))
                 self._failed.pop((item.name, item.version), None)
                 _log.info("loaded %s version %s", item.name, item.version)
-            except ZooError as error:
+            except (ZooError, OSError) as error:
                 self._fail(item, error)
                 errors.append(str(error))
                 kept += self._instead(item, served)
@@ -240,8 +243,8 @@ class Repository:
         """Load, verify on the test tensors, and time a single row, which also warms up."""
         endpoint = found.spec.endpoints[found.endpoint]
         graph = Graph(found.graph(), endpoint)
-        tensors = read_tensors(found.tensors())
-        self._verify(found, graph, tensors)
+        tensors = read_tensors(found.tensors(), found.endpoint)
+        _verify(found, graph, tensors)
         statistics = self.statistics.setdefault((found.name, found.version), Statistics())
         policy = found.policy or self._policy
         batcher = Batcher(found.name, graph.run, self._pool, self._workers, policy, statistics)
@@ -249,13 +252,18 @@ class Repository:
         batcher.warm_up(rows)
         return Served(found, graph, batcher, statistics, Codec(found.name, found.version, endpoint))
 
-    @staticmethod
-    def _verify(found: Found, graph: Graph, tensors: Mapping[str, np.ndarray]) -> None:
+
+def _verify(found: Found, graph: Graph, tensors: Mapping[str, np.ndarray]) -> None:
+    try:
         report = compare(found.spec, found.endpoint, tensors, lambda inputs: graph(inputs, True, True))
-        if failed := [f"{row.endpoint}/{row.output}" for row in report if not row.ok]:
-            raise ReproductionError(
-                f"{found.name} does not reproduce its test tensors: {', '.join(failed)}; zoo verify shows by how much"
-            )
+    except ZooError:
+        raise
+    except Exception as error:  # of ONNX Runtime, whose errors share no base
+        raise ReproductionError(f"{found.name} cannot be run on its test tensors: {error}") from error
+    if failed := [f"{row.endpoint}/{row.output}" for row in report if not row.ok]:
+        raise ReproductionError(
+            f"{found.name} does not reproduce its test tensors: {', '.join(failed)}; zoo verify shows by how much"
+        )
 
 
 def _size(found: Found) -> int:

@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import re
 import time
 import zlib
 from collections.abc import Awaitable, Callable, Mapping
-from concurrent.futures import Executor
 from dataclasses import dataclass
-from typing import Any
+
+import numpy as np
 
 from zoo.errors import InputError
 from zoo.serving import protocol
-from zoo.serving.handlers import Handlers
+from zoo.serving.handlers import INLINE_BYTES, Handlers
 from zoo.serving.logs import LOGGER
 from zoo.serving.openapi import document
-from zoo.serving.protocol import Body
+from zoo.serving.protocol import Body, InferRequest
 from zoo.serving.refused import RefusedError, busy
 from zoo.serving.repository import Served
 
-# Below this size reading takes less time than handing it to a thread; above it, it would hold up everyone else's.
-_INLINE_BYTES = 64 * 2**10
 _COMPRESSED_BYTES = 500
 _JSON = ((b"content-type", b"application/json"),)
 _BINARY = (b"content-type", b"application/octet-stream")
@@ -36,7 +33,7 @@ class Limits:
     Parameters
     ----------
     body : largest request, in bytes, compressed or not
-    pending : bytes of all requests together that are being read or answered
+    pending : bytes of all requests together, compressed and not, that are being read or answered
     reading : seconds within which a request must have arrived
     """
 
@@ -73,14 +70,13 @@ class Rest:
     Parameters
     ----------
     handlers, limits : see there
-    pool : where large requests are read
     log_requests : one line a request, besides the faults of the server that are always logged
     """
 
-    def __init__(self, handlers: Handlers, pool: Executor, limits: Limits, *, log_requests: bool = False) -> None:
+    def __init__(self, handlers: Handlers, limits: Limits, *, log_requests: bool = False) -> None:
         self.handlers = handlers
         self.limits = limits
-        self._pool, self._log_requests = pool, log_requests
+        self._log_requests = log_requests
         self._routes = [(re.compile(pattern), methods) for pattern, methods in self._table()]
 
     async def answer(self, method: str, path: str, headers: Mapping[bytes, bytes], body: Body, client: object) -> Answer:
@@ -95,7 +91,10 @@ class Rest:
         """
         start = time.perf_counter_ns()
         try:
-            answer = await self._answer(method, path, headers, body, client, start)
+            if headers.get(b"content-encoding", b"identity") == b"identity":
+                answer = await self._answer(method, path, headers, body, client, start)
+            else:
+                answer = await self._answer_compressed(method, path, headers, body, client, start)
         except RefusedError as error:
             answer = refusal(error)
         except InputError as error:
@@ -104,7 +103,8 @@ class Rest:
             LOGGER.exception("internal error", extra={"fields": {"path": path}})
             answer = refusal(RefusedError(500, "internal error; the server's log has the details"))
         if len(answer.body) >= _COMPRESSED_BYTES and b"gzip" in headers.get(b"accept-encoding", b""):
-            answer.body = _gzip(answer.body)
+            large = len(answer.body) > INLINE_BYTES
+            answer.body = await self.handlers.in_pool(_gzip, answer.body) if large else _gzip(answer.body)
             answer.headers = (*answer.headers, (b"content-encoding", b"gzip"), (b"vary", b"accept-encoding"))
         answer.headers = (*answer.headers, (b"content-length", b"%d" % len(answer.body)))
         if (request_id := headers.get(b"x-request-id")) is not None:
@@ -114,6 +114,28 @@ class Rest:
         if self._log_requests:
             self._log(method, path, answer, headers, client, start)
         return answer
+
+    async def _answer_compressed(
+        self, method: str, path: str, headers: Mapping[bytes, bytes], body: Body, client: object, start: int
+    ) -> Answer:
+        encoding = headers[b"content-encoding"].decode("latin-1")
+        if encoding not in ("gzip", "deflate"):
+            raise RefusedError(415, f"expected the content encoding gzip, deflate or none, given {encoding!r}")
+        try:
+            content = None if len(body) > INLINE_BYTES else _decompressed(body, min(INLINE_BYTES, self.limits.body))
+            if content is None:
+                content = await self.handlers.in_pool(_decompressed, body, self.limits.body)
+        except (zlib.error, EOFError) as error:
+            raise InputError(f"the body is no whole {encoding} stream: {error}") from None
+        if content is None:
+            raise self.limits.too_large()
+        self.handlers.pending += len(content)
+        try:
+            if self.handlers.pending > self.limits.pending:
+                raise self.limits.too_many()
+            return await self._answer(method, path, headers, content, client, start)
+        finally:
+            self.handlers.pending -= len(content)
 
     async def _answer(
         self,
@@ -139,33 +161,28 @@ class Rest:
                 if handler is None:
                     allowed = ", ".join(methods)
                     raise RefusedError(405, f"expected {allowed}, given {method}", ((b"allow", allowed.encode()),))
-                return await handler(content=self._decompressed(body, headers), **match.groupdict())
+                return await handler(content=body, **match.groupdict())
         raise RefusedError(404, f"nothing is at {path}; the protocol starts at /v2, its description is at /openapi.json")
 
     async def _infer(self, served: Served, headers: Mapping[bytes, bytes], body: Body, client: object) -> Answer:
-        body = self._decompressed(body, headers)
         header = headers.get(HEADER)
         length = None if header is None else header.decode("latin-1")
-        if len(body) <= _INLINE_BYTES:
-            request = served.codec.parse(body, length)
-            arrays = self.handlers.check(served, request)
+        if len(body) <= INLINE_BYTES:
+            request, arrays = self._read(served, body, length)
         else:
-            request, arrays = await self._in_pool(self._read, served, body, length)
+            request, arrays = await self.handlers.in_pool(self._read, served, body, length)
         outputs = await self.handlers.infer(served, request, arrays, client)
-        if sum(array.nbytes for array in outputs.values()) <= _INLINE_BYTES:
+        if sum(array.nbytes for array in outputs.values()) <= INLINE_BYTES:
             text, json_length = served.codec.build(request, outputs)
         else:
-            text, json_length = await self._in_pool(served.codec.build, request, outputs)
+            text, json_length = await self.handlers.in_pool(served.codec.build, request, outputs)
         if json_length is None:
             return Answer(200, text, request_id=request.id)
         return Answer(200, text, (_BINARY, (HEADER, b"%d" % json_length)), request.id)
 
-    def _read(self, served: Served, content: Body, length: str | None) -> Any:
+    def _read(self, served: Served, content: Body, length: str | None) -> tuple[InferRequest, dict[str, np.ndarray]]:
         request = served.codec.parse(content, length)
         return request, self.handlers.check(served, request)
-
-    def _in_pool(self, call: Callable[..., Any], *arguments: object) -> Awaitable[Any]:
-        return asyncio.get_running_loop().run_in_executor(self._pool, call, *arguments)
 
     def _table(self) -> list[tuple[str, dict[str, Callable[..., Awaitable[Answer]]]]]:
         handlers, repository = self.handlers, self.handlers.repository
@@ -237,23 +254,6 @@ class Rest:
             ]
         return table
 
-    def _decompressed(self, body: Body, headers: Mapping[bytes, bytes]) -> Body:
-        encoding = headers.get(b"content-encoding", b"identity").decode("latin-1")
-        if encoding == "identity":
-            return body
-        if encoding not in ("gzip", "deflate"):
-            raise RefusedError(415, f"expected the content encoding gzip, deflate or none, given {encoding!r}")
-        stream = zlib.decompressobj(wbits=zlib.MAX_WBITS | 32)  # reads both
-        try:
-            content = stream.decompress(body, self.limits.body + 1)
-        except zlib.error as error:
-            raise InputError(f"the body is no {encoding} stream: {error}") from None
-        if len(content) > self.limits.body:
-            raise self.limits.too_large()
-        if not stream.eof:
-            raise InputError(f"the {encoding} stream of the body is cut short")
-        return content
-
     def _log(self, method: str, path: str, answer: Answer, headers: Mapping[bytes, bytes], client: object, start: int) -> None:
         fields: dict[str, object] = {
             "method": method,
@@ -278,6 +278,17 @@ def _object(content: Body) -> dict[str, object]:
     if not isinstance(value, dict):
         raise InputError("expected no body or a JSON object")
     return value
+
+
+def _decompressed(body: Body, most: int) -> bytes | None:
+    """A gzip or zlib stream, None where it holds more than so many bytes; zlib.error or EOFError where it is none."""
+    stream = zlib.decompressobj(wbits=zlib.MAX_WBITS | 32)  # reads both
+    content = stream.decompress(body, most + 1)
+    if len(content) > most:
+        return None
+    if not stream.eof:
+        raise EOFError("it is cut short")
+    return content
 
 
 def _gzip(content: bytes) -> bytes:

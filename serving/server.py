@@ -81,8 +81,8 @@ class Server:
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
-        self.handlers = Handlers(self.repository, settings.timeout)
-        self.rest = Rest(self.handlers, pool, settings.limits, log_requests=settings.log_requests)
+        self.handlers = Handlers(self.repository, pool, settings.timeout)
+        self.rest = Rest(self.handlers, settings.limits, log_requests=settings.log_requests)
         self.port: int | None = None
         self.grpc_port: int | None = None
         self._http = HttpServer(self.rest)
@@ -95,9 +95,7 @@ class Server:
             from zoo.serving.grpc_server import create_grpc_server
 
             address = f"[{host}]" if ":" in host else host
-            self._grpc, self.grpc_port = create_grpc_server(
-                self.handlers, f"{address}:{grpc_port}", max_body=self.settings.limits.body
-            )
+            self._grpc, self.grpc_port = create_grpc_server(self.handlers, f"{address}:{grpc_port}", self.settings.limits)
             await self._grpc.start()
         if port is not None:
             self.port = await self._http.start(host, port)

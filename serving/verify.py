@@ -103,11 +103,15 @@ class _Tensors(dict[str, np.ndarray]):
         raise IntegrityError(f"{TEST_TENSORS}: expected the tensor {key}, found {', '.join(self) or 'none'}")
 
 
-def read_tensors(file: Path) -> Mapping[str, np.ndarray]:
-    """The test tensors of a model, ``<endpoint>/in/<name>`` and ``<endpoint>/out/<name>``; IntegrityError for a missing one."""
+def read_tensors(file: Path, endpoint: str = "") -> Mapping[str, np.ndarray]:
+    """The test tensors of a model, or of one endpoint: ``<endpoint>/in/<name>`` and ``<endpoint>/out/<name>``.
+
+    IntegrityError where the file holds none, and for a missing one.
+    """
+    prefix = f"{endpoint}/" if endpoint else ""
     try:
         with np.load(file, allow_pickle=False) as stored:
-            return _Tensors(stored)
+            return _Tensors({name: stored[name] for name in stored.files if name.startswith(prefix)})
     except (OSError, ValueError, BadZipFile) as error:
         raise IntegrityError(f"{file} does not hold test tensors: {error}") from error
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
 import time
+import weakref
 from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
@@ -113,6 +115,39 @@ def test_a_busy_model_waits_for_the_delay_or_a_full_batch(pool: ThreadPoolExecut
     run(test)
 
 
+def test_a_batch_that_is_full_does_not_wait_for_the_delay(pool: ThreadPoolExecutor) -> None:
+    model = Doubling()
+    batcher, _ = make(model, pool, max_delay=20.0, max_batch=4)
+
+    async def test() -> None:
+        model.go.clear()
+        first = batcher.submit(rows(1.0), "a")
+        await until(lambda: model.batches)
+        second = batcher.submit(rows(2.0, 3.0), "a")
+        model.go.set()
+        await first
+        await asyncio.sleep(0.02)  # it waits by now
+        await asyncio.wait_for(asyncio.gather(second, batcher.submit(rows(4.0, 5.0), "b")), 10)
+        assert model.batches == [[1.0], [2.0, 3.0, 4.0, 5.0]]
+
+    run(test)
+
+
+def test_a_batch_that_cannot_be_joined_runs_one_by_one(pool: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_: object) -> np.ndarray:
+        raise MemoryError
+
+    model = Doubling()
+    batcher, _ = make(model, pool)
+    monkeypatch.setattr(np, "concatenate", full)
+
+    async def test() -> None:
+        answers = await asyncio.gather(*(batcher.submit(rows(value), "a") for value in (1.0, 2.0)))
+        assert [answer["y"].tolist() for answer in answers] == [[[2.0]], [[4.0]]]
+
+    run(test)
+
+
 def test_callers_take_turns(pool: ThreadPoolExecutor) -> None:
     model = Doubling()
     batcher, _ = make(model, pool, max_batch=2)
@@ -215,6 +250,27 @@ def test_a_timed_out_or_abandoned_request_is_not_run(pool: ThreadPoolExecutor) -
 
     run(test)
     assert model.batches == [[0.0], [2.0]]
+
+
+def test_an_abandoned_request_is_forgotten_with_its_turn(pool: ThreadPoolExecutor) -> None:
+    model = Doubling()
+    batcher, _ = make(model, pool)
+
+    async def test() -> None:
+        model.go.clear()
+        first = batcher.submit(rows(0.0), "a")
+        await until(lambda: model.batches)
+        arrays = rows(1.0)
+        array = weakref.ref(arrays["x"])
+        batcher.submit(arrays, "a", 60.0).cancel()
+        del arrays
+        model.go.set()
+        await first
+        await asyncio.sleep(0.01)
+        gc.collect()
+        assert array() is None
+
+    run(test)
 
 
 def test_one_request_that_fails_does_not_take_its_batch_along(pool: ThreadPoolExecutor) -> None:

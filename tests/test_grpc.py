@@ -7,7 +7,8 @@ import queue
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,7 @@ from tritonclient.grpc import model_config_pb2, service_pb2
 from tritonclient.grpc.aio import InferenceServerClient as AioClient
 from tritonclient.utils import InferenceServerException
 
-from zoo.serving import messages
+from zoo.serving import grpc_server, messages
 from zoo.serving.batching import Policy
 from zoo.serving.rest import Limits
 from zoo.serving.server import Server, Settings
@@ -208,6 +209,28 @@ class TestMalformed:
         for call in (client.load_model, client.unload_model):
             with pytest.raises(InferenceServerException, match="--model-control explicit"):
                 call("tiny")
+
+
+def test_large_requests_do_not_hold_up_others_and_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    threads: set[str] = set()
+
+    def noting(call: Callable[..., object]) -> Callable[..., object]:
+        return lambda *arguments: (threads.add(threading.current_thread().name), call(*arguments))[1]
+
+    for name in ("_parse", "_build"):
+        monkeypatch.setattr(grpc_server, name, noting(getattr(grpc_server, name)))
+    server = Server([tiny_models.write_tiny_model(tmp_path / "tiny")], Settings(limits=Limits(body=2**20, pending=900_000)))
+    with running(server, grpc=True) as address, triton.InferenceServerClient(address) as client:
+        x = spectra(30_000)
+        np.testing.assert_allclose(
+            client.infer("tiny", tensors(spectrum=x)).as_numpy("probability"), tiny_models.predict(x), atol=1e-6
+        )
+        assert threads
+        assert all(name.startswith("zoo-serving") for name in threads)
+        with pytest.raises(InferenceServerException, match="holds as many bytes") as caught:
+            client.infer("tiny", tensors(spectrum=spectra(50_000)))
+        assert caught.value.status() == "StatusCode.UNAVAILABLE"
+        assert server.handlers.pending == 0
 
 
 def test_explicit_control(tmp_path: Path) -> None:

@@ -5,13 +5,12 @@ from __future__ import annotations
 import gzip
 import http.client
 import json
-import signal
 import socket
-import subprocess
-import sys
 import time
+import tracemalloc
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -50,6 +49,13 @@ def client(address: str) -> Iterator[triton.InferenceServerClient]:
         yield client
 
 
+@pytest.fixture(scope="module")
+def connection(address: str) -> Iterator[http.client.HTTPConnection]:
+    """One for the thousands of requests of a fuzzer."""
+    with closing(http.client.HTTPConnection(address, timeout=30)) as connection:
+        yield connection
+
+
 def spectra(rows: int = 3) -> np.ndarray:
     return np.random.default_rng(rows).normal(size=(rows, WIDTH)).astype(np.float32)
 
@@ -62,14 +68,21 @@ def send(
     method: str = "POST",
 ) -> tuple[int, object]:
     """Status and JSON of the answer to a request made by hand."""
-    connection = http.client.HTTPConnection(address, timeout=30)
-    try:
-        connection.request(method, path, body, dict(headers or {}))
-        response = connection.getresponse()
-        content = response.read()
-        return response.status, json.loads(content) if content else None
-    finally:
-        connection.close()
+    with closing(http.client.HTTPConnection(address, timeout=30)) as connection:
+        return ask(connection, body, headers or {}, path, method)
+
+
+def ask(
+    connection: http.client.HTTPConnection,
+    body: bytes,
+    headers: Mapping[str, str],
+    path: str = "/v2/models/tiny/infer",
+    method: str = "POST",
+) -> tuple[int, object]:
+    connection.request(method, path, body, dict(headers))
+    response = connection.getresponse()
+    content = response.read()
+    return response.status, json.loads(content) if content else None
 
 
 def request(**changes: object) -> dict[str, object]:
@@ -332,7 +345,7 @@ class TestMalformed:
         time.sleep(0.1)
         assert [record for record in caplog.records if record.levelname == "ERROR"] == []
 
-    @settings(max_examples=200, deadline=None)
+    @settings(max_examples=100, deadline=None)
     @given(
         prefix=st.integers(0, 200),
         tail=st.binary(max_size=64),
@@ -341,15 +354,21 @@ class TestMalformed:
         length=st.one_of(st.integers(-1, 300).map(str), st.text("0123456789 -+.x_", max_size=8)),
     )
     def test_any_binary_request_is_answered_or_refused(
-        self, address: str, prefix: int, tail: bytes, declared: object, shape: list[object], length: str
+        self,
+        connection: http.client.HTTPConnection,
+        prefix: int,
+        tail: bytes,
+        declared: object,
+        shape: list[object],
+        length: str,
     ) -> None:
         text = json.dumps(request(data=..., shape=shape, parameters={"binary_data_size": declared})).encode()
         for body, header in ((text + tail, str(len(text))), (text[:prefix] + tail, length), (tail, length)):
-            status, answer = send(address, body, {LENGTH: header})
+            status, answer = ask(connection, body, {LENGTH: header})
             assert status in (200, 400)
             assert status == 200 or isinstance(answer["error"], str)
 
-    @settings(max_examples=200, deadline=None)
+    @settings(max_examples=100, deadline=None)
     @given(
         st.dictionaries(
             st.sampled_from(["inputs", "outputs", "parameters", "id", "name", "shape"]),
@@ -365,11 +384,24 @@ class TestMalformed:
             ),
         )
     )
-    def test_any_json_is_answered_or_refused(self, address: str, changes: dict[str, object]) -> None:
+    def test_any_json_is_answered_or_refused(self, connection: http.client.HTTPConnection, changes: dict[str, object]) -> None:
         for content in (changes, request() | changes, request(**changes)):
-            status, answer = send(address, json.dumps(content).encode())
+            status, answer = ask(connection, json.dumps(content).encode(), {})
             assert status in (200, 400)
             assert status == 200 or isinstance(answer["error"], str)
+
+
+def test_long_ids_are_not_kept(folder: Path) -> None:
+    codec = Server([folder]).repository.find("tiny").codec
+    tensor = {"name": "spectrum", "datatype": "FP32", "shape": [1, WIDTH], "parameters": {"binary_data_size": 4 * WIDTH}}
+    answer = {"probability": np.zeros((1, 1), np.float32)}
+    tracemalloc.start()
+    for number in range(20):
+        text = json.dumps({"id": f"{number}" * 10**5, "inputs": [tensor], "parameters": {"binary_data_output": True}}).encode()
+        codec.build(codec.parse(text + bytes(4 * WIDTH), str(len(text))), answer)
+    kept, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert kept < 10**6
 
 
 class TestStart:
@@ -394,30 +426,6 @@ class TestStart:
     def test_two_models_of_one_name(self, folder: Path) -> None:
         with pytest.raises(ZooError, match="the name tiny"):
             Server([folder, folder])
-
-
-def test_serve_until_interrupted(folder: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    program = f"from zoo.serving.server import serve; serve([{str(folder)!r}], port={port})"
-    with subprocess.Popen([sys.executable, "-c", program], stderr=subprocess.DEVNULL) as process:
-        client = triton.InferenceServerClient(f"127.0.0.1:{port}")
-        try:
-            while not _ready(client):
-                assert process.poll() is None
-                time.sleep(0.1)
-            assert infer(client, "tiny", {"spectrum": spectra()}).as_numpy("probability").shape == (3, 1)
-        finally:
-            client.close()
-            process.send_signal(signal.SIGINT)
-        assert process.wait(timeout=30) in (0, -signal.SIGINT)
-
-
-def _ready(client: triton.InferenceServerClient) -> bool:
-    try:
-        return client.is_server_ready()
-    except OSError:
-        return False
 
 
 def test_an_internal_error_says_nothing_of_the_inside(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

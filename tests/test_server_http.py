@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import gzip
 import http.client
 import json
 import signal
@@ -10,7 +12,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -19,10 +21,13 @@ import pytest
 import tiny_models
 import tritonclient.http as triton
 import tritonclient.http.aio as triton_aio
+from geventhttpclient.response import HTTPParseError
 from live_server import hosted, infer, running
 
+from zoo.serving import rest
 from zoo.serving.batching import Policy
 from zoo.serving.graph import Graph
+from zoo.serving.protocol import HEADER
 from zoo.serving.rest import Limits
 from zoo.serving.server import Server, Settings, create_app
 
@@ -76,6 +81,31 @@ def read(connection: socket.socket) -> tuple[int, bytes]:
     response = http.client.HTTPResponse(connection)
     response.begin()
     return response.status, response.read()
+
+
+def post(address: str, body: bytes, headers: dict[str, str] | None = None) -> tuple[int, str | None]:
+    """Status and Retry-After."""
+    connection = http.client.HTTPConnection(address)
+    connection.request("POST", "/v2/models/tiny/infer", body, headers or {})
+    response = connection.getresponse()
+    response.read()
+    connection.close()
+    return response.status, response.headers["Retry-After"]
+
+
+def body_of(x: np.ndarray) -> tuple[bytes, bytes]:
+    """The JSON part and the tensor of a binary request."""
+    content = x.astype("<f4").tobytes()
+    parameters = {"binary_data_size": len(content)}
+    tensor = {"name": "spectrum", "datatype": "FP32", "shape": list(x.shape), "parameters": parameters}
+    return json.dumps({"inputs": [tensor]}).encode(), content
+
+
+def until(condition: Callable[[], object]) -> None:
+    end = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.005)
 
 
 def answers(address: str) -> bool:
@@ -218,36 +248,100 @@ def test_a_client_that_does_not_read_its_answers(address: str) -> None:
 
 def test_bytes_of_all_requests_together(folder: Path) -> None:
     limits = Limits(body=2**20, pending=2**20, reading=30)
-    with running(Server([folder], Settings(limits=limits))) as address:
+    server = Server([folder], Settings(limits=limits))
+    with running(server) as address:
         with connect(address) as first, connect(address) as second:
             first.sendall(head(900_000) + bytes(800_000))
-            time.sleep(0.2)
+            until(lambda: server.handlers.pending >= 800_000)
+            start = time.monotonic()
+            assert answers(address)
+            assert time.monotonic() - start < 15  # nobody waits for the first, who has 30 s
             second.sendall(head(900_000) + bytes(800_000))
+            time.sleep(0.1)
+            second.sendall(bytes(100_000))  # one that is still sending reads the answer all the same
             status, body = read(second)
             assert status == 503
             assert "holds as many bytes" in json.loads(body)["error"]
-        time.sleep(0.1)
+        until(lambda: server.handlers.pending == 0)
         assert answers(address)
+
+
+def test_bytes_that_a_compressed_request_holds_count(folder: Path, slow: threading.Event) -> None:
+    limits = Limits(body=2**20, pending=1_500_000)
+    text, tensor = body_of(np.zeros((50_000, WIDTH)))
+    server = Server([folder], Settings(limits=limits))
+    with running(server) as address, ThreadPoolExecutor(1) as pool:
+        headers = {HEADER: str(len(text)), "Content-Encoding": "gzip"}
+
+        def ask() -> tuple[int, str | None]:
+            return post(address, gzip.compress(text + tensor), headers)
+
+        slow.clear()
+        first = pool.submit(ask)
+        until(lambda: server.handlers.pending > 10**6)
+        try:
+            assert ask() == (503, "1")
+        finally:
+            slow.set()
+        assert first.result() == (200, None)
+        assert ask() == (200, None)
+
+
+def test_large_compressed_bodies_and_answers_do_not_hold_up_others(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    threads: dict[str, set[str]] = {"_decompressed": set(), "_gzip": set()}
+    for name, seen in threads.items():
+        call = getattr(rest, name)
+        monkeypatch.setattr(
+            rest, name, lambda *a, call=call, seen=seen: (seen.add(threading.current_thread().name), call(*a))[1]
+        )
+    x = np.random.default_rng(0).normal(size=(20_000, WIDTH)).astype(np.float32)
+    for batch, pooled in ((x[:10], False), (x, True), (0 * x, True)):  # zeros: small until they are decompressed
+        for seen in threads.values():
+            seen.clear()
+        with triton.InferenceServerClient(address) as client:
+            options = {"request_compression_algorithm": "gzip", "response_compression_algorithm": "gzip"}
+            given = infer(client, "tiny", {"spectrum": batch}, **options).as_numpy("probability")
+        np.testing.assert_allclose(given, tiny_models.predict(batch), atol=1e-6)
+        assert any(name.startswith("zoo-serving") for name in threads["_decompressed"]) == pooled
+        if pooled:
+            assert all(name.startswith("zoo-serving") for name in threads["_gzip"])
+
+
+def test_a_client_that_never_reads_is_let_go(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("zoo.serving.http._IDLE_SECONDS", 0.3)
+    server = Server([folder], Settings(limits=Limits(reading=0.4)))
+    rows = 100_000
+    outputs = [{"name": "mean"}, {"name": "log_variance"}]
+    inputs = [
+        {"name": n, "datatype": "FP32", "shape": [rows, w], "parameters": {"binary_data_size": 4 * rows * w}}
+        for n, w in (("trajectory", WIDTH), ("time", 1))
+    ]
+    text = json.dumps({"inputs": inputs, "outputs": outputs, "parameters": {"binary_data_output": True}}).encode()
+    lines = ["POST /v2/models/tiny.encode/infer HTTP/1.1", "Host: x", f"{HEADER}: {len(text)}"]
+    lines.append(f"Content-Length: {len(text) + 24 * rows}")
+    with running(server) as address, socket.socket() as deaf:
+        deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        host, _, port = address.partition(":")
+        deaf.connect((host, int(port)))
+        deaf.sendall("\r\n".join([*lines, "", ""]).encode() + text + bytes(24 * rows) + b"GET /v2 HTTP/1.1\r\n")
+        until(lambda: server._http.connections)
+        until(lambda: not server._http.connections)
+        assert server.handlers.pending == 0
+
+
+def test_expect_100_continue_of_what_is_too_large(address: str) -> None:
+    with connect(address) as connection:
+        connection.sendall(head(2**30, "Expect: 100-continue"))
+        assert read(connection)[0] == 413
 
 
 def test_a_full_queue_says_when_to_come_back(folder: Path, slow: threading.Event) -> None:
     server = Server([folder], Settings(policy=Policy(max_queue=2, instances=1)))
     with running(server) as address, ThreadPoolExecutor(3) as pool:
         slow.clear()
-
-        def ask() -> tuple[int, str | None]:
-            connection = http.client.HTTPConnection(address)
-            connection.request("POST", "/v2/models/tiny/infer", BODY)
-            response = connection.getresponse()
-            response.read()
-            connection.close()
-            return response.status, response.headers["Retry-After"]
-
-        waiting = [pool.submit(ask) for _ in range(3)]
-        end = time.monotonic() + 10
-        while server.repository.find("tiny").statistics.pending < 2 and time.monotonic() < end:
-            time.sleep(0.01)
-        assert ask() == (503, "1")
+        waiting = [pool.submit(post, address, BODY) for _ in range(3)]
+        until(lambda: server.repository.find("tiny").statistics.pending == 2)
+        assert post(address, BODY) == (503, "1")
         slow.set()
         assert [future.result() for future in waiting] == [(200, None)] * 3
 
@@ -303,6 +397,17 @@ def test_an_asgi_server_of_others_hosts_it(folder: Path) -> None:
         connection.close()
 
 
+def test_bytes_of_all_requests_together_in_an_asgi_server(folder: Path) -> None:
+    app = create_app([folder], Settings(limits=Limits(body=2**20, pending=2**20)))
+    with hosted(app) as address, connect(address) as first, connect(address) as second:
+        first.sendall(head(900_000) + bytes(800_000))
+        until(lambda: app.rest.handlers.pending >= 800_000)
+        second.sendall(head(900_000) + bytes(800_000))
+        assert read(second)[0] == 503
+        first.close()
+        until(lambda: app.rest.handlers.pending == 0)
+
+
 class TestStop:
     def start(self, folder: Path, *options: str) -> tuple[subprocess.Popen[str], str]:
         """``zoo serve`` in a process of its own, and its address."""
@@ -318,7 +423,7 @@ class TestStop:
         process, address = self.start(folder)
         with process, connect(address) as half, connect(address) as idle:
             half.sendall(head() + BODY[:-5])
-            time.sleep(0.2)
+            assert answers(address)  # by then the server has read it
             process.send_signal(number)
             assert idle.recv(1) == b""
             with pytest.raises(ConnectionError):
@@ -328,33 +433,66 @@ class TestStop:
             assert process.wait(timeout=30) == 0
             assert process.stderr.read().count("stopping") == 1
 
-    def test_kill_and_start_again_on_the_same_port(self, folder: Path) -> None:
+    def test_killed_under_load_and_started_again_on_the_same_port(self, folder: Path) -> None:
+        """Clients see connections that break, never another answer than their own, and go on where they were."""
         process, address = self.start(folder)
-        with process:
-            assert answers(address)
-            process.kill()
-        port = address.partition(":")[2]
-        process, again = self.start(folder, "--port", port)
-        with process:
-            assert again == address
-            assert answers(address)
-            process.terminate()
-            assert process.wait(timeout=30) == 0
+        stop = threading.Event()
+        answered, broken, wrong = [0] * 6, [0] * 6, []
+
+        def ask(number: int) -> None:
+            random = np.random.default_rng(number)
+            with triton.InferenceServerClient(address) as client:
+                while not stop.is_set():
+                    x = random.normal(size=(random.choice([1, 7, 5000]), WIDTH)).astype(np.float32)
+                    try:
+                        given = infer(client, "tiny", {"spectrum": x}).as_numpy("probability")
+                    except (OSError, HTTPParseError):  # refused, reset, or ended in the middle of an answer
+                        broken[number] += 1
+                        time.sleep(0.01)
+                        continue
+                    except Exception as error:
+                        wrong.append(error)
+                        return
+                    if given.shape != (len(x), 1) or not np.allclose(given, tiny_models.predict(x), atol=1e-6):
+                        wrong.append(given)
+                    answered[number] += 1
+
+        with ThreadPoolExecutor(6) as pool:
+            asking = [pool.submit(ask, number) for number in range(6)]
+            try:
+                with process:
+                    until(lambda: min(answered) >= 20)
+                    process.kill()
+                until(lambda: min(broken) >= 1)
+                before = list(answered)
+                process, again = self.start(folder, "--port", address.partition(":")[2])
+                with process:
+                    try:
+                        assert again == address
+                        until(lambda: all(now >= then + 20 for now, then in zip(answered, before, strict=True)))
+                    finally:
+                        stop.set()
+                        process.terminate()
+                    assert process.wait(timeout=30) == 0
+            finally:
+                stop.set()
+        for future in asking:
+            future.result()
+        assert wrong == []
 
     def test_a_port_that_is_taken(self, folder: Path) -> None:
         with socket.create_server(("127.0.0.1", 0)) as taken:
-            port = str(taken.getsockname()[1])
-            for options in (["--port", port], ["--port", "0", "--grpc-port", port]):
-                command = [sys.executable, "-m", "zoo.cli", "serve", str(folder), *options]
-                result = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-                assert result.returncode == 1
-                assert "Traceback" not in result.stderr
-                assert port in result.stderr
+            port = taken.getsockname()[1]
+            with pytest.raises(OSError, match=str(port)):
+                asyncio.run(Server([folder]).start(port=port))
+            command = [sys.executable, "-m", "zoo.cli", "serve", str(folder), "--port", "0", "--grpc-port", str(port)]
+            result = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+            assert result.returncode == 1
+            assert "Traceback" not in result.stderr
+            assert str(port) in result.stderr
 
 
 def test_aio_client(address: str) -> None:
-    import asyncio
-
     async def ask() -> list[np.ndarray]:
         client = triton_aio.InferenceServerClient(address)
         try:

@@ -18,9 +18,11 @@ import tritonclient.http as triton
 from live_server import infer, running
 from onnx.external_data_helper import convert_model_to_external_data
 from triton_layout import add_version, write_repository
+from tritonclient.utils import InferenceServerException
 
 from zoo.card import read_spec, write_card
-from zoo.errors import IntegrityError, ZooError
+from zoo.errors import IntegrityError, ReproductionError, ZooError
+from zoo.serving.graph import Graph
 from zoo.serving.server import Server, Settings
 from zoo.spec import TEST_TENSORS
 
@@ -187,6 +189,34 @@ class TestChanges:
         poll(server)
         assert server.repository.versions("tiny") == ["1"]
         assert "does not reproduce" in index(server)[("tiny", "2")][1]
+
+    def test_a_graph_that_cannot_be_run_does_not_hold_up_the_others(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def fails(self: Graph, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+            if "spectrum" in arrays:
+                raise RuntimeError("Non-zero status code returned while running Gather node")
+            return run(self, arrays)
+
+        run = Graph.run
+        monkeypatch.setattr(Graph, "run", fails)
+        server = Server([tmp_path], Settings(control="poll"))
+        write_repository(tmp_path, "1")
+        write_repository(tmp_path, "1", endpoint="encode")
+        poll(server)
+        assert index(server)[("tiny.encode", "1")] == ("READY", "")
+        assert "cannot be run on its test tensors" in index(server)[("tiny", "1")][1]
+        with pytest.raises(ReproductionError, match="Gather"):
+            Server([tmp_path])
+
+    def test_a_repository_that_has_gone(self, tmp_path: Path) -> None:
+        folder = write_repository(tmp_path / "models", "1").parent
+        server = Server([folder], Settings(control="explicit"))
+        shutil.rmtree(folder)
+        with running(server) as address, triton.InferenceServerClient(address) as client:
+            with pytest.raises(InferenceServerException, match="cannot be read") as caught:
+                client.load_model("tiny")
+            assert caught.value.status() == "400"
 
     def test_no_request_is_dropped_while_versions_change(self, tmp_path: Path) -> None:
         folder = write_repository(tmp_path, "1")

@@ -12,6 +12,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -34,10 +36,11 @@ class Load:
         self.asked = self.answered = self.wrong = 0
         self.pause = 0.0
 
-    def check(self, x: np.ndarray, result: object) -> None:
-        given = result.as_numpy("probability")
+    def check(self, number: int, x: np.ndarray, result: object) -> None:
+        given, response = result.as_numpy("probability"), result.get_response()
         self.answered += 1
-        if given.shape != (len(x), 1) or not np.allclose(given, tiny_models.predict(x), atol=1e-6):
+        same = (response["id"] if isinstance(response, dict) else response.id) == str(number)
+        if not same or given.shape != (len(x), 1) or not np.allclose(given, tiny_models.predict(x), atol=1e-6):
             self.wrong += 1
 
     async def run(self, seconds: float) -> float:
@@ -66,9 +69,20 @@ class Load:
             tensor = input_type("spectrum", list(x.shape), "FP32")
             tensor.set_data_from_numpy(x)
             self.asked += 1
-            self.check(x, await client.infer("tiny", [tensor], request_id=str(self.asked)))
+            number = self.asked
+            self.check(number, x, await client.infer("tiny", [tensor], request_id=str(number)))
             if self.pause:
                 await asyncio.sleep(random.exponential(self.pause))
+
+
+@contextmanager
+def ended(process: subprocess.Popen[str]) -> Iterator[None]:
+    """Nothing is left running, whatever fails."""
+    try:
+        yield
+    finally:
+        if process.poll() is None:
+            process.kill()
 
 
 def resident(process: int) -> int:
@@ -84,27 +98,31 @@ def test_soak(tmp_path: Path, minutes: float) -> None:
     folder = write_repository(tmp_path, "1")
     command = [sys.executable, "-m", "zoo.cli", "serve", str(tmp_path), "--port", "0", "--grpc-port", "0"]
     command += ["--model-control", "poll", "--poll", "1"]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process, ended(process):
         ready = json.loads(process.stderr.readline())
         load = Load(f"127.0.0.1:{ready['port']}", f"127.0.0.1:{ready['grpc_port']}")
         seconds = 60 * minutes
 
-        async def soak() -> list[int]:
-            full = await load.run(min(5.0, seconds / 4))
-            # in time units of one caller: at full load it is busy all of the time, at 80% of the rate it pauses a fifth of it
-            load.pause = (HTTP_CLIENTS + GRPC_CLIENTS) / full * (1 / LOAD - 1)
-            sizes = []
+        async def soak() -> tuple[list[float], list[int]]:
+            full = await load.run(min(15.0, seconds / 4))
+            cycle = (HTTP_CLIENTS + GRPC_CLIENTS) / full
+            # at full load a caller waits all of the time, at 80% of the rate it pauses for a fifth of it
+            load.pause = cycle * (1 / LOAD - 1)
+            shares, sizes = [], []
             for part in range(8):
-                await load.run(seconds / 8)
+                shares.append(await load.run(seconds / 8) / full)
+                load.pause = max(0.0, load.pause + cycle / LOAD * (1 - LOAD / shares[-1]))  # less to do, sooner answers
                 sizes.append(resident(process.pid))
                 add_version(folder, str(part + 2), folder / "1")
-            return sizes
+            return shares, sizes
 
-        sizes = asyncio.run(soak())
+        shares, sizes = asyncio.run(soak())
         process.send_signal(signal.SIGTERM)
         assert process.wait(60) == 0
         rest = [json.loads(line) for line in process.stderr]
-    print(f"{load.answered} requests, resident {[round(size / 2**20) for size in sizes]} MiB")
+    print(f"{load.answered} requests at {[round(share, 2) for share in shares]} of the full rate")
+    print(f"resident {[round(size / 2**20) for size in sizes]} MiB")
     assert (load.wrong, load.asked - load.answered) == (0, 0)
     assert [line for line in rest if line["level"] == "error"] == []
+    assert LOAD - 0.2 < np.median(shares) < LOAD + 0.15  # or it was another load than it says
     assert max(sizes[4:]) < 1.1 * max(sizes[:4]) + 2**23
