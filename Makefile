@@ -12,7 +12,10 @@ WEB := $(VENV)/web
 WEB_TOOLS := playwright-core@1.65.1 @sparticuz/chromium@147.0.0
 CHROMIUM ?= $(CURDIR)/$(WEB)/chromium/chromium
 
-.PHONY: demo test slow cpp web lint wheel clean
+# Ray with what the server needs, apart from the rest.
+RAY := $(VENV)/ray
+
+.PHONY: demo test slow cpp web ray lint wheel clean
 
 $(VENV)/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -49,6 +52,15 @@ $(WEB)/installed: export/web/package.json
 
 web: $(VENV)/installed $(WEB)/installed
 	PHYSZOO_WEB=$(CURDIR)/$(WEB) CHROMIUM=$(CHROMIUM) $(RUN)/python -m pytest tests/test_web.py
+
+$(RAY)/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(RAY)
+	$(RAY)/bin/python -m pip install --quiet --constraint constraints.txt --editable '.[cpu,serve,ray]' \
+		pytest pytest-timeout uvicorn 'tritonclient[http]'
+	touch $@
+
+ray: $(RAY)/installed
+	$(RAY)/bin/python -m pytest tests/test_ray_serve.py
 
 lint: $(VENV)/installed
 	$(RUN)/ruff check .

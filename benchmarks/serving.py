@@ -1,9 +1,9 @@
-"""Serving an MLP 2500-64-64-1: ours over REST and gRPC against ONNX Runtime alone, in rounds, interleaved.
+"""Serving an MLP 2500-64-64-1: ours over REST and gRPC, ONNX Runtime alone, MLServer, KServe and Ray Serve, in turns.
 
-    python benchmarks/serving.py [--rounds 5] [--seconds 3] [--out benchmarks/results/serving.json]
+    python benchmarks/serving.py [--peers mlserver,kserve,ray] [--out benchmarks/results/serving.json]
 
-The server is a process of its own on a free port, the load comes from ``serving_load.py``, each answer is compared with its
-own input's. Medians over the rounds, with the lowest and the highest.
+In each round every server is started by itself, on free ports, and asked by ``serving_load.py``, which compares each answer
+with its own input's. Tensors travel as bytes, but for MLServer's REST, which takes JSON only; so ours is asked in JSON too.
 """
 
 from __future__ import annotations
@@ -14,26 +14,27 @@ import itertools
 import json
 import os
 import platform
-import socket
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 import onnx
 import onnxruntime
+from interleaved import compare
 from onnx import TensorProto, helper, numpy_helper
+from serving_servers import PEERS, SPOKEN, found, install, ours, peer, processor_seconds, running
 
 from zoo.card import write_card
+from zoo.serving import Session
 from zoo.spec import TEST_TENSORS, Data, Endpoint, File, ModelSpec, Tensor
 
+OURS = "zoo serve"
 WIDTHS = (2500, 64, 64, 1)
 ROWS = 2048
 LOADS = {
@@ -111,28 +112,6 @@ def raw(folder: Path, rows: int, seconds: float) -> dict[str, float]:
     }
 
 
-@contextmanager
-def server(folder: Path) -> Iterator[tuple[dict[str, str], int]]:
-    """``zoo serve`` in a process of its own; the address of each protocol, and the process."""
-    addresses = {protocol: f"127.0.0.1:{_free_port()}" for protocol in ("rest", "grpc")}
-    ports = {protocol: address.rpartition(":")[2] for protocol, address in addresses.items()}
-    command = [sys.executable, "-m", "zoo.cli", "serve", str(folder), "--port", ports["rest"], "--grpc-port", ports["grpc"]]
-    process = subprocess.Popen(command)
-    try:
-        while True:
-            try:
-                with urllib.request.urlopen(f"http://{addresses['rest']}/v2/health/ready", timeout=1):
-                    break
-            except OSError:
-                if process.poll() is not None:
-                    raise SystemExit("the server did not start") from None
-                time.sleep(0.05)
-        yield addresses, process.pid
-    finally:
-        process.terminate()
-        process.wait()
-
-
 def load(protocol: str, address: str, folder: Path, rows: int, connections: int, seconds: float) -> dict[str, float]:
     """One run of the load generator."""
     command = [sys.executable, str(LOAD), protocol, address, "mlp", "x", "y", str(folder / "rows.npz")]
@@ -143,50 +122,106 @@ def load(protocol: str, address: str, folder: Path, rows: int, connections: int,
     return answer
 
 
-def _processor_seconds(process: int) -> float:
-    """Processor time of a process so far, which does not depend on what else the machine does."""
-    fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+def in_process(folder: Path) -> dict[str, dict]:
+    """``Session.run`` against what ONNX Runtime itself takes: one thread, inputs and outputs bound once."""
+    results = {}
+    session = Session(folder)
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    bare = onnxruntime.InferenceSession(folder / "predict.onnx", options, providers=["CPUExecutionProvider"])
+    with np.load(folder / "rows.npz") as stored:
+        rows = stored["x"]
+    for batch in (1, 256):
+        x = rows[:batch]
+        binding = bare.io_binding()
+        binding.bind_ortvalue_input("x", onnxruntime.OrtValue.ortvalue_from_numpy(x))
+        binding.bind_ortvalue_output("y", onnxruntime.OrtValue.ortvalue_from_shape_and_type([batch, 1], np.float32))
+        ways = {
+            "io_binding": lambda binding=binding: bare.run_with_iobinding(binding),
+            "ORT run": lambda x=x: bare.run(["y"], {"x": x}),
+            "Session.run": lambda x=x: session.run({"x": x}),
+        }
+        title = f"in process, batch {batch}"
+        results[title] = compare(title, ways)
+    return results
 
 
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        port: int = listening.getsockname()[1]
-        return port
+def ask(command: list[str], spoken: Sequence[str], folder: Path, seconds: float) -> dict[str, dict[str, float]]:
+    """Start a server and put it under each load that it takes."""
+    runs = {}
+    with running(command) as (addresses, process):
+        for name, (protocol, rows, connections) in LOADS.items():
+            used = "json" if protocol == "rest" and "json" in spoken else protocol
+            if used not in spoken:
+                continue
+            before = processor_seconds(process)
+            run = load(used, addresses[used], folder, rows, connections, seconds)
+            run["server_us_per_request"] = 1e6 * (processor_seconds(process) - before) / run.pop("requests")
+            runs[name] = run
+    return runs
+
+
+def report(rounds: list[dict[str, dict[str, dict[str, float]]]]) -> dict[str, dict[str, dict[str, float | list[float]]]]:
+    """Print and return medians over the rounds, and rates in units of ours in the same round, with the extremes."""
+    summary: dict[str, dict[str, dict[str, float | list[float]]]] = {}
+    print(f"{'':50}{'requests/s':>22}{'rows/s':>9}{'p50 ms':>9}{'p99 ms':>9}{'server us':>11}{'of ours':>22}")
+    for load_name in [f"ONNX Runtime, batch {rows}" for rows in (1, 256)] + list(LOADS):
+        for who in rounds[0].get(load_name, {}):
+            runs = [each[load_name][who] for each in rounds]
+            rates = [run["requests_per_second"] for run in runs]
+            median = {key: statistics.median(run[key] for run in runs) for key in runs[0]}
+            reference = OURS if OURS in rounds[0][load_name] else who
+            ratios = [
+                rate / each[load_name][reference]["requests_per_second"] for rate, each in zip(rates, rounds, strict=True)
+            ]
+            summary.setdefault(load_name, {})[who] = median | {
+                "requests_per_second_range": [min(rates), max(rates)],
+                "of_ours": statistics.median(ratios),
+                "of_ours_range": [min(ratios), max(ratios)],
+            }
+            spread = f"{median['requests_per_second']:.0f} ({min(rates):.0f}-{max(rates):.0f})"
+            times = f"{median['p50_ms']:9.3f}{median['p99_ms']:9.3f}{median['server_us_per_request']:11.0f}"
+            ratio = f"{statistics.median(ratios):.3f} ({min(ratios):.3f}-{max(ratios):.3f})"
+            print(f"{load_name:33}{who:17}{spread:>22}{median['rows_per_second']:9.0f}{times}{ratio:>22}")
+    return summary
 
 
 def main() -> None:
     """Run the rounds, print medians, write JSON."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=5)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=3.0)
+    parser.add_argument("--peers", help=f"of {','.join(PEERS)}; those that are not installed yet are")
+    parser.add_argument("--venvs", type=Path, default=Path(".venv/peers"), help="folder with an environment for each peer")
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
-    measured: dict[str, list[dict[str, float]]] = {}
+    peers = found(options.venvs) if options.peers is None else options.peers.split(",")
+    for name in set(peers) - set(found(options.venvs)):
+        install(name, options.venvs)
+    rounds: list[dict[str, dict[str, dict[str, float]]]] = []
     with tempfile.TemporaryDirectory() as temporary:
         folder = write_model(Path(temporary) / "mlp")
-        with server(folder) as (addresses, process):
-            for _ in range(options.rounds):
-                for rows in (1, 256):
-                    measured.setdefault(f"ONNX Runtime, batch {rows}", []).append(raw(folder, rows, options.seconds))
-                for name, (protocol, rows, connections) in LOADS.items():
-                    before = _processor_seconds(process)
-                    run = load(protocol, addresses[protocol], folder, rows, connections, options.seconds)
-                    used = _processor_seconds(process) - before
-                    run["server_us_per_request"] = 1e6 * used / run.pop("requests")
-                    measured.setdefault(name, []).append(run)
-    print(f"{'':34}{'requests/s':>24}{'rows/s':>10}{'p50 ms':>9}{'p99 ms':>9}{'server us':>11}")
-    for name, runs in measured.items():
-        median = {key: statistics.median(run[key] for run in runs) for key in runs[0]}
-        rates = [run["requests_per_second"] for run in runs]
-        spread = f"{median['requests_per_second']:.0f} ({min(rates):.0f}-{max(rates):.0f})"
-        times = f"{median['p50_ms']:9.3f}{median['p99_ms']:9.3f}{median['server_us_per_request']:11.0f}"
-        print(f"{name:34}{spread:>24}{median['rows_per_second']:10.0f}{times}")
+        servers = {OURS: (ours(folder), ("rest", "grpc")), f"{OURS}, JSON": (ours(folder), ("json",))}
+        servers |= {name: (peer(name, options.venvs, folder), SPOKEN[name]) for name in peers}
+        bare = in_process(folder)
+        for _ in range(options.rounds):
+            rounds.append({})
+            for rows in (1, 256):
+                rounds[-1][f"ONNX Runtime, batch {rows}"] = {"one thread": raw(folder, rows, options.seconds)}
+            for who, (command, spoken) in servers.items():
+                for name, run in ask(command, spoken, folder, options.seconds).items():
+                    rounds[-1].setdefault(name, {})[who] = run
+    summary = report(rounds)
     if options.out:
         machine = {"processor": platform.processor() or platform.machine(), "cores": len(os.sched_getaffinity(0))}
-        versions = {name: version(name) for name in ("onnxruntime", "uvicorn", "grpcio", "numpy")}
-        result = {"machine": machine, "python": platform.python_version(), "versions": versions, "runs": measured}
-        options.out.write_text(json.dumps(result, indent=1) + "\n")
+        versions = {name: version(name) for name in ("onnxruntime", "httptools", "uvloop", "grpcio", "numpy")}
+        setting = {
+            "machine": machine,
+            "python": platform.python_version(),
+            "versions": versions,
+            "peers": [PEERS[n] for n in peers],
+        }
+        options.out.write_text(json.dumps(setting | {"in process": bare, "median": summary, "rounds": rounds}, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -56,7 +56,7 @@ def test_commands(tmp_path, monkeypatch):
 
 def test_client(tmp_path, capsys):
     """The page's client against the embedded server on the page's repository."""
-    (code,) = blocks("python")
+    code, _ = blocks("python")  # the other: test_ray_serve
     add_to_repository("ive-pendulum", tmp_path / "models")
     with running(Server([tmp_path / "models"])) as address:
         exec(compile(code.replace("localhost:8000", address), "docs/triton.md", "exec"), {})
