@@ -15,7 +15,12 @@ from zoo.spec import File, ModelSpec
 
 def with_endpoints(spec: ModelSpec, endpoints: Sequence[str]) -> ModelSpec:
     """A spec with some of its endpoints only; UnknownNameError for one that it does not have."""
-    export = spec.export.model_copy(update={"parity": {k: v for k, v in spec.export.parity.items() if k in endpoints}})
+    export, reduced = spec.export, spec.export.reduced
+    if reduced is not None:
+        kept = {name: differences for name, differences in reduced.differences.items() if name in endpoints}
+        reduced = reduced.model_copy(update={"differences": kept})
+    parity = {name: largest for name, largest in export.parity.items() if name in endpoints}
+    export = export.model_copy(update={"parity": parity, "reduced": reduced})
     return spec.model_copy(update={"endpoints": {name: spec.endpoint(name) for name in endpoints}, "export": export})
 
 

@@ -17,6 +17,7 @@ from onnx import TensorProto, helper
 
 from zoo.errors import ExportError
 from zoo.export.graph import signature, traced
+from zoo.export.nodes import inputs_of, walk
 from zoo.export.trees import convert_trees
 from zoo.families.base import EndpointModel
 from zoo.families.boosted_trees import BoostedTrees
@@ -71,7 +72,8 @@ def to_onnx(model: EndpointModel, spec: ModelSpec, endpoint: str, opset: int = 1
     graph.name, graph.doc_string = endpoint, described.description
 
     # tf2onnx declares ai.onnx.ml in every file, skl2onnx the default domain twice.
-    domains = {"": opset} | {used.domain: used.version for used in proto.opset_import if used.domain in _domains(graph)}
+    used_domains = {node.domain for node in walk(graph)}
+    domains = {"": opset} | {used.domain: used.version for used in proto.opset_import if used.domain in used_domains}
     _replace(proto.opset_import, [helper.make_opsetid(domain, number) for domain, number in domains.items()])
     proto.ir_version = ir_version(opset)
     proto.producer_name, proto.producer_version = "physzoo", version("physzoo")
@@ -150,7 +152,7 @@ def _replace(repeated, items: list) -> None:
 def _order_canonically(graph: onnx.GraphProto) -> None:
     """Each node as early as its inputs allow, by name among those that are ready: tf2onnx's order changes from time to time."""
     makers = {name: place for place, node in enumerate(graph.node) for name in node.output}
-    waits = [{makers[name] for name in _inputs(node) if name in makers} for node in graph.node]
+    waits = [{makers[name] for name in inputs_of(node) if name in makers} for node in graph.node]
     followers: dict[int, list[int]] = {}
     for place, sources in enumerate(waits):
         for source in sources:
@@ -167,18 +169,6 @@ def _order_canonically(graph: onnx.GraphProto) -> None:
             if not waits[follower]:
                 heapq.heappush(ready, (names[follower], follower))
     _replace(graph.node, [onnx.NodeProto.FromString(node.SerializeToString()) for node in ordered])
-
-
-def _inputs(node: onnx.NodeProto) -> set[str]:
-    """What a node needs, the bodies of loops and branches included."""
-    inner = (body for attribute in node.attribute for body in (*attribute.graphs, attribute.g))
-    return set(node.input).union(*(_inputs(other) for body in inner for other in body.node))
-
-
-def _domains(graph: onnx.GraphProto) -> set[str]:
-    """Of the operations, those in loops and branches included."""
-    bodies = (body for node in graph.node for attribute in node.attribute for body in (*attribute.graphs, attribute.g))
-    return {node.domain for node in graph.node}.union(*map(_domains, bodies))
 
 
 def _stem(name: str) -> str:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Literal
+
+import numpy as np
 
 from zoo.atomic import whole_folder
 from zoo.card import write_card
@@ -15,16 +17,18 @@ from zoo.errors import ExportError, UnknownNameError
 from zoo.export.contents import describe, with_endpoints, write_test_tensors
 from zoo.export.onnx import ir_version, to_onnx
 from zoo.export.parity import ParityReport, check_parity, in_range_rows, onnx_function, row_by_row, saved_model_function
+from zoo.export.reduced import reduced_graphs
 from zoo.export.report import REPORT, ExportReport
 from zoo.export.saved_model import to_saved_model
 from zoo.export.targets import OPSET, Target, find_target, fit
 from zoo.families.base import EndpointModel
 from zoo.loading import read_test_tensors, verify_model
 from zoo.progress import track
-from zoo.spec import TEST_TENSORS, Export, Library, ModelSpec, onnx_file
+from zoo.spec import TEST_TENSORS, Export, Library, ModelSpec, Precision, onnx_file
 from zoo.store import locate
 
 FORMATS = ("onnx", "savedmodel")
+PRECISIONS: tuple[Precision, ...] = ("float32", "float16", "int8")
 PACKAGES: dict[Library, list[str]] = {"keras": ["tensorflow", "keras", "tf2onnx"], "sklearn": ["scikit-learn", "skl2onnx"]}
 """Library of a model -> what makes an ONNX graph of it."""
 
@@ -37,6 +41,8 @@ def export(
     opset: int = OPSET,
     target: str | None = None,
     endpoints: Sequence[str] | None = None,
+    precision: Precision = "float32",
+    calibration: Mapping[str, np.ndarray] | None = None,
     source: str | Path | None = None,
     parity_rows: int = 1000,
     overwrite: bool = False,
@@ -57,6 +63,10 @@ def export(
     target : one of ``zoo.export.TARGETS``, which every ONNX graph must suit. Where it fixes the batch, as hls4ml does, the
         test tensors are cut to it.
     endpoints : only these
+    precision : of products with large matrices in the ONNX graphs, "float32", "float16" or "int8"; inputs and outputs stay
+        float32. The card has the differences from float32 and a tolerance that they keep.
+    calibration : typical rows for int8, tensor name -> (n, ...), such as ``dataset.rows("validation").inputs``; by default the
+        test tensors and mixtures of them, which may miss the extremes of real data
     source : name or folder that the model was loaded from, whose card and test tensors travel along; by default where
         ``zoo.load`` found it
     parity_rows : rows of each endpoint's comparison with the model
@@ -65,9 +75,10 @@ def export(
     Raises
     ------
     ExportError
-        When the model cannot be exported, a graph does not suit the target, or the folder exists or cannot be written.
+        When the model cannot be exported, a graph does not suit the target, an endpoint loses too much in the precision asked
+        for or gains nothing (see ``zoo.export.reduced``), or the folder exists or cannot be written.
     UnknownNameError
-        No such format, target or endpoint.
+        No such format, precision, target or endpoint.
     ReproductionError
         When the model does not reproduce the test tensors of ``source``.
     ParityError
@@ -75,6 +86,8 @@ def export(
     """
     if format not in FORMATS:
         raise UnknownNameError("export format", format, FORMATS)
+    if precision not in PRECISIONS:
+        raise UnknownNameError("precision", precision, PRECISIONS)
     spec = getattr(model, "spec", None)
     if spec is None:
         raise ExportError("the model has no spec: load it with zoo.load, or assign model.spec")
@@ -84,6 +97,8 @@ def export(
     place = None if target is None else find_target(target)
     if place is not None and format != "onnx":
         raise ExportError(f"target {target}: it runs ONNX graphs, format {format} was asked for")
+    if precision != "float32" and format != "onnx":
+        raise ExportError(f"precision {precision}: it is for ONNX graphs, format {format} was asked for")
     test_tensors = origin.path(TEST_TENSORS)
     verify_model(model, read_test_tensors(test_tensors, spec))
     if endpoints is not None:
@@ -92,10 +107,26 @@ def export(
         write_test_tensors(test_tensors, new / TEST_TENSORS, spec, rows=None if place is None else place.batch)
         if format == "onnx":
             packages = [*PACKAGES[model.library], "onnx", "onnxruntime"]
-            reports = _export_onnx_files(model, spec, test_tensors, new, opset, place, parity_rows)
+            if precision == "float32":
+                reports = _export_onnx_files(model, spec, test_tensors, new, opset, place, parity_rows)
+                reduced = None
+            else:
+                graphs, reports, spec = reduced_graphs(
+                    model,
+                    spec,
+                    read_test_tensors(test_tensors, spec),
+                    precision,
+                    opset=opset,
+                    target=place,
+                    calibration=calibration,
+                    parity_rows=parity_rows,
+                )
+                reduced = spec.export.reduced
+                for name, graph in graphs.items():
+                    (new / onnx_file(name)).write_bytes(graph)
             parity = {name: report.max_absolute for name, report in reports.items()}
             runtimes = [f"onnxruntime {version('onnxruntime')}"]
-            made = Export(opset=opset, ir_version=ir_version(opset), runtimes=runtimes, parity=parity)
+            made = Export(opset=opset, ir_version=ir_version(opset), runtimes=runtimes, parity=parity, reduced=reduced)
             spec = spec.model_copy(update={"export": made})
             write_cpp_files(new, spec)
         else:
@@ -109,6 +140,7 @@ def export(
             opset=opset if format == "onnx" else None,
             ir_version=ir_version(opset) if format == "onnx" else None,
             target=target,
+            reduced=spec.export.reduced,
             endpoints=list(reports.values()),
             versions={package: version(package) for package in packages},
         )

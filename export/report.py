@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from zoo.export.parity import ParityReport
-from zoo.spec import LIBRARIES, Library, Strict
+from zoo.spec import LIBRARIES, Library, Reduced, Strict
 
 REPORT = "report.json"
 SUMMARY = "report.md"
@@ -30,6 +30,8 @@ class ExportReport(Strict):
     """None for a SavedModel, as the opset."""
     target: str | None = None
     """Where the graphs are to run, which they were checked for."""
+    reduced: Reduced | None = None
+    """None in float32."""
     endpoints: list[ParityReport]
     versions: dict[str, str]
     """Of the packages that made the export and ran it."""
@@ -38,12 +40,26 @@ class ExportReport(Strict):
         """The report in Markdown."""
         form = f"ONNX (opset {self.opset}, IR version {self.ir_version})" if self.format == "onnx" else "TensorFlow SavedModel"
         form += f", checked for {self.target}" if self.target else ""
+        form += f", large matrices in {self.reduced.precision}" if self.reduced else ""
         rows = "\n".join(
             f"| {parity.endpoint} | {name} | {out.rows} | {out.max_absolute:.2g} | {out.max_relative:.2g} | {out.worst} |"
             for parity in self.endpoints
             for name, out in parity.outputs.items()
         )
-        first = self.endpoints[0]
+        first, reduced = self.endpoints[0], ""
+        if self.reduced:
+            lines = "\n".join(
+                f"| {endpoint} | {name} | {difference.largest:.2g} | {difference.median:.2g} |"
+                for endpoint, outputs in self.reduced.differences.items()
+                for name, difference in outputs.items()
+            )
+            reduced = f"""
+Differences from the same graphs in float32 on {self.reduced.rows} rows, where {self.reduced.precision} is computed as such:
+
+| Endpoint | Output | Largest | Median |
+| --- | --- | --- | --- |
+{lines}
+"""
         return f"""# {self.name}@{self.revision} as {form}
 
 Differences from {LIBRARIES[self.library]}, on the test tensors and convex mixtures of pairs of them; accepted are
@@ -52,7 +68,7 @@ Differences from {LIBRARIES[self.library]}, on the test tensors and convex mixtu
 | Endpoint | Output | Rows | Largest absolute | Largest relative | Worst [row, element] |
 | --- | --- | --- | --- | --- | --- |
 {rows}
-
+{reduced}
 Made with {", ".join(f"{package} {number}" for package, number in self.versions.items())}.
 
 ```python

@@ -9,6 +9,7 @@ import onnx
 from onnx import helper, numpy_helper
 
 from zoo.errors import ExportError, UnknownNameError
+from zoo.export.nodes import walk
 
 ML = "ai.onnx.ml"
 OPSET = 13
@@ -154,19 +155,11 @@ class _Graph:
 
     def nodes(self) -> Iterator[onnx.NodeProto]:
         """All of them, each before those in the bodies of its loops and branches."""
-        return _walk(self._graph)
+        return walk(self._graph)
 
     def rank(self, name: str) -> int | None:
         """Dimensions of a tensor, the batch counted; None where nothing says so."""
         return len(self.constants[name].dims) if name in self.constants else self._ranks.get(name)
-
-
-def _walk(graph: onnx.GraphProto) -> Iterator[onnx.NodeProto]:
-    for node in graph.node:
-        yield node
-        for attribute in node.attribute:
-            if attribute.type == onnx.AttributeProto.GRAPH:
-                yield from _walk(attribute.g)
 
 
 def _hls4ml_rule(node: onnx.NodeProto, graph: _Graph) -> str | None:

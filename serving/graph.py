@@ -45,7 +45,7 @@ class Graph:
 
     def __call__(self, inputs: Mapping[str, object], allow_nonfinite: bool, allow_out_of_range: bool) -> dict[str, np.ndarray]:
         """Check and run a batch; InputError names the tensor, what was expected and what was given."""
-        return self.run(self.check(inputs, allow_nonfinite=allow_nonfinite, allow_out_of_range=allow_out_of_range))
+        return self.run(self.check(inputs, allow_nonfinite, allow_out_of_range))
 
     def run(self, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Run a batch that was checked: name -> array of shape (batch, *shape), in and out."""

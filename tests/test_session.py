@@ -118,6 +118,15 @@ class TestInputErrors:
             session.run(inputs)
         assert [word for word in words if word not in str(caught.value)] == []
 
+    @pytest.mark.parametrize("rows", [3, 7000])  # large batches are judged by their extremes
+    @pytest.mark.parametrize(("value", "words"), [(np.nan, "NaN"), (np.inf, "infinite"), (11.0, "outside"), (-11.0, "outside")])
+    def test_one_wrong_number_is_found_anywhere(self, session: Session, rows: int, value: float, words: str) -> None:
+        for row, column in ((0, 0), (rows // 2, 2), (rows - 1, 4)):
+            array = np.clip(spectra(rows), -10, 10)
+            array[row, column] = value
+            with pytest.raises(InputError, match=rf"{words}.*\({row}, {column}\)"):
+                session.run({"spectrum": array})
+
     def test_batches_of_different_length(self, session: Session) -> None:
         with pytest.raises(InputError, match=r"trajectory 3, time 2"):
             session.run({"trajectory": spectra(), "time": np.zeros((2, 1))}, "encode")
@@ -148,6 +157,27 @@ class TestProviders:
         with pytest.raises(ProviderError, match=r"asked for CUDAExecutionProvider.*fell back to CPUExecutionProvider"):
             Session(folder, providers=["CUDAExecutionProvider"])
         assert Session(folder).provider == "CPUExecutionProvider"
+
+    def test_a_gpu_that_works_is_taken_without_tf32(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """No GPU needed: a session that says it uses what it was given."""
+        real, asked = onnxruntime.InferenceSession, []
+
+        class OnGpu(real):  # type: ignore[misc,valid-type]
+            def __init__(self, file: str, options: onnxruntime.SessionOptions, providers: list[tuple[str, dict]]) -> None:
+                super().__init__(file, options, providers=["CPUExecutionProvider"])
+                asked.append(providers)
+
+            def get_providers(self) -> list[str]:
+                return [name for name, _ in asked[-1]]
+
+        monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CUDAExecutionProvider", "CPUExecutionProvider"])
+        monkeypatch.setattr(onnxruntime, "InferenceSession", OnGpu)
+        for wanted in (None, ["CUDAExecutionProvider"]):
+            session = Session(folder, providers=wanted)
+            assert session.provider == "CUDAExecutionProvider"
+            assert asked[-1][0] == ("CUDAExecutionProvider", {"use_tf32": "0"})
+            assert verify(session).provider == "CUDAExecutionProvider"
+        assert [name for name, _ in asked[0]] == ["CUDAExecutionProvider", "CPUExecutionProvider"]
 
     def test_the_cpu_on_request(self, folder: Path) -> None:
         assert Session(folder, providers=["CPUExecutionProvider"], threads=2).provider == "CPUExecutionProvider"

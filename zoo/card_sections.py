@@ -80,6 +80,18 @@ def _exports(spec: ModelSpec) -> str:
             for name, value in export.parity.items()
         ),
     ]
+    if reduced := export.reduced:
+        rows.append(("Precision", f"large matrices in {reduced.precision}, inputs and outputs in float32"))
+        if reduced.calibration:
+            rows.append(("Ranges of activations from", reduced.calibration))
+        rows += [
+            (
+                f"Difference from float32, {endpoint}, {output}",
+                f"largest {d.largest:.2g}, median {d.median:.2g} ({reduced.rows} rows)",
+            )
+            for endpoint, outputs in reduced.differences.items()
+            for output, d in outputs.items()
+        ]
     return _table(("", ""), rows)
 
 

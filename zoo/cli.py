@@ -6,7 +6,7 @@ import json
 import os
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from enum import StrEnum
 from pathlib import Path
@@ -18,6 +18,8 @@ import typer.core
 from zoo.errors import ZooError
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from zoo.data.dataset import Rows
     from zoo.spec import ModelSpec
 
@@ -63,6 +65,14 @@ class Format(StrEnum):
 
     onnx = "onnx"
     savedmodel = "savedmodel"
+
+
+class PrecisionChoice(StrEnum):
+    """In what the large matrices of a graph are."""
+
+    float32 = "float32"
+    float16 = "float16"
+    int8 = "int8"
 
 
 class Control(StrEnum):
@@ -221,6 +231,9 @@ def export(
         typer.Option(help="where the graphs are to run, and are checked for: cmssw, athena, triton, hls4ml, web"),
     ] = None,
     endpoint: Annotated[Optional[list[str]], typer.Option(help="only this function of the model; repeatable")] = None,  # noqa: UP045
+    precision: Annotated[
+        PrecisionChoice, typer.Option(help="of large matrices; inputs and outputs stay float32, differences are in the card")
+    ] = PrecisionChoice.float32,
     repository: Annotated[
         Optional[Path],  # noqa: UP045
         typer.Option(help="model repository of Triton, KServe and zoo serve, to add the models to"),
@@ -236,6 +249,8 @@ def export(
     if repository is not None:
         if format_ is not Format.onnx or out is not None or target not in (None, "triton"):
             raise ZooError("--repository takes neither --format, --out nor a --target other than triton")
+        if precision is not PrecisionChoice.float32:
+            raise ZooError("--repository takes no --precision: export the model first, then add the folder that it is in")
         for name in names:
             _add_to_repository(name, repository, endpoint, opset, storage_uri, overwrite)
         return
@@ -251,12 +266,39 @@ def export(
 
         for name in names:
             model = load(name)
-            folder = out or Path("exports") / f"{model.spec.name}-{target or format_.value}"
+            reduced = None if precision is PrecisionChoice.float32 else precision.value
+            folder = out or Path("exports") / "-".join(filter(None, (model.spec.name, target or format_.value, reduced)))
             report = run(
-                model, folder, format=format_.value, opset=opset, target=target, endpoints=endpoint, overwrite=overwrite
+                model,
+                folder,
+                format=format_.value,
+                opset=opset,
+                target=target,
+                endpoints=endpoint,
+                precision=precision.value,
+                calibration=_validation_rows(model.spec) if reduced == "int8" else None,
+                overwrite=overwrite,
             )
             print_table(parity_table(report))
             print(f"wrote {folder}")
+
+
+def _validation_rows(spec: ModelSpec) -> Mapping[str, np.ndarray] | None:
+    """Inputs of a released model's own validation rows; None, which is said, where they would have to be simulated first."""
+    import inspect
+
+    from zoo.data.dataset import dataset_class
+    from zoo.training.recipe import load_recipe, recipe_names
+
+    if spec.name not in recipe_names():
+        return None
+    data = load_recipe(spec.name).data
+    simulated = "on_missing" in inspect.signature(dataset_class(data.source)).parameters
+    try:
+        return data.dataset(**({"on_missing": "fail"} if simulated else {})).rows("validation").inputs
+    except (ZooError, OSError, ImportError) as error:
+        print(f"{spec.name}: no validation rows here, int8 is calibrated on the test tensors: {error}", file=sys.stderr)
+        return None
 
 
 def _add_to_repository(

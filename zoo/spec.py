@@ -16,6 +16,7 @@ TensorName = Annotated[str, Field(pattern=r"^[a-zA-Z][a-zA-Z0-9_]*$", max_length
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Bound = float | list[float] | None
 Library = Literal["keras", "sklearn"]
+Precision = Literal["float32", "float16", "int8"]
 LIBRARIES: dict[Library, str] = {"keras": "Keras", "sklearn": "scikit-learn"}
 """Library of a model, as the Hugging Face Hub calls it -> its name for people."""
 
@@ -109,6 +110,25 @@ class Tolerance(Strict):
     relative: float = 1e-5
 
 
+class Difference(Strict):
+    """How far the answers of a graph of lower precision are from those in float32, in the unit of the output."""
+
+    largest: float
+    median: float
+
+
+class Reduced(Strict):
+    """What graphs of lower precision cost."""
+
+    precision: Literal["float16", "int8"]
+    rows: int
+    """Over which the differences were taken: test rows and mixtures of them."""
+    calibration: str | None = None
+    """Rows from which the ranges of activations in int8 were taken."""
+    differences: dict[str, dict[str, Difference]]
+    """Endpoint -> output -> difference."""
+
+
 class Export(Strict):
     """What the released ONNX files are and where they were run."""
 
@@ -117,6 +137,8 @@ class Export(Strict):
     runtimes: list[str] = []
     parity: dict[str, float] = {}
     """Largest absolute difference of each endpoint from the model in its own library."""
+    reduced: Reduced | None = None
+    """None for graphs in float32."""
 
 
 class Lineage(Strict):

@@ -88,6 +88,14 @@ def metric_table(metrics: list[Metric]) -> Table:
 
 def parity_table(report: ExportReport) -> Table:
     """How far each exported endpoint is from the model in its own library."""
+    if report.reduced is not None:
+        differences = (
+            (endpoint, name, str(report.reduced.rows), f"{difference.largest:.2e}", f"{difference.median:.2e}")
+            for endpoint, outputs in report.reduced.differences.items()
+            for name, difference in outputs.items()
+        )
+        title = f"{report.reduced.precision} against float32"
+        return _table(title, "endpoint", "output", "rows", "largest |difference|", "median", rows=differences)
     rows = (
         (parity.endpoint, name, str(output.rows), f"{output.max_absolute:.2e}", f"{output.max_relative:.2e}")
         for parity in report.endpoints

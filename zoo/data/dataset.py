@@ -83,10 +83,16 @@ def get_dataset(source: str, folder: Path | None = None, **parameters) -> Datase
     ----------
     folder : of a user's recipe, given to the data sets that read files beside it
     """
-    if source not in DATASETS:
-        raise UnknownNameError("data set", source, DATASETS)
-    module, name = DATASETS[source]
-    kind = getattr(importlib.import_module(module), name)
+    kind = dataset_class(source)
     if "folder" in inspect.signature(kind).parameters:
         return kind(folder=folder, **parameters)
     return kind(**parameters)
+
+
+def dataset_class(source: str) -> type:
+    """The class of a data set by name; UnknownNameError with suggestions."""
+    if source not in DATASETS:
+        raise UnknownNameError("data set", source, DATASETS)
+    module, name = DATASETS[source]
+    kind: type = getattr(importlib.import_module(module), name)
+    return kind
