@@ -172,10 +172,10 @@ class Codec:
             text = self._text(request, arrays)
             return b"".join([text, *blobs]), len(text) if blobs else None
         key = (request.id, *((name, arrays[name].shape) for name in request.outputs))
-        if (text := self._texts.get(key)) is None:
-            text = self._text(request, arrays)
-            if len(text) <= _CACHED_BYTES:
-                _keep(self._texts, key, text)
+        known = self._texts.get(key)
+        text = self._text(request, arrays) if known is None else known
+        if known is None and len(text) <= _CACHED_BYTES:
+            _keep(self._texts, key, text)
         return b"".join([text, *blobs]), len(text)
 
     def _text(self, request: InferRequest, arrays: Mapping[str, np.ndarray]) -> bytes:
