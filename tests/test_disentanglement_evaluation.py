@@ -134,8 +134,8 @@ def test_figures(judged):
     }  # fmt: skip
     assert all(isinstance(figure, Figure) for figure in judged.figures.values())
     labels = [text.get_text() for text in judged.figures["continuity"].axes[0].get_yticklabels()]
-    assert labels == ["released, beta 4, random", "released, beta 4, line", "autoencoder, random", "autoencoder, line"]
-    assert [tick.get_text() for tick in judged.figures["against_beta"].axes[0].get_xticklabels()] == ["4", "16"]
+    assert labels == ["released, beta 1, random", "released, beta 1, line", "autoencoder, random", "autoencoder, line"]
+    assert [tick.get_text() for tick in judged.figures["against_beta"].axes[0].get_xticklabels()] == ["1", "16"]
 
 
 def test_scores_of_perfect_and_of_dead_latents(monkeypatch):
