@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from zoo.errors import InputError, IntegrityError, UnknownNameError
+from zoo.families.beta_vae import BetaVAE
 from zoo.interpret import Explanation, attribution, explain
 from zoo.spec import Data, Endpoint, ModelSpec, Tensor
 
@@ -315,3 +316,12 @@ def test_public_names():
     assert all(getattr(zoo.interpret, name) for name in dir(zoo.interpret))
     with pytest.raises(AttributeError, match="saliency"):
         zoo.interpret.saliency  # noqa: B018
+
+
+def test_an_image_model_is_explained_by_what_it_answers():
+    """The logits of intensities, which its decoder has of latents, are not those of a class."""
+    model = BetaVAE(image=[8, 8, 3], latents=2, convolutions=[[4, 4]], hidden=8)
+    image = np.random.default_rng(0).random((3, 8, 8, 3), np.float32)
+    explanation = explain(model, image, method="gradient", target=5)
+    assert explanation.values.shape == image.shape
+    np.testing.assert_allclose(explanation.answer, np.asarray(model.answer(image)).reshape(3, -1)[:, 5], rtol=1e-6)

@@ -21,7 +21,7 @@ from zoo.progress import track
 from zoo.spec import Endpoint, Tensor
 
 LOGITS = "logits"
-"""Name of a classifier's method that returns what its `predict` puts through the sigmoid."""
+"""Name of a classifier's method that returns what its `predict`, which is its ``call``, puts through the sigmoid."""
 
 ELEMENTS_PER_BATCH = 2**20
 """Input elements per gradient evaluation: enough to keep two cores busy, little enough for a 3-D convolution."""
@@ -207,7 +207,7 @@ def _describe(model: Any, endpoint: str, inputs: Any) -> Endpoint:
 def _output(model: Any, endpoint: str, output: str | None, described: Endpoint) -> tuple[Callable[..., Any], str]:
     """The function that returns the tensor named ``output``, and that name."""
     names = [tensor.name for tensor in described.outputs]
-    has_logits = endpoint == "predict" and hasattr(model, LOGITS)
+    has_logits = endpoint == "predict" and model.endpoints[endpoint] == "call" and hasattr(model, LOGITS)
     if output is None:
         output = LOGITS if has_logits else names[0]
     if output == LOGITS and has_logits:
