@@ -9,7 +9,6 @@ with its own input's. Tensors travel as bytes, but for MLServer's REST, which ta
 from __future__ import annotations
 
 import argparse
-import hashlib
 import itertools
 import json
 import os
@@ -66,10 +65,7 @@ def write_model(folder: Path) -> Path:
     session = onnxruntime.InferenceSession(folder / "predict.onnx", providers=["CPUExecutionProvider"])
     y = np.concatenate([session.run(["y"], {"x": row})[0] for row in np.split(x, ROWS)])
     np.savez(folder / TEST_TENSORS, **{"predict/in/x": x[:8], "predict/out/y": y[:8]})
-    files = [
-        File(path=path.name, sha256=hashlib.sha256(path.read_bytes()).hexdigest(), bytes=path.stat().st_size)
-        for path in sorted(folder.iterdir())
-    ]
+    files = [File.of(path) for path in sorted(folder.iterdir())]
     tensors = [Tensor(name=name, shape=[width], unit="1", description="noise") for name, width in (("x", WIDTHS[0]), ("y", 1))]
     spec = ModelSpec(
         name="mlp",

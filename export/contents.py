@@ -1,8 +1,7 @@
-"""What of a model travels along with its graphs: the part of its spec, of its test tensors, and what its files are."""
+"""What of a model travels along with its graphs: the part of its spec and of its test tensors."""
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from zoo.npz import read_test_tensors
-from zoo.spec import File, ModelSpec
+from zoo.spec import ModelSpec
 
 
 def with_endpoints(spec: ModelSpec, endpoints: Sequence[str]) -> ModelSpec:
@@ -42,9 +41,3 @@ def write_test_tensors(source: Path, target: Path, spec: ModelSpec, rows: int | 
         shutil.copyfile(source, target)
     else:
         np.savez(target, **kept)  # type: ignore[arg-type]
-
-
-def describe(path: Path) -> File:
-    """What a card says about a file."""
-    content = path.read_bytes()
-    return File(path=path.name, sha256=hashlib.sha256(content).hexdigest(), bytes=len(content))

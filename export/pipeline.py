@@ -14,7 +14,7 @@ from zoo.atomic import whole_folder
 from zoo.card import write_card
 from zoo.cpp_files import write_cpp_files
 from zoo.errors import ExportError, UnknownNameError
-from zoo.export.contents import describe, with_endpoints, write_test_tensors
+from zoo.export.contents import with_endpoints, write_test_tensors
 from zoo.export.onnx import ir_version, to_onnx
 from zoo.export.parity import ParityReport, check_parity, in_range_rows, onnx_function, row_by_row, saved_model_function
 from zoo.export.reduced import reduced_graphs
@@ -23,8 +23,9 @@ from zoo.export.saved_model import to_saved_model
 from zoo.export.targets import OPSET, Target, find_target, fit
 from zoo.families.base import EndpointModel
 from zoo.loading import read_test_tensors, verify_model
+from zoo.npz import TestTensors
 from zoo.progress import track
-from zoo.spec import TEST_TENSORS, Export, Library, ModelSpec, Precision, onnx_file
+from zoo.spec import TEST_TENSORS, Export, File, Library, ModelSpec, Precision, onnx_file
 from zoo.store import locate
 
 FORMATS = ("onnx", "savedmodel")
@@ -100,7 +101,8 @@ def export(
     if precision != "float32" and format != "onnx":
         raise ExportError(f"precision {precision}: it is for ONNX graphs, format {format} was asked for")
     test_tensors = origin.path(TEST_TENSORS)
-    verify_model(model, read_test_tensors(test_tensors, spec))
+    tensors = read_test_tensors(test_tensors, spec)
+    verify_model(model, tensors)
     if endpoints is not None:
         spec = with_endpoints(spec, endpoints)
     with whole_folder(Path(folder), overwrite=overwrite, marker=REPORT) as new:
@@ -108,13 +110,13 @@ def export(
         if format == "onnx":
             packages = [*PACKAGES[model.library], "onnx", "onnxruntime"]
             if precision == "float32":
-                reports = _export_onnx_files(model, spec, test_tensors, new, opset, place, parity_rows)
+                reports = _export_onnx_files(model, spec, tensors, new, opset, place, parity_rows)
                 reduced = None
             else:
                 graphs, reports, spec = reduced_graphs(
                     model,
                     spec,
-                    read_test_tensors(test_tensors, spec),
+                    tensors,
                     precision,
                     opset=opset,
                     target=place,
@@ -145,7 +147,7 @@ def export(
             versions={package: version(package) for package in packages},
         )
         report.write(new)
-        files = [describe(path) for path in sorted([*new.glob("*.onnx"), new / TEST_TENSORS])]
+        files = [File.of(path) for path in sorted([*new.glob("*.onnx"), new / TEST_TENSORS])]
         shutil.copyfile(origin.card, new / "README.md")  # for its prose
         write_card(new / "README.md", spec.model_copy(update={"files": files}))
     return report
@@ -170,13 +172,19 @@ def export_onnx_files(
     IntegrityError
         When the test tensors lack one of the spec's.
     """
-    return _export_onnx_files(model, spec, Path(folder) / TEST_TENSORS, Path(folder), opset, None, parity_rows)
+    tensors = read_test_tensors(Path(folder) / TEST_TENSORS, spec)
+    return _export_onnx_files(model, spec, tensors, Path(folder), opset, None, parity_rows)
 
 
 def _export_onnx_files(
-    model: EndpointModel, spec: ModelSpec, test_tensors: Path, folder: Path, opset: int, target: Target | None, parity_rows: int
+    model: EndpointModel,
+    spec: ModelSpec,
+    tensors: TestTensors,
+    folder: Path,
+    opset: int,
+    target: Target | None,
+    parity_rows: int,
 ) -> dict[str, ParityReport]:
-    tensors = read_test_tensors(test_tensors, spec)
     reports = {}
     for endpoint in track(list(spec.endpoints), f"Exporting {spec.name}"):
         proto = to_onnx(model, spec, endpoint, opset)

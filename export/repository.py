@@ -24,13 +24,13 @@ import onnx
 
 from zoo.card import read_spec, write_card
 from zoo.errors import ExportError, ZooError
-from zoo.export.contents import describe, with_endpoints, write_test_tensors
+from zoo.export.contents import with_endpoints, write_test_tensors
 from zoo.export.kserve import check_address, write_kserve
 from zoo.export.model_config import WARM_UP, check_config, model_config, read_config, same_tensors, write_config
 from zoo.export.targets import OPSET, TARGETS
 from zoo.export.targets import check as check_target
 from zoo.npz import read_test_tensors
-from zoo.spec import SERVED_GRAPH, TEST_TENSORS, ModelSpec, onnx_file, wire_name
+from zoo.spec import SERVED_GRAPH, TEST_TENSORS, File, ModelSpec, onnx_file, wire_name
 from zoo.store import ModelFolder, locate
 
 CARD = "README.md"
@@ -204,7 +204,7 @@ def _build(source: ModelFolder, endpoint: str, place: _Place, stage: Path) -> No
     shutil.copyfile(source.path(onnx_file(endpoint)), version / SERVED_GRAPH)
     write_test_tensors(source.path(TEST_TENSORS), version / TEST_TENSORS, spec)
     shutil.copyfile(source.card, version / CARD)  # for its prose
-    files = [describe(version / name) for name in (SERVED_GRAPH, TEST_TENSORS)]
+    files = [File.of(version / name) for name in (SERVED_GRAPH, TEST_TENSORS)]
     if files[0].sha256 != getattr(source.spec.file(onnx_file(endpoint)), "sha256", None):
         raise ZooError(f"{version / SERVED_GRAPH} is not a whole copy: is the disk full?")
     write_card(version / CARD, spec.model_copy(update={"files": files}))

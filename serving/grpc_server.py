@@ -18,7 +18,7 @@ from zoo.errors import InputError
 from zoo.serving.handlers import INLINE_BYTES, Handlers
 from zoo.serving.logs import LOGGER
 from zoo.serving.messages import MESSAGES
-from zoo.serving.protocol import DATATYPE, UNSUPPORTED, InferRequest, check_tensor, wire_shape
+from zoo.serving.protocol import DATATYPE, InferRequest, check_tensor, refuse_extensions, wanted_outputs, wire_shape
 from zoo.serving.refused import RefusedError
 from zoo.serving.repository import Served
 from zoo.serving.rest import Limits
@@ -192,7 +192,7 @@ def _parse(message: Any, served: Served) -> InferRequest:
             raise InputError(f"no input named {name!r}; expected the inputs {sorted(expected)}")
         if name in inputs:
             raise InputError(f"input {name!r} is given twice")
-        _refuse_extensions(f"input {name!r}", tensor.parameters)
+        refuse_extensions(f"input {name!r}", tensor.parameters)
         count = check_tensor(name, tensor.datatype, tensor.shape, expected[name])
         if raw and tensor.HasField("contents"):
             raise InputError(f"input {name!r}: expected contents or raw_input_contents, given both")
@@ -218,29 +218,11 @@ def _parse(message: Any, served: Served) -> InferRequest:
     return InferRequest(
         id=message.id,
         inputs=inputs,
-        outputs=_wanted(message, served),
+        outputs=wanted_outputs(((item.name, item.parameters, True) for item in message.outputs), served.endpoint, True),
         allow_nonfinite=parameters.get("allow_nonfinite", False),
         allow_out_of_range=parameters.get("allow_out_of_range", False),
         timeout=timeout / 1e6 if timeout else None,
     )
-
-
-def _wanted(message: Any, served: Served) -> dict[str, bool]:
-    known = [tensor.name for tensor in served.endpoint.outputs]
-    wanted: dict[str, bool] = {}
-    for output in message.outputs:
-        if output.name not in known:
-            raise InputError(f"no output named {output.name!r}; expected among the outputs {sorted(known)}")
-        if output.name in wanted:
-            raise InputError(f"output {output.name!r} is asked for twice")
-        _refuse_extensions(f"output {output.name!r}", output.parameters)
-        wanted[output.name] = True
-    return wanted or dict.fromkeys(known, True)
-
-
-def _refuse_extensions(what: str, parameters: Any) -> None:
-    if refused := sorted(UNSUPPORTED & set(parameters)):
-        raise InputError(f"{what}: this server does not support {', '.join(refused)}")
 
 
 def _build(request: InferRequest, served: Served, arrays: dict[str, np.ndarray]) -> Any:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Annotated, Any, TypeVar
 
@@ -152,7 +152,7 @@ class Codec:
         read = InferRequest(
             id=request.id,
             inputs=inputs,
-            outputs=_wanted(request, self._endpoint),
+            outputs=wanted_outputs(_asked(request), self._endpoint, request.parameters.binary_data_output),
             allow_nonfinite=parameters.allow_nonfinite,
             allow_out_of_range=parameters.allow_out_of_range,
             timeout=parameters.timeout / 1e6 if parameters.timeout else None,
@@ -238,7 +238,7 @@ def _read(item: _Input, expected: Tensor, binary: memoryview) -> np.ndarray:
     """One input tensor as float32 of its declared shape."""
     name = item.name
     count = check_tensor(name, item.datatype, item.shape, expected)
-    _refuse_extensions(f"input {name!r}", item.parameters)
+    refuse_extensions(f"input {name!r}", item.parameters.model_extra or {})
     declared = item.parameters.binary_data_size
     if (declared is None) == (item.data is None):
         raise InputError(f"input {name!r}: expected either data or the parameter binary_data_size")
@@ -275,24 +275,33 @@ def _numbers(name: str, data: list[Any]) -> np.ndarray:
     return array
 
 
-def _wanted(request: _Request, endpoint: Endpoint) -> dict[str, bool]:
-    """The outputs asked for, all by default, each with whether it is wanted as binary data."""
-    by_default = request.parameters.binary_data_output
+def wanted_outputs(asked: Iterable[tuple[str, Collection[str], bool]], endpoint: Endpoint, by_default: bool) -> dict[str, bool]:
+    """The outputs asked for, all by default, each with whether it is wanted as binary data.
+
+    Parameters
+    ----------
+    asked : name, names of further parameters, whether as binary data
+    """
     known = [tensor.name for tensor in endpoint.outputs]
-    if not request.outputs:
-        return dict.fromkeys(known, by_default)
     wanted: dict[str, bool] = {}
+    for name, parameters, binary in asked:
+        if name not in known:
+            raise InputError(f"no output named {name!r}; expected among the outputs {sorted(known)}")
+        if name in wanted:
+            raise InputError(f"output {name!r} is asked for twice")
+        refuse_extensions(f"output {name!r}", parameters)
+        wanted[name] = binary
+    return wanted or dict.fromkeys(known, by_default)
+
+
+def _asked(request: _Request) -> Iterator[tuple[str, Collection[str], bool]]:
     for item in request.outputs:
-        if item.name not in known:
-            raise InputError(f"no output named {item.name!r}; expected among the outputs {sorted(known)}")
-        if item.name in wanted:
-            raise InputError(f"output {item.name!r} is asked for twice")
-        _refuse_extensions(f"output {item.name!r}", item.parameters)
         binary = item.parameters.binary_data
-        wanted[item.name] = by_default if binary is None else binary
-    return wanted
+        further = item.parameters.model_extra or {}
+        yield item.name, further, request.parameters.binary_data_output if binary is None else binary
 
 
-def _refuse_extensions(what: str, parameters: _Parameters) -> None:
-    if refused := sorted(UNSUPPORTED & (parameters.model_extra or {}).keys()):
+def refuse_extensions(what: str, parameters: Collection[str]) -> None:
+    """InputError for parameters of extensions that this server does not have."""
+    if refused := sorted(UNSUPPORTED.intersection(parameters)):
         raise InputError(f"{what}: this server does not support {', '.join(refused)}")

@@ -17,9 +17,8 @@ from typer.testing import CliRunner
 from zoo.card import write_card
 from zoo.cli import app
 from zoo.export import add_to_repository
-from zoo.export.contents import describe
 from zoo.serving.server import Server
-from zoo.spec import onnx_file
+from zoo.spec import File, onnx_file
 from zoo.store import locate
 
 PAGE = (Path(__file__).parents[1] / "docs" / "triton.md").read_text()
@@ -37,7 +36,7 @@ def test_commands(tmp_path, monkeypatch):
         folder.mkdir()
         for name in [*map(onnx_file, released.spec.endpoints), "test_tensors.npz"]:
             shutil.copyfile(released.path(name), folder / name)
-        files = [describe(path) for path in sorted(folder.iterdir())]
+        files = [File.of(path) for path in sorted(folder.iterdir())]
         spec = released.spec.model_copy(update={"name": "my-pendulum", "revision": revision, "files": files})
         write_card(folder / "README.md", spec)
     CliRunner().invoke(app, ["export", "./my-pendulum-1", "--repository", "models"], catch_exceptions=False)

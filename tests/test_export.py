@@ -28,7 +28,6 @@ from zoo.export import (  # noqa: E402
     to_onnx,
     to_saved_model,
 )
-from zoo.export.contents import describe as describe_file  # noqa: E402
 from zoo.export.parity import onnx_function  # noqa: E402
 from zoo.families.base import ZooModel  # noqa: E402
 from zoo.families.ive import IVE  # noqa: E402
@@ -129,7 +128,7 @@ def source(tiny, rows, tmp_path_factory) -> Path:
         arrays |= {f"{name}/in/{key}": value for key, value in inputs.items()}
         arrays |= {f"{name}/out/{key}": np.asarray(value) for key, value in tiny.endpoint(name)(**inputs).items()}
     np.savez(folder / "test_tensors.npz", **arrays)
-    file = describe_file(folder / "test_tensors.npz")
+    file = File.of(folder / "test_tensors.npz")
     write_card(folder / "README.md", tiny.spec.model_copy(update={"files": [file]}), prose="# Tiny\n\nWritten by a person.\n")
     return folder
 
@@ -536,4 +535,4 @@ def test_missing_package_is_named():
 def test_files_are_described_as_they_are(tmp_path):
     (tmp_path / "x.onnx").write_bytes(b"abc")
     sha256 = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"  # FIPS 180-2, appendix B.1
-    assert describe_file(tmp_path / "x.onnx") == File(path="x.onnx", sha256=sha256, bytes=3)
+    assert File.of(tmp_path / "x.onnx") == File(path="x.onnx", sha256=sha256, bytes=3)

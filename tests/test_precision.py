@@ -19,14 +19,13 @@ import zoo
 from zoo.card import read_spec, write_card
 from zoo.errors import ExportError, UnknownNameError, ZooError
 from zoo.export import export
-from zoo.export.contents import describe
 from zoo.export.parity import in_range_rows, onnx_function
 from zoo.export.precision import MIN_SIZE, to_float16, to_int8
 from zoo.npz import read_test_tensors
 from zoo.serving import Session
 from zoo.serving.server import Server
 from zoo.serving.verify import verify
-from zoo.spec import TEST_TENSORS, onnx_file
+from zoo.spec import TEST_TENSORS, File, onnx_file
 
 ROWS = 100
 SIZES = {
@@ -105,7 +104,7 @@ class TestFolder:
         largest = max(proto.graph.initializer, key=lambda tensor: np.prod(tensor.dims))
         largest.CopyFrom(numpy_helper.from_array(np.flip(numpy_helper.to_array(largest)).copy(), largest.name))
         onnx.save(proto, file)
-        files = [describe(folder / described.path) for described in spec.files]
+        files = [File.of(folder / described.path) for described in spec.files]
         write_card(folder / "README.md", spec.model_copy(update={"files": files}))
         assert not verify(folder).ok
 

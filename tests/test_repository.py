@@ -23,11 +23,10 @@ from zoo.card import read_spec, write_card  # noqa: E402
 from zoo.cli import app  # noqa: E402
 from zoo.errors import ExportError, UnknownNameError, ZooError  # noqa: E402
 from zoo.export import repository as repository_module  # noqa: E402
-from zoo.export.contents import describe  # noqa: E402
 from zoo.export.model_config import check_config, model_config, read_config  # noqa: E402
 from zoo.export.repository import add_to_repository  # noqa: E402
 from zoo.npz import read_test_tensors  # noqa: E402
-from zoo.spec import Endpoint, Tensor, onnx_file, wire_name  # noqa: E402
+from zoo.spec import Endpoint, File, Tensor, onnx_file, wire_name  # noqa: E402
 from zoo.store import locate  # noqa: E402
 
 RELEASED = zoo.list_models()
@@ -62,7 +61,7 @@ def own_folder(path: Path, *, revision: str, name: str = "my-classifier", shift:
     graph.doc_string += f" shifted {shift}"
     onnx.save(graph, path / "predict.onnx")
     shutil.copyfile(released.path("test_tensors.npz"), path / "test_tensors.npz")
-    kept = [describe(path / file) for file in ("predict.onnx", "test_tensors.npz")]
+    kept = [File.of(path / file) for file in ("predict.onnx", "test_tensors.npz")]
     shutil.copyfile(released.card, path / "README.md")
     write_card(path / "README.md", released.spec.model_copy(update={"name": name, "revision": revision, "files": kept}))
     return path
@@ -120,7 +119,7 @@ def test_card_and_test_tensors_lie_beside_the_graph(everything, name, endpoint):
     spec, released = read_spec(version / "README.md"), zoo.get_spec(name)
     assert (spec.name, spec.revision, list(spec.endpoints)) == (name, released.revision, [endpoint])
     assert spec.endpoints[endpoint] == released.endpoints[endpoint]
-    assert spec.files == [describe(version / "model.onnx"), describe(version / "test_tensors.npz")]
+    assert spec.files == [File.of(version / "model.onnx"), File.of(version / "test_tensors.npz")]
     inputs, expected = read_test_tensors(version / "test_tensors.npz", spec)[endpoint]
     session = ort.InferenceSession(version / "model.onnx", providers=["CPUExecutionProvider"])
     for array, (tensor, wanted) in zip(session.run(list(expected), inputs), expected.items(), strict=True):
@@ -191,7 +190,7 @@ def test_a_version_is_not_overwritten_unless_told(tmp_path, own):
     other = own_folder(tmp_path / "other", revision="1", shift=1.0)
     add_to_repository(other, models, overwrite=True)
     graph = "my-classifier/1/model.onnx"
-    assert files(models)[graph] == describe(other / "predict.onnx").sha256 != before[graph]
+    assert files(models)[graph] == File.of(other / "predict.onnx").sha256 != before[graph]
     assert files(models).keys() == before.keys()
 
 

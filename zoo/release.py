@@ -5,7 +5,6 @@ This joins the three wings, so it lies beside them in the core and imports them 
 
 from __future__ import annotations
 
-import hashlib
 import json
 import platform
 import shutil
@@ -113,11 +112,7 @@ def release(recipe: Recipe, out: Path, folder: Path | None = None) -> Path:
 
 def describe_files(folder: Path) -> list[File]:
     """Size and sha256 of every file in a model's folder but the card."""
-    return [
-        File(path=path.name, sha256=hashlib.sha256(path.read_bytes()).hexdigest(), bytes=path.stat().st_size)
-        for path in sorted(folder.iterdir())
-        if path.name != "README.md"
-    ]
+    return [File.of(path) for path in sorted(folder.iterdir()) if path.name != "README.md"]
 
 
 def _describe(recipe: Recipe, dataset: Dataset, metrics: list[Metric]) -> ModelSpec:

@@ -6,7 +6,9 @@ pydantic alone, so that a list of models or a server starts without Keras.
 
 from __future__ import annotations
 
+import hashlib
 import re
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
@@ -67,6 +69,12 @@ class File(Strict):
     path: str
     sha256: Sha256
     bytes: int
+
+    @classmethod
+    def of(cls, path: Path) -> File:
+        """What a card says about a file that is there."""
+        content = path.read_bytes()
+        return cls(path=path.name, sha256=hashlib.sha256(content).hexdigest(), bytes=len(content))
 
     @model_validator(mode="after")
     def _stays_inside(self) -> File:
