@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import itertools
 import threading
 import time
 import weakref
@@ -177,22 +178,22 @@ def test_a_batch_never_grows_beyond_its_limit_but_a_large_request_runs(pool: Thr
     assert [len(batch) for batch in model.batches] == [3, 2, 9, 1]
 
 
-def test_short_runs_stay_on_the_loop_and_long_ones_do_not(pool: ThreadPoolExecutor) -> None:
-    short, long = Doubling(), Doubling(seconds=0.002)
-    for model in (short, long):
-        batcher, _ = make(model, pool)
-        batcher.warm_up(rows(1.0))
-        model.threads.clear()
-        if model is short:
-            batcher.learn(1, 1000.0)
+@pytest.mark.parametrize(("microseconds", "on_the_loop"), [(10, True), (1000, False)])
+def test_short_runs_stay_on_the_loop_and_long_ones_do_not(
+    pool: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch, microseconds: int, on_the_loop: bool
+) -> None:
+    clock = itertools.count(step=1000 * microseconds)
+    monkeypatch.setattr("zoo.serving.batching.perf_counter_ns", lambda: next(clock))
+    model = Doubling()
+    batcher, _ = make(model, pool)
+    batcher.warm_up(rows(1.0))
+    model.threads.clear()
 
-        async def test(batcher: Batcher = batcher) -> None:
-            await batcher.submit(rows(1.0), "a")
+    async def test() -> None:
+        await batcher.submit(rows(1.0), "a")
 
-        run(test)
-    here = threading.get_ident()
-    assert short.threads == {here}
-    assert here not in long.threads
+    run(test)
+    assert (model.threads == {threading.get_ident()}) == on_the_loop
 
 
 def test_a_full_queue_refuses(pool: ThreadPoolExecutor) -> None:
