@@ -187,11 +187,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=3.0)
-    parser.add_argument("--peers", help=f"of {','.join(PEERS)}; those that are not installed yet are")
+    parser.add_argument("--peers", help=f"of {','.join(PEERS)}, all that are installed by default, none for ''; others are installed")
     parser.add_argument("--venvs", type=Path, default=Path(".venv/peers"), help="folder with an environment for each peer")
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
-    peers = found(options.venvs) if options.peers is None else options.peers.split(",")
+    peers = found(options.venvs) if options.peers is None else list(filter(None, options.peers.split(",")))
     for name in set(peers) - set(found(options.venvs)):
         install(name, options.venvs)
     rounds: list[dict[str, dict[str, dict[str, float]]]] = []
