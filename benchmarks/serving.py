@@ -1,5 +1,7 @@
 """Serving an MLP 2500-64-64-1: ours over REST and gRPC, ONNX Runtime alone, MLServer, KServe and Ray Serve, in turns.
 
+Beside them a server without a model shows what the sockets, the load generator and grpcio take by themselves.
+
     python benchmarks/serving.py [--peers mlserver,kserve,ray] [--out benchmarks/results/serving.json]
 
 In each round every server is started by itself, on free ports, and asked by ``serving_load.py``, which compares each answer
@@ -27,7 +29,7 @@ import onnx
 import onnxruntime
 from interleaved import compare
 from onnx import TensorProto, helper, numpy_helper
-from serving_servers import PEERS, SPOKEN, found, install, ours, peer, processor_seconds, running
+from serving_servers import PEERS, SPOKEN, found, install, nothing, ours, peer, processor_seconds, running
 
 from zoo.card import write_card
 from zoo.serving import Session
@@ -81,6 +83,14 @@ def write_model(folder: Path) -> Path:
     )
     write_card(folder / "README.md", spec)
     np.savez(folder / "rows.npz", x=x, y=y)
+    return folder
+
+
+def write_constant(folder: Path) -> Path:
+    """A folder with ``rows.npz`` only, of zeros for answers, for the server without a model."""
+    folder.mkdir()
+    x = np.random.default_rng(0).normal(size=(ROWS, WIDTHS[0])).astype("f4")
+    np.savez(folder / "rows.npz", x=x, y=np.zeros((ROWS, 1), "f4"))
     return folder
 
 
@@ -187,7 +197,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=3.0)
-    parser.add_argument("--peers", help=f"of {','.join(PEERS)}, all that are installed by default, none for ''; others are installed")
+    parser.add_argument("--peers", help=f"of {','.join(PEERS)}; all that are installed by default, others are installed")
     parser.add_argument("--venvs", type=Path, default=Path(".venv/peers"), help="folder with an environment for each peer")
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
@@ -197,15 +207,20 @@ def main() -> None:
     rounds: list[dict[str, dict[str, dict[str, float]]]] = []
     with tempfile.TemporaryDirectory() as temporary:
         folder = write_model(Path(temporary) / "mlp")
-        servers = {OURS: (ours(folder), ("rest", "grpc")), f"{OURS}, JSON": (ours(folder), ("json",))}
-        servers |= {name: (peer(name, options.venvs, folder), SPOKEN[name]) for name in peers}
+        constant = write_constant(Path(temporary) / "constant")
+        servers = {
+            OURS: (ours(folder), ("rest", "grpc"), folder),
+            f"{OURS}, JSON": (ours(folder), ("json",), folder),
+            "without a model": (nothing(constant), ("rest", "grpc"), constant),
+        }
+        servers |= {name: (peer(name, options.venvs, folder), SPOKEN[name], folder) for name in peers}
         bare = in_process(folder)
         for _ in range(options.rounds):
             rounds.append({})
             for rows in (1, 256):
                 rounds[-1][f"ONNX Runtime, batch {rows}"] = {"one thread": raw(folder, rows, options.seconds)}
-            for who, (command, spoken) in servers.items():
-                for name, run in ask(command, spoken, folder, options.seconds).items():
+            for who, (command, spoken, rows_of) in servers.items():
+                for name, run in ask(command, spoken, rows_of, options.seconds).items():
                     rounds[-1].setdefault(name, {})[who] = run
     summary = report(rounds)
     if options.out:

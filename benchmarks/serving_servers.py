@@ -26,6 +26,11 @@ def ours(folder: Path) -> list[str]:
     return [sys.executable, "-m", "zoo.cli", "serve", str(folder)]
 
 
+def nothing(folder: Path) -> list[str]:
+    """A program that answers without a model, up to the ports."""
+    return [sys.executable, str(_PROGRAMS / "on_nothing.py"), str(folder)]
+
+
 def peer(name: str, venvs: Path, folder: Path) -> list[str]:
     """A peer's program on a folder, up to the ports."""
     return [str(_python(name, venvs)), str(_PROGRAMS / f"on_{name}.py"), str(folder)]
