@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from scipy import stats
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
+from tiny_networks import CONFIGS, TARGET, example
 
 from zoo.families.cnn3d import CNN3D
 from zoo.families.ive import IVE
@@ -17,26 +18,6 @@ from zoo.families.logistic import Logistic
 from zoo.families.mlp import MLP
 from zoo.layers import Standardize, gaussian_kl
 from zoo.registry import get_family
-
-CONFIGS = {
-    "logistic": {"inputs": 7},
-    "mlp": {"inputs": 7, "hidden": [5, 4], "outputs": 2, "output_activation": "linear"},
-    "cnn3d": {"size": 4, "channels": [3, 4], "hidden": [5], "activation": "swish"},
-    "ive": {"observation": 7, "query": 2, "latents": 3, "encoder": [6], "decoder": [5], "outputs": 2},
-    "beta-vae": {"image": [8, 4, 3], "latents": 3, "convolutions": [[4, 4], [5, 2]], "hidden": 6, "warm_up": 5},
-    "realnvp": {"dimensions": 7, "transforms": 2, "hidden": [6]},
-    "maf": {"dimensions": 7, "context": 2, "transforms": 2, "hidden": [9], "embedding": [4]},
-    "nsf": {"dimensions": 7, "context": 2, "transforms": 2, "hidden": [9], "bins": 4},
-}
-TWO_INPUTS = {"ive", "maf", "nsf"}
-TARGET = np.random.default_rng(1).normal(13.0, 0.5, (100, 1)).astype(np.float32)
-
-
-def example(name: str, n: int = 6) -> dict[str, np.ndarray]:
-    rng = np.random.default_rng(0)
-    shape = {"cnn3d": (n, 4, 4, 4), "beta-vae": (n, 8, 4, 3)}.get(name, (n, 7))
-    rows = {"observed": rng.normal(2.0, 3.0, shape).astype(np.float32)}
-    return rows | ({"asked": rng.random((n, 2), dtype=np.float32)} if name in TWO_INPUTS else {})
 
 
 @pytest.fixture(params=CONFIGS)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import fcntl
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 
 import keras
@@ -24,6 +23,8 @@ from zoo.training.recipe import Recipe, RecipeError
 
 TRAINING = {"family", "config", "data", "loss", "optimizer", "epochs", "patience", "batch_size"}
 """What of a recipe decides the weights; the rest may change without a new run."""
+History = dict[str, list[float]]
+"""Metric name -> one value per epoch."""
 
 
 class EpochData(keras.utils.PyDataset):
@@ -137,40 +138,55 @@ def fit(recipe: Recipe, folder: Path, seed: int | None = None, *, title: str | N
     seed = recipe.seeds[0] if seed is None else seed
     prepare = boosting.prepare if issubclass(get_family(recipe.family), BoostedTrees) else _prepare
     run = prepare(recipe, recipe.data.dataset(), seed)
-    folder.mkdir(parents=True, exist_ok=True)
-    with _alone(folder):
+    with alone(folder):
         claim(folder / "run.json", {"seed": seed, **recipe.model_dump(mode="json", include=TRAINING)}, "a run")
         return run(folder, title or recipe.name)
 
 
-def _prepare(recipe: Recipe, dataset: Dataset, seed: int) -> Callable[[Path, str], tuple[ZooModel, dict]]:
+def _prepare(recipe: Recipe, dataset: Dataset, seed: int) -> Callable[[Path, str], tuple[ZooModel, History]]:
     """A network's run, ready but for its folder and title."""
-    _deterministic()
-    return partial(_train, build(recipe, dataset, seed), recipe, dataset, seed)
-
-
-def _train(model: ZooModel, recipe: Recipe, dataset: Dataset, seed: int, folder: Path, title: str) -> tuple[ZooModel, dict]:
-    checkpoint = Checkpoint(model, folder / "checkpoint.npz", recipe.patience)
-    start = checkpoint.restore()
+    deterministic()
+    model = build(recipe, dataset, seed)
     assert recipe.batch_size is not None  # build saw to it
-    if start < recipe.epochs and not checkpoint.ran_out:
-        data = EpochData(dataset, recipe.batch_size, seed, start)
+    epochs, batch_size, patience = recipe.epochs, recipe.batch_size, recipe.patience
+
+    def run(folder: Path, title: str) -> tuple[ZooModel, History]:
+        return model, train(model, dataset, folder, title, epochs=epochs, batch_size=batch_size, patience=patience, seed=seed)
+
+    return run
+
+
+def train(
+    model: ZooModel,
+    dataset: Dataset,
+    folder: Path,
+    title: str,
+    *,
+    epochs: int,
+    batch_size: int,
+    patience: int | None,
+    seed: int,
+) -> History:
+    """Train a compiled model with a built optimiser, or go on with its checkpoint in ``folder``; the history."""
+    checkpoint = Checkpoint(model, folder / "checkpoint.npz", patience)
+    start = checkpoint.restore()
+    if start < epochs and not checkpoint.ran_out:
         log = keras.callbacks.TensorBoard(folder / "tensorboard", write_graph=False)
-        progress = Progress(title, recipe.epochs, start)
         model.fit(
-            data,
+            EpochData(dataset, batch_size, seed, start),
             validation_data=HeldOut(dataset.rows("validation")),
-            epochs=recipe.epochs,
+            epochs=epochs,
             initial_epoch=start,
             shuffle=False,
             verbose=0,
-            callbacks=[checkpoint, progress, log],
+            callbacks=[checkpoint, Progress(title, epochs, start), log],
         )
     checkpoint.restore_best()
-    return model, checkpoint.history
+    return checkpoint.history
 
 
-def _deterministic() -> None:
+def deterministic() -> None:
+    """The same seed gives the same weights from here on."""
     if keras.backend.backend() == "tensorflow":
         import tensorflow as tf
 
@@ -178,8 +194,9 @@ def _deterministic() -> None:
 
 
 @contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Hold the folder against a second process; the system lets go of it when this one ends, however it ends."""
+def alone(folder: Path) -> Iterator[None]:
+    """Make the folder and hold it against a second process; the system lets go of it when this one ends, however it ends."""
+    folder.mkdir(parents=True, exist_ok=True)
     with (folder / ".lock").open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

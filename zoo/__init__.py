@@ -16,6 +16,8 @@ from zoo.lazy import importer
 
 if TYPE_CHECKING:
     from zoo.errors import ZooError as ZooError
+    from zoo.finetune import fine_tune as fine_tune
+    from zoo.hub import push as push
     from zoo.inference import train_npe as train_npe
     from zoo.interpret.attribution import explain as explain
     from zoo.loading import load as load
@@ -26,9 +28,11 @@ if TYPE_CHECKING:
 _HOMES = {
     "ZooError": "zoo.errors",
     "explain": "zoo.interpret.attribution",
+    "fine_tune": "zoo.finetune",
     "get_spec": "zoo.registry",
     "list_models": "zoo.registry",
     "load": "zoo.loading",
+    "push": "zoo.hub",
     "register_family": "zoo.registry",
     "train_npe": "zoo.inference",
 }

@@ -37,7 +37,7 @@ _LIBRARY_TAGS = {"keras": [], "sklearn": ["sklearn", "scikit-learn"]}
 
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
-_TEMPLATE = """
+TEMPLATE = """
 # {name}
 
 <!-- physzoo:begin overview -->
@@ -51,6 +51,7 @@ _TEMPLATE = """
 
 <!-- Where does it fail, and what was it never shown? -->
 """
+"""Body of a new card, of a model's ``name``."""
 
 
 def read_spec(path: str | Path) -> ModelSpec:
@@ -103,7 +104,7 @@ def write_card(path: str | Path, spec: ModelSpec, prose: str | None = None) -> N
 
     path = Path(path)
     if prose is None:
-        prose = _body(path) if path.exists() else _TEMPLATE.format(name=spec.name)
+        prose = _body(path) if path.exists() else TEMPLATE.format(name=spec.name)
     card = ModelCard("---\n{}\n---\n")
     card.data = ModelCardData(
         license="apache-2.0",

@@ -13,6 +13,7 @@ def _overview(spec: ModelSpec) -> str:
         rows.append(("Library", f"{LIBRARIES[spec.library]}: not a Keras model"))
     if spec.lineage:
         rows.append(("Fine-tuned from", f"{spec.lineage.parent}@{spec.lineage.revision}"))
+        rows.append(("On data of sha256", spec.lineage.data_sha256 or "not recorded"))
     return f"{spec.summary}\n\n{_table(('', ''), rows)}"
 
 

@@ -6,6 +6,7 @@ import json
 import os
 import sys
 import tempfile
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from enum import StrEnum
@@ -219,6 +220,106 @@ def release(
         chosen = load_recipe(_one_recipe(recipe, file)).changed(parse_changes(settings or []))
         card = run(chosen, out or Path("runs") / chosen.name, folder)
     print(f"released {chosen.name}@{chosen.revision}: {card}")
+
+
+@app.command()
+def finetune(
+    name: NameArgument,
+    data: Annotated[Path, typer.Option(help="your rows: .csv, .npz, .h5, .parquet, or a folder of .npy")],
+    out: Annotated[Path, typer.Option("--out", help="folder of the new model, whose name it becomes")],
+    target: Annotated[Optional[str], typer.Option(help="column to be predicted, or several with commas")] = None,  # noqa: UP045
+    group: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(help="column that names the simulation or object of each row, which no two splits share"),
+    ] = None,
+    columns: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option(help="INPUT=COLUMN,COLUMN,... where columns are not called after the model's input; repeatable"),
+    ] = None,
+    units: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option(help="COLUMN=UNIT where it is not the model's, e.g. time=ms; repeatable"),
+    ] = None,
+    unfreeze: Annotated[str, typer.Option(help="blocks to train: head, all, the last so many, or names with commas")] = "head",
+    learning_rate: Annotated[float, typer.Option(help="of Adam")] = 1e-3,
+    layer_decay: Annotated[float, typer.Option(help="learning rate of each trained layer over that of the next")] = 1.0,
+    epochs: Annotated[int, typer.Option(help="at most")] = 100,
+    batch_size: Annotated[int, typer.Option(help="rows a step")] = 32,
+    patience: Annotated[int, typer.Option(help="epochs without a lower validation loss after which training stops")] = 10,
+    seed: Annotated[int, typer.Option(help="of split, order and new weights")] = 0,
+    outputs: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option(help="size of a new head: 1 for one quantity or two classes, else quantities or classes"),
+    ] = None,
+    task: Annotated[Optional[str], typer.Option(help="of the new head: classification or regression")] = None,  # noqa: UP045
+    restandardize: Annotated[bool, typer.Option(help="measure scalings anew on your rows")] = False,
+    lora: Annotated[Optional[int], typer.Option(help="rank of what is added to frozen kernels")] = None,  # noqa: UP045
+    overwrite: Annotated[bool, typer.Option(help="replace an earlier model in --out")] = False,
+) -> None:
+    """Go on training a model on your own data: a new model folder, compared with its parent on held-out rows."""
+    with quiet_tensorflow(), _plain_warnings():
+        from zoo.finetune import fine_tune as run
+        from zoo.tables import metric_table
+        from zoo.tables import show as print_table
+
+        blocks: str | int | list[str] = unfreeze
+        if unfreeze not in ("head", "all"):
+            blocks = int(unfreeze) if unfreeze.isdecimal() else unfreeze.split(",")
+        model = run(
+            name,
+            data,
+            folder=out,
+            target=target,
+            group=group,
+            columns={key: value.split(",") for key, value in _pairs("--columns", columns)},
+            units=dict(_pairs("--units", units)),
+            unfreeze=blocks,  # type: ignore[arg-type]
+            learning_rate=learning_rate,
+            layer_decay=layer_decay,
+            epochs=epochs,
+            batch_size=batch_size,
+            patience=patience,
+            seed=seed,
+            outputs=outputs,
+            task=task,  # type: ignore[arg-type]
+            restandardize=restandardize,
+            lora=lora,
+            overwrite=overwrite,
+        )
+        print_table(metric_table([metric for metric in model.spec.metrics if "/" not in metric.name]))
+    print(
+        f"wrote {out}, which zoo show, export, serve and push take as {out if out.is_absolute() else f'./{out}'};"
+        f" say what it is for in {out / 'README.md'}"
+    )
+
+
+def _pairs(option: str, given: list[str] | None) -> list[tuple[str, str]]:
+    pairs = [text.partition("=") for text in given or []]
+    for (key, equals, value), text in zip(pairs, given or [], strict=True):
+        if not (key and equals and value):
+            raise ZooError(f"expected {option} NAME=VALUE, given {text!r}")
+    return [(key, value) for key, _, value in pairs]
+
+
+@contextmanager
+def _plain_warnings() -> Iterator[None]:
+    """A warning of the zoo's is a line on standard error, without the place in our code."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", UserWarning)
+        warnings.showwarning = lambda message, *_: print(f"warning: {message}", file=sys.stderr)
+        yield
+
+
+@app.command()
+def push(
+    folder: Annotated[Path, typer.Argument(help="of a model, as zoo finetune writes it")],
+    address: Annotated[str, typer.Argument(help="hf://owner/name")],
+    private: Annotated[bool, typer.Option(help="a new repository that only its owner sees")] = False,
+) -> None:
+    """Upload a model to the Hugging Face Hub, from where its address loads it."""
+    from zoo.hub import push as run
+
+    print(f"pushed {folder}: zoo.load({run(folder, address, private=private)!r})")
 
 
 @app.command()

@@ -93,13 +93,7 @@ def release(recipe: Recipe, out: Path, folder: Path | None = None) -> Path:
     with whole_folder(files, overwrite=True, marker=METRICS) as staged:
         shutil.copy(out / WEIGHTS, staged / WEIGHTS)
         shutil.copy(out / METRICS, staged / METRICS)
-        spec = _describe(recipe, dataset, evaluation.metrics)
-        model.spec = spec
-        tensors = _test_tensors(model, dataset, recipe.test_rows)
-        with (staged / TEST_TENSORS).open("wb") as file:
-            np.savez_compressed(file, allow_pickle=False, **tensors)
-        spec = _exported(model, spec, staged)
-        spec = spec.model_copy(update={"files": describe_files(staged)})
+        spec = completed(model, _describe(recipe, dataset, evaluation.metrics), dataset, staged, recipe.test_rows)
         if folder is not None:
             if card.exists():
                 shutil.copy(card, staged / card.name)
@@ -108,6 +102,20 @@ def release(recipe: Recipe, out: Path, folder: Path | None = None) -> Path:
         write_card(card, spec)
         shutil.copytree(out / "plots", FIGURES / recipe.name, dirs_exist_ok=True)
     return card
+
+
+def completed(model: EndpointModel, spec: ModelSpec, dataset: Dataset, folder: Path, test_rows: int) -> ModelSpec:
+    """Put test tensors and exported graphs beside weights and metrics; the spec with all files, and the model's own.
+
+    Raises
+    ------
+    ParityError
+        If an exported graph does not answer as the model does.
+    """
+    model.spec = spec
+    with (folder / TEST_TENSORS).open("wb") as file:
+        np.savez_compressed(file, allow_pickle=False, **_test_tensors(model, dataset, test_rows))
+    return _exported(model, spec, folder).model_copy(update={"files": describe_files(folder)})
 
 
 def describe_files(folder: Path) -> list[File]:
@@ -147,10 +155,8 @@ def _with_ranges(endpoints: dict[str, Endpoint], training: dict[str, np.ndarray]
     def measured(tensor: Tensor) -> Tensor:
         if tensor.name not in training or tensor.low is not None or tensor.high is not None:
             return tensor
-        low, high = training[tensor.name].min(axis=0), training[tensor.name].max(axis=0)
-        margin = (high - low) / 4
-        bounds = {"low": _rounded(low - margin), "high": _rounded(high + margin)}
-        return tensor.model_copy(update=bounds)
+        low, high = widened(training[tensor.name].min(axis=0), training[tensor.name].max(axis=0))
+        return tensor.model_copy(update={"low": low, "high": high})
 
     return {
         name: endpoint.model_copy(update={"inputs": [measured(tensor) for tensor in endpoint.inputs]})
@@ -158,8 +164,15 @@ def _with_ranges(endpoints: dict[str, Endpoint], training: dict[str, np.ndarray]
     }
 
 
-def _rounded(values: np.ndarray) -> list[float]:
-    return [float(f"{value:.5g}") for value in values]
+def versions() -> dict[str, str]:
+    """Of Python and of the packages that decide a model's numbers."""
+    return {"python": platform.python_version(), **{package: version(package) for package in PACKAGES}}
+
+
+def widened(low: np.ndarray, high: np.ndarray) -> tuple[Any, Any]:
+    """Trained range of extremes: a quarter of their distance wider on either side, in five digits."""
+    margin = (high - low) / 4
+    return tuple(np.vectorize(lambda value: float(f"{value:.5g}"))(bound).tolist() for bound in (low - margin, high + margin))
 
 
 def _test_tensors(model: EndpointModel, dataset: Dataset, n: int) -> dict[str, np.ndarray]:
@@ -194,5 +207,5 @@ def _measured(recipe: Recipe, evaluation: Evaluation, runs: Runs) -> dict[str, A
         "seeds": [run.seed for run in runs[""]],
         "history": {name: [float(f"{v:.6g}") for v in values] for name, values in runs[""][0].history.items()},
         "recipe": recipe.model_dump(mode="json", exclude={"endpoints"}),
-        "versions": {"python": platform.python_version(), **{package: version(package) for package in PACKAGES}},
+        "versions": versions(),
     }

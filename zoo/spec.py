@@ -154,6 +154,8 @@ class Lineage(Strict):
 
     parent: str
     revision: str
+    data_sha256: Sha256 | None = None
+    """Of the data it was fine-tuned on."""
 
 
 class ModelSpec(Strict):

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import keras
 import numpy as np
 
-from zoo.errors import UnknownNameError
+from zoo.errors import InputError, UnknownNameError
 from zoo.spec import Library, ModelSpec
 from zoo.store import ModelFolder
 
@@ -28,6 +28,9 @@ class EndpointModel:
 
     no_gradient: ClassVar[str | None] = None
     """Why an answer has no derivative with respect to an input, and what explains the model instead; None where it has one."""
+
+    data_endpoint: ClassVar[str] = "predict"
+    """Endpoint whose inputs are what a row of data holds, in the order of ``__call__``; its first output is the target."""
 
     spec: ModelSpec
     """Set by ``zoo.load``; a freshly built model has none."""
@@ -89,6 +92,48 @@ class ZooModel(keras.Model, EndpointModel):
     """A Keras model with named endpoints; its constructor builds every weight."""
 
     library: ClassVar[Library] = "keras"
+
+    asks_many: ClassVar[bool] = False
+    """Whether a row of training may hold several queries: its last input and its target are then as many times as wide."""
+
+    @property
+    def objective_name(self) -> str:
+        """What ``objective`` is, with its unit."""
+        return "loss"
+
+    def objective(self, target, answer):
+        """The loss of each row, (batch,), that this family is trained on, given what ``call`` answered."""
+        raise TypeError(f"{type(self).__name__} declares no objective")
+
+    @property
+    def classes(self) -> int | None:
+        """How many classes ``call`` gives probabilities of, targets (batch, 1) counting them from 0; None for other answers."""
+        return None
+
+    def point(self, answer):
+        """The answer in the target's shape and unit, None where an answer is not of that kind."""
+        return
+
+    def own_target(self, inputs: Mapping[str, Any]) -> Any:
+        """What of the inputs is itself the target, None where a row of data has a target beside them."""
+        return None
+
+    def standardized(self, *inputs) -> tuple:
+        """Inputs as the network sees them: where nothing drifted from the training data, of mean 0 and deviation 1."""
+        return ()
+
+    def with_head(self, outputs: int, task: Literal["classification", "regression"]) -> tuple[str, dict[str, Any]]:
+        """Family and config of this network with another last block.
+
+        Raises
+        ------
+        InputError
+            If the family has no such head.
+        """
+        raise InputError(
+            f"{type(self).__name__} has no head for {task} with {outputs} outputs: leave out outputs and task, or choose a"
+            " model of another family"
+        )
 
     @property
     def blocks(self) -> dict[str, list[keras.layers.Layer]]:

@@ -152,6 +152,15 @@ class BetaVAE(ZooModel):
         """log p(target) in nat, (batch,), of images under the logits ``answer`` of the same shape, which ``call`` gave."""
         return ops.sum(target * answer - ops.softplus(answer), axis=(1, 2, 3))
 
+    objective_name = "negative log-likelihood of an image, nat"
+
+    def objective(self, target, answer):
+        return -self.log_likelihood(target, answer)
+
+    def own_target(self, inputs):
+        (image,) = inputs.values()
+        return image
+
     @property
     def blocks(self) -> dict[str, list[keras.layers.Layer]]:
         posterior = [self.mean, *([self.log_variance] if self.variational else []), *([self.ramp] if self.ramp else [])]

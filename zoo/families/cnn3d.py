@@ -92,6 +92,17 @@ class CNN3D(ZooModel):
         log_density, _ = LIKELIHOODS[self.config["likelihood"]]
         return log_density((target[:, 0] - answer[:, 0]) / answer[:, 1]) - ops.log(answer[:, 1])
 
+    objective_name = "negative log-likelihood, nat"
+
+    def objective(self, target, answer):
+        return -self.log_likelihood(target, answer)
+
+    def point(self, answer):
+        return answer[:, :1]
+
+    def standardized(self, *inputs) -> tuple:
+        return (self.standardize(inputs[0]),)
+
     def predictive(self, inputs: Mapping[str, Any], target: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Location, log p(target) and the probability of less than the target, (n,) each, for any number of rows."""
         (cubes,) = inputs.values()

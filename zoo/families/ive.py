@@ -164,6 +164,30 @@ class IVE(ZooModel):
             mean = mean + ops.exp(0.5 * log_variance) * keras.random.normal(ops.shape(mean), seed=self.noise)
         return self.answers(mean, queries)
 
+    asks_many: ClassVar[bool] = True
+
+    @property
+    def objective_name(self) -> str:
+        return "squared error" if self.spread is None else "negative log-likelihood, nat"
+
+    def objective(self, target, answer):
+        if self.spread is None:
+            return ops.mean(ops.square(answer - target), axis=-1)
+        return -self.log_likelihood(target, answer)
+
+    def point(self, answer):
+        return answer if self.spread is None else ops.split(answer, 2, axis=-1)[0]
+
+    def standardized(self, *inputs) -> tuple:
+        observation, queries = inputs
+        query = ops.reshape(queries, (-1, self.config["query"]))
+        return self.observed(observation), self.asked(ops.log(query) if self.config["log_query"] else query)
+
+    def with_head(self, outputs, task) -> tuple[str, dict[str, Any]]:
+        if task != "regression":
+            return super().with_head(outputs, task)
+        return "ive", {**self.config, "outputs": outputs}
+
     def predictive(self, inputs: Mapping[str, Any], latent: np.ndarray | None = None) -> np.ndarray:
         """What ``call`` answers at the mean of the latents, or at ``latent`` (n, latents), to any number of rows."""
         observation, queries = inputs.values()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import keras
 import numpy as np
@@ -22,7 +22,7 @@ class MLP(ZooModel):
     hidden : units of each hidden layer; none makes a generalised linear model
     outputs : number of outputs
     activation : of the hidden layers
-    output_activation : "sigmoid" for a classifier, "linear" for a regressor
+    output_activation : "sigmoid" for a classifier, "softmax" for one of several classes, "linear" for a regressor
     standardize : whether inputs are scaled by the mean and standard deviation of the training data
     rescale : whether the head's outputs are multiplied by the training targets' standard deviation and their mean is added, so
         that a regressor learns in units of order one and answers in physical ones
@@ -75,6 +75,36 @@ class MLP(ZooModel):
 
     def call(self, x):
         return self.output_activation(self.logits(x))
+
+    @property
+    def classes(self) -> int | None:
+        if self.output_activation is keras.activations.softmax:
+            return self.head.units
+        return 2 if self.output_activation is keras.activations.sigmoid and self.head.units == 1 else None
+
+    @property
+    def objective_name(self) -> str:
+        if self.output_activation in (keras.activations.softmax, keras.activations.sigmoid):
+            return "log loss, nat"
+        return "squared error" if self.rescale is None else "squared error in units of the targets' deviation"
+
+    def objective(self, target, answer):
+        if self.output_activation is keras.activations.softmax:
+            return keras.losses.sparse_categorical_crossentropy(target[:, 0], answer)
+        if self.output_activation is keras.activations.sigmoid:
+            return keras.losses.binary_crossentropy(target, answer)
+        return keras.ops.mean(keras.ops.square((answer - target) / self.target_scale), axis=-1)
+
+    def point(self, answer):
+        return None if self.classes else answer
+
+    def standardized(self, *inputs) -> tuple:
+        return () if self.standardize is None else (self.standardize(inputs[0]),)
+
+    def with_head(self, outputs, task) -> tuple[str, dict[str, Any]]:
+        activation = "linear" if task == "regression" else "sigmoid" if outputs == 1 else "softmax"
+        head = {"outputs": outputs, "output_activation": activation, "rescale": task == "regression"}
+        return "mlp", {"hidden": [], **self.config, **head}
 
     @property
     def target_scale(self):

@@ -37,6 +37,8 @@ class Flow(ZooModel):
     """
 
     endpoints: ClassVar[dict[str, str]] = {"log_prob": "log_prob", "sample": "sample"}
+    data_endpoint: ClassVar[str] = "log_prob"
+    objective_name = "negative log density, nat"
 
     def __init__(
         self,
@@ -107,6 +109,17 @@ class Flow(ZooModel):
 
     def call(self, inputs):
         return self.log_prob(*inputs) if self.context else self.log_prob(inputs)
+
+    def objective(self, target, answer):
+        return -answer
+
+    def own_target(self, inputs):
+        return next(iter(inputs.values()))
+
+    def standardized(self, *inputs) -> tuple:
+        x, *context = inputs
+        u, _ = self.support.to_base(x)
+        return (u,) if self.observed is None else (u, self.observed(context[0]))
 
     def draw(self, n: int, c: np.ndarray | None = None, seed: int = 0) -> np.ndarray:
         """Draw n samples, for each context where there are several.

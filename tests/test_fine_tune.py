@@ -1,0 +1,313 @@
+"""Fine-tuning of every family: what is trained and what stays, what comes out, and what is refused."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import keras
+import numpy as np
+import pytest
+from tiny_networks import CONFIGS, released, user_data
+
+import zoo
+from zoo.card import check_card, load_card
+from zoo.errors import ExportError, FolderError, InputError, UnknownNameError
+from zoo.serving import Session
+from zoo.serving.verify import verify
+
+QUICK = {"epochs": 3, "batch_size": 8}
+
+
+def weights(model, blocks=None):
+    """What can be trained, by block, layer and place."""
+    return {
+        f"{name}/{i}/{variable.name}/{j}": keras.ops.convert_to_numpy(variable)
+        for name, layers in model.blocks.items()
+        for i, layer in enumerate(layers)
+        for j, variable in enumerate(layer.trainable_weights)
+        if blocks is None or name in blocks
+    }
+
+
+def changed(parent, model):
+    """Blocks of which some weight differs, among those that have weights to train."""
+    before, after = weights(parent), weights(model)
+    return {name for name in model.blocks if any((before[path] != after[path]).any() for path in weights(model, [name]))}
+
+
+@pytest.fixture(scope="module", params=CONFIGS)
+def tuned(request, tmp_path_factory):
+    """A parent of each family and what came of it with its last block free."""
+    folder = tmp_path_factory.mktemp(request.param) / "mine"
+    parent = released(request.param)
+    with pytest.warns(UserWarning, match="independent test rows"):
+        model = zoo.fine_tune(parent, user_data(request.param), folder=folder, **QUICK)
+    return parent, model, folder
+
+
+def test_only_the_head_changes(tuned):
+    parent, model, _ = tuned
+    assert changed(parent, model) == {list(model.blocks)[-1]}
+
+
+def test_result_is_a_model_like_any_other(tuned):
+    parent, model, folder = tuned
+    spec = model.spec
+    assert spec.name == "mine"
+    assert (spec.lineage.parent, spec.lineage.revision) == (parent.spec.name, "2")
+    assert len(spec.lineage.data_sha256) == 64
+    assert verify(folder).ok
+    assert (folder / "learning_curves.png").stat().st_size > 5_000
+    check_card(folder / "README.md", json.loads((folder / "metrics.json").read_text()))
+    assert load_card(folder / "README.md").data.model_name == "mine"
+    assert "Fine-tuned from" in (folder / "README.md").read_text()
+
+
+def test_result_serves_what_it_answers(tuned):
+    _, model, folder = tuned
+    endpoint = model.spec.endpoint(model.data_endpoint)
+    rows = {key: array[:5] for key, array in user_data(model.spec.family).items() if key != "answer"}
+    answers = Session(folder).run(rows, model.data_endpoint)
+    for name, value in model.endpoint(model.data_endpoint)(**rows).items():
+        np.testing.assert_allclose(answers[name], np.asarray(value), rtol=1e-3, atol=1e-3)
+    assert [tensor.name for tensor in endpoint.inputs] == list(rows)
+
+
+def test_everyone_is_judged_on_the_same_rows(tuned):
+    _, model, _ = tuned
+    metrics = {metric.name: metric for metric in model.spec.metrics}
+    for name in ("loss", "before/loss", "from scratch/loss", "loss minus that before", "loss minus that from scratch"):
+        assert metrics[name].n == 12
+        low, high = metrics[name].interval
+        assert low <= metrics[name].value <= high or name.startswith("loss minus")
+    assert metrics["loss"].baseline == metrics["before/loss"].value
+    gain = metrics["loss"].value - metrics["before/loss"].value
+    assert metrics["loss minus that before"].value == pytest.approx(gain, abs=1e-6)
+
+
+def test_it_can_be_exported_again(tuned, tmp_path):
+    from zoo.export import export
+
+    _, model, _ = tuned
+    export(model, tmp_path / "out", endpoints=[model.data_endpoint], parity_rows=20)
+    assert verify(tmp_path / "out").ok
+
+
+def run(parent, folder, data=None, **settings):
+    with pytest.warns(UserWarning, match="independent test rows"):
+        return zoo.fine_tune(parent, user_data(parent.spec.family) if data is None else data, folder=folder, **QUICK | settings)
+
+
+@pytest.mark.parametrize(
+    ("unfreeze", "expected"),
+    [("all", {"hidden", "head"}), (1, {"head"}), (2, {"hidden", "head"}), (["hidden"], {"hidden"})],
+)
+def test_blocks_that_are_asked_for_are_trained(tmp_path, unfreeze, expected):
+    parent = released("mlp")
+    assert changed(parent, run(parent, tmp_path / "mine", unfreeze=unfreeze)) == expected
+
+
+def test_earlier_layers_move_less_with_a_layer_decay(tmp_path):
+    parent = released("mlp")
+
+    def moved(model):
+        return {
+            path: np.abs(value - weights(parent)[path]).mean() for path, value in weights(model).items() if "kernel" in path
+        }
+
+    even = moved(run(parent, tmp_path / "even", unfreeze="all"))
+    falling = moved(run(parent, tmp_path / "falling", unfreeze="all", layer_decay=0.1))
+    share = [falling[path] / even[path] for path in even]
+    np.testing.assert_allclose(share, [0.01, 0.1, 1.0], rtol=0.35)
+
+
+@pytest.mark.parametrize("restandardize", [False, True])
+def test_scaling_is_kept_or_measured_anew(tmp_path, restandardize):
+    parent, data = released("mlp"), user_data("mlp")
+    data["observed"] = data["observed"] + 1.0
+    model = run(parent, tmp_path / "mine", data, restandardize=restandardize)
+    mean = keras.ops.convert_to_numpy(model.standardize.mean)
+    kept = np.array_equal(mean, keras.ops.convert_to_numpy(parent.standardize.mean))
+    assert kept != restandardize
+    if restandardize:
+        np.testing.assert_allclose(mean, data["observed"].mean(axis=0), atol=1.0)
+
+
+@pytest.mark.parametrize(("family", "unfreeze"), [("mlp", "all"), ("cnn3d", ["stages"]), ("ive", "all")])
+def test_low_rank_adaptation_becomes_part_of_the_kernels(tmp_path, family, unfreeze):
+    parent = released(family)
+    model = run(parent, tmp_path / "mine", unfreeze=unfreeze, lora=1, learning_rate=0.01)
+    assert [w.shape for w in model.weights] == [w.shape for w in parent.weights]
+    kernels = {path: w for path, w in weights(model, None if unfreeze == "all" else unfreeze).items() if "kernel" in path}
+    for path, kernel in kernels.items():
+        change = (kernel - weights(parent)[path]).reshape(-1, kernel.shape[-1])
+        singular = np.linalg.svd(change, compute_uv=False)
+        assert singular[0] > 0
+        assert singular[1:].max(initial=0) < 1e-3 * singular[0]
+
+
+def test_flows_have_no_low_rank_adaptation(tmp_path):
+    with pytest.raises(InputError, match="none of the layers of transforms"):
+        run(released("realnvp"), tmp_path / "mine", lora=2)
+
+
+def test_a_new_head_tells_three_classes_apart(tmp_path):
+    data = user_data("mlp", 200)
+    kind = np.digitize(data["observed"][:, 0], [0.5, 3.5])
+    data |= {"kind": np.array(["dwarf", "giant", "spiral"])[kind]}
+    parent = released("mlp")
+    model = run(
+        parent,
+        tmp_path / "mine",
+        data,
+        target="kind",
+        outputs=3,
+        task="classification",
+        unfreeze="all",
+        epochs=60,
+        learning_rate=0.01,
+    )
+    (answer,) = model.spec.endpoint("predict").outputs
+    assert (answer.name, answer.shape, answer.labels) == ("probability", [3], ["dwarf", "giant", "spiral"])
+    assert model.spec.task == "classification"
+    metrics = {metric.name: metric.value for metric in model.spec.metrics}
+    assert metrics["accuracy"] > 0.7
+    assert not any("before" in name for name in metrics)
+    probability = np.asarray(model(data["observed"]))
+    np.testing.assert_allclose(probability.sum(axis=1), 1, atol=1e-5)
+    assert (probability.argmax(axis=1) == kind).mean() > 0.7
+
+
+def test_a_classifier_becomes_a_regressor(tmp_path):
+    data = user_data("logistic", 200)
+    data = {"observed": data["observed"], "mass": 1e14 * (3 + data["observed"][:, :1])}
+    model = run(
+        released("logistic"), tmp_path / "mine", data, target="mass", outputs=1, task="regression", epochs=60, learning_rate=0.1
+    )
+    assert model.spec.family == "mlp"
+    (answer,) = model.spec.endpoint("predict").outputs
+    assert (answer.name, answer.shape, answer.low) == ("mass", [1], None)
+    assert np.corrcoef(np.asarray(model(data["observed"]))[:, 0], data["mass"][:, 0])[0, 1] > 0.9
+    assert verify(tmp_path / "mine").ok
+
+
+def test_an_encoder_answers_with_more_numbers(tmp_path):
+    data = user_data("ive")
+    data["answer"] = np.concatenate([data["answer"], data["answer"][:, :1]], axis=1)
+    parent = released("ive")
+    model = run(parent, tmp_path / "mine", data, target="answer", outputs=3, unfreeze=2)
+    assert {name: endpoint.outputs[0].shape for name, endpoint in model.spec.endpoints.items()} == {
+        "predict": [3],
+        "encode": [3],
+        "decode": [3],
+        "reconstruct": [3],
+    }
+    np.testing.assert_array_equal(model.mean.get_weights()[0], parent.mean.get_weights()[0])
+
+
+def test_families_without_another_head_say_so(tmp_path):
+    with pytest.raises(InputError, match="CNN3D has no head for classification with 2 outputs"):
+        zoo.fine_tune(released("cnn3d"), user_data("cnn3d"), folder=tmp_path / "mine", outputs=2, task="classification")
+
+
+def test_a_data_set_brings_its_own_splits(tmp_path):
+    from zoo.data.pendulum import Pendulum
+
+    data = Pendulum(train=256, validation=64, test=200, seed=5)
+    model = zoo.fine_tune("ive-pendulum", data, folder=tmp_path / "mine", unfreeze="all", epochs=2, learning_rate=1e-5)
+    assert model.spec.data.rows == {"train": 256, "validation": 64, "test": 200}
+    assert model.spec.lineage.parent == "ive-pendulum"
+    metrics = {metric.name: metric.value for metric in model.spec.metrics}
+    assert metrics["before/rmse"] < 0.01 < metrics["from scratch/rmse"]
+    with pytest.raises(InputError, match="target, group: expected with columns only"):
+        zoo.fine_tune("ive-pendulum", data, folder=tmp_path / "other", target="x", group="y")
+
+
+def test_several_queries_a_row(tmp_path):
+    data = user_data("ive")
+    data["asked"] = np.random.default_rng(0).random((60, 6))
+    data["answer"] = np.repeat(data["answer"], 3, axis=1)
+    run(released("ive"), tmp_path / "mine", data)
+
+
+RUN = """
+import sys
+sys.path.insert(0, sys.argv[2])
+import zoo.training.checkpoint as checkpoint
+checkpoint.INTERVAL = 0.0
+from tiny_networks import released, user_data
+import zoo
+zoo.fine_tune(released("ive"), user_data("ive"), folder=sys.argv[1], unfreeze="all", epochs=60, patience=60, batch_size=8)
+"""
+
+
+def test_a_killed_run_goes_on_to_the_same_weights(tmp_path):
+    """kill -9 in the middle, then the same call again: bit for bit the weights of an unbroken run."""
+    here = os.path.dirname(__file__)
+    process = subprocess.Popen([sys.executable, "-c", RUN, str(tmp_path / "broken"), here], stderr=subprocess.DEVNULL)
+    checkpoint = tmp_path / "broken.run" / "fine-tuned" / "checkpoint.npz"
+    for _ in range(2400):
+        if checkpoint.exists() or process.poll() is not None:
+            break
+        time.sleep(0.05)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    with np.load(checkpoint, allow_pickle=False) as file:
+        assert 0 < len(json.loads(str(file["history"]))["loss"]) < 60
+    assert not (tmp_path / "broken").exists()
+    longer = {"unfreeze": "all", "epochs": 60, "patience": 60}
+    parent = released("ive")
+    resumed, unbroken = (run(parent, tmp_path / name, **longer) for name in ("broken", "unbroken"))
+    for a, b in zip(resumed.get_weights(), unbroken.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_other_settings_need_another_folder(tmp_path):
+    parent = released("logistic")
+    run(parent, tmp_path / "mine")
+    with pytest.raises(ExportError, match="mine exists"):
+        zoo.fine_tune(parent, user_data("logistic"), folder=tmp_path / "mine")
+    with pytest.raises(FolderError, match="holds a fine-tuning made with learning_rate"):
+        run(parent, tmp_path / "mine", learning_rate=0.5, overwrite=True)
+    run(parent, tmp_path / "mine", overwrite=True)
+
+
+@pytest.mark.parametrize(
+    ("settings", "error", "message"),
+    [
+        ({"unfreeze": "haed"}, InputError, "expected head, all, a number of blocks or names"),
+        ({"unfreeze": 0}, InputError, "unfreeze: expected head, all"),
+        ({"unfreeze": 5}, InputError, "expected at most 2, the blocks hidden, head"),
+        ({"unfreeze": ["hiden"]}, UnknownNameError, "did you mean hidden"),
+        ({"learning_rate": -1.0}, InputError, "learning_rate: Input should be greater than 0"),
+        ({"task": "regression"}, InputError, "a task goes with outputs"),
+        ({"outputs": 2, "unfreeze": ["hidden"]}, InputError, "the new head is to be trained"),
+    ],
+)
+def test_settings_that_do_not_fit(tmp_path, settings, error, message):
+    with pytest.raises(error, match=message):
+        zoo.fine_tune(released("mlp"), user_data("mlp"), folder=tmp_path / "mine", **settings)
+    assert not (tmp_path / "mine").exists()
+
+
+def test_folder_that_is_no_name(tmp_path):
+    with pytest.raises(InputError, match="names the model"):
+        zoo.fine_tune(released("mlp"), user_data("mlp"), folder=tmp_path / "My Model")
+
+
+def test_boosted_trees_are_fitted_anew(tmp_path):
+    with pytest.raises(InputError, match="boosted trees, fit new ones with zoo train"):
+        zoo.fine_tune("gbt-halo-mass", {}, folder=tmp_path / "mine")
+
+
+def test_rows_outside_a_density_are_named(tmp_path):
+    parent = released("realnvp", support=[[-40.0, 40.0]] * 7)
+    data = user_data("realnvp")
+    data["observed"][17, 3] = 50.0
+    with pytest.raises(InputError, match=r"no finite loss before training, such as row 17"):
+        zoo.fine_tune(parent, data, folder=tmp_path / "mine")

@@ -1,0 +1,166 @@
+"""Someone with a CSV of 500 rows and no Keras: fine-tune, export, serve, each one command; and publish."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+import shutil
+import subprocess
+import sys
+import urllib.request
+from pathlib import Path
+from types import SimpleNamespace
+
+import huggingface_hub
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+import zoo
+from zoo.cli import app
+from zoo.errors import IntegrityError, ZooError
+
+runner = CliRunner()
+
+
+def ok(*arguments: object) -> str:
+    """Run in this process; what it printed."""
+    result = runner.invoke(app, [str(argument) for argument in arguments])
+    if result.exception and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+@pytest.fixture(scope="module")
+def spectra() -> tuple[np.ndarray, np.ndarray]:
+    """500 spectra, and which of them have a feature."""
+    from zoo.data.cmb.feature import CMBFeature
+
+    rows = CMBFeature().rows("validation")
+    chosen = np.random.default_rng(0).permutation(len(rows))[:500]
+    return rows.inputs["spectrum"][chosen], rows.target[chosen, 0].astype(int)
+
+
+@pytest.fixture(scope="module")
+def mine(spectra, tmp_path_factory) -> Path:
+    """The first command, on a CSV."""
+    folder = tmp_path_factory.mktemp("newcomer")
+    with (folder / "spectra.csv").open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow([*(f"spectrum_{i}" for i in range(215)), "feature"])
+        writer.writerows([*map(float, spectrum), label] for spectrum, label in zip(*spectra, strict=True))
+    shown = ok(
+        "finetune", "mlp-cmb-feature", "--data", folder / "spectra.csv", "--target", "feature", "--out", folder / "my-feature",
+        "--epochs", 5,
+    )  # fmt: skip
+    assert "accuracy minus that from scratch" in shown
+    return folder / "my-feature"
+
+
+def test_second_command_exports(mine, tmp_path):
+    assert "parity" in ok("export", mine, "--out", tmp_path / "onnx")
+    assert json.loads(ok("verify", tmp_path / "onnx", "--json"))["ok"]
+    assert json.loads(ok("verify", mine, "--json"))["ok"]
+    assert "my-feature revision 1" in ok("show", mine)
+
+
+def test_third_command_serves(mine, spectra):
+    """As a process of its own, asked over HTTP for what Keras answers."""
+    spectrum = spectra[0][:3]
+    expected = np.asarray(zoo.load(mine)(spectrum))
+    command = [sys.executable, "-m", "zoo.cli", "serve", str(mine), "--port", "0"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as server:
+        try:
+            assert server.stderr is not None
+            found = re.search(r'"port": (\d+)', server.stderr.readline())
+            assert found, "the server did not start"
+            tensor = {"name": "spectrum", "shape": [3, 215], "datatype": "FP32", "data": spectrum.ravel().tolist()}
+            request = urllib.request.Request(
+                f"http://127.0.0.1:{found[1]}/v2/models/my-feature/infer", json.dumps({"inputs": [tensor]}).encode()
+            )
+            with urllib.request.urlopen(request, timeout=60) as response:
+                answer = json.load(response)["outputs"][0]["data"]
+        finally:
+            server.terminate()
+    np.testing.assert_allclose(answer, expected[:, 0], atol=1e-5)
+
+
+def test_its_name_is_found_on_the_path(mine, monkeypatch):
+    monkeypatch.setenv("ZOO_PATH", str(mine.parent))
+    assert "my-feature" in zoo.list_models()
+    assert zoo.load("my-feature").spec.lineage.parent == "mlp-cmb-feature"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--target", "feature", "--unfreeze", "tail"), "no trainable block of the model named 'tail'"),
+        (("--target", "featur"), "did you mean feature"),
+        ((), "expected a target column probability .* say which it is, target=NAME or --target NAME"),
+        (
+            ("--target", "feature", "--task", "ranking", "--outputs", "1"),
+            "task: Input should be 'classification' or 'regression'",
+        ),
+        (("--target", "feature", "--columns", "spectrum"), "expected --columns NAME=VALUE, given 'spectrum'"),
+        (("--target", "feature", "--group", "sky"), "no column of .* named 'sky'"),
+    ],
+)
+def test_wrong_words(mine, arguments, message, tmp_path):
+    data = mine.parent / "spectra.csv"
+    result = runner.invoke(app, ["finetune", "mlp-cmb-feature", "--data", str(data), "--out", str(tmp_path / "x"), *arguments])
+    assert isinstance(result.exception, ZooError)
+    assert re.search(message, str(result.exception)), result.exception
+    assert not (tmp_path / "x").exists()
+
+
+class Hub:
+    """Stands in for the Hugging Face Hub: repositories are folders."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def create_repo(self, repo_id: str, *, private: bool, exist_ok: bool) -> None:
+        if repo_id.startswith("nobody/"):
+            raise OSError("403 Forbidden")
+        (self.root / repo_id).mkdir(parents=True, exist_ok=exist_ok)
+
+    def upload_folder(self, *, repo_id: str, folder_path: Path, allow_patterns: list[str], commit_message: str):
+        for path in folder_path.iterdir():
+            if any(path.match(pattern) for pattern in allow_patterns):
+                shutil.copy(path, self.root / repo_id / path.name)
+        return SimpleNamespace(oid="c0ffee")
+
+    def snapshot_download(self, repo_id: str, *, revision: str | None, allow_patterns: list[str]) -> str:
+        assert revision in (None, "c0ffee")
+        return str(self.root / repo_id)
+
+
+@pytest.fixture
+def hub(tmp_path, monkeypatch) -> Hub:
+    stand_in = Hub(tmp_path / "hub")
+    monkeypatch.setattr(huggingface_hub, "HfApi", lambda: stand_in)
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", stand_in.snapshot_download)
+    return stand_in
+
+
+def test_it_is_published_and_loaded_from_there(mine, spectra, hub):
+    (mine / "notes.txt").write_text("mine alone")
+    assert "hf://me/my-feature@c0ffee" in ok("push", mine, "hf://me/my-feature")
+    sent = {path.name for path in (hub.root / "me" / "my-feature").iterdir()}
+    assert sent == {path.name for path in mine.iterdir()} - {"notes.txt"}
+    model = zoo.load("hf://me/my-feature@c0ffee")
+    np.testing.assert_array_equal(np.asarray(model(spectra[0][:3])), np.asarray(zoo.load(mine)(spectra[0][:3])))
+
+
+def test_nothing_wrong_is_published(mine, hub, tmp_path):
+    with pytest.raises(ZooError, match="expected hf://owner/name, given 'me/my-feature'"):
+        zoo.push(mine, "me/my-feature")
+    with pytest.raises(ZooError, match="could not be written: 403 Forbidden"):
+        zoo.push(mine, "hf://nobody/my-feature")
+    broken = shutil.copytree(mine, tmp_path / "broken")
+    (broken / "model.weights.h5").write_bytes(b"no weights")
+    with pytest.raises(IntegrityError, match=r"model\.weights\.h5"):
+        zoo.push(broken, "hf://me/broken")
+    assert not (hub.root / "me").exists()

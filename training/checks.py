@@ -1,0 +1,245 @@
+"""What is looked at before the first step of a fine-tuning: every row once, and every wrong one named."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+import numpy as np
+from keras import ops
+
+from zoo.batches import rows_at_once
+from zoo.data.dataset import Dataset, Rows, Split
+from zoo.errors import InputError
+from zoo.families.base import ZooModel
+from zoo.progress import track
+from zoo.spec import ModelSpec, Strict, Tensor
+
+SPLITS: tuple[Split, ...] = ("train", "validation", "test")
+SHIFT, RATIO = 0.5, 2.0
+"""In deviations of the parent's training rows, beyond which an input has drifted; beside three errors of the sample."""
+UNIQUE = 3
+"""Numbers in a row up to which it may well be there twice."""
+FEW = 100
+"""Test rows below which what is measured says little."""
+RARE = 0.1
+"""Share of a class below which classes are unbalanced."""
+
+
+class Drift(Strict):
+    """One input of the training rows, in units of the deviation of the parent's."""
+
+    mean: float
+    """That of the element that moved most; 0 without drift."""
+    deviation: float
+    """That of the element whose deviation changed most; 1 without drift."""
+
+
+class Checked(Strict):
+    """What was found in the data."""
+
+    rows: dict[str, int]
+    groups: dict[str, int]
+    classes: dict[str, list[int]] = {}
+    """Rows of each class in each split."""
+    extremes: dict[str, tuple[Any, Any]]
+    """Smallest and largest of each input in the training rows, of each element where the card has bounds of each."""
+    drift: dict[str, Drift] = {}
+    warnings: list[str] = []
+    sha256: str
+    """Of all rows."""
+
+
+def check(dataset: Dataset, model: ZooModel, spec: ModelSpec) -> Checked:
+    """Look at every row of a data set once.
+
+    Parameters
+    ----------
+    model : that is to be trained, with the scaling of its parent
+    spec : of the parent
+
+    Raises
+    ------
+    InputError
+        For inputs of other names or shapes, NaN or infinity, targets that are all the same or of one class, and rows of the
+        training split that are also held out.
+    """
+    inputs = spec.endpoint(model.data_endpoint).inputs
+    splits = {split: dataset.rows(split) for split in SPLITS}
+    for split, rows in splits.items():
+        _expect_shapes(rows, inputs, model, split)
+    passes = {split: _Pass(rows, inputs, model, split, row_numbers(dataset, split)) for split, rows in splits.items()}
+    warnings = _leakage(passes, inputs)
+    train = passes["train"]
+    classes: dict[str, list[int]] = {}
+    if model.classes:
+        classes |= {split: _counts(rows, model.classes, split) for split, rows in splits.items()}
+        rarest = min(classes["train"]) / sum(classes["train"])
+        if rarest < RARE:
+            warnings.append(
+                f"classes are unbalanced: {', '.join(map(str, classes['train']))} training rows of each; probabilities will"
+                " follow these shares"
+            )
+    elif train.target_range == 0 and model.own_target(splits["train"].inputs) is None:
+        raise InputError("the target is the same in every training row: there is nothing to learn from it")
+    for tensor in inputs:
+        if outside := sum(found.outside[tensor.name] for found in passes.values()):
+            total = sum(map(len, splits.values()))
+            warnings.append(
+                f"{outside} of {total} rows have {tensor.name} outside the range that {spec.name} was trained in: right where"
+                f" the data are new, wrong where the unit is another than {tensor.unit}"
+            )
+    for name, drift in train.drift.items():
+        n = len(splits["train"])
+        if abs(drift.mean) > SHIFT + 3 / np.sqrt(n) or not 1 / (RATIO + 3 / np.sqrt(n)) < drift.deviation < RATIO + 3 / np.sqrt(
+            n
+        ):
+            warnings.append(
+                f"{name} has drifted from what {spec.name} was trained on: an element's mean by {drift.mean:.3g} deviations, an"
+                f" element's deviation to {drift.deviation:.3g} times; restandardize scales anew"
+            )
+    groups: dict[str, int] = {split: len(np.unique(rows.group)) for split, rows in splits.items()}
+    if groups["test"] < FEW:
+        warnings.append(f"only {groups['test']} independent test rows: the intervals of what is measured on them are wide")
+    return Checked(
+        rows={split: len(rows) for split, rows in splits.items()},
+        groups=groups,
+        classes=classes,
+        extremes=train.extremes,
+        drift=train.drift,
+        warnings=warnings,
+        sha256=hashlib.sha256(b"".join(found.digest for found in passes.values())).hexdigest(),
+    )
+
+
+def row_numbers(dataset: Dataset, split: Split) -> np.ndarray:
+    """(n,) which row of the user's each row of a split is, for messages."""
+    numbers = getattr(dataset, "numbers", None)
+    return np.arange(len(dataset.rows(split))) if numbers is None else numbers(split)
+
+
+def _expect_shapes(rows: Rows, inputs: list[Tensor], model: ZooModel, split: str) -> None:
+    names = [tensor.name for tensor in inputs]
+    if list(rows.inputs) != names:
+        raise InputError(f"{split} rows: expected the inputs {', '.join(names)}, given {', '.join(rows.inputs) or 'none'}")
+    if not len(rows):
+        raise InputError(f"{split} rows: expected some, given none")
+    for tensor in inputs:
+        shape, wanted = tuple(rows.inputs[tensor.name].shape[1:]), tuple(tensor.shape)
+        many = model.asks_many and tensor is inputs[-1] and len(shape) == 1 and shape[0] % wanted[0] == 0
+        if shape != wanted and not many:
+            raise InputError(f"{split} rows: expected {tensor.name} of shape (n, {_said(wanted)}), given (n, {_said(shape)})")
+
+
+def _said(shape: tuple[int, ...]) -> str:
+    return ", ".join(map(str, shape))
+
+
+class _Pass:
+    """One reading of a split: what is not finite is refused; extremes, moments and digests are kept."""
+
+    def __init__(self, rows: Rows, inputs: list[Tensor], model: ZooModel, split: Split, numbers: np.ndarray) -> None:
+        self.outside = dict.fromkeys(rows.inputs, 0)
+        self.digests: dict[str, list[np.ndarray]] = {name: [] for name in (*rows.inputs, "")}
+        self.extremes: dict[str, tuple[Any, Any]] = {}
+        self._moments: list[list[Any]] = []
+        targets: list[tuple[float, float]] = []
+        content = hashlib.sha256()
+        size = rows_at_once(rows.inputs.values())
+        for start in track(range(0, len(rows), size), f"checking the {split} rows"):
+            part = slice(start, start + size)
+            cut = {tensor.name: np.asarray(rows.inputs[tensor.name][part], np.float32) for tensor in inputs}
+            target = np.asarray(rows.target[part], np.float32)
+            for name, array in {**cut, "the target": target}.items():
+                _expect_finite(name, array, numbers[part])
+            self._look(cut, {tensor.name: tensor for tensor in inputs})
+            targets.append((float(target.min()), float(target.max())))
+            content.update(self.digests[""][-1].tobytes() + target.tobytes())
+            if split == "train":
+                self._measure(model.standardized(*(ops.convert_to_tensor(array) for array in cut.values())))
+        low, high = zip(*targets, strict=True)
+        self.target_range = max(high) - min(low)
+        self.digest = content.digest()
+        self.found = {name: np.concatenate(parts) for name, parts in self.digests.items()}
+        self.drift = {name: _drift(m) for name, m in zip(rows.inputs, self._moments, strict=False)}
+
+    def _look(self, cut: dict[str, np.ndarray], tensors: dict[str, Tensor]) -> None:
+        whole = np.zeros(len(next(iter(cut.values()))), np.uint64)
+        for name, array in cut.items():
+            tensor = tensors[name]
+            low, high = (-np.inf if tensor.low is None else tensor.low), (np.inf if tensor.high is None else tensor.high)
+            each = array.reshape(-1, *tensor.shape)  # of several queries a row, each
+            outside = (each < np.asarray(low, np.float32)) | (each > np.asarray(high, np.float32))
+            self.outside[name] += int(outside.reshape(len(array), -1).any(axis=1).sum())
+            axes = tuple(range(each.ndim - 1)) if isinstance(tensor.low, list) or isinstance(tensor.high, list) else None
+            least, most = each.min(axis=axes), each.max(axis=axes)
+            before = self.extremes.get(name, (least, most))
+            self.extremes[name] = (np.minimum(least, before[0]), np.maximum(most, before[1]))
+            digests = np.array([_digest(row) for row in array], np.uint64)
+            self.digests[name].append(digests)
+            whole = whole * np.uint64(0x9E3779B97F4A7C15) ^ digests
+        self.digests[""].append(whole)
+
+    def _measure(self, standardized: tuple) -> None:
+        for place, tensor in enumerate(standardized):
+            values = ops.convert_to_numpy(tensor).astype(np.float64)
+            values = values.reshape(-1, values.shape[-1]) if values.ndim > 1 else values[:, None]
+            found = [len(values), values.sum(axis=0), np.square(values).sum(axis=0)]
+            if place == len(self._moments):
+                self._moments.append(found)
+            else:
+                self._moments[place] = [a + b for a, b in zip(self._moments[place], found, strict=True)]
+
+
+def _digest(row: np.ndarray) -> int:
+    return int.from_bytes(hashlib.blake2b(row.tobytes(), digest_size=8).digest(), "little")
+
+
+def _expect_finite(name: str, array: np.ndarray, numbers: np.ndarray) -> None:
+    finite = np.isfinite(array)
+    if not finite.all():
+        row, *element = map(int, np.argwhere(~finite)[0])
+        where = f"row {numbers[row]}" + (f", element {', '.join(map(str, element))}" if element else "")
+        raise InputError(
+            f"{name}: expected finite numbers, given some that are NaN, infinite or missing, as in {where}, counted from 0:"
+            " remove or repair such rows"
+        )
+
+
+def _drift(moments: list[Any]) -> Drift:
+    n, total, squares = moments
+    mean = total / n
+    deviation = np.sqrt(np.maximum(squares / n - mean**2, 0))
+    varying = deviation[deviation > 1e-3]  # what never changes did not in training either, where its scale is 1
+    most = float(varying[np.argmax(np.abs(np.log(varying)))]) if varying.size else 1.0
+    return Drift(mean=float(mean[np.argmax(np.abs(mean))]), deviation=most)
+
+
+def _leakage(passes: dict[Split, _Pass], inputs: list[Tensor]) -> list[str]:
+    """Rows of the training split that are held out too: an error, or a warning where rows are so short that they repeat."""
+    widths = {tensor.name: int(np.prod(tensor.shape, dtype=int)) for tensor in inputs}
+    kinds = {"": sum(widths.values())} | {name: width for name, width in widths.items() if width > UNIQUE and len(widths) > 1}
+    for name, width in kinds.items():
+        for split in ("validation", "test"):
+            same = int(np.isin(passes[split].found[name], passes["train"].found[name]).sum())
+            if not same:
+                continue
+            what = f"have the same {name}" if name else "are the same, target aside,"
+            said = f"{same} of {len(passes[split].found[name])} {split} rows {what} as training rows"
+            if width <= UNIQUE:
+                return [f"{said}: if they come from the same source, name the column that tells sources apart as group"]
+            raise InputError(
+                f"{said}, so nothing measured on them would be held out: remove the duplicates, or name the column that tells"
+                " simulations or objects apart, group=NAME or --group NAME"
+            )
+    return []
+
+
+def _counts(rows: Rows, classes: int, split: str) -> list[int]:
+    counts = np.bincount(np.asarray(rows.target[:])[:, 0].astype(int), minlength=classes)
+    if (counts == 0).any():
+        missing = int(np.flatnonzero(counts == 0)[0])
+        raise InputError(
+            f"no {split} row is of class {missing}: give more rows of it, in at least five groups where a group column is named"
+        )
+    return counts.tolist()

@@ -1,0 +1,280 @@
+"""A released network goes on training on a user's data, some of its blocks or all of them."""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import keras
+import numpy as np
+from pydantic import Field, model_validator
+
+from zoo.atomic import claim
+from zoo.batches import in_batches, rows_at_once
+from zoo.data.dataset import Dataset, Rows
+from zoo.errors import InputError, UnknownNameError
+from zoo.families.base import ZooModel
+from zoo.registry import get_family
+from zoo.spec import WEIGHTS, Strict
+from zoo.training.checks import SPLITS, Checked, row_numbers
+from zoo.training.fit import History, alone, deterministic, model_inputs, train
+
+WARM_UP = 0.05
+"""Share of all steps in which the learning rate rises from zero; then it falls along a cosine."""
+SCALED = 2**16
+"""Training rows at most on which scalings are measured anew."""
+FROM_SCRATCH = 1e-3
+"""Least learning rate of the network that starts from nothing: what suits a trained one is too little for it."""
+
+
+class FineTuning(Strict):
+    """How a model is fine-tuned; see ``zoo.fine_tune``."""
+
+    unfreeze: Literal["head", "all"] | Annotated[int, Field(gt=0)] | list[str] = "head"
+    learning_rate: Annotated[float, Field(gt=0)] = 1e-3
+    layer_decay: Annotated[float, Field(gt=0, le=1)] = 1.0
+    epochs: Annotated[int, Field(gt=0)] = 100
+    batch_size: Annotated[int, Field(gt=0)] = 32
+    patience: Annotated[int, Field(gt=0)] = 10
+    seed: Annotated[int, Field(ge=0)] = 0
+    outputs: Annotated[int, Field(gt=0)] | None = None
+    task: Literal["classification", "regression"] | None = None
+    restandardize: bool = False
+    lora: Annotated[int, Field(gt=0)] | None = None
+
+    @model_validator(mode="after")
+    def _task_has_outputs(self) -> FineTuning:
+        if self.task is not None and self.outputs is None:
+            raise ValueError("a task goes with outputs, the number of the new head: outputs=1 for one quantity or two classes")
+        return self
+
+
+@dataclass(frozen=True)
+class FineTuned:
+    """What a fine-tuning ended in."""
+
+    model: ZooModel
+    history: History
+    scratch: ZooModel
+    """The same architecture from random weights, trained on the same rows with the same patience."""
+    trained: list[str]
+    """Paths of the weights that were trained."""
+
+
+def untrained(parent: ZooModel, settings: FineTuning) -> tuple[str, ZooModel]:
+    """Family and network that is to be trained, with the parent's weights wherever it has the parent's layers.
+
+    Raises
+    ------
+    InputError
+        If the family has no such head.
+    """
+    deterministic()
+    keras.utils.set_random_seed(settings.seed)
+    if settings.outputs is None:
+        family, config = parent.spec.family, parent.spec.config
+    else:
+        task = settings.task or ("classification" if parent.classes else "regression")
+        family, config = parent.with_head(settings.outputs, task)
+    model = get_family(family)(**config)
+    _copy_weights(parent, model, but_head=settings.outputs is not None)
+    return family, model
+
+
+def fine_tune(
+    parent: ZooModel, model: ZooModel, dataset: Dataset, settings: FineTuning, checked: Checked, folder: Path
+) -> FineTuned:
+    """Train what :func:`untrained` gave, and beside it the same architecture from random weights.
+
+    Parameters
+    ----------
+    dataset : that passed the checks
+    checked : what they found
+    folder : of the run; a killed one goes on there
+
+    Raises
+    ------
+    InputError, UnknownNameError
+        For blocks that are not there, or rows that the parent gives no finite loss.
+    FolderError
+        If the folder holds a run that would end in other weights.
+    """
+    rows = dataset.rows("train")
+    _scale(parent, model, rows, settings)
+    _expect_finite_loss(model, dataset)
+    scratch = type(model).from_config(model.get_config())
+    sample = _sample(rows)
+    scratch.adapt(sample.inputs, sample.target)
+    layers = _thaw(model, settings)
+    _compile(model, settings, len(rows), settings.learning_rate, layers)
+    everything = [layer for block in scratch.blocks.values() for layer in block]
+    _compile(scratch, settings, len(rows), max(settings.learning_rate, FROM_SCRATCH), everything, decay=1.0)
+    with alone(folder):
+        started = {"parent": f"{parent.spec.name}@{parent.spec.revision}", "weights": _digest(parent), "data": checked.sha256}
+        claim(folder / "run.json", {**started, **settings.model_dump(mode="json")}, "a fine-tuning")
+        common: dict[str, Any] = {
+            "epochs": settings.epochs,
+            "batch_size": min(settings.batch_size, len(rows)),
+            "patience": settings.patience,
+            "seed": settings.seed,
+        }
+        history = train(model, dataset, folder / "fine-tuned", f"fine-tuning {parent.spec.name}", **common)
+        train(scratch, dataset, folder / "from-scratch", "from scratch", **common)
+    return FineTuned(_merged(model), history, scratch, [variable.path for variable in model.trainable_variables])
+
+
+def _digest(model: ZooModel) -> str:
+    """sha256 of the weights."""
+    return hashlib.sha256(b"".join(np.ascontiguousarray(weight).tobytes() for weight in model.get_weights())).hexdigest()
+
+
+def _copy_weights(source: ZooModel, model: ZooModel, *, but_head: bool) -> None:
+    """Block by block; the last one stays as it is where it is a new head."""
+    pairs = list(zip(source.blocks.values(), model.blocks.values(), strict=True))
+    for old, new in pairs[:-1] if but_head else pairs:
+        for a, b in zip(old, new, strict=True):
+            b.set_weights(a.get_weights())
+
+
+def _scale(parent: ZooModel, model: ZooModel, rows: Rows, settings: FineTuning) -> None:
+    """Measure scalings on the training rows: that of a new head, and all where it is asked for."""
+    if settings.restandardize or settings.outputs is not None:
+        sample = _sample(rows)
+        model.adapt(sample.inputs, sample.target)
+    if not settings.restandardize:
+        _copy_weights(parent, model, but_head=settings.outputs is not None)
+
+
+def _sample(rows: Rows) -> Rows:
+    """Rows in memory, on which scalings are measured."""
+    n = min(len(rows), SCALED, 16 * rows_at_once(rows.inputs.values()))
+    chosen = np.random.default_rng(0).permutation(len(rows))[:n]
+    return Rows(
+        {name: np.asarray(array[chosen]) for name, array in rows.inputs.items()}, rows.target[chosen], rows.group[chosen]
+    )
+
+
+def losses(model: ZooModel, rows: Rows) -> tuple[np.ndarray, np.ndarray | None]:
+    """The objective of each row (n,), and the answers in the target's shape where the model has such."""
+
+    def judge(*arrays: Any) -> dict[str, Any]:
+        *inputs, target = arrays
+        answer = model(model_inputs(inputs))
+        point = answer if model.classes else model.point(answer)
+        return {"loss": model.objective(target, answer)} | ({} if point is None else {"point": point})
+
+    found = in_batches(judge, *rows.inputs.values(), rows.target)
+    return found["loss"].astype(np.float64), found.get("point")
+
+
+def _expect_finite_loss(model: ZooModel, dataset: Dataset) -> None:
+    for split in SPLITS:
+        finite = np.isfinite(losses(model, dataset.rows(split))[0])
+        if not finite.all():
+            number = row_numbers(dataset, split)[np.flatnonzero(~finite)[0]]
+            raise InputError(
+                f"{np.count_nonzero(~finite)} of {len(finite)} {split} rows have no finite loss before training, such as row"
+                f" {number}, counted from 0: expected rows that the model can answer; look there for values far outside the"
+                " trained range, or outside the support of a density"
+            )
+
+
+def _thaw(model: ZooModel, settings: FineTuning) -> list[keras.layers.Layer]:
+    """Freeze all that is not to be trained; the layers that are, input to output.
+
+    BatchNormalization layers keep the parent's statistics.
+    """
+    blocks = {name: [layer for layer in layers if layer.trainable_weights] for name, layers in model.blocks.items()}
+    trainable = [name for name, layers in blocks.items() if layers]
+    chosen = _chosen(trainable, settings.unfreeze)
+    head = blocks[trainable[-1]] if settings.outputs is not None else []
+    if head and trainable[-1] not in chosen:
+        raise InputError(f"the new head is to be trained: unfreeze {trainable[-1]} too, given {', '.join(chosen)}")
+    for layers in model.blocks.values():
+        for layer in layers:
+            layer.trainable = False
+    layers = [layer for name in trainable if name in chosen for layer in blocks[name]]
+    kept = []
+    for layer in layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            continue
+        if settings.lora is None or any(layer is one for one in head):
+            layer.trainable = True
+        elif hasattr(layer, "enable_lora"):
+            layer.trainable = True
+            layer.enable_lora(settings.lora)
+        else:
+            continue
+        kept.append(layer)
+    if settings.lora is not None and not any(getattr(layer, "lora_enabled", False) for layer in kept):
+        raise InputError(
+            f"lora {settings.lora}: none of the layers of {', '.join(chosen)} is one that Keras adapts at low rank (Dense and"
+            " convolutions): leave out lora, or unfreeze other blocks"
+        )
+    return kept
+
+
+def _chosen(blocks: list[str], unfreeze: str | int | list[str]) -> list[str]:
+    if isinstance(unfreeze, int):
+        if unfreeze > len(blocks):
+            raise InputError(f"unfreeze {unfreeze}: expected at most {len(blocks)}, the blocks {', '.join(blocks)}")
+        return blocks[-unfreeze:]
+    if unfreeze == "head":
+        return blocks[-1:]
+    if unfreeze == "all":
+        return blocks
+    for name in unfreeze:
+        if name not in blocks:
+            raise UnknownNameError("trainable block of the model", name, blocks)
+    return list(unfreeze)
+
+
+class LayerwiseAdam(keras.optimizers.Adam):
+    """Adam in which each variable takes its own share of the learning rate, in the order of the trainable variables."""
+
+    def __init__(self, learning_rate: Any, shares: tuple[float, ...]) -> None:
+        super().__init__(learning_rate)
+        self.shares = shares
+
+    def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
+        super().update_step(gradient, variable, learning_rate * self.shares[self._get_variable_index(variable)])
+
+
+def _compile(
+    model: ZooModel,
+    settings: FineTuning,
+    rows: int,
+    rate: float,
+    layers: list[keras.layers.Layer],
+    decay: float | None = None,
+) -> None:
+    """``layers`` are those that are trained; the last takes the whole rate, each before it ``decay`` times that of the next."""
+    decay = settings.layer_decay if decay is None else decay
+    share = {
+        id(variable): decay**depth for depth, layer in enumerate(reversed(layers)) for variable in layer.trainable_variables
+    }
+    steps = settings.epochs * max(1, rows // min(settings.batch_size, rows))
+    warm_up = min(steps - 1, round(WARM_UP * steps)) or None
+    schedule = keras.optimizers.schedules.CosineDecay(
+        rate if warm_up is None else 0.0,
+        steps - (warm_up or 0),
+        warmup_target=None if warm_up is None else rate,
+        warmup_steps=warm_up,
+    )
+    optimizer = LayerwiseAdam(schedule, tuple(share[id(variable)] for variable in model.trainable_variables))
+    loss: Callable[[Any, Any], Any] = model.objective
+    model.compile(optimizer=optimizer, loss=loss, steps_per_execution=min(16, steps))
+    optimizer.build(model.trainable_variables)
+
+
+def _merged(model: ZooModel) -> ZooModel:
+    """A model of the plain family: Keras adds low-rank kernels to those they adapt when it writes a file."""
+    plain = type(model).from_config(model.get_config())
+    with tempfile.TemporaryDirectory() as folder:
+        model.save_weights(Path(folder) / WEIGHTS)
+        plain.load_weights(Path(folder) / WEIGHTS)
+    return plain

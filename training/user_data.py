@@ -1,0 +1,206 @@
+"""A user's columns as a data set: matched to a model's tensors, and split so that no group is on two sides."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from zoo.data.dataset import Rows, Split
+from zoo.errors import InputError
+from zoo.families.base import ZooModel
+from zoo.spec import ModelSpec, Tensor
+from zoo.training.columns import Columns, OnDisk
+
+HELD_OUT = 0.2
+"""Share of the groups in the validation split, and in the test split."""
+LEAST = 20
+"""Groups at least: twelve to train on, four to stop by and four to judge by."""
+
+
+class UserData:
+    """Rows of a user, a `Dataset`.
+
+    Parameters
+    ----------
+    columns : what the user gave
+    model : whose ``call`` takes the rows; with the head that is to be trained
+    spec : of the parent: names, shapes and units of the tensors
+    target : column or columns of the target; by default those named after the model's first output
+    group : column that names the simulation, object or run of each row; by default every row is its own
+    matched : tensor name -> its columns, where they are not called after it
+    units : column name -> its unit, over what the file says
+    outputs : of a new head, whose target is another quantity than the parent's; None where the parent's is kept
+    seed : of the split
+
+    Raises
+    ------
+    InputError, UnknownNameError
+        Saying which column was expected, what was given and what to do.
+    """
+
+    simulator = "not known: data of a user"
+    units: Mapping[str, str] = {}
+
+    def __init__(
+        self,
+        columns: Columns,
+        model: ZooModel,
+        spec: ModelSpec,
+        *,
+        target: str | Sequence[str] | None = None,
+        group: str | None = None,
+        matched: Mapping[str, Sequence[str]] | None = None,
+        units: Mapping[str, str] | None = None,
+        outputs: int | None = None,
+        seed: int = 0,
+    ) -> None:
+        self.columns, self.seed, self._units = columns, seed, dict(units or {})
+        self.description = f"{columns.n} rows of {columns.source}"
+        self.target_names: list[str] = []
+        self.target_unit: str | None = None
+        self.labels: list[str] | None = None
+        """Of the classes, where a new head tells them apart."""
+        endpoint = spec.endpoint(model.data_endpoint)
+        for name in (*self._units, *([group] if group else [])):
+            columns.one(name)
+        if columns.n == 0:
+            raise InputError(f"{columns.source}: expected rows, given none")
+        matched = dict(matched or {})
+        names = [tensor.name for tensor in endpoint.inputs]
+        if unknown := sorted(matched.keys() - set(names)):
+            raise InputError(f"columns of {', '.join(unknown)}: expected those of the inputs {', '.join(names)}")
+        *_, last = endpoint.inputs
+        self._inputs = {
+            tensor.name: self._input(tensor, matched.get(tensor.name), many=model.asks_many and tensor is last)
+            for tensor in endpoint.inputs
+        }
+        queries = _width(np.shape(self._inputs[last.name])[1:]) // _width(last.shape)
+        own = model.own_target(self._inputs)
+        if own is not None and target is not None:
+            raise InputError(f"{spec.name} takes no target beside its inputs: leave out target {target!r}")
+        self._target = own if own is not None else self._targets(model, endpoint.outputs[0], target, outputs, queries)
+        groups = np.arange(columns.n) if group is None else np.unique(columns.labels(group), return_inverse=True)[1]
+        self._group = groups.reshape(-1)
+        strata = None if model.classes is None else self._target[:, 0]
+        self._chosen = _split(self._group, strata, seed, columns.source, group)
+        self._cut: dict[Split, Rows] = {}
+
+    def numbers(self, split: Split) -> np.ndarray:
+        """(n,) which row of the user's each row of a split is."""
+        return self._chosen[split]
+
+    def rows(self, split: Split, epoch: int = 0) -> Rows:
+        if split not in self._cut:
+            chosen = self._chosen[split]
+            inputs = {name: _of(array, chosen) for name, array in self._inputs.items()}
+            self._cut[split] = Rows(inputs, _of(self._target, chosen), self._group[chosen])
+        return self._cut[split]
+
+    def _input(self, tensor: Tensor, chosen: Sequence[str] | None, many: bool) -> Any:
+        shape, width = tuple(tensor.shape), _width(tensor.shape)
+        names = self.columns.find(tensor.name, width, chosen)
+        if names is None:
+            numbered = f" or {tensor.name}_0 to {tensor.name}_{width - 1}" if width > 1 else ""
+            raise InputError(
+                f"{self.columns.source}: expected a column {tensor.name}{numbered} for the input {tensor.name}"
+                f" ({tensor.description}), given {self._there()}: rename the columns, or say which they are,"
+                f" columns={{{tensor.name!r}: [...]}} or --columns {tensor.name}=NAME,NAME,..."
+            )
+        if many and len(names) == 1:
+            found = np.shape(self.columns.columns[names[0]].values)[1:]
+            shape = found if len(found) == 1 and found[0] and found[0] % width == 0 else shape
+        return self.columns.array(names, shape, tensor.unit, self._units)
+
+    def _targets(
+        self, model: ZooModel, output: Tensor, target: str | Sequence[str] | None, outputs: int | None, queries: int
+    ) -> np.ndarray | OnDisk:
+        chosen = target.split(",") if isinstance(target, str) else list(target or [])
+        width = 1 if model.classes else queries * (_width(output.shape) if outputs is None else outputs)
+        single = chosen[0] if len(chosen) == 1 else output.name
+        names = self.columns.find(single, width) if len(chosen) < 2 else self.columns.find("", width, chosen)
+        if names is None:
+            if chosen:
+                self.columns.one(single)  # says what is near
+            raise InputError(
+                f"{self.columns.source}: expected a target column {output.name} ({output.description}), given {self._there()}:"
+                " say which it is, target=NAME or --target NAME"
+            )
+        self.target_names = names if len(chosen) != 1 else chosen
+        if model.classes:
+            return self._classes(names[0], model.classes, outputs is not None)
+        if outputs is not None:
+            self.target_unit = self._units.get(names[0], self.columns.columns[names[0]].unit) or "1"
+        return self.columns.array(names, (width,), output.unit if outputs is None else None, self._units)
+
+    def _classes(self, name: str, classes: int, new_head: bool) -> np.ndarray:
+        """(n, 1) numbers of the classes from 0."""
+        values = self.columns.labels(name)
+        where = f"{self.columns.source}: target {name}"
+        if values.dtype.kind == "f" and not np.isfinite(values).all():
+            row = int(np.flatnonzero(~np.isfinite(values))[0])
+            raise InputError(f"{where}: expected a class in every row, given none in row {row}: remove that row")
+        found = np.unique(values)
+        if len(found) == 1:
+            raise InputError(
+                f"{where}: expected rows of {classes} classes, given {found[0]} in all {len(values)} rows: a classifier needs"
+                " rows of each class"
+            )
+        if values.dtype.kind == "f" and (found % 1 != 0).any():
+            raise InputError(
+                f"{where}: expected classes as whole numbers or names, given {found[found % 1 != 0][0]:g}: for a quantity, ask"
+                " for a regressor with task='regression' or --task regression, and outputs"
+            )
+        if len(found) > classes:
+            shown = ", ".join(map(str, found[:6])) + (", ..." if len(found) > 6 else "")
+            raise InputError(
+                f"{where}: expected {classes} classes, given {len(found)} ({shown}): ask for a new head with"
+                f" outputs={len(found)} or --outputs {len(found)}"
+            )
+        if new_head:
+            self.labels = [f"{value:g}" if values.dtype.kind == "f" else str(value) for value in found]
+            if len(found) < classes:
+                raise InputError(
+                    f"{where}: expected rows of {classes} classes, given {', '.join(self.labels)}: ask for as many outputs"
+                )
+            values = np.searchsorted(found, values)
+        elif values.dtype.kind not in "biuf" or found.min() < 0 or found.max() >= classes:
+            raise InputError(
+                f"{where}: expected the numbers 0 to {classes - 1} that this model gives probabilities for, given"
+                f" {', '.join(map(str, found))}: write them so, or ask for a new head with"
+                f" outputs={1 if classes == 2 else classes}"
+            )
+        return values.astype(np.float32)[:, None]
+
+    def _there(self) -> str:
+        names = list(self.columns.columns)
+        return "the columns " + ", ".join(names[:12]) + (f" and {len(names) - 12} more" if len(names) > 12 else "")
+
+
+def _width(shape: int | Sequence[int]) -> int:
+    return int(np.prod(shape, dtype=int))
+
+
+def _of(array: np.ndarray | OnDisk, rows: np.ndarray) -> np.ndarray | OnDisk:
+    return array.of(rows) if isinstance(array, OnDisk) else array[rows]
+
+
+def _split(group: np.ndarray, strata: np.ndarray | None, seed: int, source: str, named: str | None) -> dict[Split, np.ndarray]:
+    """Rows of each split: groups in random order, by class where there are classes, every fifth held out to stop, every fifth
+    to judge."""
+    members, first = np.unique(group, return_index=True)
+    rows = f"groups of {named}" if named else "rows"
+    needed = LEAST if strata is None else max(LEAST, 5 * len(np.unique(strata)))
+    if len(members) < needed:
+        raise InputError(
+            f"{source}: expected at least {needed} {rows}, so that a fifth to stop by and a fifth to judge by can be held out,"
+            f" given {len(members)}: a few hundred are a good start"
+        )
+    order = np.random.default_rng(seed).permutation(len(members))
+    if strata is not None:
+        order = order[np.argsort(strata[first[order]], kind="stable")]
+    place = np.empty(len(members), int)
+    place[order] = np.arange(len(members))
+    fifth = (place % round(1 / HELD_OUT))[np.searchsorted(members, group)]
+    return {"train": np.flatnonzero(fifth > 1), "validation": np.flatnonzero(fifth == 1), "test": np.flatnonzero(fifth == 0)}
