@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from zoo.npz import read_test_tensors
+from zoo.npz import TestTensors, read_npz, read_test_tensors
 from zoo.spec import ModelSpec
 
 
@@ -28,16 +28,24 @@ def write_test_tensors(source: Path, target: Path, spec: ModelSpec, rows: int | 
 
     A file that needs no change is copied.
     """
-    tensors = read_test_tensors(source, spec)
-    kept = {
-        f"{endpoint}/{way}/{name}": array[:rows]
-        for endpoint, pair in tensors.items()
-        for way, arrays in zip(("in", "out"), pair, strict=True)
-        for name, array in arrays.items()
-    }
+    kept = _flat(read_test_tensors(source, spec), rows)
     with np.load(source, allow_pickle=False) as stored:
         unchanged = rows is None and kept.keys() == set(stored.files)
     if unchanged:
         shutil.copyfile(source, target)
     else:
         np.savez(target, **kept)  # type: ignore[arg-type]
+
+
+def add_test_tensors(path: Path, tensors: TestTensors, rows: int | None = None) -> None:
+    """Add test tensors of further endpoints to a file, their first rows or all."""
+    np.savez(path, **read_npz(path), **_flat(tensors, rows))  # type: ignore[arg-type]
+
+
+def _flat(tensors: TestTensors, rows: int | None) -> dict[str, np.ndarray]:
+    return {
+        f"{endpoint}/{way}/{name}": array[:rows]
+        for endpoint, pair in tensors.items()
+        for way, arrays in zip(("in", "out"), pair, strict=True)
+        for name, array in arrays.items()
+    }

@@ -65,10 +65,22 @@ def to_onnx(model: EndpointModel, spec: ModelSpec, endpoint: str, opset: int = 1
     _expect(where, "inputs", [t.name for t in described.inputs], [value.name for value in graph.input])
     _expect(where, "outputs", [t.name for t in described.outputs], [value.name for value in graph.output])
 
-    _replace(graph.input, [_value_info(tensor) for tensor in described.inputs])
-    _replace(graph.output, [_value_info(tensor) for tensor in described.outputs])
     _order_canonically(graph)
     _name_canonically(graph, keep=[tensor.name for tensor in (*described.inputs, *described.outputs)])
+    return describe_graph(proto, spec, endpoint, opset)
+
+
+def describe_graph(proto: onnx.ModelProto, spec: ModelSpec, endpoint: str, opset: int) -> onnx.ModelProto:
+    """The graph with what its card says of the endpoint: tensors in order, units, provenance; checked.
+
+    Raises
+    ------
+    ExportError
+        When the graph is invalid.
+    """
+    graph, described = proto.graph, spec.endpoint(endpoint)
+    _replace(graph.input, [value_info(tensor) for tensor in described.inputs])
+    _replace(graph.output, [value_info(tensor) for tensor in described.outputs])
     graph.name, graph.doc_string = endpoint, described.description
 
     # tf2onnx declares ai.onnx.ml in every file, skl2onnx the default domain twice.
@@ -84,7 +96,7 @@ def to_onnx(model: EndpointModel, spec: ModelSpec, endpoint: str, opset: int = 1
     try:
         onnx.checker.check_model(proto, full_check=True)
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
-        raise ExportError(f"{where}: the graph is invalid: {error}") from error
+        raise ExportError(f"{spec.name}, endpoint {endpoint!r}, opset {opset}: the graph is invalid: {error}") from error
     return proto
 
 
@@ -137,7 +149,8 @@ def _expect(where: str, kind: str, expected: list[str], given: list[str]) -> Non
         raise ExportError(f"{where}: expected the {kind} {expected}, the graph lacks {missing}")
 
 
-def _value_info(tensor: Tensor) -> onnx.ValueInfoProto:
+def value_info(tensor: Tensor) -> onnx.ValueInfoProto:
+    """An input or output of a graph, as the card describes it."""
     return helper.make_tensor_value_info(
         tensor.name, TensorProto.FLOAT, ["batch", *tensor.shape], doc_string=f"{tensor.description} [{tensor.unit}]"
     )

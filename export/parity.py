@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -122,6 +122,7 @@ def check_parity(
     exported: Callable[[Tensors], Mapping[str, np.ndarray]],
     rows: Tensors,
     tolerance: Tolerance | None = None,
+    gradients: Collection[str] = (),
 ) -> ParityReport:
     """Compare an exported endpoint with the model, Keras or scikit-learn, element by element.
 
@@ -133,6 +134,8 @@ def check_parity(
     exported : ``onnx_function(...)`` or ``saved_model_function(...)``
     rows : input name -> (n, *shape), such as ``in_range_rows`` makes
     tolerance : instead of the spec's
+    gradients : outputs that jump where a ReLU switches or a spline has a knot: rounding may put a row on either side, so that
+        one row in a hundred may differ by more
 
     Raises
     ------
@@ -140,7 +143,6 @@ def check_parity(
         Naming the worst element where |exported - model's| > absolute + relative |model's|, or where either is not finite;
         or when the graph does not run.
     """
-    tolerance = tolerance or spec.tolerance
     described = spec.endpoint(endpoint)
     where = f"{spec.name}, endpoint {endpoint!r}"
     n = len(rows[described.inputs[0].name])
@@ -158,10 +160,17 @@ def check_parity(
     except Exception as error:  # each runtime has its own
         raise ParityError(f"{where}: the exported graph does not run: {error}") from error
     outputs = {
-        t.name: _compare(f"{where}, output {t.name!r}", LIBRARIES[model.library], given[t.name], expected[t.name], tolerance)
+        t.name: _compare(
+            f"{where}, output {t.name!r}",
+            LIBRARIES[model.library],
+            given[t.name],
+            expected[t.name],
+            tolerance or spec.tolerance_of(t),
+            spared=n // 100 if t.name in gradients else 0,
+        )
         for t in described.outputs
     }
-    return ParityReport(endpoint=endpoint, tolerance=tolerance, outputs=outputs)
+    return ParityReport(endpoint=endpoint, tolerance=tolerance or spec.tolerance, outputs=outputs)
 
 
 def _in_batches(function: Callable[[Tensors], Mapping[str, np.ndarray]], rows: Tensors, starts) -> dict[str, np.ndarray]:
@@ -173,7 +182,9 @@ def _in_batches(function: Callable[[Tensors], Mapping[str, np.ndarray]], rows: T
     return {name: np.concatenate([batch[name] for batch in batches]) for name in batches[0]}
 
 
-def _compare(where: str, library: str, given: np.ndarray, expected: np.ndarray, tolerance: Tolerance) -> OutputParity:
+def _compare(
+    where: str, library: str, given: np.ndarray, expected: np.ndarray, tolerance: Tolerance, spared: int
+) -> OutputParity:
     if given.shape != expected.shape:
         raise ParityError(f"{where}: {library} gives shape {expected.shape}, the exported graph {given.shape}")
     given, expected = given.astype(np.float64), expected.astype(np.float64)
@@ -182,9 +193,9 @@ def _compare(where: str, library: str, given: np.ndarray, expected: np.ndarray, 
         allowed = tolerance.absolute + tolerance.relative * size
         excess = np.where(np.isfinite(difference), difference - allowed, np.inf)
     worst = np.unravel_index(excess.argmax(), excess.shape)
-    if excess[worst] > 0:
+    rows = np.count_nonzero((excess > 0).any(axis=tuple(range(1, excess.ndim))))
+    if rows > spared or not np.isfinite(excess[worst]):
         row, *element = map(int, worst)
-        rows = np.count_nonzero((excess > 0).any(axis=tuple(range(1, excess.ndim))))
         raise ParityError(
             f"{where}: differs from {library} in {rows} of {len(excess)} rows, most in row {row}, element {element}:"
             f" {library} {expected[worst]:.8g}, exported {given[worst]:.8g},"

@@ -14,7 +14,8 @@ from zoo.atomic import whole_folder
 from zoo.card import write_card
 from zoo.cpp_files import write_cpp_files
 from zoo.errors import ExportError, UnknownNameError
-from zoo.export.contents import with_endpoints, write_test_tensors
+from zoo.export.contents import add_test_tensors, with_endpoints, write_test_tensors
+from zoo.export.explain import EXPLAIN, Explained
 from zoo.export.onnx import ir_version, to_onnx
 from zoo.export.parity import ParityReport, check_parity, in_range_rows, onnx_function, row_by_row, saved_model_function
 from zoo.export.reduced import reduced_graphs
@@ -44,6 +45,7 @@ def export(
     endpoints: Sequence[str] | None = None,
     precision: Precision = "float32",
     calibration: Mapping[str, np.ndarray] | None = None,
+    explain: bool = False,
     source: str | Path | None = None,
     parity_rows: int = 1000,
     overwrite: bool = False,
@@ -68,6 +70,9 @@ def export(
         float32. The card has the differences from float32 and a tolerance that they keep.
     calibration : typical rows for int8, tensor name -> (n, ...), such as ``dataset.rows("validation").inputs``; by default the
         test tensors and mixtures of them, which may miss the extremes of real data
+    explain : add the endpoint ``explain``: what ``predict`` (or the first endpoint) answers, and the gradient of its first
+        output, or of a classifier's logits, with respect to each input. Where there are several elements to explain, the
+        input ``weight`` says which, or which sum of them
     source : name or folder that the model was loaded from, whose card and test tensors travel along; by default where
         ``zoo.load`` found it
     parity_rows : rows of each endpoint's comparison with the model
@@ -101,16 +106,28 @@ def export(
     if precision != "float32" and format != "onnx":
         raise ExportError(f"precision {precision}: it is for ONNX graphs, format {format} was asked for")
     test_tensors = origin.path(TEST_TENSORS)
+    if explain and format != "onnx":
+        raise ExportError(
+            "explain is written as ONNX: a SavedModel goes with TensorFlow, whose GradientTape gives the gradient"
+        )
+    if explain and precision != "float32":
+        raise ExportError(f"precision {precision}: the gradient of explain is that of float32; export it without")
     tensors = read_test_tensors(test_tensors, spec)
     verify_model(model, tensors)
+    explained = Explained(model, spec, tensors) if explain else None
     if endpoints is not None:
         spec = with_endpoints(spec, endpoints)
     with whole_folder(Path(folder), overwrite=overwrite, marker=REPORT) as new:
         write_test_tensors(test_tensors, new / TEST_TENSORS, spec, rows=None if place is None else place.batch)
         if format == "onnx":
             packages = [*PACKAGES[model.library], "onnx", "onnxruntime"]
+            if explained is not None:
+                endpoint = explained.spec.endpoint(EXPLAIN)
+                spec = spec.model_copy(update={"endpoints": spec.endpoints | {EXPLAIN: endpoint}})
+                tensors[EXPLAIN] = explained.tensors
+                add_test_tensors(new / TEST_TENSORS, {EXPLAIN: explained.tensors}, rows=None if place is None else place.batch)
             if precision == "float32":
-                reports = _export_onnx_files(model, spec, tensors, new, opset, place, parity_rows)
+                reports = _export_onnx_files(model, spec, tensors, new, opset, place, parity_rows, explained)
                 reduced = None
             else:
                 graphs, reports, spec = reduced_graphs(
@@ -184,17 +201,23 @@ def _export_onnx_files(
     opset: int,
     target: Target | None,
     parity_rows: int,
+    explained: Explained | None = None,
 ) -> dict[str, ParityReport]:
     reports = {}
+    answering: EndpointModel
     for endpoint in track(list(spec.endpoints), f"Exporting {spec.name}"):
-        proto = to_onnx(model, spec, endpoint, opset)
+        if explained is not None and endpoint == EXPLAIN:
+            proto, answering, gradients = explained.to_onnx(opset), explained, explained.gradients
+        else:
+            proto, answering, gradients = to_onnx(model, spec, endpoint, opset), model, []
         if target is not None:
             proto = fit(proto, target, f"{spec.name}, endpoint {endpoint!r}")
         graph = proto.SerializeToString(deterministic=True)
         function = onnx_function(graph)
         if target is not None and target.batch == 1:
             function = row_by_row(function)
-        reports[endpoint] = check_parity(model, spec, endpoint, function, in_range_rows(tensors[endpoint][0], parity_rows))
+        rows = in_range_rows(tensors[endpoint][0], parity_rows)
+        reports[endpoint] = check_parity(answering, spec, endpoint, function, rows, gradients=gradients)
         (folder / onnx_file(endpoint)).write_bytes(graph)
     return reports
 

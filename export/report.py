@@ -63,7 +63,7 @@ Differences from the same graphs in float32 on {self.reduced.rows} rows, where {
         return f"""# {self.name}@{self.revision} as {form}
 
 Differences from {LIBRARIES[self.library]}, on the test tensors and convex mixtures of pairs of them; accepted are
-{first.tolerance.absolute:g} + {first.tolerance.relative:g} of the value.
+{first.tolerance.absolute:g} + {first.tolerance.relative:g} of the value, where the card names no other for an output.
 
 | Endpoint | Output | Rows | Largest absolute | Largest relative | Worst [row, element] |
 | --- | --- | --- | --- | --- | --- |

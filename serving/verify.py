@@ -91,10 +91,11 @@ def compare(
     run: Callable[[dict[str, np.ndarray]], dict[str, np.ndarray]],
 ) -> list[Row]:
     """Run one endpoint on its test tensors; IntegrityError where some are missing."""
-    inputs = {tensor.name: tensors[f"{endpoint}/in/{tensor.name}"] for tensor in spec.endpoints[endpoint].inputs}
+    described = spec.endpoints[endpoint]
+    given = run({tensor.name: tensors[f"{endpoint}/in/{tensor.name}"] for tensor in described.inputs})
     return [
-        _compare(endpoint, name, array, tensors[f"{endpoint}/out/{name}"], spec.tolerance)
-        for name, array in run(inputs).items()
+        _compare(endpoint, t.name, given[t.name], tensors[f"{endpoint}/out/{t.name}"], spec.tolerance_of(t))
+        for t in described.outputs
     ]
 
 

@@ -311,7 +311,7 @@ def test_another_scikit_learn_is_named(model):
 def test_model_that_does_not_reproduce_is_refused(folder, tmp_path):
     import shutil
 
-    from zoo.release import describe_files
+    from zoo.model_folder import describe_files
 
     copy = shutil.copytree(folder, tmp_path / "copy")
     with h5py.File(copy / WEIGHTS, "r+") as file:

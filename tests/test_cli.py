@@ -221,3 +221,19 @@ def test_wrong_inference_is_one_line(arguments, message, tmp_path, monkeypatch):
 
 def test_prediction_of_a_model_without_predict_is_its_first_endpoint():
     assert "log_prob" in json.loads(ok("predict", "nsf-two-moons", "--json"))
+
+
+def test_export_with_explanations_and_an_ensemble(tmp_path):
+    ok("export", "logistic-cmb-feature", "--explain", "--out", tmp_path / "one")
+    assert "explain" in ok("verify", tmp_path / "one")
+    with pytest.raises(zoo.ZooError, match="a folder that was exported with --explain"):
+        ok("export", "logistic-cmb-feature", "--explain", "--repository", tmp_path / "repository")
+    with pytest.raises(zoo.ZooError, match="at least two"):
+        ok("ensemble", "logistic-cmb-feature", "--out", tmp_path / "all")
+
+
+def test_calibrated_classifier(tmp_path):
+    assert "temperature" in ok("calibrate", "logistic-cmb-feature", "--out", tmp_path / "calibrated")
+    assert json.loads(ok("show", tmp_path / "calibrated", "--json"))["lineage"]["parent"] == "logistic-cmb-feature"
+    with pytest.raises(zoo.ZooError, match="expected a classifier"):
+        ok("calibrate", "ive-pendulum", "--out", tmp_path / "other")

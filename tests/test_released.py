@@ -194,7 +194,7 @@ def test_flipped_byte_is_refused_and_named(tmp_path, file):
 
 def _rehash(folder: Path, file: str) -> None:
     """Make the card agree with a changed file, as an attacker would."""
-    from zoo.release import describe_files
+    from zoo.model_folder import describe_files
 
     card = folder / "README.md"
     old = zoo.store.locate(folder).spec.file(file)

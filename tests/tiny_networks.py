@@ -18,6 +18,7 @@ CONFIGS = {
     "realnvp": {"dimensions": 7, "transforms": 2, "hidden": [6]},
     "maf": {"dimensions": 7, "context": 2, "transforms": 2, "hidden": [9], "embedding": [4]},
     "nsf": {"dimensions": 7, "context": 2, "transforms": 2, "hidden": [9], "bins": 4},
+    "ensemble": {"member": "mlp", "config": {"inputs": 7, "hidden": [5]}, "count": 2},
 }
 TWO_INPUTS = {"ive", "maf", "nsf"}
 TARGET = np.random.default_rng(1).normal(13.0, 0.5, (100, 1)).astype(np.float32)

@@ -11,10 +11,41 @@ import numpy as np
 
 from zoo.atomic import whole_file
 from zoo.errors import IntegrityError, ZooError
+from zoo.families.base import ZooModel
 from zoo.npz import read_npz
+from zoo.registry import get_family
 
 INTERVAL = 10.0
 """Least time between two checkpoints, s; the last epoch is always written."""
+
+
+def trained_model(folder: Path) -> tuple[ZooModel, dict]:
+    """The model of a finished run of ``zoo.training.fit``, without its data; and what the run was, as ``run.json`` has it.
+
+    Raises
+    ------
+    IntegrityError
+        If the folder holds no run, or its files are damaged.
+    ZooError
+        If the run is not finished.
+    """
+    try:
+        run = json.loads((folder / "run.json").read_text())
+        model = get_family(run["family"])(**run["config"])
+        arrays = read_npz(folder / "checkpoint.npz")
+        history = json.loads(str(arrays["history"]))
+        kept = "best_" if "best_0" in arrays else ""
+        values = [arrays[f"{kept}{i}"] for i in range(len(model.variables))]
+        loss = history["val_loss"]
+        best = int(np.argmin(loss))
+        done = len(loss) >= run["epochs"] or (run["patience"] is not None and len(loss) - 1 - best >= run["patience"])
+        for variable, value in zip(model.variables, values, strict=True):
+            variable.assign(value)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise IntegrityError(f"{folder}: expected run.json and checkpoint.npz of a training: {error}") from error
+    if not done:
+        raise ZooError(f"{folder}: trained for {len(loss)} of {run['epochs']} epochs: run zoo train again to finish it")
+    return model, run
 
 
 class Checkpoint(keras.callbacks.Callback):

@@ -77,6 +77,12 @@ def _exports(spec: ModelSpec) -> str:
         ("Run in", ", ".join(export.runtimes)),
         ("Accepted difference", f"{tolerance.absolute:g} + {tolerance.relative:g} of the value"),
         *(
+            (f"Accepted difference, {name} {tensor.name}", f"{own.absolute:g} + {own.relative:g} of the value")
+            for name, endpoint in spec.endpoints.items()
+            for tensor in endpoint.outputs
+            if (own := tensor.tolerance) is not None
+        ),
+        *(
             (f"Largest difference from {LIBRARIES[spec.library]}, {name}", f"{value:.2g}")
             for name, value in export.parity.items()
         ),

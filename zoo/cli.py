@@ -335,6 +335,9 @@ def export(
     precision: Annotated[
         PrecisionChoice, typer.Option(help="of large matrices; inputs and outputs stay float32, differences are in the card")
     ] = PrecisionChoice.float32,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="add the endpoint explain: the answer and its gradient with respect to the input")
+    ] = False,
     repository: Annotated[
         Optional[Path],  # noqa: UP045
         typer.Option(help="model repository of Triton, KServe and zoo serve, to add the models to"),
@@ -352,6 +355,8 @@ def export(
             raise ZooError("--repository takes neither --format, --out nor a --target other than triton")
         if precision is not PrecisionChoice.float32:
             raise ZooError("--repository takes no --precision: export the model first, then add the folder that it is in")
+        if explain:
+            raise ZooError("--repository takes no --explain: a folder that was exported with --explain goes into it whole")
         for name in names:
             _add_to_repository(name, repository, endpoint, opset, storage_uri, overwrite)
         return
@@ -378,6 +383,7 @@ def export(
                 endpoints=endpoint,
                 precision=precision.value,
                 calibration=_validation_rows(model.spec) if reduced == "int8" else None,
+                explain=explain,
                 overwrite=overwrite,
             )
             print_table(parity_table(report))
@@ -413,6 +419,45 @@ def _add_to_repository(
         )
     for version in added:
         print(f"added {version.model} version {version.version} (revision {version.revision}) to {repository}")
+
+
+@app.command()
+def calibrate(
+    name: NameArgument,
+    out: Annotated[Path, typer.Option(help="folder to be made")],
+    overwrite: Annotated[bool, typer.Option(help="replace an existing folder")] = False,
+) -> None:
+    """Fit a classifier's temperature on the validation rows of its own recipe and write the calibrated model."""
+    with quiet_tensorflow():
+        from zoo.calibrate import calibrate as run
+        from zoo.store import locate
+        from zoo.tables import metric_table
+        from zoo.tables import show as print_table
+        from zoo.training.recipe import load_recipe, recipe_names
+
+        spec = locate(name).spec
+        if spec.name not in recipe_names():
+            raise ZooError(f"{spec.name} has no recipe whose data it could be calibrated on: use zoo.calibrate.calibrate")
+        data = load_recipe(spec.name).data.dataset()
+        found = run(name, out, validation=data.rows("validation"), test=data.rows("test"), overwrite=overwrite)
+    print_table(metric_table(found.spec.metrics))
+    print(f"wrote {out}")
+
+
+@app.command()
+def ensemble(
+    members: Annotated[list[str], typer.Argument(help="models of one family and config; or with --like, finished runs")],
+    out: Annotated[Path, typer.Option(help="folder to be made")],
+    name: Annotated[Optional[str], typer.Option(help="of the ensemble")] = None,  # noqa: UP045
+    like: Annotated[Optional[str], typer.Option(help="model whose card describes what the runs trained")] = None,  # noqa: UP045
+    overwrite: Annotated[bool, typer.Option(help="replace an existing folder")] = False,
+) -> None:
+    """Make one model of several trainings: their mean, and how far they are apart."""
+    with quiet_tensorflow():
+        from zoo.ensembles import build_ensemble
+
+        found = build_ensemble(members, out, name=name, like=like, overwrite=overwrite)
+    print(f"wrote {found.spec.name}, {found.spec.config['count']} members, to {out}")
 
 
 @app.command()

@@ -58,6 +58,8 @@ def _lines(spec: ModelSpec) -> Iterator[str]:
 
 def _details(tensor: Tensor) -> Iterator[str]:
     yield f"unit {' '.join(tensor.unit.split())}"
+    if tensor.tolerance is not None:
+        yield f"tolerance {tensor.tolerance.absolute!r} {tensor.tolerance.relative!r}"
     for key, bound in (("low", tensor.low), ("high", tensor.high)):
         if bound is not None:
             yield " ".join([key, *_numbers(bound)])

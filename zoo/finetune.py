@@ -5,7 +5,6 @@ This joins the wings, as ``zoo.release`` does, and imports them only when it run
 
 from __future__ import annotations
 
-import json
 import warnings
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
@@ -15,10 +14,10 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from pydantic import TypeAdapter, ValidationError
 
-from zoo.atomic import whole_file, whole_folder
-from zoo.card import TEMPLATE, write_card
+from zoo.card import TEMPLATE
 from zoo.errors import ExportError, InputError
-from zoo.spec import METRICS, WEIGHTS, Data, Endpoint, Export, Lineage, ModelSpec, Name, Tensor, TensorName
+from zoo.model_folder import test_inputs, write_model_folder
+from zoo.spec import Data, Endpoint, Export, Lineage, ModelSpec, Name, Tensor, TensorName
 
 if TYPE_CHECKING:
     from zoo.data.dataset import Dataset
@@ -283,27 +282,22 @@ def _answer(old: Tensor, shape: list[int], model: ZooModel, dataset: UserData | 
 def _write(folder: Path, spec: ModelSpec, tuned: FineTuned, dataset: Dataset, settings: FineTuning, checked: Checked) -> None:
     """The model's folder, whole or not at all."""
     from zoo.interpret.plots import learning_curves
-    from zoo.release import completed, versions
+    from zoo.release import versions
 
-    with whole_folder(folder, overwrite=True, marker=METRICS) as staged:
-        tuned.model.save_weights(staged / WEIGHTS)
-        with whole_file(staged / METRICS, "w") as file:
-            json.dump(
-                {
-                    "name": spec.name,
-                    "revision": spec.revision,
-                    "metrics": [metric.model_dump(mode="json") for metric in spec.metrics],
-                    "history": {name: [float(f"{v:.6g}") for v in values] for name, values in tuned.history.items()},
-                    "fine_tuning": settings.model_dump(mode="json"),
-                    "trained": tuned.trained,
-                    "data": checked.model_dump(mode="json", exclude={"extremes"}),
-                    "versions": versions(),
-                },
-                file,
-                indent=1,
-            )
-        test_rows = min(TEST_ROWS, len(dataset.rows("test")))
-        spec = completed(tuned.model, spec, dataset, staged, test_rows)
-        learning_curves(tuned.history).savefig(staged / "learning_curves.png", dpi=120)
-        found = "".join(f"- {warning}\n" for warning in checked.warnings) or "Nothing that calls for attention.\n"
-        write_card(staged / "README.md", spec, f"{TEMPLATE.format(name=spec.name)}\n## Found in the data\n\n{found}")
+    found = "".join(f"- {warning}\n" for warning in checked.warnings) or "Nothing that calls for attention.\n"
+    write_model_folder(
+        tuned.model,
+        spec,
+        folder,
+        test_inputs(tuned.model, dataset, min(TEST_ROWS, len(dataset.rows("test")))),
+        measured={
+            "history": {name: [float(f"{v:.6g}") for v in values] for name, values in tuned.history.items()},
+            "fine_tuning": settings.model_dump(mode="json"),
+            "trained": tuned.trained,
+            "data": checked.model_dump(mode="json", exclude={"extremes"}),
+            "versions": versions(),
+        },
+        figures={"learning_curves": learning_curves(tuned.history)},
+        prose=f"{TEMPLATE.format(name=spec.name)}\n## Found in the data\n\n{found}",
+        overwrite=True,
+    )

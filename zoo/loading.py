@@ -86,11 +86,11 @@ def _refuse_unsafe(path: Path) -> None:
 
 def verify_model(model: EndpointModel, tensors: TestTensors) -> None:
     """Compare a model with its test tensors; ReproductionError names the first output that differs."""
-    tolerance = model.spec.tolerance
     for name, (inputs, expected) in tensors.items():
         outputs = model.endpoint(name)(**inputs)
-        for tensor, wanted in expected.items():
-            found = np.asarray(outputs[tensor])
+        for described in model.spec.endpoint(name).outputs:
+            tensor, tolerance = described.name, model.spec.tolerance_of(described)
+            wanted, found = expected[tensor], np.asarray(outputs[tensor])
             excess = np.abs(found - wanted) - (tolerance.absolute + tolerance.relative * np.abs(wanted))
             if not np.all(excess <= 0):  # NaN must fail
                 at = np.unravel_index(np.nanargmax(np.where(np.isnan(excess), np.inf, excess)), excess.shape)

@@ -16,13 +16,13 @@ import numpy as np
 
 from zoo.atomic import whole_file, whole_folder
 from zoo.card import write_card
+from zoo.model_folder import exported, test_inputs, write_test_tensors
 from zoo.registry import CARDS, get_family
-from zoo.spec import METRICS, TEST_TENSORS, WEIGHTS, Data, Endpoint, Export, File, Metric, ModelSpec, Tensor
+from zoo.spec import METRICS, WEIGHTS, Data, Endpoint, Metric, ModelSpec, Tensor
 from zoo.store import ARTEFACTS
 
 if TYPE_CHECKING:
     from zoo.data.dataset import Dataset
-    from zoo.families.base import EndpointModel
     from zoo.training.evaluate import Evaluation, Runs
     from zoo.training.recipe import Recipe
 
@@ -93,7 +93,10 @@ def release(recipe: Recipe, out: Path, folder: Path | None = None) -> Path:
     with whole_folder(files, overwrite=True, marker=METRICS) as staged:
         shutil.copy(out / WEIGHTS, staged / WEIGHTS)
         shutil.copy(out / METRICS, staged / METRICS)
-        spec = completed(model, _describe(recipe, dataset, evaluation.metrics), dataset, staged, recipe.test_rows)
+        spec = _describe(recipe, dataset, evaluation.metrics)
+        model.spec = spec
+        write_test_tensors(model, test_inputs(model, dataset, recipe.test_rows), staged)
+        spec = exported(model, spec, staged)
         if folder is not None:
             if card.exists():
                 shutil.copy(card, staged / card.name)
@@ -102,25 +105,6 @@ def release(recipe: Recipe, out: Path, folder: Path | None = None) -> Path:
         write_card(card, spec)
         shutil.copytree(out / "plots", FIGURES / recipe.name, dirs_exist_ok=True)
     return card
-
-
-def completed(model: EndpointModel, spec: ModelSpec, dataset: Dataset, folder: Path, test_rows: int) -> ModelSpec:
-    """Put test tensors and exported graphs beside weights and metrics; the spec with all files, and the model's own.
-
-    Raises
-    ------
-    ParityError
-        If an exported graph does not answer as the model does.
-    """
-    model.spec = spec
-    with (folder / TEST_TENSORS).open("wb") as file:
-        np.savez_compressed(file, allow_pickle=False, **_test_tensors(model, dataset, test_rows))
-    return _exported(model, spec, folder).model_copy(update={"files": describe_files(folder)})
-
-
-def describe_files(folder: Path) -> list[File]:
-    """Size and sha256 of every file in a model's folder but the card."""
-    return [File.of(path) for path in sorted(folder.iterdir()) if path.name != "README.md"]
 
 
 def _describe(recipe: Recipe, dataset: Dataset, metrics: list[Metric]) -> ModelSpec:
@@ -173,28 +157,6 @@ def widened(low: np.ndarray, high: np.ndarray) -> tuple[Any, Any]:
     """Trained range of extremes: a quarter of their distance wider on either side, in five digits."""
     margin = (high - low) / 4
     return tuple(np.vectorize(lambda value: float(f"{value:.5g}"))(bound).tolist() for bound in (low - margin, high + margin))
-
-
-def _test_tensors(model: EndpointModel, dataset: Dataset, n: int) -> dict[str, np.ndarray]:
-    """Inputs and answers of every endpoint for rows spread over the test split."""
-    rows = dataset.rows("test")
-    chosen = np.linspace(0, len(rows) - 1, n).round().astype(int)
-    examples = model.example({name: array[chosen] for name, array in rows.inputs.items()}, np.random.default_rng(0))
-    tensors: dict[str, np.ndarray] = {}
-    for name, endpoint in model.spec.endpoints.items():
-        inputs = {t.name: array for t, array in zip(endpoint.inputs, examples[name], strict=True)}
-        tensors |= {f"{name}/in/{key}": array for key, array in inputs.items()}
-        tensors |= {f"{name}/out/{key}": np.asarray(array) for key, array in model.endpoint(name)(**inputs).items()}
-    return tensors
-
-
-def _exported(model: EndpointModel, spec: ModelSpec, folder: Path) -> ModelSpec:
-    """Write one graph per endpoint, each past the parity gate; the spec with what was found."""
-    from zoo.export import export_onnx_files
-
-    parity = {name: report.max_absolute for name, report in export_onnx_files(model, spec, folder).items()}
-    export = Export(runtimes=[f"onnxruntime {version('onnxruntime')}"], parity=parity)
-    return spec.model_copy(update={"export": export})
 
 
 def _measured(recipe: Recipe, evaluation: Evaluation, runs: Runs) -> dict[str, Any]:

@@ -27,6 +27,13 @@ class Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+class Tolerance(Strict):
+    """Largest accepted difference |a - b| <= absolute + relative |b|."""
+
+    absolute: float = 1e-5
+    relative: float = 1e-5
+
+
 class Tensor(Strict):
     """One named tensor of an endpoint; the first axis, the batch, is left out of ``shape``."""
 
@@ -41,6 +48,8 @@ class Tensor(Strict):
     """Trained range: one number, or one per element of the last axis."""
     labels: list[str] | None = None
     """Of the elements of the last axis, where they are classes."""
+    tolerance: Tolerance | None = None
+    """Of this output, where the model's is not meant for it."""
 
     @model_validator(mode="after")
     def _lists_fit(self) -> Tensor:
@@ -109,13 +118,6 @@ class Data(Strict):
     """Rows of each split."""
     groups: dict[str, int] = {}
     """Independent simulations of each split, where several rows share one."""
-
-
-class Tolerance(Strict):
-    """Largest accepted difference |a - b| <= absolute + relative |b|."""
-
-    absolute: float = 1e-5
-    relative: float = 1e-5
 
 
 class Difference(Strict):
@@ -189,6 +191,10 @@ class ModelSpec(Strict):
     def default_endpoint(self) -> str:
         """``predict`` where there is one, else the first."""
         return "predict" if "predict" in self.endpoints else next(iter(self.endpoints))
+
+    def tolerance_of(self, tensor: Tensor) -> Tolerance:
+        """The tensor's own tolerance, or the model's."""
+        return tensor.tolerance or self.tolerance
 
     def endpoint(self, name: str) -> Endpoint:
         """One endpoint; UnknownNameError with suggestions otherwise."""

@@ -68,7 +68,8 @@ struct TensorSpec {
   Shape shape;
   std::string unit;
   std::vector<float> low, high;
-  std::size_t size;  ///< numbers in a row
+  std::size_t size;                   ///< numbers in a row
+  double absolute = 0, relative = 0;  ///< accepted is |a - b| <= absolute + relative |b|
 };
 
 struct EndpointSpec {
@@ -78,7 +79,7 @@ struct EndpointSpec {
 
 struct ModelSpec {
   std::string name, revision;
-  double absolute = 0, relative = 0;  ///< accepted is |a - b| <= absolute + relative |b|
+  double absolute = 0, relative = 0;  ///< of tensors that have no tolerance of their own
   std::vector<EndpointSpec> endpoints;
 };
 
@@ -165,15 +166,15 @@ class SpecReader {
     } else if (key == "tolerance") {
       auto both = numbers<double>();
       if (both.size() != 2) damaged("two numbers");
-      spec_.absolute = both[0];
-      spec_.relative = both[1];
+      (tensor_ ? tensor_->absolute : spec_.absolute) = both[0];
+      (tensor_ ? tensor_->relative : spec_.relative) = both[1];
     } else if (key == "endpoint") {
       spec_.endpoints.push_back({word(), {}, {}});
     } else if (key == "input" || key == "output") {
       if (spec_.endpoints.empty()) damaged("an endpoint");
       auto& endpoint = spec_.endpoints.back();
       auto& tensors = key == "input" ? endpoint.inputs : endpoint.outputs;
-      tensors.push_back({word(), {}, {}, {}, {}, 1});
+      tensors.push_back({word(), {}, {}, {}, {}, 1, spec_.absolute, spec_.relative});
       tensor_ = &tensors.back();
       tensor_->shape = numbers<std::int64_t>();
     } else if (key == "end") {
@@ -502,8 +503,8 @@ class Model {
         if (expected.shape.front() != rows)
           throw IntegrityError(detail::text(file.string(), ": expected ", rows, " rows: copy the folder again"));
         Comparison line{spec.name, tensor.name, rows, 0, 0, true};
-        line.whole = largest(whole.at(tensor.name).values, expected.values, line.ok);
-        line.single = largest(single.at(tensor.name).values, expected.values, line.ok);
+        line.whole = largest(tensor, whole.at(tensor.name).values, expected.values, line.ok);
+        line.single = largest(tensor, single.at(tensor.name).values, expected.values, line.ok);
         all.push_back(line);
       }
     }
@@ -511,7 +512,8 @@ class Model {
   }
 
  private:
-  double largest(const std::vector<float>& given, const std::vector<float>& expected, bool& ok) const {
+  static double largest(const TensorSpec& tensor, const std::vector<float>& given, const std::vector<float>& expected,
+                        bool& ok) {
     double worst = 0;
     for (std::size_t i = 0; i < expected.size(); ++i) {
       if (!detail::finite(given[i]) || !detail::finite(expected[i])) {
@@ -519,7 +521,7 @@ class Model {
         return std::numeric_limits<double>::infinity();
       }
       const double difference = std::abs(double{given[i]} - double{expected[i]});
-      if (difference > spec_.absolute + spec_.relative * std::abs(double{expected[i]})) ok = false;
+      if (difference > tensor.absolute + tensor.relative * std::abs(double{expected[i]})) ok = false;
       worst = std::max(worst, difference);
     }
     return worst;

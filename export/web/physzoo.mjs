@@ -42,7 +42,7 @@ const SPEC = "cpp/model.txt";
 
 /** All endpoints of an exported folder. */
 export class Model {
-  /** `{ name, revision, absolute, relative, endpoints }`; accepted is |a - b| <= absolute + relative |b|. */
+  /** `{ name, revision, absolute, relative, endpoints }`; a tensor has its own tolerance. */
   spec;
   #read;
   #endpoints = new Map();
@@ -92,12 +92,13 @@ export class Model {
       const whole = await endpoint.run(inputs, unchecked);
       const single = [];
       for (let row = 0; row < rows; ++row) single.push(await endpoint.run(oneRow(inputs, row), unchecked));
-      for (const { name } of spec.outputs) {
+      for (const tensor of spec.outputs) {
+        const { name } = tensor;
         if (expected[name].dims[0] !== rows)
           throw new IntegrityError(`${npyFile(spec, "out", name)}: expected ${rows} rows: copy the folder again`);
         const differences = [
-          this.#compare([whole[name].data], expected[name].data),
-          this.#compare(single.map((answer) => answer[name].data), expected[name].data),
+          this.#compare(tensor, [whole[name].data], expected[name].data),
+          this.#compare(tensor, single.map((answer) => answer[name].data), expected[name].data),
         ];
         const [inBatch, byRow] = differences.map(({ largest }) => largest);
         const ok = differences.every((difference) => difference.ok);
@@ -122,7 +123,7 @@ export class Model {
     return tensors;
   }
 
-  #compare(pieces, expected) {
+  #compare(tensor, pieces, expected) {
     let largest = 0;
     let ok = true;
     let i = 0;
@@ -130,7 +131,7 @@ export class Model {
       for (const value of piece) {
         const difference = Math.abs(value - expected[i]);
         if (!Number.isFinite(difference)) return { largest: Infinity, ok: false };
-        if (difference > this.spec.absolute + this.spec.relative * Math.abs(expected[i])) ok = false;
+        if (difference > tensor.absolute + tensor.relative * Math.abs(expected[i])) ok = false;
         largest = Math.max(largest, difference);
         ++i;
       }
@@ -140,7 +141,7 @@ export class Model {
 
 /** One function of a model, over one graph. Made by `Model`. */
 class Endpoint {
-  /** `{ name, inputs, outputs }`, each tensor `{ name, shape, unit, low, high, size }`, `shape` without the batch. */
+  /** `{ name, inputs, outputs }`, each tensor `{ name, shape, unit, low, high, size, absolute, relative }`, `shape` without the batch. */
   spec;
   #ort;
   #session;
@@ -333,7 +334,7 @@ function parseSpec(content) {
   const read = {
     model: ([model, revision]) => Object.assign(spec, { name: model ?? fail("a word"), revision: revision ?? fail("a word") }),
     tolerance: (words) => {
-      [spec.absolute, spec.relative] = words.length === 2 ? numbers(words) : fail("two numbers");
+      [(tensor ?? spec).absolute, (tensor ?? spec).relative] = words.length === 2 ? numbers(words) : fail("two numbers");
     },
     endpoint: ([word]) => {
       endpoint = { name: name(word, /^[a-z0-9]+([-_.][a-z0-9]+)*$/), inputs: [], outputs: [] };
@@ -349,7 +350,7 @@ function parseSpec(content) {
     if (!tensors) fail("an endpoint");
     const shape = numbers(dims);
     const size = shape.reduce((product, n) => product * n, 1);
-    tensor = { name: name(word, /^[a-zA-Z][a-zA-Z0-9_]*$/), shape, unit: "", low: [], high: [], size };
+    tensor = { name: name(word, /^[a-zA-Z][a-zA-Z0-9_]*$/), shape, unit: "", low: [], high: [], size, absolute: spec.absolute, relative: spec.relative };
     if (shape.some((n) => !Number.isInteger(n) || n < 1) || size > 2 ** 31) fail(`the shape of ${word}`);
     tensors.push(tensor);
   };

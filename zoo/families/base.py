@@ -13,6 +13,9 @@ from zoo.errors import InputError, UnknownNameError
 from zoo.spec import Library, ModelSpec
 from zoo.store import ModelFolder
 
+Answer = Literal["number", "probability", "gaussian", "log density", "distribution"]
+"""Numbers; probabilities of classes; location and scale of a Gaussian, or of another distribution; a log density."""
+
 
 class EndpointModel:
     """A model with named endpoints, whatever library it is made with.
@@ -31,6 +34,8 @@ class EndpointModel:
 
     data_endpoint: ClassVar[str] = "predict"
     """Endpoint whose inputs are what a row of data holds, in the order of ``__call__``; its first output is the target."""
+    answers_with: Answer = "number"
+    """What ``predict``, or the first endpoint, gives; a probability is made of what ``logits`` gives for the same inputs."""
 
     spec: ModelSpec
     """Set by ``zoo.load``; a freshly built model has none."""

@@ -74,6 +74,7 @@ class CNN3D(ZooModel):
         self.head = keras.layers.Dense(2, kernel_initializer="zeros", name="head")
         self.head.build((None, hidden[-1] if hidden else features))
         self.rescale = Standardize((), name="rescale")
+        self.answers_with = "gaussian" if likelihood == "gaussian" else "distribution"
         self.built = True
 
     def distribution(self, x):

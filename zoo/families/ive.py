@@ -107,6 +107,7 @@ class IVE(ZooModel):
         self.decoder = dense_stack("decoder", latents + query, decoder, activation)
         self.head = keras.layers.Dense(outputs, name="head")
         self.head.build((None, decoder[-1]))
+        self.answers_with = "gaussian" if scatter else "number"
         self.spread = None
         if scatter:
             self.spread = dense_stack("spread", query, [SPREAD], activation)

@@ -64,6 +64,7 @@ class MLP(ZooModel):
         self.head.build((None, hidden[-1] if hidden else inputs))
         self.rescale = Standardize((outputs,), name="rescale") if rescale else None
         self.output_activation = keras.activations.get(output_activation)
+        self.answers_with = "probability" if output_activation in ("sigmoid", "softmax") else "number"
         self.built = True
 
     def logits(self, x):
@@ -75,6 +76,19 @@ class MLP(ZooModel):
 
     def call(self, x):
         return self.output_activation(self.logits(x))
+
+    def soften(self, temperature: float) -> None:
+        """Divide the logits by a temperature for good, in the weights of the head.
+
+        Raises
+        ------
+        ValueError
+            If the model is no classifier, or the temperature not positive.
+        """
+        if self.answers_with != "probability" or not temperature > 0:
+            raise ValueError(f"expected a classifier and a positive temperature, given {self.answers_with} and {temperature}")
+        for weight in self.head.weights:
+            weight.assign(weight / temperature)
 
     @property
     def classes(self) -> int | None:

@@ -13,7 +13,12 @@ from zoo.lazy import importer
 if TYPE_CHECKING:
     from zoo.interpret.attribution import explain as explain
     from zoo.interpret.calibration import expected_calibration_error as expected_calibration_error
+    from zoo.interpret.calibration import fit_temperature as fit_temperature
     from zoo.interpret.calibration import reliability as reliability
+    from zoo.interpret.conformal import ConformalClassifier as ConformalClassifier
+    from zoo.interpret.conformal import ConformalRegressor as ConformalRegressor
+    from zoo.interpret.conformal import conformal_classifier as conformal_classifier
+    from zoo.interpret.conformal import conformal_regressor as conformal_regressor
     from zoo.interpret.disentanglement import beta_vae_score as beta_vae_score
     from zoo.interpret.disentanglement import dci as dci
     from zoo.interpret.disentanglement import disentanglement_scores as disentanglement_scores
@@ -23,6 +28,8 @@ if TYPE_CHECKING:
     from zoo.interpret.distillation import Formula as Formula
     from zoo.interpret.distillation import distil as distil
     from zoo.interpret.distillation import distil_latents as distil_latents
+    from zoo.interpret.efficiency import Efficiency as Efficiency
+    from zoo.interpret.efficiency import efficiency_against as efficiency_against
     from zoo.interpret.explanation import Explanation as Explanation
     from zoo.interpret.information import information_profile as information_profile
     from zoo.interpret.information import mutual_information as mutual_information
@@ -48,6 +55,8 @@ if TYPE_CHECKING:
     from zoo.interpret.posterior import rank_uniformity as rank_uniformity
     from zoo.interpret.posterior import sbc_ranks as sbc_ranks
     from zoo.interpret.posterior import tarp as tarp
+    from zoo.interpret.propagation import Propagated as Propagated
+    from zoo.interpret.propagation import propagate as propagate
     from zoo.interpret.typicality import Typicality as Typicality
     from zoo.interpret.typicality import TypicalityCalibration as TypicalityCalibration
     from zoo.interpret.typicality import typicality_calibration as typicality_calibration
@@ -55,25 +64,33 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "Chains": "mcmc",
+    "ConformalClassifier": "conformal",
+    "ConformalRegressor": "conformal",
     "Coverage": "posterior",
+    "Efficiency": "efficiency",
     "Explanation": "explanation",
     "Formula": "distillation",
     "LatentReport": "latent_report",
     "LatentUse": "latent_use",
     "PredictiveCheck": "posterior",
+    "Propagated": "propagation",
     "RankUniformity": "posterior",
     "Typicality": "typicality",
     "TypicalityCalibration": "typicality",
     "active_latents": "latents",
     "active_units": "latent_use",
     "beta_vae_score": "disentanglement",
+    "conformal_classifier": "conformal",
+    "conformal_regressor": "conformal",
     "dci": "disentanglement",
     "disentanglement_scores": "disentanglement",
     "distil": "distillation",
     "distil_latents": "distillation",
+    "efficiency_against": "efficiency",
     "expected_calibration_error": "calibration",
     "explain": "attribution",
     "factor_vae_score": "disentanglement",
+    "fit_temperature": "calibration",
     "flow_mcmc": "mcmc",
     "information_profile": "information",
     "kl_per_latent": "latents",
@@ -83,6 +100,7 @@ _HOMES = {
     "mutual_information_matrix": "information",
     "neighbour_information": "information",
     "posterior_predictive": "posterior",
+    "propagate": "propagation",
     "rank_uniformity": "posterior",
     "relate_latents": "latent_report",
     "relate_posteriors": "latent_report",

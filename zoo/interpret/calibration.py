@@ -85,3 +85,53 @@ def wilson_interval(successes: np.ndarray, trials: np.ndarray, z: float = 1.9599
     centre = (fraction + z**2 / (2 * trials)) / (1 + z**2 / trials)
     half = z * np.sqrt(fraction * (1 - fraction) / trials + z**2 / (4 * trials**2)) / (1 + z**2 / trials)
     return np.clip(centre - half, 0.0, 1.0), np.clip(centre + half, 0.0, 1.0)
+
+
+COLDEST, HOTTEST = 1e-2, 1e2
+"""Temperatures between which one is sought."""
+
+
+def fit_temperature(logit: np.ndarray, label: np.ndarray) -> float:
+    """The temperature by which logits are to be divided, so that held-out labels are most likely (Guo et al. 2017, sec. 4.2).
+
+    Parameters
+    ----------
+    logit : (n,) log-odds of class 1, or (n, k) logits of k classes; not the rows that the model was trained on
+    label : (n,) of 0 and 1, or of 0 to k - 1
+
+    Returns
+    -------
+    float
+        Above 1 for a classifier that is too sure.
+
+    Raises
+    ------
+    InputError
+        Different lengths, a logit that is not finite, a label that is none, or labels that the logits separate or that go
+        against them: then no temperature is the best.
+    """
+    from scipy.optimize import brentq
+
+    logit, label = np.asarray(logit, dtype=float), np.asarray(label)
+    if logit.ndim not in (1, 2) or label.shape != logit.shape[:1] or not label.size:
+        raise InputError(f"expected logits (n,) or (n, k) and labels (n,), given {logit.shape} and {label.shape}")
+    if not np.isfinite(logit).all():
+        raise InputError("logit: expected finite numbers, given NaN or infinity")
+    scores = np.stack([np.zeros_like(logit), logit], axis=1) if logit.ndim == 1 else logit
+    if not np.isin(label, np.arange(scores.shape[1])).all():
+        raise InputError(f"label: expected 0 to {scores.shape[1] - 1}, given {np.unique(label)[:5].tolist()}")
+    of_label = np.take_along_axis(scores, label.astype(int)[:, None], axis=1)[:, 0]
+
+    def slope(log_temperature: float) -> float:
+        """Of the mean log-likelihood against 1 / temperature: it falls as that grows."""
+        scaled = scores / np.exp(log_temperature)
+        weight = np.exp(scaled - scaled.max(axis=1, keepdims=True))
+        return float(np.mean(of_label - (weight * scores).sum(axis=1) / weight.sum(axis=1)))
+
+    ends = np.log(COLDEST), np.log(HOTTEST)
+    if not slope(ends[0]) < 0 < slope(ends[1]):
+        raise InputError(
+            f"no temperature from {COLDEST:g} to {HOTTEST:g} is the best: the logits separate the {len(label)} labels, or say"
+            " nothing about them or the contrary: use more rows, or look at the classifier"
+        )
+    return float(np.exp(brentq(slope, *ends, xtol=1e-10)))

@@ -39,6 +39,7 @@ class Flow(ZooModel):
     endpoints: ClassVar[dict[str, str]] = {"log_prob": "log_prob", "sample": "sample"}
     data_endpoint: ClassVar[str] = "log_prob"
     objective_name = "negative log density, nat"
+    answers_with = "log density"
 
     def __init__(
         self,

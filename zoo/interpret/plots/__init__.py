@@ -2,6 +2,7 @@
 
 from zoo.interpret.plots.classification import (
     confusion,
+    efficiency_curve,
     learning_curves,
     recall_against_difficulty,
     reliability_diagram,
@@ -37,6 +38,7 @@ __all__ = [
     "coverage_of_intervals",
     "density_and_samples",
     "distribution_of_answers",
+    "efficiency_curve",
     "error_against_truth",
     "error_quantiles",
     "image_grid",

@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from zoo.interpret.calibration import Reliability
+from zoo.interpret.efficiency import Efficiency
 from zoo.interpret.plots.style import BLUE, COLOURS, GREY, MARKERS, one_panel, panels, styled
 
 
@@ -117,3 +118,23 @@ def _abscissa(name: str) -> str:
     """``log10_amplitude`` as mathematics, other names as words."""
     logarithm, _, quantity = name.partition("_")
     return rf"$\log_{{10}}$ {quantity.replace('_', ' ')}" if logarithm == "log10" else name.replace("_", " ")
+
+
+@styled
+def efficiency_curve(curves: Mapping[str, Efficiency], nuisance: str) -> Figure:
+    """Efficiency of a cut against a nuisance parameter with 95% intervals; the label says how likely a flat curve is.
+
+    Parameters
+    ----------
+    curves : label, such as the class, -> curve
+    nuisance : name and unit of the abscissa
+    """
+    figure, ax = one_panel((6.0, 4.4))
+    for (label, curve), colour, marker in zip(curves.items(), cycle(COLOURS), cycle(MARKERS), strict=False):
+        bars = np.abs(np.stack([curve.efficiency - curve.low, curve.high - curve.efficiency]))
+        widths = np.abs(np.stack([curve.centre - curve.edges[:, 0], curve.edges[:, 1] - curve.centre]))
+        text = f"{label} (flat: p = {curve.p_value:.2g})"
+        ax.errorbar(curve.centre, curve.efficiency, bars, widths, fmt=marker, markersize=4, color=colour, capsize=2, label=text)
+    ax.set(xlabel=nuisance, ylabel="efficiency", ylim=(-0.02, 1.02))
+    figure.legend(loc="outside lower center", ncols=2)
+    return figure

@@ -1,0 +1,116 @@
+"""A temperature that is known is found, goes into the weights, and is in every export."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import onnx
+import pytest
+from test_ensemble import member_folder, tensor
+
+import zoo
+from zoo.calibrate import calibrate
+from zoo.card import check_card
+from zoo.data.dataset import Rows
+from zoo.errors import InputError, ZooError
+from zoo.interpret import fit_temperature
+from zoo.serving import Session
+
+CONFIG = {"inputs": 4, "hidden": [5]}
+TRUE = 2.5
+
+
+def test_temperature_of_logits_that_are_too_large():
+    rng = np.random.default_rng(0)
+    logit = rng.normal(0, 2, 50_000)
+    label = rng.uniform(size=len(logit)) < 1 / (1 + np.exp(-logit))
+    assert fit_temperature(TRUE * logit, label.astype(int)) == pytest.approx(TRUE, rel=0.05)
+    assert fit_temperature(logit / TRUE, label.astype(int)) == pytest.approx(1 / TRUE, rel=0.05)
+
+
+def test_temperature_of_several_classes():
+    rng = np.random.default_rng(1)
+    logits = rng.normal(0, 2, (50_000, 4))
+    p = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    label = (p.cumsum(axis=1) < rng.uniform(size=(len(p), 1))).sum(axis=1)
+    assert fit_temperature(TRUE * logits, label) == pytest.approx(TRUE, rel=0.05)
+    two = fit_temperature(np.stack([np.zeros(500), logits[:500, 0]], axis=1), (label[:500] == 0).astype(int))
+    assert two == pytest.approx(fit_temperature(logits[:500, 0], (label[:500] == 0).astype(int)))
+
+
+def test_temperature_is_where_the_likelihood_is_largest():
+    rng = np.random.default_rng(2)
+    logit, label = rng.normal(0, 3, 300), rng.integers(0, 2, 300)
+    label = np.where(rng.uniform(size=300) < 0.4, (logit > 0).astype(int), label)
+    best = fit_temperature(logit, label)
+
+    def loss(temperature):
+        return np.mean(np.logaddexp(0, np.where(label == 1, -logit, logit) / temperature))
+
+    assert loss(best) < min(loss(0.99 * best), loss(1.01 * best))
+
+
+@pytest.mark.parametrize(
+    ("logit", "label", "message"),
+    [
+        ([1.0, -1.0], [1, 0], "separate"),
+        ([1.0, -1.0], [0, 1], "contrary"),
+        ([1.0, np.nan], [0, 1], "finite"),
+        ([1.0, 2.0], [0, 2], "expected 0 to 1"),
+        ([1.0, 2.0], [0], "given"),
+    ],
+)
+def test_bad_input(logit, label, message):
+    with pytest.raises(InputError, match=message):
+        fit_temperature(np.array(logit), np.array(label))
+
+
+@pytest.fixture(scope="module")
+def sure(tmp_path_factory):
+    """A classifier, and rows whose labels are drawn from its logits divided by the true temperature."""
+    folder = member_folder(tmp_path_factory.mktemp("sure") / "model", "mlp", CONFIG, 5, [tensor("probability", 1)])
+    model = zoo.load(folder)
+    rng = np.random.default_rng(3)
+    rows = []
+    for first in (0, 10_000):
+        x = rng.normal(0, 4, (6000, 4)).astype(np.float32)
+        p = 1 / (1 + np.exp(-np.asarray(model.logits(x), np.float64) / TRUE))
+        rows.append(Rows({"x": x}, (rng.uniform(size=p.shape) < p).astype(np.float32), first + np.arange(6000)))
+    return folder, model, rows
+
+
+def test_calibrated_model_is_a_folder_whose_graph_has_the_temperature(sure, tmp_path):
+    folder, model, (validation, test) = sure
+    found = calibrate(folder, tmp_path / "calibrated", validation=validation, test=test)
+    metrics = {metric.name: metric for metric in found.spec.metrics}
+    temperature = metrics["temperature"]
+    assert temperature.interval[0] < TRUE < temperature.interval[1]
+    assert (temperature.split, temperature.n) == ("validation", 6000)
+    assert metrics["ece"].value < 0.03 < metrics["ece"].baseline
+    assert metrics["log loss"].value < metrics["log loss"].baseline
+    assert metrics["ece"].interval[0] <= metrics["ece"].value
+    assert (found.spec.name, found.spec.lineage.parent) == ("tiny-calibrated", "tiny")
+    check_card(found.card, json.loads(found.path("metrics.json").read_text()))
+
+    x = test.inputs["x"][:50]
+    wanted = 1 / (1 + np.exp(-np.asarray(model.logits(x)) / temperature.value))
+    np.testing.assert_allclose(Session(tmp_path / "calibrated").run({"x": x})["probability"], wanted, atol=1e-5)
+    calibrated = zoo.load(tmp_path / "calibrated")
+    np.testing.assert_allclose(calibrated.logits(x), np.asarray(model.logits(x)) / temperature.value, rtol=1e-4, atol=1e-5)
+    before, after = (onnx.load(place / "predict.onnx").graph.node for place in (folder, tmp_path / "calibrated"))
+    assert [node.op_type for node in before] == [node.op_type for node in after]
+
+
+def test_what_cannot_be_calibrated_is_refused(sure, tmp_path):
+    folder, _, (validation, test) = sure
+    with pytest.raises(ZooError, match="share 6000 simulations"):
+        calibrate(folder, tmp_path / "out", validation=validation, test=validation)
+    regressor = member_folder(
+        tmp_path / "r", "mlp", CONFIG | {"outputs": 2, "output_activation": "linear"}, 1, [tensor("y", 2)]
+    )
+    with pytest.raises(ZooError, match="expected a classifier"):
+        calibrate(regressor, tmp_path / "out", validation=validation, test=test)
+    with pytest.raises(ValueError, match="positive temperature"):
+        zoo.load(folder).soften(0.0)
+    assert not (tmp_path / "out").exists()

@@ -1,0 +1,176 @@
+"""Deep ensembles of every kind of answer: pooled as they should be, and from folders to a served graph."""
+
+from __future__ import annotations
+
+import json
+
+import keras
+import numpy as np
+import pytest
+from scipy.special import logsumexp
+
+import zoo
+from zoo.ensembles import build_ensemble
+from zoo.errors import IntegrityError, ZooError
+from zoo.export import export
+from zoo.families.ensemble import Ensemble
+from zoo.model_folder import write_model_folder
+from zoo.registry import get_family
+from zoo.serving import Session
+from zoo.serving.verify import verify
+from zoo.spec import Data, Endpoint, Metric, ModelSpec, Tensor
+
+X = np.random.default_rng(0).normal(size=(9, 4)).astype(np.float32)
+CLASSIFIER = {"inputs": 4, "hidden": [5]}
+REGRESSOR = CLASSIFIER | {"outputs": 2, "output_activation": "linear"}
+CUBES = np.random.default_rng(1).normal(size=(9, 4, 4, 4)).astype(np.float32)
+
+
+def ensemble(member: str, config: dict, count: int = 3) -> Ensemble:
+    model = Ensemble(member, config, count)
+    rng = np.random.default_rng(2)
+    for weight in model.weights:
+        if weight.dtype == "float32" and "standardize" not in weight.path and "scale" not in weight.path:
+            weight.assign(rng.normal(0, 0.5, weight.shape))
+    return model
+
+
+def answers(model: Ensemble, *inputs) -> list:
+    method = model.members[0].endpoints[model.endpoint_of_members]
+    return [getattr(member, method)(*inputs) for member in model.members]
+
+
+def test_numbers_have_mean_and_deviation():
+    model = ensemble("mlp", REGRESSOR)
+    given = np.stack([np.asarray(one) for one in answers(model, X)])
+    mean, deviation = model.answer(X)
+    np.testing.assert_allclose(mean, given.mean(axis=0), atol=1e-6)
+    np.testing.assert_allclose(deviation, given.std(axis=0, ddof=1), rtol=1e-4)
+    np.testing.assert_allclose(model(X), mean)
+
+
+def test_probabilities_have_their_mean_and_its_logit():
+    model = ensemble("mlp", CLASSIFIER)
+    p = np.stack([np.asarray(one, np.float64) for one in answers(model, X)]).mean(axis=0)
+    np.testing.assert_allclose(model.answer(X), p, rtol=1e-5)
+    np.testing.assert_allclose(model.logits(X), np.log(p / (1 - p)), atol=1e-5)
+    for member in model.members:
+        member.head.bias.assign([200.0])  # where the probability is one in single precision
+    assert 190 < float(model.logits(X)[0, 0]) < 210
+    assert not hasattr(ensemble("mlp", REGRESSOR), "logits")
+
+
+def test_gaussians_become_the_moments_of_their_mixture():
+    model = ensemble("cnn3d", {"size": 4, "channels": [2], "hidden": [3]})
+    locations, scales = (np.stack([np.asarray(one[i], np.float64) for one in answers(model, CUBES)]) for i in (0, 1))
+    draws = np.random.default_rng(3).normal(locations, scales, (100_000, 3, 9)).reshape(-1, 9)
+    mean, deviation = model.answer(CUBES)
+    np.testing.assert_allclose(mean, draws.mean(axis=0), atol=0.02 * draws.std())
+    np.testing.assert_allclose(deviation, draws.std(axis=0), rtol=0.02)
+    np.testing.assert_allclose(model(CUBES), np.stack([mean, deviation], axis=-1), rtol=1e-5)
+
+
+def test_log_densities_become_that_of_the_mixture_which_has_an_outside():
+    model = ensemble("maf", {"dimensions": 2, "transforms": 1, "hidden": [6], "support": [[0.0, 1.0], None]})
+    x = np.float32([[0.2, 0.1], [0.9, -2.0], [1.5, 0.0]])
+    given = np.stack([np.asarray(one, np.float64) for one in answers(model, x)])
+    found = np.asarray(model.answer(x))
+    np.testing.assert_allclose(found[:2], logsumexp(given[:, :2], axis=0) - np.log(3), rtol=1e-5)
+    assert found[2] == -np.inf
+    assert list(model.endpoints) == ["log_prob"]
+
+
+@pytest.mark.parametrize(
+    ("member", "config", "count", "message"),
+    [
+        ("mlp", CLASSIFIER, 1, "at least two"),
+        ("cnn3d", {"size": 4, "channels": [2], "hidden": [], "likelihood": "cauchy"}, 2, "answers with"),
+    ],
+)
+def test_what_cannot_be_an_ensemble(member, config, count, message):
+    with pytest.raises(ValueError, match=message):
+        Ensemble(member, config, count)
+
+
+def tensor(name: str, *shape: int, unit: str = "1") -> Tensor:
+    return Tensor(name=name, shape=list(shape), unit=unit, description=name)
+
+
+def member_folder(path, family: str, config: dict, seed: int, outputs: list[Tensor], **changes):
+    keras.utils.set_random_seed(seed)
+    model = get_family(family)(**config)
+    endpoint = Endpoint(description="the answer", inputs=[tensor("x", 4)], outputs=outputs)
+    spec = ModelSpec(
+        name="tiny",
+        family=family,
+        config=config,
+        task="test",
+        summary="Tiny",
+        endpoints={"predict": endpoint},
+        data=Data(source="none", description="none", simulator="none", seed=0, rows={"train": 1}),
+        metrics=[Metric(name="error", value=0.5, n=3, detail="of a member")],
+        files=[],
+        physzoo_version="0.1.0",
+        **changes,
+    )
+    write_model_folder(model, spec, path, {"predict": (X,)}, prose="# Tiny\n")
+    return path
+
+
+@pytest.fixture(scope="module")
+def members(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("members")
+    return [member_folder(folder / f"m{seed}", "mlp", REGRESSOR, seed, [tensor("speed", 2, unit="m/s")]) for seed in range(3)]
+
+
+def test_ensemble_of_folders_is_a_folder_like_any_other(members, tmp_path):
+    found = build_ensemble(members, tmp_path / "all")
+    assert verify(tmp_path / "all").ok
+    model = zoo.load(tmp_path / "all")
+    assert (found.spec.family, found.spec.config["count"], found.spec.metrics) == ("ensemble", 3, [])
+    outputs = {t.name: t.unit for t in found.spec.endpoint("predict").outputs}
+    assert outputs == {"speed": "m/s", "speed_deviation": "m/s"}
+    given = np.stack([np.asarray(zoo.load(member)(X)) for member in members])
+    served = Session(tmp_path / "all").run({"x": X})
+    np.testing.assert_allclose(served["speed"], given.mean(axis=0), atol=1e-5)
+    np.testing.assert_allclose(served["speed_deviation"], given.std(axis=0, ddof=1), atol=1e-5)
+    export(model, tmp_path / "exported", explain=True, parity_rows=50)
+    assert verify(tmp_path / "exported").ok
+    assert all(str(member) in (tmp_path / "all" / "README.md").read_text() for member in members)
+
+
+def test_ensemble_of_finished_runs_takes_the_best_epoch(members, tmp_path):
+    models = [zoo.load(member) for member in members[:2]]
+    for seed, model in enumerate(models):
+        run = tmp_path / f"seed-{seed}"
+        run.mkdir()
+        settings = {"seed": seed, "family": "mlp", "config": REGRESSOR, "epochs": 2, "patience": 5}
+        (run / "run.json").write_text(json.dumps(settings))
+        best = {f"best_{i}": np.asarray(variable) for i, variable in enumerate(model.variables)}
+        last = {f"{i}": np.asarray(variable) + 1 for i, variable in enumerate(model.variables)}
+        history = json.dumps({"loss": [2.0, 1.0], "val_loss": [1.0, 2.0]})
+        np.savez(run / "checkpoint.npz", history=history, **best, **last)
+    runs = [tmp_path / "seed-0", tmp_path / "seed-1"]
+    build_ensemble(runs, tmp_path / "all", like=members[0], name="two-runs")
+    given = np.stack([np.asarray(model(X)) for model in models])
+    np.testing.assert_allclose(zoo.load(tmp_path / "all")(X), given.mean(axis=0), atol=1e-6)
+    (runs[0] / "run.json").write_text(json.dumps(settings | {"epochs": 3}))
+    with pytest.raises(ZooError, match="2 of 3 epochs"):
+        build_ensemble(runs, tmp_path / "other", like=members[0])
+    (runs[0] / "run.json").unlink()
+    with pytest.raises(IntegrityError, match=r"run\.json"):
+        build_ensemble(runs, tmp_path / "other", like=members[0])
+
+
+def test_ensemble_of_what_does_not_go_together_is_refused(members, tmp_path):
+    other = member_folder(tmp_path / "other", "mlp", REGRESSOR | {"hidden": [6]}, 7, [tensor("speed", 2, unit="m/s")])
+    unit = member_folder(tmp_path / "unit", "mlp", REGRESSOR, 8, [tensor("speed", 2, unit="km/s")])
+    for chosen, message in (
+        (members[:1], "at least two"),
+        ([members[0], members[0]], r"members \[0, 1\] have the same weights"),
+        ([members[0], other], "expected family mlp with config"),
+        ([members[0], unit], "other tensors"),
+    ):
+        with pytest.raises(ZooError, match=message):
+            build_ensemble(chosen, tmp_path / "all")
+    assert not (tmp_path / "all").exists()

@@ -1,0 +1,132 @@
+"""Deep ensembles (Lakshminarayanan et al. 2017, arXiv:1612.01474): one model from trainings that differ in the seed."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar
+
+import keras
+import numpy as np
+from keras import ops
+
+from zoo.families.base import ZooModel
+from zoo.registry import get_family, register_family
+
+LEAST_LOG = -1e30
+"""Stands for the largest of logarithms that are all minus infinity, whose difference from it would be NaN."""
+
+
+@register_family("ensemble")
+class Ensemble(ZooModel):
+    """Members of one family and config, whose first endpoint is the ensemble's only one.
+
+    Numbers are answered with their mean and the deviation among members, probabilities with their mean, Gaussians with mean and
+    deviation of the mixture, log densities with that of the mixture.
+
+    Parameters
+    ----------
+    member : family of the members
+    config : of each member
+    count : number of members, at least two
+
+    Raises
+    ------
+    ValueError
+        If there are fewer than two, or the family answers with what cannot be averaged.
+    """
+
+    endpoints: ClassVar[dict[str, str]] = {"predict": "answer"}
+
+    def __init__(self, member: str, config: dict[str, Any], count: int, **kwargs) -> None:
+        super().__init__(**kwargs)
+        if count < 2:
+            raise ValueError(f"expected at least two members, given {count}")
+        self.config: dict[str, Any] = {"member": member, "config": dict(config), "count": count}
+        self.members = [get_family(member)(**config) for _ in range(count)]
+        first = self.members[0]
+        self.kind = first.answers_with
+        if self.kind not in POOLS:
+            raise ValueError(f"expected a family that answers with {', '.join(POOLS)}, {member} of this config does not")
+        squashed = getattr(first, "output_activation", None)
+        self.answers_with = "number" if self.kind == "probability" and squashed is not keras.activations.sigmoid else self.kind
+        self.endpoint_of_members = next(iter(first.endpoints))
+        self.endpoints = {self.endpoint_of_members: "answer"}  # type: ignore[misc]
+        self.built = True
+
+    def answer(self, *inputs):
+        """What the first endpoint of all members together answers: one tensor, or a location and a scale of the same shape."""
+        method = self.members[0].endpoints[self.endpoint_of_members]
+        return POOLS[self.kind]([getattr(member, method)(*inputs) for member in self.members])
+
+    def call(self, inputs):
+        """As the members' ``call``; of Gaussians, locations come in the first half of the last axis, scales in the other."""
+        given = [member(inputs) for member in self.members]
+        if self.kind == "gaussian":
+            return ops.concatenate(_mixture([ops.split(one, 2, axis=-1) for one in given]), axis=-1)
+        pooled = POOLS[self.kind](given)
+        return pooled[0] if isinstance(pooled, tuple) else pooled
+
+    @property
+    def logits(self) -> Callable[..., Any]:
+        """log(p / (1 - p)) of the mean probability p, precise where p is saturated; of classifiers by a sigmoid alone."""
+        if self.answers_with != "probability":
+            raise AttributeError("an ensemble has logits where its members answer with the sigmoid of theirs")
+
+        def log_odds(*inputs):
+            given = ops.stack([member.logits(*inputs) for member in self.members])
+            return _log_of_sum(-ops.softplus(-given)) - _log_of_sum(-ops.softplus(given))
+
+        return log_odds
+
+    def log_likelihood(self, target, answer):
+        """log p(target), (batch,), under Gaussians that ``call`` gave."""
+        return self.members[0].log_likelihood(target, answer)
+
+    @property
+    def blocks(self) -> dict[str, list[keras.layers.Layer]]:
+        parts = [member.blocks for member in self.members]
+        return {name: [layer for part in parts for layer in part[name]] for name in parts[0]}
+
+    def adapt(self, inputs, target) -> None:
+        for member in self.members:
+            member.adapt(inputs, target)
+
+    def baseline(self, tensor: str) -> np.ndarray | None:
+        return self.members[0].baseline(tensor)
+
+    def example(self, inputs, rng):
+        name = self.endpoint_of_members
+        return {name: self.members[0].example(inputs, rng)[name]}
+
+    def get_config(self) -> dict:
+        return {"name": self.name, **self.config}
+
+
+def _numbers(given: Sequence[Any]) -> tuple[Any, Any]:
+    """Mean, and the deviation of one member from the mean of many."""
+    answers = ops.stack(given)
+    mean = ops.mean(answers, axis=0)
+    return mean, ops.sqrt(ops.sum(ops.square(answers - mean), axis=0) / (len(given) - 1))
+
+
+def _mixture(given: Sequence[tuple[Any, Any]]) -> tuple[Any, Any]:
+    """Mean and deviation of a mixture of Gaussians in equal parts."""
+    locations, scales = (ops.stack(parts) for parts in zip(*given, strict=True))
+    mean = ops.mean(locations, axis=0)
+    return mean, ops.sqrt(ops.mean(ops.square(scales) + ops.square(locations - mean), axis=0))
+
+
+def _log_of_sum(logs):
+    """log sum exp along the first axis; Keras' own computes shapes as it runs, on which no backward pass can be written."""
+    top = ops.maximum(ops.max(logs, axis=0), LEAST_LOG)
+    return top + ops.log(ops.sum(ops.exp(logs - top), axis=0))
+
+
+POOLS: dict[str, Callable[[Sequence[Any]], Any]] = {
+    "number": _numbers,
+    "probability": lambda given: ops.mean(ops.stack(given), axis=0),
+    "gaussian": _mixture,
+    "log density": lambda given: _log_of_sum(ops.stack(given)) - math.log(len(given)),
+}
+"""What members answer with -> what the ensemble makes of it."""
