@@ -78,6 +78,62 @@ def test_explain(tmp_path, name, stem):
     assert (tmp_path / f"{name}-{stem}.npz").exists()
 
 
+def test_explain_help_lists_every_method():
+    from zoo.interpret.attribution import METHODS
+    from zoo.interpret.methods import ALL, ATTRIBUTION, OPTIONS
+
+    shown = ok("explain", "--help")
+    assert all(f" {method} " in shown for method in ALL)
+    assert ATTRIBUTION.keys() == METHODS.keys()
+    assert {method for takers in OPTIONS.values() for method in takers} <= ALL.keys()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "stem"),
+    [
+        ("mlp-cmb-feature --method lime --patch 5", "mlp-cmb-feature-lime"),
+        ("mlp-cmb-feature --method deletion_insertion --of occlusion", "mlp-cmb-feature-deletion-insertion"),
+        ("mlp-cmb-feature --method randomisation", "mlp-cmb-feature-randomisation"),
+        ("mlp-cmb-feature --method partial_dependence --features 10,12 --rows 50", "mlp-cmb-feature-partial-dependence"),
+        ("mlp-cmb-feature --method permutation_importance --patch 40 --rows 100", "mlp-cmb-feature-permutation-importance"),
+        ("mlp-cmb-feature --method pca --layer hidden --rows 50", "mlp-cmb-feature-pca"),
+        ("cnn3d-halo-mass --method grad_cam --layer stage_1", "cnn3d-halo-mass-grad-cam"),
+        ("cnn3d-halo-mass --method feature_maps --layer stage_0", "cnn3d-halo-mass-feature-maps"),
+        ("gbt-halo-mass --method impurity_importance", "gbt-halo-mass-impurity-importance"),
+        ("gbt-halo-mass --method occlusion", "gbt-halo-mass-occlusion"),
+    ],
+)
+def test_explain_by_any_method(tmp_path, arguments, stem):
+    ok("explain", *arguments.split(), "--out", tmp_path)
+    assert (tmp_path / f"{stem}.png").stat().st_size > 5_000
+    assert (tmp_path / f"{stem}.npz").exists()
+
+
+def test_importance_of_rows_of_a_file_needs_what_the_model_should_answer(tmp_path):
+    densities = np.random.default_rng(0).uniform(-0.5, 0.5, (20, 25))
+    np.savez(tmp_path / "mine.npz", densities=densities)
+    arguments = ("gbt-halo-mass", "--method", "permutation_importance", "--input", str(tmp_path / "mine.npz"))
+    assert "an array named target" in str(runner.invoke(app, ["explain", *arguments]).exception)
+    np.savez(tmp_path / "mine.npz", densities=densities, target=densities[:, :1])
+    ok("explain", *arguments, "--out", tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("mlp-cmb-feature --method gradients", "did you mean gradient"),
+        ("mlp-cmb-feature --method grad_cam", "needs a convolution, and MLP has none"),
+        ("mlp-cmb-feature --method gradient --patch 3", "takes no --patch, which goes with occlusion, shap, lime"),
+        ("mlp-cmb-feature --method pca --planck .", "takes no --planck"),
+        ("mlp-cmb-feature --method impurity_importance", "needs trees, and MLP has none"),
+        ("gbt-halo-mass --method smoothgrad", "needs gradients, and BoostedTrees has none"),
+        ("gbt-halo-mass --method randomisation", "needs layers of weights"),
+    ],
+)
+def test_what_cannot_be_explained_is_said(tmp_path, arguments, message):
+    assert message in str(runner.invoke(app, ["explain", *arguments.split(), "--out", str(tmp_path)]).exception)
+
+
 def test_explain_latents(tmp_path):
     output = ok("explain", "ive-pendulum", "--method", "latents", "--rows", 300, "--out", tmp_path)
     assert "latents of ive-pendulum, 300 rows" in output

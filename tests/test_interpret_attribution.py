@@ -12,7 +12,7 @@ import pytest
 
 from zoo.errors import InputError, IntegrityError, UnknownNameError
 from zoo.families.beta_vae import BetaVAE
-from zoo.interpret import Explanation, attribution, explain
+from zoo.interpret import Explanation, answer, explain
 from zoo.spec import Data, Endpoint, ModelSpec, Tensor
 
 WIDTH = 6
@@ -157,10 +157,10 @@ def test_completeness_error_falls_with_steps_and_is_no_constant(mlp):
 
 def test_batches_do_not_change_the_answer(mlp, monkeypatch):
     whole = explain(mlp, X, steps=10)
-    monkeypatch.setattr(attribution, "ELEMENTS_PER_BATCH", 7 * WIDTH)  # neither rows nor steps divide it
+    monkeypatch.setattr(answer, "ELEMENTS_PER_BATCH", 7 * WIDTH)  # neither rows nor steps divide it
     np.testing.assert_allclose(explain(mlp, X, steps=10).values, whole.values, atol=1e-6)
     gradient = explain(mlp, X, method="gradient")
-    monkeypatch.setattr(attribution, "ELEMENTS_PER_BATCH", 1)
+    monkeypatch.setattr(answer, "ELEMENTS_PER_BATCH", 1)
     np.testing.assert_allclose(explain(mlp, X, method="gradient").values, gradient.values, atol=1e-6)
 
 

@@ -17,6 +17,7 @@ import typer
 import typer.core
 
 from zoo.errors import ZooError
+from zoo.interpret.methods import OPTIONS, described
 
 if TYPE_CHECKING:
     import numpy as np
@@ -48,6 +49,14 @@ RecipeArgument = Annotated[
     typer.Argument(help="model name, or path of a recipe.yaml; a simulator that such a file names is run"),
 ]
 RecipeOption = Annotated[Optional[Path], typer.Option("--recipe", help="path of a recipe.yaml, as the argument")]  # noqa: UP045
+
+
+EXPLAIN_HELP = (
+    "Explain what drives a model's answer, what it has learned, and whether an explanation can be believed.\n\n"
+    "Writes arrays (.npz) and a figure (.png). Attribution and trust are of rows of --input or --planck, or of the shipped test"
+    " rows; global methods ask test rows of its own data set, or --input with inputs, target and quantities by name.\n\n"
+    + described()
+)
 
 
 class SimulationGroup(typer.core.TyperGroup):
@@ -565,36 +574,54 @@ def infer(
     print(json.dumps(report.model_dump(mode="json"), indent=1) if as_json else report.text())
 
 
-@app.command()
+@app.command(help=EXPLAIN_HELP)
 def explain(
     name: NameArgument,
     file: InputOption = None,
     planck: PlanckOption = None,
     method: Annotated[
         Optional[str],  # noqa: UP045
-        typer.Option(
-            help="gradient, gradient_x_input, integrated_gradients; traversal of the latents; or latents, which relates them"
-            " to physical quantities on test rows of the model's own data, or of --input with inputs and quantities by name"
-        ),
+        typer.Option(help="one of those above; default: traversal where there are latents, else integrated_gradients"),
     ] = None,
     target: Annotated[int, typer.Option(help="element of the output to explain")] = 0,
-    rows: Annotated[Optional[int], typer.Option(help="at most, for --method latents; default 5000")] = None,  # noqa: UP045
+    of: Annotated[Optional[str], typer.Option(help="attribution method whose trust is asked; default as above")] = None,  # noqa: UP045
+    patch: Annotated[Optional[int], typer.Option(help="elements along a side of what is taken away together")] = None,  # noqa: UP045
+    layer: Annotated[Optional[str], typer.Option(help="name of a layer, or of a block for its last")] = None,  # noqa: UP045
+    features: Annotated[Optional[str], typer.Option(help="elements or names, with commas; default: what matters")] = None,  # noqa: UP045
+    rows: Annotated[Optional[int], typer.Option(help="of the data set at most; default 1000, for latents 5000")] = None,  # noqa: UP045
     out: OutOption = None,
 ) -> None:
-    """Explain what drives a model's answer, or what its latents mean; writes arrays (.npz) and a figure (.png)."""
     out = out or Path(".")
+    if rows is not None and method not in OPTIONS["rows"]:
+        raise ZooError(f"--rows goes with --method {', '.join(OPTIONS['rows'])}")
+    if planck is not None and method in OPTIONS["rows"]:
+        raise ZooError(f"--method {method} takes no --planck, whose sky has no known truth")
     if method == "latents":
-        if planck is not None:
-            raise ZooError("--method latents takes no --planck, whose sky has no known truth")
         _explain_latents(name, file, 5000 if rows is None else rows, out)
         return
-    if rows is not None:
-        raise ZooError("--rows goes with --method latents")
     with quiet_tensorflow():
-        from zoo.interpret.to_files import explain_to_files
+        from zoo.interpret.to_files import NEEDS_ROWS, explain_to_files, rows_from_file
         from zoo.loading import load
 
-        paths = explain_to_files(load(name), out, file=file, planck=planck, method=method, target=target)
+        model = load(name)
+        data = None
+        if method in NEEDS_ROWS:
+            spec = model.spec
+            data = rows_from_file(spec, file, spec.default_endpoint) if file is not None else _own_test_rows(spec)[0]
+            data = data.some(1000 if rows is None else rows)
+        paths = explain_to_files(
+            model,
+            out,
+            file=file,
+            planck=planck,
+            method=method,
+            target=target,
+            data=data,
+            patch=patch,
+            layer=layer,
+            features=None if features is None else features.split(","),
+            of=of,
+        )
     print("wrote " + " and ".join(map(str, paths)))
 
 

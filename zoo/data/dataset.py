@@ -37,6 +37,18 @@ class Rows:
     def __len__(self) -> int:
         return len(self.target)
 
+    def some(self, n: int, seed: int = 0) -> Rows:
+        """``n`` rows at random, or all where there are fewer, in their order, as arrays."""
+        index = np.sort(np.random.default_rng(seed).permutation(len(self))[:n])
+        inputs = {name: np.asarray(array[index]) for name, array in self.inputs.items()}
+        target = next((inputs[name] for name, array in self.inputs.items() if array is self.target), None)
+        return Rows(
+            inputs=inputs,
+            target=np.asarray(self.target[index]) if target is None else target,
+            group=self.group[index],
+            truth={name: np.asarray(values)[index] for name, values in self.truth.items()},
+        )
+
 
 def groups(sizes: Mapping[Split, int], split: Split) -> np.ndarray:
     """(n,) numbers of the rows of a split whose rows are a simulation each: they count on from split to split."""

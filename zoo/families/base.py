@@ -36,6 +36,8 @@ class EndpointModel:
     """Endpoint whose inputs are what a row of data holds, in the order of ``__call__``; its first output is the target."""
     answers_with: Answer = "number"
     """What ``predict``, or the first endpoint, gives; a probability is made of what ``logits`` gives for the same inputs."""
+    linear_output: ClassVar[str | None] = None
+    """Name of an answer that is exactly linear in the inputs, whose Shapley values have a closed form; None where none is."""
 
     spec: ModelSpec
     """Set by ``zoo.load``; a freshly built model has none."""

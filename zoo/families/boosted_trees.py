@@ -23,8 +23,7 @@ MEAN, RATE = "mean", "learning_rate"
 class BoostedTrees(EndpointModel):
     """One number from a sum of regression trees.
 
-    ``regressor`` is the scikit-learn estimator itself: ``sklearn.inspection.permutation_importance(model.regressor, x, y)``,
-    ``partial_dependence(model.regressor, x, [0])`` and ``shap.TreeExplainer(model.regressor)`` take it.
+    ``regressor`` is the scikit-learn estimator itself, which scikit-learn's and shap's own functions take.
 
     Parameters
     ----------
@@ -41,8 +40,8 @@ class BoostedTrees(EndpointModel):
     endpoints: ClassVar[dict[str, str]] = {"predict": "predict"}
     library: ClassVar[Library] = "sklearn"
     no_gradient: ClassVar[str | None] = (
-        "trees answer in steps, so their derivative is zero or does not exist: model.regressor goes into"
-        " sklearn.inspection.permutation_importance and partial_dependence, and into shap.TreeExplainer"
+        "trees answer in steps, so their derivative is zero or does not exist: impurity_importance, permutation_importance,"
+        " partial_dependence, occlusion, lime and shap need none"
     )
 
     regressor: HistGradientBoostingRegressor

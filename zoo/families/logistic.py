@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from zoo.families.mlp import MLP
 from zoo.registry import register_family
 
@@ -15,6 +17,8 @@ class Logistic(MLP):
     inputs : number of input elements
     standardize : whether inputs are scaled by the mean and standard deviation of the training data
     """
+
+    linear_output: ClassVar[str | None] = "logits"
 
     def __init__(self, inputs: int, standardize: bool = True, **kwargs) -> None:
         super().__init__(inputs=inputs, hidden=[], standardize=standardize, **kwargs)

@@ -11,6 +11,12 @@ from typing import TYPE_CHECKING
 from zoo.lazy import importer
 
 if TYPE_CHECKING:
+    from zoo.interpret.activation_maximisation import Maximised as Maximised
+    from zoo.interpret.activation_maximisation import maximise_activation as maximise_activation
+    from zoo.interpret.activations import Embedding as Embedding
+    from zoo.interpret.activations import FeatureMaps as FeatureMaps
+    from zoo.interpret.activations import embed as embed
+    from zoo.interpret.activations import feature_maps as feature_maps
     from zoo.interpret.attribution import explain as explain
     from zoo.interpret.calibration import expected_calibration_error as expected_calibration_error
     from zoo.interpret.calibration import fit_temperature as fit_temperature
@@ -19,6 +25,10 @@ if TYPE_CHECKING:
     from zoo.interpret.conformal import ConformalRegressor as ConformalRegressor
     from zoo.interpret.conformal import conformal_classifier as conformal_classifier
     from zoo.interpret.conformal import conformal_regressor as conformal_regressor
+    from zoo.interpret.deletion import DeletionInsertion as DeletionInsertion
+    from zoo.interpret.deletion import deletion_insertion as deletion_insertion
+    from zoo.interpret.dependence import Dependence as Dependence
+    from zoo.interpret.dependence import partial_dependence as partial_dependence
     from zoo.interpret.disentanglement import beta_vae_score as beta_vae_score
     from zoo.interpret.disentanglement import dci as dci
     from zoo.interpret.disentanglement import disentanglement_scores as disentanglement_scores
@@ -30,7 +40,12 @@ if TYPE_CHECKING:
     from zoo.interpret.distillation import distil_latents as distil_latents
     from zoo.interpret.efficiency import Efficiency as Efficiency
     from zoo.interpret.efficiency import efficiency_against as efficiency_against
+    from zoo.interpret.estimator import as_estimator as as_estimator
+    from zoo.interpret.estimator import feature_names as feature_names
     from zoo.interpret.explanation import Explanation as Explanation
+    from zoo.interpret.importance import Importance as Importance
+    from zoo.interpret.importance import impurity_importance as impurity_importance
+    from zoo.interpret.importance import permutation_importance as permutation_importance
     from zoo.interpret.information import information_profile as information_profile
     from zoo.interpret.information import mutual_information as mutual_information
     from zoo.interpret.information import mutual_information_matrix as mutual_information_matrix
@@ -57,56 +72,85 @@ if TYPE_CHECKING:
     from zoo.interpret.posterior import tarp as tarp
     from zoo.interpret.propagation import Propagated as Propagated
     from zoo.interpret.propagation import propagate as propagate
+    from zoo.interpret.randomisation import Randomisation as Randomisation
+    from zoo.interpret.randomisation import randomisation_check as randomisation_check
+    from zoo.interpret.rank_agreement import Agreement as Agreement
+    from zoo.interpret.rank_agreement import Stability as Stability
+    from zoo.interpret.rank_agreement import agreement as agreement
+    from zoo.interpret.rank_agreement import rank_correlation as rank_correlation
+    from zoo.interpret.rank_agreement import stability as stability
     from zoo.interpret.typicality import Typicality as Typicality
     from zoo.interpret.typicality import TypicalityCalibration as TypicalityCalibration
     from zoo.interpret.typicality import typicality_calibration as typicality_calibration
     from zoo.interpret.typicality import typicality_test as typicality_test
 
 _HOMES = {
+    "Agreement": "rank_agreement",
     "Chains": "mcmc",
     "ConformalClassifier": "conformal",
     "ConformalRegressor": "conformal",
     "Coverage": "posterior",
+    "DeletionInsertion": "deletion",
+    "Dependence": "dependence",
     "Efficiency": "efficiency",
+    "Embedding": "activations",
     "Explanation": "explanation",
+    "FeatureMaps": "activations",
     "Formula": "distillation",
+    "Importance": "importance",
     "LatentReport": "latent_report",
     "LatentUse": "latent_use",
+    "Maximised": "activation_maximisation",
     "PredictiveCheck": "posterior",
     "Propagated": "propagation",
+    "Randomisation": "randomisation",
     "RankUniformity": "posterior",
+    "Stability": "rank_agreement",
     "Typicality": "typicality",
     "TypicalityCalibration": "typicality",
     "active_latents": "latents",
     "active_units": "latent_use",
+    "agreement": "rank_agreement",
+    "as_estimator": "estimator",
     "beta_vae_score": "disentanglement",
     "conformal_classifier": "conformal",
     "conformal_regressor": "conformal",
     "dci": "disentanglement",
+    "deletion_insertion": "deletion",
     "disentanglement_scores": "disentanglement",
     "distil": "distillation",
     "distil_latents": "distillation",
     "efficiency_against": "efficiency",
+    "embed": "activations",
     "expected_calibration_error": "calibration",
     "explain": "attribution",
     "factor_vae_score": "disentanglement",
+    "feature_maps": "activations",
+    "feature_names": "estimator",
     "fit_temperature": "calibration",
     "flow_mcmc": "mcmc",
+    "impurity_importance": "importance",
     "information_profile": "information",
     "kl_per_latent": "latents",
     "linear_r2": "latents",
+    "maximise_activation": "activation_maximisation",
     "mig": "disentanglement",
     "mutual_information": "information",
     "mutual_information_matrix": "information",
     "neighbour_information": "information",
+    "partial_dependence": "dependence",
+    "permutation_importance": "importance",
     "posterior_predictive": "posterior",
     "propagate": "propagation",
+    "randomisation_check": "randomisation",
+    "rank_correlation": "rank_agreement",
     "rank_uniformity": "posterior",
     "relate_latents": "latent_report",
     "relate_posteriors": "latent_report",
     "reliability": "calibration",
     "sap": "disentanglement",
     "sbc_ranks": "posterior",
+    "stability": "rank_agreement",
     "tarp": "posterior",
     "total_correlation": "information",
     "traverse": "latents",

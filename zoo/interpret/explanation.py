@@ -33,10 +33,10 @@ class Explanation:
     answer : (n,) the explained number at each row
     method, endpoint : names of the method and of the model's endpoint
     tensor, output, target : what is attributed to what: input tensor, output tensor and the element of it
-    baseline, baseline_answer : where the path of integration starts, of the shape of ``inputs``, and the number there;
-        None for methods without a baseline
+    baseline, baseline_answer : what stands for nothing, of the shape of ``inputs``, and the number there; None for methods
+        without a baseline
     fixed : the endpoint's other inputs, held as given
-    meta : plain data about the making: steps, model, revision, units
+    meta : plain data about the making: model, revision, unit, options of the method
     """
 
     values: np.ndarray
@@ -56,8 +56,9 @@ class Explanation:
     def completeness_error(self) -> np.ndarray | None:
         """(n,) |sum of the attributions - [f(x) - f(baseline)]|, in the unit of the output; None without a baseline.
 
-        Axiom 2 of Sundararajan et al. (2017, arXiv:1703.01365): zero for an exact path integral, so that what is left
-        is the error of the quadrature and of float32.
+        Axiom 2 of Sundararajan et al. (2017, arXiv:1703.01365): zero for an exact path integral and for Shapley values, so
+        that what is left is the error of the quadrature and of float32; of occlusion and a local surrogate, what patches do
+        together and not alone.
         """
         if self.baseline_answer is None:
             return None
@@ -94,12 +95,12 @@ class Explanation:
             raise InputError(f"{path} is not an explanation written by Explanation.save: {error}") from error
 
     def plot(self) -> Figure:
-        """Attributions over multipoles for joint CMB spectra, slices and shells of a cube, else over the element number.
+        """Attributions over multipoles for joint CMB spectra, slices and shells of a cube, images, else a curve.
 
         Raises
         ------
         InputError
-            If the explained tensor has several axes and is no cube.
+            If the explained tensor has several axes and is neither a cube nor an image.
         """
         from zoo.data.cmb.binning import N_JOINT
         from zoo.interpret import plots
@@ -108,4 +109,6 @@ class Explanation:
             return plots.attribution_over_multipoles(self)
         if self.inputs.ndim == 4 and len(set(self.inputs.shape[1:])) == 1:
             return plots.attribution_over_cube(self)
+        if self.inputs.ndim == 4 and self.inputs.shape[-1] in (1, 3):
+            return plots.attribution_over_image(self)
         return plots.attribution_over_elements(self)

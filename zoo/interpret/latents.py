@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from zoo.errors import InputError
 from zoo.inputs import InputCheck
+from zoo.reading import write_outputs
 from zoo.spec import Tensor
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 DEAD = 0.05
 """KL in nat below which a latent carries nothing."""
@@ -121,6 +126,16 @@ class Traversal:
             name: getattr(self, name) for name in ("latents", "grid", "query", "decoded", "scale", "extrapolated", "quantiles")
         }
         return {name: array for name, array in found.items() if array is not None}
+
+    def save(self, path: Path) -> Path:
+        """Write `arrays` to a ``.npz``, whole or not at all."""
+        return write_outputs(path, self.arrays())
+
+    def plot(self) -> Figure:
+        """What the decoder answers as each latent moves: curves, or images."""
+        from zoo.interpret import plots
+
+        return plots.latent_traversal(self)
 
 
 def traverse(

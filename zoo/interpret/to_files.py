@@ -4,68 +4,160 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from zoo.data.cmb.planck import read_planck
 from zoo.data.dataset import Rows
-from zoo.errors import InputError
+from zoo.errors import ExplanationError, InputError, UnknownNameError
 from zoo.families.base import ZooModel
-from zoo.interpret.attribution import explain
+from zoo.interpret.activation_maximisation import maximise_activation
+from zoo.interpret.activations import embed, feature_maps
+from zoo.interpret.attribution import WITHOUT_GRADIENTS, explain
+from zoo.interpret.deletion import deletion_insertion
+from zoo.interpret.dependence import partial_dependence
+from zoo.interpret.grad_cam import convolution
+from zoo.interpret.importance import impurity_importance, permutation_importance
 from zoo.interpret.latent_report import ROWS, LatentReport, relate_latents
 from zoo.interpret.latents import sample, traverse
+from zoo.interpret.methods import ALL, ATTRIBUTION, OPTIONS
+from zoo.interpret.randomisation import randomisation_check
+from zoo.interpret.rank_agreement import agreement, stability
 from zoo.loading import read_test_tensors
 from zoo.npz import read_npz
-from zoo.reading import read_inputs, write_outputs
+from zoo.reading import read_inputs
 from zoo.spec import TEST_TENSORS, ModelSpec
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 DRAWN = 64
 """Samples of the posterior of each test row."""
 TRAVERSAL, LATENTS = "traversal", "latents"
+NEEDS_ROWS = ("permutation_importance", "partial_dependence", "pca", "tsne")
+"""Methods that ask many rows of a data set."""
 
 
 def explain_to_files(
-    model: ZooModel,
+    model: Any,
     out: Path,
     *,
     file: Path | None = None,
     planck: Path | None = None,
     method: str | None = None,
     target: int = 0,
+    data: Rows | None = None,
+    **options: Any,
 ) -> list[Path]:
-    """Explain a loaded model on a file, on Planck's spectra or on its shipped test rows.
+    """Explain a loaded model on a file, on Planck's spectra, on its shipped test rows or on rows of a data set.
 
     Parameters
     ----------
-    method : an attribution method, or "traversal"; by default a traversal where the model has latents to decode, else
+    method : one of `zoo.interpret.methods`, latents apart; by default a traversal where the model has latents to decode, else
         integrated gradients
+    target : element of the output
+    data : rows with truth, for the methods of ``NEEDS_ROWS``
+    options : of the method: ``patch``, ``layer``, ``features`` or ``of``, as `zoo.interpret.methods` says
 
     Returns
     -------
     Paths of the ``.npz`` and the ``.png``.
-    """
-    from zoo.interpret import plots
 
+    Raises
+    ------
+    UnknownNameError, InputError, ExplanationError
+        No such method; what it needs and the model, the rows or the options do not have.
+    """
     if method is None:
         method = TRAVERSAL if "decode" in model.endpoints else "integrated_gradients"
+    if method not in ALL:
+        raise UnknownNameError("method", method, ALL)
+    given = {name: value for name, value in options.items() if value is not None}
+    for name in given:
+        if method not in OPTIONS[name]:
+            raise InputError(f"--method {method} takes no --{name}, which goes with {', '.join(OPTIONS[name])}")
+    if method in NEEDS_ROWS:
+        if data is None:
+            raise InputError(f"--method {method} needs rows of a data set, and none are given")
+        result = _global(model, method, data, target, given)
+    elif method == "impurity_importance":
+        result = impurity_importance(model)
+    elif method == "activation_maximisation":
+        result = maximise_activation(model, given.get("layer"))
+    elif method == TRAVERSAL:
+        result = traverse(model, drawn=_drawn(model))
+    else:
+        inputs = _inputs(model, file, planck)
+        result = _local(model, method, inputs, target, given)
     arrays, picture = _paths(model, out, method)
-    if method == TRAVERSAL:
-        traversal = traverse(model, drawn=_drawn(model))
-        write_outputs(arrays, traversal.arrays())
-        plots.latent_traversal(traversal).savefig(picture, dpi=120)
-        return [arrays, picture]
+    result.save(arrays)
+    result.plot().savefig(picture, dpi=120)
+    return [arrays, picture]
+
+
+class _Saved(Protocol):
+    def save(self, path: Path) -> Path: ...
+
+    def plot(self) -> Figure: ...
+
+
+def _inputs(model: Any, file: Path | None, planck: Path | None) -> dict[str, np.ndarray]:
     if planck is not None and file is not None:
         raise InputError("give --planck or --input, not both")
     if planck is not None:
-        inputs = {"spectrum": read_planck(planck).d_ell[None]}
-    elif model.folder is not None:
-        inputs = read_inputs(model.folder, model.spec.default_endpoint, file)
-    else:
+        return {"spectrum": read_planck(planck).d_ell[None]}
+    if model.folder is None:
         raise InputError("the model was not loaded by zoo.load, so that it has no test rows: give a file")
-    explanation = explain(model, inputs, method=method, target=target)
-    explanation.save(arrays)
-    explanation.plot().savefig(picture, dpi=120)
-    return [arrays, picture]
+    return read_inputs(model.folder, model.spec.default_endpoint, file)
+
+
+def _local(model: Any, method: str, inputs: dict[str, np.ndarray], target: int, options: dict[str, Any]) -> _Saved:
+    """What is made of given rows."""
+    of = options.pop("of", "integrated_gradients" if getattr(model, "no_gradient", None) is None else "occlusion")
+    match method:
+        case "feature_maps":
+            return feature_maps(model, inputs, **options)
+        case "randomisation":
+            return randomisation_check(model, inputs, method=of, target=target)
+        case "stability":
+            return stability(model, inputs, method=of, target=target)
+        case "deletion_insertion":
+            return deletion_insertion(model, explain(model, inputs, method=of, target=target))
+        case "agreement":
+            return agreement([explain(model, inputs, method=one, target=target) for one in _possible(model)])
+        case _:
+            return explain(model, inputs, method=method, target=target, **options)
+
+
+def _possible(model: Any) -> list[str]:
+    """Attribution methods that the model allows."""
+    found = [method for method in ATTRIBUTION if method in WITHOUT_GRADIENTS or not getattr(model, "no_gradient", None)]
+    try:
+        convolution(model)
+    except ExplanationError:
+        found = [method for method in found if method != "grad_cam"]
+    return found
+
+
+def _global(model: Any, method: str, data: Rows, target: int, options: dict[str, Any]) -> _Saved:
+    """What is made of many rows."""
+    endpoint = model.spec.default_endpoint
+    tensors = model.example(data.inputs, np.random.default_rng(0))[endpoint]
+    names = [tensor.name for tensor in model.spec.endpoint(endpoint).inputs]
+    inputs = dict(zip(names, map(np.asarray, tensors), strict=True))
+    match method:
+        case "permutation_importance":
+            if data.target is next(iter(data.inputs.values())):
+                raise InputError("--method permutation_importance needs what the model should answer: an array named target")
+            truth = np.asarray(data.target).reshape(len(data), -1)
+            if not 0 <= target < truth.shape[1]:
+                raise InputError(f"target: expected 0 to {truth.shape[1] - 1}, given {target}")
+            return permutation_importance(model, inputs, truth[:, target], target=target, allow_out_of_range=True, **options)
+        case "partial_dependence":
+            return partial_dependence(model, inputs, target=target, allow_out_of_range=True, **options)
+        case _:
+            return embed(model, inputs, method=method, truth=data.truth, allow_out_of_range=True, **options)
 
 
 def _drawn(model: ZooModel) -> np.ndarray | None:
@@ -95,13 +187,15 @@ def latents_to_files(
     return report, [*saved, picture]
 
 
-def rows_from_file(spec: ModelSpec, file: Path) -> Rows:
-    """A ``.npz`` of a user's own: inputs of ``encode`` under their names; every other array (n,) is a quantity."""
+def rows_from_file(spec: ModelSpec, file: Path, endpoint: str = "encode") -> Rows:
+    """A ``.npz`` of a user's own: inputs of an endpoint under their names; ``target``, what it should answer; every other array
+    (n,) is a quantity.
+    """
     arrays = read_npz(file)
-    names = [tensor.name for tensor in spec.endpoint("encode").inputs]
+    names = [tensor.name for tensor in spec.endpoint(endpoint).inputs]
     inputs = {name: arrays.pop(name) for name in names if name in arrays}
     first = next(iter(inputs.values()), np.empty(0))
-    return Rows(inputs=inputs, target=first, group=np.arange(len(first)), truth=arrays)
+    return Rows(inputs=inputs, target=arrays.pop("target", first), group=np.arange(len(first)), truth=arrays)
 
 
 def _paths(model: ZooModel, out: Path, method: str) -> tuple[Path, Path]:

@@ -6,6 +6,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from zoo.interpret.explanation import Explanation
+from zoo.interpret.patches import shells
 from zoo.interpret.plots.spectra import explanation_title, value_label
 from zoo.interpret.plots.style import BLUE, GREY, SKY, panels, styled
 
@@ -28,17 +29,16 @@ def attribution_over_cube(explanation: Explanation) -> Figure:
         ax.set(title=title, xlabel="cell")
         ax.grid(False)
         figure.colorbar(image, ax=ax, shrink=0.8)
-    offsets = np.indices(values.shape[1:]) - middle
-    distance = np.rint(np.sqrt(np.sum(offsets**2, axis=0))).astype(int).ravel()
-    shells = np.stack([np.bincount(distance, row) for row in values.reshape(len(values), -1)])
-    number, ax = np.arange(shells.shape[1]), axes[0, 2]
+    distance = shells(values.shape[1:]).ravel()
+    sums = np.stack([np.bincount(distance, row) for row in values.reshape(len(values), -1)])
+    number, ax = np.arange(sums.shape[1]), axes[0, 2]
     ax.axhline(0, color=GREY, linewidth=0.8)
-    if len(shells) > 1:
-        low, high = np.percentile(shells, [16, 84], axis=0)
+    if len(sums) > 1:
+        low, high = np.percentile(sums, [16, 84], axis=0)
         ax.fill_between(number, low, high, color=SKY, alpha=0.4, linewidth=0, label="68% of the rows")
-    ax.plot(number, shells.mean(axis=0), color=BLUE, label="mean" if len(shells) > 1 else None)
+    ax.plot(number, sums.mean(axis=0), color=BLUE, label="mean" if len(sums) > 1 else None)
     ax.set(title="sum over shells", xlabel="distance from the middle [cells]")
-    if len(shells) > 1:
+    if len(sums) > 1:
         ax.legend()
     figure.suptitle(explanation_title(explanation), fontsize=11)
     return figure

@@ -8,10 +8,31 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from zoo.errors import InputError
-from zoo.interpret.plots.style import one_panel, styled
+from zoo.interpret.explanation import Explanation
+from zoo.interpret.plots.spectra import explanation_title, value_label
+from zoo.interpret.plots.style import one_panel, panels, styled
 
 GAP = 2
 """White pixels between images."""
+SHOWN = 6
+"""Images at most beside their attribution."""
+
+
+@styled
+def attribution_over_image(explanation: Explanation) -> Figure:
+    """The first images (n, height, width, channels) above their attributions, summed over channels."""
+    values = explanation.values[:SHOWN].sum(axis=-1)
+    figure, axes = panels(2, len(values), (1.0 + 2.2 * len(values), 4.6))
+    largest = np.abs(values).max() or 1.0
+    for upper, lower, image, value in zip(*axes, explanation.inputs, values, strict=False):
+        upper.imshow(np.clip(image.squeeze(), 0, 1), cmap="gray")
+        mapped = lower.imshow(value, cmap="RdBu_r", vmin=-largest, vmax=largest)
+        for ax in (upper, lower):
+            ax.grid(False)
+            ax.set(xticks=[], yticks=[])
+    figure.colorbar(mapped, ax=list(axes[1]), label=value_label(explanation))
+    figure.suptitle(explanation_title(explanation), fontsize=11)
+    return figure
 
 
 @styled

@@ -11,6 +11,8 @@ from zoo.errors import InputError
 from zoo.interpret.explanation import Explanation
 from zoo.interpret.plots.style import BLUE, GREY, RED, SKY, UNITS, panels, styled
 
+SENSITIVITIES = ("gradient", "smoothgrad")
+"""Methods whose values are derivatives, which do not add up to anything."""
 WIDTH = 26
 """Width of a bar in multipoles, a little less than a bin."""
 
@@ -34,7 +36,7 @@ def attribution_over_multipoles(explanation: Explanation) -> Figure:
         _draw(ax, ell[inside], values[:, inside], WIDTH)
         total = values[:, inside].sum(axis=1)
         spread = f" $\\pm$ {total.std():.2g}" if len(values) > 1 else ""
-        sum_text = "" if explanation.method == "gradient" else f"   sum {total.mean():+.3g}{spread}"
+        sum_text = "" if explanation.method in SENSITIVITIES else f"   sum {total.mean():+.3g}{spread}"
         ax.set_title(f"{channel}{sum_text}", loc="left")
     if len(values) > 1:
         axes[0, 0].legend(loc="upper right")
@@ -145,7 +147,9 @@ def _draw(ax: Axes, x: np.ndarray, values: np.ndarray, width: float) -> None:
 
 def value_label(explanation: Explanation) -> str:
     """What attributions are, with their unit."""
-    if explanation.method != "gradient":
+    if explanation.method == "grad_cam":
+        return f"Grad-CAM of {_output(explanation)}"
+    if explanation.method not in SENSITIVITIES:
         return f"contribution to {_output(explanation)}"
     unit = explanation.meta.get("unit") or ""
     per = f" per {UNITS.get(unit, unit)}" if unit not in ("", "1") else ""

@@ -1,0 +1,45 @@
+"""What the results of explaining methods share: files."""
+
+from __future__ import annotations
+
+import json
+from abc import ABC, abstractmethod
+from dataclasses import fields
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from zoo.atomic import whole_file
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+class Result(ABC):
+    """A frozen dataclass of arrays, dictionaries of arrays, and plain data."""
+
+    @abstractmethod
+    def plot(self) -> Figure:
+        """The figure of this result."""
+
+    def save(self, path: str | PathLike[str]) -> Path:
+        """Write arrays under their names, those of dictionaries as ``field/key``, and plain data as JSON under ``about``.
+
+        One ``.npz`` file, whole or not at all.
+        """
+        path = Path(path)
+        arrays: dict[str, Any] = {}
+        about: dict[str, Any] = {}
+        for field in fields(self):  # type: ignore[arg-type]
+            value = getattr(self, field.name)
+            if isinstance(value, np.ndarray):
+                arrays[field.name] = value
+            elif isinstance(value, dict):
+                arrays |= {f"{field.name}/{key}": array for key, array in value.items()}
+            else:
+                about[field.name] = value
+        with whole_file(path) as file:
+            np.savez_compressed(file, allow_pickle=False, about=np.array(json.dumps(about)), **arrays)
+        return path
