@@ -16,7 +16,7 @@ from zoo.errors import ExportError
 from zoo.export.backward import differentiate
 from zoo.export.onnx import describe_graph, to_onnx, value_info
 from zoo.families.base import EndpointModel, ZooModel
-from zoo.interpret.attribution import LOGITS
+from zoo.interpret.answer import LOGITS
 from zoo.npz import TestTensors
 from zoo.spec import Endpoint, ModelSpec, Tensor, Tolerance
 

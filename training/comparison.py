@@ -25,7 +25,7 @@ def compare(models: dict[str, ZooModel], rows: Rows) -> list[Metric]:
     rows : that no choice has used
     """
     label, *others = models
-    found = {name: _statistics(model, rows) for name, model in models.items()}
+    found = {name: statistics(model, rows) for name, model in models.items()}
     metrics = []
     for statistic, (ours, meaning) in found[label].items():
         beside = {name: found[name][statistic][0] for name in others}
@@ -53,7 +53,7 @@ def _metric(name: str, statistic: Statistic, meaning: str, rows: Rows) -> Metric
     return Metric(name=name, value=value, interval=interval, n=len(rows), detail=detail)
 
 
-def _statistics(model: ZooModel, rows: Rows) -> dict[str, tuple[Statistic, str]]:
+def statistics(model: ZooModel, rows: Rows) -> dict[str, tuple[Statistic, str]]:
     """Name -> statistic, and what it is."""
     loss, answer = losses(model, rows)
     found: dict[str, tuple[Statistic, str]] = {}

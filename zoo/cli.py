@@ -85,6 +85,13 @@ class PrecisionChoice(StrEnum):
     int8 = "int8"
 
 
+class FeatureChoice(StrEnum):
+    """In what a primordial oscillation is periodic: ln k or k."""
+
+    logarithmic = "logarithmic"
+    linear = "linear"
+
+
 class Control(StrEnum):
     """Who decides which models a server has."""
 
@@ -141,13 +148,15 @@ def simulate_cmb_feature(
     cosmologies: Annotated[int, typer.Option(help="points of the Latin hypercube")] = 1600,
     pairs: Annotated[int, typer.Option(help="primordial spectra on each, with and without the feature")] = 4,
     seed: Annotated[int, typer.Option(help="of the design")] = 20181,
+    feature: Annotated[FeatureChoice, typer.Option(help="in what it oscillates: ln k or k")] = FeatureChoice.logarithmic,
     jobs: JobsOption = -1,
 ) -> None:
     """Simulate the spectra that the CMB classifiers train on (the shipped set: the defaults, about an hour on 2 cores)."""
     from zoo.data.cmb.simulate import SimulationConfig
     from zoo.data.cmb.simulate import simulate as run
 
-    print(f"wrote {run(out, SimulationConfig(cosmologies=cosmologies, pairs=pairs, seed=seed), jobs)}")
+    config = SimulationConfig(cosmologies=cosmologies, pairs=pairs, seed=seed, feature=feature.value)
+    print(f"wrote {run(out, config, jobs)}")
 
 
 @simulate_app.command("nbody")

@@ -126,7 +126,7 @@ def described_endpoint(model: Any, endpoint: str, inputs: Any) -> Endpoint:
 def chosen_output(model: Any, endpoint: str, output: str | None, described: Endpoint) -> tuple[Callable[..., Any], str]:
     """The function that returns the tensor named ``output``, and that name."""
     names = [tensor.name for tensor in described.outputs]
-    has_logits = endpoint == "predict" and hasattr(model, LOGITS)
+    has_logits = endpoint == "predict" and getattr(model, "answers_with", "number") == "probability"
     if output is None:
         output = LOGITS if has_logits else names[0]
     if output == LOGITS and has_logits:

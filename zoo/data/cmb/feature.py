@@ -57,7 +57,7 @@ def load_spectra(path: Path = SHIPPED) -> Spectra:
 
 
 class CMBFeature:
-    """LambdaCDM (target 0) against LambdaCDM with a log-oscillating primordial feature (target 1).
+    """LambdaCDM (target 0) against LambdaCDM with an oscillating primordial feature (target 1); in ln k in the shipped file.
 
     Spectra come in pairs that differ in the feature alone. Noise is Gaussian with the covariance of the best fit.
 
@@ -69,11 +69,12 @@ class CMBFeature:
     """
 
     units: ClassVar[dict[str, str]] = {**dict.fromkeys(PARAMETERS, "1"), "H0": "km/s/Mpc"}
-    description = "Planck-binned CMB spectra with and without a log-oscillating primordial feature"
 
     def __init__(self, noise: bool = True, seed: int = 0, path: str | None = None) -> None:
         self._set = load_spectra(SHIPPED if path is None else Path(path))
         self.noise, self.seed = noise, seed
+        oscillation = {"logarithmic": "log-oscillating", "linear": "linearly oscillating"}[self._set.config.feature]
+        self.description = f"Planck-binned CMB spectra with and without a {oscillation} primordial feature"
         self.simulator = f"{self._set.simulator}, design seed {self._set.config.seed}"
 
     def rows(self, split: Split, epoch: int = 0) -> Rows:

@@ -1,8 +1,8 @@
-"""Binned CMB spectra from CAMB: LambdaCDM, and LambdaCDM with a log-oscillating primordial feature.
+"""Binned CMB spectra from CAMB: LambdaCDM, and LambdaCDM with an oscillating primordial feature.
 
-The feature multiplies the primordial power law (Planck 2018 X, arXiv:1807.06211, eq. 71):
+The feature multiplies the primordial power law, logarithmic in k or linear (Planck 2018 X, arXiv:1807.06211, eqs. 71 and 72):
 
-    P(k) = A_s (k / k_p)^(n_s - 1) [1 + A cos(omega ln(k / k_p) + phi)],    k_p = 0.05 / Mpc.
+    P(k) = A_s (k / k_p)^(n_s - 1) [1 + A cos(omega x + phi)],    x = ln(k / k_p) or k / k_p,    k_p = 0.05 / Mpc.
 
 Both classes go through the same splined primordial table, the same transfer functions and the same accuracy
 settings, so that nothing but the feature tells them apart. CAMB's default sampling in l aliases fast
@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict
@@ -47,6 +48,10 @@ PRIMORDIAL_PARAMETERS = ("ns", "ln10As", "log10_amplitude", "frequency", "phase"
 PARAMETERS = TRANSFER_PARAMETERS + PRIMORDIAL_PARAMETERS
 
 
+Feature = Literal["logarithmic", "linear"]
+"""In what the oscillation is periodic: ln k or k."""
+
+
 class SimulationConfig(BaseModel):
     """What defines a set of spectra; a folder made with one is refused by another."""
 
@@ -57,6 +62,7 @@ class SimulationConfig(BaseModel):
     """Primordial draws on each cosmology; each gives one spectrum without the feature and one with it."""
     seed: int = 20181
     l_sample_boost: float = 5.0
+    feature: Feature = "logarithmic"
 
 
 def design(config: SimulationConfig) -> dict[str, np.ndarray]:
@@ -77,11 +83,18 @@ def design(config: SimulationConfig) -> dict[str, np.ndarray]:
 
 
 def primordial_power(
-    k: np.ndarray, ns: float, ln10As: float, amplitude: float = 0.0, frequency: float = 0.0, phase: float = 0.0
+    k: np.ndarray,
+    ns: float,
+    ln10As: float,
+    amplitude: float = 0.0,
+    frequency: float = 0.0,
+    phase: float = 0.0,
+    feature: Feature = "logarithmic",
 ) -> np.ndarray:
     """Dimensionless primordial power at wavenumbers k (1/Mpc); amplitude 0 is the plain power law."""
     log_k = np.log(k / PIVOT)
-    return 1e-10 * np.exp(ln10As + (ns - 1) * log_k) * (1 + amplitude * np.cos(frequency * log_k + phase))
+    x = log_k if feature == "logarithmic" else k / PIVOT
+    return 1e-10 * np.exp(ln10As + (ns - 1) * log_k) * (1 + amplitude * np.cos(frequency * x + phase))
 
 
 def transfer_functions(cosmology: dict[str, float], l_sample_boost: float = 5.0):
@@ -98,12 +111,12 @@ def transfer_functions(cosmology: dict[str, float], l_sample_boost: float = 5.0)
     return camb.get_transfer_functions(params)
 
 
-def spectra(transfers, **primordial: float) -> dict[str, np.ndarray]:
+def spectra(transfers, feature: Feature = "logarithmic", **primordial: float) -> dict[str, np.ndarray]:
     """Lensed D_l in muK^2 for l = 0..2508 of one primordial spectrum; keys "TT", "TE", "EE"."""
     from camb.initialpower import SplinedInitialPower
 
     k = np.geomspace(1e-6, 50.0, 4000)
-    transfers.power_spectra_from_transfer(SplinedInitialPower(ks=k, PK=primordial_power(k, **primordial)))
+    transfers.power_spectra_from_transfer(SplinedInitialPower(ks=k, PK=primordial_power(k, feature=feature, **primordial)))
     total = transfers.get_total_cls(lmax=L_MAX["TT"], CMB_unit="muK")
     return {"TT": total[:, 0], "EE": total[:, 1], "TE": total[:, 3]}
 
@@ -121,8 +134,8 @@ def simulate_cosmology(index: int, config: SimulationConfig) -> np.ndarray:
     for pair in range(config.pairs):
         ns, ln10As, log10_amplitude, frequency, phase = (float(drawn[p][index, pair]) for p in PRIMORDIAL_PARAMETERS)
         out[pair, 0] = bin_spectra(spectra(transfers, ns=ns, ln10As=ln10As))
-        feature = {"amplitude": 10**log10_amplitude, "frequency": frequency, "phase": phase}
-        out[pair, 1] = bin_spectra(spectra(transfers, ns=ns, ln10As=ln10As, **feature))
+        drawn_feature = {"amplitude": 10**log10_amplitude, "frequency": frequency, "phase": phase}
+        out[pair, 1] = bin_spectra(spectra(transfers, config.feature, ns=ns, ln10As=ln10As, **drawn_feature))
     return out
 
 

@@ -1,0 +1,240 @@
+"""What pretraining is worth: a released model fine-tuned on n rows of a new problem, against the same network from scratch.
+
+    zoo simulate cmb-feature --feature linear --cosmologies 400 --seed 20182 --out runs/cmb-linear
+    python benchmarks/fine_tuning.py [task ...] [--cmb runs/cmb-linear/spectra.npz]
+
+For each n and seed, n training rows and n / 4 validation rows are drawn, on which alone training stops; the test rows are the
+same for all and in other simulations. Both are trained for as many steps at most and with the same patience. Goes on where it
+was killed; ``halo-mass`` needs twenty simulations of another cosmology, which it makes if they are not in the cache.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import numpy as np
+from interleaved import RESULTS, about
+from matplotlib.figure import Figure
+
+import zoo
+from zoo.atomic import whole_file
+from zoo.data.cmb.feature import CMBFeature
+from zoo.data.dataset import Dataset, Rows, Split
+from zoo.data.nbody.halo_mass import HaloMass
+from zoo.data.pendulum import Pendulum
+from zoo.data.sbi.dataset import Pairs
+from zoo.data.sbi.simulations import Simulations
+from zoo.data.sbi.two_moons import TwoMoons
+from zoo.training.checks import check
+from zoo.training.comparison import statistics
+from zoo.training.fine_tune import FineTuning, fine_tune, untrained
+
+FILE = RESULTS / "fine_tuning.json"
+FIGURE = Path(__file__).parents[1] / "docs" / "figures" / "fine_tuning.png"
+RUNS = Path("runs") / "fine-tuning"
+TEST_ROWS = 2000
+BATCH = 32
+RATES = {"head": 1e-3, "all": 3e-4}
+"""Learning rate of each way to unfreeze; from scratch it is 1e-3."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """A released model and a problem that it was not trained for.
+
+    Attributes
+    ----------
+    statistic : of the test rows, of those that ``zoo finetune`` writes on a card
+    row_steps : rows times epochs at most, and epochs at least
+    """
+
+    model: str
+    what: str
+    statistic: str
+    unit: str
+    data: Callable[[str | None], Dataset]
+    sizes: tuple[int, ...] = (30, 100, 300, 1000)
+    ways: tuple[str, ...] = ("head", "all")
+    seeds: int = 5
+    row_steps: tuple[int, int] = (64_000, 60)
+
+
+class NoisyPendulum(Pendulum):
+    """Pendulums observed with an error of 0.1 m; what is asked for is the displacement itself."""
+
+    def rows(self, split: Split, epoch: int = 0) -> Rows:
+        """As of `Pendulum`, the same training rows each epoch."""
+        found = super().rows(split)
+        noise = np.random.default_rng([self.seed, 7, list(self.sizes).index(split)]).normal(
+            0, 0.1, found.inputs["trajectory"].shape
+        )
+        return replace(found, inputs=found.inputs | {"trajectory": found.inputs["trajectory"] + noise.astype(np.float32)})
+
+
+class ShiftedTwoMoons(Pairs):
+    """Two moons whose crescents are wider and elsewhere: x -> 1.3 x + (0.1, -0.1)."""
+
+    description, simulator, seed = "two moons, x -> 1.3 x + (0.1, -0.1)", "own", 71
+
+    def __init__(self) -> None:
+        task, rng = TwoMoons(), np.random.default_rng(self.seed)
+        drawn = [task.prior.sample(n, rng) for n in (20_000, TEST_ROWS)]
+        found = [Simulations(theta, 1.3 * task.simulate(theta, rng) + np.array([0.1, -0.1])) for theta in drawn]
+        super().__init__(*found, task.prior)
+
+
+TASKS = {
+    "pendulum": Task(
+        "ive-pendulum",
+        "pendulums observed with an error of 0.1 m",
+        "rmse",
+        "m",
+        lambda _: NoisyPendulum(5000, 2000, 2000, seed=71),
+    ),
+    "two-moons": Task("nsf-sbi-two-moons", "two moons scaled by 1.3 and shifted", "loss", "nat", lambda _: ShiftedTwoMoons()),
+    "cmb-feature": Task(
+        "mlp-cmb-feature",
+        "features that oscillate in k instead of ln k",
+        "auc",
+        "1",
+        lambda path: CMBFeature(seed=71, path=path),
+    ),
+    "halo-mass": Task(
+        "cnn3d-halo-mass",
+        "halos of another cosmology, sigma8 0.70 and Omega_m 0.26",
+        "rmse",
+        "dex",
+        lambda _: HaloMass(
+            12, 4, 4, first_seed=820, particles=500, seed=71, nbody={"cosmology": {"sigma8": 0.70, "omega_m": 0.26}}
+        ),
+        sizes=(100, 300, 1000),
+        ways=("all",),
+        seeds=3,
+        row_steps=(16_000, 15),
+    ),
+}
+
+
+class Few:
+    """Some rows of a data set, the same each epoch."""
+
+    def __init__(self, splits: dict[Split, Rows], dataset: Dataset, n: int, seed: int) -> None:
+        self.description, self.simulator, self.seed, self.units = dataset.description, dataset.simulator, seed, dataset.units
+        self._rows = {
+            "train": splits["train"].some(n, seed),
+            "validation": splits["validation"].some(max(20, n // 4), seed),
+            "test": splits["test"],
+        }
+
+    def rows(self, split: Split, epoch: int = 0) -> Rows:
+        """One split."""
+        return self._rows[split]
+
+
+def measure(name: str, task: Task, path: str | None, results: dict) -> None:
+    """Fill in ``results`` run by run, writing each."""
+    parent, dataset = zoo.load(task.model), task.data(path)
+    splits = {split: dataset.rows(split) for split in ("train", "validation", "test")}
+    splits["test"] = splits["test"].some(TEST_ROWS)
+    entry = results.setdefault(name, {"model": task.model, "what": task.what, "statistic": task.statistic, "unit": task.unit})
+    entry["test_rows"], entry["test_simulations"] = len(splits["test"]), len(np.unique(splits["test"].group))
+    entry["before"] = value_of(parent, splits["test"], task.statistic)
+    runs = entry.setdefault("runs", {})
+    for n in task.sizes:
+        for seed in range(task.seeds):
+            key = f"{n}, seed {seed}"
+            if key in runs:
+                continue
+            few = Few(splits, dataset, n, seed)
+            found = {}
+            for way in task.ways:
+                epochs = max(task.row_steps[1], task.row_steps[0] // n)
+                settings = FineTuning(
+                    unfreeze=way,
+                    learning_rate=RATES[way],
+                    epochs=epochs,
+                    patience=max(5, epochs // 10),
+                    batch_size=BATCH,
+                    seed=seed,
+                )
+                _, network = untrained(parent, settings)
+                checked = check(few, network, parent.spec)
+                folder = RUNS / name / f"{n}-{seed}-{way}"
+                tuned = fine_tune(parent, network, few, settings, checked, folder)
+                found[way] = value_of(tuned.model, splits["test"], task.statistic)
+                found["scratch"] = value_of(tuned.scratch, splits["test"], task.statistic)
+                shutil.rmtree(folder)
+            runs[key] = found
+            write(results)
+            print(f"{name} {key}: before {entry['before']:.4g}, {found}", flush=True)
+
+
+def value_of(model: zoo.families.base.ZooModel, rows: Rows, statistic: str) -> float:
+    """One statistic of a model on all rows."""
+    return statistics(model, rows)[statistic][0](np.arange(len(rows)))
+
+
+def write(results: dict) -> None:
+    """What is known so far."""
+    with whole_file(FILE, "w") as file:
+        json.dump({"versions": about("keras", "tensorflow", "numpy"), "results": results}, file, indent=1)
+
+
+def summary(entry: dict) -> dict[str, dict[int, list[float]]]:
+    """Way -> n -> values of the seeds."""
+    found: dict[str, dict[int, list[float]]] = {}
+    for key, values in entry["runs"].items():
+        for way, value in values.items():
+            found.setdefault(way, {}).setdefault(int(key.split(",")[0]), []).append(value)
+    return found
+
+
+def draw(results: dict) -> Figure:
+    """A panel for each task: mean over seeds, the extremes as bars."""
+    labels = {"scratch": "from scratch", "head": "fine-tuned, head", "all": "fine-tuned, all blocks"}
+    figure = Figure(figsize=(4.2 * len(results), 3.8), layout="constrained")
+    for axes, entry in zip(figure.subplots(1, len(results), squeeze=False)[0], results.values(), strict=True):
+        for way, values in sorted(summary(entry).items(), key=lambda item: list(labels).index(item[0])):
+            n = np.array(sorted(values))
+            mean = np.array([np.mean(values[each]) for each in n])
+            low, high = (np.array([end(values[each]) for each in n]) for end in (min, max))
+            axes.errorbar(n, mean, [mean - low, high - mean], marker="o", capsize=3, label=labels[way])
+        axes.axhline(entry["before"], color="0.5", linestyle="--", label="not fine-tuned")
+        unit = "" if entry["unit"] == "1" else f" [{entry['unit']}]"
+        label = {"auc": "area under the ROC curve", "rmse": "rms error", "loss": "negative log density"}[entry["statistic"]]
+        axes.set(xscale="log", xlabel="training rows", ylabel=f"{label}{unit}", title=f"{entry['model']}:\n{entry['what']}")
+        axes.title.set_fontsize(9)
+    figure.axes[0].legend(fontsize=8)
+    return figure
+
+
+def main() -> None:
+    """Measure, print means over seeds, draw."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("tasks", nargs="*", default=list(TASKS), metavar="task")
+    parser.add_argument("--cmb", help="file of spectra with a linear feature, for cmb-feature")
+    asked = parser.parse_args()
+    results = json.loads(FILE.read_text())["results"] if FILE.exists() else {}
+    for name in asked.tasks:
+        if name == "cmb-feature" and asked.cmb is None:
+            raise SystemExit("cmb-feature needs --cmb: see the first lines of this file")
+        measure(name, TASKS[name], asked.cmb, results)
+    for name, entry in results.items():
+        print(f"{name}: {entry['statistic']} on {entry['test_rows']} test rows, {entry['before']:.4g} before")
+        for way, values in summary(entry).items():
+            means = "  ".join(f"{n}: {np.mean(v):.4g} ({min(v):.4g} to {max(v):.4g})" for n, v in sorted(values.items()))
+            print(f"  {way:8} {means}")
+    FIGURE.parent.mkdir(exist_ok=True)
+    draw(results).savefig(FIGURE, dpi=120)
+
+
+if __name__ == "__main__":
+    main()
