@@ -232,7 +232,7 @@ def main() -> None:
         for way, values in summary(entry).items():
             means = "  ".join(f"{n}: {np.mean(v):.4g} ({min(v):.4g} to {max(v):.4g})" for n, v in sorted(values.items()))
             print(f"  {way:8} {means}")
-    FIGURE.parent.mkdir(exist_ok=True)
+    FIGURE.parent.mkdir(parents=True, exist_ok=True)
     draw(results).savefig(FIGURE, dpi=120)
 
 

@@ -1,7 +1,8 @@
 """The backward pass of an ONNX graph, as further nodes of the same graph.
 
 Reverse-mode differentiation over the standard operations that an exported forward graph is made of. The batch is the only free
-dimension, so almost every shape of the backward pass is known while it is written.
+dimension, so almost every shape of the backward pass is known while it is written: from running the graph on two batches, as
+ONNX's own inference does not follow shapes that a graph computes.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from zoo.errors import ExportError
 from zoo.export.nodes import inputs_of
+from zoo.export.parity import onnx_function
 
 Dim = int | None
 """None where it is only known when the graph runs."""
@@ -102,11 +104,8 @@ class Backward:
         for node in self.graph.node:
             if node.op_type == "Constant":
                 self._values[node.output[0]] = numpy_helper.to_array(helper.get_node_attr_value(node, "value"))
-        inferred = onnx.shape_inference.infer_shapes(model, data_prop=True).graph
-        self._types = {
-            value.name: value.type.tensor_type for value in (*inferred.input, *inferred.value_info, *inferred.output)
-        }
-        self._names = {name for node in self.graph.node for name in node.output} | self._types.keys() | self._values.keys()
+        self._shapes, self._floats = _shapes(model)
+        self._names = {name for node in self.graph.node for name in node.output} | self._shapes.keys() | self._values.keys()
         self._constants: dict[tuple[str, tuple[int, ...], bytes], str] = {}
         self._node: onnx.NodeProto | None = None
         self._depends: set[str] = set()
@@ -117,7 +116,7 @@ class Backward:
         self._depends = set(inputs)
         for node in nodes:
             if node.op_type not in CONSTANT and any(map(self.needs, inputs_of(node))):
-                self._depends.update(name for name in node.output if self._is_float(name))
+                self._depends.update(self._floats.intersection(node.output))
         adjoints: dict[str, list[str]] = {}
         if output in self._depends:
             adjoints[output] = [seed or self.filled(output, 1.0)]
@@ -179,12 +178,8 @@ class Backward:
         return self.value(given[0]).tolist() if given and given[0] else None
 
     def shape(self, name: str) -> list[Dim]:
-        """Of a tensor of the forward graph; ExportError where not even its rank is known."""
-        if name in self._values:
-            return list(self._values[name].shape)
-        if name not in self._types or not self._types[name].HasField("shape"):
-            raise self.refusal(f"has a tensor {name!r} of unknown rank")
-        return [dim.dim_value if dim.HasField("dim_value") else None for dim in self._types[name].shape.dim]
+        """Of a tensor of the forward graph."""
+        return list(self._values[name].shape) if name in self._values else self._shapes[name]
 
     def sizes(self, name: str, axes: Sequence[int]) -> list[int]:
         """Lengths along axes; ExportError for a free one."""
@@ -249,9 +244,6 @@ class Backward:
             return adjoints[0] if adjoints else ""
         return self.op("Add" if len(adjoints) == 2 else "Sum", *adjoints)
 
-    def _is_float(self, name: str) -> bool:
-        return name not in self._types or self._types[name].elem_type in (TensorProto.FLOAT, TensorProto.UNDEFINED)
-
     def _has(self, attribute: str) -> bool:
         assert self._node is not None
         return any(found.name == attribute for found in self._node.attribute)
@@ -268,3 +260,25 @@ def _numbered(stem: str) -> Iterator[str]:
     while True:
         yield f"{stem}_{count}"
         count += 1
+
+
+def _shapes(model: onnx.ModelProto) -> tuple[dict[str, list[Dim]], set[str]]:
+    """Shape of each tensor outside loops and branches, and the names of those that hold floats."""
+    whole = onnx.ModelProto.FromString(model.SerializeToString())
+    del whole.graph.output[:]
+    made = [name for node in whole.graph.node for name in node.output if name]
+    whole.graph.output.extend(map(helper.make_empty_tensor_value_info, made))
+    run = onnx_function(whole.SerializeToString())
+    found = []
+    for batch in (2, 3):
+        inputs = {
+            given.name: np.zeros([dim.dim_value or batch for dim in given.type.tensor_type.shape.dim], np.float32)
+            for given in whole.graph.input
+        }
+        found.append(inputs | run(inputs))
+    few, more = found
+
+    def shape(name: str) -> list[Dim]:
+        return [size if size == other else None for size, other in zip(few[name].shape, more[name].shape, strict=True)]
+
+    return {name: shape(name) for name in few}, {name for name, array in few.items() if array.dtype == np.float32}
