@@ -4,8 +4,9 @@
     python benchmarks/fine_tuning.py [task ...] [--cmb runs/cmb-linear/spectra.npz]
 
 For each n and seed, n training rows and n / 4 validation rows are drawn, on which alone training stops; the test rows are the
-same for all and in other simulations. Both are trained for as many steps at most and with the same patience. Goes on where it
-was killed; ``halo-mass`` needs twenty simulations of another cosmology, which it makes if they are not in the cache.
+same for all and in other simulations. An epoch has 480 rows at least, few rows many times. Both are trained for as many epochs
+at most and with the same patience. Goes on where it was killed; ``halo-mass`` needs twenty simulations of another cosmology, which
+it makes if they are not in the cache.
 """
 
 from __future__ import annotations
@@ -41,7 +42,8 @@ FILE = RESULTS / "fine_tuning.json"
 FIGURE = Path(__file__).parents[1] / "docs" / "figures" / "fine_tuning.png"
 RUNS = Path("runs") / "fine-tuning"
 TEST_ROWS = 2000
-BATCH = 32
+EPOCH_ROWS, EPOCHS, PATIENCE = 480, 40, 6
+SEEDS = 3
 RATES = {"head": 1e-3, "all": 3e-4}
 """Learning rate of each way to unfreeze; from scratch it is 1e-3."""
 
@@ -53,7 +55,6 @@ class Task:
     Attributes
     ----------
     statistic : of the test rows, of those that ``zoo finetune`` writes on a card
-    row_steps : rows times epochs at most, and epochs at least
     """
 
     model: str
@@ -63,8 +64,6 @@ class Task:
     data: Callable[[str | None], Dataset]
     sizes: tuple[int, ...] = (30, 100, 300, 1000)
     ways: tuple[str, ...] = ("head", "all")
-    seeds: int = 5
-    row_steps: tuple[int, int] = (64_000, 60)
 
 
 class NoisyPendulum(Pendulum):
@@ -99,7 +98,15 @@ TASKS = {
         "m",
         lambda _: NoisyPendulum(5000, 2000, 2000, seed=71),
     ),
-    "two-moons": Task("nsf-sbi-two-moons", "two moons scaled by 1.3 and shifted", "loss", "nat", lambda _: ShiftedTwoMoons()),
+    "two-moons": Task(
+        "nsf-sbi-two-moons",
+        "two moons scaled by 1.3 and shifted",
+        "loss",
+        "nat",
+        lambda _: ShiftedTwoMoons(),
+        (100, 1000),
+        ("all",),
+    ),
     "cmb-feature": Task(
         "mlp-cmb-feature",
         "features that oscillate in k instead of ln k",
@@ -117,8 +124,6 @@ TASKS = {
         ),
         sizes=(100, 300, 1000),
         ways=("all",),
-        seeds=3,
-        row_steps=(16_000, 15),
     ),
 }
 
@@ -129,7 +134,7 @@ class Few:
     def __init__(self, splits: dict[Split, Rows], dataset: Dataset, n: int, seed: int) -> None:
         self.description, self.simulator, self.seed, self.units = dataset.description, dataset.simulator, seed, dataset.units
         self._rows = {
-            "train": splits["train"].some(n, seed),
+            "train": _repeated(splits["train"].some(n, seed)),
             "validation": splits["validation"].some(max(20, n // 4), seed),
             "test": splits["test"],
         }
@@ -137,6 +142,12 @@ class Few:
     def rows(self, split: Split, epoch: int = 0) -> Rows:
         """One split."""
         return self._rows[split]
+
+
+def _repeated(rows: Rows) -> Rows:
+    index = np.tile(np.arange(len(rows)), -(-EPOCH_ROWS // len(rows)))
+    inputs = {name: array[index] for name, array in rows.inputs.items()}
+    return Rows(inputs, rows.target[index], rows.group[index])
 
 
 def measure(name: str, task: Task, path: str | None, results: dict) -> None:
@@ -149,22 +160,14 @@ def measure(name: str, task: Task, path: str | None, results: dict) -> None:
     entry["before"] = value_of(parent, splits["test"], task.statistic)
     runs = entry.setdefault("runs", {})
     for n in task.sizes:
-        for seed in range(task.seeds):
+        for seed in range(SEEDS):
             key = f"{n}, seed {seed}"
             if key in runs:
                 continue
             few = Few(splits, dataset, n, seed)
             found = {}
             for way in task.ways:
-                epochs = max(task.row_steps[1], task.row_steps[0] // n)
-                settings = FineTuning(
-                    unfreeze=way,
-                    learning_rate=RATES[way],
-                    epochs=epochs,
-                    patience=max(5, epochs // 10),
-                    batch_size=BATCH,
-                    seed=seed,
-                )
+                settings = FineTuning(unfreeze=way, learning_rate=RATES[way], epochs=EPOCHS, patience=PATIENCE, seed=seed)
                 _, network = untrained(parent, settings)
                 checked = check(few, network, parent.spec)
                 folder = RUNS / name / f"{n}-{seed}-{way}"

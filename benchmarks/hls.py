@@ -1,10 +1,11 @@
 """How many bits an FPGA needs: hls4ml's fixed point, emulated in C++, against ONNX Runtime in float.
 
-    python benchmarks/hls.py [--widths 6 7 8 9 10 12 14 16]
+    python benchmarks/hls.py [--widths 6 7 8 9 10 12 14 16] [--cards]
 
 AUC of mlp-cmb-feature on held-out skies at each width, and how close logistic-cmb-feature and the decoder of ive-pendulum come
-at the largest. Ranges, and with them integer bits, come from validation rows; the smallest sufficient width
-is the one that validation rows choose, its AUC is that of test rows. Writes benchmarks/results/hls.json.
+at the largest. Ranges, and with them integer bits, come from validation rows; the smallest sufficient width is the one that
+validation rows choose, its AUC is that of test rows. Writes benchmarks/results/hls.json; --cards also writes the width at which
+all of the AUC's interval is within the allowed change into the card.
 Takes g++, hls4ml and qonnx (pip install 'physzoo[hls]'), and some minutes.
 """
 
@@ -14,15 +15,19 @@ import argparse
 import contextlib
 import io
 import tempfile
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 from interleaved import about, write
 from sklearn.metrics import roc_auc_score
 
+from zoo.card import write_card
 from zoo.data.dataset import get_dataset
 from zoo.export.hls import TABLE, HlsProject, to_hls
+from zoo.registry import CARDS, get_spec
 from zoo.serving import Session
+from zoo.spec import FixedPoint
 from zoo.training.intervals import bootstrap
 
 CLASSIFIER = "mlp-cmb-feature"
@@ -115,10 +120,23 @@ def agreement(width: int, folder: Path) -> dict[str, dict]:
     return results
 
 
+def write_fixed_point(scanned: dict, tool: str) -> None:
+    """The smallest width into the card of the classifier."""
+    width = scanned["smallest_width"]["with 95% interval"]
+    found = next(entry["test"] for entry in scanned["widths"] if entry["width"] == width)
+    fixed = FixedPoint(
+        tool=tool, width=width, metric="auc", relative_change=found["relative_change"], interval=tuple(found["interval"])
+    )
+    spec, card = get_spec(CLASSIFIER), CARDS / f"{CLASSIFIER}.md"
+    write_card(card, spec.model_copy(update={"export": spec.export.model_copy(update={"fixed_point": fixed})}))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--widths", nargs="*", type=int, default=[6, 7, 8, 9, 10, 12, 14, 16])
-    widths = parser.parse_args().widths
+    parser.add_argument("--cards", action="store_true")
+    asked = parser.parse_args()
+    widths = asked.widths
     with tempfile.TemporaryDirectory() as folder:
         scanned = scan(widths, Path(folder))
         agreed = agreement(max(widths), Path(folder))
@@ -131,6 +149,8 @@ def main() -> None:
             CLASSIFIER: scanned,
         },
     )
+    if asked.cards:
+        write_fixed_point(scanned, f"hls4ml {version('hls4ml')}")
 
 
 if __name__ == "__main__":

@@ -87,6 +87,10 @@ def _exports(spec: ModelSpec) -> str:
             for name, value in export.parity.items()
         ),
     ]
+    if fixed := export.fixed_point:
+        low, high = fixed.interval
+        change = f"{fixed.metric} changes by {fixed.relative_change:.2g} of itself ({low:.2g} to {high:.2g})"
+        rows.append((f"Fixed point, {fixed.tool}", f"{fixed.width} bits: {change}"))
     if reduced := export.reduced:
         rows.append(("Precision", f"large matrices in {reduced.precision}, inputs and outputs in float32"))
         if reduced.calibration:

@@ -139,6 +139,17 @@ class Reduced(Strict):
     """Endpoint -> output -> difference."""
 
 
+class FixedPoint(Strict):
+    """Fewest bits of fixed point in which an FPGA answers as well, by a stated rule."""
+
+    tool: str
+    width: int
+    metric: str
+    relative_change: float
+    """Of the metric on test rows, against float32."""
+    interval: tuple[float, float]
+
+
 class Export(Strict):
     """What the released ONNX files are and where they were run."""
 
@@ -149,6 +160,8 @@ class Export(Strict):
     """Largest absolute difference of each endpoint from the model in its own library."""
     reduced: Reduced | None = None
     """None for graphs in float32."""
+    fixed_point: FixedPoint | None = None
+    """Where it was measured."""
 
 
 class Lineage(Strict):
