@@ -5,8 +5,8 @@
 
 For each n and seed, n training rows and n / 4 validation rows are drawn, on which alone training stops; the test rows are the
 same for all and in other simulations. An epoch has 480 rows at least, few rows many times. Both are trained for as many epochs
-at most and with the same patience. Goes on where it was killed; ``halo-mass`` needs twenty simulations of another cosmology, which
-it makes if they are not in the cache.
+at most and with the same patience. Goes on where it was killed. ``halo-mass`` needs twenty simulations of another cosmology;
+they are made where they are not in the cache.
 """
 
 from __future__ import annotations

@@ -122,17 +122,27 @@ def _statistics(prefix: str, members: list[Answers]) -> list[Metric]:
     for name, (values_of, statistic, meaning) in STATISTICS.items():
         values = [values_of(member) for member in members]
         if values[0] is not None:
-            metrics.append(_metric(f"{prefix}{name}", cast(list[np.ndarray], values), statistic, meaning, members[0].rows))
+            metrics.append(
+                metric_of_runs(f"{prefix}{name}", cast(list[np.ndarray], values), statistic, meaning, members[0].rows)
+            )
     return metrics
 
 
-def _metric(name: str, values: list[np.ndarray], statistic: Callable[[np.ndarray], float], meaning: str, rows: Rows) -> Metric:
+def metric_of_runs(
+    name: str,
+    values: list[np.ndarray],
+    statistic: Callable[[np.ndarray], float],
+    meaning: str,
+    rows: Rows,
+    *,
+    draws: int = 400,
+) -> Metric:
     """Of the first of several runs; ``values`` has the rows of each."""
     found = [statistic(v) for v in values]
     return Metric(
         name=name,
         value=found[0],
-        interval=bootstrap(lambda i: statistic(values[0][i]), rows.group),
+        interval=bootstrap(lambda i: statistic(values[0][i]), rows.group, draws=draws),
         n=len(rows),
         seeds=len(values),
         detail=f"{meaning}; {over_seeds(found)}; interval by bootstrap over {len(np.unique(rows.group))} simulations",
@@ -143,7 +153,7 @@ def _ratio(name: str, ours: list[Answers], theirs: list[Answers]) -> Metric:
     """Scatter over scatter, on the same rows; one run may stand beside several."""
     pairs = zip(ours, theirs * (len(ours) // len(theirs)), strict=True)
     values = [np.stack([a.error, b.error], axis=1) for a, b in pairs]
-    return _metric(name, values, lambda e: scatter(e[:, 0]) / scatter(e[:, 1]), "on the same rows", ours[0].rows)
+    return metric_of_runs(name, values, lambda e: scatter(e[:, 0]) / scatter(e[:, 1]), "on the same rows", ours[0].rows)
 
 
 def _beside(prefix: str, trees: dict[Key, Answers], model: list[Answers]) -> list[Metric]:
@@ -153,7 +163,7 @@ def _beside(prefix: str, trees: dict[Key, Answers], model: list[Answers]) -> lis
         for name in ("scatter", "divergence"):
             values_of, statistic, meaning = STATISTICS[name]
             values = cast(np.ndarray, values_of(found))
-            metrics.append(_metric(f"{prefix}{name} of {' on '.join(key)}", [values], statistic, meaning, found.rows))
+            metrics.append(metric_of_runs(f"{prefix}{name} of {' on '.join(key)}", [values], statistic, meaning, found.rows))
         metrics.append(_ratio(f"{prefix}scatter over that of {' on '.join(key)}", model, [found]))
     return metrics
 

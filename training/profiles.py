@@ -15,9 +15,8 @@ from zoo.interpret.information import information_profile
 from zoo.interpret.latent_report import LatentReport
 from zoo.interpret.latents import active_latents, kl_per_latent, sample, traverse
 from zoo.spec import Metric
-from zoo.training.distribution import scatter
+from zoo.training.distribution import metric_of_runs, scatter
 from zoo.training.evaluate import Evaluation, Run, Runs, over_seeds
-from zoo.training.intervals import bootstrap
 from zoo.training.latents import encoded, kl_metrics, related, report_metrics
 from zoo.training.recipe import Profiles
 
@@ -170,17 +169,8 @@ def _ratios(
 
 
 def _metric(name: str, values: list[np.ndarray], statistic: Statistic, rows: Rows, meaning: str) -> Metric:
-    """Of the first of several runs, whose values are (n, queries, ...)."""
-    found = [statistic(v) for v in values]
-    groups = len(np.unique(rows.group))
-    return Metric(
-        name=name,
-        value=found[0],
-        interval=bootstrap(lambda i: statistic(values[0][i]), rows.group, draws=200),
-        n=len(rows),
-        seeds=len(values),
-        detail=f"{meaning}; {over_seeds(found)}; interval by bootstrap over {groups} simulations",
-    )
+    """Values are (n, queries, ...), of which fewer draws are enough."""
+    return metric_of_runs(name, values, statistic, meaning, rows, draws=200)
 
 
 def _carried(prefix: str, members: list[Run], rows: Rows) -> list[Metric]:
