@@ -101,6 +101,8 @@ def test_explain_help_lists_every_method():
         ("cnn3d-halo-mass --method feature_maps --layer stage_0", "cnn3d-halo-mass-feature-maps"),
         ("gbt-halo-mass --method impurity_importance", "gbt-halo-mass-impurity-importance"),
         ("gbt-halo-mass --method occlusion", "gbt-halo-mass-occlusion"),
+        ("ive-pendulum --method gradient --endpoint encode --output log_variance --target 1", "ive-pendulum-gradient"),
+        ("ive-pendulum --method gradient --wrt time", "ive-pendulum-gradient"),
     ],
 )
 def test_explain_by_any_method(tmp_path, arguments, stem):
@@ -116,6 +118,9 @@ def test_importance_of_rows_of_a_file_needs_what_the_model_should_answer(tmp_pat
     assert "an array named target" in str(runner.invoke(app, ["explain", *arguments]).exception)
     np.savez(tmp_path / "mine.npz", densities=densities, target=densities[:, :1])
     ok("explain", *arguments, "--out", tmp_path)
+    np.savez(tmp_path / "mine.npz", density=densities)
+    message = str(runner.invoke(app, ["explain", *arguments]).exception)
+    assert "expected the arrays densities, given none named densities" in message
 
 
 @pytest.mark.parametrize(
@@ -128,6 +133,11 @@ def test_importance_of_rows_of_a_file_needs_what_the_model_should_answer(tmp_pat
         ("mlp-cmb-feature --method impurity_importance", "needs trees, and MLP has none"),
         ("gbt-halo-mass --method smoothgrad", "needs gradients, and BoostedTrees has none"),
         ("gbt-halo-mass --method randomisation", "needs layers of weights"),
+        ("mlp-cmb-feature --method deletion", "did you mean deletion_insertion"),
+        ("ive-pendulum --method gradient --endpoint encoder", "did you mean encode"),
+        ("ive-pendulum --method latents --patch 3", "latents takes no --patch"),
+        ("ive-pendulum --method traversal --input x.npz", "asks the model alone: leave out --input"),
+        ("nsf-cmb-posterior --method permutation_importance", "answers with a log density: partial_dependence"),
     ],
 )
 def test_what_cannot_be_explained_is_said(tmp_path, arguments, message):

@@ -271,6 +271,31 @@ def test_figures_of_cubes_and_images():
     assert len(found.plot().axes) >= 3
 
 
+def test_figures_say_which_element_is_explained():
+    keras.utils.set_random_seed(0)
+
+    def text(figure):
+        return " ".join(one.get_text() for one in figure.findobj(lambda one: hasattr(one, "get_text")))
+
+    assert "contribution to logit" in text(explain(linear(), X).plot())
+    model = MLP(WIDTH, [4], outputs=2, output_activation="linear")
+    assert "[1]" in text(explain(model, X, target=1, baseline=0.0).plot())
+
+
+def test_a_figure_of_a_cube_sums_contributions_and_averages_derivatives():
+    keras.utils.set_random_seed(0)
+    model = CNN3D(SIDE, [4], [4])
+    model.head.kernel.assign(RNG.normal(size=model.head.kernel.shape))
+    cubes = RNG.normal(size=(1, SIDE, SIDE, SIDE)).astype(np.float32)
+    for method, shown in (("integrated_gradients", "sum over shells"), ("gradient", "mean of shells")):
+        found = explain(model, cubes, method=method)
+        panel = next(ax for ax in found.plot().axes if ax.get_title() == shown)
+        curve = panel.lines[-1].get_ydata()
+        assert curve[0] == pytest.approx(found.values[0, SIDE // 2, SIDE // 2, SIDE // 2], rel=1e-5)
+        if method == "integrated_gradients":
+            assert curve.sum() == pytest.approx((found.answer - found.baseline_answer)[0], abs=1e-3)
+
+
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [

@@ -68,12 +68,13 @@ def test_attribution_over_elements(rows):
 
 @pytest.mark.parametrize("rows", [1, 8])
 def test_attribution_over_a_cube(rows):
+    """Contributions add up over shells; ``test_a_figure_of_a_cube_sums_contributions_and_averages_derivatives`` for others."""
     values = np.random.default_rng(0).normal(size=(rows, 6, 6, 6))
-    found = Explanation(values, values, np.zeros(rows), "gradient", "predict", "density", "log_mass", 0, meta={"unit": "1"})
+    found = Explanation(values, values, np.zeros(rows), "occlusion", "predict", "density", "log_mass", 0, meta={"unit": "1"})
     figure = found.plot()
     text = drawn(figure)
     assert "density [1]" in text
-    assert "gradient of log_mass" in text
+    assert "contribution to log_mass" in text
     shells = figure.axes[2].lines[1].get_ydata()
     assert shells.sum() == pytest.approx(values.sum() / rows)
     assert shells[0] == pytest.approx(values[:, 3, 3, 3].mean())

@@ -17,7 +17,7 @@ import typer
 import typer.core
 
 from zoo.errors import ZooError
-from zoo.interpret.methods import OPTIONS, described
+from zoo.interpret.methods import OPTIONS, described, given_options
 
 if TYPE_CHECKING:
     import numpy as np
@@ -592,7 +592,10 @@ def explain(
         Optional[str],  # noqa: UP045
         typer.Option(help="one of those above; default: traversal where there are latents, else integrated_gradients"),
     ] = None,
-    target: Annotated[int, typer.Option(help="element of the output to explain")] = 0,
+    endpoint: Annotated[Optional[str], typer.Option(help="function to explain; default predict, or the first")] = None,  # noqa: UP045
+    output: Annotated[Optional[str], typer.Option(help="tensor of its answer; default the first, or logits")] = None,  # noqa: UP045
+    target: Annotated[Optional[int], typer.Option(help="element of the output to explain; default 0")] = None,  # noqa: UP045
+    wrt: Annotated[Optional[str], typer.Option(help="input tensor to attribute to; default the first")] = None,  # noqa: UP045
     of: Annotated[Optional[str], typer.Option(help="attribution method whose trust is asked; default as above")] = None,  # noqa: UP045
     patch: Annotated[Optional[int], typer.Option(help="elements along a side of what is taken away together")] = None,  # noqa: UP045
     layer: Annotated[Optional[str], typer.Option(help="name of a layer, or of a block for its last")] = None,  # noqa: UP045
@@ -601,7 +604,19 @@ def explain(
     out: OutOption = None,
 ) -> None:
     out = out or Path(".")
-    if rows is not None and method not in OPTIONS["rows"]:
+    options = {
+        "endpoint": endpoint,
+        "output": output,
+        "target": target,
+        "wrt": wrt,
+        "of": of,
+        "patch": patch,
+        "layer": layer,
+        "features": None if features is None else features.split(","),
+    }
+    if method is not None:
+        given_options(method, options | {"rows": rows})  # before anything is loaded
+    elif rows is not None:
         raise ZooError(f"--rows goes with --method {', '.join(OPTIONS['rows'])}")
     if planck is not None and method in OPTIONS["rows"]:
         raise ZooError(f"--method {method} takes no --planck, whose sky has no known truth")
@@ -609,28 +624,18 @@ def explain(
         _explain_latents(name, file, 5000 if rows is None else rows, out)
         return
     with quiet_tensorflow():
-        from zoo.interpret.to_files import NEEDS_ROWS, explain_to_files, rows_from_file
+        from zoo.interpret.to_files import explain_to_files, rows_from_file
         from zoo.loading import load
 
         model = load(name)
-        data = None
-        if method in NEEDS_ROWS:
-            spec = model.spec
-            data = rows_from_file(spec, file, spec.default_endpoint) if file is not None else _own_test_rows(spec)[0]
-            data = data.some(1000 if rows is None else rows)
-        paths = explain_to_files(
-            model,
-            out,
-            file=file,
-            planck=planck,
-            method=method,
-            target=target,
-            data=data,
-            patch=patch,
-            layer=layer,
-            features=None if features is None else features.split(","),
-            of=of,
-        )
+        spec = model.spec
+
+        def data() -> Rows:
+            asked = endpoint or spec.default_endpoint
+            found = _own_test_rows(spec)[0] if file is None else rows_from_file(spec, file, asked)
+            return found.some(1000 if rows is None else rows)
+
+        paths = explain_to_files(model, out, file=file, planck=planck, method=method, data=data, **options)
     print("wrote " + " and ".join(map(str, paths)))
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from zoo.errors import ExplanationError, InputError
 from zoo.interpret.activations import default_layer
-from zoo.interpret.answer import Answer, answer_of, baseline_of, chosen_endpoint
+from zoo.interpret.answer import Answer, answer_of, baseline_of, chosen_endpoint, name_of
 from zoo.interpret.differentiate import value_and_gradient
 from zoo.interpret.layer_outputs import last_output, layer_named, outputs_of
 from zoo.interpret.result import Result
@@ -144,7 +144,7 @@ def maximise_activation(
         u = np.clip(u + RATE * (1 - (step - 1) / steps) * mean / (np.sqrt(square) + 1e-12), 0, 1)
     found = (low + u * width).astype(np.float32)
     history.append(keras.ops.convert_to_numpy(activation(keras.ops.convert_to_tensor(found))))
-    name = getattr(getattr(model, "spec", None), "name", type(model).__name__)
+    name = name_of(model)
     return Maximised(found, start, numbers, np.stack(history, axis=1), chosen.name, answer.wrt, name)
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from zoo.errors import ExplanationError, InputError
-from zoo.interpret.answer import answer_of, batches
+from zoo.interpret.answer import answer_of, batches, name_of
 from zoo.interpret.layer_outputs import last_output, layer_named, layers_of, outputs_of
 from zoo.interpret.result import Result
 
@@ -102,7 +102,7 @@ def feature_maps(
         with outputs_of(chosen) as seen:
             answer.scalar(answer.x[rows], rows)
         found.append(keras.ops.convert_to_numpy(last_output(seen, chosen, answer.endpoint)))
-    return FeatureMaps(np.concatenate(found), chosen.name, getattr(getattr(model, "spec", None), "name", type(model).__name__))
+    return FeatureMaps(np.concatenate(found), chosen.name, name_of(model))
 
 
 def default_layer(model: Any) -> str:

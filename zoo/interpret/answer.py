@@ -32,6 +32,7 @@ class Answer:
     arrays : every input of the endpoint by name, (n, ...) each
     endpoint, wrt, output, target : names of the endpoint, of the tensor it is a function of and of the output; the element
         of that output, counted in C order
+    output_shape : of one row of that output
     unit : of the tensor
     low, high : the tensor's trained range, None where it has none
     """
@@ -43,6 +44,7 @@ class Answer:
     wrt: str
     output: str
     target: int
+    output_shape: tuple[int, ...]
     unit: str
     low: np.ndarray | None
     high: np.ndarray | None
@@ -98,9 +100,12 @@ def answer_of(
     if not len(arrays[wrt]):
         raise InputError(f"input {wrt!r}: expected at least one row to explain, given none")
     function, output = chosen_output(model, endpoint, output, described)
+    shape = next(
+        (one.shape for one in described.outputs if one.name == output), described.outputs[0].shape
+    )  # logits: the first
     tensor = described.inputs[names.index(wrt)]
     low, high = (None if bound is None else np.asarray(bound, np.float32) for bound in (tensor.low, tensor.high))
-    return Answer(model, function, arrays, endpoint, wrt, output, target, tensor.unit, low, high)
+    return Answer(model, function, arrays, endpoint, wrt, output, target, tuple(shape), tensor.unit, low, high)
 
 
 def chosen_endpoint(model: Any, endpoint: str | None) -> str:
@@ -126,7 +131,8 @@ def described_endpoint(model: Any, endpoint: str, inputs: Any) -> Endpoint:
 def chosen_output(model: Any, endpoint: str, output: str | None, described: Endpoint) -> tuple[Callable[..., Any], str]:
     """The function that returns the tensor named ``output``, and that name."""
     names = [tensor.name for tensor in described.outputs]
-    has_logits = endpoint == "predict" and getattr(model, "answers_with", "number") == "probability"
+    classifies = getattr(model, "answers_with", "probability") == "probability" and hasattr(model, LOGITS)
+    has_logits = endpoint == "predict" and classifies
     if output is None:
         output = LOGITS if has_logits else names[0]
     if output == LOGITS and has_logits:
@@ -161,6 +167,11 @@ def batches(rows: np.ndarray, elements: int) -> list[np.ndarray]:
     """``rows`` in parts of at most ``ELEMENTS_PER_BATCH`` elements."""
     size = max(1, ELEMENTS_PER_BATCH // elements)
     return [rows[i : i + size] for i in range(0, len(rows), size)]
+
+
+def name_of(model: Any) -> str:
+    """Of the model's spec, or of its class."""
+    return getattr(getattr(model, "spec", None), "name", type(model).__name__)
 
 
 def is_keras(model: Any) -> bool:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from zoo.errors import ExplanationError, InputError, UnknownNameError
-from zoo.interpret.answer import answer_of, baseline_of
+from zoo.interpret.answer import answer_of, baseline_of, name_of
 from zoo.interpret.explanation import Explanation
 from zoo.interpret.grad_cam import grad_cam
 from zoo.interpret.gradients import gradient, gradient_x_input, integrated_gradients, smoothgrad
@@ -112,7 +112,6 @@ def explain(
         raise InputError(f"method {method!r} takes no baseline; {_listed(WITH_BASELINE)} do")
     x = answer.x
     start = baseline_of(model, answer.wrt, x, baseline) if method in WITH_BASELINE else None
-    spec = getattr(model, "spec", None)
     return Explanation(
         values=METHODS[method](answer, x, start, **options),
         inputs=x,
@@ -126,9 +125,10 @@ def explain(
         baseline_answer=None if start is None else answer.at(start),
         fixed={name: array for name, array in answer.arrays.items() if name != answer.wrt},
         meta={
-            "model": getattr(spec, "name", None) or getattr(model, "name", type(model).__name__),
-            "revision": getattr(spec, "revision", None),
+            "model": name_of(model),
+            "revision": getattr(getattr(model, "spec", None), "revision", None),
             "unit": answer.unit,
+            "output_shape": list(answer.output_shape),
             **options,
         },
     )

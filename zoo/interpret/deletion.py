@@ -38,16 +38,20 @@ class DeletionInsertion(Result):
     answer: str
 
     @property
+    def direction(self) -> np.ndarray:
+        """(n,) sign of f(x) - f(baseline)."""
+        return np.sign(self.deletion[:, 0] - self.deletion[:, -1])
+
+    @property
     def area(self) -> np.ndarray:
         """(n,) area between insertion and deletion, in the direction from baseline to input, in the unit of the answer.
 
         The larger, the better the order; zero is expected of a random one where elements do not interact.
         """
-        direction = np.sign(self.deletion[:, 0] - self.deletion[:, -1])
-        return direction * np.trapezoid(self.insertion - self.deletion, self.share, axis=1)
+        return self.direction * np.trapezoid(self.insertion - self.deletion, self.share, axis=1)
 
     def plot(self) -> Figure:
-        """The curves, mean over rows, with their area."""
+        """The curves, from the answer at the baseline towards that at the input, mean over rows; with their area."""
         from zoo.interpret import plots
 
         return plots.deletion_insertion_curves(self)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from zoo.errors import InputError, UnknownNameError
+from zoo.interpret.answer import described_endpoint, name_of
 from zoo.interpret.result import Result
 from zoo.progress import track
 
@@ -32,7 +33,7 @@ class Dependence(Result):
     grid : (k, g) values that each feature takes
     average : (k, g) mean answers: partial dependence (Friedman 2001)
     individual : (k, n, g) of each row: ICE (Goldstein et al. 2015, arXiv:1309.6392)
-    names : of the features
+    names, units : of the features
     answer, model : names of the output and the model
     """
 
@@ -40,6 +41,7 @@ class Dependence(Result):
     average: np.ndarray
     individual: np.ndarray
     names: list[str]
+    units: list[str]
     answer: str
     model: str
 
@@ -85,6 +87,8 @@ def partial_dependence(
         model, inputs, endpoint=endpoint, output=output, target=target, allow_out_of_range=allow_out_of_range
     )
     names = feature_names(estimator.answer)
+    described = described_endpoint(model, estimator.answer.endpoint, inputs)
+    units = [tensor.unit for tensor in described.inputs for _ in range(estimator.answer.arrays[tensor.name][0].size)]
     columns = _telling(estimator, matrix, seed) if features is None else [_column(one, names) for one in features]
     if not columns:
         raise InputError("features: expected at least one, given none")
@@ -99,8 +103,9 @@ def partial_dependence(
         average=np.stack([one["average"][0] for one in found]),
         individual=np.stack([one["individual"][0] for one in found]),
         names=[names[column] for column in columns],
+        units=[units[column] for column in columns],
         answer=estimator.answer.output,
-        model=getattr(getattr(model, "spec", None), "name", type(model).__name__),
+        model=name_of(model),
     )
 
 

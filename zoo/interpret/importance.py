@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from zoo.errors import ExplanationError, InputError
+from zoo.interpret.answer import name_of
 from zoo.interpret.patches import MOST, shells, tiles
 from zoo.interpret.result import Result
 
@@ -28,7 +29,7 @@ class Importance(Result):
     names : of the groups
     label : what the values are
     model : name of the model
-    score : of the undisturbed model on the same rows, None where no rows were asked
+    score : minus the mean squared error of the undisturbed model on the same rows, None where no rows were asked
     """
 
     values: np.ndarray
@@ -125,9 +126,8 @@ def permutation_importance(
         scoring=scoring,
     )
     score = -float(np.mean((estimator.predict(features) - truth.reshape(-1)) ** 2))
-    name = getattr(getattr(model, "spec", None), "name", type(model).__name__)
     told = scoring.removeprefix("neg_").replace("_", " ") if isinstance(scoring, str) else "score"
-    return Importance(found.importances, list(chosen), f"permutation importance [{told}]", name, score)
+    return Importance(found.importances, list(chosen), f"permutation importance [{told}]", name_of(model), score)
 
 
 def impurity_importance(model: Any) -> Importance:
@@ -152,7 +152,7 @@ def impurity_importance(model: Any) -> Importance:
         tensor = spec.endpoint(spec.default_endpoint).inputs[0].name
         names = [f"{tensor}[{number}]" for number in names]
     label = "impurity importance [share of all gains]"
-    return Importance((gain / gain.sum())[:, None], names, label, getattr(spec, "name", type(model).__name__))
+    return Importance((gain / gain.sum())[:, None], names, label, name_of(model))
 
 
 def default_groups(answer: Answer, patch: int | None) -> dict[str, np.ndarray]:

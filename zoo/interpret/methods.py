@@ -1,6 +1,11 @@
-"""The words for all methods of explaining, as the command line and the API share them: no import, so that help is quick."""
+"""The words for all methods of explaining, as command line and API share them; without heavy imports, so that help is quick."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from zoo.errors import InputError, UnknownNameError
 
 ATTRIBUTION = {
     "gradient": "derivative of the answer",
@@ -40,8 +45,25 @@ OPTIONS = {
     "features": ("partial_dependence",),
     "of": ("randomisation", "deletion_insertion", "stability"),
     "rows": ("latents", "permutation_importance", "partial_dependence", "pca", "tsne"),
+    "endpoint": (*ATTRIBUTION, *TRUST, "partial_dependence", "feature_maps", "activation_maximisation", "pca", "tsne"),
+    "output": (*ATTRIBUTION, *TRUST, "partial_dependence"),
+    "target": (*ATTRIBUTION, *TRUST, "partial_dependence", "permutation_importance"),
+    "wrt": (*ATTRIBUTION, *TRUST, "activation_maximisation"),
 }
 """Option of the command line -> methods that take it."""
+WITHOUT_ROWS = ("impurity_importance", "activation_maximisation", "traversal")
+"""Methods that ask the model alone."""
+
+
+def given_options(method: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Options that are not None; UnknownNameError for another method, InputError for an option that it does not take."""
+    if method not in ALL:
+        raise UnknownNameError("method", method, ALL)
+    given = {name: value for name, value in options.items() if value is not None}
+    for name in given:
+        if method not in OPTIONS[name]:
+            raise InputError(f"--method {method} takes no --{name}, which goes with {', '.join(OPTIONS[name])}")
+    return given
 
 
 def described() -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from zoo.data.cmb.planck import read_planck
 from zoo.data.dataset import Rows
-from zoo.errors import ExplanationError, InputError, UnknownNameError
+from zoo.errors import ExplanationError, InputError
 from zoo.families.base import ZooModel
 from zoo.interpret.activation_maximisation import maximise_activation
 from zoo.interpret.activations import embed, feature_maps
@@ -21,7 +21,7 @@ from zoo.interpret.grad_cam import convolution
 from zoo.interpret.importance import impurity_importance, permutation_importance
 from zoo.interpret.latent_report import ROWS, LatentReport, relate_latents
 from zoo.interpret.latents import sample, traverse
-from zoo.interpret.methods import ALL, ATTRIBUTION, OPTIONS
+from zoo.interpret.methods import ATTRIBUTION, OPTIONS, WITHOUT_ROWS, given_options
 from zoo.interpret.randomisation import randomisation_check
 from zoo.interpret.rank_agreement import agreement, stability
 from zoo.loading import read_test_tensors
@@ -35,8 +35,6 @@ if TYPE_CHECKING:
 DRAWN = 64
 """Samples of the posterior of each test row."""
 TRAVERSAL, LATENTS = "traversal", "latents"
-NEEDS_ROWS = ("permutation_importance", "partial_dependence", "pca", "tsne")
-"""Methods that ask many rows of a data set."""
 
 
 def explain_to_files(
@@ -46,8 +44,7 @@ def explain_to_files(
     file: Path | None = None,
     planck: Path | None = None,
     method: str | None = None,
-    target: int = 0,
-    data: Rows | None = None,
+    data: Callable[[], Rows] | None = None,
     **options: Any,
 ) -> list[Path]:
     """Explain a loaded model on a file, on Planck's spectra, on its shipped test rows or on rows of a data set.
@@ -56,9 +53,8 @@ def explain_to_files(
     ----------
     method : one of `zoo.interpret.methods`, latents apart; by default a traversal where the model has latents to decode, else
         integrated gradients
-    target : element of the output
-    data : rows with truth, for the methods of ``NEEDS_ROWS``
-    options : of the method: ``patch``, ``layer``, ``features`` or ``of``, as `zoo.interpret.methods` says
+    data : makes rows with truth, for the methods that ask many rows of a data set
+    options : of the method, as ``OPTIONS`` of `zoo.interpret.methods` says; None is as good as none
 
     Returns
     -------
@@ -71,25 +67,23 @@ def explain_to_files(
     """
     if method is None:
         method = TRAVERSAL if "decode" in model.endpoints else "integrated_gradients"
-    if method not in ALL:
-        raise UnknownNameError("method", method, ALL)
-    given = {name: value for name, value in options.items() if value is not None}
-    for name in given:
-        if method not in OPTIONS[name]:
-            raise InputError(f"--method {method} takes no --{name}, which goes with {', '.join(OPTIONS[name])}")
-    if method in NEEDS_ROWS:
+    given = given_options(method, options)
+    if method in WITHOUT_ROWS and (file is not None or planck is not None):
+        rows = "input" if planck is None else "planck"
+        raise InputError(f"--method {method} asks the model alone: leave out --{rows}, or choose a --method that takes rows")
+    if method in OPTIONS["rows"]:
         if data is None:
             raise InputError(f"--method {method} needs rows of a data set, and none are given")
-        result = _global(model, method, data, target, given)
+        result = _global(model, method, data, given)
     elif method == "impurity_importance":
         result = impurity_importance(model)
     elif method == "activation_maximisation":
-        result = maximise_activation(model, given.get("layer"))
+        result = maximise_activation(model, **given)
     elif method == TRAVERSAL:
         result = traverse(model, drawn=_drawn(model))
     else:
-        inputs = _inputs(model, file, planck)
-        result = _local(model, method, inputs, target, given)
+        endpoint = given.get("endpoint", model.spec.default_endpoint)
+        result = _local(model, method, _inputs(model, endpoint, file, planck), given)
     arrays, picture = _paths(model, out, method)
     result.save(arrays)
     result.plot().savefig(picture, dpi=120)
@@ -102,32 +96,32 @@ class _Saved(Protocol):
     def plot(self) -> Figure: ...
 
 
-def _inputs(model: Any, file: Path | None, planck: Path | None) -> dict[str, np.ndarray]:
+def _inputs(model: Any, endpoint: str, file: Path | None, planck: Path | None) -> dict[str, np.ndarray]:
     if planck is not None and file is not None:
         raise InputError("give --planck or --input, not both")
     if planck is not None:
         return {"spectrum": read_planck(planck).d_ell[None]}
     if model.folder is None:
         raise InputError("the model was not loaded by zoo.load, so that it has no test rows: give a file")
-    return read_inputs(model.folder, model.spec.default_endpoint, file)
+    return read_inputs(model.folder, endpoint, file)
 
 
-def _local(model: Any, method: str, inputs: dict[str, np.ndarray], target: int, options: dict[str, Any]) -> _Saved:
+def _local(model: Any, method: str, inputs: dict[str, np.ndarray], options: dict[str, Any]) -> _Saved:
     """What is made of given rows."""
     of = options.pop("of", "integrated_gradients" if getattr(model, "no_gradient", None) is None else "occlusion")
     match method:
         case "feature_maps":
             return feature_maps(model, inputs, **options)
         case "randomisation":
-            return randomisation_check(model, inputs, method=of, target=target)
+            return randomisation_check(model, inputs, method=of, **options)
         case "stability":
-            return stability(model, inputs, method=of, target=target)
+            return stability(model, inputs, method=of, **options)
         case "deletion_insertion":
-            return deletion_insertion(model, explain(model, inputs, method=of, target=target))
+            return deletion_insertion(model, explain(model, inputs, method=of, **options))
         case "agreement":
-            return agreement([explain(model, inputs, method=one, target=target) for one in _possible(model)])
+            return agreement([explain(model, inputs, method=one, **options) for one in _possible(model)])
         case _:
-            return explain(model, inputs, method=method, target=target, **options)
+            return explain(model, inputs, method=method, **options)
 
 
 def _possible(model: Any) -> list[str]:
@@ -140,9 +134,16 @@ def _possible(model: Any) -> list[str]:
     return found
 
 
-def _global(model: Any, method: str, data: Rows, target: int, options: dict[str, Any]) -> _Saved:
+def _global(model: Any, method: str, make: Callable[[], Rows], options: dict[str, Any]) -> _Saved:
     """What is made of many rows."""
-    endpoint = model.spec.default_endpoint
+    endpoint = options.get("endpoint", model.spec.default_endpoint)
+    model.spec.endpoint(endpoint)  # an unknown name is said before rows are made
+    if method == "permutation_importance" and model.answers_with == "log density":
+        raise ExplanationError(
+            f"permutation_importance compares answers with the truth, and {model.spec.name} answers with a log density:"
+            " partial_dependence and occlusion need no truth"
+        )
+    data = make()
     tensors = model.example(data.inputs, np.random.default_rng(0))[endpoint]
     names = [tensor.name for tensor in model.spec.endpoint(endpoint).inputs]
     inputs = dict(zip(names, map(np.asarray, tensors), strict=True))
@@ -150,12 +151,12 @@ def _global(model: Any, method: str, data: Rows, target: int, options: dict[str,
         case "permutation_importance":
             if data.target is next(iter(data.inputs.values())):
                 raise InputError("--method permutation_importance needs what the model should answer: an array named target")
-            truth = np.asarray(data.target).reshape(len(data), -1)
+            truth, target = np.asarray(data.target).reshape(len(data), -1), options.get("target", 0)
             if not 0 <= target < truth.shape[1]:
                 raise InputError(f"target: expected 0 to {truth.shape[1] - 1}, given {target}")
-            return permutation_importance(model, inputs, truth[:, target], target=target, allow_out_of_range=True, **options)
+            return permutation_importance(model, inputs, truth[:, target], allow_out_of_range=True, **options)
         case "partial_dependence":
-            return partial_dependence(model, inputs, target=target, allow_out_of_range=True, **options)
+            return partial_dependence(model, inputs, allow_out_of_range=True, **options)
         case _:
             return embed(model, inputs, method=method, truth=data.truth, allow_out_of_range=True, **options)
 
@@ -193,8 +194,10 @@ def rows_from_file(spec: ModelSpec, file: Path, endpoint: str = "encode") -> Row
     """
     arrays = read_npz(file)
     names = [tensor.name for tensor in spec.endpoint(endpoint).inputs]
-    inputs = {name: arrays.pop(name) for name in names if name in arrays}
-    first = next(iter(inputs.values()), np.empty(0))
+    if missing := [name for name in names if name not in arrays]:
+        raise InputError(f"{file}: expected the arrays {', '.join(names)}, given none named {', '.join(missing)}")
+    inputs = {name: arrays.pop(name) for name in names}
+    first = next(iter(inputs.values()))
     return Rows(inputs=inputs, target=arrays.pop("target", first), group=np.arange(len(first)), truth=arrays)
 
 

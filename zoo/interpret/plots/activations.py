@@ -42,10 +42,12 @@ def feature_map_grid(maps: FeatureMaps) -> Figure:
         if field.ndim == 1:
             ax.plot(field, color=BLUE)
         else:
-            ax.imshow(field.T, origin="lower", cmap=SEQUENTIAL, vmin=first.min(), vmax=first.max())
+            image = ax.imshow(field.T, origin="lower", cmap=SEQUENTIAL, vmin=first.min(), vmax=first.max())
             ax.set(xticks=[], yticks=[])
             ax.grid(False)
         ax.set_title(f"channel {channel}", fontsize=8)
+    if first.ndim > 2:
+        figure.colorbar(image, ax=list(axes), label="activation", shrink=0.6)
     figure.suptitle(f"{maps.model}: {maps.layer}, first row" + (", middle slice" if values.ndim == 5 else ""), fontsize=11)
     return figure
 
@@ -62,10 +64,12 @@ def maximised_inputs(found: Maximised) -> Figure:
         else:
             field = change[len(change) // 2] if change.ndim == 3 and change.shape[-1] > 3 else change
             field = field.mean(axis=-1) if field.ndim == 3 else field
-            ax.imshow(field.T, origin="lower", cmap="RdBu_r", vmin=-largest, vmax=largest)
+            image = ax.imshow(field.T, origin="lower", cmap="RdBu_r", vmin=-largest, vmax=largest)
             ax.set(xticks=[], yticks=[])
             ax.grid(False)
         ax.set_title(f"unit {unit}: {activation[0]:.2g} to {activation[-1]:.2g}", fontsize=8)
+    if found.start.ndim > 1:
+        figure.colorbar(image, ax=list(axes), label=f"change of {found.tensor}", shrink=0.6)
     figure.suptitle(f"{found.model}: what excites {found.layer}, minus where it began ({found.tensor})", fontsize=11)
     return figure
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -9,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from zoo.data.cmb.binning import CHANNELS, N_JOINT, SLICES, joint_multipoles
-from zoo.interpret.plots.style import BLUE, COLOURS, GREY, SKY, one_panel, panels, styled
+from zoo.interpret.plots.style import BLUE, COLOURS, GREY, SKY, UNITS, one_panel, panels, styled
 
 if TYPE_CHECKING:
     from zoo.interpret.dependence import Dependence
@@ -25,11 +26,18 @@ CURVES = 50
 def importance_of_groups(importance: Importance) -> Figure:
     """Mean importance with the range of its repeats: bars, the largest on top, or for many groups a curve.
 
-    The curve is over multipoles where the groups are the bins of joint spectra.
+    Shells of a cube are a curve over distance, the bins of joint spectra one over multipoles.
     """
     names, mean = importance.names, importance.mean
     score = "" if importance.score is None else f"; undisturbed mean squared error {-importance.score:.3g}"
     title = importance.model + score
+    if all(re.search(r" shell \d+$", name) for name in names):
+        figure, ax = one_panel((6.4, 4.2))
+        _curve(ax, np.arange(len(mean)), importance.values)
+        ax.set(xlabel="distance from the middle [cells]", ylabel=importance.label)
+        ax.set_title(title, fontsize=10)
+        ax.legend()
+        return figure
     if len(mean) <= BARS:
         order = np.argsort(mean)
         low, high = importance.values.min(axis=1), importance.values.max(axis=1)
@@ -79,7 +87,8 @@ def partial_dependence_curves(dependence: Dependence) -> Figure:
         ax.plot(dependence.grid[k], dependence.individual[k, rows].T, color=GREY, alpha=0.3, linewidth=0.6)
         ax.plot(dependence.grid[k], dependence.average[k], color=COLOURS[1], linewidth=2.2, label="partial dependence")
         ax.plot([], [], color=GREY, linewidth=0.8, label=f"{len(rows)} rows")
-        ax.set_xlabel(dependence.names[k])
+        unit = dependence.units[k]
+        ax.set_xlabel(f"{dependence.names[k]} [{UNITS.get(unit, unit)}]" if unit not in ("", "1") else dependence.names[k])
     axes[0, 0].set_ylabel(dependence.answer)
     figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
     figure.suptitle(dependence.model, fontsize=11)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+import textwrap
+
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -9,12 +12,16 @@ from matplotlib.figure import Figure
 from zoo.data.cmb.binning import CHANNELS, N_JOINT, SLICES, joint_multipoles
 from zoo.errors import InputError
 from zoo.interpret.explanation import Explanation
-from zoo.interpret.plots.style import BLUE, GREY, RED, SKY, UNITS, panels, styled
+from zoo.interpret.plots.style import BLUE, GREY, RED, SKY, UNITS, method_title, panels, styled
 
 SENSITIVITIES = ("gradient", "smoothgrad")
-"""Methods whose values are derivatives, which do not add up to anything."""
+"""Methods whose values are derivatives."""
+NOT_ADDITIVE = (*SENSITIVITIES, "grad_cam")
+"""Methods whose values do not add up to anything."""
 WIDTH = 26
 """Width of a bar in multipoles, a little less than a bin."""
+LABEL = 28
+"""Characters that fit along half a figure."""
 
 
 @styled
@@ -36,7 +43,7 @@ def attribution_over_multipoles(explanation: Explanation) -> Figure:
         _draw(ax, ell[inside], values[:, inside], WIDTH)
         total = values[:, inside].sum(axis=1)
         spread = f" $\\pm$ {total.std():.2g}" if len(values) > 1 else ""
-        sum_text = "" if explanation.method in SENSITIVITIES else f"   sum {total.mean():+.3g}{spread}"
+        sum_text = "" if explanation.method in NOT_ADDITIVE else f"   sum {total.mean():+.3g}{spread}"
         ax.set_title(f"{channel}{sum_text}", loc="left")
     if len(values) > 1:
         axes[0, 0].legend(loc="upper right")
@@ -66,11 +73,12 @@ def attribution_over_elements(explanation: Explanation) -> Figure:
     if explanation.baseline is not None:
         upper.plot(number, explanation.baseline[0], color=GREY, linestyle="--", label="baseline")
         upper.legend()
-    upper.set_ylabel(f"{explanation.tensor} [{UNITS.get(unit, unit)}]" if unit else explanation.tensor)
+    label = f"{explanation.tensor} [{UNITS.get(unit, unit)}]" if unit else explanation.tensor
+    upper.set_ylabel("\n".join(textwrap.wrap(label, LABEL)))
     _draw(lower, number, values, 0.8)
     if len(values) > 1:
         lower.legend(loc="upper right")
-    lower.set_ylabel(value_label(explanation))
+    lower.set_ylabel("\n".join(textwrap.wrap(value_label(explanation), LABEL)))
     lower.set_xlabel("element")
     figure.suptitle(explanation_title(explanation), fontsize=11)
     return figure
@@ -157,16 +165,21 @@ def value_label(explanation: Explanation) -> str:
 
 
 def _output(explanation: Explanation) -> str:
-    return "logit" if explanation.output == "logits" else explanation.output
+    """Name of the output, and which of its elements where there are several."""
+    name = "logit" if explanation.output == "logits" else explanation.output
+    shape = explanation.meta.get("output_shape") or [explanation.target + 1]
+    if math.prod(shape) == 1:
+        return name
+    return f"{name}[{', '.join(str(index) for index in np.unravel_index(explanation.target, shape))}]"
 
 
 def explanation_title(explanation: Explanation) -> str:
     """Model, method and, of a path integral, what it explains and how exactly."""
-    title = f"{explanation.meta.get('model', 'model')}: {explanation.method.replace('_', ' ')}"
+    title = f"{explanation.meta.get('model', 'model')}: {method_title(explanation.method)}"
     if len(explanation.values) > 1:
         title += f", {len(explanation.values)} rows"
     if (error := explanation.completeness_error) is not None and explanation.baseline_answer is not None:
         change = f"{explanation.baseline_answer.mean():.3g} at the baseline to {explanation.answer.mean():.3g}"
-        mean = "mean " if len(explanation.values) > 1 else ""
-        title += f"\n{mean}{_output(explanation)} from {change}; completeness error {error.max():.1g}"
+        mean = ", on average" if len(explanation.values) > 1 else ""
+        title += f"\n{_output(explanation)} from {change}{mean}; completeness error {error.max():.1g}"
     return title

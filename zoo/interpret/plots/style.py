@@ -23,6 +23,8 @@ SEQUENTIAL = "viridis"
 UNITS = {"muK^2": r"$\mu\mathrm{K}^2$"}
 """Units of cards that are typeset."""
 
+METHOD_TITLES = {"smoothgrad": "SmoothGrad", "grad_cam": "Grad-CAM", "shap": "SHAP", "lime": "LIME"}
+
 _RC: dict[Any, Any] = {
     "font.size": 10,
     "axes.titlesize": 10.5,
@@ -48,6 +50,11 @@ def styled(function: F) -> F:
             return function(*args, **kwargs)
 
     return draw  # type: ignore[return-value]
+
+
+def method_title(method: str) -> str:
+    """A method's name for people."""
+    return METHOD_TITLES.get(method, method.replace("_", " "))
 
 
 def panels(rows: int, columns: int, size: tuple[float, float], **kwargs: Any) -> tuple[Figure, np.ndarray]:

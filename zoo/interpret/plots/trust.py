@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from zoo.interpret.plots.style import BLUE, GREY, RED, SKY, one_panel, panels, styled
+from zoo.interpret.plots.style import BLUE, GREY, RED, SKY, method_title, one_panel, panels, styled
 
 if TYPE_CHECKING:
     from zoo.interpret.deletion import DeletionInsertion
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def agreement_matrix(agreement: Agreement) -> Figure:
     """Mean rank correlation of each pair of methods, and its scatter over rows."""
     matrix, scatter = agreement.matrix, np.nanstd(agreement.correlation, axis=-1)
-    names = [name.replace("_", " ") for name in agreement.methods]
+    names = [method_title(name) for name in agreement.methods]
     size = 2.4 + 0.75 * len(names)
     figure, ax = one_panel((size + 1.0, size))
     image = ax.imshow(matrix, cmap="RdBu_r", vmin=-1, vmax=1)
@@ -44,7 +44,7 @@ def randomisation_curve(found: Randomisation) -> Figure:
     ax.set_xticks(range(len(samples)), ["trained", *found.layers], rotation=30, ha="right")
     ax.axhline(0, color=GREY, linewidth=0.8)
     ax.set(ylabel="rank correlation with the trained model's", xlabel="random from the output to this layer", ylim=(-0.5, 1.05))
-    ax.set_title(f"{found.model}: {found.method.replace('_', ' ')}")
+    ax.set_title(f"{found.model}: {method_title(found.method)}")
     ax.legend()
     return figure
 
@@ -62,25 +62,31 @@ def stability_under_noise(found: Stability) -> Figure:
     axes[0, 0].set_ylim(top=1.02)
     axes[0, 1].set_yscale("log")
     axes[0, 0].legend()
-    figure.suptitle(f"{found.model}: {found.method.replace('_', ' ')}", fontsize=11)
+    figure.suptitle(f"{found.model}: {method_title(found.method)}", fontsize=11)
     return figure
 
 
 @styled
 def deletion_insertion_curves(found: DeletionInsertion) -> Figure:
-    """Mean answer over rows as elements are taken away or put back, and the area between the two."""
-    figure, ax = one_panel((6.4, 4.4))
+    """Answer as elements are taken away or put back, and the area between the two.
+
+    Of each row the change from the baseline, positive towards the input: rows on either side of the baseline would cancel.
+    """
+    figure, ax = one_panel((6.4, 4.8))
     for values, colour, style, label in (
         (found.insertion, BLUE, "-", "put back, strongest first"),
         (found.deletion, RED, "-", "taken away, strongest first"),
         (found.random, GREY, "--", "taken away in random order"),
     ):
-        ax.plot(found.share, values.mean(axis=0), style, color=colour, label=label)
+        towards = found.direction[:, None] * (values - found.deletion[:, -1:])
+        ax.plot(found.share, towards.mean(axis=0), style, color=colour, label=label)
     area, n = found.area, len(found.area)
     scatter = f" $\\pm$ {area.std():.2g}" if n > 1 else ""
-    ax.set(xlabel="share of the elements", ylabel=f"{found.answer.replace('_', ' ')}, mean of {n} rows")
-    ax.set_title(f"{found.model}: {found.method.replace('_', ' ')}, area {area.mean():.3g}{scatter}")
-    ax.legend()
+    ax.axhline(0, color=GREY, linewidth=0.8)
+    name = found.answer.replace("_", " ")
+    ax.set(xlabel="share of the elements", ylabel=f"{name} minus the baseline's, towards the input's")
+    ax.set_title(f"{found.model}: {method_title(found.method)}, area {area.mean():.3g}{scatter}, {n} row{'s' * (n > 1)}")
+    figure.legend(*ax.get_legend_handles_labels(), loc="outside lower center", ncols=2)
     return figure
 
 
