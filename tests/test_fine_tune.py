@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+import warnings
 
 import keras
 import numpy as np
@@ -19,6 +20,7 @@ from zoo.card import check_card, load_card
 from zoo.errors import ExportError, FolderError, InputError, UnknownNameError
 from zoo.serving import Session
 from zoo.serving.verify import verify
+from zoo.training.fine_tune import FineTuning, untrained
 
 QUICK = {"epochs": 3, "batch_size": 8}
 
@@ -40,7 +42,7 @@ def changed(parent, model):
     return {name for name in model.blocks if any((before[path] != after[path]).any() for path in weights(model, [name]))}
 
 
-@pytest.fixture(scope="module", params=CONFIGS)
+@pytest.fixture(scope="module", params=[name for name in CONFIGS if name != "ensemble"])
 def tuned(request, tmp_path_factory):
     """A parent of each family and what came of it with its last block free."""
     folder = tmp_path_factory.mktemp(request.param) / "mine"
@@ -210,6 +212,67 @@ def test_an_encoder_answers_with_more_numbers(tmp_path):
     np.testing.assert_array_equal(model.mean.get_weights()[0], parent.mean.get_weights()[0])
 
 
+@pytest.mark.parametrize("family", ["mlp", "ive"])
+def test_rows_of_another_length_pass_a_new_first_layer(tmp_path, family):
+    parent, data = released(family), user_data(family)
+    data["observed"] = np.concatenate([data["observed"], 50 + data["observed"][:, :2]], axis=1)
+    with pytest.raises(InputError, match=r"rows of 7 numbers, given 9: .* inputs=9 or --inputs 9"):
+        zoo.fine_tune(parent, data, folder=tmp_path / "mine")
+    with warnings.catch_warnings(record=True) as found:
+        warnings.simplefilter("always")
+        model = zoo.fine_tune(parent, data, folder=tmp_path / "mine", inputs=9, layer_decay=0.1, **QUICK)
+    assert not any("drifted" in str(one.message) or "outside" in str(one.message) for one in found)
+    for name, endpoint in model.spec.endpoints.items():
+        for tensor, before in zip(endpoint.inputs, parent.spec.endpoint(name).inputs, strict=True):
+            if tensor.name == "observed":
+                assert (tensor.shape, len(tensor.low), len(tensor.high)) == ([9], 9, 9)
+                assert tensor.low[8] < data["observed"][:, 8].min()
+                assert tensor.high[8] < 100
+            else:
+                assert tensor == before
+    _, untouched = untrained(parent, FineTuning(inputs=9))
+    at_first, after, of_parent = weights(untouched), weights(model), weights(parent)
+    stage = {"mlp": "hidden", "ive": "encoder"}[family]
+    moved = {path: np.abs(after[path] - at_first[path]).max() for path in after}
+    assert moved[f"{stage}/0/kernel/0"] > 3e-3  # the whole learning rate, although it comes last in a layer decay
+    assert {path for path, most in moved.items() if most} == {
+        path for path in after if path.startswith((f"{stage}/0/", "head/"))
+    }
+    for path, before in of_parent.items():
+        if not path.startswith((f"{stage}/0/", "head/")):
+            np.testing.assert_array_equal(after[path], before)
+    first, *others = model.blocks["stem"]
+    np.testing.assert_allclose(first.get_weights()[0], data["observed"].mean(axis=0), atol=1.0)
+    for layer, before in zip(others, parent.blocks["stem"][1:], strict=True):
+        np.testing.assert_array_equal(layer.get_weights(), before.get_weights())
+    assert not any("before" in metric.name for metric in model.spec.metrics)
+    assert verify(tmp_path / "mine").ok
+    rows = {name: array[:4] for name, array in data.items() if name != "answer"}
+    served = Session(tmp_path / "mine").run(rows, "predict")["answer"]
+    np.testing.assert_allclose(served, model.endpoint("predict")(**rows)["answer"], rtol=1e-3, atol=1e-3)
+
+
+def test_a_new_first_layer_and_a_new_head(tmp_path):
+    data = user_data("mlp")
+    data = {"observed": data["observed"][:, :5], "kind": (data["observed"][:, 0] > 2).astype(int)}
+    model = run(
+        released("mlp"), tmp_path / "mine", data, target="kind", outputs=1, task="classification", inputs=5, unfreeze=["hidden"]
+    )
+    assert model.spec.endpoint("predict").inputs[0].shape == [5]
+    assert model.spec.endpoint("predict").outputs[0].name == "probability"
+
+
+@pytest.mark.parametrize("family", ["logistic", "cnn3d", "beta-vae", "realnvp", "maf"])
+def test_families_of_one_input_length_say_so(tmp_path, family):
+    with pytest.raises(InputError, match="takes no other input length: leave out inputs and give rows like"):
+        zoo.fine_tune(released(family), user_data(family), folder=tmp_path / "mine", inputs=9)
+
+
+def test_members_of_an_ensemble_are_fine_tuned_one_by_one(tmp_path):
+    with pytest.raises(InputError, match=r"tiny-ensemble: .* fine-tune each and join them with zoo ensemble"):
+        zoo.fine_tune(released("ensemble"), {}, folder=tmp_path / "mine")
+
+
 def test_families_without_another_head_say_so(tmp_path):
     with pytest.raises(InputError, match="CNN3D has no head for classification with 2 outputs"):
         zoo.fine_tune(released("cnn3d"), user_data("cnn3d"), folder=tmp_path / "mine", outputs=2, task="classification")
@@ -286,7 +349,7 @@ def test_other_settings_need_another_folder(tmp_path):
         ({"unfreeze": ["hiden"]}, UnknownNameError, "did you mean hidden"),
         ({"learning_rate": -1.0}, InputError, "learning_rate: Input should be greater than 0"),
         ({"task": "regression"}, InputError, "a task goes with outputs"),
-        ({"outputs": 2, "unfreeze": ["hidden"]}, InputError, "the new head is to be trained"),
+        ({"inputs": 0}, InputError, "inputs: Input should be greater than 0"),
     ],
 )
 def test_settings_that_do_not_fit(tmp_path, settings, error, message):
@@ -301,7 +364,7 @@ def test_folder_that_is_no_name(tmp_path):
 
 
 def test_boosted_trees_are_fitted_anew(tmp_path):
-    with pytest.raises(InputError, match="boosted trees, fit new ones with zoo train"):
+    with pytest.raises(InputError, match=r"gbt-halo-mass: trees .* fit new ones with zoo train"):
         zoo.fine_tune("gbt-halo-mass", {}, folder=tmp_path / "mine")
 
 

@@ -10,11 +10,11 @@ import subprocess
 import sys
 import urllib.request
 from pathlib import Path
-from types import SimpleNamespace
 
 import huggingface_hub
 import numpy as np
 import pytest
+from hub_stand_in import Hub
 from typer.testing import CliRunner
 
 import zoo
@@ -113,28 +113,6 @@ def test_wrong_words(mine, arguments, message, tmp_path):
     assert isinstance(result.exception, ZooError)
     assert re.search(message, str(result.exception)), result.exception
     assert not (tmp_path / "x").exists()
-
-
-class Hub:
-    """Stands in for the Hugging Face Hub: repositories are folders."""
-
-    def __init__(self, root: Path) -> None:
-        self.root = root
-
-    def create_repo(self, repo_id: str, *, private: bool, exist_ok: bool) -> None:
-        if repo_id.startswith("nobody/"):
-            raise OSError("403 Forbidden")
-        (self.root / repo_id).mkdir(parents=True, exist_ok=exist_ok)
-
-    def upload_folder(self, *, repo_id: str, folder_path: Path, allow_patterns: list[str], commit_message: str):
-        for path in folder_path.iterdir():
-            if any(path.match(pattern) for pattern in allow_patterns):
-                shutil.copy(path, self.root / repo_id / path.name)
-        return SimpleNamespace(oid="c0ffee")
-
-    def snapshot_download(self, repo_id: str, *, revision: str | None, allow_patterns: list[str]) -> str:
-        assert revision in (None, "c0ffee")
-        return str(self.root / repo_id)
 
 
 @pytest.fixture

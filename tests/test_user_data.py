@@ -213,10 +213,23 @@ WRONG = {
         r"expected a column observed or observed_0 to observed_6 .* given the columns flux, answer: rename",
     ),
     "one column missing": (
-        lambda d: {name: column for name, column in table().items() if name != "observed_6"},
+        lambda d: {name: column for name, column in table().items() if name != "observed_3"},
         {},
         UnknownNameError,
-        "'observed_6'",
+        "'observed_3'",
+    ),
+    "the last missing": (
+        lambda d: {name: column for name, column in table().items() if name != "observed_6"},
+        {},
+        InputError,
+        r"observed_0 to observed_5 to hold rows of shape \(7,\), given 6 columns",
+    ),
+    "one column too many": (lambda d: table(observed_7=np.ones(60)), {}, InputError, r"shape \(7,\), given 8 columns"),
+    "classes as zeros and ones": (
+        lambda d: table() | {"answer_0": np.arange(60) % 2, "answer_1": 1 - np.arange(60) % 2},
+        {"target": "answer_0,answer_1"},
+        InputError,
+        "expected one column that says the class of each row, given answer_0 to answer_1",
     ),
     "wrong shape": (lambda d: {"observed": np.zeros((60, 9))}, {}, InputError, r"rows of shape \(7,\), given \(9,\)"),
     "no target": (
@@ -350,6 +363,14 @@ def test_bounds_of_each_element_hold_for_every_query_of_a_row():
     outside = int((data["asked"].reshape(ROWS, 3, 2)[..., 1] > 0.5).any(axis=1).sum())
     assert any(f"{outside} of {ROWS} rows have asked outside" in warning for warning in found.warnings)
     assert found.extremes["asked"][1].shape == (2,)
+
+
+def test_queries_of_a_row_may_be_numbered_columns():
+    data = user_data("ive", ROWS)
+    asked = np.random.default_rng(0).random((ROWS, 6)).astype(np.float32)
+    data["answer"] = np.repeat(data["answer"], 3, axis=1)
+    numbered = {name: array for name, array in data.items() if name != "asked"} | {f"asked_{i}": asked[:, i] for i in range(6)}
+    same(taken(numbered, "ive"), taken(data | {"asked": asked}, "ive"))
 
 
 def test_digest_follows_the_rows():

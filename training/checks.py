@@ -43,7 +43,7 @@ class Checked(Strict):
     classes: dict[str, list[int]] = {}
     """Rows of each class in each split."""
     extremes: dict[str, tuple[Any, Any]]
-    """Smallest and largest of each input in the training rows, of each element where the card has bounds of each."""
+    """Smallest and largest of each input in the training rows, of each element unless the card has one bound for all."""
     drift: dict[str, Drift] = {}
     warnings: list[str] = []
     sha256: str
@@ -56,7 +56,7 @@ def check(dataset: Dataset, model: ZooModel, spec: ModelSpec) -> Checked:
     Parameters
     ----------
     model : that is to be trained, with the scaling of its parent
-    spec : of the parent
+    spec : of the parent. An input of which it has no trained range has nothing to drift from, such as one of another length
 
     Raises
     ------
@@ -143,6 +143,7 @@ class _Pass:
         self.digests: dict[str, list[np.ndarray]] = {name: [] for name in (*rows.inputs, "")}
         self.extremes: dict[str, tuple[Any, Any]] = {}
         self._moments: list[list[Any]] = []
+        known = {tensor.name: tensor for tensor in inputs}
         targets: list[tuple[float, float]] = []
         content = hashlib.sha256()
         size = rows_at_once(rows.inputs.values())
@@ -152,7 +153,7 @@ class _Pass:
             target = np.asarray(rows.target[part], np.float32)
             for name, array in {**cut, "the target": target}.items():
                 _expect_finite(name, array, numbers[part])
-            self._look(cut, {tensor.name: tensor for tensor in inputs})
+            self._look(cut, known)
             targets.append((float(target.min()), float(target.max())))
             content.update(self.digests[""][-1].tobytes() + target.tobytes())
             if split == "train":
@@ -161,7 +162,8 @@ class _Pass:
         self.target_range = max(high) - min(low)
         self.digest = content.digest()
         self.found = {name: np.concatenate(parts) for name, parts in self.digests.items()}
-        self.drift = {name: _drift(m) for name, m in zip(rows.inputs, self._moments, strict=False)}
+        measured = zip(rows.inputs, self._moments, strict=False)
+        self.drift = {name: _drift(moments) for name, moments in measured if not known[name].unbounded}
 
     def _look(self, cut: dict[str, np.ndarray], tensors: dict[str, Tensor]) -> None:
         whole = np.zeros(len(next(iter(cut.values()))), np.uint64)
@@ -171,7 +173,8 @@ class _Pass:
             each = array.reshape(-1, *tensor.shape)  # of several queries a row, each
             outside = (each < np.asarray(low, np.float32)) | (each > np.asarray(high, np.float32))
             self.outside[name] += int(outside.reshape(len(array), -1).any(axis=1).sum())
-            axes = tuple(range(each.ndim - 1)) if isinstance(tensor.low, list) or isinstance(tensor.high, list) else None
+            by_element = tensor.unbounded or isinstance(tensor.low, list) or isinstance(tensor.high, list)
+            axes = tuple(range(each.ndim - 1)) if by_element else None
             least, most = each.min(axis=axes), each.max(axis=axes)
             before = self.extremes.get(name, (least, most))
             self.extremes[name] = (np.minimum(least, before[0]), np.maximum(most, before[1]))

@@ -89,12 +89,8 @@ class Columns:
             raise UnknownNameError(f"column of {self.source}", name, self.columns)
         return self.columns[name]
 
-    def find(self, name: str, width: int | None, chosen: Sequence[str] | None = None) -> list[str] | None:
-        """Names of the columns that make a tensor: those chosen, one of its name, or ``name_0`` to ``name_<width - 1>``.
-
-        Parameters
-        ----------
-        width : numbers in a row of the tensor; None for as many as there are
+    def find(self, name: str, chosen: Sequence[str] | None = None) -> list[str] | None:
+        """Names of the columns that make a tensor: those chosen, one of its name, or all of ``name_0``, ``name_1``, ...
 
         Returns
         -------
@@ -103,7 +99,7 @@ class Columns:
         Raises
         ------
         UnknownNameError
-            If a chosen column, or some of the numbered ones, are missing.
+            If a chosen column is missing, or one between the numbered ones.
         """
         if chosen:
             return [name for name in chosen if self.one(name)]
@@ -111,9 +107,12 @@ class Columns:
             return [name]
         if f"{name}_0" not in self.columns:
             return None
-        if width is None:
-            width = sum(bool(re.fullmatch(rf"{re.escape(name)}_\d+", other)) for other in self.columns)
-        return [name for name in (f"{name}_{i}" for i in range(width)) if self.one(name)]
+        numbered = sum(bool(re.fullmatch(rf"{re.escape(name)}_\d+", other)) for other in self.columns)
+        return [name for name in (f"{name}_{i}" for i in range(numbered)) if self.one(name)]
+
+    def shape(self, names: Sequence[str]) -> tuple[int, ...]:
+        """Of a row of one column, or of several that hold a number each."""
+        return tuple(np.shape(self.columns[names[0]].values)[1:]) if len(names) == 1 else (len(names),)
 
     def array(self, names: Sequence[str], shape: tuple[int, ...], unit: str | None, units: Mapping[str, str]) -> Any:
         """Columns as one tensor (n, *shape) in ``unit``: float32 in memory, or :class:`OnDisk`.
@@ -132,14 +131,14 @@ class Columns:
         width = int(np.prod(shape, dtype=int))
         for name, column in zip(names, columns, strict=True):
             self._expect_numbers(name, column.values)
-        found = [tuple(np.shape(column.values)[1:]) for column in columns]
+        found = [self.shape([name]) for name in names]
         if len(names) > 1 and any(np.prod(one, dtype=int) != 1 for one in found):
             raise InputError(f"{self.source}: expected one number a row in each of {', '.join(names)}, given shapes {found}")
-        given = int(np.prod(found[0], dtype=int)) if len(names) == 1 else len(names)
-        if given != width or (len(names) == 1 and len(found[0]) > 1 and found[0] != shape):
+        given = self.shape(names)
+        if int(np.prod(given, dtype=int)) != width or (len(given) > 1 and given != shape):
             raise InputError(
-                f"{self.source}: expected {_said(names)} to hold rows of shape {shape}, given"
-                f" {found[0] if len(names) == 1 else f'{len(names)} columns'}: choose the columns that belong to it, or give"
+                f"{self.source}: expected {said(names)} to hold rows of shape {shape}, given"
+                f" {given if len(names) == 1 else f'{len(names)} columns'}: choose the columns that belong to it, or give"
                 " one array"
             )
         factors = [
@@ -296,7 +295,8 @@ def _text(value: Any) -> str:
     return value.decode(errors="replace") if isinstance(value, bytes) else str(value)
 
 
-def _said(names: Sequence[str]) -> str:
+def said(names: Sequence[str]) -> str:
+    """Columns in a sentence."""
     return names[0] if len(names) == 1 else f"{names[0]} to {names[-1]}"
 
 

@@ -42,6 +42,7 @@ class FineTuning(Strict):
     patience: Annotated[int, Field(gt=0)] = 10
     seed: Annotated[int, Field(ge=0)] = 0
     outputs: Annotated[int, Field(gt=0)] | None = None
+    inputs: Annotated[int, Field(gt=0)] | None = None
     task: Literal["classification", "regression"] | None = None
     restandardize: bool = False
     lora: Annotated[int, Field(gt=0)] | None = None
@@ -71,7 +72,7 @@ def untrained(parent: ZooModel, settings: FineTuning) -> tuple[str, ZooModel]:
     Raises
     ------
     InputError
-        If the family has no such head.
+        If the family has no such head, or takes no other input length.
     """
     deterministic()
     keras.utils.set_random_seed(settings.seed)
@@ -81,7 +82,10 @@ def untrained(parent: ZooModel, settings: FineTuning) -> tuple[str, ZooModel]:
         task = settings.task or ("classification" if parent.classes else "regression")
         family, config = parent.with_head(settings.outputs, task)
     model = get_family(family)(**config)
-    _copy_weights(parent, model, but_head=settings.outputs is not None)
+    if settings.inputs is not None:
+        config, _ = model.with_inputs(settings.inputs)
+        model = get_family(family)(**config)
+    _copy_weights(parent, model, _new_layers(model, settings))
     return family, model
 
 
@@ -104,15 +108,18 @@ def fine_tune(
         If the folder holds a run that would end in other weights.
     """
     rows = dataset.rows("train")
-    _scale(parent, model, rows, settings)
+    sample = rows.some(min(SCALED, 16 * rows_at_once(rows.inputs.values())))
+    new = _new_layers(model, settings)
+    if settings.restandardize or new:
+        model.adapt(sample.inputs, sample.target)
+    if not settings.restandardize:
+        _copy_weights(parent, model, new)
     _expect_finite_loss(model, dataset)
     scratch = type(model).from_config(model.get_config())
-    sample = _sample(rows)
     scratch.adapt(sample.inputs, sample.target)
-    layers = _thaw(model, settings)
-    _compile(model, settings, len(rows), settings.learning_rate, layers)
-    everything = [layer for block in scratch.blocks.values() for layer in block]
-    _compile(scratch, settings, len(rows), max(settings.learning_rate, FROM_SCRATCH), everything, decay=1.0)
+    shares = _thaw(model, settings, new)
+    _compile(model, settings, len(rows), settings.learning_rate, shares)
+    _compile(scratch, settings, len(rows), max(settings.learning_rate, FROM_SCRATCH), {})
     with alone(folder):
         started = {"parent": f"{parent.spec.name}@{parent.spec.revision}", "weights": _digest(parent), "data": checked.sha256}
         claim(folder / "run.json", {**started, **settings.model_dump(mode="json")}, "a fine-tuning")
@@ -132,30 +139,19 @@ def _digest(model: ZooModel) -> str:
     return hashlib.sha256(b"".join(np.ascontiguousarray(weight).tobytes() for weight in model.get_weights())).hexdigest()
 
 
-def _copy_weights(source: ZooModel, model: ZooModel, *, but_head: bool) -> None:
-    """Block by block; the last one stays as it is where it is a new head."""
-    pairs = list(zip(source.blocks.values(), model.blocks.values(), strict=True))
-    for old, new in pairs[:-1] if but_head else pairs:
-        for a, b in zip(old, new, strict=True):
-            b.set_weights(a.get_weights())
+def _new_layers(model: ZooModel, settings: FineTuning) -> set[str]:
+    """Names of the layers that the parent has not: of a new head, and of a first layer for another input length."""
+    *_, head = model.blocks.values()
+    _, first = ({}, []) if settings.inputs is None else model.with_inputs(settings.inputs)
+    return {*first, *(layer.name for layer in head if settings.outputs is not None)}
 
 
-def _scale(parent: ZooModel, model: ZooModel, rows: Rows, settings: FineTuning) -> None:
-    """Measure scalings on the training rows: that of a new head, and all where it is asked for."""
-    if settings.restandardize or settings.outputs is not None:
-        sample = _sample(rows)
-        model.adapt(sample.inputs, sample.target)
-    if not settings.restandardize:
-        _copy_weights(parent, model, but_head=settings.outputs is not None)
-
-
-def _sample(rows: Rows) -> Rows:
-    """Rows in memory, on which scalings are measured."""
-    n = min(len(rows), SCALED, 16 * rows_at_once(rows.inputs.values()))
-    chosen = np.random.default_rng(0).permutation(len(rows))[:n]
-    return Rows(
-        {name: np.asarray(array[chosen]) for name, array in rows.inputs.items()}, rows.target[chosen], rows.group[chosen]
-    )
+def _copy_weights(source: ZooModel, model: ZooModel, new: set[str]) -> None:
+    """Those of all layers but the new ones."""
+    for old, block in zip(source.blocks.values(), model.blocks.values(), strict=True):
+        for a, b in zip(old, block, strict=False):  # a new head may have more layers, or fewer
+            if b.name not in new:
+                b.set_weights(a.get_weights())
 
 
 def losses(model: ZooModel, rows: Rows) -> tuple[np.ndarray, np.ndarray | None]:
@@ -183,26 +179,22 @@ def _expect_finite_loss(model: ZooModel, dataset: Dataset) -> None:
             )
 
 
-def _thaw(model: ZooModel, settings: FineTuning) -> list[keras.layers.Layer]:
-    """Freeze all that is not to be trained; the layers that are, input to output.
+def _thaw(model: ZooModel, settings: FineTuning, new: set[str]) -> dict[int, float]:
+    """Freeze all that is not to be trained; the share of the learning rate that each other variable takes, by its id.
 
-    BatchNormalization layers keep the parent's statistics.
+    New layers are trained whole whatever is to be unfrozen. BatchNormalization layers keep the parent's statistics.
     """
     blocks = {name: [layer for layer in layers if layer.trainable_weights] for name, layers in model.blocks.items()}
     trainable = [name for name, layers in blocks.items() if layers]
     chosen = _chosen(trainable, settings.unfreeze)
-    head = blocks[trainable[-1]] if settings.outputs is not None else []
-    if head and trainable[-1] not in chosen:
-        raise InputError(f"the new head is to be trained: unfreeze {trainable[-1]} too, given {', '.join(chosen)}")
     for layers in model.blocks.values():
         for layer in layers:
             layer.trainable = False
-    layers = [layer for name in trainable if name in chosen for layer in blocks[name]]
     kept = []
-    for layer in layers:
+    for layer in [layer for name in trainable for layer in blocks[name] if name in chosen or layer.name in new]:
         if isinstance(layer, keras.layers.BatchNormalization):
             continue
-        if settings.lora is None or any(layer is one for one in head):
+        if settings.lora is None or layer.name in new:
             layer.trainable = True
         elif hasattr(layer, "enable_lora"):
             layer.trainable = True
@@ -215,7 +207,11 @@ def _thaw(model: ZooModel, settings: FineTuning) -> list[keras.layers.Layer]:
             f"lora {settings.lora}: none of the layers of {', '.join(chosen)} is one that Keras adapts at low rank (Dense and"
             " convolutions): leave out lora, or unfreeze other blocks"
         )
-    return kept
+    return {
+        id(variable): 1.0 if layer.name in new else settings.layer_decay**depth
+        for depth, layer in enumerate(reversed(kept))
+        for variable in layer.trainable_variables
+    }
 
 
 def _chosen(blocks: list[str], unfreeze: str | int | list[str]) -> list[str]:
@@ -244,19 +240,8 @@ class LayerwiseAdam(keras.optimizers.Adam):
         super().update_step(gradient, variable, learning_rate * self.shares[self._get_variable_index(variable)])
 
 
-def _compile(
-    model: ZooModel,
-    settings: FineTuning,
-    rows: int,
-    rate: float,
-    layers: list[keras.layers.Layer],
-    decay: float | None = None,
-) -> None:
-    """``layers`` are those that are trained; the last takes the whole rate, each before it ``decay`` times that of the next."""
-    decay = settings.layer_decay if decay is None else decay
-    share = {
-        id(variable): decay**depth for depth, layer in enumerate(reversed(layers)) for variable in layer.trainable_variables
-    }
+def _compile(model: ZooModel, settings: FineTuning, rows: int, rate: float, shares: dict[int, float]) -> None:
+    """``shares`` of the rate by the id of a variable; what is not in it takes the whole."""
     steps = settings.epochs * max(1, rows // min(settings.batch_size, rows))
     warm_up = min(steps - 1, round(WARM_UP * steps)) or None
     schedule = keras.optimizers.schedules.CosineDecay(
@@ -265,7 +250,7 @@ def _compile(
         warmup_target=None if warm_up is None else rate,
         warmup_steps=warm_up,
     )
-    optimizer = LayerwiseAdam(schedule, tuple(share[id(variable)] for variable in model.trainable_variables))
+    optimizer = LayerwiseAdam(schedule, tuple(shares.get(id(variable), 1.0) for variable in model.trainable_variables))
     loss: Callable[[Any, Any], Any] = model.objective
     model.compile(optimizer=optimizer, loss=loss, steps_per_execution=min(16, steps))
     optimizer.build(model.trainable_variables)

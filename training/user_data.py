@@ -11,7 +11,7 @@ from zoo.data.dataset import Rows, Split
 from zoo.errors import InputError
 from zoo.families.base import ZooModel
 from zoo.spec import ModelSpec, Tensor
-from zoo.training.columns import Columns, OnDisk
+from zoo.training.columns import Columns, OnDisk, said
 
 HELD_OUT = 0.2
 """Share of the groups in the validation split, and in the test split."""
@@ -73,7 +73,7 @@ class UserData:
             raise InputError(f"columns of {', '.join(unknown)}: expected those of the inputs {', '.join(names)}")
         *_, last = endpoint.inputs
         self._inputs = {
-            tensor.name: self._input(tensor, matched.get(tensor.name), many=model.asks_many and tensor is last)
+            tensor.name: self._input(model, tensor, matched.get(tensor.name), tensor is endpoint.inputs[0], tensor is last)
             for tensor in endpoint.inputs
         }
         queries = _width(np.shape(self._inputs[last.name])[1:]) // _width(last.shape)
@@ -98,9 +98,9 @@ class UserData:
             self._cut[split] = Rows(inputs, _of(self._target, chosen), self._group[chosen])
         return self._cut[split]
 
-    def _input(self, tensor: Tensor, chosen: Sequence[str] | None, many: bool) -> Any:
+    def _input(self, model: ZooModel, tensor: Tensor, chosen: Sequence[str] | None, first: bool, last: bool) -> Any:
         shape, width = tuple(tensor.shape), _width(tensor.shape)
-        names = self.columns.find(tensor.name, width, chosen)
+        names = self.columns.find(tensor.name, chosen)
         if names is None:
             numbered = f" or {tensor.name}_0 to {tensor.name}_{width - 1}" if width > 1 else ""
             raise InputError(
@@ -108,9 +108,16 @@ class UserData:
                 f" ({tensor.description}), given {self._there()}: rename the columns, or say which they are,"
                 f" columns={{{tensor.name!r}: [...]}} or --columns {tensor.name}=NAME,NAME,..."
             )
-        if many and len(names) == 1:
-            found = np.shape(self.columns.columns[names[0]].values)[1:]
-            shape = found if len(found) == 1 and found[0] and found[0] % width == 0 else shape
+        given = self.columns.shape(names)
+        if len(given) == 1 and given != shape:
+            if last and model.asks_many and given[0] and given[0] % width == 0:
+                shape = given
+            elif first and _takes(model, given[0]):
+                raise InputError(
+                    f"{self.columns.source}: expected {said(names)} to hold rows of {width} numbers, given {given[0]}: choose"
+                    " the columns that belong to it, or ask for a new first layer that takes them all with"
+                    f" inputs={given[0]} or --inputs {given[0]}"
+                )
         return self.columns.array(names, shape, tensor.unit, self._units)
 
     def _targets(
@@ -119,7 +126,7 @@ class UserData:
         chosen = target.split(",") if isinstance(target, str) else list(target or [])
         width = 1 if model.classes else queries * (_width(output.shape) if outputs is None else outputs)
         single = chosen[0] if len(chosen) == 1 else output.name
-        names = self.columns.find(single, width) if len(chosen) < 2 else self.columns.find("", width, chosen)
+        names = self.columns.find(single, chosen if len(chosen) > 1 else None)
         if names is None:
             if chosen:
                 self.columns.one(single)  # says what is near
@@ -129,6 +136,11 @@ class UserData:
             )
         self.target_names = names if len(chosen) != 1 else chosen
         if model.classes:
+            if len(names) > 1:
+                raise InputError(
+                    f"{self.columns.source}: expected one column that says the class of each row, given {said(names)}: write"
+                    " the number or the name of the class into one, target=NAME or --target NAME"
+                )
             return self._classes(names[0], model.classes, outputs is not None)
         if outputs is not None:
             self.target_unit = self._units.get(names[0], self.columns.columns[names[0]].unit) or "1"
@@ -176,6 +188,15 @@ class UserData:
     def _there(self) -> str:
         names = list(self.columns.columns)
         return "the columns " + ", ".join(names[:12]) + (f" and {len(names) - 12} more" if len(names) > 12 else "")
+
+
+def _takes(model: ZooModel, inputs: int) -> bool:
+    """Whether the family can have another input length."""
+    try:
+        model.with_inputs(inputs)
+    except InputError:
+        return False
+    return True
 
 
 def _width(shape: int | Sequence[int]) -> int:

@@ -270,6 +270,10 @@ def finetune(
         typer.Option(help="size of a new head: 1 for one quantity or two classes, else quantities or classes"),
     ] = None,
     task: Annotated[Optional[str], typer.Option(help="of the new head: classification or regression")] = None,  # noqa: UP045
+    inputs: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option(help="numbers in a row of your first input, where they are not the model's: a new first layer takes them"),
+    ] = None,
     restandardize: Annotated[bool, typer.Option(help="measure scalings anew on your rows")] = False,
     lora: Annotated[Optional[int], typer.Option(help="rank of what is added to frozen kernels")] = None,  # noqa: UP045
     overwrite: Annotated[bool, typer.Option(help="replace an earlier model in --out")] = False,
@@ -300,6 +304,7 @@ def finetune(
             seed=seed,
             outputs=outputs,
             task=task,  # type: ignore[arg-type]
+            inputs=inputs,
             restandardize=restandardize,
             lora=lora,
             overwrite=overwrite,

@@ -47,6 +47,7 @@ def fine_tune(
     seed: int = 0,
     outputs: int | None = None,
     task: Literal["classification", "regression"] | None = None,
+    inputs: int | None = None,
     restandardize: bool = False,
     lora: int | None = None,
     overwrite: bool = False,
@@ -76,6 +77,8 @@ def fine_tune(
     seed : of split, order and new weights
     outputs : size of a new head: 1 for one quantity or two classes, else quantities or classes
     task : of the new head, "classification" or "regression"; by default the parent's
+    inputs : how many numbers a row of your first input has, where they are not those of the parent: a new first layer takes
+        them, and is trained whatever else is
     restandardize : whether scalings are measured anew on the training rows
     lora : rank of what is added to the frozen kernels of the unfrozen blocks in place of training them
     overwrite : replace an earlier model in ``folder``
@@ -101,9 +104,6 @@ def fine_tune(
     >>> mine = zoo.fine_tune("mlp-cmb-feature", "spectra.csv", target="feature", folder="my-feature")  # doctest: +SKIP
     >>> mine.spec.metrics[0]  # doctest: +SKIP
     """
-    import matplotlib as mpl
-
-    mpl.use("Agg")
     from zoo.families.base import ZooModel as Network
     from zoo.loading import load
     from zoo.training.checks import check
@@ -126,19 +126,22 @@ def fine_tune(
             seed=seed,
             outputs=outputs,
             task=task,
+            inputs=inputs,
             restandardize=restandardize,
             lora=lora,
         )
     except ValidationError as error:
         raise InputError("; ".join(dict.fromkeys(_reason(one) for one in error.errors()))) from error
     parent = load(model) if isinstance(model, str | Path) else model
+    if reason := getattr(parent, "no_fine_tuning", None):
+        raise InputError(f"{parent.spec.name if hasattr(parent, 'spec') else type(parent).__name__}: {reason}")
     if not isinstance(parent, Network) or not hasattr(parent, "spec"):
-        what = parent.spec.name if hasattr(parent, "spec") else type(parent).__name__
         raise InputError(
-            f"{what}: expected a Keras model of the zoo, whose weights training goes on from; for boosted trees, fit new ones"
-            " with zoo train and a recipe, for a model built by hand assign model.spec"
+            f"expected the name of a model, a folder or a model of the zoo, given {type(parent).__name__}: to one that was"
+            " built by hand, assign model.spec"
         )
     family, network = untrained(parent, settings)
+    described = parent.spec if inputs is None else _with_inputs(parent.spec, network, inputs)
     if callable(getattr(data, "rows", None)):
         if given := [
             word for word, value in {"target": target, "group": group, "columns": columns, "units": units}.items() if value
@@ -148,24 +151,24 @@ def fine_tune(
     else:
         found = read_columns(data)
         dataset = UserData(
-            found, network, parent.spec, target=target, group=group, matched=columns, units=units, outputs=outputs, seed=seed
+            found, network, described, target=target, group=group, matched=columns, units=units, outputs=outputs, seed=seed
         )
         source, sha256 = found.source, found.sha256
-    checked = check(dataset, network, parent.spec)
+    checked = check(dataset, network, described)
     for warning in checked.warnings:
         warnings.warn(warning, stacklevel=2)
     run = folder.with_name(f"{folder.name}.run")
     tuned = train(parent, network, dataset, settings, checked, run)
-    beside = {"before": parent} if outputs is None else {}
+    beside = {"before": parent} if outputs is None and inputs is None else {}
     metrics = compare({"fine-tuned": tuned.model, **beside, "from scratch": tuned.scratch}, dataset.rows("test"))
-    spec = parent.spec.model_copy(
+    spec = described.model_copy(
         update={
             "name": name,
             "revision": "1",
             "family": family,
             "config": network.config,
             "summary": f"{parent.spec.summary}; fine-tuned on {Path(source).name}",
-            "endpoints": _with_extremes(parent.spec.endpoints, checked.extremes),
+            "endpoints": _with_extremes(described.endpoints, checked.extremes),
             "data": _data(Path(source).name, dataset, checked),
             "metrics": metrics,
             "files": [],
@@ -215,14 +218,18 @@ def _data(source: str, dataset: Dataset, checked: Checked) -> Data:
 
 
 def _with_extremes(endpoints: dict[str, Endpoint], extremes: dict[str, tuple[Any, Any]]) -> dict[str, Endpoint]:
-    """Trained ranges that take in the new training rows, wherever these leave the parent's."""
+    """Trained ranges that take in the new training rows, wherever these leave the parent's or the parent has none."""
     from zoo.release import widened
 
     def extended(tensor: Tensor) -> Tensor:
-        if tensor.name not in extremes or tensor.low is None or tensor.high is None:
+        if tensor.name not in extremes:
             return tensor
         (low, high), (least, most) = (tensor.low, tensor.high), extremes[tensor.name]
         wide_low, wide_high = widened(np.asarray(least), np.asarray(most))
+        if tensor.unbounded:
+            return tensor.model_copy(update={"low": wide_low, "high": wide_high})
+        if low is None or high is None:
+            return tensor
         lowest = np.where(least < np.asarray(low, np.float32), wide_low, low)
         highest = np.where(most > np.asarray(high, np.float32), wide_high, high)
         return tensor.model_copy(update={"low": lowest.tolist(), "high": highest.tolist()})
@@ -231,6 +238,20 @@ def _with_extremes(endpoints: dict[str, Endpoint], extremes: dict[str, tuple[Any
         name: endpoint.model_copy(update={"inputs": [extended(tensor) for tensor in endpoint.inputs]})
         for name, endpoint in endpoints.items()
     }
+
+
+def _with_inputs(spec: ModelSpec, model: ZooModel, inputs: int) -> ModelSpec:
+    """The spec with a first input of another length, of whose range nothing is known yet."""
+    first = spec.endpoint(model.data_endpoint).inputs[0]
+    said = f"{inputs} numbers of the user's, in place of: {first.description}"
+    other = first.model_copy(update={"shape": [inputs], "description": said, "low": None, "high": None})
+    endpoints = {
+        name: endpoint.model_copy(
+            update={"inputs": [other if tensor.name == first.name else tensor for tensor in endpoint.inputs]}
+        )
+        for name, endpoint in spec.endpoints.items()
+    }
+    return spec.model_copy(update={"endpoints": endpoints})
 
 
 def _with_head(spec: ModelSpec, model: ZooModel, dataset: Dataset) -> ModelSpec:

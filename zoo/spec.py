@@ -59,6 +59,11 @@ class Tensor(Strict):
         return self
 
     @property
+    def unbounded(self) -> bool:
+        """Whether no trained range is known."""
+        return self.low is None and self.high is None
+
+    @property
     def wire_shape(self) -> list[int]:
         """Of a row on the wire, where one number is a row of one: Triton has no rows without an axis."""
         return self.shape or [1]

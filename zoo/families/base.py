@@ -32,6 +32,9 @@ class EndpointModel:
     no_gradient: ClassVar[str | None] = None
     """Why an answer has no derivative with respect to an input, and what explains the model instead; None where it has one."""
 
+    no_fine_tuning: ClassVar[str | None] = None
+    """Why training does not go on from its weights, and what to do instead; None where it does."""
+
     data_endpoint: ClassVar[str] = "predict"
     """Endpoint whose inputs are what a row of data holds, in the order of ``__call__``; its first output is the target."""
     answers_with: Answer = "number"
@@ -140,6 +143,19 @@ class ZooModel(keras.Model, EndpointModel):
         raise InputError(
             f"{type(self).__name__} has no head for {task} with {outputs} outputs: leave out outputs and task, or choose a"
             " model of another family"
+        )
+
+    def with_inputs(self, inputs: int) -> tuple[dict[str, Any], list[str]]:
+        """Config of this network for a first input of another length, and names of the layers that are new in it.
+
+        Raises
+        ------
+        InputError
+            If nothing could be kept.
+        """
+        raise InputError(
+            f"{type(self).__name__} takes no other input length: leave out inputs and give rows like those of its training, or"
+            " choose a model whose first layer is dense and not its last"
         )
 
     @property

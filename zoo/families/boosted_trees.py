@@ -43,6 +43,7 @@ class BoostedTrees(EndpointModel):
         "trees answer in steps, so their derivative is zero or does not exist: impurity_importance, permutation_importance,"
         " partial_dependence, occlusion, lime and shap need none"
     )
+    no_fine_tuning = "trees have no weights to go on from: fit new ones with zoo train and a recipe"
 
     regressor: HistGradientBoostingRegressor
     """scikit-learn's estimator; there is none before a fit or ``load_weights``."""

@@ -189,6 +189,11 @@ class IVE(ZooModel):
             return super().with_head(outputs, task)
         return "ive", {**self.config, "outputs": outputs}
 
+    def with_inputs(self, inputs) -> tuple[dict[str, Any], list[str]]:
+        if self.stages is not None:
+            return super().with_inputs(inputs)
+        return {**self.config, "observation": inputs}, ["observed", self.encoder.layers[0].name]
+
     def predictive(self, inputs: Mapping[str, Any], latent: np.ndarray | None = None) -> np.ndarray:
         """What ``call`` answers at the mean of the latents, or at ``latent`` (n, latents), to any number of rows."""
         observation, queries = inputs.values()

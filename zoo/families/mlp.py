@@ -120,6 +120,11 @@ class MLP(ZooModel):
         head = {"outputs": outputs, "output_activation": activation, "rescale": task == "regression"}
         return "mlp", {"hidden": [], **self.config, **head}
 
+    def with_inputs(self, inputs) -> tuple[dict[str, Any], list[str]]:
+        if self.hidden is None:
+            return super().with_inputs(inputs)
+        return {**self.config, "inputs": inputs}, ["standardize", self.hidden.layers[0].name]
+
     @property
     def target_scale(self):
         """(outputs,) unit of a standardised error: the training targets' standard deviation, or 1 without rescaling."""
