@@ -116,7 +116,7 @@ TASKS = {
     ),
     "halo-mass": Task(
         "cnn3d-halo-mass",
-        "halos of another cosmology, sigma8 0.70 and Omega_m 0.26",
+        "halos of another cosmology",
         "rmse",
         "dex",
         lambda _: HaloMass(
@@ -202,19 +202,26 @@ def summary(entry: dict) -> dict[str, dict[int, list[float]]]:
 
 def draw(results: dict) -> Figure:
     """A panel for each task: mean over seeds, the extremes as bars."""
-    labels = {"scratch": "from scratch", "head": "fine-tuned, head", "all": "fine-tuned, all blocks"}
-    figure = Figure(figsize=(4.2 * len(results), 3.8), layout="constrained")
-    for axes, entry in zip(figure.subplots(1, len(results), squeeze=False)[0], results.values(), strict=True):
-        for way, values in sorted(summary(entry).items(), key=lambda item: list(labels).index(item[0])):
-            n = np.array(sorted(values))
-            mean = np.array([np.mean(values[each]) for each in n])
-            low, high = (np.array([end(values[each]) for each in n]) for end in (min, max))
-            axes.errorbar(n, mean, [mean - low, high - mean], marker="o", capsize=3, label=labels[way])
-        axes.axhline(entry["before"], color="0.5", linestyle="--", label="not fine-tuned")
-        unit = "" if entry["unit"] == "1" else f" [{entry['unit']}]"
-        label = {"auc": "area under the ROC curve", "rmse": "rms error", "loss": "negative log density"}[entry["statistic"]]
-        axes.set(xscale="log", xlabel="training rows", ylabel=f"{label}{unit}", title=f"{entry['model']}:\n{entry['what']}")
-        axes.title.set_fontsize(9)
+    ways = {"scratch": ("from scratch", "C0"), "head": ("fine-tuned, head", "C1"), "all": ("fine-tuned, all blocks", "C2")}
+    names = {"auc": "area under the ROC curve", "rmse": "rms error", "loss": "negative log density"}
+    figure = Figure(figsize=(9, 3.4 * -(-len(results) // 2)), layout="constrained")
+    for number, entry in enumerate(results.values()):
+        axes = figure.add_subplot(-(-len(results) // 2), 2, number + 1)
+        found = summary(entry)
+        for way, (label, colour) in ways.items():
+            if way in found:
+                n = np.array(sorted(found[way]))
+                mean, low, high = (np.array([of(found[way][each]) for each in n]) for of in (np.mean, min, max))
+                axes.errorbar(n, mean, [mean - low, high - mean], marker="o", capsize=3, label=label, color=colour)
+        low, high = axes.get_ylim()
+        unit = "" if entry["unit"] == "1" else f" {entry['unit']}"
+        if 2 * low - high < entry["before"] < 2 * high - low:
+            axes.axhline(entry["before"], color="0.5", linestyle="--", label="not fine-tuned")
+        else:
+            axes.text(0.97, 0.93, f"not fine-tuned: {entry['before']:.3g}{unit}", transform=axes.transAxes, ha="right")
+        label = names[entry["statistic"]] + (f" [{unit.strip()}]" if unit else "")
+        axes.set(xscale="log", xlabel="training rows", ylabel=label)
+        axes.set_title(f"{entry['model']}: {entry['what']}", fontsize=8)
     figure.axes[0].legend(fontsize=8)
     return figure
 
