@@ -116,6 +116,8 @@ def export(
     verify_model(model, tensors)
     explained = Explained(model, spec, tensors) if explain else None
     if endpoints is not None:
+        if EXPLAIN in endpoints and EXPLAIN not in spec.endpoints:
+            raise ExportError(f"endpoint {EXPLAIN!r} is made by explain=True (--explain), beside the endpoints that are named")
         spec = with_endpoints(spec, endpoints)
     with whole_folder(Path(folder), overwrite=overwrite, marker=REPORT) as new:
         write_test_tensors(test_tensors, new / TEST_TENSORS, spec, rows=None if place is None else place.batch)

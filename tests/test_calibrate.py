@@ -113,4 +113,14 @@ def test_what_cannot_be_calibrated_is_refused(sure, tmp_path):
         calibrate(regressor, tmp_path / "out", validation=validation, test=test)
     with pytest.raises(ValueError, match="positive temperature"):
         zoo.load(folder).soften(0.0)
+    with pytest.raises(ZooError, match="given one of them"):
+        calibrate(folder, tmp_path / "out", validation=validation)
+    with pytest.raises(ZooError, match="tiny has no recipe"):
+        calibrate(folder, tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_under_its_own_name_it_is_the_next_revision(sure, tmp_path):
+    folder, _, (validation, test) = sure
+    found = calibrate(folder, tmp_path / "out", validation=validation, test=test, new_name="tiny")
+    assert (found.spec.name, found.spec.revision, found.spec.lineage.revision) == ("tiny", "2", "1")

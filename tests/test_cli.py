@@ -292,7 +292,7 @@ def test_prediction_of_a_model_without_predict_is_its_first_endpoint():
 def test_export_with_explanations_and_an_ensemble(tmp_path):
     ok("export", "logistic-cmb-feature", "--explain", "--out", tmp_path / "one")
     assert "explain" in ok("verify", tmp_path / "one")
-    with pytest.raises(zoo.ZooError, match="a folder that was exported with --explain"):
+    with pytest.raises(zoo.ZooError, match="zoo export NAME --explain --out DIR first"):
         ok("export", "logistic-cmb-feature", "--explain", "--repository", tmp_path / "repository")
     with pytest.raises(zoo.ZooError, match="at least two"):
         ok("ensemble", "logistic-cmb-feature", "--out", tmp_path / "all")

@@ -11,14 +11,15 @@ from scipy.special import logsumexp
 
 import zoo
 from zoo.ensembles import build_ensemble
-from zoo.errors import IntegrityError, ZooError
+from zoo.errors import InputError, IntegrityError, ZooError
 from zoo.export import export
 from zoo.families.ensemble import Ensemble
 from zoo.model_folder import write_model_folder
+from zoo.npz import read_test_tensors
 from zoo.registry import get_family
 from zoo.serving import Session
 from zoo.serving.verify import verify
-from zoo.spec import Data, Endpoint, Metric, ModelSpec, Tensor
+from zoo.spec import TEST_TENSORS, Data, Endpoint, Metric, ModelSpec, Tensor
 
 X = np.random.default_rng(0).normal(size=(9, 4)).astype(np.float32)
 CLASSIFIER = {"inputs": 4, "hidden": [5]}
@@ -137,6 +138,39 @@ def test_ensemble_of_folders_is_a_folder_like_any_other(members, tmp_path):
     export(model, tmp_path / "exported", explain=True, parity_rows=50)
     assert verify(tmp_path / "exported").ok
     assert all(str(member) in (tmp_path / "all" / "README.md").read_text() for member in members)
+    with pytest.raises(IntegrityError, match="graphs and no weights"):
+        zoo.load(tmp_path / "exported")
+
+
+def test_ensemble_under_its_members_name_is_the_next_revision(members, tmp_path):
+    assert build_ensemble(members, tmp_path / "all", name="tiny").spec.revision == "2"
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("head", [{}, {"outputs": 1}])
+def test_ensemble_is_not_fine_tuned_as_one(members, tmp_path, head):
+    build_ensemble(members, tmp_path / "all")
+    rng = np.random.default_rng(0)
+    rows = {"x": rng.normal(size=(300, 4)), "speed": rng.normal(size=(300, 2))}
+    if head:
+        rows["speed"] = rows["speed"][:, :1]
+    with pytest.raises(InputError, match="fine-tune each of its members"):
+        zoo.fine_tune(tmp_path / "all", rows, target="speed", folder=tmp_path / "mine", **head)
+    assert not (tmp_path / "mine").exists()
+
+
+@pytest.mark.parametrize("name", ["mlp-cmb-feature", "ive-pendulum", "maf-two-moons"])
+def test_ensemble_of_each_kind_of_answer_is_explained_where_it_is_served(name, tmp_path):
+    model = zoo.load(name)
+    endpoint = next(iter(model.spec.endpoints))
+    tensors = read_test_tensors(model.folder.path(TEST_TENSORS), model.spec)
+    inputs = {one: tuple(given[t.name] for t in model.spec.endpoint(one).inputs) for one, (given, _) in tensors.items()}
+    model.set_weights([weight if weight.ndim < 2 else 0.97 * weight for weight in model.get_weights()])
+    write_model_folder(model, model.spec, tmp_path / "other", inputs, prose="# Other")
+    build_ensemble([name, tmp_path / "other"], tmp_path / "all")
+    export(zoo.load(tmp_path / "all"), tmp_path / "exported", explain=True, parity_rows=100)  # against GradientTape
+    assert verify(tmp_path / "exported").ok
+    assert list(Session(tmp_path / "exported").endpoints) == [endpoint, "explain"]
 
 
 def test_ensemble_of_finished_runs_takes_the_best_epoch(members, tmp_path):
@@ -170,6 +204,7 @@ def test_ensemble_of_what_does_not_go_together_is_refused(members, tmp_path):
         ([members[0], members[0]], r"members \[0, 1\] have the same weights"),
         ([members[0], other], "expected family mlp with config"),
         ([members[0], unit], "other tensors"),
+        (["gbt-halo-mass", "gbt-halo-mass"], "expected a Keras model, given BoostedTrees of scikit-learn"),
     ):
         with pytest.raises(ZooError, match=message):
             build_ensemble(chosen, tmp_path / "all")

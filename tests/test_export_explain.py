@@ -353,4 +353,6 @@ def test_of_several_outputs_the_client_says_which(tmp_path):
 def test_explain_is_not_for_saved_models(tmp_path):
     with pytest.raises(ExportError, match="explain is written as ONNX"):
         export(zoo.load("mlp-cmb-feature"), tmp_path / "out", format="savedmodel", explain=True)
+    with pytest.raises(ExportError, match="made by explain=True"):
+        export(zoo.load("mlp-cmb-feature"), tmp_path / "out", endpoints=[EXPLAIN])
     assert not (tmp_path / "out").exists()

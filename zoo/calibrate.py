@@ -13,9 +13,9 @@ from zoo.batches import in_batches
 from zoo.errors import InputError, ZooError
 from zoo.interpret.calibration import expected_calibration_error, fit_temperature
 from zoo.loading import load
-from zoo.model_folder import write_model_folder
+from zoo.model_folder import revision_of, write_model_folder
 from zoo.npz import read_test_tensors
-from zoo.spec import TEST_TENSORS, Lineage, Metric
+from zoo.spec import TEST_TENSORS, Lineage, Metric, ModelSpec
 from zoo.store import ModelFolder, locate
 
 if TYPE_CHECKING:
@@ -29,8 +29,8 @@ def calibrate(
     name: str | Path,
     folder: str | Path,
     *,
-    validation: Rows,
-    test: Rows,
+    validation: Rows | None = None,
+    test: Rows | None = None,
     new_name: str | None = None,
     overwrite: bool = False,
 ) -> ModelFolder:
@@ -43,14 +43,16 @@ def calibrate(
     ----------
     name : of the classifier, as ``zoo.load`` takes it
     folder : to be made
-    validation : rows on which the temperature is fitted; the model was not trained on them
+    validation : rows on which the temperature is fitted, on which the model was not trained; by default, where neither is
+        given, those of a released model's own recipe
     test : rows of which the metrics are, each beside that of the model as it was
-    new_name : by default the model's with ``-calibrated``
+    new_name : by default the model's with ``-calibrated``; under the model's own it is its next revision
 
     Raises
     ------
     ZooError
-        When the model is no classifier of two classes with logits, or validation and test rows share a simulation.
+        When the model is no classifier of two classes whose head can be rescaled, it has no recipe and no rows are given, or
+        validation and test rows share a simulation.
     InputError
         When no temperature is the best: the logits separate the rows, or say nothing about them.
     """
@@ -60,6 +62,8 @@ def calibrate(
     spec = source.spec
     if model.answers_with != "probability" or not hasattr(model, "soften") or spec.endpoint("predict").outputs[0].shape != [1]:
         raise ZooError(f"{spec.name}: expected a classifier of two classes whose head can be rescaled, such as of family mlp")
+    if validation is None or test is None:
+        validation, test = _own_rows(spec, validation, test)
     if shared := np.intersect1d(validation.group, test.group).size:
         raise ZooError(f"validation and test rows share {shared} simulations: the calibration would be judged on what made it")
     fitted, label = _logits(model, validation)
@@ -86,10 +90,11 @@ def calibrate(
         split="validation",
         detail="simulations resampled",
     )
+    called = new_name or f"{spec.name}-calibrated"
     described = spec.model_copy(
         update={
-            "name": new_name or f"{spec.name}-calibrated",
-            "revision": "1",
+            "name": called,
+            "revision": revision_of(called, spec),
             "summary": f"{spec.summary}; probabilities calibrated by temperature",
             "metrics": [against("ece", _ece), against("log loss", _log_loss), found],
             "lineage": Lineage(parent=spec.name, revision=spec.revision),
@@ -102,6 +107,20 @@ def calibrate(
     rows = {name: tuple(inputs[t.name] for t in spec.endpoint(name).inputs) for name, (inputs, _) in tensors.items()}
     write_model_folder(model, described, Path(folder), rows, prose=_prose(described.name, spec.name), overwrite=overwrite)
     return locate(Path(folder))
+
+
+def _own_rows(spec: ModelSpec, *given: Rows | None) -> tuple[Rows, Rows]:
+    from zoo.training.recipe import load_recipe, recipe_names
+
+    if any(rows is not None for rows in given):
+        raise ZooError("expected validation and test rows, given one of them: pass both, or neither for the recipe's own")
+    if spec.name not in recipe_names():
+        raise ZooError(
+            f"{spec.name} has no recipe whose data it could be calibrated on: give rows of your own,"
+            " zoo.calibrate.calibrate(name, folder, validation=..., test=...)"
+        )
+    data = load_recipe(spec.name).data.dataset()
+    return data.rows("validation"), data.rows("test")
 
 
 def _logits(model: ZooModel, rows: Rows) -> tuple[np.ndarray, np.ndarray]:

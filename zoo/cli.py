@@ -311,9 +311,14 @@ def finetune(
         )
         print_table(metric_table([metric for metric in model.spec.metrics if "/" not in metric.name]))
     print(
-        f"wrote {out}, which zoo show, export, serve and push take as {out if out.is_absolute() else f'./{out}'};"
+        f"wrote {out}, which zoo show, export, serve and push take as {_as_argument(out)};"
         f" say what it is for in {out / 'README.md'}"
     )
+
+
+def _as_argument(folder: Path) -> str:
+    """A folder as commands take it, so that it is not read as a released name."""
+    return str(folder) if folder.is_absolute() else f"./{folder}"
 
 
 def _pairs(option: str, given: list[str] | None) -> list[tuple[str, str]]:
@@ -379,7 +384,9 @@ def export(
         if precision is not PrecisionChoice.float32:
             raise ZooError("--repository takes no --precision: export the model first, then add the folder that it is in")
         if explain:
-            raise ZooError("--repository takes no --explain: a folder that was exported with --explain goes into it whole")
+            raise ZooError(
+                "--repository takes no --explain: zoo export NAME --explain --out DIR first, then zoo export ./DIR --repository"
+            )
         for name in names:
             _add_to_repository(name, repository, endpoint, opset, storage_uri, overwrite)
         return
@@ -410,7 +417,8 @@ def export(
                 overwrite=overwrite,
             )
             print_table(parity_table(report))
-            print(f"wrote {folder}")
+            taken = ", which zoo predict, verify and serve take as " + _as_argument(folder) if format_ is Format.onnx else ""
+            print(f"wrote {folder}{taken}")
 
 
 def _validation_rows(spec: ModelSpec) -> Mapping[str, np.ndarray] | None:
@@ -448,23 +456,21 @@ def _add_to_repository(
 def calibrate(
     name: NameArgument,
     out: Annotated[Path, typer.Option(help="folder to be made")],
+    new_name: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option("--name", help="of the calibrated model; under the old one it is the next revision"),
+    ] = None,
     overwrite: Annotated[bool, typer.Option(help="replace an existing folder")] = False,
 ) -> None:
     """Fit a classifier's temperature on the validation rows of its own recipe and write the calibrated model."""
     with quiet_tensorflow():
         from zoo.calibrate import calibrate as run
-        from zoo.store import locate
         from zoo.tables import metric_table
         from zoo.tables import show as print_table
-        from zoo.training.recipe import load_recipe, recipe_names
 
-        spec = locate(name).spec
-        if spec.name not in recipe_names():
-            raise ZooError(f"{spec.name} has no recipe whose data it could be calibrated on: use zoo.calibrate.calibrate")
-        data = load_recipe(spec.name).data.dataset()
-        found = run(name, out, validation=data.rows("validation"), test=data.rows("test"), overwrite=overwrite)
+        found = run(name, out, new_name=new_name, overwrite=overwrite)
     print_table(metric_table(found.spec.metrics))
-    print(f"wrote {out}")
+    print(f"wrote {out}, which zoo explain, export and serve take as {_as_argument(out)}")
 
 
 @app.command()
@@ -480,7 +486,10 @@ def ensemble(
         from zoo.ensembles import build_ensemble
 
         found = build_ensemble(members, out, name=name, like=like, overwrite=overwrite)
-    print(f"wrote {found.spec.name}, {found.spec.config['count']} members, to {out}")
+    print(
+        f"wrote {found.spec.name}, {found.spec.config['count']} members, to {out}, which zoo explain, export and serve take as"
+        f" {_as_argument(out)}"
+    )
 
 
 @app.command()

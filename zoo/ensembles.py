@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from zoo.errors import ZooError
-from zoo.model_folder import write_model_folder
+from zoo.model_folder import revision_of, write_model_folder
 from zoo.npz import read_test_tensors
 from zoo.registry import get_family
-from zoo.spec import TEST_TENSORS, Endpoint, Metric, ModelSpec
+from zoo.spec import LIBRARIES, TEST_TENSORS, Endpoint, Metric, ModelSpec
 from zoo.store import ModelFolder, locate
 
 if TYPE_CHECKING:
@@ -35,14 +35,15 @@ def build_ensemble(
     members : at least two, as ``zoo.load`` takes them; or with ``like``, finished runs of its recipe (folders ``seed-<n>`` of
         ``zoo train`` and ``zoo release``)
     folder : to be made
-    name : of the ensemble; by default that of the first member, or of ``like``, with ``-ensemble``
+    name : of the ensemble; by default that of the first member, or of ``like``, with ``-ensemble``. Under their own name it is
+        the next revision
     like : a model whose card describes what the runs trained
     metrics : of the ensemble, measured on held-out data. By default none: those of a member are not the ensemble's
 
     Raises
     ------
     ZooError
-        When there are fewer than two members, the same twice, or they are not of one kind.
+        When there are fewer than two members, the same twice, they are not of one kind, or of one that is not averaged.
     ExportError, ParityError
         When the ensemble cannot be exported.
     """
@@ -55,13 +56,17 @@ def build_ensemble(
     if len(set(prints)) < len(prints):
         raise ZooError(f"members {[i for i, one in enumerate(prints) if prints.count(one) > 1]} have the same weights")
     config = {"member": spec.family, "config": spec.config, "count": len(members)}
-    ensemble = get_family("ensemble")(**config)
+    try:
+        ensemble = get_family("ensemble")(**config)
+    except ValueError as error:
+        raise ZooError(f"{spec.name}: {error}") from error
     for place, model in zip(ensemble.members, loaded, strict=True):
         place.set_weights(model.get_weights())
+    called = name or f"{spec.name}-ensemble"
     described = spec.model_copy(
         update={
-            "name": name or f"{spec.name}-ensemble",
-            "revision": "1",
+            "name": called,
+            "revision": revision_of(called, spec),
             "family": "ensemble",
             "config": config,
             "summary": f"{spec.summary}; {len(members)} trainings together",
@@ -90,6 +95,11 @@ def _member(member: str | Path, spec: ModelSpec, endpoint: str, *, run: bool) ->
         from zoo.loading import load
 
         model = load(member)
+        if model.library != "keras":
+            raise ZooError(
+                f"{member}: expected a Keras model, given {type(model).__name__} of {LIBRARIES[model.library]}:"
+                " train more trees in one model instead (zoo train)"
+            )
         kind = model.spec.family, model.spec.config
         if model.spec.endpoints.get(endpoint) != spec.endpoint(endpoint):
             raise ZooError(f"{member}: its endpoint {endpoint!r} has other tensors than that of {spec.name}")

@@ -35,12 +35,17 @@ def load(name: str | Path, *, verify: bool = True) -> Any:
     UnknownNameError
         For a name that is not there, with suggestions.
     IntegrityError
-        If a file is not the one that the card describes.
+        If a file is not the one that the card describes, or the folder is an export, which holds graphs and no weights.
     ReproductionError
         If the model does not reproduce its test tensors within the card's tolerance.
     """
     folder = locate(name)
     spec = folder.spec
+    if spec.file(WEIGHTS) is None:
+        raise IntegrityError(
+            f"{folder.card.parent} holds graphs and no weights, as zoo export writes it: zoo predict, verify and serve and"
+            f" zoo.serving.Session take it; load the model that it was exported from, {spec.name}@{spec.revision}"
+        )
     try:
         model = get_family(spec.family)(**spec.config)
     except (TypeError, ValueError) as error:

@@ -65,6 +65,11 @@ def write_model_folder(
     return spec
 
 
+def revision_of(name: str, parent: ModelSpec) -> str:
+    """Of a model made of another: the next whole number where it keeps the name, so that it is a version of it; else "1"."""
+    return str(int(parent.revision.split(".")[0]) + 1) if name == parent.name else "1"
+
+
 def test_inputs(model: EndpointModel, dataset: Dataset, n: int) -> dict[str, tuple[np.ndarray, ...]]:
     """Inputs of every endpoint for rows spread over the test split."""
     rows = dataset.rows("test")

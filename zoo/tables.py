@@ -53,11 +53,12 @@ def model_details(spec: ModelSpec) -> list[RenderableType]:
         for direction, side in (("in", endpoint.inputs), ("out", endpoint.outputs))
         for t in side
     )
+    metrics = [metric for metric in spec.metrics if "/" not in metric.name]
     export = f"opset {spec.export.opset}, tested in {', '.join(spec.export.runtimes) or 'nothing'}"
     return [
         f"[bold]{spec.name}[/] revision {spec.revision}, family {spec.family}, task {spec.task}\n{spec.summary}",
         _table("endpoints", "endpoint", "tensor", "shape", "unit", "trained range", "what", rows=tensors),
-        metric_table([metric for metric in spec.metrics if "/" not in metric.name]),
+        metric_table(metrics) if metrics else "no metrics on its card",
         f"data: {spec.data.description} ({spec.data.simulator}, seed {spec.data.seed}); rows {spec.data.rows}\nONNX: {export}",
     ]
 

@@ -10,9 +10,11 @@ import keras
 import numpy as np
 from keras import ops
 
+from zoo.errors import InputError
 from zoo.families.base import ZooModel
 from zoo.registry import get_family, register_family
 
+RETRAIN = "an ensemble is not trained as one model: fine-tune each of its members, then make an ensemble of them (zoo ensemble)"
 LEAST_LOG = -1e30
 """Stands for the largest of logarithms that are all minus infinity, whose difference from it would be NaN."""
 
@@ -80,18 +82,17 @@ class Ensemble(ZooModel):
 
         return log_odds
 
-    def log_likelihood(self, target, answer):
-        """log p(target), (batch,), under Gaussians that ``call`` gave."""
-        return self.members[0].log_likelihood(target, answer)
+    def objective(self, target, answer):
+        """None: members that are trained together are no longer independent; InputError."""
+        raise InputError(RETRAIN)
+
+    def with_head(self, outputs, task):
+        raise InputError(RETRAIN)
 
     @property
     def blocks(self) -> dict[str, list[keras.layers.Layer]]:
         parts = [member.blocks for member in self.members]
         return {name: [layer for part in parts for layer in part[name]] for name in parts[0]}
-
-    def adapt(self, inputs, target) -> None:
-        for member in self.members:
-            member.adapt(inputs, target)
 
     def baseline(self, tensor: str) -> np.ndarray | None:
         return self.members[0].baseline(tensor)
