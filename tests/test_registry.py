@@ -12,7 +12,7 @@ from tiny_folder import make_model_folder
 
 from zoo import registry
 from zoo.errors import IntegrityError, UnknownNameError, ZooError
-from zoo.registry import find_card, get_family, get_spec, list_models, register_family
+from zoo.registry import find_card, get_family, get_spec, list_models, register_family, register_path
 
 
 @pytest.fixture
@@ -97,6 +97,22 @@ class TestNames:
         monkeypatch.setenv("ZOO_PATH", str(tmp_path / "typo"))
         with pytest.warns(UserWarning, match="ZOO_PATH.*typo"):
             assert list_models() == ["ive-swing", "mlp-coins"]
+
+    def test_a_folder_is_registered_by_the_name_on_its_card(
+        self, models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(registry, "_registered", {})
+        make_model_folder(tmp_path / "a folder", name="tuned-coins")
+        assert register_path(tmp_path / "a folder") == "tuned-coins" == register_path(tmp_path / "a folder")
+        assert list_models() == ["ive-swing", "mlp-coins", "own-model", "tuned-coins"]
+        assert find_card("tuned-coins") == tmp_path / "a folder" / "README.md"
+        with pytest.raises(ZooError, match="is a released model"):
+            register_path(models / "mlp-coins")
+        make_model_folder(tmp_path / "another", name="tuned-coins")
+        with pytest.raises(ZooError, match="a folder is registered as 'tuned-coins'"):
+            register_path(tmp_path / "another")
+        with pytest.raises(IntegrityError, match="nowhere"):
+            register_path(tmp_path / "nowhere")
 
     def test_installed_packages_bring_models(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         make_model_folder(tmp_path / "lab_models" / "lab_net", name="lab-net")

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from zoo.registry import get_spec as get_spec
     from zoo.registry import list_models as list_models
     from zoo.registry import register_family as register_family
+    from zoo.registry import register_path as register_path
 
 _HOMES = {
     "ZooError": "zoo.errors",
@@ -34,6 +35,7 @@ _HOMES = {
     "load": "zoo.loading",
     "push": "zoo.hub",
     "register_family": "zoo.registry",
+    "register_path": "zoo.registry",
     "train_npe": "zoo.inference",
 }
 

@@ -1,8 +1,8 @@
 """Which models and families there are, by name.
 
-Names come from three places, in this order: the cards that ship with physzoo, the folders of ``ZOO_PATH``, and the entry
-point group ``zoo.models`` of installed packages. The first that knows a name wins, so a released name never changes
-its meaning.
+Names come from four places, in this order: the cards that ship with physzoo, folders given to ``register_path``, the folders
+of ``ZOO_PATH``, and the entry point group ``zoo.models`` of installed packages. The first that knows a name wins, so a released
+name never changes its meaning.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ DEPRECATED: dict[str, str] = {}
 """Names that were given up, and the released name that took over."""
 
 _families: dict[str, type[Any]] = {}
+_registered: dict[str, Path] = {}
 
 
 def list_models(pattern: str = "*", *, task: str | None = None, family: str | None = None) -> list[str]:
@@ -99,6 +100,27 @@ def current_name(name: str) -> str:
     if name in DEPRECATED:
         warnings.warn(f"the model {name!r} is now called {DEPRECATED[name]!r}", FutureWarning, stacklevel=3)
     return DEPRECATED.get(name, name)
+
+
+def register_path(folder: str | Path) -> str:
+    """Make a model's folder known by the name on its card, for as long as this process lives; the name.
+
+    Raises
+    ------
+    IntegrityError
+        The folder has no card that can be read.
+    ZooError
+        A released model, or another folder, has that name.
+    """
+    card = (Path(folder).expanduser() / "README.md").resolve()
+    name = read_spec(card).name
+    if name in _released():
+        raise ZooError(
+            f"{folder}: {name!r} is a released model, whose name never changes its meaning; rename yours on its card"
+        )
+    if _registered.setdefault(name, card) != card:
+        raise ZooError(f"{folder}: {_registered[name].parent} is registered as {name!r}: rename one of the two on its card")
+    return name
 
 
 def register_family(name: str) -> Callable[[type[Any]], type[Any]]:
@@ -175,7 +197,11 @@ def _in_packages() -> dict[str, Path]:
     return cards
 
 
-_SOURCES = (_released, on_path, _in_packages)
+def _by_register_path() -> dict[str, Path]:
+    return _registered
+
+
+_SOURCES = (_released, _by_register_path, on_path, _in_packages)
 
 
 def _specs() -> Iterator[tuple[str, ModelSpec]]:
