@@ -11,7 +11,7 @@ from scipy.special import logsumexp
 
 import zoo
 from zoo.ensembles import build_ensemble
-from zoo.errors import InputError, IntegrityError, ZooError
+from zoo.errors import IntegrityError, ZooError
 from zoo.export import export
 from zoo.families.ensemble import Ensemble
 from zoo.model_folder import write_model_folder
@@ -144,19 +144,6 @@ def test_ensemble_of_folders_is_a_folder_like_any_other(members, tmp_path):
 
 def test_ensemble_under_its_members_name_is_the_next_revision(members, tmp_path):
     assert build_ensemble(members, tmp_path / "all", name="tiny").spec.revision == "2"
-
-
-@pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("head", [{}, {"outputs": 1}])
-def test_ensemble_is_not_fine_tuned_as_one(members, tmp_path, head):
-    build_ensemble(members, tmp_path / "all")
-    rng = np.random.default_rng(0)
-    rows = {"x": rng.normal(size=(300, 4)), "speed": rng.normal(size=(300, 2))}
-    if head:
-        rows["speed"] = rows["speed"][:, :1]
-    with pytest.raises(InputError, match="fine-tune each of its members"):
-        zoo.fine_tune(tmp_path / "all", rows, target="speed", folder=tmp_path / "mine", **head)
-    assert not (tmp_path / "mine").exists()
 
 
 @pytest.mark.parametrize("name", ["mlp-cmb-feature", "ive-pendulum", "maf-two-moons"])

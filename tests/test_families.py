@@ -38,6 +38,17 @@ def test_config_rebuilds_the_model(family):
     np.testing.assert_array_equal(np.asarray(twin(inputs)), np.asarray(model(inputs)))
 
 
+def test_another_of_the_kind_has_the_same_names(family):
+    """Keras numbers what has no name, and exported graphs would differ from one instance to the next."""
+    _, model = family
+    twin = type(model).from_config(model.get_config())
+    names = [
+        [layer.name for layer in each._flatten_layers(include_self=False) if not isinstance(layer, keras.layers.InputLayer)]
+        for each in (model, twin)
+    ]
+    assert names[0] == names[1]
+
+
 def test_blocks_hold_every_weight_once(family):
     _, model = family
     in_blocks = [id(weight) for layers in model.blocks.values() for layer in layers for weight in layer.weights]

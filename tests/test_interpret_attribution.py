@@ -164,6 +164,23 @@ def test_batches_do_not_change_the_answer(mlp, monkeypatch):
     np.testing.assert_allclose(explain(mlp, X, method="gradient").values, gradient.values, atol=1e-6)
 
 
+@pytest.mark.parametrize(("output", "target"), [("product", 0), ("both", 5)])
+def test_many_batches_are_compiled_to_the_same_answer(output, target, monkeypatch):
+    model = TwoInputs()
+    tensors = [tensor("x", [WIDTH]), tensor("t", [WIDTH])]
+    outputs = [tensor("product", [1]), tensor("both", [2 * WIDTH])]
+    model.spec = spec_of(tensors, outputs, "encode")
+    given = {"x": X, "t": 2 * X + 1}
+    asked = {"endpoint": "encode", "output": output, "target": target, "steps": 5}
+    eager = explain(model, given, **asked)
+    monkeypatch.setattr(answer, "ELEMENTS_PER_BATCH", 2 * WIDTH)
+    monkeypatch.setattr(answer.Answer, "gradient", None)
+    compiled = explain(model, given, **asked)
+    np.testing.assert_allclose(compiled.values, eager.values, rtol=1e-5, atol=1e-6)
+    with pytest.raises(InputError, match="expected 0 to 11"):
+        explain(model, given, **asked | {"output": "both", "target": 12})
+
+
 def test_a_planted_feature_is_found():
     """A classifier is trained on noise with a bump in known bins; the attribution must point there."""
     rng = np.random.default_rng(0)

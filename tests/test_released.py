@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from released_models import ONE_A_FAMILY, RELEASED
 
 import zoo
 from zoo.card import check_card, load_card
@@ -19,11 +20,7 @@ from zoo.serving.verify import verify
 from zoo.spec import METRICS, TEST_TENSORS, WEIGHTS
 from zoo.store import locate
 
-RELEASED = zoo.list_models()
 ENDPOINTS = [(name, endpoint) for name in RELEASED for endpoint in zoo.get_spec(name).endpoints]
-FIRST = {zoo.get_spec(name).family: name for name in reversed(RELEASED)}.values()
-EXPORTED = [name if name in FIRST else pytest.param(name, marks=pytest.mark.slow) for name in RELEASED]
-"""One of every family, and with the marker slow the others, whose exports take minutes together."""
 
 
 @pytest.fixture(scope="module")
@@ -128,7 +125,7 @@ def test_rows_do_not_depend_on_their_batch(name, endpoint, sessions):
             np.testing.assert_allclose(values[0], whole[key][row], rtol=tolerance.relative, atol=tolerance.absolute)
 
 
-@pytest.mark.parametrize("name", EXPORTED)
+@pytest.mark.parametrize("name", ONE_A_FAMILY)
 def test_fresh_export_passes_parity_and_verifies(name, exported):
     folder, report = exported(name)
     rows = [output.rows for parity in report.endpoints for output in parity.outputs.values()]
@@ -136,7 +133,7 @@ def test_fresh_export_passes_parity_and_verifies(name, exported):
     assert verify(folder).ok
 
 
-@pytest.mark.parametrize("name", EXPORTED)
+@pytest.mark.parametrize("name", ONE_A_FAMILY)
 def test_fresh_export_is_the_released_graph(name, exported):
     folder, _ = exported(name)
     for endpoint in zoo.get_spec(name).endpoints:
@@ -152,7 +149,7 @@ def test_other_opsets_pass_parity(name, opset, models, tmp_path):
     assert export(models[name], tmp_path / "out", opset=opset, parity_rows=100).opset == opset
 
 
-@pytest.mark.parametrize("name", EXPORTED)
+@pytest.mark.parametrize("name", ONE_A_FAMILY)
 def test_saved_model_passes_parity(name, models, tmp_path):
     from zoo.export import ExportError, export
 

@@ -85,7 +85,7 @@ class BetaVAE(ZooModel):
                     keras.layers.Conv2D(number, side, 2, padding="same", activation="relu", name=f"convolution_{i}")
                     for i, (number, side) in enumerate(convolutions)
                 ),
-                keras.layers.Flatten(),
+                keras.layers.Flatten(name="flatten"),
                 keras.layers.Dense(hidden, activation="relu", name="encoder_hidden"),
             ],
             name="encoder",
@@ -102,7 +102,7 @@ class BetaVAE(ZooModel):
                 keras.Input((latents,)),
                 keras.layers.Dense(hidden, activation="relu", name="decoder_hidden"),
                 keras.layers.Dense(math.prod(small), activation="relu", name="unfolded"),
-                keras.layers.Reshape(small),
+                keras.layers.Reshape(small, name="reshape"),
                 *(
                     keras.layers.Conv2DTranspose(
                         number, DECONVOLUTION, 2, padding="same", activation="relu", name=f"deconvolution_{i}"

@@ -10,11 +10,9 @@ import keras
 import numpy as np
 from keras import ops
 
-from zoo.errors import InputError
 from zoo.families.base import ZooModel
 from zoo.registry import get_family, register_family
 
-RETRAIN = "an ensemble is not trained as one model: fine-tune each of its members, then make an ensemble of them (zoo ensemble)"
 LEAST_LOG = -1e30
 """Stands for the largest of logarithms that are all minus infinity, whose difference from it would be NaN."""
 
@@ -46,7 +44,7 @@ class Ensemble(ZooModel):
         if count < 2:
             raise ValueError(f"expected at least two members, given {count}")
         self.config: dict[str, Any] = {"member": member, "config": dict(config), "count": count}
-        self.members = [get_family(member)(**config) for _ in range(count)]
+        self.members = [get_family(member)(**config, name=f"member_{i}") for i in range(count)]
         first = self.members[0]
         self.kind = first.answers_with
         if self.kind not in POOLS:
@@ -81,13 +79,6 @@ class Ensemble(ZooModel):
             return _log_of_sum(-ops.softplus(-given)) - _log_of_sum(-ops.softplus(given))
 
         return log_odds
-
-    def objective(self, target, answer):
-        """None: members that are trained together are no longer independent; InputError."""
-        raise InputError(RETRAIN)
-
-    def with_head(self, outputs, task):
-        raise InputError(RETRAIN)
 
     @property
     def blocks(self) -> dict[str, list[keras.layers.Layer]]:

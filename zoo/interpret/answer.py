@@ -11,7 +11,7 @@ import numpy as np
 
 from zoo.errors import InputError, UnknownNameError
 from zoo.inputs import InputCheck
-from zoo.interpret.differentiate import value_and_gradient
+from zoo.interpret.differentiate import compiled_gradient, value_and_gradient
 from zoo.spec import Endpoint, Tensor
 
 LOGITS = "logits"
@@ -64,16 +64,31 @@ class Answer:
         """Gradient at ``points``, each with the other inputs of the row in ``rows``."""
         return value_and_gradient(lambda x: self.scalar(x, rows), points)[1]
 
+    def compiled_gradient(self) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
+        """``gradient`` for many batches: traced once, which takes as long as some of them."""
+        self.scalar(self.x[:1], np.zeros(1, int))  # a wrong target is an error before that
+        others = [array for name, array in self.arrays.items() if name != self.wrt]
+        position = list(self.arrays).index(self.wrt)
+
+        def value(x: Any, *given: Any) -> Any:
+            return self._element([*given[:position], x, *given[position:]])
+
+        compiled = compiled_gradient(value, [self.x, *others])
+        return lambda points, rows: compiled(points, *(array[rows] for array in others))
+
     def scalar(self, x: Any, rows: np.ndarray) -> Any:
         """(n,) of one batch, as the model's library has it."""
-        tensors = [x if name == self.wrt else array[rows] for name, array in self.arrays.items()]
+        return self._element([x if name == self.wrt else array[rows] for name, array in self.arrays.items()])
+
+    def _element(self, tensors: list[Any]) -> Any:
         if is_keras(self.model):
             import keras
 
-            flat = keras.ops.reshape(self.function(*map(keras.ops.convert_to_tensor, tensors)), (len(rows), -1))
+            tensors = [keras.ops.convert_to_tensor(tensor) for tensor in tensors]
+            flat = keras.ops.reshape(self.function(*tensors), (keras.ops.shape(tensors[0])[0], -1))
         else:
-            flat = np.reshape(self.function(*tensors), (len(rows), -1))
-        if not 0 <= self.target < flat.shape[1]:
+            flat = np.reshape(self.function(*tensors), (len(tensors[0]), -1))
+        if flat.shape[1] is not None and not 0 <= self.target < flat.shape[1]:
             raise InputError(f"target: expected 0 to {flat.shape[1] - 1} for an output of that size, given {self.target}")
         return flat[:, self.target]
 

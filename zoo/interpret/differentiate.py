@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -46,3 +46,35 @@ def value_and_gradient(function: Callable[[Any], Any], x: np.ndarray) -> tuple[n
             return value.detach().cpu().numpy(), gradient.cpu().numpy()
         case other:
             raise NotImplementedError(f"no gradients on the Keras backend {other!r}: use tensorflow, jax or torch")
+
+
+def compiled_gradient(function: Callable[..., Any], like: Sequence[np.ndarray]) -> Callable[..., np.ndarray]:
+    """Gradient of a function that treats its rows independently by its first argument, compiled.
+
+    Parameters
+    ----------
+    function : backend tensors (n, ...) -> backend tensor (n,)
+    like : an array for each argument, any number of rows; arguments have these shapes and types
+    """
+    import keras
+
+    match keras.backend.backend():
+        case "tensorflow":
+            import tensorflow as tf
+
+            def gradient(point: Any, *others: Any) -> Any:
+                with tf.GradientTape(watch_accessed_variables=False) as tape:
+                    tape.watch(point)
+                    value = function(point, *others)
+                return tape.gradient(value, point, unconnected_gradients="zero")
+
+            signature = [tf.TensorSpec([None, *array.shape[1:]], array.dtype) for array in like]
+            traced = tf.function(gradient, input_signature=signature)
+            return lambda *arrays: traced(*map(tf.convert_to_tensor, arrays)).numpy()
+        case "jax":
+            import jax
+
+            compiled = jax.jit(jax.grad(lambda *arrays: function(*arrays).sum()))
+            return lambda *arrays: np.asarray(compiled(*arrays))
+        case _:
+            return lambda x, *others: value_and_gradient(lambda point: function(point, *others), x)[1]

@@ -10,6 +10,9 @@ from zoo.errors import InputError
 from zoo.interpret.answer import Answer, batches
 from zoo.progress import track
 
+COMPILED = 8
+"""Batches from which compiling the gradient takes less time than it saves."""
+
 
 def gradient(answer: Answer, x: np.ndarray, start: None) -> np.ndarray:
     """Simonyan et al. 2013 (arXiv:1312.6034)."""
@@ -74,9 +77,11 @@ def _mean_gradient(
     """
     many = len(weights)
     mean = np.zeros(x.shape)
-    for part in track(batches(np.arange(len(x) * many), x[0].size), description):
+    parts = batches(np.arange(len(x) * many), x[0].size)
+    gradient = answer.gradient if len(parts) < COMPILED else answer.compiled_gradient()
+    for part in track(parts, description):
         rows, which = np.divmod(part, many)
-        found = answer.gradient(points(rows, which), rows) * weights[which].reshape((-1,) + (1,) * (x.ndim - 1))
+        found = gradient(points(rows, which), rows) * weights[which].reshape((-1,) + (1,) * (x.ndim - 1))
         present, first = np.unique(rows, return_index=True)
         mean[present] += np.add.reduceat(found, first)
     return mean
