@@ -1,8 +1,9 @@
 """The protocol over gRPC, on the event loop of REST and the same handlers.
 
 Measured: gRPC's asyncio server takes 300 us of processor time for an empty method, its threaded one 150 to 230. The threaded
-one does not pay here: batches are made on the loop, and the way there and back costs as much. An empty method answers 1.5 times
-as many requests of 10 kB as ours (``benchmarks/serving.py``): what is left to gain is in grpcio.
+one does not pay here: batches are made on the loop, and the way there and back costs as much. An empty method answers 1.9 times
+as many requests of 10 kB as ours (``benchmarks/serving.py``): grpcio takes half of the time, and hands them over one by one, so
+that few are joined.
 """
 
 from __future__ import annotations
