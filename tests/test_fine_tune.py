@@ -42,7 +42,13 @@ def changed(parent, model):
     return {name for name in model.blocks if any((before[path] != after[path]).any() for path in weights(model, [name]))}
 
 
-@pytest.fixture(scope="module", params=[name for name in CONFIGS if name != "ensemble"])
+FAMILIES = [
+    pytest.param(name, marks=pytest.mark.slow) if name in {"maf", "nsf"} else name for name in CONFIGS if name != "ensemble"
+]
+"""One of the flows, and with the marker slow the others, which take as long as all the rest."""
+
+
+@pytest.fixture(scope="module", params=FAMILIES)
 def tuned(request, tmp_path_factory):
     """A parent of each family and what came of it with its last block free."""
     folder = tmp_path_factory.mktemp(request.param) / "mine"

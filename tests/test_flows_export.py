@@ -42,9 +42,13 @@ def described(kind: str, case: str, **changes):
     return flow, {"log_prob": {"theta": x, **given}, "sample": {"z": z, **given}}
 
 
+SLOWEST = "nsf-autoregressive"
+"""Of which a graph of one variable is made by default, and those of several with the marker slow."""
+
+
 @pytest.mark.parametrize("endpoint", ["log_prob", "sample"])
 @pytest.mark.parametrize("opset", [11, 18])
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", [pytest.param(kind, marks=pytest.mark.slow) if kind == SLOWEST else kind for kind in KINDS])
 def test_graph_answers_as_keras(kind, opset, endpoint):
     flow, inputs = described(kind, "bounded", spread=0.5)
     graph = to_onnx(flow, flow.spec, endpoint, opset)
