@@ -8,21 +8,10 @@ import sys
 
 import numpy as np
 import pytest
-from typer.testing import CliRunner
+from command_line import ok, runner
 
 import zoo
 from zoo.cli import app
-
-runner = CliRunner()
-
-
-def ok(*arguments: object) -> str:
-    """Run in this process; what it printed."""
-    result = runner.invoke(app, [str(argument) for argument in arguments])
-    if result.exception and not isinstance(result.exception, SystemExit):
-        raise result.exception
-    assert result.exit_code == 0, result.output
-    return result.output
 
 
 def run(*arguments: object) -> subprocess.CompletedProcess[str]:

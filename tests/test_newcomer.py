@@ -14,23 +14,12 @@ from pathlib import Path
 import huggingface_hub
 import numpy as np
 import pytest
+from command_line import ok, runner
 from hub_stand_in import Hub
-from typer.testing import CliRunner
 
 import zoo
 from zoo.cli import app
 from zoo.errors import IntegrityError, ZooError
-
-runner = CliRunner()
-
-
-def ok(*arguments: object) -> str:
-    """Run in this process; what it printed."""
-    result = runner.invoke(app, [str(argument) for argument in arguments])
-    if result.exception and not isinstance(result.exception, SystemExit):
-        raise result.exception
-    assert result.exit_code == 0, result.output
-    return result.output
 
 
 @pytest.fixture(scope="module")

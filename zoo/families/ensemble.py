@@ -111,7 +111,7 @@ def _mixture(given: Sequence[tuple[Any, Any]]) -> tuple[Any, Any]:
 
 
 def _log_of_sum(logs):
-    """log sum exp along the first axis; Keras' own computes shapes as it runs, on which no backward pass can be written."""
+    """log sum exp along the first axis, minus infinity where all are."""
     top = ops.maximum(ops.max(logs, axis=0), LEAST_LOG)
     return top + ops.log(ops.sum(ops.exp(logs - top), axis=0))
 
