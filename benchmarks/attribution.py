@@ -23,7 +23,7 @@ from interleaved import about, compare, write
 
 import zoo
 from zoo.loading import read_test_tensors
-from zoo.spec import TEST_TENSORS
+from zoo.model.spec import TEST_TENSORS
 
 STEPS, THREADS = 64, 2
 ROWS = {"mlp-cmb-feature": 1000, "cnn3d-halo-mass": 100}

@@ -23,7 +23,7 @@ import numpy as np
 from interleaved import about
 
 from zoo.atomic import whole_file
-from zoo.interpret.c2st import c2st
+from zoo.interpret.posteriors.c2st import c2st
 from zoo.training.fit import fit
 from zoo.training.recipe import load_recipe
 

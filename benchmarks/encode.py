@@ -21,9 +21,9 @@ from interleaved import about, compare, write
 
 import zoo
 from zoo.loading import read_test_tensors
+from zoo.model.spec import TEST_TENSORS
+from zoo.model.store import locate
 from zoo.serving import Session
-from zoo.spec import TEST_TENSORS
-from zoo.store import locate
 
 BATCHES = (1, 64, 1024)
 THREADS = 2

@@ -24,7 +24,7 @@ import tensorflow as tf
 import tf2onnx
 from interleaved import about, compare, write
 
-from zoo.registry import get_family
+from zoo.model.registry import get_family
 
 THREADS = 2
 VARIABLES, CONTEXT, COUPLINGS, HIDDEN, BINS = 6, 8, 4, [64, 64], 8

@@ -36,9 +36,9 @@ import numpy as np
 import onnxruntime
 
 import zoo
+from zoo.model.spec import TEST_TENSORS, ModelSpec
+from zoo.model.store import ModelFolder, locate
 from zoo.serving.session import graph_file
-from zoo.spec import TEST_TENSORS, ModelSpec
-from zoo.store import ModelFolder, locate
 
 OUT = Path(__file__).parent / "results" / "gpu_serving.json"
 CPU, CUDA, TENSORRT = "CPUExecutionProvider", "CUDAExecutionProvider", "TensorrtExecutionProvider"

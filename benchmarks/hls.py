@@ -22,12 +22,12 @@ import numpy as np
 from interleaved import about, write
 from sklearn.metrics import roc_auc_score
 
-from zoo.card import write_card
 from zoo.data.dataset import get_dataset
 from zoo.export.hls import TABLE, HlsProject, to_hls
-from zoo.registry import CARDS, get_spec
+from zoo.model.card import write_card
+from zoo.model.registry import CARDS, get_spec
+from zoo.model.spec import FixedPoint
 from zoo.serving import Session
-from zoo.spec import FixedPoint
 from zoo.training.intervals import bootstrap
 
 CLASSIFIER = "mlp-cmb-feature"

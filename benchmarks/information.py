@@ -14,7 +14,7 @@ import time
 import numpy as np
 from interleaved import about, write
 
-from zoo.interpret.information import mutual_information_matrix
+from zoo.interpret.latents.information import mutual_information_matrix
 
 LATENTS, QUANTITIES, ROWS = 3, 10 * 16, 5000
 

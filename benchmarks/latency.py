@@ -20,9 +20,9 @@ from interleaved import about, compare, write
 
 import zoo
 from zoo.loading import read_test_tensors
+from zoo.model.spec import TEST_TENSORS
+from zoo.model.store import locate
 from zoo.serving import Session
-from zoo.spec import TEST_TENSORS
-from zoo.store import locate
 
 NAME = "mlp-cmb-feature"
 BATCHES = (1, 256)

@@ -20,10 +20,10 @@ import numpy as np
 from interleaved import about, write
 
 import zoo
-from zoo.data.cmb.inference import CMBPosterior, load_emulator
 from zoo.data.cmb.likelihood import Chains, nuts
 from zoo.data.cmb.planck import read_planck
-from zoo.interpret.c2st import c2st
+from zoo.data.cmb.posterior_data import CMBPosterior, load_emulator
+from zoo.interpret.posteriors.c2st import c2st
 from zoo.progress import track
 
 DRAWS = 10_000

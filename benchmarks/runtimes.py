@@ -20,9 +20,9 @@ import tempfile
 from interleaved import about, write
 
 import zoo
-from zoo.card import write_card
-from zoo.spec import TEST_TENSORS, onnx_file
-from zoo.store import locate
+from zoo.model.card import write_card
+from zoo.model.spec import TEST_TENSORS, onnx_file
+from zoo.model.store import locate
 
 SHIPPED = ["1.17.1", "1.20.1", "1.26.0"]
 """In CMSSW."""

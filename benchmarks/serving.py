@@ -31,9 +31,9 @@ from interleaved import compare
 from onnx import TensorProto, helper, numpy_helper
 from serving_servers import PEERS, SPOKEN, found, install, nothing, ours, peer, processor_seconds, running
 
-from zoo.card import write_card
+from zoo.model.card import write_card
+from zoo.model.spec import TEST_TENSORS, Data, Endpoint, File, ModelSpec, Tensor
 from zoo.serving import Session
-from zoo.spec import TEST_TENSORS, Data, Endpoint, File, ModelSpec, Tensor
 
 OURS = "zoo serve"
 WIDTHS = (2500, 64, 64, 1)

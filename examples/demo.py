@@ -19,10 +19,10 @@ from pathlib import Path
 import numpy as np
 
 from zoo.data.nbody.sample import load_sample
-from zoo.npz import read_npz
+from zoo.model.spec import TEST_TENSORS
+from zoo.model.store import locate
+from zoo.model.test_tensors import read_npz
 from zoo.serving import Session
-from zoo.spec import TEST_TENSORS
-from zoo.store import locate
 
 ZOO = Path(sys.executable).with_name("zoo")
 CLASSIFIER, POSTERIOR, PENDULUM, HALOS = "mlp-cmb-feature", "nsf-cmb-posterior", "ive-pendulum", "cnn3d-halo-mass"

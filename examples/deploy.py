@@ -26,9 +26,9 @@ import tritonclient.grpc
 import tritonclient.http
 from matplotlib.figure import Figure
 
-from zoo.npz import TestTensors, read_test_tensors
+from zoo.model.spec import TEST_TENSORS
+from zoo.model.test_tensors import TestTensors, read_test_tensors
 from zoo.serving import Session
-from zoo.spec import TEST_TENSORS
 
 ZOO = Path(sys.executable).with_name("zoo")
 CLASSIFIER = "mlp-cmb-feature"

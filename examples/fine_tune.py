@@ -20,8 +20,8 @@ from matplotlib.figure import Figure
 import zoo
 from zoo.data.pendulum import DAMPING, QUERIED_UNTIL, STIFFNESS, displacement, observation_times
 from zoo.interpret.plots.style import BLUE, GREY, RED, panels, styled
+from zoo.model.spec import METRICS
 from zoo.serving import Session
-from zoo.spec import METRICS
 
 PARENT = "ive-pendulum"
 ERROR = 0.1

@@ -21,7 +21,7 @@ from zoo import interpret
 from zoo.data.cmb.binning import CHANNELS, SLICES, joint_multipoles
 from zoo.data.cmb.feature import CMBFeature
 from zoo.data.nbody.sample import load_sample
-from zoo.interpret.patches import shells
+from zoo.interpret.attribution.patches import shells
 
 CLASSIFIER, HALOS = "mlp-cmb-feature", "cnn3d-halo-mass"
 METHODS = ("integrated_gradients", "occlusion", "gradient")

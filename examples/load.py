@@ -21,10 +21,10 @@ import zoo
 from zoo.data.cmb.binning import CHANNELS, SLICES, joint_multipoles
 from zoo.data.cmb.planck import read_planck
 from zoo.errors import ZooError
-from zoo.npz import read_test_tensors
+from zoo.model.spec import TEST_TENSORS, WEIGHTS, Metric, ModelSpec
+from zoo.model.store import locate
+from zoo.model.test_tensors import read_test_tensors
 from zoo.serving import Session
-from zoo.spec import TEST_TENSORS, WEIGHTS, Metric, ModelSpec
-from zoo.store import locate
 
 CLASSIFIER = "mlp-cmb-feature"
 

@@ -52,7 +52,7 @@ def exact_posterior(counts: np.ndarray, cells: int = 80) -> tuple[np.ndarray, np
 
 
 def main(folder: Path) -> None:
-    from zoo.inference import train_npe
+    from zoo.workflows.npe import train_npe
 
     flow = train_npe(simulate, PRIOR, simulations=10_000, out=folder)
     for metric in flow.spec.metrics:

@@ -21,9 +21,9 @@ from onnx import numpy_helper
 
 from zoo.errors import ExportError, InputError, ZooError
 from zoo.export.targets import TARGETS, fit
-from zoo.inputs import InputCheck
-from zoo.spec import Endpoint, onnx_file
-from zoo.store import locate
+from zoo.model.inputs import InputCheck
+from zoo.model.spec import Endpoint, onnx_file
+from zoo.model.store import locate
 
 if TYPE_CHECKING:
     from hls4ml.model import ModelGraph

@@ -11,7 +11,7 @@ import numpy as np
 import onnx
 
 from zoo.errors import ExportError, ZooError
-from zoo.spec import Endpoint, Tensor, wire_name
+from zoo.model.spec import Endpoint, Tensor, wire_name
 
 if find_spec("tritonclient") is None or find_spec("grpc") is None:
     raise ZooError("a model repository needs tritonclient[grpc], which is not installed: pip install 'physzoo[export,cpu]'")

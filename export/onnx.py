@@ -16,12 +16,12 @@ import tf2onnx
 from onnx import TensorProto, helper
 
 from zoo.errors import ExportError
-from zoo.export.graph import signature, traced
 from zoo.export.nodes import inputs_of, walk
-from zoo.export.trees import convert_trees
+from zoo.export.traced import signature, traced
+from zoo.export.tree_graph import convert_trees
 from zoo.families.base import EndpointModel
 from zoo.families.boosted_trees import BoostedTrees
-from zoo.spec import ModelSpec, Tensor
+from zoo.model.spec import ModelSpec, Tensor
 
 OPSETS = range(9, 19)
 """What tf2onnx writes; skl2onnx goes further."""

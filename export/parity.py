@@ -10,9 +10,9 @@ import onnxruntime
 import tensorflow as tf
 
 from zoo.errors import InputError, ParityError
-from zoo.export.graph import endpoint_call
+from zoo.export.traced import endpoint_call
 from zoo.families.base import EndpointModel
-from zoo.spec import LIBRARIES, ModelSpec, Strict, Tolerance
+from zoo.model.spec import LIBRARIES, ModelSpec, Strict, Tolerance
 
 Tensors = Mapping[str, np.ndarray]
 BATCH = 256

@@ -11,23 +11,23 @@ from typing import Literal
 import numpy as np
 
 from zoo.atomic import whole_folder
-from zoo.card import write_card
-from zoo.cpp_files import write_cpp_files
 from zoo.errors import ExportError, UnknownNameError
-from zoo.export.contents import add_test_tensors, with_endpoints, write_test_tensors
-from zoo.export.explain import EXPLAIN, Explained
+from zoo.export.cpp_files import write_cpp_files
+from zoo.export.gradient.explain import EXPLAIN, Explained
 from zoo.export.onnx import ir_version, to_onnx
 from zoo.export.parity import ParityReport, check_parity, in_range_rows, onnx_function, row_by_row, saved_model_function
 from zoo.export.reduced import reduced_graphs
 from zoo.export.report import REPORT, ExportReport
 from zoo.export.saved_model import to_saved_model
+from zoo.export.subset import add_test_tensors, with_endpoints, write_test_tensors
 from zoo.export.targets import OPSET, Target, find_target, fit
 from zoo.families.base import EndpointModel
 from zoo.loading import read_test_tensors, verify_model
-from zoo.npz import TestTensors
+from zoo.model.card import write_card
+from zoo.model.spec import TEST_TENSORS, Export, File, Library, ModelSpec, Precision, onnx_file
+from zoo.model.store import locate
+from zoo.model.test_tensors import TestTensors
 from zoo.progress import track
-from zoo.spec import TEST_TENSORS, Export, File, Library, ModelSpec, Precision, onnx_file
-from zoo.store import locate
 
 FORMATS = ("onnx", "savedmodel")
 PRECISIONS: tuple[Precision, ...] = ("float32", "float16", "int8")

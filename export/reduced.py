@@ -13,9 +13,9 @@ from zoo.export.parity import ParityReport, check_parity, in_range_rows, onnx_fu
 from zoo.export.precision import to_float16, to_int8
 from zoo.export.targets import Target, fit
 from zoo.families.base import EndpointModel
-from zoo.npz import TestTensors
+from zoo.model.spec import Difference, ModelSpec, Reduced, Tolerance
+from zoo.model.test_tensors import TestTensors
 from zoo.progress import track
-from zoo.spec import Difference, ModelSpec, Reduced, Tolerance
 
 MEDIAN, LARGEST = 0.05, 0.5
 """Accepted differences from float32, as parts of the standard deviation of an answer over the rows."""

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from zoo.export.parity import ParityReport
-from zoo.spec import LIBRARIES, Library, Reduced, Strict
+from zoo.model.spec import LIBRARIES, Library, Reduced, Strict
 
 REPORT = "report.json"
 SUMMARY = "report.md"

@@ -22,16 +22,16 @@ from pathlib import Path
 
 import onnx
 
-from zoo.card import read_spec, write_card
 from zoo.errors import ExportError, ZooError
-from zoo.export.contents import with_endpoints, write_test_tensors
 from zoo.export.kserve import check_address, write_kserve
 from zoo.export.model_config import WARM_UP, check_config, model_config, read_config, same_tensors, write_config
+from zoo.export.subset import with_endpoints, write_test_tensors
 from zoo.export.targets import OPSET, TARGETS
 from zoo.export.targets import check as check_target
-from zoo.npz import read_test_tensors
-from zoo.spec import SERVED_GRAPH, TEST_TENSORS, File, ModelSpec, onnx_file, wire_name
-from zoo.store import ModelFolder, locate
+from zoo.model.card import read_spec, write_card
+from zoo.model.spec import SERVED_GRAPH, TEST_TENSORS, File, ModelSpec, onnx_file, wire_name
+from zoo.model.store import ModelFolder, locate
+from zoo.model.test_tensors import read_test_tensors
 
 CARD = "README.md"
 

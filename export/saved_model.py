@@ -8,9 +8,9 @@ import keras
 import tensorflow as tf
 
 from zoo.errors import ExportError
-from zoo.export.graph import signature, traced
+from zoo.export.traced import signature, traced
 from zoo.families.base import EndpointModel
-from zoo.spec import ModelSpec
+from zoo.model.spec import ModelSpec
 
 
 def to_saved_model(model: EndpointModel, spec: ModelSpec, folder: str | Path) -> None:
@@ -21,7 +21,7 @@ def to_saved_model(model: EndpointModel, spec: ModelSpec, folder: str | Path) ->
     Raises
     ------
     ExportError
-        As ``zoo.export.graph.traced``, and when the folder cannot be written.
+        As ``zoo.export.traced.traced``, and when the folder cannot be written.
     """
     archive = keras.export.ExportArchive()
     for endpoint, described in spec.endpoints.items():

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
-from zoo.serving.refused import RefusedError
+from zoo.serving.rejections import RefusedError
 from zoo.serving.rest import Rest, refusal
 
 Message = MutableMapping[str, Any]

@@ -17,7 +17,7 @@ from time import perf_counter_ns
 
 import numpy as np
 
-from zoo.serving.refused import RefusedError, busy
+from zoo.serving.rejections import RefusedError, busy
 from zoo.serving.statistics import Statistics
 
 Arrays = dict[str, np.ndarray]

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from zoo.errors import IntegrityError
-from zoo.inputs import InputCheck
+from zoo.model.inputs import InputCheck
+from zoo.model.spec import Endpoint
 from zoo.serving.providers import open_graph
-from zoo.spec import Endpoint
 
 
 class Graph:

@@ -21,7 +21,7 @@ from zoo.serving.handlers import INLINE_BYTES, Handlers
 from zoo.serving.logs import LOGGER
 from zoo.serving.messages import MESSAGES
 from zoo.serving.protocol import DATATYPE, InferRequest, check_tensor, refuse_extensions, wanted_outputs, wire_shape
-from zoo.serving.refused import RefusedError
+from zoo.serving.rejections import RefusedError
 from zoo.serving.repository import Served
 from zoo.serving.rest import Limits
 

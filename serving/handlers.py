@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from zoo.model.spec import Tensor
 from zoo.serving.protocol import DATATYPE, InferRequest
 from zoo.serving.repository import Repository, Served
-from zoo.spec import Tensor
 
 # Below this size reading and writing take less time than a thread does to begin; above it, they would hold up everyone else.
 INLINE_BYTES = 64 * 2**10

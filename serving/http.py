@@ -17,7 +17,7 @@ import numpy as np
 
 from zoo.serving.logs import LOGGER
 from zoo.serving.protocol import Body
-from zoo.serving.refused import RefusedError
+from zoo.serving.rejections import RefusedError
 from zoo.serving.rest import HEADER, Answer, Rest, refusal
 
 _HEAD_BYTES = 64 * 2**10

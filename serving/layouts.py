@@ -14,12 +14,12 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from zoo.card import read_spec
 from zoo.errors import IntegrityError
+from zoo.model.card import read_spec
+from zoo.model.spec import SERVED_GRAPH, TEST_TENSORS, ModelSpec, onnx_file, wire_name
+from zoo.model.store import ModelFolder, file_fault, locate
 from zoo.serving.batching import Policy
 from zoo.serving.session import graph_file
-from zoo.spec import SERVED_GRAPH, TEST_TENSORS, ModelSpec, onnx_file, wire_name
-from zoo.store import ModelFolder, file_fault, locate
 
 CONFIG = "config.pbtxt"
 
@@ -58,7 +58,7 @@ class Broken:
 
 
 def look(source: str | Path, policy: Policy) -> Iterator[Found | Broken]:
-    """The models of one source: whatever ``zoo.store.locate`` finds, or a folder of models.
+    """The models of one source: whatever ``zoo.model.store.locate`` finds, or a folder of models.
 
     A folder without a README.md is a folder of models: each of its folders in Triton's layout (``config.pbtxt``, and
     ``<version>/model.onnx``) is one served model, and each with a README.md the endpoints of one model.

@@ -18,8 +18,8 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from zoo.errors import InputError
-from zoo.spec import Endpoint, Tensor
-from zoo.spec import wire_name as wire_name
+from zoo.model.spec import Endpoint, Tensor
+from zoo.model.spec import wire_name as wire_name
 
 HEADER = "Inference-Header-Content-Length"
 DATATYPE = "FP32"

@@ -13,14 +13,14 @@ from typing import Literal
 import numpy as np
 
 from zoo.errors import ReproductionError, UnknownNameError, ZooError
+from zoo.model.spec import Endpoint, onnx_file
 from zoo.serving.batching import Batcher, Policy
 from zoo.serving.graph import Graph
 from zoo.serving.layouts import Broken, Found, look
 from zoo.serving.protocol import Codec
-from zoo.serving.refused import RefusedError
+from zoo.serving.rejections import RefusedError
 from zoo.serving.statistics import Statistics
 from zoo.serving.verify import compare, read_tensors
-from zoo.spec import Endpoint, onnx_file
 
 Control = Literal["none", "poll", "explicit"]
 _log = logging.getLogger("zoo.serving")

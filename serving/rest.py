@@ -17,7 +17,7 @@ from zoo.serving.handlers import INLINE_BYTES, Handlers
 from zoo.serving.logs import LOGGER
 from zoo.serving.openapi import document
 from zoo.serving.protocol import Body, InferRequest
-from zoo.serving.refused import RefusedError, busy
+from zoo.serving.rejections import RefusedError, busy
 from zoo.serving.repository import Served
 
 _COMPRESSED_BYTES = 500

@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from zoo.registry import list_models
+from zoo.model.registry import list_models
 from zoo.serving.asgi import AsgiApp
 from zoo.serving.batching import Policy
 from zoo.serving.handlers import Handlers

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from zoo.errors import InputError, IntegrityError
+from zoo.model.spec import ModelSpec, onnx_file
+from zoo.model.store import ModelFolder, locate
 from zoo.serving.graph import Graph
-from zoo.spec import ModelSpec, onnx_file
-from zoo.store import ModelFolder, locate
 
 
 class Session:
@@ -20,7 +20,7 @@ class Session:
 
     Parameters
     ----------
-    model : whatever ``zoo.store.locate`` finds: a released name, a folder, ``hf://owner/name@revision``
+    model : whatever ``zoo.model.store.locate`` finds: a released name, a folder, ``hf://owner/name@revision``
     providers : ONNX Runtime execution providers in order of preference, of which the first must really be in use;
         None takes CUDA where it works and the CPU elsewhere
     threads : threads within one operator; small models run fastest on one

@@ -11,8 +11,8 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from zoo.errors import IntegrityError
+from zoo.model.spec import TEST_TENSORS, ModelSpec, Tolerance
 from zoo.serving.session import Session
-from zoo.spec import TEST_TENSORS, ModelSpec, Tolerance
 
 
 class Row(BaseModel):

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
-from zoo.cpp_files import write_cpp_files
-from zoo.spec import TEST_TENSORS, onnx_file
-from zoo.store import locate
+from zoo.export.cpp_files import write_cpp_files
+from zoo.model.spec import TEST_TENSORS, onnx_file
+from zoo.model.store import locate
 
 Damage = Callable[[Path], None]
 

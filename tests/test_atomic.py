@@ -6,7 +6,7 @@ import pytest
 
 from zoo.atomic import whole_file, whole_folder
 from zoo.errors import ExportError, IntegrityError
-from zoo.npz import read_npz
+from zoo.model.test_tensors import read_npz
 
 
 def test_failed_file_leaves_the_old_one(tmp_path):

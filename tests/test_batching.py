@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from zoo.serving.batching import Batcher, Policy
-from zoo.serving.refused import RefusedError
+from zoo.serving.rejections import RefusedError
 from zoo.serving.statistics import Statistics
 
 Arrays = dict[str, np.ndarray]

@@ -198,7 +198,7 @@ def test_recipe_trains_on_images_that_are_rendered_when_asked_for():
 
 def describe(model: BetaVAE) -> None:
     """Give the model a spec of the recipe's endpoints, for tensors of its own size."""
-    from zoo.spec import Data, ModelSpec
+    from zoo.model.spec import Data, ModelSpec
 
     shapes = {"image": TINY["image"], "reconstruction": TINY["image"]}
 

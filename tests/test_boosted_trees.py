@@ -21,7 +21,6 @@ from tiny_models import DENSITIES, TREES_RECIPE, TinyDensities
 from typer.testing import CliRunner
 
 import zoo
-from zoo.card import check_card, load_card
 from zoo.cli import app
 from zoo.data.dataset import DATASETS
 from zoo.errors import (
@@ -39,14 +38,15 @@ from zoo.export.parity import onnx_function
 from zoo.families.boosted_trees import BoostedTrees, rounded_down
 from zoo.families.tree_arrays import to_arrays
 from zoo.loading import load_weights
-from zoo.release import release
+from zoo.model.card import check_card, load_card
+from zoo.model.spec import METRICS, TEST_TENSORS, WEIGHTS
 from zoo.serving import Session
 from zoo.serving.server import Server
 from zoo.serving.verify import verify
-from zoo.spec import METRICS, TEST_TENSORS, WEIGHTS
 from zoo.training import boosting
 from zoo.training.fit import fit
 from zoo.training.recipe import Recipe, RecipeError, load_recipe
+from zoo.workflows.release import release
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -311,12 +311,12 @@ def test_another_scikit_learn_is_named(model):
 def test_model_that_does_not_reproduce_is_refused(folder, tmp_path):
     import shutil
 
-    from zoo.model_folder import describe_files
+    from zoo.workflows.folder import describe_files
 
     copy = shutil.copytree(folder, tmp_path / "copy")
     with h5py.File(copy / WEIGHTS, "r+") as file:
         file["baseline"][0] += 0.01
-    old = zoo.store.locate(folder).spec.file(WEIGHTS)
+    old = zoo.model.store.locate(folder).spec.file(WEIGHTS)
     new = next(entry for entry in describe_files(copy) if entry.path == WEIGHTS)
     card = copy / "README.md"
     card.write_text(card.read_text().replace(old.sha256, new.sha256).replace(f"bytes: {old.bytes}\n", f"bytes: {new.bytes}\n"))

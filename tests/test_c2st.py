@@ -7,7 +7,7 @@ import pytest
 from scipy.stats import norm
 
 from zoo.errors import InputError
-from zoo.interpret.c2st import c2st
+from zoo.interpret.posteriors.c2st import c2st
 
 
 def test_equal_distributions():

@@ -10,12 +10,12 @@ import pytest
 from test_ensemble import member_folder, tensor
 
 import zoo
-from zoo.calibrate import calibrate
-from zoo.card import check_card
 from zoo.data.dataset import Rows
 from zoo.errors import InputError, ZooError
 from zoo.interpret import fit_temperature
+from zoo.model.card import check_card
 from zoo.serving import Session
+from zoo.workflows.calibrate import calibrate
 
 CONFIG = {"inputs": 4, "hidden": [5]}
 TRUE = 2.5

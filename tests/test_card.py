@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tiny_folder import TINY_ENDPOINT, TINY_METRICS, make_model_folder
 
-import zoo.card
-from zoo.card import check_card, load_card, read_spec, write_card
+import zoo.model.card
 from zoo.errors import IntegrityError
-from zoo.spec import Export, Lineage, Metric, ModelSpec
+from zoo.model.card import check_card, load_card, read_spec, write_card
+from zoo.model.spec import Export, Lineage, Metric, ModelSpec
 
 
 @pytest.fixture
@@ -237,7 +237,7 @@ def test_a_malicious_or_broken_front_matter_is_refused(
         (b"# only prose", "front matter"),
         (b"---\nphyszoo: {}\n", "front matter"),
         (b"---\n\xff\xfe\n---\n", "UTF-8"),
-        (b"---\n" + b"#" * zoo.card.MAX_BYTES + b"\n---\n", "larger"),
+        (b"---\n" + b"#" * zoo.model.card.MAX_BYTES + b"\n---\n", "larger"),
     ],
 )
 def test_a_file_that_is_no_card_is_refused(tmp_path: Path, content: bytes, message: str) -> None:

@@ -68,7 +68,7 @@ def test_explain(tmp_path, name, stem):
 
 
 def test_explain_help_lists_every_method():
-    from zoo.interpret.attribution import METHODS
+    from zoo.interpret.attribution.explain import METHODS
     from zoo.interpret.methods import ALL, ATTRIBUTION, OPTIONS
 
     shown = ok("explain", "--help")
@@ -240,9 +240,9 @@ def test_pickle_is_never_opened(tmp_path):
 
 
 def test_infer_draws_the_posterior_of_a_file(tmp_path):
-    from zoo.npz import read_npz
-    from zoo.spec import TEST_TENSORS
-    from zoo.store import locate
+    from zoo.model.spec import TEST_TENSORS
+    from zoo.model.store import locate
+    from zoo.model.test_tensors import read_npz
 
     sky = read_npz(locate("nsf-cmb-posterior").path(TEST_TENSORS))["sample/in/spectrum"][0]
     np.save(tmp_path / "sky.npy", sky)

@@ -11,12 +11,12 @@ from scipy.stats import kstest, truncnorm
 
 import zoo
 from zoo.data.cmb.emulation import HIGH, LOW, PARAMETERS
-from zoo.data.cmb.inference import PRIOR, TAU, CMBPosterior
 from zoo.data.cmb.likelihood import nuts
+from zoo.data.cmb.posterior_data import PRIOR, TAU, CMBPosterior
 from zoo.errors import InputError
-from zoo.interpret.infer import infer
 from zoo.interpret.observation import PLANCK, Observation, planck_observation, read_observation
-from zoo.spec import Data, Endpoint, ModelSpec, Tensor
+from zoo.interpret.posteriors.infer import infer
+from zoo.model.spec import Data, Endpoint, ModelSpec, Tensor
 from zoo.training.recipe import load_recipe
 
 WIDTH, MIDDLE = HIGH - LOW, (LOW + HIGH) / 2
@@ -44,7 +44,7 @@ class Linear:
 def data(monkeypatch):
     """The data set on a linear emulator."""
     emulator = Linear(215, 100.0)
-    monkeypatch.setattr("zoo.data.cmb.inference.load_emulator", lambda name: emulator)
+    monkeypatch.setattr("zoo.data.cmb.posterior_data.load_emulator", lambda name: emulator)
     return CMBPosterior(train=3000, validation=200, test=200), emulator
 
 

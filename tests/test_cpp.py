@@ -15,11 +15,11 @@ from exported_folder import cut, exported, replace, save
 from tiny_folder import TINY_ENDPOINT, make_model_folder
 
 import zoo
-from zoo.cpp_files import write_cpp_files
 from zoo.errors import IntegrityError
+from zoo.export.cpp_files import write_cpp_files
+from zoo.model.spec import TEST_TENSORS, Endpoint, Tensor
+from zoo.model.store import locate
 from zoo.serving import Session
-from zoo.spec import TEST_TENSORS, Endpoint, Tensor
-from zoo.store import locate
 
 ROOT = Path(__file__).parents[1]
 CPP = ROOT / "export" / "cpp"

@@ -14,11 +14,11 @@ from scipy.spatial.distance import cdist
 
 from zoo.errors import InputError
 from zoo.families.beta_vae import BetaVAE
-from zoo.interpret.factors import Grid
+from zoo.interpret.latents.factors import Grid
 from zoo.interpret.plots import against_beta
-from zoo.training import disentanglement
-from zoo.training.disentanglement import SCORES, _entropy, _scores, evaluate, nearest
 from zoo.training.evaluate import Run
+from zoo.training.evaluations import disentanglement
+from zoo.training.evaluations.disentanglement import SCORES, _entropy, _scores, evaluate, nearest
 from zoo.training.recipe import RecipeError, load_recipe
 
 ROWS, WIDTH = 600, 4

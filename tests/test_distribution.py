@@ -10,10 +10,10 @@ from scipy import stats
 from sklearn.ensemble import RandomForestRegressor
 
 from zoo.data.dataset import DATASETS, Rows
-from zoo.interpret.smoothing import divergence
-from zoo.training import trees
-from zoo.training.distribution import evaluate
+from zoo.interpret.latents.smoothing import divergence
 from zoo.training.evaluate import Run
+from zoo.training.evaluations import tree_baseline as trees
+from zoo.training.evaluations.distribution import evaluate
 from zoo.training.recipe import Distribution, Source
 
 

@@ -14,12 +14,12 @@ pytest.importorskip("onnx")
 pytest.importorskip("tritonclient.grpc")
 from typer.testing import CliRunner
 
-from zoo.card import write_card
 from zoo.cli import app
 from zoo.export import add_to_repository
+from zoo.model.card import write_card
+from zoo.model.spec import File, onnx_file
+from zoo.model.store import locate
 from zoo.serving.server import Server
-from zoo.spec import File, onnx_file
-from zoo.store import locate
 
 PAGE = (Path(__file__).parents[1] / "docs" / "triton.md").read_text()
 

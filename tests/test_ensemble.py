@@ -10,16 +10,16 @@ import pytest
 from scipy.special import logsumexp
 
 import zoo
-from zoo.ensembles import build_ensemble
 from zoo.errors import IntegrityError, ZooError
 from zoo.export import export
 from zoo.families.ensemble import Ensemble
-from zoo.model_folder import write_model_folder
-from zoo.npz import read_test_tensors
-from zoo.registry import get_family
+from zoo.model.registry import get_family
+from zoo.model.spec import TEST_TENSORS, Data, Endpoint, Metric, ModelSpec, Tensor
+from zoo.model.test_tensors import read_test_tensors
 from zoo.serving import Session
 from zoo.serving.verify import verify
-from zoo.spec import TEST_TENSORS, Data, Endpoint, Metric, ModelSpec, Tensor
+from zoo.workflows.ensemble import build_ensemble
+from zoo.workflows.folder import write_model_folder
 
 X = np.random.default_rng(0).normal(size=(9, 4)).astype(np.float32)
 CLASSIFIER = {"inputs": 4, "hidden": [5]}

@@ -16,7 +16,6 @@ tf = pytest.importorskip("tensorflow")
 tf2onnx = pytest.importorskip("tf2onnx")
 import onnx  # noqa: E402
 
-from zoo.card import read_spec, write_card  # noqa: E402
 from zoo.errors import InputError, ParityError, ReproductionError, UnknownNameError  # noqa: E402
 from zoo.export import (  # noqa: E402
     ExportError,
@@ -31,10 +30,11 @@ from zoo.export import (  # noqa: E402
 from zoo.export.parity import onnx_function  # noqa: E402
 from zoo.families.base import ZooModel  # noqa: E402
 from zoo.families.ive import IVE  # noqa: E402
+from zoo.families.layers import Standardize  # noqa: E402
 from zoo.families.mlp import MLP  # noqa: E402
-from zoo.layers import Standardize  # noqa: E402
-from zoo.spec import Data, Endpoint, File, ModelSpec, Tensor, Tolerance  # noqa: E402
-from zoo.store import locate  # noqa: E402
+from zoo.model.card import read_spec, write_card  # noqa: E402
+from zoo.model.spec import Data, Endpoint, File, ModelSpec, Tensor, Tolerance  # noqa: E402
+from zoo.model.store import locate  # noqa: E402
 
 
 def tensor(name: str, *shape: int, unit: str = "1") -> Tensor:

@@ -17,15 +17,19 @@ from onnx import TensorProto, numpy_helper  # noqa: E402
 from released_models import ONE_A_FAMILY  # noqa: E402
 
 import zoo  # noqa: E402
-from zoo.errors import InputError, ParityError  # noqa: E402
-from zoo.export import ExportError, check_parity, export  # noqa: E402
-from zoo.export.explain import EXPLAIN, Explained  # noqa: E402
+from zoo.errors import (  # noqa: E402
+    ExportError,
+    InputError,
+    ParityError,
+)
+from zoo.export import check_parity, export  # noqa: E402
+from zoo.export.gradient.explain import EXPLAIN, Explained  # noqa: E402
 from zoo.export.parity import in_range_rows, onnx_function  # noqa: E402
 from zoo.families.base import ZooModel  # noqa: E402
 from zoo.loading import read_test_tensors  # noqa: E402
+from zoo.model.spec import TEST_TENSORS, Data, Endpoint, ModelSpec, Tensor  # noqa: E402
 from zoo.serving import Session  # noqa: E402
 from zoo.serving.verify import verify  # noqa: E402
-from zoo.spec import TEST_TENSORS, Data, Endpoint, ModelSpec, Tensor  # noqa: E402
 
 ROWS = 12
 

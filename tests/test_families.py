@@ -14,10 +14,10 @@ from tiny_networks import CONFIGS, TARGET, example
 
 from zoo.families.cnn3d import CNN3D
 from zoo.families.ive import IVE
+from zoo.families.layers import Standardize, gaussian_kl
 from zoo.families.logistic import Logistic
 from zoo.families.mlp import MLP
-from zoo.layers import Standardize, gaussian_kl
-from zoo.registry import get_family
+from zoo.model.registry import get_family
 
 
 @pytest.fixture(params=CONFIGS)

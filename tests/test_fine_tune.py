@@ -16,8 +16,8 @@ import pytest
 from tiny_networks import CONFIGS, released, user_data
 
 import zoo
-from zoo.card import check_card, load_card
 from zoo.errors import ExportError, FolderError, InputError, UnknownNameError
+from zoo.model.card import check_card, load_card
 from zoo.serving import Session
 from zoo.serving.verify import verify
 from zoo.training.fine_tune import FineTuning, untrained

@@ -16,7 +16,7 @@ from zoo.families.flows.affine import LIMIT
 from zoo.families.flows.bijector import order
 from zoo.families.flows.conditioner import Conditioner
 from zoo.families.flows.spline import BOUND, MIN_BIN, MIN_SLOPE, RAW_SLOPE_ONE, Spline
-from zoo.registry import get_family
+from zoo.model.registry import get_family
 
 tfb = tfp.bijectors
 

@@ -9,7 +9,7 @@ from tiny_flows import KINDS, build
 
 from zoo.export import check_parity, to_onnx, to_saved_model
 from zoo.export.parity import onnx_function, saved_model_function
-from zoo.spec import Data, Endpoint, ModelSpec, Tensor, Tolerance
+from zoo.model.spec import Data, Endpoint, ModelSpec, Tensor, Tolerance
 
 TOLERANCE = Tolerance(absolute=1e-4, relative=1e-4)
 

@@ -12,10 +12,10 @@ import yaml
 from zoo.data.sbi import Prior
 from zoo.data.sbi.simulations import SimulationError
 from zoo.errors import InputError
-from zoo.inference import train_npe
 from zoo.training.evaluate import Run, evaluate
-from zoo.training.inference import npe_recipe
+from zoo.training.npe_recipe import npe_recipe
 from zoo.training.recipe import RecipeError, load_recipe
+from zoo.workflows.npe import train_npe
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "sbi_own_simulator.yaml"
 PEOPLE = 1000
@@ -171,7 +171,7 @@ class Conjugate:
 
 @pytest.fixture(scope="module")
 def measured():
-    import zoo.training.posterior as module
+    import zoo.training.evaluations.posterior as module
 
     recipe = load_recipe("nsf-sbi-gaussian-linear").changed({"data.parameters.simulations": 100, "data.parameters.test": 1000})
     history = {"loss": [1.0, 0.5], "val_loss": [1.0, 0.6]}

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from zoo.errors import InputError
-from zoo.inputs import InputCheck
-from zoo.spec import Endpoint, Tensor
+from zoo.model.inputs import InputCheck
+from zoo.model.spec import Endpoint, Tensor
 
 
 def check(width: int, bounds: str) -> InputCheck:

@@ -12,8 +12,9 @@ import pytest
 
 from zoo.errors import InputError, IntegrityError, UnknownNameError
 from zoo.families.beta_vae import BetaVAE
-from zoo.interpret import Explanation, answer, explain
-from zoo.spec import Data, Endpoint, ModelSpec, Tensor
+from zoo.interpret import Explanation, explain
+from zoo.interpret.attribution import scalar_output as answer
+from zoo.model.spec import Data, Endpoint, ModelSpec, Tensor
 
 WIDTH = 6
 RNG = np.random.default_rng(3)
@@ -320,8 +321,8 @@ def test_the_spec_checks_shape_and_range():
 
 def test_importing_loads_neither_keras_nor_matplotlib():
     code = (
-        "import sys, zoo.interpret, zoo.interpret.attribution, zoo.interpret.explanation, zoo.interpret.latents,"
-        " zoo.interpret.information, zoo.interpret.calibration;"
+        "import sys, zoo.interpret, zoo.interpret.attribution.explain, zoo.interpret.attribution.explanation,"
+        " zoo.interpret.latents.traversal, zoo.interpret.latents.information, zoo.interpret.uncertainty.calibration;"
         "print({'keras', 'tensorflow', 'matplotlib', 'sklearn', 'scipy'} & set(sys.modules))"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "set()"

@@ -7,7 +7,7 @@ import pytest
 from scipy.stats import binomtest
 
 from zoo.errors import InputError
-from zoo.interpret.calibration import expected_calibration_error, reliability, wilson_interval
+from zoo.interpret.uncertainty.calibration import expected_calibration_error, reliability, wilson_interval
 
 
 def test_bins_of_constructed_data():

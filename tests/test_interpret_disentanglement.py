@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from zoo.errors import InputError
-from zoo.interpret.disentanglement import beta_vae_score, dci, disentanglement_scores, factor_vae_score, mig, sap
-from zoo.interpret.factors import Grid, encoded, encoded_sample
+from zoo.interpret.latents.disentanglement import beta_vae_score, dci, disentanglement_scores, factor_vae_score, mig, sap
+from zoo.interpret.latents.factors import Grid, encoded, encoded_sample
 
 SIZES = (4, 4, 4)
 WORLD = Grid(SIZES, lambda factors: (factors - 1.5) / np.sqrt(1.25))  # shows factors of unit variance

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from zoo.errors import InputError
-from zoo.interpret.distillation import distil, distil_latents
+from zoo.interpret.latents.distillation import distil, distil_latents
 
 
 def halos(rows: int = 2000, seed: int = 0) -> dict[str, np.ndarray]:

@@ -30,8 +30,8 @@ from zoo.interpret import (
     rank_correlation,
     stability,
 )
-from zoo.interpret.patches import shells, tiles
-from zoo.spec import Data, Endpoint, ModelSpec, Tensor
+from zoo.interpret.attribution.patches import shells, tiles
+from zoo.model.spec import Data, Endpoint, ModelSpec, Tensor
 
 WIDTH = 6
 RNG = np.random.default_rng(4)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from zoo.errors import InputError
-from zoo.interpret.information import (
+from zoo.interpret.latents.information import (
     information_profile,
     mutual_information,
     mutual_information_matrix,

@@ -14,11 +14,11 @@ import zoo
 from zoo.data.dataset import Rows, get_dataset
 from zoo.errors import InputError, UnknownNameError
 from zoo.interpret import plots
-from zoo.interpret.information import information_profile
-from zoo.interpret.latent_report import LatentReport, relate_latents, relate_posteriors
-from zoo.interpret.latents import sample
-from zoo.npz import read_npz
-from zoo.spec import Data, Endpoint, ModelSpec, Tensor
+from zoo.interpret.latents.information import information_profile
+from zoo.interpret.latents.report import LatentReport, relate_latents, relate_posteriors
+from zoo.interpret.latents.traversal import sample
+from zoo.model.spec import Data, Endpoint, ModelSpec, Tensor
+from zoo.model.test_tensors import read_npz
 
 ROWS = 1500
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from zoo.errors import InputError
-from zoo.interpret.information import total_correlation
-from zoo.interpret.latent_use import active_units, activity, gaussian_total_correlation, information_between, use_of_latents
+from zoo.interpret.latents.information import total_correlation
+from zoo.interpret.latents.use import active_units, activity, gaussian_total_correlation, information_between, use_of_latents
 
 
 def gaussian(covariance, rows=4000, seed=0):

@@ -7,9 +7,9 @@ import pytest
 from scipy.stats import norm
 
 from zoo.errors import InputError, UnknownNameError
-from zoo.interpret.information import mutual_information
-from zoo.interpret.latents import active_latents, kl_per_latent, linear_r2, sample, traverse
-from zoo.spec import Data, Endpoint, ModelSpec, Tensor
+from zoo.interpret.latents.information import mutual_information
+from zoo.interpret.latents.traversal import active_latents, kl_per_latent, linear_r2, sample, traverse
+from zoo.model.spec import Data, Endpoint, ModelSpec, Tensor
 
 
 def test_kl_by_hand_and_by_monte_carlo():

@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from zoo.errors import InputError, ZooError
 from zoo.interpret import flow_mcmc
-from zoo.registry import get_family
+from zoo.model.registry import get_family
 
 WEIGHT = 0.3
 

@@ -164,7 +164,7 @@ def test_grad_cam_of_a_mean_over_maps(dimensions):
 
 
 def test_grad_cam_is_interpolated_between_the_middles_of_cells():
-    from zoo.interpret.grad_cam import upsampled
+    from zoo.interpret.attribution.grad_cam import upsampled
 
     coarse = np.arange(4.0)[None]  # cells with middles at 0.5, 2.5, 4.5, 6.5 of the fine grid
     np.testing.assert_allclose(upsampled(coarse, (8,))[0], [0, 0.25, 0.75, 1.25, 1.75, 2.25, 2.75, 3])

@@ -7,8 +7,8 @@ import pytest
 from scipy.special import digamma
 
 from zoo.errors import InputError
-from zoo.interpret.information import information_profile, mutual_information_matrix, neighbour_information
-from zoo.interpret.neighbours import ksg, ross
+from zoo.interpret.latents.information import information_profile, mutual_information_matrix, neighbour_information
+from zoo.interpret.latents.neighbors import ksg, ross
 
 
 def bivariate(rho: float, n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:

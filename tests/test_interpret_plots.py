@@ -11,8 +11,8 @@ from matplotlib.figure import Figure
 from zoo.data.cmb.binning import N_JOINT, SLICES, joint_multipoles
 from zoo.errors import InputError
 from zoo.interpret import Explanation, plots, reliability
-from zoo.interpret.information import MutualInformation
-from zoo.interpret.latents import Traversal
+from zoo.interpret.latents.information import MutualInformation
+from zoo.interpret.latents.traversal import Traversal
 
 RNG = np.random.default_rng(0)
 

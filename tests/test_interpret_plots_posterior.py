@@ -19,8 +19,8 @@ from zoo.interpret.plots import (
     rank_histograms,
     typicality_curve,
 )
-from zoo.interpret.posterior import Coverage, PredictiveCheck
-from zoo.interpret.typicality import typicality_calibration
+from zoo.interpret.posteriors.coverage import Coverage, PredictiveCheck
+from zoo.interpret.posteriors.typicality import typicality_calibration
 
 RNG = np.random.default_rng(2)
 SAMPLES = RNG.normal(size=(500, 3)) * [1.0, 2.0, 0.1] + [70.0, 0.0, 1.0]

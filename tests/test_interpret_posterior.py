@@ -138,7 +138,7 @@ def test_ranks_do_not_depend_on_how_rows_are_cut(monkeypatch):
             return np.broadcast_to(np.linspace(-1, 1, n)[None, :, None], (len(c), n, D))
 
     whole = sbc_ranks(Counting(), THETA, X, DRAWS)
-    monkeypatch.setattr("zoo.interpret.posterior.SAMPLES_PER_CALL", 7 * DRAWS)
+    monkeypatch.setattr("zoo.interpret.posteriors.coverage.SAMPLES_PER_CALL", 7 * DRAWS)
     before = Counting.calls
     np.testing.assert_array_equal(sbc_ranks(Counting(), THETA, X, DRAWS), whole)
     assert Counting.calls - before == -(-N // 7)

@@ -12,7 +12,7 @@ from zoo.families.base import ZooModel
 from zoo.families.mlp import MLP
 from zoo.interpret import propagate
 from zoo.loading import read_test_tensors
-from zoo.spec import TEST_TENSORS, Data, Endpoint, ModelSpec, Tensor
+from zoo.model.spec import TEST_TENSORS, Data, Endpoint, ModelSpec, Tensor
 
 RNG = np.random.default_rng(0)
 ROOT = RNG.normal(size=(4, 4))

@@ -11,7 +11,7 @@ from scipy.stats import chi2, kstest
 
 from zoo.errors import InputError
 from zoo.interpret import typicality_calibration, typicality_test
-from zoo.registry import get_family
+from zoo.model.registry import get_family
 
 D = 100
 

@@ -10,8 +10,8 @@ from scipy import stats
 from zoo.export import check_parity, to_onnx
 from zoo.export.parity import onnx_function
 from zoo.families.ive import IVE
-from zoo.layers import gaussian_kl
-from zoo.spec import Endpoint, Tensor
+from zoo.families.layers import gaussian_kl
+from zoo.model.spec import Endpoint, Tensor
 
 CONFIG = {
     "observation": 8,

@@ -24,7 +24,9 @@ def test_packages_list_every_folder():
     assert listed == found | data
 
 
-@pytest.mark.parametrize("module", ["zoo", "zoo.registry", "zoo.store", "zoo.serving", "zoo.serving.server", "zoo.cli"])
+@pytest.mark.parametrize(
+    "module", ["zoo", "zoo.model.registry", "zoo.model.store", "zoo.serving", "zoo.serving.server", "zoo.cli"]
+)
 def test_light_modules_load_neither_keras_nor_tensorflow(module):
     code = (
         f"import sys, {module}; print(sorted(set(sys.modules) & {{'keras', 'tensorflow', 'tf2onnx', 'matplotlib', 'sklearn'}}))"

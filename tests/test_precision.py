@@ -16,16 +16,16 @@ from onnx import TensorProto, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
 import zoo
-from zoo.card import read_spec, write_card
 from zoo.errors import ExportError, UnknownNameError, ZooError
 from zoo.export import export
 from zoo.export.parity import in_range_rows, onnx_function
 from zoo.export.precision import MIN_SIZE, to_float16, to_int8
-from zoo.npz import read_test_tensors
+from zoo.model.card import read_spec, write_card
+from zoo.model.spec import TEST_TENSORS, File, onnx_file
+from zoo.model.test_tensors import read_test_tensors
 from zoo.serving import Session
 from zoo.serving.server import Server
 from zoo.serving.verify import verify
-from zoo.spec import TEST_TENSORS, File, onnx_file
 
 ROWS = 100
 SIZES = {

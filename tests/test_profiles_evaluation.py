@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from zoo.data.dataset import Rows
-from zoo.interpret.latent_report import relate_posteriors
+from zoo.interpret.latents.report import relate_posteriors
 from zoo.training import profiles
 from zoo.training.recipe import Profiles
 

@@ -21,9 +21,9 @@ import tritonclient.http as triton
 from live_server import infer
 from ray import serve
 
+from zoo.model.spec import TEST_TENSORS
 from zoo.serving import Session
 from zoo.serving.verify import read_tensors
-from zoo.spec import TEST_TENSORS
 
 CLIENT, ON_RAY = re.findall(r"```python\n(.*?)```", (Path(__file__).parents[1] / "docs" / "triton.md").read_text(), re.DOTALL)
 MODEL = "mlp-cmb-feature"

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from tiny_folder import make_model_folder
 
-from zoo import registry
 from zoo.errors import IntegrityError, UnknownNameError, ZooError
-from zoo.registry import find_card, get_family, get_spec, list_models, register_family, register_path
+from zoo.model import registry
+from zoo.model.registry import find_card, get_family, get_spec, list_models, register_family, register_path
 
 
 @pytest.fixture
@@ -181,7 +181,7 @@ class TestFamilyModules:
             sys.modules.pop(name, None)
 
     def test_all_modules_are_imported_when_a_family_is_asked_for(self, package: Path) -> None:
-        define = "from zoo.registry import register_family\n@register_family({!r})\nclass F: ...\n"
+        define = "from zoo.model.registry import register_family\n@register_family({!r})\nclass F: ...\n"
         (package / "fake.py").write_text(define.format("fake"))
         (package / "deep").mkdir()
         (package / "deep" / "__init__.py").touch()
@@ -199,7 +199,7 @@ class TestFamilyModules:
         elsewhere = tmp_path / "site-packages"
         elsewhere.mkdir()
         (elsewhere / "lab_family.py").write_text(
-            "from zoo.registry import register_family\n@register_family('lab')\nclass Lab: ...\n"
+            "from zoo.model.registry import register_family\n@register_family('lab')\nclass Lab: ...\n"
         )
         monkeypatch.syspath_prepend(elsewhere)
         monkeypatch.setattr(
@@ -213,7 +213,7 @@ class TestFamilyModules:
 def test_listing_is_light() -> None:
     """Neither the frameworks nor the libraries that only some calls need are imported for a list of models."""
     code = (
-        "import sys; import zoo.registry, zoo.store; zoo.registry.list_models();"
+        "import sys; import zoo.model.registry, zoo.model.store; zoo.model.registry.list_models();"
         "print(*sorted({'tensorflow', 'keras', 'torch', 'jax', 'numpy', 'huggingface_hub', 'pooch'} & sys.modules.keys()))"
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -106,7 +106,7 @@ class Off:
 
 @pytest.fixture
 def judged():
-    from zoo.training.regression import evaluate
+    from zoo.training.evaluations.regression import evaluate
 
     recipe = SimpleNamespace(data=SimpleNamespace(dataset=Cubic))
     run = SimpleNamespace(recipe=recipe, model=Off(), history={"loss": [1.0, 0.1], "val_loss": [1.0, 0.2]})

@@ -12,13 +12,13 @@ import pytest
 from released_models import ONE_A_FAMILY, RELEASED
 
 import zoo
-from zoo.card import check_card, load_card
 from zoo.errors import IntegrityError, ReproductionError
 from zoo.loading import read_test_tensors
+from zoo.model.card import check_card, load_card
+from zoo.model.spec import METRICS, TEST_TENSORS, WEIGHTS
+from zoo.model.store import locate
 from zoo.serving import Session
 from zoo.serving.verify import verify
-from zoo.spec import METRICS, TEST_TENSORS, WEIGHTS
-from zoo.store import locate
 
 ENDPOINTS = [(name, endpoint) for name in RELEASED for endpoint in zoo.get_spec(name).endpoints]
 
@@ -82,8 +82,8 @@ def test_recipe_is_that_of_the_card(name):
 @pytest.mark.parametrize("name", RELEASED)
 def test_recipe_gives_the_released_numbers(name, tmp_path):
     """The released seed trained anew: bit for bit on the same machine, close anywhere."""
-    from zoo.release import train
     from zoo.training.recipe import load_recipe
+    from zoo.workflows.release import train
 
     _, evaluation = train(load_recipe(name), tmp_path)
     released = zoo.get_spec(name).metrics[0]
@@ -151,7 +151,8 @@ def test_other_opsets_pass_parity(name, opset, models, tmp_path):
 
 @pytest.mark.parametrize("name", ONE_A_FAMILY)
 def test_saved_model_passes_parity(name, models, tmp_path):
-    from zoo.export import ExportError, export
+    from zoo.errors import ExportError
+    from zoo.export import export
 
     if models[name].library != "keras":
         with pytest.raises(ExportError, match="export it to ONNX"):
@@ -191,10 +192,10 @@ def test_flipped_byte_is_refused_and_named(tmp_path, file):
 
 def _rehash(folder: Path, file: str) -> None:
     """Make the card agree with a changed file, as an attacker would."""
-    from zoo.model_folder import describe_files
+    from zoo.workflows.folder import describe_files
 
     card = folder / "README.md"
-    old = zoo.store.locate(folder).spec.file(file)
+    old = zoo.model.store.locate(folder).spec.file(file)
     new = next(entry for entry in describe_files(folder) if entry.path == file)
     card.write_text(card.read_text().replace(old.sha256, new.sha256).replace(f"bytes: {old.bytes}\n", f"bytes: {new.bytes}\n"))
 

@@ -19,15 +19,15 @@ from google.protobuf import text_format  # noqa: E402
 from typer.testing import CliRunner  # noqa: E402
 
 import zoo  # noqa: E402
-from zoo.card import read_spec, write_card  # noqa: E402
 from zoo.cli import app  # noqa: E402
 from zoo.errors import ExportError, UnknownNameError, ZooError  # noqa: E402
 from zoo.export import repository as repository_module  # noqa: E402
 from zoo.export.model_config import check_config, model_config, read_config  # noqa: E402
 from zoo.export.repository import add_to_repository  # noqa: E402
-from zoo.npz import read_test_tensors  # noqa: E402
-from zoo.spec import Endpoint, File, Tensor, onnx_file, wire_name  # noqa: E402
-from zoo.store import locate  # noqa: E402
+from zoo.model.card import read_spec, write_card  # noqa: E402
+from zoo.model.spec import Endpoint, File, Tensor, onnx_file, wire_name  # noqa: E402
+from zoo.model.store import locate  # noqa: E402
+from zoo.model.test_tensors import read_test_tensors  # noqa: E402
 
 RELEASED = zoo.list_models()
 ENDPOINTS = [(name, endpoint) for name in RELEASED for endpoint in zoo.get_spec(name).endpoints]

@@ -14,12 +14,12 @@ import tritonclient.http as triton_http
 import tritonclient.http.aio as triton_http_aio
 from live_server import running
 
-from zoo.registry import list_models
+from zoo.model.registry import list_models
+from zoo.model.spec import TEST_TENSORS
 from zoo.serving import Session
 from zoo.serving.protocol import wire_name
 from zoo.serving.server import Server
 from zoo.serving.verify import read_tensors
-from zoo.spec import TEST_TENSORS
 
 ENDPOINTS = [(name, endpoint) for name in list_models() for endpoint in Session(name).endpoints]
 OPEN = {"allow_nonfinite": True, "allow_out_of_range": True}

@@ -20,11 +20,11 @@ from onnx.external_data_helper import convert_model_to_external_data
 from triton_layout import add_version, write_repository
 from tritonclient.utils import InferenceServerException
 
-from zoo.card import read_spec, write_card
 from zoo.errors import IntegrityError, ReproductionError, ZooError
+from zoo.model.card import read_spec, write_card
+from zoo.model.spec import TEST_TENSORS
 from zoo.serving.graph import Graph
 from zoo.serving.server import Server, Settings
-from zoo.spec import TEST_TENSORS
 
 WIDTH = tiny_models.WIDTH
 

@@ -14,11 +14,11 @@ import onnxruntime
 import pytest
 import tiny_models
 
-from zoo.card import read_spec, write_card
 from zoo.errors import InputError, IntegrityError, ProviderError, UnknownNameError
+from zoo.model.card import read_spec, write_card
+from zoo.model.spec import TEST_TENSORS, WEIGHTS
 from zoo.serving import Session
 from zoo.serving.verify import verify
-from zoo.spec import TEST_TENSORS, WEIGHTS
 
 
 @pytest.fixture(scope="module")

@@ -16,10 +16,10 @@ import huggingface_hub
 import pytest
 from tiny_folder import make_model_folder
 
-from zoo import registry, store
 from zoo.errors import IntegrityError, UnknownNameError, ZooError
-from zoo.spec import METRICS, WEIGHTS
-from zoo.store import locate
+from zoo.model import registry, store
+from zoo.model.spec import METRICS, WEIGHTS
+from zoo.model.store import locate
 
 CONTENT = bytes(range(256)) * 4096  # 1 MiB, several chunks of a download
 
@@ -297,10 +297,10 @@ def start_fetch(tmp_path: Path, prelude: str = "pass") -> subprocess.Popen[str]:
     """Another process that fetches the weights and prints their sha256."""
     code = (
         f"{prelude}\n"
-        "import hashlib, pathlib, zoo.registry, zoo.store\n"
-        f"zoo.registry.CARDS = pathlib.Path({str(tmp_path / 'cards')!r})\n"
-        f"zoo.store.ARTEFACTS = pathlib.Path({str(tmp_path / 'artefacts')!r})\n"
-        f"weights = zoo.store.locate('big').path({WEIGHTS!r})\n"
+        "import hashlib, pathlib, zoo.model.registry, zoo.model.store\n"
+        f"zoo.model.registry.CARDS = pathlib.Path({str(tmp_path / 'cards')!r})\n"
+        f"zoo.model.store.ARTEFACTS = pathlib.Path({str(tmp_path / 'artefacts')!r})\n"
+        f"weights = zoo.model.store.locate('big').path({WEIGHTS!r})\n"
         "print(hashlib.sha256(weights.read_bytes()).hexdigest())\n"
     )
     return subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)

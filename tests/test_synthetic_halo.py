@@ -9,11 +9,11 @@ from scipy.spatial.transform import Rotation
 from scipy.stats import poisson
 
 from zoo.data.dataset import get_dataset
-from zoo.data.dk14 import ALPHA, BETA, GAMMA, OUTER, OUTER_SLOPE, PIVOT, dk14_density
+from zoo.data.halos.dk14 import ALPHA, BETA, GAMMA, OUTER, OUTER_SLOPE, PIVOT, dk14_density
+from zoo.data.halos.synthetic_halo import CELL, CONCENTRATION, HIGHEST, LOG_MASS, LOG_PARTICLES, LOWEST, TRUNCATION
+from zoo.data.halos.triaxial_cells import TriaxialCells, shape_matrices
 from zoo.data.nbody.checks import in_colossus
 from zoo.data.nbody.cosmology import Cosmology, mean_matter_density
-from zoo.data.synthetic_halo import CELL, CONCENTRATION, HIGHEST, LOG_MASS, LOG_PARTICLES, LOWEST, TRUNCATION
-from zoo.data.triaxial_cells import TriaxialCells, shape_matrices
 from zoo.errors import InputError
 
 HALOES = [(1.2, 4.0, 0.7), (2.0, 11.0, 1.5), (1.5, 6.0, 1.0)]

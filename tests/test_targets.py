@@ -17,9 +17,9 @@ import zoo  # noqa: E402
 from zoo.errors import ExportError, UnknownNameError  # noqa: E402
 from zoo.export import export  # noqa: E402
 from zoo.export.targets import TARGETS, check, find_target, fit  # noqa: E402
+from zoo.model.spec import onnx_file  # noqa: E402
+from zoo.model.store import locate  # noqa: E402
 from zoo.serving.verify import verify  # noqa: E402
-from zoo.spec import onnx_file  # noqa: E402
-from zoo.store import locate  # noqa: E402
 
 RELEASED = [(name, endpoint) for name in zoo.list_models() for endpoint in zoo.get_spec(name).endpoints]
 RUNTIMES = Path(__file__).parents[1] / "benchmarks" / "results" / "runtimes.json"

@@ -208,8 +208,8 @@ def test_metrics_of_a_classifier_are_those_of_scikit_learn(tmp_path):
 
     from zoo.data.cmb.feature import CMBFeature
     from zoo.loading import load_weights
-    from zoo.registry import get_family
-    from zoo.release import train
+    from zoo.model.registry import get_family
+    from zoo.workflows.release import train
 
     recipe = load_recipe("mlp-cmb-feature").changed({"epochs": 1, "evaluation.baseline": None, "evaluation.also_on": {}})
     train(recipe, tmp_path)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from zoo.registry import get_family
+from zoo.model.registry import get_family
 
 KINDS = {
     "realnvp": ("realnvp", {}),

@@ -7,8 +7,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from zoo.card import write_card
-from zoo.spec import METRICS, WEIGHTS, Data, Endpoint, File, Metric, ModelSpec, Tensor
+from zoo.model.card import write_card
+from zoo.model.spec import METRICS, WEIGHTS, Data, Endpoint, File, Metric, ModelSpec, Tensor
 
 TINY_METRICS = [Metric(name="auc", value=0.9731250000000001, interval=(0.96, 0.98), n=200, baseline=0.5, baseline_name="coin")]
 TINY_ENDPOINT = Endpoint(

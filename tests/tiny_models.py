@@ -9,9 +9,9 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from zoo.card import write_card
 from zoo.data.dataset import Rows, groups
-from zoo.spec import TEST_TENSORS, WEIGHTS, Data, Endpoint, File, ModelSpec, Tensor
+from zoo.model.card import write_card
+from zoo.model.spec import TEST_TENSORS, WEIGHTS, Data, Endpoint, File, ModelSpec, Tensor
 
 WIDTH = 5
 HIDDEN = 8

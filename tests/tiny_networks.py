@@ -6,8 +6,8 @@ import keras
 import numpy as np
 
 from zoo.families.base import ZooModel
-from zoo.registry import get_family
-from zoo.spec import Data, Endpoint, ModelSpec, Tensor
+from zoo.model.registry import get_family
+from zoo.model.spec import Data, Endpoint, ModelSpec, Tensor
 
 CONFIGS = {
     "logistic": {"inputs": 7},

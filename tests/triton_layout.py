@@ -7,8 +7,8 @@ from pathlib import Path
 
 import tiny_models
 
-from zoo.card import read_spec, write_card
-from zoo.spec import SERVED_GRAPH, TEST_TENSORS
+from zoo.model.card import read_spec, write_card
+from zoo.model.spec import SERVED_GRAPH, TEST_TENSORS
 
 
 def write_repository(root: Path, *versions: str, endpoint: str = "predict", config: str = "", name: str = "tiny") -> Path:

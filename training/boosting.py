@@ -19,8 +19,8 @@ from zoo.data.dataset import Dataset, Rows
 from zoo.errors import IntegrityError, ZooError
 from zoo.families.boosted_trees import BoostedTrees
 from zoo.loading import load_weights
+from zoo.model.spec import WEIGHTS
 from zoo.progress import track
-from zoo.spec import WEIGHTS
 from zoo.training.recipe import Optimizer, Recipe, RecipeError
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ import numpy as np
 from zoo.atomic import whole_file
 from zoo.errors import IntegrityError, ZooError
 from zoo.families.base import ZooModel
-from zoo.npz import read_npz
-from zoo.registry import get_family
+from zoo.model.registry import get_family
+from zoo.model.test_tensors import read_npz
 
 INTERVAL = 10.0
 """Least time between two checkpoints, s; the last epoch is always written."""

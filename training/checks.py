@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 from keras import ops
 
-from zoo.batches import rows_at_once
 from zoo.data.dataset import Dataset, Rows, Split
 from zoo.errors import InputError
 from zoo.families.base import ZooModel
+from zoo.families.batches import rows_at_once
+from zoo.model.spec import ModelSpec, Strict, Tensor
 from zoo.progress import track
-from zoo.spec import ModelSpec, Strict, Tensor
 
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 SHIFT, RATIO = 0.5, 2.0

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from zoo.errors import InputError, UnknownNameError, ZooError
-from zoo.npz import read_npz
+from zoo.model.test_tensors import read_npz
 
 SUFFIXES = ".csv, .npz, .h5, .hdf5, .parquet, or a folder of .npy files"
 CHUNK = 2**20

@@ -8,7 +8,7 @@ import numpy as np
 
 from zoo.data.dataset import Rows
 from zoo.families.base import ZooModel
-from zoo.spec import Metric
+from zoo.model.spec import Metric
 from zoo.training.fine_tune import losses
 from zoo.training.intervals import bootstrap
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pydantic import JsonValue
 
-from zoo.spec import Metric
+from zoo.model.spec import Metric
 from zoo.training.recipe import Published, Recipe
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def evaluate(runs: Runs) -> Evaluation:
     over seeds. Nothing here chooses anything: epochs, seeds and variants are fixed by the recipe.
     """
     settings = runs[""][0].recipe.evaluation
-    judge = importlib.import_module(f"zoo.training.{settings.kind}").evaluate
+    judge = importlib.import_module(f"zoo.training.evaluations.{settings.kind}").evaluate
     evaluation: Evaluation = judge(runs, settings)
     evaluation.metrics = [_beside_published(metric, settings.published) for metric in evaluation.metrics]
     return evaluation

@@ -14,12 +14,12 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from zoo.atomic import claim
-from zoo.batches import in_batches, rows_at_once
 from zoo.data.dataset import Dataset, Rows
 from zoo.errors import InputError, UnknownNameError
 from zoo.families.base import ZooModel
-from zoo.registry import get_family
-from zoo.spec import WEIGHTS, Strict
+from zoo.families.batches import in_batches, rows_at_once
+from zoo.model.registry import get_family
+from zoo.model.spec import WEIGHTS, Strict
 from zoo.training.checks import SPLITS, Checked, row_numbers
 from zoo.training.fit import History, alone, deterministic, model_inputs, train
 

@@ -11,14 +11,14 @@ import keras
 import numpy as np
 
 from zoo.atomic import claim
-from zoo.batches import rows_at_once
 from zoo.data.dataset import Dataset, Rows
 from zoo.families.base import EndpointModel, ZooModel
+from zoo.families.batches import rows_at_once
 from zoo.families.boosted_trees import BoostedTrees
-from zoo.registry import get_family
+from zoo.model.registry import get_family
 from zoo.training import boosting
 from zoo.training.checkpoint import Checkpoint
-from zoo.training.progress import Progress
+from zoo.training.epoch_bar import Progress
 from zoo.training.recipe import Recipe, RecipeError
 
 TRAINING = {"family", "config", "data", "loss", "optimizer", "epochs", "patience", "batch_size"}

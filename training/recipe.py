@@ -12,8 +12,8 @@ from pydantic import Field, JsonValue, PrivateAttr, ValidationError, model_valid
 
 from zoo.data.dataset import Dataset, get_dataset
 from zoo.errors import UnknownNameError, ZooError
-from zoo.registry import get_family
-from zoo.spec import Endpoint, Name, Strict, Tolerance
+from zoo.model.registry import get_family
+from zoo.model.spec import Endpoint, Name, Strict, Tolerance
 
 RECIPES = Path(__file__).parent / "recipes"
 

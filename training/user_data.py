@@ -10,7 +10,7 @@ import numpy as np
 from zoo.data.dataset import Rows, Split
 from zoo.errors import InputError
 from zoo.families.base import ZooModel
-from zoo.spec import ModelSpec, Tensor
+from zoo.model.spec import ModelSpec, Tensor
 from zoo.training.columns import Columns, OnDisk, said
 
 HELD_OUT = 0.2

@@ -8,39 +8,11 @@
 Names are imported when they are first used: ``import zoo`` loads neither Keras nor TensorFlow.
 """
 
-from __future__ import annotations
+from typing import Any
 
-from typing import TYPE_CHECKING, Any
+import lazy_loader
 
-from zoo.lazy import importer
-
-if TYPE_CHECKING:
-    from zoo.errors import ZooError as ZooError
-    from zoo.finetune import fine_tune as fine_tune
-    from zoo.hub import push as push
-    from zoo.inference import train_npe as train_npe
-    from zoo.interpret.attribution import explain as explain
-    from zoo.loading import load as load
-    from zoo.registry import get_spec as get_spec
-    from zoo.registry import list_models as list_models
-    from zoo.registry import register_family as register_family
-    from zoo.registry import register_path as register_path
-
-_HOMES = {
-    "ZooError": "zoo.errors",
-    "explain": "zoo.interpret.attribution",
-    "fine_tune": "zoo.finetune",
-    "get_spec": "zoo.registry",
-    "list_models": "zoo.registry",
-    "load": "zoo.loading",
-    "push": "zoo.hub",
-    "register_family": "zoo.registry",
-    "register_path": "zoo.registry",
-    "train_npe": "zoo.inference",
-}
-
-__all__ = sorted(_HOMES)
-_imported = importer(__name__, _HOMES)
+_imported, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
 
 
 def __getattr__(name: str) -> Any:
@@ -49,7 +21,3 @@ def __getattr__(name: str) -> Any:
 
         return version("physzoo")
     return _imported(name)
-
-
-def __dir__() -> list[str]:
-    return __all__

@@ -9,11 +9,11 @@ import numpy as np
 
 from zoo.errors import IntegrityError, ReproductionError
 from zoo.families.base import EndpointModel
-from zoo.npz import TestTensors
-from zoo.npz import read_test_tensors as read_test_tensors
-from zoo.registry import get_family
-from zoo.spec import TEST_TENSORS, WEIGHTS
-from zoo.store import locate
+from zoo.model.registry import get_family
+from zoo.model.spec import TEST_TENSORS, WEIGHTS
+from zoo.model.store import locate
+from zoo.model.test_tensors import TestTensors
+from zoo.model.test_tensors import read_test_tensors as read_test_tensors
 
 
 def load(name: str | Path, *, verify: bool = True) -> Any:

@@ -73,7 +73,7 @@ class Dataset(Protocol):
 DATASETS = {
     "cmb-emulation": ("zoo.data.cmb.emulation", "CMBEmulation"),
     "cmb-feature": ("zoo.data.cmb.feature", "CMBFeature"),
-    "cmb-posterior": ("zoo.data.cmb.inference", "CMBPosterior"),
+    "cmb-posterior": ("zoo.data.cmb.posterior_data", "CMBPosterior"),
     "halo-mass": ("zoo.data.nbody.halo_mass", "HaloMass"),
     "halo-mass-features": ("zoo.data.nbody.halo_mass", "HaloMassFeatures"),
     "halo-profile": ("zoo.data.nbody.halo_profile", "HaloProfile"),
@@ -82,7 +82,7 @@ DATASETS = {
     "shapes3d": ("zoo.data.shapes3d.dataset", "Shapes3D"),
     "simulations": ("zoo.data.sbi.dataset", "SimulationsFile"),
     "simulator": ("zoo.data.sbi.dataset", "UserSimulator"),
-    "synthetic-halo": ("zoo.data.synthetic_halo", "SyntheticHalo"),
+    "synthetic-halo": ("zoo.data.halos.synthetic_halo", "SyntheticHalo"),
     "two-moons": ("zoo.data.moons", "TwoMoons"),
 }
 """Name in a recipe -> module and class; imported when asked for."""

@@ -10,8 +10,8 @@ import keras
 import numpy as np
 
 from zoo.errors import InputError, UnknownNameError
-from zoo.spec import Library, ModelSpec
-from zoo.store import ModelFolder
+from zoo.model.spec import Library, ModelSpec
+from zoo.model.store import ModelFolder
 
 Answer = Literal["number", "probability", "gaussian", "log density", "distribution"]
 """Numbers; probabilities of classes; location and scale of a Gaussian, or of another distribution; a log density."""

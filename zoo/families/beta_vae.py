@@ -10,8 +10,8 @@ import numpy as np
 from keras import ops
 
 from zoo.families.base import ZooModel
-from zoo.layers import Ramp, gaussian_kl
-from zoo.registry import register_family
+from zoo.families.layers import Ramp, gaussian_kl
+from zoo.model.registry import register_family
 
 DECONVOLUTION = 4
 """Pixels along the kernel of every convolution of the decoder, whose stride is 2 as the encoder's is."""

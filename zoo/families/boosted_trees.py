@@ -10,8 +10,8 @@ import numpy as np
 
 from zoo.families.base import EndpointModel
 from zoo.families.tree_arrays import BASELINE, FIELDS, FIRST, check, first_trees, from_arrays, to_arrays
-from zoo.registry import register_family
-from zoo.spec import Library
+from zoo.model.registry import register_family
+from zoo.model.spec import Library
 
 if TYPE_CHECKING:
     from sklearn.ensemble import HistGradientBoostingRegressor

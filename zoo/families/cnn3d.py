@@ -12,10 +12,10 @@ import keras
 import numpy as np
 from keras import ops
 
-from zoo.batches import in_batches
 from zoo.families.base import ZooModel
-from zoo.layers import MEASURED, Standardize, conv3d_stages, dense_stack
-from zoo.registry import register_family
+from zoo.families.batches import in_batches
+from zoo.families.layers import MEASURED, Standardize, conv3d_stages, dense_stack
+from zoo.model.registry import register_family
 
 LOG_SCALE = 4.0
 """Bound of |log scale|, in standard deviations of the training targets: keeps the likelihood finite."""

@@ -11,7 +11,7 @@ import numpy as np
 from keras import ops
 
 from zoo.families.base import ZooModel
-from zoo.registry import get_family, register_family
+from zoo.model.registry import get_family, register_family
 
 LEAST_LOG = -1e30
 """Stands for the largest of logarithms that are all minus infinity, whose difference from it would be NaN."""

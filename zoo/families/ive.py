@@ -14,10 +14,10 @@ import keras
 import numpy as np
 from keras import ops
 
-from zoo.batches import in_batches
 from zoo.families.base import ZooModel
-from zoo.layers import MEASURED, Ramp, Standardize, conv3d_stages, dense_stack, gaussian_kl
-from zoo.registry import register_family
+from zoo.families.batches import in_batches
+from zoo.families.layers import MEASURED, Ramp, Standardize, conv3d_stages, dense_stack, gaussian_kl
+from zoo.model.registry import register_family
 
 SPREAD = 16
 """Units of the hidden layer between a query and the deviation of its answer."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from zoo.families.mlp import MLP
-from zoo.registry import register_family
+from zoo.model.registry import register_family
 
 
 @register_family("logistic")

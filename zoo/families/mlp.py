@@ -8,8 +8,8 @@ import keras
 import numpy as np
 
 from zoo.families.base import ZooModel
-from zoo.layers import Standardize, dense_stack
-from zoo.registry import register_family
+from zoo.families.layers import Standardize, dense_stack
+from zoo.model.registry import register_family
 
 
 @register_family("mlp")

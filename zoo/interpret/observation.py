@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from zoo.errors import InputError
-from zoo.npz import read_npz
-from zoo.spec import ModelSpec
+from zoo.model.spec import ModelSpec
+from zoo.model.test_tensors import read_npz
 
 Constraint = tuple[float, float, float]
 """Value, and the limits of its 68% interval."""

@@ -12,8 +12,8 @@ from zoo.data.cmb.binning import CHANNELS, N_JOINT, SLICES
 from zoo.data.cmb.planck import read_planck
 from zoo.errors import InputError
 from zoo.families.base import ZooModel
-from zoo.inputs import InputCheck
-from zoo.interpret.attribution import explain
+from zoo.interpret.attribution.explain import explain
+from zoo.model.inputs import InputCheck
 
 
 class ChannelFit(BaseModel):

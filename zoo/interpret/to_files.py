@@ -8,26 +8,26 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from zoo.cli.files import read_inputs
 from zoo.data.cmb.planck import read_planck
 from zoo.data.dataset import Rows
 from zoo.errors import ExplanationError, InputError
 from zoo.families.base import ZooModel
-from zoo.interpret.activation_maximisation import maximise_activation
-from zoo.interpret.activations import embed, feature_maps
-from zoo.interpret.attribution import WITHOUT_GRADIENTS, explain
-from zoo.interpret.deletion import deletion_insertion
-from zoo.interpret.dependence import partial_dependence
-from zoo.interpret.grad_cam import convolution
-from zoo.interpret.importance import impurity_importance, permutation_importance
-from zoo.interpret.latent_report import ROWS, LatentReport, relate_latents
-from zoo.interpret.latents import sample, traverse
+from zoo.interpret.attribution.activation_maximization import maximise_activation
+from zoo.interpret.attribution.activations import embed, feature_maps
+from zoo.interpret.attribution.dependence import partial_dependence
+from zoo.interpret.attribution.explain import WITHOUT_GRADIENTS, explain
+from zoo.interpret.attribution.grad_cam import convolution
+from zoo.interpret.attribution.importance import impurity_importance, permutation_importance
+from zoo.interpret.latents.report import ROWS, LatentReport, relate_latents
+from zoo.interpret.latents.traversal import sample, traverse
 from zoo.interpret.methods import ATTRIBUTION, OPTIONS, WITHOUT_ROWS, given_options
-from zoo.interpret.randomisation import randomisation_check
-from zoo.interpret.rank_agreement import agreement, stability
+from zoo.interpret.trust.deletion import deletion_insertion
+from zoo.interpret.trust.randomization import randomisation_check
+from zoo.interpret.trust.rank_agreement import agreement, stability
 from zoo.loading import read_test_tensors
-from zoo.npz import read_npz
-from zoo.reading import read_inputs
-from zoo.spec import TEST_TENSORS, ModelSpec
+from zoo.model.spec import TEST_TENSORS, ModelSpec
+from zoo.model.test_tensors import read_npz
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from zoo.data.dataset import Rows
-from zoo.npz import read_npz
+from zoo.model.test_tensors import read_npz
 
 if TYPE_CHECKING:
     from zoo.data.nbody.halo_mass import HaloMass

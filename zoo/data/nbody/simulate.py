@@ -32,7 +32,7 @@ from zoo.data.nbody.initial import linear_density
 from zoo.data.nbody.particle_mesh import evolve
 from zoo.data.nbody.short_range import SMALLEST_MESH
 from zoo.errors import InputError
-from zoo.store import cache_folder
+from zoo.model.store import cache_folder
 
 FORMAT = "physzoo nbody 1"
 ARRAYS = ("linear", "positions", "momenta", "halo_of")

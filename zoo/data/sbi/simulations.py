@@ -16,7 +16,7 @@ import numpy as np
 from zoo.atomic import whole_file
 from zoo.data.sbi.prior import Prior
 from zoo.errors import InputError, ZooError
-from zoo.npz import read_npz
+from zoo.model.test_tensors import read_npz
 from zoo.progress import track
 
 Simulator = Callable[..., Any]

@@ -12,12 +12,12 @@ import numpy as np
 from keras import ops
 from scipy.special import ndtr
 
-from zoo.batches import in_batches
 from zoo.errors import InputError
 from zoo.families.base import ZooModel
+from zoo.families.batches import in_batches
 from zoo.families.flows.bijector import Bijector
 from zoo.families.flows.support import Support
-from zoo.layers import Standardize, dense_stack
+from zoo.families.layers import Standardize, dense_stack
 
 
 class Flow(ZooModel):

@@ -6,7 +6,7 @@ from zoo.families.flows.affine import Affine
 from zoo.families.flows.bijector import Bijector, order
 from zoo.families.flows.coupling import Coupling
 from zoo.families.flows.flow import Flow
-from zoo.registry import register_family
+from zoo.model.registry import register_family
 
 
 @register_family("realnvp")

@@ -9,7 +9,7 @@ from keras import ops
 
 from zoo.errors import InputError
 from zoo.families.flows.bijector import Bijector
-from zoo.layers import Standardize
+from zoo.families.layers import Standardize
 
 EDGE = 1e-6
 """Least distance from an end, as a fraction of the interval, that single precision tells from zero."""

@@ -9,6 +9,7 @@ from zoo.interpret.plots.classification import (
     reliability_diagram,
     roc,
 )
+from zoo.interpret.plots.corner import corner_plot, coverage_curve, predictive_plot, rank_histograms
 from zoo.interpret.plots.cubes import attribution_over_cube
 from zoo.interpret.plots.density import density_and_samples
 from zoo.interpret.plots.disentanglement import against_beta
@@ -21,11 +22,10 @@ from zoo.interpret.plots.distribution import (
 from zoo.interpret.plots.images import attribution_over_image, image_grid
 from zoo.interpret.plots.importance import importance_of_groups, partial_dependence_curves
 from zoo.interpret.plots.information import information_along_query, information_heat_map
-from zoo.interpret.plots.latents import latent_traversal, latents_against_parameters
-from zoo.interpret.plots.posterior import corner_plot, coverage_curve, predictive_plot, rank_histograms
 from zoo.interpret.plots.profiles import answered_profiles, scatter_along_query
 from zoo.interpret.plots.regression import error_quantiles
 from zoo.interpret.plots.spectra import attribution_over_elements, attribution_over_multipoles, planck_spectrum_plot
+from zoo.interpret.plots.traversals import latent_traversal, latents_against_parameters
 from zoo.interpret.plots.trust import (
     agreement_matrix,
     deletion_insertion_curves,

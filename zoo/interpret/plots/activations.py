@@ -12,8 +12,8 @@ from zoo.data.cmb.binning import CHANNELS, N_JOINT, SLICES, joint_multipoles
 from zoo.interpret.plots.style import BLUE, COLOURS, GREY, SEQUENTIAL, one_panel, panels, styled
 
 if TYPE_CHECKING:
-    from zoo.interpret.activation_maximisation import Maximised
-    from zoo.interpret.activations import Embedding, FeatureMaps
+    from zoo.interpret.attribution.activation_maximization import Maximised
+    from zoo.interpret.attribution.activations import Embedding, FeatureMaps
 
 MAPS = 16
 """Channels at most of one figure: those that vary most over space."""

@@ -8,9 +8,9 @@ from itertools import cycle
 import numpy as np
 from matplotlib.figure import Figure
 
-from zoo.interpret.calibration import Reliability
-from zoo.interpret.efficiency import Efficiency
 from zoo.interpret.plots.style import BLUE, COLOURS, GREY, MARKERS, one_panel, panels, styled
+from zoo.interpret.uncertainty.calibration import Reliability
+from zoo.interpret.uncertainty.efficiency import Efficiency
 
 
 @styled

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.figure import Figure
 
-from zoo.interpret.explanation import Explanation
-from zoo.interpret.patches import shells
+from zoo.interpret.attribution.explanation import Explanation
+from zoo.interpret.attribution.patches import shells
 from zoo.interpret.plots.spectra import NOT_ADDITIVE, explanation_title, value_label
 from zoo.interpret.plots.style import BLUE, GREY, SKY, panels, styled
 

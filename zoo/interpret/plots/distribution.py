@@ -8,8 +8,8 @@ from itertools import cycle
 import numpy as np
 from matplotlib.figure import Figure
 
+from zoo.interpret.latents.smoothing import smoothed
 from zoo.interpret.plots.style import COLOURS, GREY, one_panel, panels, styled
-from zoo.interpret.smoothing import smoothed
 
 BINS = 12
 """Of the truth."""

@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from zoo.errors import InputError
-from zoo.interpret.explanation import Explanation
+from zoo.interpret.attribution.explanation import Explanation
 from zoo.interpret.plots.spectra import explanation_title, value_label
 from zoo.interpret.plots.style import one_panel, panels, styled
 

@@ -13,8 +13,8 @@ from zoo.data.cmb.binning import CHANNELS, N_JOINT, SLICES, joint_multipoles
 from zoo.interpret.plots.style import BLUE, COLOURS, GREY, SKY, UNITS, one_panel, panels, styled
 
 if TYPE_CHECKING:
-    from zoo.interpret.dependence import Dependence
-    from zoo.interpret.importance import Importance
+    from zoo.interpret.attribution.dependence import Dependence
+    from zoo.interpret.attribution.importance import Importance
 
 BARS = 30
 """Groups at most that are drawn as bars with their names."""

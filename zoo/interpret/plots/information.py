@@ -8,8 +8,8 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from zoo.errors import InputError
-from zoo.interpret.information import MutualInformation
-from zoo.interpret.latents import spans_decade
+from zoo.interpret.latents.information import MutualInformation
+from zoo.interpret.latents.traversal import spans_decade
 from zoo.interpret.plots.axes import log_x
 from zoo.interpret.plots.style import COLOURS, GREY, MARKERS, SEQUENTIAL, one_panel, panels, styled
 

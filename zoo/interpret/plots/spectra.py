@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from zoo.data.cmb.binning import CHANNELS, N_JOINT, SLICES, joint_multipoles
 from zoo.errors import InputError
-from zoo.interpret.explanation import Explanation
+from zoo.interpret.attribution.explanation import Explanation
 from zoo.interpret.plots.style import BLUE, GREY, RED, SKY, UNITS, method_title, panels, styled
 
 SENSITIVITIES = ("gradient", "smoothgrad")

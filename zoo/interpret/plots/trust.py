@@ -11,9 +11,9 @@ from matplotlib.figure import Figure
 from zoo.interpret.plots.style import BLUE, GREY, RED, SKY, method_title, one_panel, panels, styled
 
 if TYPE_CHECKING:
-    from zoo.interpret.deletion import DeletionInsertion
-    from zoo.interpret.randomisation import Randomisation
-    from zoo.interpret.rank_agreement import Agreement, Stability
+    from zoo.interpret.trust.deletion import DeletionInsertion
+    from zoo.interpret.trust.randomization import Randomisation
+    from zoo.interpret.trust.rank_agreement import Agreement, Stability
 
 
 @styled

@@ -8,7 +8,7 @@ from itertools import cycle
 from matplotlib.figure import Figure
 
 from zoo.interpret.plots.style import COLOURS, GREY, one_panel, styled
-from zoo.interpret.typicality import TypicalityCalibration
+from zoo.interpret.posteriors.typicality import TypicalityCalibration
 
 
 @styled

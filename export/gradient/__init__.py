@@ -1,0 +1,1 @@
+"""The gradient of an answer, written as an ONNX graph."""

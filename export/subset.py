@@ -1,0 +1,51 @@
+"""What of a model travels along with its graphs: the part of its spec and of its test tensors."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from zoo.model.spec import ModelSpec
+from zoo.model.test_tensors import TestTensors, read_npz, read_test_tensors
+
+
+def with_endpoints(spec: ModelSpec, endpoints: Sequence[str]) -> ModelSpec:
+    """A spec with some of its endpoints only; UnknownNameError for one that it does not have."""
+    export, reduced = spec.export, spec.export.reduced
+    if reduced is not None:
+        kept = {name: differences for name, differences in reduced.differences.items() if name in endpoints}
+        reduced = reduced.model_copy(update={"differences": kept})
+    parity = {name: largest for name, largest in export.parity.items() if name in endpoints}
+    export = export.model_copy(update={"parity": parity, "reduced": reduced})
+    return spec.model_copy(update={"endpoints": {name: spec.endpoint(name) for name in endpoints}, "export": export})
+
+
+def write_test_tensors(source: Path, target: Path, spec: ModelSpec, rows: int | None = None) -> None:
+    """The test tensors of a spec's endpoints, their first rows or all; IntegrityError where one is missing.
+
+    A file that needs no change is copied.
+    """
+    kept = _flat(read_test_tensors(source, spec), rows)
+    with np.load(source, allow_pickle=False) as stored:
+        unchanged = rows is None and kept.keys() == set(stored.files)
+    if unchanged:
+        shutil.copyfile(source, target)
+    else:
+        np.savez(target, **kept)  # type: ignore[arg-type]
+
+
+def add_test_tensors(path: Path, tensors: TestTensors, rows: int | None = None) -> None:
+    """Add test tensors of further endpoints to a file, their first rows or all."""
+    np.savez(path, **read_npz(path), **_flat(tensors, rows))  # type: ignore[arg-type]
+
+
+def _flat(tensors: TestTensors, rows: int | None) -> dict[str, np.ndarray]:
+    return {
+        f"{endpoint}/{way}/{name}": array[:rows]
+        for endpoint, pair in tensors.items()
+        for way, arrays in zip(("in", "out"), pair, strict=True)
+        for name, array in arrays.items()
+    }

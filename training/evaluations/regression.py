@@ -1,0 +1,127 @@
+"""Evaluation of regressors: how far each output is from the truth, in the scale that matters."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import product
+from typing import Protocol, cast
+
+import keras
+import numpy as np
+
+from zoo.data.dataset import Dataset, Rows
+from zoo.interpret import plots
+from zoo.model.spec import Metric
+from zoo.training.evaluate import Evaluation, Run, Runs, over_seeds
+from zoo.training.intervals import bootstrap
+from zoo.training.recipe import Regression
+
+WITHIN = 0.1
+"""Error, in the data set's scale, below which an output counts as right."""
+
+STATISTICS: dict[str, tuple[Callable[[np.ndarray], float], str]] = {
+    "worst error, 99%": (
+        lambda error: float(np.quantile(error.max(axis=1), 0.99)),
+        "99th percentile over rows of the largest |error| among a row's outputs",
+    ),
+    f"rows within {WITHIN}": (
+        lambda error: float(np.mean(error.max(axis=1) < WITHIN)),
+        f"fraction of rows whose every output has |error| below {WITHIN}",
+    ),
+    "error, 99%": (lambda error: float(np.quantile(error, 0.99)), "99th percentile of |error| over rows and outputs"),
+    "total error, 99%": (
+        lambda error: float(np.quantile(np.sqrt(np.square(error).sum(axis=1)), 0.99)),
+        "99th percentile over rows of the root of the summed squares of a row's errors",
+    ),
+    "rmse": (lambda error: float(np.sqrt(np.mean(np.square(error)))), "root mean square over rows and outputs"),
+}
+"""Name -> statistic of absolute errors (n, outputs) in the data set's scale, and what it is."""
+
+DEGREES, PENALTIES = (2, 3, 4), 10.0 ** np.arange(-10, 0, 2)
+
+
+class Scaled(Dataset, Protocol):
+    """A data set whose errors have a scale of their own."""
+
+    scale: np.ndarray
+    """(outputs,) what an error of each output is measured in."""
+    scale_description: str
+    panels: dict[str, tuple[slice, np.ndarray]]
+    """Label -> where its outputs lie, and their abscissa: the panels of the figure."""
+    abscissa: str
+
+
+def evaluate(runs: Runs, settings: Regression) -> Evaluation:
+    """Errors on the test split of every variant, beside a polynomial tuned on the validation split; data are `Scaled`."""
+    released = runs[""][0]
+    dataset = cast(Scaled, released.recipe.data.dataset())
+    rows = dataset.rows("test")
+    errors = {variant: [np.abs(residual(run, rows)) for run in members] for variant, members in runs.items()}
+    polynomial, name = _polynomial(dataset)
+    beside = np.abs(polynomial(rows) - rows.target) / dataset.scale
+    evaluation = Evaluation()
+    for variant, found in errors.items():
+        for statistic in STATISTICS:
+            evaluation.metrics.append(
+                _metric(f"{variant}/" if variant else "", statistic, found, rows.group, dataset.scale_description, beside, name)
+            )
+    evaluation.curves = {"error_99": np.quantile(errors[""][0], 0.99, axis=0).tolist()}
+    evaluation.figures = {
+        "error": plots.error_quantiles(errors[""][0], dataset.panels, dataset.abscissa, dataset.scale_description),
+        "learning_curves": plots.learning_curves(released.history),
+    }
+    return evaluation
+
+
+def residual(run: Run, rows: Rows) -> np.ndarray:
+    """(answer - target) / scale of each row and output, (n, outputs)."""
+    (inputs,) = rows.inputs.values()
+    answer = keras.ops.convert_to_numpy(run.model(inputs)).astype(np.float64)
+    return (answer - rows.target) / cast(Scaled, run.recipe.data.dataset()).scale
+
+
+def _metric(
+    prefix: str,
+    name: str,
+    errors: list[np.ndarray],
+    group: np.ndarray,
+    unit: str,
+    beside: np.ndarray,
+    baseline: str,
+) -> Metric:
+    statistic, meaning = STATISTICS[name]
+    values = [statistic(error) for error in errors]
+    unit = "" if name.startswith("rows") else f", in units of the {unit}"
+    return Metric(
+        name=f"{prefix}{name}",
+        value=values[0],
+        interval=bootstrap(lambda i: statistic(errors[0][i]), group),
+        n=len(group),
+        seeds=len(errors),
+        baseline=statistic(beside),
+        baseline_name=baseline,
+        detail=f"{meaning}{unit}; {over_seeds(values)}; interval by bootstrap over {len(np.unique(group))} simulations",
+    )
+
+
+def _polynomial(dataset: Scaled) -> tuple[Callable[[Rows], np.ndarray], str]:
+    """scikit-learn's ridge regression on powers of the inputs, degree and penalty chosen on the validation split; its name."""
+    from sklearn.linear_model import Ridge
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import PolynomialFeatures, StandardScaler
+
+    train, validation = dataset.rows("train"), dataset.rows("validation")
+    inputs, held_out = (next(iter(rows.inputs.values())).astype(np.float64) for rows in (train, validation))
+    candidates = []
+    for degree, penalty in product(DEGREES, PENALTIES):
+        model = make_pipeline(StandardScaler(), PolynomialFeatures(degree), StandardScaler(), Ridge(penalty * len(inputs)))
+        model.fit(inputs, train.target / dataset.scale)
+        loss = float(np.mean(np.square(model.predict(held_out) - validation.target / dataset.scale)))
+        candidates.append((loss, degree, model))
+    _, degree, best = min(candidates, key=lambda candidate: candidate[0])
+
+    def answer(rows: Rows) -> np.ndarray:
+        (tested,) = rows.inputs.values()
+        return best.predict(tested.astype(np.float64)) * dataset.scale
+
+    return answer, f"scikit-learn, polynomial of degree {degree}"

@@ -1,0 +1,48 @@
+"""Inputs and outputs of endpoints as files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from zoo.atomic import whole_file
+from zoo.errors import InputError
+from zoo.model.spec import TEST_TENSORS
+from zoo.model.store import ModelFolder
+from zoo.model.test_tensors import read_npz
+
+
+def read_inputs(folder: ModelFolder, endpoint: str, file: Path | None) -> dict[str, np.ndarray]:
+    """Input tensors of an endpoint from a file, or its shipped test rows where ``file`` is None.
+
+    Parameters
+    ----------
+    file : ``.npz`` with one array per input tensor, or ``.npy`` where the endpoint takes one; first axis batch
+
+    Raises
+    ------
+    InputError, IntegrityError
+        For a file of another kind, a damaged one, or one that holds Python objects.
+    """
+    described = folder.spec.endpoint(endpoint)
+    if file is None:
+        stored = read_npz(folder.path(TEST_TENSORS))
+        return {tensor.name: stored[f"{endpoint}/in/{tensor.name}"] for tensor in described.inputs}
+    names = [tensor.name for tensor in described.inputs]
+    if file.suffix == ".npz":
+        return read_npz(file)
+    if file.suffix != ".npy" or len(names) > 1:
+        raise InputError(f"{file}: expected a .npz with the arrays {', '.join(names)}, or a .npy where there is only one")
+    try:
+        return {names[0]: np.load(file, allow_pickle=False)}
+    except (ValueError, EOFError) as error:
+        raise InputError(f"{file} is not a .npy of plain numbers: {error}") from error
+
+
+def write_outputs(path: Path, outputs: dict[str, np.ndarray]) -> Path:
+    """Write named arrays to a ``.npz``, whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with whole_file(path) as file:
+        np.savez(file, allow_pickle=False, **outputs)
+    return path

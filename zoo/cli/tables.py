@@ -1,0 +1,127 @@
+"""What the command line shows a person."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from rich.console import Console, RenderableType
+from rich.table import Table
+
+from zoo.model.spec import LIBRARIES, Metric, ModelSpec, Tensor
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from zoo.export.report import ExportReport
+    from zoo.serving.verify import Report
+
+
+def show(*renderables: RenderableType) -> None:
+    """Print to the terminal; where there is none, 120 columns wide."""
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=120)
+    for renderable in renderables:
+        console.print(renderable)
+
+
+def _table(title: str, *columns: str, rows: Iterable[Iterable[str]]) -> Table:
+    table = Table(title=title, title_justify="left", title_style="bold")
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        table.add_row(*row)
+    return table
+
+
+def model_list(specs: list[ModelSpec]) -> Table:
+    """One line a model, its first metric beside it."""
+    rows = ((spec.name, spec.family, spec.task, _headline(spec.metrics), spec.summary) for spec in specs)
+    return _table(f"{len(specs)} models", "name", "family", "task", "held-out", "summary", rows=rows)
+
+
+def _headline(metrics: list[Metric]) -> str:
+    return f"{metrics[0].name} {metrics[0].value:.4g}" if metrics else ""
+
+
+def model_details(spec: ModelSpec) -> list[RenderableType]:
+    """Endpoints, metrics and provenance; variants and further test sets are left to the card."""
+    tensors = (
+        (f"{name} {direction}", t.name, f"(batch, {', '.join(map(str, t.shape))})", t.unit, _range(t), t.description)
+        for name, endpoint in spec.endpoints.items()
+        for direction, side in (("in", endpoint.inputs), ("out", endpoint.outputs))
+        for t in side
+    )
+    metrics = [metric for metric in spec.metrics if "/" not in metric.name]
+    export = f"opset {spec.export.opset}, tested in {', '.join(spec.export.runtimes) or 'nothing'}"
+    return [
+        f"[bold]{spec.name}[/] revision {spec.revision}, family {spec.family}, task {spec.task}\n{spec.summary}",
+        _table("endpoints", "endpoint", "tensor", "shape", "unit", "trained range", "what", rows=tensors),
+        metric_table(metrics) if metrics else "no metrics on its card",
+        f"data: {spec.data.description} ({spec.data.simulator}, seed {spec.data.seed}); rows {spec.data.rows}\nONNX: {export}",
+    ]
+
+
+def _range(tensor: Tensor) -> str:
+    if tensor.low is None and tensor.high is None:
+        return "any"
+    if isinstance(tensor.low, list) or isinstance(tensor.high, list):
+        return "per element"
+    return f"{tensor.low:g} to {tensor.high:g}"
+
+
+def metric_table(metrics: list[Metric]) -> Table:
+    """Metrics with intervals and baselines."""
+    rows = (
+        (
+            metric.name,
+            f"{metric.value:.4g}",
+            "" if metric.interval is None else f"{metric.interval[0]:.4g} to {metric.interval[1]:.4g}",
+            str(metric.n),
+            str(metric.seeds),
+            "" if metric.baseline is None else f"{metric.baseline:.4g} ({metric.baseline_name})",
+        )
+        for metric in metrics
+    )
+    return _table("metrics on held-out data", "metric", "value", "95% interval", "n", "seeds", "baseline", rows=rows)
+
+
+def parity_table(report: ExportReport) -> Table:
+    """How far each exported endpoint is from the model in its own library."""
+    if report.reduced is not None:
+        differences = (
+            (endpoint, name, str(report.reduced.rows), f"{difference.largest:.2e}", f"{difference.median:.2e}")
+            for endpoint, outputs in report.reduced.differences.items()
+            for name, difference in outputs.items()
+        )
+        title = f"{report.reduced.precision} against float32"
+        return _table(title, "endpoint", "output", "rows", "largest |difference|", "median", rows=differences)
+    rows = (
+        (parity.endpoint, name, str(output.rows), f"{output.max_absolute:.2e}", f"{output.max_relative:.2e}")
+        for parity in report.endpoints
+        for name, output in parity.outputs.items()
+    )
+    return _table(
+        f"parity with {LIBRARIES[report.library]}", "endpoint", "output", "rows", "largest |difference|", "relative", rows=rows
+    )
+
+
+def verify_table(report: Report) -> Table:
+    """What ``zoo verify`` found."""
+    rows = (
+        (row.endpoint, row.output, str(row.rows), f"{row.max_abs_diff:.2e}", "yes" if row.ok else "NO") for row in report.rows
+    )
+    title = f"{report.name}@{report.revision}: {report.files} files as the card describes them; {report.provider}"
+    return _table(title, "endpoint", "output", "rows", "largest |difference|", "within tolerance", rows=rows)
+
+
+def output_table(spec: ModelSpec, endpoint: str, outputs: dict[str, np.ndarray], source: str) -> Table:
+    """The first rows of an endpoint's answer."""
+    described = spec.endpoint(endpoint).outputs
+    columns = [f"{tensor.name} [{tensor.unit}]" for tensor in described]
+    n = len(next(iter(outputs.values())))
+    rows = (
+        [str(i), *(", ".join(f"{v:.5g}" for v in outputs[t.name][i].ravel()[:8]) for t in described)] for i in range(min(n, 20))
+    )
+    return _table(f"{spec.name} {endpoint} on {source}: {n} rows", "row", *columns, rows=rows)

@@ -1,0 +1,1 @@
+"""Halos made without a simulation."""

@@ -1,0 +1,1 @@
+"""What drives an answer, and what a network has learned to look for."""

@@ -1,0 +1,163 @@
+"""Activations of a layer: as feature maps, and as points in a plane."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from zoo.errors import ExplanationError, InputError
+from zoo.interpret.attribution.layer_outputs import last_output, layer_named, layers_of, outputs_of
+from zoo.interpret.attribution.scalar_output import answer_of, batches, name_of
+from zoo.interpret.result import Result
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+COMPONENTS = 50
+"""Principal components that t-SNE starts from."""
+LEAST_ROWS = 10
+
+
+@dataclass(frozen=True, eq=False)
+class FeatureMaps(Result):
+    """What a layer returns for some rows.
+
+    Attributes
+    ----------
+    values : (n, ..., channels) activations
+    layer, model : names
+    """
+
+    values: np.ndarray
+    layer: str
+    model: str
+
+    def plot(self) -> Figure:
+        """Maps of the first row, of cubes the middle slice; units against rows where the layer has no space."""
+        from zoo.interpret import plots
+
+        return plots.feature_map_grid(self)
+
+
+@dataclass(frozen=True, eq=False)
+class Embedding(Result):
+    """Activations of a layer in two dimensions.
+
+    Attributes
+    ----------
+    points : (n, 2)
+    truth : physical quantities of the rows by name, (n,) each
+    method : "pca" or "tsne"
+    layer, model : names
+    explained : share of the variance along each axis, of PCA
+    """
+
+    points: np.ndarray
+    truth: dict[str, np.ndarray]
+    method: str
+    layer: str
+    model: str
+    explained: list[float] = field(default_factory=list)
+
+    def plot(self) -> Figure:
+        """A panel for each physical quantity, its colour."""
+        from zoo.interpret import plots
+
+        return plots.embedding_by_quantity(self)
+
+
+def feature_maps(
+    model: Any,
+    inputs: np.ndarray | Mapping[str, np.ndarray],
+    layer: str | None = None,
+    *,
+    endpoint: str | None = None,
+    allow_out_of_range: bool = False,
+) -> FeatureMaps:
+    """Activations of a layer.
+
+    Parameters
+    ----------
+    inputs : (n, ...) array, or one for each input tensor of the endpoint by name
+    layer : name of a layer, or of a block for its last; default the last before the head
+    endpoint : by default ``predict``, or the first where there is none
+
+    Raises
+    ------
+    ExplanationError
+        The model has no layers, or the endpoint does not call this one.
+    InputError, UnknownNameError
+        Bad inputs, no such layer or endpoint.
+    """
+    import keras
+
+    name = layer or default_layer(model)
+    chosen = layer_named(model, name)
+    answer = answer_of(model, inputs, endpoint=endpoint, allow_out_of_range=allow_out_of_range)
+    found = []
+    for rows in batches(np.arange(len(answer.x)), answer.x[0].size):
+        with outputs_of(chosen) as seen:
+            answer.scalar(answer.x[rows], rows)
+        found.append(keras.ops.convert_to_numpy(last_output(seen, chosen, answer.endpoint)))
+    return FeatureMaps(np.concatenate(found), chosen.name, name_of(model))
+
+
+def default_layer(model: Any) -> str:
+    """The last layer with weights to train before the head."""
+    trainable = [name for name, layer in layers_of(model).items() if layer.trainable_weights]
+    if not trainable:
+        raise ExplanationError(f"{type(model).__name__} has no trained layers")
+    return trainable[max(0, len(trainable) - 2)]
+
+
+def embed(
+    model: Any,
+    inputs: np.ndarray | Mapping[str, np.ndarray],
+    layer: str | None = None,
+    *,
+    method: str = "pca",
+    truth: Mapping[str, np.ndarray] | None = None,
+    seed: int = 0,
+    endpoint: str | None = None,
+    allow_out_of_range: bool = False,
+) -> Embedding:
+    """Activations of a layer in two dimensions, through scikit-learn.
+
+    Parameters
+    ----------
+    inputs, layer, endpoint : as of `feature_maps`; at least ten rows
+    method : "pca", or "tsne" (van der Maaten & Hinton 2008) of the first 50 principal components, in which neighbours are
+        kept and distances are not
+    truth : physical quantities of the rows by name, (n,) each, for the colours
+
+    Raises
+    ------
+    InputError
+        Another method, too few rows, a quantity of another length; and as of `feature_maps`.
+    """
+    from sklearn.decomposition import PCA
+    from sklearn.manifold import TSNE
+
+    if method not in ("pca", "tsne"):
+        raise InputError(f"method: expected pca or tsne, given {method!r}")
+    maps = feature_maps(model, inputs, layer, endpoint=endpoint, allow_out_of_range=allow_out_of_range)
+    rows = maps.values.reshape(len(maps.values), -1).astype(float)
+    if len(rows) < LEAST_ROWS:
+        raise InputError(f"{method} needs at least {LEAST_ROWS} rows, given {len(rows)}")
+    quantities = {name: np.asarray(values, float) for name, values in (truth or {}).items()}
+    for name, values in quantities.items():
+        if values.shape != (len(rows),):
+            raise InputError(f"truth {name!r}: expected {len(rows)} numbers, one a row, given shape {values.shape}")
+    explained: list[float] = []
+    components = 2 if method == "pca" else COMPONENTS
+    fitted = PCA(min(components, *rows.shape), random_state=seed)
+    points = fitted.fit_transform(rows)
+    if method == "tsne":
+        points = TSNE(perplexity=min(30.0, (len(rows) - 1) / 3), random_state=seed).fit_transform(points)
+    else:
+        points = np.pad(points, ((0, 0), (0, 2 - points.shape[1])))
+        explained = [float(share) for share in fitted.explained_variance_ratio_]
+    return Embedding(points, quantities, method, maps.layer, maps.model, explained)

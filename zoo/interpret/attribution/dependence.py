@@ -1,0 +1,133 @@
+"""Partial dependence and individual conditional expectation, through scikit-learn."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from zoo.errors import InputError, UnknownNameError
+from zoo.interpret.attribution.scalar_output import described_endpoint, name_of
+from zoo.interpret.result import Result
+from zoo.progress import track
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from zoo.interpret.attribution.estimator import EndpointRegressor
+
+FEATURES = 4
+"""Drawn where none is asked for."""
+MOST_FEATURES = 1000
+"""Among which these are looked for."""
+
+
+@dataclass(frozen=True, eq=False)
+class Dependence(Result):
+    """How an answer goes with one feature, all others as they are in each row.
+
+    Attributes
+    ----------
+    grid : (k, g) values that each feature takes
+    average : (k, g) mean answers: partial dependence (Friedman 2001)
+    individual : (k, n, g) of each row: ICE (Goldstein et al. 2015, arXiv:1309.6392)
+    names, units : of the features
+    answer, model : names of the output and the model
+    """
+
+    grid: np.ndarray
+    average: np.ndarray
+    individual: np.ndarray
+    names: list[str]
+    units: list[str]
+    answer: str
+    model: str
+
+    def plot(self) -> Figure:
+        """A panel for each feature: rows as thin lines, their mean above."""
+        from zoo.interpret import plots
+
+        return plots.partial_dependence_curves(self)
+
+
+def partial_dependence(
+    model: Any,
+    inputs: np.ndarray | Mapping[str, np.ndarray],
+    features: Sequence[int | str] | None = None,
+    *,
+    points: int = 50,
+    endpoint: str | None = None,
+    output: str | None = None,
+    target: int = 0,
+    seed: int = 0,
+    allow_out_of_range: bool = False,
+) -> Dependence:
+    """Answers where one feature takes each value of a grid in every row.
+
+    Parameters
+    ----------
+    inputs : (n, ...) array, or one for each input tensor of the endpoint by name
+    features : elements, counted through all input tensors in C order, or their names (`feature_names`); default the four whose
+        shuffling among the rows changes the answer most
+    points : of the grid, from the 5th to the 95th percentile of the rows
+    endpoint, output, target, allow_out_of_range : as of `as_estimator`
+
+    Raises
+    ------
+    InputError, UnknownNameError
+        No such feature, more than 1000 features to choose from, or bad inputs.
+    """
+    from sklearn.inspection import partial_dependence as of_features
+
+    from zoo.interpret.attribution.estimator import as_estimator, feature_names
+
+    estimator, matrix = as_estimator(
+        model, inputs, endpoint=endpoint, output=output, target=target, allow_out_of_range=allow_out_of_range
+    )
+    names = feature_names(estimator.answer)
+    described = described_endpoint(model, estimator.answer.endpoint, inputs)
+    units = [tensor.unit for tensor in described.inputs for _ in range(estimator.answer.arrays[tensor.name][0].size)]
+    columns = _telling(estimator, matrix, seed) if features is None else [_column(one, names) for one in features]
+    if not columns:
+        raise InputError("features: expected at least one, given none")
+    found = [
+        of_features(estimator, matrix, [column], kind="both", grid_resolution=points, method="brute")
+        for column in track(columns, "partial dependence")
+    ]
+    if len({len(one["grid_values"][0]) for one in found}) > 1:
+        raise InputError(f"features: expected more than {points} different values of each in the rows, or points below that")
+    return Dependence(
+        grid=np.stack([one["grid_values"][0] for one in found]),
+        average=np.stack([one["average"][0] for one in found]),
+        individual=np.stack([one["individual"][0] for one in found]),
+        names=[names[column] for column in columns],
+        units=[units[column] for column in columns],
+        answer=estimator.answer.output,
+        model=name_of(model),
+    )
+
+
+def _column(feature: int | str, names: list[str]) -> int:
+    if isinstance(feature, str) and not feature.isdecimal():
+        if feature not in names:
+            raise UnknownNameError("feature", feature, names)
+        return names.index(feature)
+    if not 0 <= int(feature) < len(names):
+        raise InputError(f"feature: expected 0 to {len(names) - 1}, given {feature}")
+    return int(feature)
+
+
+def _telling(estimator: EndpointRegressor, matrix: np.ndarray, seed: int) -> list[int]:
+    """The columns whose shuffling changes the answer most."""
+    if matrix.shape[1] > MOST_FEATURES:
+        raise InputError(f"features: expected which of {matrix.shape[1]} to draw, as more than {MOST_FEATURES} are not tried")
+    order = np.random.default_rng(seed).permutation(len(matrix))
+    answers = estimator.predict(matrix)
+    change = []
+    for column in track(range(matrix.shape[1]), "features that matter"):
+        shuffled = matrix.copy()
+        shuffled[:, column] = matrix[order, column]
+        change.append(np.mean((estimator.predict(shuffled) - answers) ** 2))
+    return [int(column) for column in np.argsort(change)[::-1][:FEATURES]]

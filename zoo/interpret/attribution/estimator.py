@@ -1,0 +1,86 @@
+"""Any endpoint as a scikit-learn regressor of one matrix of features."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from sklearn.base import BaseEstimator, RegressorMixin
+
+from zoo.data.cmb.binning import CHANNELS, N_JOINT, SLICES, joint_multipoles
+from zoo.interpret.attribution.scalar_output import Answer, answer_of, chosen_endpoint, described_endpoint
+
+
+class EndpointRegressor(RegressorMixin, BaseEstimator):
+    """One number of an endpoint as a function of all elements of all its inputs, side by side in C order.
+
+    Parameters
+    ----------
+    answer : the number and, by the inputs that it holds, the shapes of its inputs
+    """
+
+    def __init__(self, answer: Answer) -> None:
+        self.answer = answer
+
+    def fit(self, X: Any, y: Any = None) -> EndpointRegressor:
+        """Nothing: the model is trained."""
+        return self
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return True
+
+    def predict(self, X: np.ndarray) -> np.ndarray:
+        """(n, elements) -> (n,)."""
+        shapes = {name: array.shape[1:] for name, array in self.answer.arrays.items()}
+        ends = np.cumsum([int(np.prod(shape)) for shape in shapes.values()])
+        parts = np.split(np.asarray(X, np.float32), ends[:-1], axis=1)
+        arrays = {name: part.reshape(-1, *shape) for (name, shape), part in zip(shapes.items(), parts, strict=True)}
+        return replace(self.answer, arrays=arrays).at(arrays[self.answer.wrt]).astype(float)
+
+
+def as_estimator(
+    model: Any,
+    inputs: np.ndarray | Mapping[str, np.ndarray],
+    *,
+    endpoint: str | None = None,
+    output: str | None = None,
+    target: int = 0,
+    allow_out_of_range: bool = False,
+) -> tuple[EndpointRegressor, np.ndarray]:
+    """An endpoint for whatever takes a fitted scikit-learn regressor, and its inputs as the matrix that goes with it.
+
+    Parameters
+    ----------
+    inputs, endpoint, target : as of `zoo.interpret.explain`
+    output : output tensor; default the first, for a classifier its probability
+
+    Returns
+    -------
+    The regressor, and (n, elements) features, whose names `feature_names` gives.
+
+    Raises
+    ------
+    InputError, UnknownNameError
+        As `zoo.interpret.explain`.
+    """
+    endpoint = chosen_endpoint(model, endpoint)
+    output = output or described_endpoint(model, endpoint, inputs).outputs[0].name
+    answer = answer_of(model, inputs, endpoint=endpoint, output=output, target=target, allow_out_of_range=allow_out_of_range)
+    columns = np.concatenate([array.reshape(len(array), -1) for array in answer.arrays.values()], axis=1)
+    return EndpointRegressor(answer), columns
+
+
+def feature_names(answer: Answer) -> list[str]:
+    """A name for each element: of the tensor where it has one element, channel and multipole of joint spectra, or a number."""
+    names: list[str] = []
+    for name, array in answer.arrays.items():
+        if name == "spectrum" and array.shape[1:] == (N_JOINT,):
+            ell = joint_multipoles()
+            names += [f"{channel} l = {value:.0f}" for channel in CHANNELS for value in ell[SLICES[channel]]]
+        elif array[0].size == 1:
+            names.append(name)
+        else:
+            names += [f"{name}[{', '.join(map(str, at))}]" for at in np.ndindex(array.shape[1:])]
+    return names

@@ -1,0 +1,156 @@
+"""Attribution: which elements of an input make a model answer as it does.
+
+The gradient says where the answer is sensitive; integrated gradients and Shapley values divide the difference between the
+answer and that at a baseline among the elements; occlusion and a local surrogate ask only for answers.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from zoo.errors import ExplanationError, InputError, UnknownNameError
+from zoo.interpret.attribution.explanation import Explanation
+from zoo.interpret.attribution.grad_cam import grad_cam
+from zoo.interpret.attribution.gradients import gradient, gradient_x_input, integrated_gradients, smoothgrad
+from zoo.interpret.attribution.occlusion import occlusion
+from zoo.interpret.attribution.scalar_output import answer_of, baseline_of, name_of
+from zoo.interpret.attribution.shapley import shap
+from zoo.interpret.attribution.surrogate import lime
+
+METHODS: dict[str, Callable[..., np.ndarray]] = {
+    "gradient": gradient,
+    "gradient_x_input": gradient_x_input,
+    "integrated_gradients": integrated_gradients,
+    "smoothgrad": smoothgrad,
+    "grad_cam": grad_cam,
+    "occlusion": occlusion,
+    "shap": shap,
+    "lime": lime,
+}
+"""Word -> (answer, rows, baseline, options) -> attributions of the shape of the rows."""
+WITH_BASELINE = {"integrated_gradients", "occlusion", "shap", "lime"}
+WITHOUT_GRADIENTS = {"occlusion", "shap", "lime"}
+
+
+def explain(
+    model: Any,
+    inputs: np.ndarray | Mapping[str, np.ndarray],
+    *,
+    method: str = "integrated_gradients",
+    endpoint: str | None = None,
+    output: str | None = None,
+    target: int = 0,
+    wrt: str | None = None,
+    baseline: np.ndarray | float | None = None,
+    allow_out_of_range: bool = False,
+    **options: Any,
+) -> Explanation:
+    """Attribute one number that a model returns to the elements of one of its input tensors.
+
+    Parameters
+    ----------
+    model : a loaded or freshly built model of any family
+    inputs : (n, ...) array, or one for each input tensor of the endpoint by name; physical units, as for the endpoint
+    method : of derivatives "gradient" (Simonyan et al. 2013, arXiv:1312.6034), "gradient_x_input" (Shrikumar et al. 2016,
+        arXiv:1605.01713), "integrated_gradients" (Sundararajan et al. 2017, arXiv:1703.01365), "smoothgrad" (Smilkov et al.
+        2017, arXiv:1706.03825) and "grad_cam" (Selvaraju et al. 2017, arXiv:1610.02391), which needs convolutions;
+        of answers alone, for any model, "occlusion" (Zeiler & Fergus 2014, arXiv:1311.2901), "shap" (Lundberg & Lee 2017,
+        arXiv:1705.07874) and "lime" (Ribeiro et al. 2016, arXiv:1602.04938)
+    endpoint : the function of the model to explain; by default `predict`, or the first where there is none
+    output : output tensor of the endpoint; by default "logits" for the `predict` of a classifier that has them, else the
+        first. A probability is saturated wherever the classifier is sure and its gradient vanishes there; its logit,
+        log(p / (1 - p)), does not saturate and is additive in the evidence.
+    target : element of that tensor, counted in C order
+    wrt : input tensor to attribute to, default the first; the others are held as given
+    baseline : what stands for nothing in integrated_gradients, occlusion, shap and lime: a number, one row, or one row each.
+        Default: the mean of the training data where the model standardises the tensor (``model.baseline(tensor)``), else zero
+    allow_out_of_range : explain inputs outside the trained range too
+    options : of the method, each with a default.
+        ``steps`` (integrated_gradients, 64): nodes of the Gauss-Legendre rule along the path.
+        ``samples`` (smoothgrad, 50; shap, 10 permutations, each in both directions; lime, ten for each patch).
+        ``noise`` (smoothgrad, 0.1): standard deviation, as a fraction of the trained range of each element.
+        ``patch`` (occlusion, shap, lime): elements along a side of the patches that are taken away together and share their
+        contribution evenly; by default single elements, and more where that would make more than 256 patches.
+        ``layer`` (grad_cam): name of a convolution, by default the last.
+        ``seed`` (smoothgrad, shap, lime): of the samples, 0.
+
+    Returns
+    -------
+    Explanation
+        Attributions of the shape of the input tensor: in the unit of the output, for "gradient" and "smoothgrad" in that over
+        the unit of the input; of "grad_cam" only ratios mean something.
+
+    Raises
+    ------
+    UnknownNameError
+        Unknown method, endpoint, output, tensor or layer.
+    InputError
+        Wrong shape, dtype, range, NaN or infinity in an input or the baseline; an option that the method does not take or a
+        value that it cannot.
+    ExplanationError
+        The model has no gradient, or no convolution, and the method needs one; the library shap is not there.
+    """
+    if method not in METHODS:
+        raise UnknownNameError("attribution method", method, METHODS)
+    if method not in WITHOUT_GRADIENTS and (reason := getattr(model, "no_gradient", None)):
+        raise ExplanationError(f"method {method!r} needs gradients, and {type(model).__name__} has none: {reason}")
+    options = _options(method, options)
+    answer = answer_of(
+        model,
+        inputs,
+        endpoint=endpoint,
+        output=output,
+        target=target,
+        wrt=wrt,
+        allow_out_of_range=allow_out_of_range,
+    )
+    if method not in WITH_BASELINE and baseline is not None:
+        raise InputError(f"method {method!r} takes no baseline; {_listed(WITH_BASELINE)} do")
+    x = answer.x
+    start = baseline_of(model, answer.wrt, x, baseline) if method in WITH_BASELINE else None
+    return Explanation(
+        values=METHODS[method](answer, x, start, **options),
+        inputs=x,
+        answer=answer.at(x),
+        method=method,
+        endpoint=answer.endpoint,
+        tensor=answer.wrt,
+        output=answer.output,
+        target=target,
+        baseline=start,
+        baseline_answer=None if start is None else answer.at(start),
+        fixed={name: array for name, array in answer.arrays.items() if name != answer.wrt},
+        meta={
+            "model": name_of(model),
+            "revision": getattr(getattr(model, "spec", None), "revision", None),
+            "unit": answer.unit,
+            "output_shape": list(answer.output_shape),
+            **options,
+        },
+    )
+
+
+def options_of(method: str) -> dict[str, Any]:
+    """What a method can be told, and what it takes when it is told nothing."""
+    parameters = inspect.signature(METHODS[method]).parameters.values()
+    return {one.name: one.default for one in parameters if one.kind is inspect.Parameter.KEYWORD_ONLY}
+
+
+def _options(method: str, given: dict[str, Any]) -> dict[str, Any]:
+    """The options of a method, those given over its defaults."""
+    known = options_of(method)
+    for name in given.keys() - known.keys():
+        takers = {other for other in METHODS if name in options_of(other)}
+        if not takers:
+            raise UnknownNameError(f"option of method {method!r}", name, known)
+        raise InputError(f"method {method!r} takes no {name}; {_listed(takers)} {'does' if len(takers) == 1 else 'do'}")
+    return known | given
+
+
+def _listed(names: set[str]) -> str:
+    *most, last = sorted(names)
+    return f"{', '.join(most)} and {last}" if most else last

@@ -1,0 +1,186 @@
+"""Global importance: how much worse a model answers without an input, and how much its trees gained by splitting on it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from zoo.errors import ExplanationError, InputError
+from zoo.interpret.attribution.patches import MOST, shells, tiles
+from zoo.interpret.attribution.scalar_output import name_of
+from zoo.interpret.result import Result
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from zoo.interpret.attribution.scalar_output import Answer
+
+
+@dataclass(frozen=True, eq=False)
+class Importance(Result):
+    """Importance of groups of features.
+
+    Attributes
+    ----------
+    values : (groups, repeats)
+    names : of the groups
+    label : what the values are
+    model : name of the model
+    score : minus the mean squared error of the undisturbed model on the same rows, None where no rows were asked
+    """
+
+    values: np.ndarray
+    names: list[str]
+    label: str
+    model: str
+    score: float | None = None
+
+    @property
+    def mean(self) -> np.ndarray:
+        """(groups,) over repeats."""
+        return self.values.mean(axis=1)
+
+    def plot(self) -> Figure:
+        """Bars, the most important group first; of more than 30 groups a curve."""
+        from zoo.interpret import plots
+
+        return plots.importance_of_groups(self)
+
+
+def permutation_importance(
+    model: Any,
+    inputs: np.ndarray | Mapping[str, np.ndarray],
+    truth: np.ndarray,
+    *,
+    groups: Mapping[str, Sequence[int]] | None = None,
+    patch: int | None = None,
+    repeats: int = 5,
+    scoring: str | Callable[..., float] = "neg_mean_squared_error",
+    endpoint: str | None = None,
+    output: str | None = None,
+    target: int = 0,
+    seed: int = 0,
+    allow_out_of_range: bool = False,
+) -> Importance:
+    """How much a score falls when a group of features is shuffled among the rows (Breiman 2001), through scikit-learn.
+
+    Correlated features stand in for each other: shuffle them as one group.
+
+    Parameters
+    ----------
+    inputs : (n, ...) array, or one for each input tensor of the endpoint by name
+    truth : (n,) or (n, 1) what the model should answer; 0 or 1 for a probability, whose default score is then Brier's
+    groups : name -> elements that are shuffled together, counted through all input tensors in C order. Default: single
+        elements, shells about the middle of a cube, patches of whatever has more than 256 elements
+    patch : elements along a side of a patch, instead of that default
+    repeats : shuffles of each group
+    scoring : scikit-learn's name of a score of a regressor, or (estimator, features, truth) -> number
+    endpoint, output, target, allow_out_of_range : as of `as_estimator`
+
+    Raises
+    ------
+    InputError
+        Truth of another shape, an unknown element, or bad inputs.
+    """
+    from sklearn.base import BaseEstimator
+    from sklearn.inspection import permutation_importance as importance_of_columns
+
+    from zoo.interpret.attribution.estimator import as_estimator
+
+    estimator, features = as_estimator(
+        model, inputs, endpoint=endpoint, output=output, target=target, allow_out_of_range=allow_out_of_range
+    )
+    truth = np.asarray(truth, float)
+    if truth.shape not in ((len(features),), (len(features), 1)):
+        raise InputError(f"truth: expected {len(features)} numbers, one a row, given shape {truth.shape}")
+    if not np.isfinite(truth).all():
+        raise InputError(f"truth: {np.count_nonzero(~np.isfinite(truth))} values are NaN or infinite")
+    chosen = default_groups(estimator.answer, patch) if groups is None else _checked(groups, features.shape[1])
+    of_element = np.full(features.shape[1], len(chosen))
+    for number, members in enumerate(chosen.values()):
+        of_element[members] = number
+    own = np.arange(len(features))
+
+    class OfRowNumbers(BaseEstimator):
+        """Which row each group is taken from -> answers: scikit-learn shuffles one column, which here is a whole group."""
+
+        def fit(self, X: np.ndarray, y: Any = None) -> OfRowNumbers:
+            return self
+
+        def predict(self, X: np.ndarray) -> np.ndarray:
+            rows = np.column_stack([X, own])
+            size = max(1, 2**24 // features.shape[1])
+            parts = (rows[start : start + size] for start in range(0, len(rows), size))
+            answers = (estimator.predict(features[part[:, of_element], np.arange(len(of_element))]) for part in parts)
+            return np.concatenate(list(answers))
+
+    found = importance_of_columns(
+        OfRowNumbers(),
+        np.repeat(own[:, None], len(chosen), axis=1),
+        truth.reshape(-1),
+        n_repeats=repeats,
+        random_state=seed,
+        scoring=scoring,
+    )
+    score = -float(np.mean((estimator.predict(features) - truth.reshape(-1)) ** 2))
+    told = scoring.removeprefix("neg_").replace("_", " ") if isinstance(scoring, str) else "score"
+    return Importance(found.importances, list(chosen), f"permutation importance [{told}]", name_of(model), score)
+
+
+def impurity_importance(model: Any) -> Importance:
+    """Share of each feature in what the splits of a model's trees gained on the training rows (Breiman et al. 1984).
+
+    Raises
+    ------
+    ExplanationError
+        If the model is not made of trees.
+    """
+    from zoo.families.tree_arrays import to_arrays
+
+    if (regressor := getattr(model, "regressor", None)) is None:
+        raise ExplanationError(
+            f"impurity_importance needs trees, and {type(model).__name__} has none: permutation_importance needs only answers"
+        )
+    arrays = to_arrays(regressor)
+    inner = arrays["is_leaf"] == 0
+    gain = np.bincount(arrays["feature_idx"][inner].astype(int), arrays["gain"][inner], regressor.n_features_in_)
+    names = [str(number) for number in range(len(gain))]
+    if (spec := getattr(model, "spec", None)) is not None:
+        tensor = spec.endpoint(spec.default_endpoint).inputs[0].name
+        names = [f"{tensor}[{number}]" for number in names]
+    label = "impurity importance [share of all gains]"
+    return Importance((gain / gain.sum())[:, None], names, label, name_of(model))
+
+
+def default_groups(answer: Answer, patch: int | None) -> dict[str, np.ndarray]:
+    """Name -> elements of all inputs side by side: single ones, shells of cubes, patches of what is larger or as asked."""
+    from zoo.interpret.attribution.estimator import feature_names
+
+    groups: dict[str, np.ndarray] = {}
+    elements, start = feature_names(answer), 0
+    for name, array in answer.arrays.items():
+        shape, size = array.shape[1:], array[0].size
+        if patch is None and len(shape) == 3 and len(set(shape)) == 1:
+            labels, word = shells(shape), "shell"
+        else:
+            labels, word = tiles(shape, patch), "patch"
+        single = word == "patch" and labels.max(initial=0) + 1 == size <= MOST
+        for number in range(int(labels.max(initial=0)) + 1):
+            members = start + np.flatnonzero(labels.ravel() == number)
+            groups[elements[members[0]] if single else f"{name} {word} {number}"] = members
+        start += size
+    return groups
+
+
+def _checked(groups: Mapping[str, Sequence[int]], elements: int) -> dict[str, np.ndarray]:
+    chosen = {name: np.asarray(members, int).reshape(-1) for name, members in groups.items()}
+    for name, members in chosen.items():
+        if not len(members) or members.min() < 0 or members.max() >= elements:
+            raise InputError(f"group {name!r}: expected elements from 0 to {elements - 1}, given {list(groups[name])[:8]}")
+    together = np.concatenate(list(chosen.values())) if chosen else np.empty(0, int)
+    if not len(chosen) or len(np.unique(together)) < len(together):
+        raise InputError("groups: expected at least one group, and each element in one group at most")
+    return chosen

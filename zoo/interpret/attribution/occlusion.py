@@ -1,0 +1,16 @@
+"""Occlusion: what an answer loses when one patch of the input is replaced by the baseline (Zeiler & Fergus 2014)."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from zoo.interpret.attribution.patches import masked_answers, spread, tiles
+from zoo.interpret.attribution.scalar_output import Answer
+
+
+def occlusion(answer: Answer, x: np.ndarray, start: np.ndarray, *, patch: int | None = None) -> np.ndarray:
+    """The loss of each patch, divided evenly among its elements."""
+    labels = tiles(x.shape[1:], patch)
+    kept = ~np.eye(labels.max() + 1, dtype=bool)
+    lost = answer.at(x)[:, None] - masked_answers(answer, x, start, labels, kept, "occlusion")
+    return spread(lost, labels).astype(x.dtype)

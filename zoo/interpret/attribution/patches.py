@@ -1,0 +1,73 @@
+"""Parts of an input that are taken away together: patches, shells about the middle of a cube, channels of joint spectra."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from zoo.errors import InputError
+from zoo.interpret.attribution.scalar_output import Answer, batches
+from zoo.progress import track
+
+MOST = 256
+"""Patches into which an input is cut by default: single elements up to that many."""
+
+
+def tiles(shape: tuple[int, ...], patch: int | None = None) -> np.ndarray:
+    """Number of the patch that each element lies in.
+
+    Parameters
+    ----------
+    shape : of one row
+    patch : elements along a side of a patch, on an axis that is shorter all of it; by default the fewest that make at most 256
+        patches
+
+    Returns
+    -------
+    Whole numbers from 0, of that shape.
+
+    Raises
+    ------
+    InputError
+        Patch below one.
+    """
+    if patch is None:
+        patch = next(side for side in range(1, max(shape, default=1) + 1) if math.prod(_counts(shape, side)) <= MOST)
+    if patch < 1:
+        raise InputError(f"patch: expected at least 1 element along a side, given {patch}")
+    along = np.indices(shape) // np.minimum(patch, shape).reshape((-1,) + (1,) * len(shape))
+    return np.ravel_multi_index(tuple(along), _counts(shape, patch)) if shape else np.zeros((), int)
+
+
+def _counts(shape: tuple[int, ...], patch: int) -> tuple[int, ...]:
+    return tuple(-(-n // min(patch, n)) for n in shape)
+
+
+def shells(shape: tuple[int, ...]) -> np.ndarray:
+    """Distance of each cell from cell s // 2 of every axis, rounded to whole cells."""
+    middle = np.array([n // 2 for n in shape]).reshape((-1,) + (1,) * len(shape))
+    return np.rint(np.sqrt(np.sum((np.indices(shape) - middle) ** 2, axis=0))).astype(int)
+
+
+def spread(contributions: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Contributions (n, patches) divided evenly among the elements of each patch: (n, *labels.shape)."""
+    return contributions[:, labels] / np.bincount(labels.ravel())[labels]
+
+
+def masked_answers(
+    answer: Answer, x: np.ndarray, start: np.ndarray, labels: np.ndarray, kept: np.ndarray, description: str
+) -> np.ndarray:
+    """(n, m) answers where only some patches of each row are left, the others at the baseline ``start``.
+
+    Parameters
+    ----------
+    kept : (m, patches) whether a patch is left, or (n, m, patches) where rows differ
+    """
+    n, m = len(x), kept.shape[-2]
+    found = np.empty(n * m)
+    for part in track(batches(np.arange(n * m), x[0].size), description):
+        rows, which = np.divmod(part, m)
+        left = (kept[which] if kept.ndim == 2 else kept[rows, which])[:, labels]
+        found[part] = answer.at(np.where(left, x[rows], start[rows]), rows)
+    return found.reshape(n, m)

@@ -1,0 +1,202 @@
+"""One number that a model returns, as a function of one of its input tensors: what attribution methods ask."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from zoo.errors import InputError, UnknownNameError
+from zoo.interpret.attribution.differentiate import compiled_gradient, value_and_gradient
+from zoo.model.inputs import InputCheck
+from zoo.model.spec import Endpoint, Tensor
+
+LOGITS = "logits"
+"""Name of a classifier's method that returns what its `predict` puts through the sigmoid."""
+
+ELEMENTS_PER_BATCH = 2**20
+"""Input elements per evaluation: enough to keep two cores busy, little enough for a 3-D convolution."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The explained number as a function of one tensor, the endpoint's other inputs held at their rows.
+
+    Attributes
+    ----------
+    model : whose answer it is
+    function : the endpoint's tensors in order -> the output tensor
+    arrays : every input of the endpoint by name, (n, ...) each
+    endpoint, wrt, output, target : names of the endpoint, of the tensor it is a function of and of the output; the element
+        of that output, counted in C order
+    output_shape : of one row of that output
+    unit : of the tensor
+    low, high : the tensor's trained range, None where it has none
+    """
+
+    model: Any
+    function: Callable[..., Any]
+    arrays: dict[str, np.ndarray]
+    endpoint: str
+    wrt: str
+    output: str
+    target: int
+    output_shape: tuple[int, ...]
+    unit: str
+    low: np.ndarray | None
+    high: np.ndarray | None
+
+    @property
+    def x(self) -> np.ndarray:
+        """(n, ...) the given rows of the tensor."""
+        return self.arrays[self.wrt]
+
+    def at(self, points: np.ndarray, rows: np.ndarray | None = None) -> np.ndarray:
+        """(n,) values at ``points``, each with the other inputs of the row in ``rows``, by default of its own."""
+        rows = np.arange(len(points)) if rows is None else rows
+        parts = [_to_numpy(self.scalar(points[part], rows[part])) for part in batches(np.arange(len(points)), points[0].size)]
+        return np.concatenate(parts)
+
+    def gradient(self, points: np.ndarray, rows: np.ndarray) -> np.ndarray:
+        """Gradient at ``points``, each with the other inputs of the row in ``rows``."""
+        return value_and_gradient(lambda x: self.scalar(x, rows), points)[1]
+
+    def compiled_gradient(self) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
+        """``gradient`` for many batches: traced once, which takes as long as some of them."""
+        self.scalar(self.x[:1], np.zeros(1, int))  # a wrong target is an error before that
+        others = [array for name, array in self.arrays.items() if name != self.wrt]
+        position = list(self.arrays).index(self.wrt)
+
+        def value(x: Any, *given: Any) -> Any:
+            return self._element([*given[:position], x, *given[position:]])
+
+        compiled = compiled_gradient(value, [self.x, *others])
+        return lambda points, rows: compiled(points, *(array[rows] for array in others))
+
+    def scalar(self, x: Any, rows: np.ndarray) -> Any:
+        """(n,) of one batch, as the model's library has it."""
+        return self._element([x if name == self.wrt else array[rows] for name, array in self.arrays.items()])
+
+    def _element(self, tensors: list[Any]) -> Any:
+        if is_keras(self.model):
+            import keras
+
+            tensors = [keras.ops.convert_to_tensor(tensor) for tensor in tensors]
+            flat = keras.ops.reshape(self.function(*tensors), (keras.ops.shape(tensors[0])[0], -1))
+        else:
+            flat = np.reshape(self.function(*tensors), (len(tensors[0]), -1))
+        if flat.shape[1] is not None and not 0 <= self.target < flat.shape[1]:
+            raise InputError(f"target: expected 0 to {flat.shape[1] - 1} for an output of that size, given {self.target}")
+        return flat[:, self.target]
+
+
+def answer_of(
+    model: Any,
+    inputs: np.ndarray | Mapping[str, np.ndarray],
+    *,
+    endpoint: str | None = None,
+    output: str | None = None,
+    target: int = 0,
+    wrt: str | None = None,
+    allow_out_of_range: bool = False,
+) -> Answer:
+    """One number of a model as a function of one tensor; parameters and errors as of `zoo.interpret.explain`."""
+    endpoint = chosen_endpoint(model, endpoint)
+    described = described_endpoint(model, endpoint, inputs)
+    names = [tensor.name for tensor in described.inputs]
+    wrt = names[0] if wrt is None else wrt
+    if wrt not in names:
+        raise UnknownNameError(f"input tensor of {endpoint}", wrt, names)
+    given = inputs if isinstance(inputs, Mapping) else {names[0]: inputs}
+    arrays = InputCheck(described)(given, allow_out_of_range=allow_out_of_range)
+    if not len(arrays[wrt]):
+        raise InputError(f"input {wrt!r}: expected at least one row to explain, given none")
+    function, output = chosen_output(model, endpoint, output, described)
+    shape = next(
+        (one.shape for one in described.outputs if one.name == output), described.outputs[0].shape
+    )  # logits: the first
+    tensor = described.inputs[names.index(wrt)]
+    low, high = (None if bound is None else np.asarray(bound, np.float32) for bound in (tensor.low, tensor.high))
+    return Answer(model, function, arrays, endpoint, wrt, output, target, tuple(shape), tensor.unit, low, high)
+
+
+def chosen_endpoint(model: Any, endpoint: str | None) -> str:
+    """The endpoint asked for; by default ``predict``, or the first where there is none."""
+    if endpoint is None:
+        return "predict" if "predict" in model.endpoints else next(iter(model.endpoints))
+    if endpoint not in model.endpoints:
+        raise UnknownNameError("endpoint", endpoint, model.endpoints)
+    return endpoint
+
+
+def described_endpoint(model: Any, endpoint: str, inputs: Any) -> Endpoint:
+    """The endpoint as the model's spec has it; of a model without one, as its method and the given arrays suggest."""
+    if (spec := getattr(model, "spec", None)) is not None:
+        return spec.endpoint(endpoint)
+    names = list(inspect.signature(getattr(model, model.endpoints[endpoint])).parameters)
+    arrays = inputs if isinstance(inputs, Mapping) else {names[0]: inputs}
+    shapes = {name: np.shape(arrays.get(name, ()))[1:] for name in names}
+    tensors = [Tensor(name=name, shape=list(shapes[name]), unit="", description="") for name in names]
+    return Endpoint(description="", inputs=tensors, outputs=[Tensor(name="output", shape=[], unit="", description="")])
+
+
+def chosen_output(model: Any, endpoint: str, output: str | None, described: Endpoint) -> tuple[Callable[..., Any], str]:
+    """The function that returns the tensor named ``output``, and that name."""
+    names = [tensor.name for tensor in described.outputs]
+    classifies = getattr(model, "answers_with", "probability") == "probability" and hasattr(model, LOGITS)
+    has_logits = endpoint == "predict" and classifies
+    if output is None:
+        output = LOGITS if has_logits else names[0]
+    if output == LOGITS and has_logits:
+        return getattr(model, LOGITS), LOGITS
+    if output not in names:
+        raise UnknownNameError(f"output of {endpoint}", output, [*names, LOGITS] if has_logits else names)
+    method, position = getattr(model, model.endpoints[endpoint]), names.index(output)
+
+    def function(*tensors: Any) -> Any:
+        answer = method(*tensors)
+        return answer[position] if isinstance(answer, tuple) else answer
+
+    return function, output
+
+
+def baseline_of(model: Any, tensor: str, x: np.ndarray, given: np.ndarray | float | None) -> np.ndarray:
+    """The baseline of each row, of the shape of ``x``."""
+    if given is None:
+        known = model.baseline(tensor) if hasattr(model, "baseline") else None
+        given = 0.0 if known is None else known
+    array = np.asarray(given)
+    if array.dtype.kind not in "fiu":
+        raise InputError(f"baseline of {tensor!r}: expected numbers, given {array.dtype}")
+    if array.shape not in ((), x.shape[1:], (1, *x.shape[1:]), x.shape):
+        raise InputError(f"baseline of {tensor!r}: expected shape {x.shape[1:]} or {x.shape}, given {array.shape}")
+    if not np.isfinite(array).all():
+        raise InputError(f"baseline of {tensor!r}: {np.count_nonzero(~np.isfinite(array))} values are NaN or infinite")
+    return np.broadcast_to(array, x.shape).astype(x.dtype)
+
+
+def batches(rows: np.ndarray, elements: int) -> list[np.ndarray]:
+    """``rows`` in parts of at most ``ELEMENTS_PER_BATCH`` elements."""
+    size = max(1, ELEMENTS_PER_BATCH // elements)
+    return [rows[i : i + size] for i in range(0, len(rows), size)]
+
+
+def name_of(model: Any) -> str:
+    """Of the model's spec, or of its class."""
+    return getattr(getattr(model, "spec", None), "name", type(model).__name__)
+
+
+def is_keras(model: Any) -> bool:
+    """Whether a model takes and returns tensors; others take and return arrays."""
+    return getattr(model, "library", "keras") == "keras"
+
+
+def _to_numpy(values: Any) -> np.ndarray:
+    if isinstance(values, np.ndarray):
+        return values
+    import keras
+
+    return keras.ops.convert_to_numpy(values)

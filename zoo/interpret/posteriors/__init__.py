@@ -1,0 +1,1 @@
+"""Posteriors of flows: calibration, comparison, sampling."""

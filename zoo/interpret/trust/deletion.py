@@ -1,0 +1,112 @@
+"""Deletion and insertion curves (Petsiuk et al. 2018, arXiv:1806.07421): does the answer follow what is pointed at?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from zoo.errors import InputError
+from zoo.interpret.attribution.explanation import Explanation
+from zoo.interpret.attribution.patches import masked_answers
+from zoo.interpret.attribution.scalar_output import answer_of, baseline_of
+from zoo.interpret.result import Result
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+@dataclass(frozen=True, eq=False)
+class DeletionInsertion(Result):
+    """Answers as elements are taken away, or put back, in the order of an explanation.
+
+    Attributes
+    ----------
+    share : (k + 1,) of the elements taken away or put back
+    deletion, insertion : (n, k + 1) answers
+    random : (n, k + 1) answers as elements are taken away in random order, mean over orders
+    method, model, answer : names of method, model and output
+    """
+
+    share: np.ndarray
+    deletion: np.ndarray
+    insertion: np.ndarray
+    random: np.ndarray
+    method: str
+    model: str
+    answer: str
+
+    @property
+    def direction(self) -> np.ndarray:
+        """(n,) sign of f(x) - f(baseline)."""
+        return np.sign(self.deletion[:, 0] - self.deletion[:, -1])
+
+    @property
+    def area(self) -> np.ndarray:
+        """(n,) area between insertion and deletion, in the direction from baseline to input, in the unit of the answer.
+
+        The larger, the better the order; zero is expected of a random one where elements do not interact.
+        """
+        return self.direction * np.trapezoid(self.insertion - self.deletion, self.share, axis=1)
+
+    def plot(self) -> Figure:
+        """The curves, from the answer at the baseline towards that at the input, mean over rows; with their area."""
+        from zoo.interpret import plots
+
+        return plots.deletion_insertion_curves(self)
+
+
+def deletion_insertion(
+    model: Any, explanation: Explanation, *, steps: int = 32, orders: int = 5, seed: int = 0
+) -> DeletionInsertion:
+    """Replace elements by the baseline, and put them back into it, the strongest evidence first.
+
+    Evidence is an attribution times the sign of f(x) - f(baseline): what drives the answer away from the baseline goes first.
+
+    Parameters
+    ----------
+    explanation : of this model
+    steps : parts into which the elements are cut
+    orders : random ones beside it
+
+    Raises
+    ------
+    InputError
+        No steps or orders.
+    """
+    if steps < 1 or orders < 1:
+        raise InputError(f"expected steps and orders from 1, given {steps} and {orders}")
+    x = explanation.inputs
+    answer = answer_of(
+        model,
+        {explanation.tensor: x, **explanation.fixed},
+        endpoint=explanation.endpoint,
+        output=explanation.output,
+        target=explanation.target,
+        wrt=explanation.tensor,
+        allow_out_of_range=True,
+    )
+    start = baseline_of(model, explanation.tensor, x, None) if explanation.baseline is None else explanation.baseline
+    n, elements = len(x), x[0].size
+    labels = np.arange(elements).reshape(x.shape[1:])
+    count = np.unique(np.rint(np.linspace(0, elements, min(steps, elements) + 1)).astype(int))
+    evidence = explanation.values.reshape(n, -1) * np.sign(answer.at(x) - answer.at(start))[:, None]
+
+    def answers(order: np.ndarray, inserting: bool, what: str) -> np.ndarray:
+        rank = np.argsort(order, axis=1, kind="stable")
+        touched = rank[:, None, :] < count[:, None]
+        return masked_answers(answer, x, start, labels, touched if inserting else ~touched, what)
+
+    order = np.argsort(-evidence, axis=1, kind="stable")
+    rng = np.random.default_rng(seed)
+    shuffled = [answers(rng.permuted(order, axis=1), False, "random deletion") for _ in range(orders)]
+    return DeletionInsertion(
+        share=count / elements,
+        deletion=answers(order, False, "deletion"),
+        insertion=answers(order, True, "insertion"),
+        random=np.mean(shuffled, axis=0),
+        method=explanation.method,
+        model=str(explanation.meta.get("model", "model")),
+        answer=explanation.output,
+    )

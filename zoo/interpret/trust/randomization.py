@@ -1,0 +1,94 @@
+"""Sanity check by weight randomisation (Adebayo et al. 2018, arXiv:1810.03292): an explanation must depend on the weights."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from zoo.errors import ExplanationError, InputError
+from zoo.interpret.attribution.explain import explain
+from zoo.interpret.attribution.layer_outputs import layers_of
+from zoo.interpret.attribution.scalar_output import is_keras
+from zoo.interpret.result import Result
+from zoo.interpret.trust.rank_agreement import rank_correlation
+from zoo.progress import track
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+@dataclass(frozen=True, eq=False)
+class Randomisation(Result):
+    """What is left of an explanation as a model forgets.
+
+    Attributes
+    ----------
+    correlation : (layers, draws, n) rank correlation with the explanation of the trained model, once this layer and all
+        after it are random
+    layers : names, from the output to the input
+    method, model : names
+    """
+
+    correlation: np.ndarray
+    layers: list[str]
+    method: str
+    model: str
+
+    def plot(self) -> Figure:
+        """Correlation after each layer, with the band that holds 68% of rows and draws."""
+        from zoo.interpret import plots
+
+        return plots.randomisation_curve(self)
+
+
+def randomisation_check(
+    model: Any,
+    inputs: np.ndarray | Mapping[str, np.ndarray],
+    *,
+    method: str = "integrated_gradients",
+    draws: int = 3,
+    seed: int = 0,
+    **options: Any,
+) -> Randomisation:
+    """Make layers random one after another, from the output to the input, and explain each time.
+
+    An explanation that hardly changes is one of the input alone and says nothing about the model. Weights are drawn from a
+    normal distribution of mean zero and the root mean square of the trained ones, so that activations keep their size; what
+    is measured and not trained, the standardisation, stays. The given model is left as it is.
+
+    Parameters
+    ----------
+    method, options : of `zoo.interpret.explain`
+    draws : of random weights
+
+    Raises
+    ------
+    ExplanationError
+        If the model has no layers of weights.
+    InputError, UnknownNameError
+        As of `zoo.interpret.explain`; no draws.
+    """
+    if not is_keras(model) or not any(layer.trainable_weights for layer in layers_of(model).values()):
+        raise ExplanationError(f"randomisation needs layers of weights, and {type(model).__name__} has none")
+    if draws < 1:
+        raise InputError(f"draws: expected at least 1, given {draws}")
+    trained = explain(model, inputs, method=method, **options)
+    forgetful = type(model).from_config(model.get_config())
+    if (spec := getattr(model, "spec", None)) is not None:
+        forgetful.spec = spec
+    order = [name for name, layer in layers_of(forgetful).items() if layer.trainable_weights][::-1]
+    rng = np.random.default_rng(seed)
+    correlation = np.empty((len(order), draws, len(trained.values)))
+    for draw in track(range(draws), "weight randomisation"):
+        forgetful.set_weights(model.get_weights())
+        layers = layers_of(forgetful)
+        for number, name in enumerate(order):
+            for weight in layers[name].trainable_weights:
+                values = np.asarray(weight)
+                weight.assign(np.sqrt(np.mean(values**2)) * rng.standard_normal(values.shape).astype(values.dtype))
+            found = explain(forgetful, inputs, method=method, **options)
+            correlation[number, draw] = rank_correlation(trained.values, found.values)
+    return Randomisation(correlation, order, method, str(trained.meta["model"]))

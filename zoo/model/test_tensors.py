@@ -1,0 +1,49 @@
+"""Arrays from a file that may be anything."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+
+import numpy as np
+
+from zoo.errors import IntegrityError
+from zoo.model.spec import ModelSpec
+
+
+def read_npz(path: Path) -> dict[str, np.ndarray]:
+    """All arrays of a ``.npz`` by name.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    IntegrityError
+        If it is damaged or holds Python objects, which are never unpickled.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return {name: file[name] for name in file.files}
+    except FileNotFoundError:
+        raise
+    except (AttributeError, EOFError, OSError, TypeError, ValueError, zipfile.BadZipFile) as error:
+        raise IntegrityError(f"{path} is not a whole .npz of plain arrays: {error}") from error
+
+
+TestTensors = dict[str, tuple[dict[str, np.ndarray], dict[str, np.ndarray]]]
+"""Endpoint -> (inputs, expected outputs) by tensor name."""
+
+
+def read_test_tensors(path: Path, spec: ModelSpec) -> TestTensors:
+    """Read ``test_tensors.npz``; IntegrityError where a tensor of the spec is missing."""
+    stored = read_npz(path)
+    try:
+        return {
+            name: (
+                {t.name: stored[f"{name}/in/{t.name}"] for t in endpoint.inputs},
+                {t.name: stored[f"{name}/out/{t.name}"] for t in endpoint.outputs},
+            )
+            for name, endpoint in spec.endpoints.items()
+        }
+    except KeyError as error:
+        raise IntegrityError(f"{path} does not hold the test tensors of {spec.name}: no {error}") from error

@@ -1,0 +1,1 @@
+"""What joins the wings: release, fine-tune, calibrate, ensemble, posteriors of a simulator, upload."""

@@ -1,0 +1,102 @@
+"""A complete model folder: weights, metrics, test tensors, a graph for each endpoint past the parity gate, and the card."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from zoo.atomic import whole_folder
+from zoo.model.card import write_card
+from zoo.model.spec import METRICS, TEST_TENSORS, WEIGHTS, Export, File, ModelSpec
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from zoo.data.dataset import Dataset
+    from zoo.families.base import EndpointModel
+
+TestInputs = Mapping[str, tuple[np.ndarray, ...]]
+"""Endpoint -> its inputs in the spec's order, as ``EndpointModel.example`` makes them."""
+
+
+def write_model_folder(
+    model: EndpointModel,
+    spec: ModelSpec,
+    folder: Path,
+    inputs: TestInputs,
+    *,
+    measured: Mapping[str, Any] | None = None,
+    figures: Mapping[str, Figure] | None = None,
+    prose: str | None = None,
+    overwrite: bool = False,
+) -> ModelSpec:
+    """Write a model that was made of others, so that it loads, exports and serves like them.
+
+    Parameters
+    ----------
+    spec : files and exports are filled in; its metrics go to ``metrics.json``, from which no number of the card may differ
+    inputs : of the test tensors
+    measured : what else ``metrics.json`` is to say
+    figures : name -> to be put beside it
+    prose : of the card
+
+    Raises
+    ------
+    ExportError, ParityError
+        When an endpoint cannot be exported, or does not answer as the model does; there is no folder then.
+    """
+    model.spec = spec
+    with whole_folder(folder, overwrite=overwrite, marker=METRICS) as staged:
+        model.bare().save_weights(staged / WEIGHTS)
+        metrics = [metric.model_dump(mode="json") for metric in spec.metrics]
+        content = {"name": spec.name, "revision": spec.revision, "metrics": metrics, **(measured or {})}
+        (staged / METRICS).write_text(json.dumps(content, indent=1))
+        for name, figure in (figures or {}).items():
+            figure.savefig(staged / f"{name}.png", dpi=120)
+        write_test_tensors(model, inputs, staged)
+        spec = exported(model, spec, staged)
+        write_card(staged / "README.md", spec, prose)
+    model.spec = spec
+    return spec
+
+
+def revision_of(name: str, parent: ModelSpec) -> str:
+    """Of a model made of another: the next whole number where it keeps the name, so that it is a version of it; else "1"."""
+    return str(int(parent.revision.split(".")[0]) + 1) if name == parent.name else "1"
+
+
+def test_inputs(model: EndpointModel, dataset: Dataset, n: int) -> dict[str, tuple[np.ndarray, ...]]:
+    """Inputs of every endpoint for rows spread over the test split."""
+    rows = dataset.rows("test")
+    chosen = np.linspace(0, len(rows) - 1, n).round().astype(int)
+    return model.example({name: array[chosen] for name, array in rows.inputs.items()}, np.random.default_rng(0))
+
+
+def write_test_tensors(model: EndpointModel, inputs: TestInputs, folder: Path) -> None:
+    """Inputs and answers of every endpoint."""
+    tensors: dict[str, np.ndarray] = {}
+    for name, endpoint in model.spec.endpoints.items():
+        given = {t.name: array for t, array in zip(endpoint.inputs, inputs[name], strict=True)}
+        tensors |= {f"{name}/in/{key}": array for key, array in given.items()}
+        tensors |= {f"{name}/out/{key}": np.asarray(array) for key, array in model.endpoint(name)(**given).items()}
+    with (folder / TEST_TENSORS).open("wb") as file:
+        np.savez_compressed(file, allow_pickle=False, **tensors)
+
+
+def exported(model: EndpointModel, spec: ModelSpec, folder: Path) -> ModelSpec:
+    """Write one graph per endpoint, each past the parity gate; the spec with what was found and all files of the folder."""
+    from zoo.export import export_onnx_files
+
+    parity = {name: report.max_absolute for name, report in export_onnx_files(model, spec, folder).items()}
+    export = Export(runtimes=[f"onnxruntime {version('onnxruntime')}"], parity=parity)
+    return spec.model_copy(update={"export": export, "files": describe_files(folder)})
+
+
+def describe_files(folder: Path) -> list[File]:
+    """Size and sha256 of every file in a model's folder but the card."""
+    return [File.of(path) for path in sorted(folder.iterdir()) if path.name != "README.md"]

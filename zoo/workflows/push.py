@@ -1,0 +1,53 @@
+"""To the Hugging Face Hub, from where ``zoo.load("hf://owner/name@revision")`` takes a model by the same files."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from zoo.errors import ZooError
+from zoo.model.store import locate
+
+
+def push(folder: str | Path, address: str, *, private: bool = False) -> str:
+    """Upload a model's folder: its card, the files that the card describes, and its figures.
+
+    Who may write there is settled by ``hf auth login`` or HF_TOKEN.
+
+    Parameters
+    ----------
+    folder : of one model, as ``zoo.fine_tune`` and ``zoo release --folder`` write it
+    address : ``hf://owner/name``; the repository is made where there is none
+    private : whether only its owner sees a new repository
+
+    Returns
+    -------
+    ``hf://owner/name@commit``, which stays what was uploaded now.
+
+    Raises
+    ------
+    IntegrityError
+        If a file is not the one that the card describes: nothing is uploaded then.
+    ZooError
+        For another address, or when the Hub refuses.
+    """
+    match = re.fullmatch(r"hf://([\w.-]+/[\w.-]+)", address)
+    if match is None:
+        raise ZooError(f"expected hf://owner/name, given {address!r}")
+    found = locate(Path(folder))
+    for file in found.spec.files:
+        found.path(file.path)
+    from huggingface_hub import HfApi
+
+    api = HfApi()
+    try:
+        api.create_repo(match[1], private=private, exist_ok=True)
+        commit = api.upload_folder(
+            repo_id=match[1],
+            folder_path=Path(folder),
+            allow_patterns=["README.md", "*.png", *(file.path for file in found.spec.files)],
+            commit_message=f"{found.spec.name}@{found.spec.revision}",
+        )
+    except (OSError, ValueError) as error:  # every network, permission and name error of the hub is one of these
+        raise ZooError(f"{address} could not be written: {error}") from error
+    return f"{address}@{commit.oid}"

@@ -1,0 +1,173 @@
+"""From a recipe to a released model: train -> evaluate -> export -> parity -> card.
+
+This joins the three wings, so it lies beside them in the core and imports them only when it runs.
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+import shutil
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from zoo.atomic import whole_file, whole_folder
+from zoo.model.card import write_card
+from zoo.model.registry import CARDS, get_family
+from zoo.model.spec import METRICS, WEIGHTS, Data, Endpoint, Metric, ModelSpec, Tensor
+from zoo.model.store import ARTEFACTS
+from zoo.workflows.folder import exported, test_inputs, write_test_tensors
+
+if TYPE_CHECKING:
+    from zoo.data.dataset import Dataset
+    from zoo.training.evaluate import Evaluation, Runs
+    from zoo.training.recipe import Recipe
+
+FIGURES = CARDS / "figures"
+"""Plots of the released models, for people who read the cards in the repository; not in the wheel."""
+
+PACKAGES = ("numpy", "keras", "tensorflow", "onnx", "tf2onnx", "skl2onnx", "onnxruntime", "scikit-learn", "physzoo")
+
+
+def train(recipe: Recipe, out: Path, *, seeds: list[int] | None = None, variants: bool = False) -> tuple[Runs, Evaluation]:
+    """Train a recipe, judge it and leave weights, ``metrics.json`` and plots in ``out``.
+
+    Goes on with what is there: finished runs are read, a killed one is resumed.
+
+    Parameters
+    ----------
+    seeds : the recipe's first by default
+    variants : whether the recipe's variants are trained too
+    """
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    from zoo.training.evaluate import Run, evaluate
+    from zoo.training.fit import fit
+
+    seeds = recipe.seeds[:1] if seeds is None else seeds
+    runs: Runs = {}
+    for variant in ["", *(recipe.variants if variants else [])]:
+        changed = recipe.changed(recipe.variants[variant].set) if variant else recipe
+        runs[variant] = []
+        for seed in seeds:
+            title = f"{recipe.name}{' ' + variant if variant else ''}, seed {seed}"
+            model, history = fit(changed, out / (variant or "model") / f"seed-{seed}", seed, title=title)
+            runs[variant].append(Run(changed, seed, model, history))
+    runs[""][0].model.spec = _describe(recipe, recipe.data.dataset(), [])
+    evaluation = evaluate(runs)
+    plots = out / "plots"
+    plots.mkdir(exist_ok=True)
+    for name, figure in evaluation.figures.items():
+        figure.savefig(plots / f"{name}.png", dpi=120)
+    runs[""][0].model.bare().save_weights(out / WEIGHTS)
+    with whole_file(out / METRICS, "w") as file:
+        json.dump(_measured(recipe, evaluation, runs), file, indent=1)
+    return runs, evaluation
+
+
+def release(recipe: Recipe, out: Path, folder: Path | None = None) -> Path:
+    """Train all seeds and variants in ``out``, then write the released model.
+
+    Parameters
+    ----------
+    folder : where the model goes; by default into this package: files under ``zoo/artefacts``, card in ``model_cards``
+
+    Returns
+    -------
+    Path of the card. The prose of a card that is already there stays.
+
+    Raises
+    ------
+    ParityError
+        If an exported graph does not answer as the model does; nothing is released then.
+    """
+    runs, evaluation = train(recipe, out, seeds=recipe.seeds, variants=True)
+    model = runs[""][0].model
+    dataset = recipe.data.dataset()
+    files = ARTEFACTS / recipe.name if folder is None else folder
+    card = CARDS / f"{recipe.name}.md" if folder is None else folder / "README.md"
+    with whole_folder(files, overwrite=True, marker=METRICS) as staged:
+        shutil.copy(out / WEIGHTS, staged / WEIGHTS)
+        shutil.copy(out / METRICS, staged / METRICS)
+        spec = _describe(recipe, dataset, evaluation.metrics)
+        model.spec = spec
+        write_test_tensors(model, test_inputs(model, dataset, recipe.test_rows), staged)
+        spec = exported(model, spec, staged)
+        if folder is not None:
+            if card.exists():
+                shutil.copy(card, staged / card.name)
+            write_card(staged / card.name, spec)
+    if folder is None:
+        write_card(card, spec)
+        shutil.copytree(out / "plots", FIGURES / recipe.name, dirs_exist_ok=True)
+    return card
+
+
+def _describe(recipe: Recipe, dataset: Dataset, metrics: list[Metric]) -> ModelSpec:
+    splits = {split: dataset.rows(split) for split in ("train", "validation", "test")}
+    return ModelSpec(
+        name=recipe.name,
+        revision=recipe.revision,
+        family=recipe.family,
+        library=get_family(recipe.family).library,
+        config=recipe.config,
+        task=recipe.task,
+        summary=recipe.summary,
+        endpoints=_with_ranges(recipe.endpoints, splits["train"].inputs),
+        data=Data(
+            source=recipe.data.source,
+            description=dataset.description,
+            simulator=dataset.simulator,
+            seed=dataset.seed,
+            rows={split: len(rows) for split, rows in splits.items()},
+            groups={split: len(np.unique(rows.group)) for split, rows in splits.items()},
+        ),
+        metrics=metrics,
+        files=[],
+        tolerance=recipe.tolerance,
+        physzoo_version=version("physzoo"),
+    )
+
+
+def _with_ranges(endpoints: dict[str, Endpoint], training: dict[str, np.ndarray]) -> dict[str, Endpoint]:
+    """Fill in the ranges that the recipe leaves open: the training rows' extremes, widened by a quarter on either side."""
+
+    def measured(tensor: Tensor) -> Tensor:
+        if tensor.name not in training or tensor.low is not None or tensor.high is not None:
+            return tensor
+        low, high = widened(training[tensor.name].min(axis=0), training[tensor.name].max(axis=0))
+        return tensor.model_copy(update={"low": low, "high": high})
+
+    return {
+        name: endpoint.model_copy(update={"inputs": [measured(tensor) for tensor in endpoint.inputs]})
+        for name, endpoint in endpoints.items()
+    }
+
+
+def versions() -> dict[str, str]:
+    """Of Python and of the packages that decide a model's numbers."""
+    return {"python": platform.python_version(), **{package: version(package) for package in PACKAGES}}
+
+
+def widened(low: np.ndarray, high: np.ndarray) -> tuple[Any, Any]:
+    """Trained range of extremes: a quarter of their distance wider on either side, in five digits."""
+    margin = (high - low) / 4
+    return tuple(np.vectorize(lambda value: float(f"{value:.5g}"))(bound).tolist() for bound in (low - margin, high + margin))
+
+
+def _measured(recipe: Recipe, evaluation: Evaluation, runs: Runs) -> dict[str, Any]:
+    return {
+        "name": recipe.name,
+        "revision": recipe.revision,
+        "metrics": [metric.model_dump(mode="json") for metric in evaluation.metrics],
+        "curves": evaluation.curves,
+        "variants": {name: recipe.variants[name].description for name in runs if name},
+        "seeds": [run.seed for run in runs[""]],
+        "history": {name: [float(f"{v:.6g}") for v in values] for name, values in runs[""][0].history.items()},
+        "recipe": recipe.model_dump(mode="json", exclude={"endpoints"}),
+        "versions": versions(),
+    }
