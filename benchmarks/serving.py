@@ -31,6 +31,7 @@ from interleaved import compare
 from onnx import TensorProto, helper, numpy_helper
 from serving_servers import PEERS, SPOKEN, found, install, nothing, ours, peer, processor_seconds, running
 
+from zoo.model.axes import fixed_axes
 from zoo.model.card import write_card
 from zoo.model.spec import TEST_TENSORS, Data, Endpoint, File, ModelSpec, Tensor
 from zoo.serving import Session
@@ -68,7 +69,10 @@ def write_model(folder: Path) -> Path:
     y = np.concatenate([session.run(["y"], {"x": row})[0] for row in np.split(x, ROWS)])
     np.savez(folder / TEST_TENSORS, **{"predict/in/x": x[:8], "predict/out/y": y[:8]})
     files = [File.of(path) for path in sorted(folder.iterdir())]
-    tensors = [Tensor(name=name, shape=[width], unit="1", description="noise") for name, width in (("x", WIDTHS[0]), ("y", 1))]
+    tensors = [
+        Tensor(name=name, axes=fixed_axes(name, [width]), unit="1", description="noise")
+        for name, width in (("x", WIDTHS[0]), ("y", 1))
+    ]
     spec = ModelSpec(
         name="mlp",
         family="mlp",

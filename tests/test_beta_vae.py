@@ -198,12 +198,16 @@ def test_recipe_trains_on_images_that_are_rendered_when_asked_for():
 
 def describe(model: BetaVAE) -> None:
     """Give the model a spec of the recipe's endpoints, for tensors of its own size."""
+    from zoo.model.axes import fixed_axes
     from zoo.model.spec import Data, ModelSpec
 
     shapes = {"image": TINY["image"], "reconstruction": TINY["image"]}
 
     def sized(tensors):
-        return [tensor.model_copy(update={"shape": shapes.get(tensor.name, [TINY["latents"]])}) for tensor in tensors]
+        return [
+            tensor.model_copy(update={"axes": fixed_axes(tensor.name, shapes.get(tensor.name, [TINY["latents"]]))})
+            for tensor in tensors
+        ]
 
     recipe = load_recipe("bvae-shapes3d")
     model.spec = ModelSpec(

@@ -38,6 +38,7 @@ from zoo.export.parity import onnx_function
 from zoo.families.boosted_trees import BoostedTrees, rounded_down
 from zoo.families.tree_arrays import to_arrays
 from zoo.loading import load_weights
+from zoo.model.axes import fixed_axes
 from zoo.model.card import check_card, load_card
 from zoo.model.spec import METRICS, TEST_TENSORS, WEIGHTS
 from zoo.serving import Session
@@ -387,7 +388,9 @@ def test_graph_says_what_it_is(model):
 def test_tensors_that_trees_do_not_have_are_refused(model, side, shape, message):
     described = model.spec.endpoints["predict"]
     (tensor,) = getattr(described, side)
-    changed = described.model_copy(update={side: [tensor.model_copy(update={"shape": shape, "low": None, "high": None})]})
+    changed = described.model_copy(
+        update={side: [tensor.model_copy(update={"axes": fixed_axes("x", shape), "low": None, "high": None})]}
+    )
     with pytest.raises(ExportError, match=message):
         to_onnx(model, model.spec.model_copy(update={"endpoints": {"predict": changed}}), "predict")
 

@@ -16,6 +16,7 @@ from zoo.data.cmb.posterior_data import PRIOR, TAU, CMBPosterior
 from zoo.errors import InputError
 from zoo.interpret.observation import PLANCK, Observation, planck_observation, read_observation
 from zoo.interpret.posteriors.infer import infer
+from zoo.model.axes import fixed_axes
 from zoo.model.spec import Data, Endpoint, ModelSpec, Tensor
 from zoo.training.recipe import load_recipe
 
@@ -191,7 +192,9 @@ def test_planck_needs_a_flow_of_six_parameters_from_spectra(planck_folder):
 
 
 def two_dimensional(description: str = "x and y") -> ModelSpec:
-    tensor = {name: Tensor(name=name, shape=[2], unit="1", description=description) for name in ("z", "x", "theta")}
+    tensor = {
+        name: Tensor(name=name, axes=fixed_axes(name, [2]), unit="1", description=description) for name in ("z", "x", "theta")
+    }
     endpoint = Endpoint(description="sample", inputs=[tensor["z"], tensor["x"]], outputs=[tensor["theta"]])
     return spec_of({"sample": endpoint}, source="elsewhere")
 

@@ -17,6 +17,7 @@ from tiny_folder import TINY_ENDPOINT, make_model_folder
 import zoo
 from zoo.errors import IntegrityError
 from zoo.export.cpp_files import write_cpp_files
+from zoo.model.axes import fixed_axes
 from zoo.model.spec import TEST_TENSORS, Endpoint, Tensor
 from zoo.model.store import locate
 from zoo.serving import Session
@@ -175,7 +176,11 @@ def test_bad_input_is_refused(onnxruntime_root, pendulum, tmp_path):
 
 
 def test_spec_as_lines_of_text(tmp_path):
-    inputs = [Tensor(name="x", shape=[3], unit="muK^2\n twice", description="", low=[-1.5, 0.1, 1e-7], high=float("inf"))]
+    inputs = [
+        Tensor(
+            name="x", axes=fixed_axes("x", [3]), unit="muK^2\n twice", description="", low=[-1.5, 0.1, 1e-7], high=float("inf")
+        )
+    ]
     make_model_folder(tmp_path, endpoints={"predict": Endpoint(description="", inputs=inputs, outputs=TINY_ENDPOINT.outputs)})
     spec = locate(tmp_path).spec
     np.savez(tmp_path / TEST_TENSORS, **{"predict/in/x": np.zeros((2, 3))})

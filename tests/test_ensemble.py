@@ -13,6 +13,7 @@ import zoo
 from zoo.errors import IntegrityError, ZooError
 from zoo.export import export
 from zoo.families.ensemble import Ensemble
+from zoo.model.axes import fixed_axes
 from zoo.model.registry import get_family
 from zoo.model.spec import TEST_TENSORS, Data, Endpoint, Metric, ModelSpec, Tensor
 from zoo.model.test_tensors import read_test_tensors
@@ -94,7 +95,7 @@ def test_what_cannot_be_an_ensemble(member, config, count, message):
 
 
 def tensor(name: str, *shape: int, unit: str = "1") -> Tensor:
-    return Tensor(name=name, shape=list(shape), unit=unit, description=name)
+    return Tensor(name=name, axes=fixed_axes(name, list(shape)), unit=unit, description=name)
 
 
 def member_folder(path, family: str, config: dict, seed: int, outputs: list[Tensor], **changes):

@@ -32,13 +32,14 @@ from zoo.families.base import ZooModel  # noqa: E402
 from zoo.families.ive import IVE  # noqa: E402
 from zoo.families.layers import Standardize  # noqa: E402
 from zoo.families.mlp import MLP  # noqa: E402
+from zoo.model.axes import fixed_axes  # noqa: E402
 from zoo.model.card import read_spec, write_card  # noqa: E402
 from zoo.model.spec import Data, Endpoint, File, ModelSpec, Tensor, Tolerance  # noqa: E402
 from zoo.model.store import locate  # noqa: E402
 
 
 def tensor(name: str, *shape: int, unit: str = "1") -> Tensor:
-    return Tensor(name=name, shape=list(shape), unit=unit, description=f"the {name}")
+    return Tensor(name=name, axes=fixed_axes(name, list(shape)), unit=unit, description=f"the {name}")
 
 
 def endpoint(inputs: list[Tensor], outputs: list[Tensor]) -> Endpoint:

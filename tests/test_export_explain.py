@@ -27,6 +27,7 @@ from zoo.export.gradient.explain import EXPLAIN, Explained  # noqa: E402
 from zoo.export.parity import in_range_rows, onnx_function  # noqa: E402
 from zoo.families.base import ZooModel  # noqa: E402
 from zoo.loading import read_test_tensors  # noqa: E402
+from zoo.model.axes import fixed_axes  # noqa: E402
 from zoo.model.spec import TEST_TENSORS, Data, Endpoint, ModelSpec, Tensor  # noqa: E402
 from zoo.serving import Session  # noqa: E402
 from zoo.serving.verify import verify  # noqa: E402
@@ -54,8 +55,8 @@ class Function(ZooModel):
             endpoints={
                 "f": Endpoint(
                     description="f",
-                    inputs=[Tensor(name="a", shape=[6], unit="m", description="a"), _b()],
-                    outputs=[Tensor(name="y", shape=list(answer.shape[1:]), unit="dex", description="y")],
+                    inputs=[Tensor(name="a", axes=fixed_axes("a", [6]), unit="m", description="a"), _b()],
+                    outputs=[Tensor(name="y", axes=fixed_axes("y", list(answer.shape[1:])), unit="dex", description="y")],
                 )
             },
             data=Data(source="none", description="none", simulator="none", seed=0, rows={}),
@@ -70,7 +71,7 @@ class Function(ZooModel):
 
 
 def _b() -> Tensor:
-    return Tensor(name="b", shape=[3], unit="1", description="b")
+    return Tensor(name="b", axes=fixed_axes("b", [3]), unit="1", description="b")
 
 
 def assert_gradients_agree(explained: Explained, opset: int, share: float = 1e-5) -> None:

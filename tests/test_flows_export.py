@@ -9,6 +9,7 @@ from tiny_flows import KINDS, build
 
 from zoo.export import check_parity, to_onnx, to_saved_model
 from zoo.export.parity import onnx_function, saved_model_function
+from zoo.model.axes import fixed_axes
 from zoo.model.spec import Data, Endpoint, ModelSpec, Tensor, Tolerance
 
 TOLERANCE = Tolerance(absolute=1e-4, relative=1e-4)
@@ -17,10 +18,10 @@ TOLERANCE = Tolerance(absolute=1e-4, relative=1e-4)
 def described(kind: str, case: str, **changes):
     """A flow with a spec, and inputs of each endpoint."""
     flow, x, c = build(kind, case, **changes)
-    theta = Tensor(name="theta", shape=[flow.dimensions], unit="1", description="variables")
-    noise = Tensor(name="z", shape=[flow.dimensions], unit="1", description="standard normal numbers")
-    context = [] if c is None else [Tensor(name="x", shape=[flow.context], unit="1", description="context")]
-    log_prob = Tensor(name="log_prob", shape=[], unit="1", description="log density")
+    theta = Tensor(name="theta", axes=fixed_axes("theta", [flow.dimensions]), unit="1", description="variables")
+    noise = Tensor(name="z", axes=fixed_axes("z", [flow.dimensions]), unit="1", description="standard normal numbers")
+    context = [] if c is None else [Tensor(name="x", axes=fixed_axes("x", [flow.context]), unit="1", description="context")]
+    log_prob = Tensor(name="log_prob", axes=fixed_axes("log_prob", []), unit="1", description="log density")
     flow.spec = ModelSpec(
         name="tiny-flow",
         family=KINDS[kind][0],

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from zoo.errors import InputError
+from zoo.model.axes import fixed_axes
 from zoo.model.inputs import InputCheck
 from zoo.model.spec import Endpoint, Tensor
 
@@ -13,7 +14,7 @@ from zoo.model.spec import Endpoint, Tensor
 def check(width: int, bounds: str) -> InputCheck:
     high = {"none": None, "one": 10.0, "each": [10.0] * width}[bounds]
     low = None if high is None else -10.0  # one beside many
-    tensor = Tensor(name="x", shape=[2, width], unit="K", description="x", low=low, high=high)
+    tensor = Tensor(name="x", axes=fixed_axes("x", [2, width]), unit="K", description="x", low=low, high=high)
     return InputCheck(Endpoint(description="for the test", inputs=[tensor], outputs=[tensor]))
 
 

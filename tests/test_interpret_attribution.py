@@ -14,6 +14,7 @@ from zoo.errors import InputError, IntegrityError, UnknownNameError
 from zoo.families.beta_vae import BetaVAE
 from zoo.interpret import Explanation, explain
 from zoo.interpret.attribution import scalar_output as answer
+from zoo.model.axes import fixed_axes
 from zoo.model.spec import Data, Endpoint, ModelSpec, Tensor
 
 WIDTH = 6
@@ -91,7 +92,7 @@ def spec_of(inputs: list[Tensor], outputs: list[Tensor], endpoint: str = "predic
 
 
 def tensor(name: str, shape: list[int], **kwargs) -> Tensor:
-    return Tensor(name=name, shape=shape, unit="1", description="", **kwargs)
+    return Tensor(name=name, axes=fixed_axes(name, shape), unit="1", description="", **kwargs)
 
 
 @pytest.mark.parametrize("steps", [1, 7])

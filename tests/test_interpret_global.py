@@ -31,6 +31,7 @@ from zoo.interpret import (
     stability,
 )
 from zoo.interpret.attribution.patches import shells, tiles
+from zoo.model.axes import fixed_axes
 from zoo.model.spec import Data, Endpoint, ModelSpec, Tensor
 
 WIDTH = 6
@@ -49,8 +50,8 @@ def regressor(hidden: tuple[int, ...] = ()) -> MLP:
 
 
 def with_spec(model, low: float = -5.0, high: float = 5.0):
-    inputs = [Tensor(name="x", shape=[model.config["inputs"]], unit="1", description="", low=low, high=high)]
-    outputs = [Tensor(name="y", shape=[1], unit="1", description="")]
+    inputs = [Tensor(name="x", axes=fixed_axes("x", [model.config["inputs"]]), unit="1", description="", low=low, high=high)]
+    outputs = [Tensor(name="y", axes=fixed_axes("y", [1]), unit="1", description="")]
     model.spec = ModelSpec(
         name="tiny",
         family="mlp",

@@ -17,6 +17,7 @@ from zoo.interpret import plots
 from zoo.interpret.latents.information import information_profile
 from zoo.interpret.latents.report import LatentReport, relate_latents, relate_posteriors
 from zoo.interpret.latents.traversal import sample
+from zoo.model.axes import fixed_axes
 from zoo.model.spec import Data, Endpoint, ModelSpec, Tensor
 from zoo.model.test_tensors import read_npz
 
@@ -182,8 +183,10 @@ class Encoder:
         endpoints={
             "encode": Endpoint(
                 description="",
-                inputs=[Tensor(name="cells", shape=[WIDTH], unit="1", description="", low=-6.0, high=6.0)],
-                outputs=[Tensor(name=name, shape=[2], unit="1", description="") for name in ("mean", "log_variance")],
+                inputs=[Tensor(name="cells", axes=fixed_axes("cells", [WIDTH]), unit="1", description="", low=-6.0, high=6.0)],
+                outputs=[
+                    Tensor(name=name, axes=fixed_axes(name, [2]), unit="1", description="") for name in ("mean", "log_variance")
+                ],
             )
         },
         data=Data(source="", description="", simulator="", seed=0, rows={}),

@@ -9,6 +9,7 @@ from scipy.stats import norm
 from zoo.errors import InputError, UnknownNameError
 from zoo.interpret.latents.information import mutual_information
 from zoo.interpret.latents.traversal import active_latents, kl_per_latent, linear_r2, sample, traverse
+from zoo.model.axes import fixed_axes
 from zoo.model.spec import Data, Endpoint, ModelSpec, Tensor
 
 
@@ -55,7 +56,7 @@ def test_bad_posteriors(mean, log_variance, message):
 
 
 def tensor(name: str, shape: list[int], unit: str = "1", low: float | None = None, high: float | None = None) -> Tensor:
-    return Tensor(name=name, shape=shape, unit=unit, description="", low=low, high=high)
+    return Tensor(name=name, axes=fixed_axes(name, shape), unit=unit, description="", low=low, high=high)
 
 
 def described(inputs: list[Tensor], outputs: list[Tensor]) -> ModelSpec:

@@ -12,6 +12,7 @@ from zoo.families.base import ZooModel
 from zoo.families.mlp import MLP
 from zoo.interpret import propagate
 from zoo.loading import read_test_tensors
+from zoo.model.axes import fixed_axes
 from zoo.model.spec import TEST_TENSORS, Data, Endpoint, ModelSpec, Tensor
 
 RNG = np.random.default_rng(0)
@@ -23,8 +24,8 @@ MEANS = RNG.normal(size=(3, 4)).astype(np.float32)
 def described(model: ZooModel, inputs: int, outputs: int) -> ZooModel:
     endpoint = Endpoint(
         description="",
-        inputs=[Tensor(name="x", shape=[inputs], unit="1", description="x")],
-        outputs=[Tensor(name="y", shape=[outputs], unit="1", description="y")],
+        inputs=[Tensor(name="x", axes=fixed_axes("x", [inputs]), unit="1", description="x")],
+        outputs=[Tensor(name="y", axes=fixed_axes("y", [outputs]), unit="1", description="y")],
     )
     model.spec = ModelSpec(
         name="any",

@@ -11,6 +11,7 @@ from zoo.export import check_parity, to_onnx
 from zoo.export.parity import onnx_function
 from zoo.families.ive import IVE
 from zoo.families.layers import gaussian_kl
+from zoo.model.axes import fixed_axes
 from zoo.model.spec import Endpoint, Tensor
 
 CONFIG = {
@@ -99,7 +100,7 @@ def test_endpoints_export(opset):
     model = made()
 
     def tensor(name: str, *shape: int) -> Tensor:
-        return Tensor(name=name, shape=list(shape), unit="1", description=name)
+        return Tensor(name=name, axes=fixed_axes(name, list(shape)), unit="1", description=name)
 
     density, radius, latent, noise = tensor("density", 8, 8, 8), tensor("radius", 1), tensor("latent", 2), tensor("noise", 2)
     answers = [tensor("log_density", 1), tensor("scale", 1)]

@@ -24,6 +24,7 @@ from zoo.errors import ExportError, UnknownNameError, ZooError  # noqa: E402
 from zoo.export import repository as repository_module  # noqa: E402
 from zoo.export.model_config import check_config, model_config, read_config  # noqa: E402
 from zoo.export.repository import add_to_repository  # noqa: E402
+from zoo.model.axes import fixed_axes  # noqa: E402
 from zoo.model.card import read_spec, write_card  # noqa: E402
 from zoo.model.spec import Endpoint, File, Tensor, onnx_file, wire_name  # noqa: E402
 from zoo.model.store import locate  # noqa: E402
@@ -310,8 +311,8 @@ def test_a_configuration_that_does_not_fit_is_named(tmp_path, own, old, new, mes
 
 @pytest.mark.parametrize(("shape", "rows"), [([], 4096), ([215], 4096), ([24, 24, 24], 256), ([2048, 4096], 1)])
 def test_the_largest_batch_stays_within_its_bytes(shape, rows):
-    tensor = Tensor(name="x", shape=shape, unit="1", description="x")
-    scalar = Tensor(name="y", shape=[], unit="1", description="y")
+    tensor = Tensor(name="x", axes=fixed_axes("x", shape), unit="1", description="x")
+    scalar = Tensor(name="y", axes=fixed_axes("y", []), unit="1", description="y")
     config = model_config("m", "predict", Endpoint(description="d", inputs=[tensor], outputs=[scalar]))
     assert config.max_batch_size == rows
     assert [sample.batch_size for sample in config.model_warmup] == ([1, 32] if rows >= 32 else [1])

@@ -7,14 +7,17 @@ import json
 from pathlib import Path
 from typing import Any
 
+from zoo.model.axes import fixed_axes
 from zoo.model.card import write_card
 from zoo.model.spec import METRICS, WEIGHTS, Data, Endpoint, File, Metric, ModelSpec, Tensor
 
 TINY_METRICS = [Metric(name="auc", value=0.9731250000000001, interval=(0.96, 0.98), n=200, baseline=0.5, baseline_name="coin")]
 TINY_ENDPOINT = Endpoint(
     description="The number times two",
-    inputs=[Tensor(name="x", shape=[3], unit="muK^2", description="three numbers", low=[-1.5, 0.1, 1e-7], high=2.5)],
-    outputs=[Tensor(name="y", shape=[1], unit="1", description="one number")],
+    inputs=[
+        Tensor(name="x", axes=fixed_axes("x", [3]), unit="muK^2", description="three numbers", low=[-1.5, 0.1, 1e-7], high=2.5)
+    ],
+    outputs=[Tensor(name="y", axes=fixed_axes("y", [1]), unit="1", description="one number")],
 )
 
 

@@ -10,6 +10,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from zoo.data.dataset import Rows, groups
+from zoo.model.axes import fixed_axes
 from zoo.model.card import write_card
 from zoo.model.spec import TEST_TENSORS, WEIGHTS, Data, Endpoint, File, ModelSpec, Tensor
 
@@ -84,7 +85,14 @@ def _spec(name: str, endpoints: tuple[str, ...], files: list[File]) -> ModelSpec
 
 
 def _tensor(name: str, width: int, low: float | list[float] | None = None, high: float | list[float] | None = None) -> Tensor:
-    return Tensor(name=name, shape=[width], unit="muK^2" if name == "spectrum" else "1", description=name, low=low, high=high)
+    return Tensor(
+        name=name,
+        axes=fixed_axes(name, [width]),
+        unit="muK^2" if name == "spectrum" else "1",
+        description=name,
+        low=low,
+        high=high,
+    )
 
 
 _ENDPOINTS = {

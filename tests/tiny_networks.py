@@ -6,6 +6,7 @@ import keras
 import numpy as np
 
 from zoo.families.base import ZooModel
+from zoo.model.axes import fixed_axes
 from zoo.model.registry import get_family
 from zoo.model.spec import Data, Endpoint, ModelSpec, Tensor
 
@@ -72,7 +73,7 @@ def released(name: str, **changes) -> ZooModel:
 
 
 def _tensor(name: str, array, low: float | None = None, high: float | None = None) -> Tensor:
-    return Tensor(name=name, shape=list(array.shape[1:]), unit="m", description=name, low=low, high=high)
+    return Tensor(name=name, axes=fixed_axes(name, list(array.shape[1:])), unit="m", description=name, low=low, high=high)
 
 
 def user_data(name: str, n: int = 60) -> dict[str, np.ndarray]:

@@ -66,14 +66,14 @@ class Explained(ZooModel):
         described = spec.endpoint(self.source)
         self.has_logits = model.answers_with == "probability"
         first = described.outputs[0]
-        logits = Tensor(name=LOGITS, shape=first.shape, unit="1", description=f"log-odds of {first.name}, which are explained")
+        logits = Tensor(name=LOGITS, axes=first.axes, unit="1", description=f"log-odds of {first.name}, which are explained")
         self.forward_endpoint = Endpoint(
             description=described.description,
             inputs=described.inputs,
             outputs=[*described.outputs, *([logits] if self.has_logits else [])],
         )
         self.explained = logits if self.has_logits else first
-        self.weighted = math.prod(first.shape) > 1
+        self.weighted = math.prod(first.fixed_shape) > 1
         self.spec = spec.model_copy(update={"endpoints": spec.endpoints | {EXPLAIN: self._described()}})
         self.tensors = self._test_tensors(tensors[self.source][0])
         outputs = [self._with_tolerance(tensor, spec.tolerance) for tensor in self.spec.endpoint(EXPLAIN).outputs]
@@ -148,14 +148,14 @@ class Explained(ZooModel):
         of = f"the sum of {WEIGHT} x {name}" if self.weighted else name
         weight = Tensor(
             name=WEIGHT,
-            shape=self.explained.shape,
+            axes=self.explained.axes,
             unit="1",
             description=f"weights of the elements of {name} that are explained",
         )
         gradients = [
             Tensor(
                 name=_gradient(tensor.name),
-                shape=tensor.shape,
+                axes=tensor.axes,
                 unit=_per(self.explained.unit, tensor.unit),
                 description=f"d {of} / d {tensor.name}",
             )

@@ -21,6 +21,7 @@ from pydantic import ValidationError
 
 from zoo.errors import IntegrityError
 from zoo.model.card_sections import SECTIONS
+from zoo.model.format1 import to_format_2
 from zoo.model.spec import Metric, ModelSpec
 
 if TYPE_CHECKING:
@@ -67,9 +68,9 @@ def read_spec(path: str | Path) -> ModelSpec:
     if not isinstance(block, dict):
         raise IntegrityError(f"{path}: expected a 'physzoo:' block in the front matter, found none")
     try:
-        return ModelSpec.model_validate(block)
-    except ValidationError as error:
-        raise IntegrityError(f"{path}: the physzoo block is not a valid spec: {_reasons(error)}") from error
+        return ModelSpec.model_validate(to_format_2(block))
+    except ValueError as error:
+        raise IntegrityError(f"{path}: the physzoo block is not a valid spec: {reasons(error)}") from error
 
 
 def load_card(path: str | Path) -> ModelCard:
@@ -217,7 +218,9 @@ def _refuse_unplain(text: str) -> None:
             raise yaml.YAMLError(f"nested more than {MAX_DEPTH} deep, line {event.start_mark.line + 2}")
 
 
-def _reasons(error: ValidationError) -> str:
+def reasons(error: ValueError) -> str:
+    if not isinstance(error, ValidationError):
+        return str(error)
     reasons = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors(include_url=False, include_input=False)]
     return "; ".join(reasons[:5]) + (f"; and {len(reasons) - 5} more" if len(reasons) > 5 else "")
 

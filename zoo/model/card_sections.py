@@ -50,7 +50,7 @@ def _endpoints(spec: ModelSpec) -> str:
     return "\n".join(tables)
 
 
-def _shape(shape: list[int]) -> str:
+def _shape(shape: list[int | None]) -> str:
     return "(" + ", ".join(["batch", *map(str, shape)]) + ")"
 
 

@@ -1,4 +1,4 @@
-"""Checks of the tensors that a user hands to an endpoint: names, dtype, shape, finiteness, trained range."""
+"""Checks of the tensors that a user hands to an endpoint: names, dtype, shape, masks, finiteness, trained range."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ from collections.abc import Mapping
 import numpy as np
 
 from zoo.errors import InputError
+from zoo.model.axes import BATCH
 from zoo.model.spec import Endpoint, Tensor
 
-_FLOAT32 = np.dtype(np.float32)
 _LARGE, _LARGER, _WIDE = 2**10, 2**15, 64
 """Elements from which extremes cost less than comparisons: of an array with one bound, with many, and of its last axis then."""
+_KINDS = {"f": "fiu", "i": "iu", "b": "b"}
+"""Kind of an expected dtype -> kinds of arrays that hold such numbers: a fraction is no index, and a number no truth value."""
 
 
 class InputCheck:
@@ -19,16 +21,31 @@ class InputCheck:
 
     Parameters
     ----------
-    endpoint : whose ``inputs`` are expected
+    endpoint : Endpoint
+        The endpoint whose ``inputs`` are expected.
     """
 
     def __init__(self, endpoint: Endpoint) -> None:
-        self._expected = {t.name: (t, tuple(t.shape), *_bounds(t)) for t in endpoint.inputs}
+        self._expected = {tensor.name: _Expected(tensor) for tensor in endpoint.inputs}
 
     def __call__(
         self, inputs: Mapping[str, object], allow_nonfinite: bool = False, allow_out_of_range: bool = False
     ) -> dict[str, np.ndarray]:
-        """The inputs as contiguous float32 arrays, in the endpoint's order.
+        """Check the inputs of one call.
+
+        Parameters
+        ----------
+        inputs : mapping of str to array_like
+            One array for each input tensor, of shape (batch, ...).
+        allow_nonfinite : bool
+            Let NaN and infinity through.
+        allow_out_of_range : bool
+            Let values outside the trained range through.
+
+        Returns
+        -------
+        dict of str to ndarray
+            The inputs as contiguous arrays of the spec's dtypes, in the endpoint's order.
 
         Raises
         ------
@@ -37,70 +54,128 @@ class InputCheck:
         """
         if inputs.keys() != self._expected.keys():
             raise InputError(f"expected the inputs {sorted(self._expected)}, given {sorted(map(str, inputs))}")
-        arrays: dict[str, np.ndarray] = {}
-        for name, (tensor, shape, low, high) in self._expected.items():
-            array = _as_float32(name, inputs[name])
-            if array.ndim == 0 or array.shape[1:] != shape:
-                wanted = ("batch", *shape)
-                raise InputError(f"input {name!r}: expected shape {_shape(wanted)}, given {_shape(array.shape)}")
-            if not _within(array, low, high):
-                _refuse(tensor, array, low, high, allow_nonfinite, allow_out_of_range)
-            arrays[name] = array
-        if len(arrays) > 1 and len({len(array) for array in arrays.values()}) > 1:
-            rows = ", ".join(f"{name} {len(array)}" for name, array in arrays.items())
-            raise InputError(f"inputs must have the same number of rows, given {rows}")
+        arrays = {name: expected.array(inputs[name]) for name, expected in self._expected.items()}
+        if len(arrays) > 1:
+            self._agree(arrays)
+        for name, array in arrays.items():
+            expected = self._expected[name]
+            if expected.bounded and not expected.within(array):
+                mask = expected.tensor.mask
+                expected.refuse(array, None if mask is None else arrays[mask], allow_nonfinite, allow_out_of_range)
+            if expected.tensor.index_of is not None:
+                expected.refuse_positions(array, self._length(expected.tensor.index_of, arrays))
         return arrays
 
+    def _agree(self, arrays: Mapping[str, np.ndarray]) -> None:
+        """Refuse inputs whose batches, or whose free axes of one name, have several lengths."""
+        rows = len(next(iter(arrays.values())))
+        if any(len(array) != rows for array in arrays.values()):
+            given = ", ".join(f"{name} {len(array)}" for name, array in arrays.items())
+            raise InputError(f"inputs must have the same number of rows, given {given}")
+        sizes: dict[str, tuple[int, str]] = {}
+        for name, array in arrays.items():
+            for axis, position in self._expected[name].free:
+                size = array.shape[position]
+                known, first = sizes.setdefault(axis, (size, name))
+                if size != known:
+                    raise InputError(
+                        f"input {name!r}: expected {known} along the axis {axis!r}, as in input {first!r}, given {size}"
+                    )
 
-def _within(array: np.ndarray, low: np.ndarray, high: np.ndarray) -> bool:
-    """Whether every element is a number between the bounds, which are one or as many as the last axis is long."""
-    # NaN compares as false and is its own minimum, so finiteness takes no pass of its own. Extremes leave nothing behind in the
-    # caches that the graph needs, but cost more to begin with, and along a short axis.
-    one_each = not low.ndim and not high.ndim
-    if array.size < (_LARGE if one_each else _LARGER) or (not one_each and array.shape[-1] < _WIDE):
-        return bool(np.count_nonzero(array >= low) == array.size == np.count_nonzero(array <= high))
-    if one_each:
-        return bool(np.minimum.reduce(array, None) >= low and np.maximum.reduce(array, None) <= high)
-    rows = array.reshape(-1, array.shape[-1])
-    return bool((rows.min(axis=0) >= low).all() and (rows.max(axis=0) <= high).all())
+    def _length(self, axis: str, arrays: Mapping[str, np.ndarray]) -> int:
+        for name, array in arrays.items():
+            for position, described in enumerate(self._expected[name].tensor.axes, start=1):
+                if described.name == axis:
+                    return int(array.shape[position])
+        return 0
 
 
-def _as_float32(name: str, value: object) -> np.ndarray:
-    if type(value) is np.ndarray and value.dtype is _FLOAT32 and value.flags.c_contiguous:
-        return value
-    array = np.asarray(value)
-    if array.dtype.kind not in "fiu":
-        raise InputError(f"input {name!r}: expected dtype float32, given {array.dtype}")
-    return np.ascontiguousarray(array, dtype=np.float32)
+class _Expected:
+    """What is expected of one input tensor."""
 
+    def __init__(self, tensor: Tensor) -> None:
+        self.tensor = tensor
+        self.dtype = np.dtype(tensor.dtype)
+        self.free = [(axis.name, position) for position, axis in enumerate(tensor.axes, start=1) if axis.free]
+        self._shape = tuple(tensor.shape)
+        self.bounded = self.dtype.kind == "f" or not tensor.unbounded
+        if self.bounded:
+            limits = np.finfo(self.dtype) if self.dtype.kind == "f" else np.iinfo(self.dtype)
+            self._low = np.asarray(limits.min if tensor.low is None else tensor.low, dtype=self.dtype)
+            self._high = np.asarray(limits.max if tensor.high is None else tensor.high, dtype=self.dtype)
 
-def _bounds(tensor: Tensor) -> tuple[np.ndarray, np.ndarray]:
-    limit = np.finfo(np.float32).max
-    low = -limit if tensor.low is None else tensor.low
-    high = limit if tensor.high is None else tensor.high
-    return np.asarray(low, dtype=np.float32), np.asarray(high, dtype=np.float32)
+    def array(self, value: object) -> np.ndarray:
+        """The value as a contiguous array of the expected dtype and shape."""
+        array = value if type(value) is np.ndarray else np.asarray(value)
+        if array.dtype is not self.dtype or not array.flags.c_contiguous:
+            array = self._converted(array)
+        if array.ndim == 0 or (array.shape[1:] != self._shape and not self._fits(array.shape[1:])):
+            axes = (str(axis.size or f"{axis.name} {axis.least}-{axis.most}") for axis in self.tensor.axes)
+            raise InputError(
+                f"input {self.tensor.name!r}: expected shape ({', '.join((BATCH, *axes))}), given {_shape(array.shape)}"
+            )
+        return array
+
+    def _converted(self, array: np.ndarray) -> np.ndarray:
+        if array.dtype.kind not in _KINDS[self.dtype.kind]:
+            raise InputError(f"input {self.tensor.name!r}: expected dtype {self.dtype}, given {array.dtype}")
+        with np.errstate(over="ignore"):  # what is too large becomes infinite, which the range check names
+            converted = np.ascontiguousarray(array, dtype=self.dtype)
+        if self.dtype.kind == "i" and not np.array_equal(converted, array):
+            raise InputError(f"input {self.tensor.name!r}: expected {self.dtype}, given numbers that it cannot hold")
+        return converted
+
+    def _fits(self, shape: tuple[int, ...]) -> bool:
+        if not self.free or len(shape) != len(self._shape):
+            return False
+        return all(axis.admits(size) for axis, size in zip(self.tensor.axes, shape, strict=True))
+
+    def within(self, array: np.ndarray) -> bool:
+        """Whether every element is a number between the bounds, which are one or as many as the last axis is long."""
+        # NaN compares as false and is its own minimum, so finiteness takes no pass of its own. Extremes leave nothing behind in
+        # the caches that the graph needs, but cost more to begin with, and along a short axis.
+        low, high = self._low, self._high
+        one_each = not low.ndim and not high.ndim
+        if array.size < (_LARGE if one_each else _LARGER) or (not one_each and array.shape[-1] < _WIDE):
+            return bool(np.count_nonzero(array >= low) == array.size == np.count_nonzero(array <= high))
+        if one_each:
+            return bool(np.minimum.reduce(array, None) >= low and np.maximum.reduce(array, None) <= high)
+        rows = array.reshape(-1, array.shape[-1])
+        return bool((rows.min(axis=0) >= low).all() and (rows.max(axis=0) <= high).all())
+
+    def refuse(self, array: np.ndarray, mask: np.ndarray | None, allow_nonfinite: bool, allow_out_of_range: bool) -> None:
+        """Name the first element that is no number, or that is real and out of range."""
+        tensor, low, high = self.tensor, self._low, self._high
+        finite = np.isfinite(array)
+        if not finite.all() and not allow_nonfinite:
+            at = tuple(int(i) for i in np.argwhere(~finite)[0])
+            padding = "; fill the padding with zeros" if mask is not None and not mask[at[: mask.ndim]] else ""
+            raise InputError(
+                f"input {tensor.name!r}: {np.count_nonzero(~finite)} values are NaN or infinite, the first at {at}{padding};"
+                " allow_nonfinite=True lets them through"
+            )
+        outside = finite & ((array < low) | (array > high))
+        if mask is not None:
+            outside &= mask.reshape(*mask.shape, *(1,) * (array.ndim - mask.ndim))
+        if outside.any() and not allow_out_of_range:
+            at = tuple(int(i) for i in np.argwhere(outside)[0])
+            lowest, highest = (np.broadcast_to(bound, array.shape)[at] for bound in (low, high))
+            raise InputError(
+                f"input {tensor.name!r}: {np.count_nonzero(outside)} values lie outside the trained range, the first at {at}:"
+                f" expected {lowest:.6g} to {highest:.6g} {tensor.unit_of(at[1:])}, given {array[at]:.6g};"
+                " check the units, or extrapolate with allow_out_of_range=True"
+            )
+
+    def refuse_positions(self, array: np.ndarray, length: int) -> None:
+        """Name the first position that the axis does not have, in padding too, where a graph would read past its end."""
+        outside = (array < 0) | (array >= length)
+        if outside.any():
+            at = tuple(int(i) for i in np.argwhere(outside)[0])
+            raise InputError(
+                f"input {self.tensor.name!r}: expected positions from 0 to {length - 1} along the axis"
+                f" {self.tensor.index_of!r}, given {array[at]} at {at}"
+            )
 
 
 def _shape(shape: tuple[object, ...]) -> str:
     return "(" + ", ".join(map(str, shape)) + ")"
-
-
-def _refuse(
-    tensor: Tensor, array: np.ndarray, low: np.ndarray, high: np.ndarray, allow_nonfinite: bool, allow_out_of_range: bool
-) -> None:
-    finite = np.isfinite(array)
-    if not finite.all() and not allow_nonfinite:
-        at = tuple(int(i) for i in np.argwhere(~finite)[0])
-        raise InputError(
-            f"input {tensor.name!r}: {np.count_nonzero(~finite)} values are NaN or infinite, the first at {at};"
-            " allow_nonfinite=True lets them through"
-        )
-    outside = finite & ((array < low) | (array > high))
-    if outside.any() and not allow_out_of_range:
-        at = tuple(int(i) for i in np.argwhere(outside)[0])
-        lowest, highest = (np.broadcast_to(bound, array.shape)[at] for bound in (low, high))
-        raise InputError(
-            f"input {tensor.name!r}: {np.count_nonzero(outside)} values lie outside the trained range, the first at {at}:"
-            f" expected {lowest:.6g} to {highest:.6g} {tensor.unit}, given {array[at]:.6g};"
-            " check the units, or extrapolate with allow_out_of_range=True"
-        )

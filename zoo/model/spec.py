@@ -1,4 +1,4 @@
-"""What a model is, as data: the ``physzoo:`` block of its card.
+"""What a model is, as data: the content of its ``model.json``.
 
 Everything downstream of a family - loading, export, serving, the command line - reads only this. The module needs
 pydantic alone, so that a list of models or a server starts without Keras.
@@ -7,24 +7,27 @@ pydantic alone, so that a list of models or a server starts without Keras.
 from __future__ import annotations
 
 import hashlib
+import math
 import re
+from collections.abc import Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
+from pydantic import Field, JsonValue, model_validator
+
+from zoo.model.axes import Axis, Strict, TensorName
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9]+([-_.][a-z0-9]+)*$", max_length=80)]
-TensorName = Annotated[str, Field(pattern=r"^[a-zA-Z][a-zA-Z0-9_]*$", max_length=60)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Bound = float | list[float] | None
+DType = Literal["float32", "float64", "int32", "int64", "bool"]
 Library = Literal["keras", "sklearn"]
 Precision = Literal["float32", "float16", "int8"]
 LIBRARIES: dict[Library, str] = {"keras": "Keras", "sklearn": "scikit-learn"}
 """Library of a model, as the Hugging Face Hub calls it -> its name for people."""
-
-
-class Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+FORMAT = 2
+"""Version of the spec; folders of format 1 are read by ``zoo.model.format1``."""
 
 
 class Tolerance(Strict):
@@ -35,28 +38,65 @@ class Tolerance(Strict):
 
 
 class Tensor(Strict):
-    """One named tensor of an endpoint; the first axis, the batch, is left out of ``shape``."""
+    """One named tensor of an endpoint; the first axis, the batch, is left out of ``axes``."""
 
     name: TensorName
-    shape: list[Annotated[int, Field(gt=0)]]
-    dtype: Literal["float32"] = "float32"
+    axes: list[Axis] = []
+    """Axes after the batch; none for one number a row."""
+    dtype: DType = "float32"
     unit: str
-    """The physical unit, "1" for dimensionless."""
+    """The physical unit, "1" for dimensionless; where an axis has ``units``, these words describe them together."""
     description: str
     low: Bound = None
+    """Lower end of the trained range: one number, or one for each element of the last axis."""
     high: Bound = None
-    """Trained range: one number, or one per element of the last axis."""
-    labels: list[str] | None = None
-    """Of the elements of the last axis, where they are classes."""
+    """Upper end of the trained range, as ``low``."""
+    mask: TensorName | None = None
+    """Name of the boolean input that says which elements are real; the others are padding and change no answer."""
+    index_of: TensorName | None = None
+    """Name of the axis along which the whole numbers of this tensor count positions, from 0."""
     tolerance: Tolerance | None = None
-    """Of this output, where the model's is not meant for it."""
+    """Tolerance of this output, where the model's is not meant for it."""
 
     @model_validator(mode="after")
-    def _lists_fit(self) -> Tensor:
-        for what, given in (("bounds", self.low), ("bounds", self.high), ("labels", self.labels)):
-            if isinstance(given, list) and (not self.shape or len(given) != self.shape[-1]):
-                raise ValueError(f"tensor {self.name}: {len(given)} {what} for a last axis of shape {self.shape}")
+    def _is_consistent(self) -> Tensor:
+        names = [axis.name for axis in self.axes]
+        if len(set(names)) < len(names):
+            raise ValueError(f"tensor {self.name}: two of its axes have one name: {', '.join(names)}")
+        for bound in (self.low, self.high):
+            if bound is not None and self.dtype == "bool":
+                raise ValueError(f"tensor {self.name}: a bool tensor has no trained range")
+            if isinstance(bound, list) and (not self.axes or len(bound) != self.axes[-1].size):
+                raise ValueError(f"tensor {self.name}: {len(bound)} bounds for a last axis of shape {self.shape}")
+        if self.index_of is not None and self.dtype not in ("int32", "int64"):
+            raise ValueError(f"tensor {self.name}: positions along {self.index_of!r} are int32 or int64, not {self.dtype}")
         return self
+
+    @property
+    def shape(self) -> list[int | None]:
+        """Sizes of the axes after the batch; None where an axis is free."""
+        return [axis.size for axis in self.axes]
+
+    @property
+    def fixed_shape(self) -> list[int]:
+        """Sizes of the axes after the batch, of a tensor whose axes are all fixed.
+
+        Raises
+        ------
+        ValueError
+            An axis is free.
+        """
+        return self.sized({})
+
+    @property
+    def free(self) -> dict[str, Axis]:
+        """Axes without a fixed size, by name."""
+        return {axis.name: axis for axis in self.axes if axis.free}
+
+    @property
+    def labels(self) -> list[str] | None:
+        """Labels of the elements of the last axis, None where it has none."""
+        return self.axes[-1].labels if self.axes else None
 
     @property
     def unbounded(self) -> bool:
@@ -65,8 +105,28 @@ class Tensor(Strict):
 
     @property
     def wire_shape(self) -> list[int]:
-        """Of a row on the wire, where one number is a row of one: Triton has no rows without an axis."""
-        return self.shape or [1]
+        """Shape of a row on the wire: -1 where it is free, and [1] for one number, since Triton has no rows without an axis."""
+        return [-1 if axis.size is None else axis.size for axis in self.axes] or [1]
+
+    def sized(self, sizes: Mapping[str, int]) -> list[int]:
+        """Shape of a row whose free axes have these sizes.
+
+        Raises
+        ------
+        ValueError
+            No size is given for a free axis.
+        """
+        shape = [sizes.get(axis.name) if axis.size is None else axis.size for axis in self.axes]
+        if missing := [axis.name for axis, size in zip(self.axes, shape, strict=True) if size is None]:
+            raise ValueError(f"tensor {self.name}: no size is known of its free axes {', '.join(missing)}")
+        return [size for size in shape if size is not None]
+
+    def unit_of(self, element: Sequence[int]) -> str:
+        """Unit of one element of a row, by its position along each axis."""
+        for axis, position in zip(self.axes, element, strict=True):
+            if axis.units is not None:
+                return axis.units[position]
+        return self.unit
 
 
 class Endpoint(Strict):
@@ -75,6 +135,43 @@ class Endpoint(Strict):
     description: str
     inputs: list[Tensor] = Field(min_length=1)
     outputs: list[Tensor] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _tensors_agree(self) -> Endpoint:
+        inputs = {tensor.name: tensor for tensor in self.inputs}
+        axes: dict[str, Axis] = {}
+        for tensor in self.tensors:
+            for axis in tensor.axes:
+                known = axes.setdefault(axis.name, axis)
+                if (known.size, known.least, known.most) != (axis.size, axis.least, axis.most):
+                    raise ValueError(f"axis {axis.name}: {known.length} in one tensor, {axis.length} in {tensor.name}")
+            if tensor.mask is not None:
+                mask = inputs.get(tensor.mask)
+                if mask is None or mask.dtype != "bool":
+                    raise ValueError(f"tensor {tensor.name}: expected a bool input as its mask, given {tensor.mask!r}")
+                if [axis.name for axis in mask.axes] != [axis.name for axis in tensor.axes[: len(mask.axes)]]:
+                    raise ValueError(f"tensor {tensor.name}: the axes of its mask {tensor.mask} are not its own first ones")
+        for tensor in self.tensors:
+            if tensor.index_of is not None and tensor.index_of not in axes:
+                raise ValueError(f"tensor {tensor.name}: no axis {tensor.index_of!r} along which it could count positions")
+        if unknown := {name for tensor in self.outputs for name in tensor.free} - self.free.keys():
+            raise ValueError(f"no input has the free axes {', '.join(sorted(unknown))} of the outputs")
+        return self
+
+    @property
+    def tensors(self) -> list[Tensor]:
+        """All inputs, then all outputs."""
+        return [*self.inputs, *self.outputs]
+
+    @property
+    def free(self) -> dict[str, Axis]:
+        """Free axes of the inputs, by name."""
+        return {name: axis for tensor in self.inputs for name, axis in tensor.free.items()}
+
+    def row_values(self, sizes: Mapping[str, int] | None = None) -> int:
+        """Numbers in the inputs and outputs of one row; free axes are as long as they may be, or have the ``sizes`` given."""
+        most = {name: axis.most or 1 for name, axis in self.free.items()} | dict(sizes or {})
+        return sum(math.prod(tensor.sized(most)) for tensor in chain(self.inputs, self.outputs))
 
 
 class File(Strict):
@@ -119,6 +216,8 @@ class Data(Strict):
     description: str
     simulator: str
     seed: int
+    parameters: dict[str, JsonValue] = {}
+    """What the data set was made with, so that the same rows can be made again; empty for a user's own file."""
     rows: dict[str, int]
     """Rows of each split."""
     groups: dict[str, int] = {}
@@ -181,6 +280,7 @@ class Lineage(Strict):
 class ModelSpec(Strict):
     """One revision of one model."""
 
+    format: Literal[2] = FORMAT
     name: Name
     revision: Annotated[str, Field(pattern=r"^[0-9]+(\.[0-9]+)*$")] = "1"
     family: Name

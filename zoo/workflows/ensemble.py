@@ -126,7 +126,6 @@ def _described(endpoint: Endpoint, ensemble: ZooModel) -> Endpoint:
                 "description": f"standard deviation of {answer.name} among members",
                 "low": None,
                 "high": None,
-                "labels": None,
             }
         )
         outputs = [answer, deviation]

@@ -15,8 +15,9 @@ import numpy as np
 from pydantic import TypeAdapter, ValidationError
 
 from zoo.errors import ExportError, InputError
+from zoo.model.axes import TensorName, fixed_axes
 from zoo.model.card import TEMPLATE
-from zoo.model.spec import Data, Endpoint, Export, Lineage, ModelSpec, Name, Tensor, TensorName
+from zoo.model.spec import Data, Endpoint, Export, Lineage, ModelSpec, Name, Tensor
 from zoo.workflows.folder import test_inputs, write_model_folder
 
 if TYPE_CHECKING:
@@ -244,7 +245,7 @@ def _with_inputs(spec: ModelSpec, model: ZooModel, inputs: int) -> ModelSpec:
     """The spec with a first input of another length, of whose range nothing is known yet."""
     first = spec.endpoint(model.data_endpoint).inputs[0]
     said = f"{inputs} numbers of the user's, in place of: {first.description}"
-    other = first.model_copy(update={"shape": [inputs], "description": said, "low": None, "high": None})
+    other = first.model_copy(update={"axes": fixed_axes(first.name, [inputs]), "description": said, "low": None, "high": None})
     endpoints = {
         name: endpoint.model_copy(
             update={"inputs": [other if tensor.name == first.name else tensor for tensor in endpoint.inputs]}
@@ -268,7 +269,7 @@ def _with_head(spec: ModelSpec, model: ZooModel, dataset: Dataset) -> ModelSpec:
             _answer(tensor, shape, model, dataset, taken)
             if tensor.name == first.name
             else tensor.model_copy(
-                update={"shape": shape} if shape == tensor.shape else {"shape": shape, "low": None, "high": None}
+                update={} if shape == tensor.shape else {"axes": fixed_axes(tensor.name, shape), "low": None, "high": None}
             )
             for tensor, shape in zip(endpoint.outputs, shapes, strict=True)
         ]
@@ -290,14 +291,15 @@ def _answer(old: Tensor, shape: list[int], model: ZooModel, dataset: UserData | 
         labels = labels or [str(number) for number in range(model.classes)]
         labels = labels if shape[-1] == len(labels) else labels[1:]
         said = f"probability of {labels[0]}" if len(labels) == 1 else "probability of each class"
-        return Tensor(name="probability", shape=shape, unit="1", description=said, low=0.0, high=1.0, labels=labels)
+        axes = fixed_axes("probability", shape, labels)
+        return Tensor(name="probability", axes=axes, unit="1", description=said, low=0.0, high=1.0)
     name = names[0] if len(names) == 1 and names[0] not in taken else "answer"
     try:
         TypeAdapter(TensorName).validate_python(name)
     except ValidationError:
         name = "answer"
     unit = getattr(dataset, "target_unit", None) or "1"
-    return Tensor(name=name, shape=shape, unit=unit, description=", ".join(names) or old.description)
+    return Tensor(name=name, axes=fixed_axes(name, shape), unit=unit, description=", ".join(names) or old.description)
 
 
 def _write(folder: Path, spec: ModelSpec, tuned: FineTuned, dataset: Dataset, settings: FineTuning, checked: Checked) -> None:

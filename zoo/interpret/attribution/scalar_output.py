@@ -11,6 +11,7 @@ import numpy as np
 
 from zoo.errors import InputError, UnknownNameError
 from zoo.interpret.attribution.differentiate import compiled_gradient, value_and_gradient
+from zoo.model.axes import fixed_axes
 from zoo.model.inputs import InputCheck
 from zoo.model.spec import Endpoint, Tensor
 
@@ -139,8 +140,8 @@ def described_endpoint(model: Any, endpoint: str, inputs: Any) -> Endpoint:
     names = list(inspect.signature(getattr(model, model.endpoints[endpoint])).parameters)
     arrays = inputs if isinstance(inputs, Mapping) else {names[0]: inputs}
     shapes = {name: np.shape(arrays.get(name, ()))[1:] for name in names}
-    tensors = [Tensor(name=name, shape=list(shapes[name]), unit="", description="") for name in names]
-    return Endpoint(description="", inputs=tensors, outputs=[Tensor(name="output", shape=[], unit="", description="")])
+    tensors = [Tensor(name=name, axes=fixed_axes(name, shapes[name]), unit="", description="") for name in names]
+    return Endpoint(description="", inputs=tensors, outputs=[Tensor(name="output", unit="", description="")])
 
 
 def chosen_output(model: Any, endpoint: str, output: str | None, described: Endpoint) -> tuple[Callable[..., Any], str]:
