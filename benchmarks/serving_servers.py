@@ -23,7 +23,7 @@ _START_SECONDS = 300
 
 def ours(folder: Path) -> list[str]:
     """``zoo serve`` on a folder, up to the ports."""
-    return [sys.executable, "-m", "zoo.cli", "serve", str(folder)]
+    return [sys.executable, "-m", "zoo", "serve", str(folder)]
 
 
 def nothing(folder: Path) -> list[str]:
@@ -56,7 +56,7 @@ def _python(name: str, venvs: Path) -> Path:
 def running(command: Sequence[str]) -> Iterator[tuple[dict[str, str], int]]:
     """Run a server on free ports once it is ready; gives the address of each protocol, and the process."""
     rest, grpc = _free_port(), _free_port()
-    ports = ["--port", str(rest), "--grpc-port", str(grpc)] if "zoo.cli" in command else [str(rest), str(grpc)]
+    ports = ["--port", str(rest), "--grpc-port", str(grpc)] if "zoo" in command else [str(rest), str(grpc)]
     process = subprocess.Popen([*command, *ports], stdout=subprocess.DEVNULL)
     try:
         _wait(f"http://127.0.0.1:{rest}/v2/health/ready", process)

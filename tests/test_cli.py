@@ -16,7 +16,7 @@ from zoo.cli import app
 
 def run(*arguments: object) -> subprocess.CompletedProcess[str]:
     """Run as a process of its own."""
-    return subprocess.run([sys.executable, "-m", "zoo.cli", *map(str, arguments)], capture_output=True, text=True)
+    return subprocess.run([sys.executable, "-m", "zoo", *map(str, arguments)], capture_output=True, text=True)
 
 
 def test_list():
@@ -29,7 +29,7 @@ def test_list():
 def test_show():
     shown = ok("show", "mlp-cmb-feature")
     assert "muK^2" in shown
-    assert json.loads(ok("show", "mlp-cmb-feature", "--json"))["endpoints"]["predict"]["inputs"][0]["shape"] == [215]
+    assert json.loads(ok("show", "mlp-cmb-feature", "--json"))["endpoints"]["predict"]["inputs"][0]["axes"][0]["size"] == 215
 
 
 def test_verify():

@@ -82,7 +82,7 @@ def test_served(folder):
         assert "parity" in ok(command)
     [serve] = commands("serve")
     with subprocess.Popen(
-        [sys.executable, "-m", "zoo.cli", *serve, "--port", "0"], stderr=subprocess.PIPE, text=True, cwd=folder
+        [sys.executable, "-m", "zoo", *serve, "--port", "0"], stderr=subprocess.PIPE, text=True, cwd=folder
     ) as server:
         try:
             assert server.stderr is not None

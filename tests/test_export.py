@@ -16,9 +16,8 @@ tf = pytest.importorskip("tensorflow")
 tf2onnx = pytest.importorskip("tf2onnx")
 import onnx  # noqa: E402
 
-from zoo.errors import InputError, ParityError, ReproductionError, UnknownNameError  # noqa: E402
+from zoo.errors import ExportError, InputError, ParityError, ReproductionError, UnknownNameError  # noqa: E402
 from zoo.export import (  # noqa: E402
-    ExportError,
     ExportReport,
     check_parity,
     export,

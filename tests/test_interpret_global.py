@@ -17,7 +17,6 @@ from zoo.families.mlp import MLP
 from zoo.interpret import (
     agreement,
     as_estimator,
-    attribution,
     deletion_insertion,
     embed,
     explain,
@@ -30,6 +29,7 @@ from zoo.interpret import (
     rank_correlation,
     stability,
 )
+from zoo.interpret.attribution import explain as methods_by_name
 from zoo.interpret.attribution.patches import shells, tiles
 from zoo.model.axes import fixed_axes
 from zoo.model.spec import Data, Endpoint, ModelSpec, Tensor
@@ -267,7 +267,7 @@ def test_randomisation_tells_a_gradient_from_a_picture_of_the_input(monkeypatch)
     assert found.layers == ["head", "hidden_1", "hidden_0"]
     assert found.correlation.shape == (3, 40, 5)
     assert abs(np.nanmean(found.correlation[-1])) < 0.15
-    monkeypatch.setitem(attribution.METHODS, "gradient", lambda answer, x, start: x)
+    monkeypatch.setitem(methods_by_name.METHODS, "gradient", lambda answer, x, start: x)
     np.testing.assert_allclose(randomisation_check(model, X[:5], method="gradient", draws=2).correlation, 1)
     for now, then in zip(model.get_weights(), before, strict=True):
         np.testing.assert_array_equal(now, then)

@@ -281,7 +281,7 @@ def test_file_holds_the_simulation(folder):
 def test_killed_run_goes_on(folder, tmp_path):
     config = [str(word) for name in ("particles", "box", "steps") for word in (f"--{name}", getattr(SMALL, name))]
     # the default transfer function: the command line has no other
-    command = [sys.executable, "-m", "zoo.cli", "simulate", "nbody", "--seeds", "0:2000", "--out", str(tmp_path), *config]
+    command = [sys.executable, "-m", "zoo", "simulate", "nbody", "--seeds", "0:2000", "--out", str(tmp_path), *config]
     process = subprocess.Popen([*command, "--jobs", "1"], start_new_session=True, stderr=subprocess.DEVNULL)
     try:
         waited = time.monotonic() + 120

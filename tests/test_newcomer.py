@@ -59,7 +59,7 @@ def test_third_command_serves(mine, spectra):
     """As a process of its own, asked over HTTP for what Keras answers."""
     spectrum = spectra[0][:3]
     expected = np.asarray(zoo.load(mine)(spectrum))
-    command = [sys.executable, "-m", "zoo.cli", "serve", str(mine), "--port", "0"]
+    command = [sys.executable, "-m", "zoo", "serve", str(mine), "--port", "0"]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as server:
         try:
             assert server.stderr is not None

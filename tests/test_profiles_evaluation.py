@@ -7,7 +7,7 @@ import pytest
 
 from zoo.data.dataset import Rows
 from zoo.interpret.latents.report import relate_posteriors
-from zoo.training import profiles
+from zoo.training.evaluations import profiles
 from zoo.training.recipe import Profiles
 
 QUERIES = np.geomspace(0.3, 3.0, 5)

@@ -17,7 +17,7 @@ BLOCKS = re.findall(r"```(\w+)\n(.*?)```", PAGE.read_text(), re.DOTALL)
 def test_notebook(tmp_path: Path) -> None:
     """The blocks in one fresh interpreter, the server on free ports, and no TensorFlow in it."""
     [serve] = [line for kind, block in BLOCKS if kind == "sh" for line in block.splitlines() if line.startswith("zoo ")]
-    command = [sys.executable, "-m", "zoo.cli", *shlex.split(serve)[1:], "--port", "0", "--grpc-port", "0"]
+    command = [sys.executable, "-m", "zoo", *shlex.split(serve)[1:], "--port", "0", "--grpc-port", "0"]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as server:
         ready = server.stderr.readline()
         found = re.search(r'"port": (\d+)', ready)

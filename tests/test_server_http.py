@@ -411,7 +411,7 @@ def test_bytes_of_all_requests_together_in_an_asgi_server(folder: Path) -> None:
 class TestStop:
     def start(self, folder: Path, *options: str) -> tuple[subprocess.Popen[str], str]:
         """``zoo serve`` in a process of its own, and its address."""
-        command = [sys.executable, "-m", "zoo.cli", "serve", str(folder), "--port", "0", "--grpc-port", "0", *options]
+        command = [sys.executable, "-m", "zoo", "serve", str(folder), "--port", "0", "--grpc-port", "0", *options]
         process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
         ready = json.loads(process.stderr.readline())
         assert ready["message"] == "ready"
@@ -485,7 +485,7 @@ class TestStop:
             port = taken.getsockname()[1]
             with pytest.raises(OSError, match=str(port)):
                 asyncio.run(Server([folder]).start(port=port))
-            command = [sys.executable, "-m", "zoo.cli", "serve", str(folder), "--port", "0", "--grpc-port", str(port)]
+            command = [sys.executable, "-m", "zoo", "serve", str(folder), "--port", "0", "--grpc-port", str(port)]
             result = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
             assert result.returncode == 1
             assert "Traceback" not in result.stderr

@@ -96,7 +96,7 @@ def test_soak(tmp_path: Path, minutes: float) -> None:
     if not Path("/proc/self/statm").exists():
         pytest.skip("memory is read from /proc")
     folder = write_repository(tmp_path, "1")
-    command = [sys.executable, "-m", "zoo.cli", "serve", str(tmp_path), "--port", "0", "--grpc-port", "0"]
+    command = [sys.executable, "-m", "zoo", "serve", str(tmp_path), "--port", "0", "--grpc-port", "0"]
     command += ["--model-control", "poll", "--poll", "1"]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process, ended(process):
         ready = json.loads(process.stderr.readline())
