@@ -114,13 +114,29 @@ def register_path(folder: str | Path) -> str:
     """
     card = (Path(folder).expanduser() / "README.md").resolve()
     name = read_spec(card).name
-    if name in _released():
-        raise ZooError(
-            f"{folder}: {name!r} is a released model, whose name never changes its meaning; rename yours on its card"
-        )
+    refuse_released_name(name, folder)
     if _registered.setdefault(name, card) != card:
         raise ZooError(f"{folder}: {_registered[name].parent} is registered as {name!r}: rename one of the two on its card")
     return name
+
+
+def refuse_released_name(name: str, folder: str | Path) -> None:
+    """Refuse the name of a released model for a folder of a user's: a released name never changes its meaning.
+
+    Parameters
+    ----------
+    name : str
+        The name of the model in the folder, or of the model that is to be written there.
+    folder : str or Path
+        The folder, for the message.
+
+    Raises
+    ------
+    ZooError
+        A released model has that name.
+    """
+    if name in _released():
+        raise ZooError(f"{folder}: {name!r} is a released model, whose name never changes its meaning: choose another name")
 
 
 def register_family(name: str) -> Callable[[type[Any]], type[Any]]:
