@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -23,7 +22,8 @@ from zoo.export.subset import add_test_tensors, with_endpoints, write_test_tenso
 from zoo.export.targets import OPSET, Target, find_target, fit
 from zoo.families.base import EndpointModel
 from zoo.loading import read_test_tensors, verify_model
-from zoo.model.card import write_card
+from zoo.model.card import prose_of, write_card
+from zoo.model.model_json import write_spec
 from zoo.model.spec import TEST_TENSORS, Export, File, Library, ModelSpec, Precision, onnx_file
 from zoo.model.store import locate
 from zoo.model.test_tensors import TestTensors
@@ -52,7 +52,7 @@ def export(
 ) -> ExportReport:
     """Export the endpoints of a model.
 
-    The folder holds the card as ``README.md``, ``test_tensors.npz``, ``report.json``, ``report.md`` and either one
+    The folder holds ``model.json``, the card, ``test_tensors.npz``, ``report.json``, ``report.md`` and either one
     ``<endpoint>.onnx`` per endpoint, ready for ``zoo.serving.Session`` and ``zoo verify``, with ``cpp/`` for
     ``physzoo.hpp``, or a SavedModel. It appears when all of it is written and every endpoint agrees with the model; until
     then nothing has its name.
@@ -167,8 +167,7 @@ def export(
         )
         report.write(new)
         files = [File.of(path) for path in sorted([*new.glob("*.onnx"), new / TEST_TENSORS])]
-        shutil.copyfile(origin.card, new / "README.md")  # for its prose
-        write_card(new / "README.md", spec.model_copy(update={"files": files}))
+        write_card(new, write_spec(new, spec.model_copy(update={"files": files})), prose_of(origin.card))
     return report
 
 

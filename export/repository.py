@@ -3,9 +3,9 @@
     <repository>/kserve.yaml
     <repository>/<model>/config.pbtxt, <output>_labels.txt, warmup/<input>
     <repository>/<model>/<version>/model.onnx
-    <repository>/<model>/<version>/README.md, test_tensors.npz
+    <repository>/<model>/<version>/model.json, ranges.npz, test_tensors.npz
 
-One served model for each endpoint, named as on the wire: ``ive-pendulum.encode``. The card and the test tensors of a version,
+One served model for each endpoint, named as on the wire: ``ive-pendulum.encode``. The spec and the test tensors of a version,
 both of this endpoint alone, lie beside its graph. Triton looks for ``model.onnx`` there and at nothing else, and a version
 appears with all that belongs to it by one rename.
 """
@@ -28,12 +28,10 @@ from zoo.export.model_config import WARM_UP, check_config, model_config, read_co
 from zoo.export.subset import with_endpoints, write_test_tensors
 from zoo.export.targets import OPSET, TARGETS
 from zoo.export.targets import check as check_target
-from zoo.model.card import read_spec, write_card
+from zoo.model.model_json import is_model_folder, read_spec, write_spec
 from zoo.model.spec import SERVED_GRAPH, TEST_TENSORS, File, ModelSpec, onnx_file, wire_name
 from zoo.model.store import ModelFolder, locate
 from zoo.model.test_tensors import read_test_tensors
-
-CARD = "README.md"
 
 
 @dataclass(frozen=True)
@@ -128,13 +126,13 @@ def _place(repository: Path, spec: ModelSpec, endpoint: str, overwrite: bool) ->
     taken = {int(path.name): path for path in model.iterdir() if path.is_dir() and _is_version(path.name)}
     revisions: dict[int, str] = {}
     for number, path in taken.items():
-        if (path / CARD).is_file():
-            found = read_spec(path / CARD)
+        if is_model_folder(path):
+            found = read_spec(path)
             if (found.name, list(found.endpoints)) != (spec.name, [endpoint]):
                 raise ExportError(f"{path} holds {found.name}, {', '.join(found.endpoints)}: expected {spec.name}, {endpoint}")
             revisions[number] = found.revision
     if not revisions:
-        raise ExportError(f"{model} holds no version with a card: it is no model of ours, and is left alone")
+        raise ExportError(f"{model} holds no version with a spec: it is no model of ours, and is left alone")
     version = next((number for number, revision in revisions.items() if revision == spec.revision), None)
     if version is not None and not overwrite:
         raise ExportError(
@@ -203,11 +201,10 @@ def _build(source: ModelFolder, endpoint: str, place: _Place, stage: Path) -> No
     version.mkdir(parents=True)
     shutil.copyfile(source.path(onnx_file(endpoint)), version / SERVED_GRAPH)
     write_test_tensors(source.path(TEST_TENSORS), version / TEST_TENSORS, spec)
-    shutil.copyfile(source.card, version / CARD)  # for its prose
     files = [File.of(version / name) for name in (SERVED_GRAPH, TEST_TENSORS)]
     if files[0].sha256 != getattr(source.spec.file(onnx_file(endpoint)), "sha256", None):
         raise ZooError(f"{version / SERVED_GRAPH} is not a whole copy: is the disk full?")
-    write_card(version / CARD, spec.model_copy(update={"files": files}))
+    write_spec(version, spec.model_copy(update={"files": files}))
     rows, _ = read_test_tensors(version / TEST_TENSORS, spec)[endpoint]
     config = model_config(spec.name, endpoint, spec.endpoints[endpoint])
     write_config(config, spec.endpoints[endpoint], rows, model)

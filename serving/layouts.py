@@ -15,9 +15,10 @@ from functools import partial
 from pathlib import Path
 
 from zoo.errors import IntegrityError
-from zoo.model.card import read_spec
+from zoo.model.integrity import checked
+from zoo.model.model_json import described_in, is_model_folder, read_spec
 from zoo.model.spec import SERVED_GRAPH, TEST_TENSORS, ModelSpec, onnx_file, wire_name
-from zoo.model.store import ModelFolder, file_fault, locate
+from zoo.model.store import ModelFolder, locate
 from zoo.serving.batching import Policy
 from zoo.serving.session import graph_file
 
@@ -60,15 +61,15 @@ class Broken:
 def look(source: str | Path, policy: Policy) -> Iterator[Found | Broken]:
     """The models of one source: whatever ``zoo.model.store.locate`` finds, or a folder of models.
 
-    A folder without a README.md is a folder of models: each of its folders in Triton's layout (``config.pbtxt``, and
-    ``<version>/model.onnx``) is one served model, and each with a README.md the endpoints of one model.
+    A folder without a model.json or a README.md is a folder of models: each of its folders in Triton's layout
+    (``config.pbtxt``, and ``<version>/model.onnx``) is one served model, and each that holds a model its endpoints.
 
     Raises
     ------
     UnknownNameError
         No such model.
     IntegrityError
-        The one card asked for cannot be read, or nothing is in the folder.
+        The one spec asked for cannot be read, or nothing is in the folder.
     """
     folder = _folder_of_models(source)
     if folder is None:
@@ -80,11 +81,11 @@ def look(source: str | Path, policy: Policy) -> Iterator[Found | Broken]:
             yield Broken(child.name, "", IntegrityError(f"{child} is a link that leaves {folder}"), ())
         elif (child / CONFIG).is_file():
             yield from _triton(child, policy)
-        elif (child / "README.md").is_file():
+        elif is_model_folder(child):
             try:
                 yield from _endpoints(locate(child))
             except IntegrityError as error:
-                yield Broken(child.name, "", error, _stamp(child / "README.md"))
+                yield Broken(child.name, "", error, _stamp(described_in(child)))
 
 
 def _folder_of_models(source: str | Path) -> Path | None:
@@ -92,16 +93,13 @@ def _folder_of_models(source: str | Path) -> Path | None:
     if text.startswith("hf://") or not (isinstance(source, Path) or "/" in text or os.sep in text or text[:1] in (".", "~")):
         return None
     folder = Path(text).expanduser()
-    return folder if folder.is_dir() and not (folder / "README.md").is_file() else None
+    return folder if folder.is_dir() and not is_model_folder(folder) else None
 
 
 def _endpoints(folder: ModelFolder) -> Iterator[Found]:
     spec = folder.spec
     for endpoint in spec.endpoints:
-        files = [
-            folder.card,
-            *((folder.folder / name for name in (onnx_file(endpoint), TEST_TENSORS)) if folder.folder else ()),
-        ]
+        files = [described_in(folder.folder), *(folder.folder / name for name in (onnx_file(endpoint), TEST_TENSORS))]
         yield Found(
             wire_name(spec.name, endpoint),
             spec.revision,
@@ -114,7 +112,7 @@ def _endpoints(folder: ModelFolder) -> Iterator[Found]:
 
 
 def _triton(folder: Path, policy: Policy) -> Iterator[Found | Broken]:
-    """A model in Triton's layout; the card and the test tensors of a version lie beside its graph."""
+    """A model in Triton's layout; the spec and the test tensors of a version lie beside its graph."""
     config, versions = folder / CONFIG, _versions(folder)
     try:
         from google.protobuf.text_format import ParseError
@@ -146,34 +144,31 @@ def _triton(folder: Path, policy: Policy) -> Iterator[Found | Broken]:
 
 
 def _triton_version(folder: Path, version: str, policy: Policy) -> Found | Broken:
-    card, tensors, graph = (folder / version / name for name in ("README.md", TEST_TENSORS, SERVED_GRAPH))
-    stamp = _stamp(graph, card, tensors, folder / CONFIG)
+    place = folder / version
+    described, tensors, graph = described_in(place), place / TEST_TENSORS, place / SERVED_GRAPH
+    stamp = _stamp(graph, described, tensors, folder / CONFIG)
     try:
-        spec = read_spec(card)
+        spec = read_spec(place)
         names = {wire_name(spec.name, endpoint): endpoint for endpoint in spec.endpoints}
         if folder.name not in names:
-            raise IntegrityError(f"{card} describes {', '.join(names)}; expected the model of its folder, {folder.name}")
+            raise IntegrityError(f"{described} describes {', '.join(names)}; expected the model of its folder, {folder.name}")
     except IntegrityError as error:
         return Broken(folder.name, version, error, stamp)
     endpoint = names[folder.name]
 
-    def checked(file: Path, entry: str) -> Path:
-        described = spec.file(entry)
-        if described is None:
-            raise IntegrityError(f"{card} lists no {entry}: export the model again")
-        if not file.resolve().is_relative_to(folder.resolve()):
-            raise IntegrityError(f"{file} is a link that leaves the model's folder: put the file itself there")
-        if fault := file_fault(file, described.sha256, described.bytes):
-            raise IntegrityError(f"{file}: {fault}: export the model again")
-        return file
+    def found(local: Path) -> Path:
+        file = spec.file(local.name)
+        if file is None:
+            raise IntegrityError(f"{described} lists no {local.name}: export the model again")
+        return checked(local, file, folder)
 
     return Found(
         folder.name,
         version,
         spec,
         endpoint,
-        partial(checked, graph, SERVED_GRAPH),
-        partial(checked, tensors, TEST_TENSORS),
+        partial(found, graph),
+        partial(found, tensors),
         stamp,
         policy,
     )

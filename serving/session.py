@@ -116,5 +116,5 @@ def graph_file(folder: ModelFolder, endpoint: str) -> Path:
     """
     name = onnx_file(endpoint)
     if folder.spec.file(name) is None:
-        raise IntegrityError(f"{folder.card} lists no {name}: make it with zoo export")
+        raise IntegrityError(f"{folder.folder} lists no {name}: make it with zoo export")
     return folder.path(name)

@@ -10,6 +10,7 @@ from zoo.data.nbody.cubes import RMS, density_cubes
 from zoo.data.nbody.halo_mass import FEATURE_MASSES, INITIAL, LOG_MASS, HaloMass
 from zoo.data.nbody.lagrangian import particle_cells, top_hat_densities
 from zoo.data.nbody.sample import SAMPLE, load_sample, write_sample
+from zoo.data.shipped_files import shipped_file
 from zoo.data.nbody.simulate import NBodyConfig, run
 
 
@@ -19,7 +20,7 @@ def sample():
 
 
 def test_sample_is_small_and_of_the_test_split(sample):
-    assert SAMPLE.stat().st_size < 2e6
+    assert shipped_file(SAMPLE).stat().st_size < 2e6
     assert sample.inputs["density"].shape == (64, 24, 24, 24)
     assert sample.inputs["densities"].shape == (64, len(FEATURE_MASSES))
     assert set(sample.group) <= set(range(180, 200))

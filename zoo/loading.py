@@ -43,13 +43,13 @@ def load(name: str | Path, *, verify: bool = True) -> Any:
     spec = folder.spec
     if spec.file(WEIGHTS) is None:
         raise IntegrityError(
-            f"{folder.card.parent} holds graphs and no weights, as zoo export writes it: zoo predict, verify and serve and"
+            f"{folder.folder} holds graphs and no weights, as zoo export writes it: zoo predict, verify and serve and"
             f" zoo.serving.Session take it; load the model that it was exported from, {spec.name}@{spec.revision}"
         )
     try:
         model = get_family(spec.family)(**spec.config)
     except (TypeError, ValueError) as error:
-        raise IntegrityError(f"{folder.card}: family {spec.family} does not take this config: {error}") from error
+        raise IntegrityError(f"{folder.folder}: family {spec.family} does not take this config: {error}") from error
     load_weights(model, folder.path(WEIGHTS))
     model.spec, model.folder = spec, folder
     if verify:

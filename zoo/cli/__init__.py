@@ -108,16 +108,15 @@ def list_(
     as_json: JsonOption = False,
 ) -> None:
     """List the models at hand."""
-    from zoo.model.registry import get_spec, list_models
+    from zoo.model.registry import summaries
 
-    specs = [get_spec(name) for name in list_models(pattern, task=task, family=family)]
+    found = summaries(pattern, task=task, family=family)
     if as_json:
-        fields = {"name", "revision", "family", "task", "summary"}
-        print(json.dumps([spec.model_dump(mode="json", include=fields) for spec in specs], indent=1))
+        print(json.dumps([summary.model_dump(mode="json", exclude={"metric"}) for summary in found], indent=1))
         return
     from zoo.cli.tables import model_list, show
 
-    show(model_list(specs))
+    show(model_list(found))
 
 
 @app.command()
@@ -227,7 +226,7 @@ def release(
     out: OutOption = None,
     folder: Annotated[
         Optional[Path],  # noqa: UP045
-        typer.Option(help="write the model there; default: into this package, files in zoo/artefacts, card in model_cards"),
+        typer.Option(help="write the model there; default: into this package, model_cards/<name>"),
     ] = None,
 ) -> None:
     """Train all seeds and variants, evaluate, export, check parity and write the card."""
@@ -236,8 +235,8 @@ def release(
         from zoo.workflows.release import release as run
 
         chosen = load_recipe(_one_recipe(recipe, file)).changed(parse_changes(settings or []))
-        card = run(chosen, out or Path("runs") / chosen.name, folder)
-    print(f"released {chosen.name}@{chosen.revision}: {card}")
+        released = run(chosen, out or Path("runs") / chosen.name, folder)
+    print(f"released {chosen.name}@{chosen.revision}: {released}")
 
 
 @app.command()

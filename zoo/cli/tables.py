@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from zoo.export.report import ExportReport
+    from zoo.model.model_json import Summary
     from zoo.serving.verify import Report
 
 
@@ -35,14 +36,14 @@ def _table(title: str, *columns: str, rows: Iterable[Iterable[str]]) -> Table:
     return table
 
 
-def model_list(specs: list[ModelSpec]) -> Table:
+def model_list(found: list[Summary]) -> Table:
     """One line a model, its first metric beside it."""
-    rows = ((spec.name, spec.family, spec.task, _headline(spec.metrics), spec.summary) for spec in specs)
-    return _table(f"{len(specs)} models", "name", "family", "task", "held-out", "summary", rows=rows)
+    rows = ((one.name, one.family, one.task, _first(one.metric), one.summary) for one in found)
+    return _table(f"{len(found)} models", "name", "family", "task", "held-out", "summary", rows=rows)
 
 
-def _headline(metrics: list[Metric]) -> str:
-    return f"{metrics[0].name} {metrics[0].value:.4g}" if metrics else ""
+def _first(metric: Metric | None) -> str:
+    return f"{metric.name} {metric.value:.4g}" if metric else ""
 
 
 def model_details(spec: ModelSpec) -> list[RenderableType]:

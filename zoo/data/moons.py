@@ -11,6 +11,7 @@ from typing import ClassVar
 import numpy as np
 
 from zoo.data.dataset import Rows, Split, groups
+from zoo.model.axes import Axis
 
 NOISE = 0.1
 NODES = 200
@@ -29,6 +30,7 @@ class TwoMoons:
     description = "two interleaving half circles of radius 1 with Gaussian noise of 0.1"
     simulator = "analytic"
     units: ClassVar[dict[str, str]] = {}
+    axes: ClassVar[dict[str, Axis]] = {"coordinate": Axis(name="coordinate", size=2, labels=["x", "y"])}
 
     def __init__(self, train: int = 20_000, validation: int = 5_000, test: int = 10_000, seed: int = 0) -> None:
         self.sizes: dict[Split, int] = {"train": train, "validation": validation, "test": test}

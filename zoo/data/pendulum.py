@@ -12,6 +12,7 @@ from typing import ClassVar
 import numpy as np
 
 from zoo.data.dataset import Rows, Split, groups
+from zoo.model.axes import Axis, Coordinates
 
 DAMPING = (0.4, 1.2)
 """b, kg/s."""
@@ -55,6 +56,11 @@ class Pendulum:
     description = "damped pendulums, 50 samples of x(t) over 5 s, queried up to 10 s"
     simulator = "analytic solution"
     units: ClassVar[dict[str, str]] = {"damping": "kg/s", "stiffness": "kg/s^2"}
+    axes: ClassVar[dict[str, Axis]] = {
+        "time_step": Axis(
+            name="time_step", size=SAMPLES, coordinates=Coordinates(values=observation_times().tolist(), unit="s")
+        )
+    }
 
     def __init__(self, train: int = 95_000, validation: int = 5_000, test: int = 50_000, seed: int = 0) -> None:
         self.sizes: dict[Split, int] = {"train": train, "validation": validation, "test": test}

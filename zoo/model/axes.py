@@ -90,6 +90,29 @@ class Axis(Strict):
         return (self.least or 1) <= size <= (self.most or size)
 
 
+def cell_axes(size: int, first: float, cell: float, unit: str) -> dict[str, Axis]:
+    """The three axes of a cube, with the centers of its cells.
+
+    Parameters
+    ----------
+    size : int
+        Cells along a side.
+    first : float
+        The center of the first cell.
+    cell : float
+        The side of a cell.
+    unit : str
+        The unit of both.
+
+    Returns
+    -------
+    dict of str to Axis
+        The axes x, y and z.
+    """
+    centers = Coordinates(values=[first + cell * number for number in range(size)], unit=unit)
+    return {name: Axis(name=name, size=size, coordinates=centers) for name in "xyz"}
+
+
 def fixed_axes(tensor: str, shape: Sequence[int], labels: Sequence[str] | None = None) -> list[Axis]:
     """Axes of fixed sizes that nothing more is known of, named after their tensor.
 

@@ -1,195 +1,119 @@
-"""Model card <-> spec.
+"""The card of a model for people: ``README.md`` with the front matter of the Hugging Face Hub.
 
-A card is Markdown with the front matter of the Hugging Face Hub. The machine writes the front matter and the sections
-between ``<!-- physzoo:begin NAME -->`` and ``<!-- physzoo:end NAME -->``; everything else is a person's prose and is kept
-to the letter. Reading a spec needs PyYAML and pydantic alone; huggingface_hub is imported where a whole card is meant.
+The machine writes the front matter and the sections between ``<!-- physzoo:begin NAME -->`` and ``<!-- physzoo:end NAME -->``
+from ``model.json``; everything else is a person's prose and is kept to the letter. No program reads a number from a card.
 """
 
 from __future__ import annotations
 
-import os
 import re
-import tempfile
-from collections.abc import Iterable, Mapping
 from itertools import zip_longest
-from operator import itemgetter
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import yaml
-from pydantic import ValidationError
-
+from zoo.atomic import whole_file
 from zoo.errors import IntegrityError
-from zoo.model.card_sections import SECTIONS
-from zoo.model.format1 import to_format_2
-from zoo.model.spec import Metric, ModelSpec
-
-if TYPE_CHECKING:
-    from huggingface_hub import EvalResult, ModelCard
+from zoo.model.card_sections import SECTIONS, front_matter
+from zoo.model.model_json import read_spec
+from zoo.model.spec import CARD, Metric, ModelSpec
 
 MAX_BYTES = 2**20
-MAX_DEPTH = 32
-_Fact = tuple[str, object]
 _FRONT_MATTER = re.compile(r"---\n(.*?)\n---[ \t]*(?:\n|$)", re.DOTALL)
 _SECTION = re.compile(r"<!-- physzoo:begin (\w+) -->\n(.*?)<!-- physzoo:end \1 -->", re.DOTALL)
-
-_LIBRARY_TAGS = {"keras": [], "sklearn": ["sklearn", "scikit-learn"]}
-"""The Hub knows Keras models by their ``library_name`` alone."""
-
-_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_TITLE = re.compile(r"\s*# [^\n]*\n")
 
 TEMPLATE = """
 # {name}
 
-<!-- physzoo:begin overview -->
-<!-- physzoo:end overview -->
+<!-- physzoo:begin use -->
+<!-- physzoo:end use -->
 
 ## Intended use
 
 <!-- Which question on which data does the model answer? -->
 
+## How well
+
+<!-- physzoo:begin numbers -->
+<!-- physzoo:end numbers -->
+
 ## Limitations
 
 <!-- Where does it fail, and what was it never shown? -->
+
+## Citation
+
+<!-- Which publications does it follow? -->
 """
 """Body of a new card, of a model's ``name``."""
 
 
-def read_spec(path: str | Path) -> ModelSpec:
-    """The spec in the front matter of a card.
-
-    Raises
-    ------
-    IntegrityError
-        Naming the card and what is wrong: no such file, larger than 1 MiB, no front matter, no ``physzoo:`` block, YAML
-        that is more than plain data (tags, anchors, deep nesting), or a value that the spec does not allow.
-    """
-    block = _front_matter(Path(path)).get("physzoo")
-    if not isinstance(block, dict):
-        raise IntegrityError(f"{path}: expected a 'physzoo:' block in the front matter, found none")
-    try:
-        return ModelSpec.model_validate(to_format_2(block))
-    except ValueError as error:
-        raise IntegrityError(f"{path}: the physzoo block is not a valid spec: {reasons(error)}") from error
-
-
-def load_card(path: str | Path) -> ModelCard:
-    """The whole card, as huggingface_hub sees it; raises as :func:`read_spec` does."""
-    read_spec(path)  # refuses what huggingface_hub would parse without a limit
-    from huggingface_hub import ModelCard
-
-    try:
-        card: ModelCard = ModelCard.load(Path(path))
-    except ValueError as error:  # a model-index that is none
-        raise IntegrityError(f"{path}: {error}") from error
-    return card
-
-
-def write_card(path: str | Path, spec: ModelSpec, prose: str | None = None) -> None:
-    """Write a card, or write the numbers of an existing one anew.
+def write_card(folder: str | Path, spec: ModelSpec, prose: str | None = None) -> None:
+    """Write the card of a model's folder, or its generated parts anew.
 
     Parameters
     ----------
-    path : of the card
-    spec : what the front matter and the generated sections are made from
-    prose
-        Body of the card. Generated sections appear where it has their markers, the others at its end. By default the
-        body of the existing card, or a template with headings for a person to fill in.
+    folder : str or Path
+        The folder, which is there.
+    spec : ModelSpec
+        What the front matter and the generated sections are made from.
+    prose : str, optional
+        Body of the card. Generated sections appear where it has their markers, the others below its title. By default it is
+        the body of the card that is there, or a template with headings for a person to fill in.
 
     Raises
     ------
     IntegrityError
-        The existing card has no front matter, or a marker in the body has lost its partner.
+        The card that is there has no front matter, or a marker in the body has lost its partner; it stays what it was.
     """
-    from huggingface_hub import ModelCard, ModelCardData
-
-    path = Path(path)
+    path = Path(folder) / CARD
     if prose is None:
-        prose = _body(path) if path.exists() else TEMPLATE.format(name=spec.name)
-    card = ModelCard("---\n{}\n---\n")
-    card.data = ModelCardData(
-        license="apache-2.0",
-        library_name=spec.library,
-        tags=["physics", "physzoo", "onnx", spec.family, spec.task, *_LIBRARY_TAGS[spec.library]],
-        pipeline_tag=next((tag for tag in ("tabular-classification", "tabular-regression") if tag[8:] in spec.task), None),
-        model_name=spec.name,
-        eval_results=_eval_results(spec) or None,
-        physzoo=_flow(spec.model_dump(mode="json", exclude_none=True)),
-    )
-    card.text = _fill(path, prose, spec)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".card-") as folder:
-        new = Path(folder) / path.name
-        card.save(new)
-        if read_spec(new) != spec:
-            raise IntegrityError(f"{path}: the spec does not survive writing and reading; is one of its numbers NaN?")
-        os.replace(new, path)
+        prose = prose_of(path) or TEMPLATE.format(name=spec.name)
+    content = f"---\n{front_matter(spec)}---\n{_filled(path, prose, spec)}"
+    with whole_file(path) as stream:
+        stream.write(content.encode())
 
 
-def check_card(path: str | Path, metrics: Mapping[str, Any]) -> None:
-    """Check that no number of a card was edited by hand.
+def prose_of(card: Path) -> str | None:
+    """The body of a card, None where there is no such file."""
+    return split(card)[1] if card.is_file() else None
+
+
+def check_card(folder: str | Path, metrics: dict[str, Any]) -> None:
+    """Check that no number was edited by hand, in ``model.json`` or on the card.
 
     Parameters
     ----------
-    path : of the card
-    metrics : content of the model's verified ``metrics.json``; its ``"metrics"`` is a list of metrics
+    folder : str or Path
+        The model's folder.
+    metrics : dict
+        Content of the model's ``metrics.json``, of the right hash; its ``"metrics"`` is a list of metrics.
 
     Raises
     ------
     IntegrityError
-        Naming the first number of the physzoo block, the model-index or a generated section that differs from what was
-        measured, and how to write it anew.
+        Naming the first number that differs from what was measured, and how to write it anew.
     """
-    spec = read_spec(path)
+    folder = Path(folder)
+    spec = read_spec(folder)
     measured = [Metric.model_validate(metric) for metric in metrics["metrics"]]
-    results = load_card(path).data.get("eval_results", [])
-    sections = dict(_SECTION.findall(_body(Path(path))))
-    _agree(path, "physzoo block", _metric_facts(spec.metrics), _metric_facts(measured))
-    _agree(path, "model-index", _result_facts(results), _result_facts(_eval_results(spec)))
-    for name, (_, render) in SECTIONS.items():
-        _agree(path, f"section {name!r}", _lines(sections.get(name, "")), _lines(render(spec)))
+    _agree(folder / "model.json", "metrics", _facts(spec.metrics), _facts(measured))
+    card = folder / CARD
+    front, body = split(card)
+    _agree(card, "front matter", _lines(front), _lines(front_matter(spec)))
+    sections = dict(_SECTION.findall(body))
+    for name, render in SECTIONS.items():
+        _agree(card, f"section {name!r}", _lines(sections.get(name, "")), _lines(render(spec, _address(folder, spec))))
 
 
-def _agree(path: str | Path, where: str, found: list[_Fact], expected: list[_Fact]) -> None:
-    for (label, value), (wanted_label, wanted) in zip_longest(found, expected, fillvalue=("nothing", None)):
-        if (label, value) != (wanted_label, wanted):
-            raise IntegrityError(
-                f"{path}: {where}: expected {wanted_label} {wanted!r}, found {label} {value!r}:"
-                " numbers are written by `zoo release`, not by hand"
-            )
+def split(path: Path) -> tuple[str, str]:
+    """Front matter and body of a card.
 
-
-def _metric_facts(metrics: Iterable[Metric]) -> list[_Fact]:
-    facts = [(f"{m.name} ({m.split}) {key}", value) for m in metrics for key, value in m.model_dump().items()]
-    return sorted(facts, key=itemgetter(0))
-
-
-def _result_facts(results: Iterable[EvalResult]) -> list[_Fact]:
-    # huggingface_hub regroups results by split, hence the sorting.
-    return sorted(((f"{r.metric_name} ({r.dataset_split})", r.metric_value) for r in results), key=itemgetter(0))
-
-
-def _lines(text: str) -> list[_Fact]:
-    return [(f"line {number}", line) for number, line in enumerate(text.splitlines(), start=1)]
-
-
-def _front_matter(path: Path) -> dict[str, Any]:
-    text = _split(path)[0]
-    try:
-        _refuse_unplain(text)
-        content = yaml.load(text, Loader=_Loader)  # noqa: S506 - the C build of the safe loader
-    except (yaml.YAMLError, ValueError) as error:  # ValueError: a date or number that only looks like one
-        raise IntegrityError(f"{path}: the front matter is not plain YAML: {' '.join(str(error).split())}") from error
-    if not isinstance(content, dict):
-        raise IntegrityError(f"{path}: expected a mapping as front matter, found {type(content).__name__}")
-    return content
-
-
-def _body(path: Path) -> str:
-    return _split(path)[1]
-
-
-def _split(path: Path) -> tuple[str, str]:
+    Raises
+    ------
+    IntegrityError
+        There is no such file, it is larger than 1 MiB, not in UTF-8, or has no front matter.
+    """
     try:
         with path.open("rb") as stream:
             content = stream.read(MAX_BYTES + 1)
@@ -206,64 +130,43 @@ def _split(path: Path) -> tuple[str, str]:
     return match[1], text[match.end() :]
 
 
-def _refuse_unplain(text: str) -> None:
-    """Anchors can expand a few lines without bound and deep nesting overflows libyaml's stack; its parse events do neither."""
-    event: Any
-    depth = 0
-    for event in yaml.parse(text, Loader=_Loader):
-        if getattr(event, "anchor", None) or getattr(event, "tag", None):
-            raise yaml.YAMLError(f"tags, anchors and aliases are not accepted, line {event.start_mark.line + 2}")
-        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
-        if depth > MAX_DEPTH:
-            raise yaml.YAMLError(f"nested more than {MAX_DEPTH} deep, line {event.start_mark.line + 2}")
+_Fact = tuple[str, object]
 
 
-def reasons(error: ValueError) -> str:
-    if not isinstance(error, ValidationError):
-        return str(error)
-    reasons = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors(include_url=False, include_input=False)]
-    return "; ".join(reasons[:5]) + (f"; and {len(reasons) - 5} more" if len(reasons) > 5 else "")
+def _agree(path: Path, where: str, found: list[_Fact], expected: list[_Fact]) -> None:
+    for (label, value), (wanted_label, wanted) in zip_longest(found, expected, fillvalue=("nothing", None)):
+        if (label, value) != (wanted_label, wanted):
+            raise IntegrityError(
+                f"{path}: {where}: expected {wanted_label} {wanted!r}, found {label} {value!r}:"
+                " numbers are written by `zoo release`, not by hand"
+            )
 
 
-def _eval_results(spec: ModelSpec) -> list[EvalResult]:
-    from huggingface_hub import EvalResult
-
-    return [
-        EvalResult(
-            task_type=spec.task,
-            dataset_type=spec.data.source,
-            dataset_name=spec.data.source,
-            dataset_split=metric.split,
-            metric_type=metric.name,
-            metric_name=metric.name,
-            metric_value=metric.value,
-        )
-        for metric in spec.metrics
-    ]
+def _facts(metrics: list[Metric]) -> list[_Fact]:
+    return [(f"{m.name} ({m.split}) {key}", value) for m in metrics for key, value in m.model_dump().items()]
 
 
-class _FlowList(list[Any]):
-    """Written on wrapped lines; the 215 bounds of a spectrum would else take 215 lines."""
+def _lines(text: str) -> list[_Fact]:
+    return [(f"line {number}", line) for number, line in enumerate(text.splitlines(), start=1)]
 
 
-yaml.add_representer(_FlowList, lambda dumper, numbers: dumper.represent_sequence("tag:yaml.org,2002:seq", numbers, True))
-
-
-def _flow(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _flow(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return _FlowList(value) if all(isinstance(item, int | float) for item in value) else [_flow(item) for item in value]
-    return value
-
-
-def _fill(path: Path, body: str, spec: ModelSpec) -> str:
+def _filled(path: Path, body: str, spec: ModelSpec) -> str:
     if "<!-- physzoo:" in _SECTION.sub("", body):
         raise IntegrityError(f"{path}: a 'physzoo:begin' or 'physzoo:end' marker has lost its partner: restore or remove it")
     there = {match[1] for match in _SECTION.finditer(body)}
-    missing = [f"\n## {title}\n\n{_section(name, spec)}\n" for name, (title, _) in SECTIONS.items() if name not in there]
-    return _SECTION.sub(lambda match: _section(match[1], spec) if match[1] in SECTIONS else match[0], body) + "".join(missing)
+    missing = "".join(f"\n<!-- physzoo:begin {name} -->\n<!-- physzoo:end {name} -->\n" for name in SECTIONS if name not in there)
+    title = match.end() if (match := _TITLE.match(body)) else 0
+    body = body[:title] + missing + body[title:]
+    address = _address(path.parent, spec)
+    return _SECTION.sub(lambda match: _section(match[1], spec, address) if match[1] in SECTIONS else match[0], body)
 
 
-def _section(name: str, spec: ModelSpec) -> str:
-    return f"<!-- physzoo:begin {name} -->\n{SECTIONS[name][1](spec)}<!-- physzoo:end {name} -->"
+def _section(name: str, spec: ModelSpec, address: str) -> str:
+    return f"<!-- physzoo:begin {name} -->\n{SECTIONS[name](spec, address)}<!-- physzoo:end {name} -->"
+
+
+def _address(folder: Path, spec: ModelSpec) -> str:
+    """How the model is called: a released one by its name, another by the folder that one is in."""
+    from zoo.model.registry import RELEASED
+
+    return spec.name if folder.resolve().parent == RELEASED.resolve() else "."

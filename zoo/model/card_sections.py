@@ -1,113 +1,102 @@
-"""The generated part of a model card's body: each section of a spec as Markdown, each ending in a line break."""
+"""What the machine writes on a model's card: front matter for the Hub, how the model is used, and its headline numbers."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable
 
-from zoo.model.spec import LIBRARIES, Bound, ModelSpec
+from zoo.model.spec import LIBRARIES, TEST_TENSORS, WEIGHTS, Metric, ModelSpec, onnx_file
+
+HEADLINES = 6
+"""A card shows at most as many numbers."""
+
+_LIBRARY_TAGS = {"keras": [], "sklearn": ["sklearn", "scikit-learn"]}
+"""The Hub knows Keras models by their ``library_name`` alone."""
 
 
-def _overview(spec: ModelSpec) -> str:
-    rows = [("Task", spec.task), ("Family", spec.family), ("Revision", spec.revision), ("physzoo", spec.physzoo_version)]
-    if spec.library != "keras":
-        rows.append(("Library", f"{LIBRARIES[spec.library]}: not a Keras model"))
-    if spec.lineage:
-        rows.append(("Fine-tuned from", f"{spec.lineage.parent}@{spec.lineage.revision}"))
-        rows.append(("On data of sha256", spec.lineage.data_sha256 or "not recorded"))
-    return f"{spec.summary}\n\n{_table(('', ''), rows)}"
+def headline(spec: ModelSpec) -> list[Metric]:
+    """The numbers that a card shows.
+
+    They are the first six with an interval, measured on the model itself and its own test split: names with a slash are of
+    variants and of further test sets. A model without any such number shows its first ones.
+    """
+    own = [metric for metric in spec.metrics if "/" not in metric.name and metric.split == "test"]
+    return ([metric for metric in own if metric.interval] or own)[:HEADLINES]
 
 
-def _metrics(spec: ModelSpec) -> str:
-    header = ("Metric", "Value", "95% interval", "Baseline", "n", "Seeds", "Split", "How")
-    return _table(
-        header,
-        (
-            (
-                metric.name,
-                f"{metric.value:.4g}",
-                f"{metric.interval[0]:.4g} to {metric.interval[1]:.4g}" if metric.interval else "",
-                f"{metric.baseline:.4g} {metric.baseline_name or ''}" if metric.baseline is not None else "",
-                metric.n,
-                metric.seeds,
-                metric.split,
-                metric.detail,
-            )
-            for metric in spec.metrics
-        ),
-    )
-
-
-def _endpoints(spec: ModelSpec) -> str:
-    header = ("", "Tensor", "Shape", "Unit", "Trained range", "Meaning")
-    tables = []
-    for name, endpoint in spec.endpoints.items():
-        rows = (
-            (role, tensor.name, _shape(tensor.shape), tensor.unit, _range(tensor.low, tensor.high), tensor.description)
-            for role, tensors in (("in", endpoint.inputs), ("out", endpoint.outputs))
-            for tensor in tensors
-        )
-        tables.append(f"**{name}**: {endpoint.description}\n\n{_table(header, rows)}")
-    return "\n".join(tables)
-
-
-def _shape(shape: list[int | None]) -> str:
-    return "(" + ", ".join(["batch", *map(str, shape)]) + ")"
-
-
-def _range(low: Bound, high: Bound) -> str:
-    if low is None and high is None:
-        return ""
-    lowest, highest = (min(low) if isinstance(low, list) else low), (max(high) if isinstance(high, list) else high)
-    text = f"{'-inf' if lowest is None else f'{lowest:.4g}'} to {'inf' if highest is None else f'{highest:.4g}'}"
-    return f"{text}, each element has its own" if isinstance(low, list) or isinstance(high, list) else text
-
-
-def _data(spec: ModelSpec) -> str:
-    data = spec.data
-    origin = (("Source", data.source), ("Content", data.description), ("Simulator", data.simulator), ("Seed", data.seed))
-    splits = ((split, rows, data.groups.get(split, "")) for split, rows in data.rows.items())
-    return f"{_table(('', ''), origin)}\n{_table(('Split', 'Rows', 'Independent simulations'), splits)}"
-
-
-def _exports(spec: ModelSpec) -> str:
-    export, tolerance = spec.export, spec.tolerance
-    rows = [
-        ("ONNX opset", export.opset),
-        ("ONNX IR version", export.ir_version),
-        ("Run in", ", ".join(export.runtimes)),
-        ("Accepted difference", f"{tolerance.absolute:g} + {tolerance.relative:g} of the value"),
-        *(
-            (f"Accepted difference, {name} {tensor.name}", f"{own.absolute:g} + {own.relative:g} of the value")
-            for name, endpoint in spec.endpoints.items()
-            for tensor in endpoint.outputs
-            if (own := tensor.tolerance) is not None
-        ),
-        *(
-            (f"Largest difference from {LIBRARIES[spec.library]}, {name}", f"{value:.2g}")
-            for name, value in export.parity.items()
-        ),
-    ]
-    if fixed := export.fixed_point:
-        low, high = fixed.interval
-        change = f"{fixed.metric} changes by {fixed.relative_change:.2g} of itself ({low:.2g} to {high:.2g})"
-        rows.append((f"Fixed point, {fixed.tool}", f"{fixed.width} bits: {change}"))
-    if reduced := export.reduced:
-        rows.append(("Precision", f"large matrices in {reduced.precision}, inputs and outputs in float32"))
-        if reduced.calibration:
-            rows.append(("Ranges of activations from", reduced.calibration))
-        rows += [
-            (
-                f"Difference from float32, {endpoint}, {output}",
-                f"largest {d.largest:.2g}, median {d.median:.2g} ({reduced.rows} rows)",
-            )
-            for endpoint, outputs in reduced.differences.items()
-            for output, d in outputs.items()
+def front_matter(spec: ModelSpec) -> str:
+    """What the Hugging Face Hub reads of a card, as YAML whose values are JSON, which YAML takes as it is."""
+    pipeline = next((tag for tag in ("tabular-classification", "tabular-regression") if tag[8:] in spec.task), None)
+    tags = ["physics", "physzoo", "onnx", spec.family, spec.task, *_LIBRARY_TAGS[spec.library]]
+    lines = ["license: apache-2.0", f"library_name: {spec.library}"]
+    lines += [f"pipeline_tag: {pipeline}"] if pipeline else []
+    lines.append(f"tags: {json.dumps(tags)}")
+    if metrics := headline(spec):
+        source = json.dumps(spec.data.source)
+        lines += ["model-index:", f"- name: {spec.name}", "  results:", f"  - task: {{type: {spec.task}}}"]
+        lines += [f"    dataset: {{name: {source}, type: {source}, split: test}}", "    metrics:"]
+        lines += [
+            f"    - {{type: {json.dumps(metric.name)}, value: {_number(metric.value)}, name: {json.dumps(metric.name)}}}"
+            for metric in metrics
         ]
-    return _table(("", ""), rows)
+    return "\n".join(lines) + "\n"
 
 
-def _files(spec: ModelSpec) -> str:
-    return _table(("File", "Bytes", "sha256"), ((file.path, file.bytes, file.sha256) for file in spec.files))
+def _number(value: float) -> str:
+    """A number as YAML 1.1 takes it for one, which asks for a point before an exponent."""
+    mantissa, e, exponent = repr(value).partition("e")
+    return repr(value) if not e or "." in mantissa else f"{mantissa}.0e{exponent}"
+
+
+def _use(spec: ModelSpec, address: str) -> str:
+    """A summary, five lines of Python and one command, as far as the files of the folder allow."""
+    parts = [spec.summary, _origin(spec)]
+    endpoint = spec.default_endpoint
+    rows = {tensor.name: f'rows["{endpoint}/in/{tensor.name}"]' for tensor in spec.endpoints[endpoint].inputs}
+    if spec.file(WEIGHTS):
+        given = ", ".join(f"{name}={value}" for name, value in rows.items())
+        parts.append(_python("import zoo", f'zoo.load("{address}")', f'model.endpoint("{endpoint}")({given})'))
+    elif spec.file(onnx_file(endpoint)):
+        given = ", ".join(f'"{name}": {value}' for name, value in rows.items())
+        parts.append(_python("from zoo.serving import Session", f'Session("{address}")', f'model.run({{{given}}}, "{endpoint}")'))
+    if spec.file(onnx_file(endpoint)):
+        parts.append(f"```\nzoo predict {address} --endpoint {endpoint}\n```")
+    return "\n\n".join(parts) + "\n"
+
+
+def _python(imported: str, model: str, answer: str) -> str:
+    lines = ["```python", "import numpy as np", imported, "", f"model = {model}"]
+    lines += [f'rows = np.load(model.folder.path("{TEST_TENSORS}"))', f"answer = {answer}", "```"]
+    return "\n".join(lines)
+
+
+def _origin(spec: ModelSpec) -> str:
+    said = [f"Family `{spec.family}`", f"task `{spec.task}`", f"revision {spec.revision}"]
+    if spec.library != "keras":
+        said.append(f"made with {LIBRARIES[spec.library]}, not a Keras model")
+    if spec.lineage:
+        said.append(f"made from `{spec.lineage.parent}@{spec.lineage.revision}`")
+    text = f"{', '.join(said)}. `zoo show` says what each tensor is, with its unit and the range it was trained on."
+    if spec.export.reduced:
+        text += f" Large matrices of the graphs are in {spec.export.reduced.precision}; `model.json` says what that changes."
+    return text
+
+
+def _numbers(spec: ModelSpec, address: str) -> str:
+    """The headline numbers."""
+    rows = (
+        (
+            metric.name,
+            f"{metric.value:.4g}",
+            f"{metric.interval[0]:.4g} to {metric.interval[1]:.4g}" if metric.interval else "",
+            f"{metric.baseline:.4g} ({metric.baseline_name})" if metric.baseline is not None else "",
+            metric.n,
+        )
+        for metric in headline(spec)
+    )
+    table = _table(("Held-out metric", "Value", "95% interval", "Baseline", "n"), rows) if spec.metrics else "Nothing was measured.\n"
+    others = len(spec.metrics) - len(headline(spec))
+    return table + (f"\n`metrics.json` holds these and {others} more, and how each was measured.\n" if others else "")
 
 
 def _table(header: Iterable[object], rows: Iterable[Iterable[object]]) -> str:
@@ -120,12 +109,5 @@ def _cell(value: object) -> str:
     return " ".join(str(value).split()).replace("|", r"\|")
 
 
-SECTIONS: dict[str, tuple[str, Callable[[ModelSpec], str]]] = {
-    "overview": ("Overview", _overview),
-    "metrics": ("Metrics", _metrics),
-    "endpoints": ("Endpoints", _endpoints),
-    "data": ("Training data", _data),
-    "exports": ("Exports", _exports),
-    "files": ("Files", _files),
-}
-"""Section name -> heading and content."""
+SECTIONS: dict[str, Callable[[ModelSpec, str], str]] = {"use": _use, "numbers": _numbers}
+"""Section name -> its content, of a spec and of how the model is called."""

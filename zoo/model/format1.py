@@ -3,9 +3,70 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
+import yaml
+
+from zoo.errors import IntegrityError
 from zoo.model.axes import fixed_axes
+from zoo.model.card import split
+from zoo.model.model_json import MAX_DEPTH, reasons
+from zoo.model.spec import ModelSpec
+
+_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+def read_card(path: Path) -> ModelSpec:
+    """The spec in the front matter of a card of format 1.
+
+    Parameters
+    ----------
+    path : Path
+        The card.
+
+    Returns
+    -------
+    ModelSpec
+        The spec, as of format 2.
+
+    Raises
+    ------
+    IntegrityError
+        Naming the card and what is wrong: no such file, too large, no front matter, no ``physzoo:`` block, YAML that is more
+        than plain data (tags, anchors, deep nesting), or a value that the spec does not allow.
+    """
+    block = _front_matter(path).get("physzoo")
+    if not isinstance(block, dict):
+        raise IntegrityError(f"{path}: expected a model.json beside it, or a 'physzoo:' block in its front matter; found none")
+    try:
+        return ModelSpec.model_validate(to_format_2(block))
+    except ValueError as error:
+        raise IntegrityError(f"{path}: the physzoo block is not a valid spec: {reasons(error)}") from error
+
+
+def _front_matter(path: Path) -> dict[str, Any]:
+    text = split(path)[0]
+    try:
+        _refuse_unplain(text)
+        content = yaml.load(text, Loader=_Loader)  # noqa: S506 - the C build of the safe loader
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: a date or number that only looks like one
+        raise IntegrityError(f"{path}: the front matter is not plain YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(content, dict):
+        raise IntegrityError(f"{path}: expected a mapping as front matter, found {type(content).__name__}")
+    return content
+
+
+def _refuse_unplain(text: str) -> None:
+    """Refuse anchors, which can expand a few lines without bound, and deep nesting, which overflows libyaml's stack."""
+    event: Any
+    depth = 0
+    for event in yaml.parse(text, Loader=_Loader):
+        if getattr(event, "anchor", None) or getattr(event, "tag", None):
+            raise yaml.YAMLError(f"tags, anchors and aliases are not accepted, line {event.start_mark.line + 2}")
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > MAX_DEPTH:
+            raise yaml.YAMLError(f"nested more than {MAX_DEPTH} deep, line {event.start_mark.line + 2}")
 
 
 def to_format_2(block: Mapping[str, Any]) -> dict[str, Any]:

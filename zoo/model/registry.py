@@ -1,7 +1,7 @@
 """Which models and families there are, by name.
 
-Names come from four places, in this order: the cards that ship with physzoo, folders given to ``register_path``, the folders
-of ``ZOO_PATH``, and the entry point group ``zoo.models`` of installed packages. The first that knows a name wins, so a released
+Names come from four places, in this order: the folders that ship with physzoo, those given to ``register_path``, those of
+``ZOO_PATH``, and the entry point group ``zoo.models`` of installed packages. The first that knows a name wins, so a released
 name never changes its meaning.
 """
 
@@ -18,14 +18,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from zoo.errors import IntegrityError, UnknownNameError, ZooError
-from zoo.model.card import read_spec
+from zoo.model.model_json import Summary, described_in, is_model_folder, read_spec, read_summary
+from zoo.model.spec import SPEC
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
 
     from zoo.model.spec import ModelSpec
 
-CARDS = Path(importlib.import_module("zoo.model_cards").__path__[0])
+RELEASED = Path(importlib.import_module("zoo.model_cards").__path__[0])
+"""Where the folders of the released models lie."""
 DEPRECATED: dict[str, str] = {}
 """Names that were given up, and the released name that took over."""
 
@@ -38,8 +40,17 @@ def list_models(pattern: str = "*", *, task: str | None = None, family: str | No
 
     Parameters
     ----------
-    pattern : shell-style, such as ``"ive-*"``
-    task, family : keep only models of this task or family
+    pattern : str
+        A shell-style pattern, such as ``"ive-*"``.
+    task : str, optional
+        Keep only models of this task.
+    family : str, optional
+        Keep only models of this family.
+
+    Returns
+    -------
+    list of str
+        The names.
 
     Raises
     ------
@@ -49,50 +60,59 @@ def list_models(pattern: str = "*", *, task: str | None = None, family: str | No
     Warns
     -----
     UserWarning
-        For a card that cannot be read; its model is left out.
+        For a folder that cannot be read; its model is left out.
     """
-    specs = dict(_specs())
+    return [summary.name for summary in summaries(pattern, task=task, family=family)]
+
+
+def summaries(pattern: str = "*", *, task: str | None = None, family: str | None = None) -> list[Summary]:
+    """What a list says of each model at hand, in the order of the names; takes and raises what :func:`list_models` does."""
+    found = dict(_summaries())
     for kind, wanted in (("task", task), ("family", family)):
-        known = {getattr(spec, kind) for spec in specs.values()}
+        known = {getattr(summary, kind) for summary in found.values()}
         if wanted is not None and wanted not in known:
             raise UnknownNameError(kind, wanted, known)
-    return sorted(
-        name
-        for name, spec in specs.items()
-        if fnmatch.fnmatchcase(name, pattern) and task in (None, spec.task) and family in (None, spec.family)
-    )
+    return [
+        summary
+        for name, summary in sorted(found.items())
+        if fnmatch.fnmatchcase(name, pattern) and task in (None, summary.task) and family in (None, summary.family)
+    ]
 
 
 def get_spec(name: str) -> ModelSpec:
-    """The spec of a model by name, from its card alone: no other file is read or fetched.
+    """The spec of a model by name; no weights and no graph are read or fetched for it.
 
     Raises
     ------
     UnknownNameError
         With the nearest names.
     IntegrityError
-        The card cannot be read.
+        The spec cannot be read.
     """
     name = current_name(name)
-    return spec_of(name, find_card(name))
+    return spec_of(name, find_folder(name))
 
 
-def find_card(name: str) -> Path:
-    """The card of a model by name; UnknownNameError with the nearest names otherwise."""
+def find_folder(name: str) -> Path:
+    """The folder of a model by name; UnknownNameError with the nearest names otherwise."""
     for source in _SOURCES:
-        if card := source().get(name):
-            return card
-    if name and (Path(name) / "README.md").is_file():
+        if folder := source().get(name):
+            return folder
+    if name and is_model_folder(Path(name)):
         raise ZooError(f"no model is named {name!r}, but there is a folder of that name: for the folder write {'./' + name!r}")
     raise UnknownNameError("model", name, {name for source in _SOURCES for name in source()} | DEPRECATED.keys())
 
 
-def spec_of(name: str, card: Path) -> ModelSpec:
-    """The spec in a card, which must carry the name under which the card was found; parsed once as long as it is unchanged."""
-    spec = _parsed(card, _stamp(card))
-    if spec.name != name:
-        raise IntegrityError(f"{card} was found under the name {name!r} but describes {spec.name!r}: make the two agree")
+def spec_of(name: str, folder: Path) -> ModelSpec:
+    """The spec of a folder, which must carry the name under which it was found; parsed once as long as it is unchanged."""
+    spec = _parsed(folder, _stamp(folder))
+    _check_name(name, folder, spec.name)
     return spec
+
+
+def _check_name(name: str, folder: Path, found: str) -> None:
+    if found != name:
+        raise IntegrityError(f"{folder} was found under the name {name!r} but describes {found!r}: make the two agree")
 
 
 def current_name(name: str) -> str:
@@ -103,20 +123,30 @@ def current_name(name: str) -> str:
 
 
 def register_path(folder: str | Path) -> str:
-    """Make a model's folder known by the name on its card, for as long as this process lives; the name.
+    """Make a model's folder known by the name in it, for as long as this process lives.
+
+    Parameters
+    ----------
+    folder : str or Path
+        The folder.
+
+    Returns
+    -------
+    str
+        The name.
 
     Raises
     ------
     IntegrityError
-        The folder has no card that can be read.
+        The folder holds no spec that can be read.
     ZooError
         A released model, or another folder, has that name.
     """
-    card = (Path(folder).expanduser() / "README.md").resolve()
-    name = read_spec(card).name
+    place = Path(folder).expanduser().resolve()
+    name = read_spec(place).name
     refuse_released_name(name, folder)
-    if _registered.setdefault(name, card) != card:
-        raise ZooError(f"{folder}: {_registered[name].parent} is registered as {name!r}: rename one of the two on its card")
+    if _registered.setdefault(name, place) != place:
+        raise ZooError(f"{folder}: {_registered[name]} is registered as {name!r}: rename one of the two in its {SPEC}")
     return name
 
 
@@ -190,27 +220,43 @@ def _import_families() -> None:
 
 
 def _released() -> dict[str, Path]:
-    return {card.stem: card for card in CARDS.glob("*.md")}
+    return {path.parent.name: path.parent for path in RELEASED.glob(f"[!.]*/{SPEC}")}
 
 
 def on_path() -> dict[str, Path]:
-    """Cards on ``ZOO_PATH`` by name; the first folder wins."""
-    cards: dict[str, Path] = {}
+    """Folders of models on ``ZOO_PATH`` by name; the first that has a name wins."""
+    models: dict[str, Path] = {}
     for folder in filter(None, os.environ.get("ZOO_PATH", "").split(os.pathsep)):
-        found = sorted(Path(folder).expanduser().glob("[!.]*/README.md"))
+        found = _models_below(Path(folder).expanduser())
         if not found:
-            warnings.warn(f"ZOO_PATH: no folder in {folder!r} holds a README.md", stacklevel=2)
-        cards = {card.parent.name: card for card in found} | cards
-    return cards
+            warnings.warn(f"ZOO_PATH: no folder in {folder!r} holds a {SPEC}", stacklevel=2)
+        models = found | models
+    return models
 
 
-def _in_packages() -> dict[str, Path]:
-    cards: dict[str, Path] = {}
+def packages() -> list[tuple[str, Path]]:
+    """Name and folder of each entry point ``zoo.models`` of installed packages.
+
+    Such an entry point names the folder of one model, as a package or as a path, or a package of many of them.
+    """
+    found = []
     for entry_point in _entry_points("zoo.models"):
         place = _load(entry_point)
         for folder in getattr(place, "__path__", () if place is None else (place,)):
-            cards.setdefault(entry_point.name, Path(folder) / "README.md")
-    return cards
+            found.append((entry_point.name, Path(folder)))
+    return found
+
+
+def _in_packages() -> dict[str, Path]:
+    models: dict[str, Path] = {}
+    for name, folder in packages():
+        found = {name: folder} if is_model_folder(folder) else _models_below(folder)
+        models = found | models
+    return models
+
+
+def _models_below(folder: Path) -> dict[str, Path]:
+    return {child.name: child for child in sorted(folder.glob("[!.]*")) if is_model_folder(child)}
 
 
 def _by_register_path() -> dict[str, Path]:
@@ -220,26 +266,34 @@ def _by_register_path() -> dict[str, Path]:
 _SOURCES = (_released, _by_register_path, on_path, _in_packages)
 
 
-def _specs() -> Iterator[tuple[str, ModelSpec]]:
-    cards = {name: card for source in reversed(_SOURCES) for name, card in source().items()}
-    for name, card in cards.items():
+def _summaries() -> Iterator[tuple[str, Summary]]:
+    folders = {name: folder for source in reversed(_SOURCES) for name, folder in source().items()}
+    for name, folder in folders.items():
         try:
-            yield name, spec_of(name, card)
+            summary = _summary(folder, _stamp(folder))
+            _check_name(name, folder, summary.name)
+            yield name, summary
         except IntegrityError as error:
-            warnings.warn(f"left out of the list: {error}", stacklevel=3)
+            warnings.warn(f"left out of the list: {error}", stacklevel=4)
 
 
-def _stamp(card: Path) -> tuple[int, int] | None:
+def _stamp(folder: Path) -> tuple[str, int, int] | None:
+    path = described_in(folder)
     try:
-        stat = card.stat()
+        stat = path.stat()
     except OSError:
         return None  # read_spec says what is wrong
-    return stat.st_mtime_ns, stat.st_size
+    return path.name, stat.st_mtime_ns, stat.st_size
 
 
 @functools.lru_cache(maxsize=256)
-def _parsed(card: Path, stamp: tuple[int, int] | None) -> ModelSpec:
-    return read_spec(card)
+def _parsed(folder: Path, stamp: tuple[str, int, int] | None) -> ModelSpec:
+    return read_spec(folder)
+
+
+@functools.lru_cache(maxsize=256)
+def _summary(folder: Path, stamp: tuple[str, int, int] | None) -> Summary:
+    return read_summary(folder)
 
 
 @functools.cache

@@ -298,7 +298,7 @@ class ModelSpec(Strict):
     export: Export = Export()
     lineage: Lineage | None = None
     earlier_revisions: dict[str, Sha256] = {}
-    """sha256 of the card of each earlier revision, by which a mirror's copy is trusted."""
+    """sha256 of the ``model.json`` of each earlier revision, by which a mirror's copy is trusted."""
     physzoo_version: str
 
     def file(self, path: str) -> File | None:
@@ -323,6 +323,10 @@ class ModelSpec(Strict):
         return self.endpoints[name]
 
 
+CARD = "README.md"
+SPEC = "model.json"
+RANGES = "ranges.npz"
+FIGURES = "figures"
 WEIGHTS = "model.weights.h5"
 TEST_TENSORS = "test_tensors.npz"
 METRICS = "metrics.json"

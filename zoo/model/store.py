@@ -1,15 +1,14 @@
-"""From a name to a folder of files that are what the card says they are.
+"""From a name to a folder of files that are what its spec says they are.
 
-The files of a released model lie in the package; what the package lacks comes from the cache (``ZOO_CACHE``) and then
-from a mirror (``ZOO_MIRROR``, laid out as ``<name>/<revision>/<file>``). Nothing is used before its sha256 agreed.
+The files of a released model lie in its folder, or in that of its name in an installed package (``physzoo-models``); what
+is in neither comes from the cache (``ZOO_CACHE``) and then from a mirror (``ZOO_MIRROR``, laid out as
+``<name>/<revision>/<file>``). Nothing is used before its sha256 agreed.
 """
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
-import stat
 import sys
 import warnings
 from dataclasses import dataclass
@@ -17,12 +16,9 @@ from pathlib import Path
 
 from zoo.errors import IntegrityError, UnknownNameError, ZooError
 from zoo.model import registry
-from zoo.model.card import read_spec
-from zoo.model.spec import ModelSpec
-
-ARTEFACTS = Path(__file__).parents[1] / "artefacts"
-
-_verified: set[tuple[Path, int, int, str]] = set()
+from zoo.model.integrity import checked, file_fault
+from zoo.model.model_json import read_spec
+from zoo.model.spec import CARD, SPEC, File, ModelSpec
 
 
 @dataclass(frozen=True)
@@ -31,43 +27,46 @@ class ModelFolder:
 
     Parameters
     ----------
-    spec : what its card says
-    card : the card itself
-    folder : where its files lie; None where all come from the cache
-    link_root : folder that no file of it may leave by a link; None for what was installed with physzoo
-    released : whether files that ``folder`` lacks are looked for in the cache and on the mirror
+    spec : ModelSpec
+        What the folder says of the model.
+    folder : Path
+        Where its files lie; of an earlier revision its place in the cache.
+    link_root : Path or None
+        The folder that no file of it may leave by a link; None for what was installed with physzoo.
+    released : bool
+        Whether files that ``folder`` lacks are looked for in installed packages, in the cache and on the mirror.
+    earlier : bool
+        Whether this is an earlier revision, all of whose files come from the cache.
     """
 
     spec: ModelSpec
-    card: Path
-    folder: Path | None
+    folder: Path
     link_root: Path | None = None
     released: bool = False
+    earlier: bool = False
+
+    @property
+    def card(self) -> Path:
+        """Where its card for people lies, which an earlier revision lacks."""
+        return self.folder / CARD
 
     def path(self, file_name: str) -> Path:
-        """Local path of one file, of the size and sha256 that the card gives (checked once per process).
+        """Local path of one file, of the size and sha256 that the spec gives (checked once in a process).
 
         Raises
         ------
         UnknownNameError
-            The card lists no such file.
+            The spec lists no such file.
         IntegrityError
             The file is missing, cannot be fetched or is not the one described.
         """
         file = self.spec.file(file_name)
         if file is None:
             raise UnknownNameError(f"file of {self.spec.name}", file_name, [f.path for f in self.spec.files])
-        local = self.folder / file_name if self.folder else None
-        if self.released and (local is None or not os.path.lexists(local)):
-            return _cached(self.spec.name, self.spec.revision, file_name, file.sha256)
-        assert local is not None  # only a released model has no folder
-        if self.link_root and not local.resolve().is_relative_to(self.link_root.resolve()):
-            raise IntegrityError(f"{local} is a link that leaves the model's folder: put the file itself there")
-        if fault := file_fault(local, file.sha256, file.bytes):
-            raise IntegrityError(
-                f"{local}: {fault}: copy the model's folder again, or release the model anew if you changed it"
-            )
-        return local
+        local = self.folder / file_name
+        if self.released and (self.earlier or not os.path.lexists(local)):
+            return _elsewhere(self.spec.name, self.spec.revision, file)
+        return checked(local, file, self.link_root)
 
 
 def locate(name_or_path: str | Path) -> ModelFolder:
@@ -76,7 +75,7 @@ def locate(name_or_path: str | Path) -> ModelFolder:
     Parameters
     ----------
     name_or_path
-        A folder with a README.md (a Path, or text with a path separator or a leading ``.`` or ``~``); a name, optionally
+        A folder of a model (a Path, or text with a path separator or a leading ``.`` or ``~``); a name, optionally
         with a revision (``"ive-pendulum@1"``); or ``"hf://owner/name@revision"`` on the Hugging Face Hub. A released name
         wins over the same name on ``ZOO_PATH``, with a warning.
 
@@ -85,38 +84,37 @@ def locate(name_or_path: str | Path) -> ModelFolder:
     UnknownNameError
         No such model or revision.
     IntegrityError
-        The card cannot be read, or the card of an earlier revision cannot be fetched.
+        The spec cannot be read, or that of an earlier revision cannot be fetched.
     """
     text = os.fspath(name_or_path)
     if text.startswith("hf://"):
         return _from_hub(text)
     if isinstance(name_or_path, Path) or text.startswith((".", "~")) or "/" in text or os.sep in text:
         folder = Path(text).expanduser()
-        return ModelFolder(read_spec(folder / "README.md"), folder / "README.md", folder, link_root=folder)
+        return ModelFolder(read_spec(folder), folder, link_root=folder)
     name, _, revision = text.partition("@")
     name = registry.current_name(name)
-    card = registry.find_card(name)
-    spec = registry.spec_of(name, card)
-    released = card.parent == registry.CARDS
+    folder = registry.find_folder(name)
+    spec = registry.spec_of(name, folder)
+    released = folder.parent == registry.RELEASED
     if released and (shadowed := registry.on_path().get(name)):
-        warnings.warn(f"{name!r} is the released model; for the one on ZOO_PATH write {str(shadowed.parent)!r}", stacklevel=2)
+        warnings.warn(f"{name!r} is the released model; for the one on ZOO_PATH write {str(shadowed)!r}", stacklevel=2)
     if revision not in ("", spec.revision):
         if not released or revision not in spec.earlier_revisions:
             raise UnknownNameError(
                 f"revision of {name}", revision, {spec.revision, *(spec.earlier_revisions if released else ())}
             )
         return _earlier(spec, revision)
-    if released:
-        return ModelFolder(spec, card, ARTEFACTS / name, released=True)
-    return ModelFolder(spec, card, card.parent, link_root=card.parent)
+    return ModelFolder(spec, folder, link_root=None if released else folder, released=released)
 
 
 def _earlier(current: ModelSpec, revision: str) -> ModelFolder:
-    card = _cached(current.name, revision, "README.md", current.earlier_revisions[revision])
-    spec = read_spec(card)
-    if (spec.name, spec.revision) != (current.name, revision):
-        raise IntegrityError(f"{card} describes {spec.name}@{spec.revision}, expected {current.name}@{revision}")
-    return ModelFolder(spec, card, None, released=True)
+    name = current.name
+    described = _cached(name, revision, SPEC, current.earlier_revisions[revision])
+    spec = read_spec(described.parent, find=lambda file: _cached(name, revision, file.path, file.sha256))
+    if (spec.name, spec.revision) != (name, revision):
+        raise IntegrityError(f"{described} describes {spec.name}@{spec.revision}, expected {name}@{revision}")
+    return ModelFolder(spec, described.parent, released=True, earlier=True)
 
 
 def _from_hub(address: str) -> ModelFolder:
@@ -132,8 +130,20 @@ def _from_hub(address: str) -> ModelFolder:
     except (OSError, ValueError) as error:  # every network, permission and name error of the hub is one of these
         raise ZooError(f"{address} could not be fetched: {error}") from error
     folder = Path(snapshot)
-    # The hub's cache links snapshots/<commit>/<file> to blobs/<hash> of the same repository.
-    return ModelFolder(read_spec(folder / "README.md"), folder / "README.md", folder, link_root=folder.parents[1])
+    root = folder.parents[1]  # the hub's cache links snapshots/<commit>/<file> to blobs/<hash> of the same repository
+    return ModelFolder(read_spec(folder, lambda file: checked(folder / file.path, file, root)), folder, link_root=root)
+
+
+def _elsewhere(name: str, revision: str, file: File) -> Path:
+    """A file of a released model that its folder lacks."""
+    for _, package in registry.packages():
+        local = package / name / file.path
+        if local.is_file():
+            fault = file_fault(local, file.sha256, file.bytes)
+            if fault is None:
+                return local
+            warnings.warn(f"{local}: {fault}; it is of another version, and looked for elsewhere", stacklevel=3)
+    return _cached(name, revision, file.path, file.sha256)
 
 
 def _cached(name: str, revision: str, file_name: str, sha256: str) -> Path:
@@ -145,8 +155,8 @@ def _cached(name: str, revision: str, file_name: str, sha256: str) -> Path:
     mirror = os.environ.get("ZOO_MIRROR", "").rstrip("/")
     if not mirror.startswith(("http://", "https://")):
         raise IntegrityError(
-            f"{file_name} of {name}@{revision} is not in the package, and {local}: {fault}. Set ZOO_MIRROR to the http(s)"
-            f" address of a mirror that holds {name}/{revision}/{file_name} (now {mirror or 'not set'})"
+            f"{file_name} of {name}@{revision} is not on this machine ({local}: {fault}): pip install 'physzoo[models]', or set"
+            f" ZOO_MIRROR to the http(s) address of a mirror that holds {name}/{revision}/{file_name} (now {mirror or 'not set'})"
         )
     if local.exists():
         warnings.warn(f"{local}: {fault}; downloading it again", stacklevel=3)
@@ -168,24 +178,3 @@ def cache_folder() -> Path:
     import pooch
 
     return Path(pooch.os_cache("physzoo"))
-
-
-def file_fault(local: Path, sha256: str, size: int | None = None) -> str | None:
-    """What is wrong with a file, None where it is the one described; hashed once per process as long as it is unchanged."""
-    try:
-        status = local.stat()
-    except OSError:
-        return "missing"
-    key = (local, status.st_mtime_ns, status.st_size, sha256)
-    if key in _verified:
-        return None
-    if not stat.S_ISREG(status.st_mode):
-        return "not a plain file"
-    if size not in (None, status.st_size):
-        return f"expected {size} bytes, found {status.st_size}"
-    with local.open("rb") as stream:
-        found = hashlib.file_digest(stream, "sha256").hexdigest()
-    if found != sha256:
-        return f"expected sha256 {sha256[:16]}..., found {found[:16]}..."
-    _verified.add(key)
-    return None

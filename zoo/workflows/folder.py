@@ -1,4 +1,4 @@
-"""A complete model folder: weights, metrics, test tensors, a graph for each endpoint past the parity gate, and the card."""
+"""A complete model folder: weights, metrics, test tensors, a graph for each endpoint past the parity gate, spec and card."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ import numpy as np
 
 from zoo.atomic import whole_folder
 from zoo.model.card import write_card
-from zoo.model.spec import METRICS, TEST_TENSORS, WEIGHTS, Export, File, ModelSpec
+from zoo.model.model_json import write_spec
+from zoo.model.spec import CARD, FIGURES, METRICS, SPEC, TEST_TENSORS, WEIGHTS, Export, File, ModelSpec
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -56,11 +57,13 @@ def write_model_folder(
         metrics = [metric.model_dump(mode="json") for metric in spec.metrics]
         content = {"name": spec.name, "revision": spec.revision, "metrics": metrics, **(measured or {})}
         (staged / METRICS).write_text(json.dumps(content, indent=1))
+        if figures:
+            (staged / FIGURES).mkdir()
         for name, figure in (figures or {}).items():
-            figure.savefig(staged / f"{name}.png", dpi=120)
+            figure.savefig(staged / FIGURES / f"{name}.png", dpi=120)
         write_test_tensors(model, inputs, staged)
-        spec = exported(model, spec, staged)
-        write_card(staged / "README.md", spec, prose)
+        spec = write_spec(staged, exported(model, spec, staged))
+        write_card(staged, spec, prose)
     model.spec = spec
     return spec
 
@@ -98,5 +101,5 @@ def exported(model: EndpointModel, spec: ModelSpec, folder: Path) -> ModelSpec:
 
 
 def describe_files(folder: Path) -> list[File]:
-    """Size and sha256 of every file in a model's folder but the card."""
-    return [File.of(path) for path in sorted(folder.iterdir()) if path.name != "README.md"]
+    """Size and sha256 of every file in a model's folder but its spec, its card and its figures."""
+    return [File.of(path) for path in sorted(folder.iterdir()) if path.is_file() and path.name not in (SPEC, CARD)]

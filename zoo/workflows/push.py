@@ -45,7 +45,7 @@ def push(folder: str | Path, address: str, *, private: bool = False) -> str:
         commit = api.upload_folder(
             repo_id=match[1],
             folder_path=Path(folder),
-            allow_patterns=["README.md", "*.png", *(file.path for file in found.spec.files)],
+            allow_patterns=["README.md", "model.json", "figures/*.png", *(file.path for file in found.spec.files)],
             commit_message=f"{found.spec.name}@{found.spec.revision}",
         )
     except (OSError, ValueError) as error:  # every network, permission and name error of the hub is one of these

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import platform
 import shutil
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,19 +16,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from zoo.atomic import whole_file, whole_folder
-from zoo.model.card import write_card
-from zoo.model.registry import CARDS, get_family
-from zoo.model.spec import METRICS, WEIGHTS, Data, Endpoint, Metric, ModelSpec, Tensor
-from zoo.model.store import ARTEFACTS
+from zoo.model.axes import Axis
+from zoo.model.card import prose_of, write_card
+from zoo.model.model_json import write_spec
+from zoo.model.registry import RELEASED, get_family
+from zoo.model.spec import CARD, FIGURES, METRICS, WEIGHTS, Data, Endpoint, Metric, ModelSpec, Tensor
 from zoo.workflows.folder import exported, test_inputs, write_test_tensors
 
 if TYPE_CHECKING:
     from zoo.data.dataset import Dataset
     from zoo.training.evaluate import Evaluation, Runs
     from zoo.training.recipe import Recipe
-
-FIGURES = CARDS / "figures"
-"""Plots of the released models, for people who read the cards in the repository; not in the wheel."""
 
 PACKAGES = ("numpy", "keras", "tensorflow", "onnx", "tf2onnx", "skl2onnx", "onnxruntime", "scikit-learn", "physzoo")
 
@@ -74,11 +73,17 @@ def release(recipe: Recipe, out: Path, folder: Path | None = None) -> Path:
 
     Parameters
     ----------
-    folder : where the model goes; by default into this package: files under ``zoo/artefacts``, card in ``model_cards``
+    recipe : Recipe
+        What is trained.
+    out : Path
+        The folder of the runs, where a killed release goes on.
+    folder : Path, optional
+        Where the model goes; by default among the released ones, ``model_cards/<name>``.
 
     Returns
     -------
-    Path of the card. The prose of a card that is already there stays.
+    Path
+        The folder. The prose of a card that is already there stays.
 
     Raises
     ------
@@ -88,27 +93,23 @@ def release(recipe: Recipe, out: Path, folder: Path | None = None) -> Path:
     runs, evaluation = train(recipe, out, seeds=recipe.seeds, variants=True)
     model = runs[""][0].model
     dataset = recipe.data.dataset()
-    files = ARTEFACTS / recipe.name if folder is None else folder
-    card = CARDS / f"{recipe.name}.md" if folder is None else folder / "README.md"
-    with whole_folder(files, overwrite=True, marker=METRICS) as staged:
+    target = RELEASED / recipe.name if folder is None else folder
+    prose = prose_of(target / CARD)
+    with whole_folder(target, overwrite=True, marker=METRICS) as staged:
         shutil.copy(out / WEIGHTS, staged / WEIGHTS)
         shutil.copy(out / METRICS, staged / METRICS)
-        spec = _describe(recipe, dataset, evaluation.metrics)
-        model.spec = spec
+        shutil.copytree(out / "plots", staged / FIGURES)
+        model.spec = _describe(recipe, dataset, evaluation.metrics)
         write_test_tensors(model, test_inputs(model, dataset, recipe.test_rows), staged)
-        spec = exported(model, spec, staged)
-        if folder is not None:
-            if card.exists():
-                shutil.copy(card, staged / card.name)
-            write_card(staged / card.name, spec)
-    if folder is None:
-        write_card(card, spec)
-        shutil.copytree(out / "plots", FIGURES / recipe.name, dirs_exist_ok=True)
-    return card
+        spec = write_spec(staged, exported(model, model.spec, staged))
+        write_card(staged, spec, prose)
+    model.spec = spec
+    return target
 
 
 def _describe(recipe: Recipe, dataset: Dataset, metrics: list[Metric]) -> ModelSpec:
     splits = {split: dataset.rows(split) for split in ("train", "validation", "test")}
+    endpoints = with_axes(recipe.endpoints, getattr(dataset, "axes", {}))
     return ModelSpec(
         name=recipe.name,
         revision=recipe.revision,
@@ -117,12 +118,13 @@ def _describe(recipe: Recipe, dataset: Dataset, metrics: list[Metric]) -> ModelS
         config=recipe.config,
         task=recipe.task,
         summary=recipe.summary,
-        endpoints=_with_ranges(recipe.endpoints, splits["train"].inputs),
+        endpoints=_with_ranges(endpoints, splits["train"].inputs),
         data=Data(
             source=recipe.data.source,
             description=dataset.description,
             simulator=dataset.simulator,
             seed=dataset.seed,
+            parameters=recipe.data.parameters,
             rows={split: len(rows) for split, rows in splits.items()},
             groups={split: len(np.unique(rows.group)) for split, rows in splits.items()},
         ),
@@ -131,6 +133,43 @@ def _describe(recipe: Recipe, dataset: Dataset, metrics: list[Metric]) -> ModelS
         tolerance=recipe.tolerance,
         physzoo_version=version("physzoo"),
     )
+
+
+def with_axes(endpoints: dict[str, Endpoint], known: Mapping[str, Axis]) -> dict[str, Endpoint]:
+    """Fill in what a data set knows of the axes that a recipe names: labels, units, coordinates and groups.
+
+    Parameters
+    ----------
+    endpoints : dict
+        The endpoints of a recipe.
+    known : mapping
+        Name of an axis -> what the data set says of it.
+
+    Returns
+    -------
+    dict
+        The endpoints with every axis of a known name filled in; what the recipe says of an axis itself stays.
+
+    Raises
+    ------
+    ValueError
+        An axis has another size in the data set than in the recipe.
+    """
+
+    def filled(axis: Axis) -> Axis:
+        if axis.name not in known:
+            return axis
+        if known[axis.name].size != axis.size:
+            raise ValueError(f"axis {axis.name}: {axis.length} in the recipe, {known[axis.name].length} in its data set")
+        return known[axis.name].model_copy(update=dict(axis.model_dump(exclude_none=True)))
+
+    def of(tensors: list[Tensor]) -> list[Tensor]:
+        return [tensor.model_copy(update={"axes": [filled(axis) for axis in tensor.axes]}) for tensor in tensors]
+
+    return {
+        name: endpoint.model_copy(update={"inputs": of(endpoint.inputs), "outputs": of(endpoint.outputs)})
+        for name, endpoint in endpoints.items()
+    }
 
 
 def _with_ranges(endpoints: dict[str, Endpoint], training: dict[str, np.ndarray]) -> dict[str, Endpoint]:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from zoo.model.axes import Axis, Coordinates
+
 CHANNELS = ("TT", "TE", "EE")
 L_MIN, BIN_WIDTH = 30, 30
 L_MAX = {"TT": 2508, "TE": 1996, "EE": 1996}
@@ -68,3 +70,13 @@ def bin_spectra(d_ell: dict[str, np.ndarray]) -> np.ndarray:
     (..., 215) array of D_b in muK^2
     """
     return np.concatenate([d_ell[ch] @ binning_matrix(ch).T for ch in CHANNELS], axis=-1)
+
+
+def multipole_axis() -> Axis:
+    """The axis of the 215 joint bins, with their multipoles and the channels as groups."""
+    return Axis(
+        name="multipole",
+        size=N_JOINT,
+        coordinates=Coordinates(values=joint_multipoles().tolist(), unit="1"),
+        groups={channel: (part.start, part.stop) for channel, part in SLICES.items()},
+    )

@@ -7,15 +7,22 @@ from typing import ClassVar
 
 import numpy as np
 
-from zoo.data.cmb.binning import CHANNELS, SLICES, joint_multipoles
-from zoo.data.cmb.feature import SHIPPED, SPLITS, load_spectra
+from zoo.data.cmb.binning import CHANNELS, SLICES, joint_multipoles, multipole_axis
+from zoo.data.cmb.feature import SPLITS, load_spectra
 from zoo.data.cmb.simulate import RANGES, design
 from zoo.data.dataset import Rows, Split
+from zoo.model.axes import Axis
 
 PARAMETERS = tuple(RANGES)
 """H0, ombh2, omch2, tau, ns, ln10As: the order of every parameter vector."""
 
 UNITS = {**dict.fromkeys(PARAMETERS, "1"), "H0": "km/s/Mpc"}
+
+AXES = {
+    "multipole": multipole_axis(),
+    "parameter": Axis(name="parameter", size=len(PARAMETERS), labels=list(PARAMETERS), units=list(UNITS.values())),
+}
+"""The axes of spectra and of parameter vectors."""
 
 LOW, HIGH = np.array(list(RANGES.values())).T
 """Corners of the hypercube, (6,) each."""
@@ -31,11 +38,12 @@ class CMBEmulation:
 
     description = "Planck-binned CMB spectra of LambdaCDM against its six parameters"
     units: ClassVar[dict[str, str]] = UNITS
+    axes: ClassVar[dict[str, Axis]] = AXES
     scale_description = "standard deviation of Planck-like noise"
     abscissa = "multipole"
 
     def __init__(self, path: str | None = None) -> None:
-        self._set = load_spectra(SHIPPED if path is None else Path(path))
+        self._set = load_spectra(None if path is None else Path(path))
         self.seed = self._set.config.seed
         self.simulator = f"{self._set.simulator}, design seed {self.seed}"
 

@@ -10,11 +10,14 @@ from typing import ClassVar
 
 import numpy as np
 
+from zoo.data.cmb.binning import multipole_axis
 from zoo.data.cmb.simulate import FEATURE_RANGES, PARAMETERS, SimulationConfig, design
 from zoo.data.dataset import Rows, Split
+from zoo.data.shipped_files import shipped_file
+from zoo.model.axes import Axis
 
-SHIPPED = Path(__file__).parents[1] / "shipped" / "cmb-feature.npz"
-"""Noise-free binned spectra; ``zoo simulate cmb-feature --out DIR`` regenerates them."""
+SHIPPED = "cmb-feature.npz"
+"""Shipped file of noise-free binned spectra; ``zoo simulate cmb-feature --out DIR`` regenerates them."""
 
 SPLITS: dict[Split, tuple[float, float]] = {"train": (0.0, 0.7), "validation": (0.7, 0.8), "test": (0.8, 1.0)}
 """Ranges of cosmologies as fractions; the Latin hypercube is already in random order."""
@@ -42,9 +45,9 @@ class Spectra:
 
 
 @cache
-def load_spectra(path: Path = SHIPPED) -> Spectra:
-    """Read a file that ``simulate`` wrote."""
-    with np.load(path, allow_pickle=False) as file:
+def load_spectra(path: Path | None = None) -> Spectra:
+    """Read a file that ``simulate`` wrote, by default the shipped one."""
+    with np.load(shipped_file(SHIPPED) if path is None else path, allow_pickle=False) as file:
         config = json.loads(str(file["config"]))
         camb = config.pop("camb")
         return Spectra(
@@ -69,9 +72,10 @@ class CMBFeature:
     """
 
     units: ClassVar[dict[str, str]] = {**dict.fromkeys(PARAMETERS, "1"), "H0": "km/s/Mpc"}
+    axes: ClassVar[dict[str, Axis]] = {"multipole": multipole_axis()}
 
     def __init__(self, noise: bool = True, seed: int = 0, path: str | None = None) -> None:
-        self._set = load_spectra(SHIPPED if path is None else Path(path))
+        self._set = load_spectra(None if path is None else Path(path))
         self.noise, self.seed = noise, seed
         oscillation = {"logarithmic": "log-oscillating", "linear": "linearly oscillating"}[self._set.config.feature]
         self.description = f"Planck-binned CMB spectra with and without a {oscillation} primordial feature"

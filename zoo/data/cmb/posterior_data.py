@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from zoo.data.cmb.emulation import UNITS
+from zoo.data.cmb.emulation import AXES, UNITS
 from zoo.data.cmb.feature import load_spectra
 from zoo.data.cmb.simulate import RANGES
 from zoo.data.dataset import Rows, Split, groups
 from zoo.data.sbi.prior import Normal, Prior, Uniform
+from zoo.model.axes import Axis
 
 if TYPE_CHECKING:
     from zoo.families.base import ZooModel
@@ -54,6 +55,7 @@ class CMBPosterior:
 
     description = "LambdaCDM parameters from the prior, and Planck-binned CMB spectra of an emulator with Planck-like noise"
     units: ClassVar[dict[str, str]] = UNITS
+    axes: ClassVar[dict[str, Axis]] = AXES
     prior = PRIOR
 
     def __init__(

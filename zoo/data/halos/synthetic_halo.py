@@ -14,6 +14,7 @@ from zoo.data.halos.triaxial_cells import TriaxialCells, shape_matrices
 from zoo.data.nbody.cosmology import Cosmology, lagrangian_radius
 from zoo.data.nbody.halo_crops import TurnedCrops
 from zoo.data.nbody.lagrangian import SYMMETRIES
+from zoo.model.axes import Axis, cell_axes
 from zoo.progress import track
 
 SIZE, CELL = 24, 0.2
@@ -77,6 +78,8 @@ class SyntheticHalo:
         "axis_ratio": "1",
         "log_particles": "1",
     }
+    axes: ClassVar[dict[str, Axis]] = cell_axes(SIZE, -CELL * (SIZE - 1) / 2, CELL, "Mpc/h")
+    """The axes of a crop, measured from the middle of the halo."""
     low, high = LOWEST, HIGHEST
     """Between which radii are drawn."""
     radii = np.geomspace(LOWEST, HIGHEST, QUERIES)

@@ -14,6 +14,7 @@ from zoo.data.nbody.lagrangian import SYMMETRIES, particle_cells, tidal_shear, t
 from zoo.data.nbody.simulate import OnMissing, Simulation
 from zoo.data.nbody.splits import SplitSimulations
 from zoo.errors import UnknownNameError
+from zoo.model.axes import Axis, Coordinates, cell_axes
 from zoo.progress import track
 
 INITIAL = 0.01
@@ -68,6 +69,12 @@ class HaloMass(SplitSimulations):
         sizes: dict[Split, int] = {"train": train, "validation": validation, "test": test}
         super().__init__(sizes, first_seed, nbody or {}, path, on_missing)
         self.particles, self.size, self.spherical, self.seed = particles, size, spherical, seed
+
+    @property
+    def axes(self) -> dict[str, Axis]:
+        """The axes of a cube, measured from where the particle starts."""
+        cell = self.config.box / self.config.particles
+        return cell_axes(self.size, -(self.size // 2) * cell, cell, "Mpc/h")
 
     def rows(self, split: Split, epoch: int = 0) -> Rows:
         simulations = self.simulations(split)
@@ -127,6 +134,15 @@ class HaloMassFeatures(HaloMass):
         self.names, self.pairs = features, pairs
         self.description = f"top-hat {features} at z = 99 around particles, and the mass of the halo in which each ends"
         self._made: dict[Split, Rows] = {}
+
+    @property
+    def axes(self) -> dict[str, Axis]:
+        """The axis of the features: the mass within each sphere, for each kind of feature."""
+        kinds = self.kinds_of_feature[: 1 if self.names == self.feature_sets[0] else 3]
+        masses = Coordinates(values=FEATURE_MASSES.tolist() * len(kinds), unit="log10(Msun/h)")
+        count = len(FEATURE_MASSES)
+        groups = {kind: (number * count, (number + 1) * count) for number, kind in enumerate(kinds)} if len(kinds) > 1 else None
+        return {"sphere": Axis(name="sphere", size=count * len(kinds), coordinates=masses, groups=groups)}
 
     def rows(self, split: Split, epoch: int = 0) -> Rows:
         if split not in self._made:

@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 
 from zoo.data.dataset import Rows, Split
-from zoo.data.nbody.halo_crops import SIZE, TurnedCrops, halo_crops
+from zoo.data.nbody.halo_crops import CELL, SIZE, TurnedCrops, halo_crops
 from zoo.data.nbody.halo_quantities import UNITS, halo_quantities
 from zoo.data.nbody.halo_shells import EDGES, INNER, OUTER, RADII, SortedRadii, shell_of, volume
 from zoo.data.nbody.lagrangian import SYMMETRIES
@@ -16,6 +16,7 @@ from zoo.data.nbody.nfw import fit_nfw
 from zoo.data.nbody.simulate import OnMissing
 from zoo.data.nbody.splits import SplitSimulations
 from zoo.errors import InputError
+from zoo.model.axes import Axis, cell_axes
 from zoo.progress import track
 
 DEFAULTS = {"particles": 64, "box": 25.0, "steps": 200, "softening": 1 / 30}
@@ -84,6 +85,11 @@ class HaloProfile(SplitSimulations):
         super().__init__(sizes, first_seed, DEFAULTS | (nbody or {}), path, on_missing)
         self.smallest, self.size, self.seed = smallest, size, seed
         self._measured: dict[Split, _Halos] = {}
+
+    @property
+    def axes(self) -> dict[str, Axis]:
+        """The axes of a crop, measured from the density peak."""
+        return cell_axes(self.size, -CELL * (self.size - 1) / 2, CELL, "R200m")
 
     def rows(self, split: Split, epoch: int = 0) -> Rows:
         halos = self._halos(split)

@@ -8,21 +8,23 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from zoo.data.dataset import Rows
+from zoo.data.shipped_files import shipped_file
 from zoo.model.test_tensors import read_npz
 
 if TYPE_CHECKING:
     from zoo.data.nbody.halo_mass import HaloMass
 
-SAMPLE = Path(__file__).parents[1] / "shipped" / "halo-mass.npz"
+SAMPLE = "halo-mass.npz"
+"""Name of the shipped file."""
 
 
-def load_sample(path: Path = SAMPLE) -> Rows:
+def load_sample(path: Path | None = None) -> Rows:
     """64 particles of the simulations on which no model was trained, evenly over mass.
 
     Inputs are ``density`` (64, 24, 24, 24) and the top-hat ``densities`` (64, 25) at z = 99, target and truth log10 of the mass
     in Msun/h, group the seed of the simulation.
     """
-    stored = read_npz(path)
+    stored = read_npz(shipped_file(SAMPLE) if path is None else path)
     log_mass = stored["log_mass"]
     return Rows(
         inputs={name: stored[name].astype(np.float32) for name in ("density", "densities")},

@@ -17,6 +17,7 @@ from zoo.data.sbi.simulations import Simulations, check_simulations, read_simula
 from zoo.data.sbi.simulator_file import SimulatorFile, inside
 from zoo.data.sbi.tasks import get_task
 from zoo.errors import InputError
+from zoo.model.axes import Axis
 
 VALIDATION = 0.1
 """Fraction of the simulation budget that is held out to stop the training."""
@@ -55,6 +56,12 @@ class Pairs:
     @property
     def units(self) -> dict[str, str]:
         return self.prior.units
+
+    @property
+    def axes(self) -> dict[str, Axis]:
+        """The axis of the parameters, in the order of the prior."""
+        names, units = list(self.prior.names), [self.prior.units[name] for name in self.prior.names]
+        return {"parameter": Axis(name="parameter", size=len(names), labels=names, units=units)}
 
     def rows(self, split: Split, epoch: int = 0) -> Rows:
         theta, x = self._splits[split]

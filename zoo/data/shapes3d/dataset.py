@@ -10,6 +10,7 @@ from zoo.data.dataset import Rows, Split
 from zoo.data.shapes3d.factors import FACTORS, GRID, grid_factors
 from zoo.data.shapes3d.images import Images
 from zoo.errors import InputError
+from zoo.model.axes import Axis
 
 
 class Shapes3D:
@@ -33,6 +34,7 @@ class Shapes3D:
     description = "images of a room with an object, 64 x 64 in colour, from six factors"
     simulator = "physzoo renderer of the Shapes3D scene"
     units: ClassVar[dict[str, str]] = {factor.name: factor.unit for factor in FACTORS}
+    axes: ClassVar[dict[str, Axis]] = {"channel": Axis(name="channel", size=3, labels=["red", "green", "blue"])}
 
     def __init__(self, train: int = 50_000, validation: int = 5_000, test: int = 20_000, seed: int = 0) -> None:
         self.sizes: dict[Split, int] = {"train": train, "validation": validation, "test": test}

@@ -1,0 +1,77 @@
+"""Whether a file is the one that a spec describes."""
+
+from __future__ import annotations
+
+import hashlib
+import stat
+from pathlib import Path
+
+from zoo.errors import IntegrityError
+from zoo.model.spec import File
+
+_verified: set[tuple[Path, int, int, str]] = set()
+
+
+def checked(local: Path, file: File, inside: Path | None) -> Path:
+    """The path of a file, once its size and sha256 are those of the spec.
+
+    Parameters
+    ----------
+    local : Path
+        Where the file lies.
+    file : File
+        What the spec says of it.
+    inside : Path or None
+        The folder that the file may not leave by a link; None for what was installed with physzoo.
+
+    Returns
+    -------
+    Path
+        The path as given.
+
+    Raises
+    ------
+    IntegrityError
+        The file is missing, is a link that leaves the folder, or is not the one described.
+    """
+    if inside is not None and not local.resolve().is_relative_to(inside.resolve()):
+        raise IntegrityError(f"{local} is a link that leaves the model's folder: put the file itself there")
+    if fault := file_fault(local, file.sha256, file.bytes):
+        raise IntegrityError(f"{local}: {fault}: copy the model's folder again, or release the model anew if you changed it")
+    return local
+
+
+def file_fault(local: Path, sha256: str, size: int | None = None) -> str | None:
+    """What is wrong with a file; it is hashed once in a process as long as it is unchanged.
+
+    Parameters
+    ----------
+    local : Path
+        Where the file lies.
+    sha256 : str
+        The hash that it should have.
+    size : int, optional
+        The number of bytes that it should have.
+
+    Returns
+    -------
+    str or None
+        The fault in words, None where the file is the one described.
+    """
+    try:
+        status = local.stat()
+    except OSError:
+        return "missing"
+    key = (local, status.st_mtime_ns, status.st_size, sha256)
+    if key in _verified:
+        return None
+    if not stat.S_ISREG(status.st_mode):
+        return "not a plain file"
+    if size not in (None, status.st_size):
+        return f"expected {size} bytes, found {status.st_size}"
+    with local.open("rb") as stream:
+        found = hashlib.file_digest(stream, "sha256").hexdigest()
+    if found != sha256:
+        return f"expected sha256 {sha256[:16]}..., found {found[:16]}..."
+    _verified.add(key)
+    return None

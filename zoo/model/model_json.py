@@ -1,0 +1,212 @@
+"""A spec <-> ``model.json``, the only place of each number of a model, with its arrays in ``ranges.npz``.
+
+A folder without a ``model.json`` whose card has a ``physzoo:`` block is of format 1 and is read as such. Nothing here needs
+more than pydantic, but for the arrays, which take NumPy.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NoReturn
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from zoo.atomic import whole_file
+from zoo.errors import IntegrityError
+from zoo.model import ranges
+from zoo.model.integrity import checked
+from zoo.model.spec import CARD, RANGES, SPEC, File, Metric, ModelSpec, Name
+
+MAX_BYTES = 2**21
+MAX_DEPTH = 32
+"""How deep lists and objects may be nested."""
+
+
+class Summary(BaseModel):
+    """What a list of models says of one."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    name: Name
+    revision: str
+    family: Name
+    task: Name
+    summary: str
+    metric: Metric | None = None
+    """The first metric, None for a model without one."""
+
+
+def is_model_folder(folder: Path) -> bool:
+    """Whether a folder holds a model: a ``model.json``, or the card of format 1."""
+    return (folder / SPEC).is_file() or (folder / CARD).is_file()
+
+
+def described_in(folder: Path) -> Path:
+    """The file of a model's folder that holds its spec: ``model.json``, or the card of format 1."""
+    card = folder / CARD
+    return card if card.is_file() and not (folder / SPEC).is_file() else folder / SPEC
+
+
+def read_spec(folder: str | Path, find: Callable[[File], Path] | None = None) -> ModelSpec:
+    """The spec of a model's folder.
+
+    Parameters
+    ----------
+    folder : str or Path
+        The folder, of format 2 or 1.
+    find : callable, optional
+        Gives the path of ``ranges.npz`` once its hash has agreed; by default that in the folder.
+
+    Returns
+    -------
+    ModelSpec
+        The whole spec, arrays included.
+
+    Raises
+    ------
+    IntegrityError
+        Naming the file and what is wrong: no such file, one that is too large, no plain JSON, a value that the spec does not
+        allow, or a ``ranges.npz`` that is not the one described.
+    """
+    folder = Path(folder)
+    path = described_in(folder)
+    if path.name == CARD:
+        from zoo.model.format1 import read_card
+
+        return read_card(path)
+    fields = _read(path)
+
+    def arrays() -> dict[str, list[float]]:
+        file = _file(path, fields)
+        return ranges.read_ranges(checked(folder / RANGES, file, folder) if find is None else find(file))
+
+    try:
+        ranges.put_back(fields, arrays)
+        return ModelSpec.model_validate(fields)
+    except ValueError as error:
+        raise IntegrityError(f"{path} is not a valid spec: {reasons(error)}") from error
+
+
+def read_summary(folder: Path) -> Summary:
+    """What a list of models says of a folder; of format 2 only ``model.json`` is read.
+
+    Raises
+    ------
+    IntegrityError
+        As :func:`read_spec`, for what a list needs.
+    """
+    path = described_in(folder)
+    fields = read_spec(folder).model_dump() if path.name == CARD else _read(path)
+    metrics = fields.get("metrics")
+    try:
+        return Summary.model_validate({**fields, "metric": metrics[0] if isinstance(metrics, list) and metrics else None})
+    except ValidationError as error:
+        raise IntegrityError(f"{path} is not a valid spec: {reasons(error)}") from error
+
+
+def write_spec(folder: str | Path, spec: ModelSpec) -> ModelSpec:
+    """Write ``model.json``, and ``ranges.npz`` where the spec has arrays.
+
+    Parameters
+    ----------
+    folder : str or Path
+        The model's folder, which is there.
+    spec : ModelSpec
+        What is written. Its entry of ``ranges.npz`` among the files is made anew.
+
+    Returns
+    -------
+    ModelSpec
+        The spec as it was written.
+
+    Raises
+    ------
+    IntegrityError
+        A number is NaN or infinite; the files are what they were then.
+    """
+    folder = Path(folder)
+    fields = spec.model_dump(mode="json", exclude_none=True)
+    arrays = ranges.taken_out(fields)
+    files = [file for file in spec.files if file.path != RANGES]
+    try:
+        _refuse_nonfinite(fields)
+        content = ranges.to_bytes(arrays) if arrays else None
+    except IntegrityError as error:
+        raise IntegrityError(f"{folder / SPEC}: {error}") from error
+    if content is None:
+        (folder / RANGES).unlink(missing_ok=True)
+    else:
+        with whole_file(folder / RANGES) as stream:
+            stream.write(content)
+        files = sorted([*files, File.of(folder / RANGES)], key=lambda file: file.path)
+    fields["files"] = [file.model_dump() for file in files]
+    with whole_file(folder / SPEC, "w") as stream:
+        json.dump(fields, stream, indent=1, allow_nan=False)
+        stream.write("\n")
+    return spec.model_copy(update={"files": files})
+
+
+def reasons(error: ValueError) -> str:
+    """The first five reasons for which a value is not valid, in one line."""
+    if not isinstance(error, ValidationError):
+        return str(error)
+    found = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors(include_url=False, include_input=False)]
+    return "; ".join(found[:5]) + (f"; and {len(found) - 5} more" if len(found) > 5 else "")
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        with path.open("rb") as stream:
+            content = stream.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise IntegrityError(f"{path}: expected a model's {path.name}, which cannot be read: {error.strerror}") from error
+    if len(content) > MAX_BYTES:
+        raise IntegrityError(f"{path}: expected at most {MAX_BYTES} bytes, this file is larger")
+    try:
+        fields = json.loads(content.decode("utf-8"), object_pairs_hook=_object, parse_constant=_refuse_constant)
+        _refuse_deep(fields)
+    except (ValueError, RecursionError) as error:  # UnicodeDecodeError and JSONDecodeError are ValueErrors
+        raise IntegrityError(f"{path} is not plain JSON: {error}") from error
+    if not isinstance(fields, dict):
+        raise IntegrityError(f"{path}: expected an object, found {type(fields).__name__}")
+    return fields
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    fields = dict(pairs)
+    if len(fields) < len(pairs):
+        raise ValueError(f"a key stands twice among {', '.join(fields)}")
+    return fields
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no number of JSON")
+
+
+def _refuse_deep(value: Any, depth: int = 0) -> None:
+    if isinstance(value, dict | list):
+        if depth > MAX_DEPTH:
+            raise ValueError(f"nested more than {MAX_DEPTH} deep")
+        for item in value.values() if isinstance(value, dict) else value:
+            if isinstance(item, dict | list):
+                _refuse_deep(item, depth + 1)
+
+
+def _refuse_nonfinite(value: Any, where: str = "") -> None:
+    if isinstance(value, dict | list):
+        for key, item in value.items() if isinstance(value, dict) else enumerate(value):
+            _refuse_nonfinite(item, f"{where}.{key}" if where else str(key))
+    elif isinstance(value, float) and not math.isfinite(value):
+        raise IntegrityError(f"{where}: expected a finite number, given {value}")
+
+
+def _file(path: Path, fields: dict[str, Any]) -> File:
+    """The entry of ``ranges.npz``, which is needed before the whole is validated."""
+    found = fields.get("files")
+    for entry in found if isinstance(found, list) else []:
+        if isinstance(entry, dict) and entry.get("path") == RANGES:
+            return File.model_validate(entry)
+    raise IntegrityError(f"{path} names arrays and lists no {RANGES} that would hold them")
