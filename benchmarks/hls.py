@@ -24,8 +24,8 @@ from sklearn.metrics import roc_auc_score
 
 from zoo.data.dataset import get_dataset
 from zoo.export.hls import TABLE, HlsProject, to_hls
-from zoo.model.card import write_card
-from zoo.model.registry import CARDS, get_spec
+from zoo.model.model_json import write_spec
+from zoo.model.registry import RELEASED, get_spec
 from zoo.model.spec import FixedPoint
 from zoo.serving import Session
 from zoo.training.intervals import bootstrap
@@ -121,14 +121,14 @@ def agreement(width: int, folder: Path) -> dict[str, dict]:
 
 
 def write_fixed_point(scanned: dict, tool: str) -> None:
-    """The smallest width into the card of the classifier."""
+    """The smallest width into the spec of the classifier."""
     width = scanned["smallest_width"]["with 95% interval"]
     found = next(entry["test"] for entry in scanned["widths"] if entry["width"] == width)
     fixed = FixedPoint(
         tool=tool, width=width, metric="auc", relative_change=found["relative_change"], interval=tuple(found["interval"])
     )
-    spec, card = get_spec(CLASSIFIER), CARDS / f"{CLASSIFIER}.md"
-    write_card(card, spec.model_copy(update={"export": spec.export.model_copy(update={"fixed_point": fixed})}))
+    spec = get_spec(CLASSIFIER)
+    write_spec(RELEASED / CLASSIFIER, spec.model_copy(update={"export": spec.export.model_copy(update={"fixed_point": fixed})}))
 
 
 def main() -> None:

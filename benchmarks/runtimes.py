@@ -1,10 +1,10 @@
 """Every released ONNX file in old and new ONNX Runtimes, against the test tensors that its card carries.
 
-    python benchmarks/runtimes.py [VERSION...] [--cards]
+    python benchmarks/runtimes.py [VERSION...] [--specs]
 
 Each version is installed by pip into a temporary folder, with a NumPy that it takes, and runs in a process of its own that has
 nothing else. By default: the oldest version that pip offers this Python, the newest, and those that experiments ship (see
-export/targets.py). Writes benchmarks/results/runtimes.json; --cards also writes the versions in which all endpoints of a model
+export/targets.py). Writes benchmarks/results/runtimes.json; --specs also writes the versions in which all endpoints of a model
 agree into its card.
 """
 
@@ -20,7 +20,7 @@ import tempfile
 from interleaved import about, write
 
 import zoo
-from zoo.model.card import write_card
+from zoo.model.model_json import write_spec
 from zoo.model.spec import TEST_TENSORS, onnx_file
 from zoo.model.store import locate
 
@@ -105,8 +105,8 @@ def run(version: str, todo: list[dict]) -> dict[str, dict]:
     return said["results"]
 
 
-def write_cards(results: dict[str, dict[str, dict]]) -> None:
-    """Say in each card in which versions all of its endpoints agree."""
+def write_specs(results: dict[str, dict[str, dict]]) -> None:
+    """Say in each model.json in which versions all of its endpoints agree."""
     for name in zoo.list_models():
         folder = locate(name)
         if not folder.released:
@@ -117,13 +117,13 @@ def write_cards(results: dict[str, dict[str, dict]]) -> None:
             if all(found[f"{name}/{endpoint}"]["ok"] for endpoint in folder.spec.endpoints)
         ]
         export = folder.spec.export.model_copy(update={"runtimes": agreed})
-        write_card(folder.card.resolve(), folder.spec.model_copy(update={"export": export}))
+        write_spec(folder.folder.resolve(), folder.spec.model_copy(update={"export": export}))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("versions", nargs="*", metavar="VERSION")
-    parser.add_argument("--cards", action="store_true")
+    parser.add_argument("--specs", action="store_true")
     arguments = parser.parse_args()
     versions = arguments.versions
     if not versions:
@@ -138,8 +138,8 @@ def main() -> None:
             print(f"  {name}: {result.get('error', result.get('max_absolute'))}", flush=True)
     graphs = {case["name"]: case["sha256"] for case in todo}
     write("runtimes.json", {"versions": about(), "sha256": graphs, "results": results})
-    if arguments.cards:
-        write_cards(results)
+    if arguments.specs:
+        write_specs(results)
 
 
 if __name__ == "__main__":

@@ -32,7 +32,7 @@ from onnx import TensorProto, helper, numpy_helper
 from serving_servers import PEERS, SPOKEN, found, install, nothing, ours, peer, processor_seconds, running
 
 from zoo.model.axes import fixed_axes
-from zoo.model.card import write_card
+from zoo.model.model_json import write_spec
 from zoo.model.spec import TEST_TENSORS, Data, Endpoint, File, ModelSpec, Tensor
 from zoo.serving import Session
 
@@ -85,7 +85,7 @@ def write_model(folder: Path) -> Path:
         files=files,
         physzoo_version="0.1.0",
     )
-    write_card(folder / "README.md", spec)
+    write_spec(folder, spec)
     np.savez(folder / "rows.npz", x=x, y=y)
     return folder
 

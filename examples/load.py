@@ -21,6 +21,7 @@ import zoo
 from zoo.data.cmb.binning import CHANNELS, SLICES, joint_multipoles
 from zoo.data.cmb.planck import read_planck
 from zoo.errors import ZooError
+from zoo.model.model_json import write_spec
 from zoo.model.spec import TEST_TENSORS, WEIGHTS, Metric, ModelSpec
 from zoo.model.store import locate
 from zoo.model.test_tensors import read_test_tensors
@@ -97,7 +98,7 @@ def wrong_input(spectra: np.ndarray) -> None:
 
 def copy_with_wrong_bit(folder: Path) -> None:
     released = locate(CLASSIFIER)
-    shutil.copyfile(released.card, folder / "README.md")
+    write_spec(folder, released.spec)
     for file in released.spec.files:
         shutil.copyfile(released.path(file.path), folder / file.path)
     content = bytearray((folder / WEIGHTS).read_bytes())

@@ -91,7 +91,7 @@ def test_calibrated_model_is_a_folder_whose_graph_has_the_temperature(sure, tmp_
     assert metrics["log loss"].value < metrics["log loss"].baseline
     assert metrics["ece"].interval[0] <= metrics["ece"].value
     assert (found.spec.name, found.spec.lineage.parent) == ("tiny-calibrated", "tiny")
-    check_card(found.card, json.loads(found.path("metrics.json").read_text()))
+    check_card(found.folder, json.loads(found.path("metrics.json").read_text()))
 
     x = test.inputs["x"][:50]
     wanted = 1 / (1 + np.exp(-np.asarray(model.logits(x)) / temperature.value))

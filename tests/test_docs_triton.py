@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 from zoo.cli import app
 from zoo.export import add_to_repository
-from zoo.model.card import write_card
+from zoo.model.model_json import write_spec
 from zoo.model.spec import File, onnx_file
 from zoo.model.store import locate
 from zoo.serving.server import Server
@@ -38,7 +38,7 @@ def test_commands(tmp_path, monkeypatch):
             shutil.copyfile(released.path(name), folder / name)
         files = [File.of(path) for path in sorted(folder.iterdir())]
         spec = released.spec.model_copy(update={"name": "my-pendulum", "revision": revision, "files": files})
-        write_card(folder / "README.md", spec)
+        write_spec(folder, spec)
     CliRunner().invoke(app, ["export", "./my-pendulum-1", "--repository", "models"], catch_exceptions=False)
     commands = [shlex.split(line) for block in blocks("bash") for line in block.splitlines()]
     assert len(commands) == 2

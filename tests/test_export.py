@@ -32,7 +32,8 @@ from zoo.families.ive import IVE  # noqa: E402
 from zoo.families.layers import Standardize  # noqa: E402
 from zoo.families.mlp import MLP  # noqa: E402
 from zoo.model.axes import fixed_axes  # noqa: E402
-from zoo.model.card import read_spec, write_card  # noqa: E402
+from zoo.model.card import write_card  # noqa: E402
+from zoo.model.model_json import read_spec, write_spec  # noqa: E402
 from zoo.model.spec import Data, Endpoint, File, ModelSpec, Tensor, Tolerance  # noqa: E402
 from zoo.model.store import locate  # noqa: E402
 
@@ -129,7 +130,8 @@ def source(tiny, rows, tmp_path_factory) -> Path:
         arrays |= {f"{name}/out/{key}": np.asarray(value) for key, value in tiny.endpoint(name)(**inputs).items()}
     np.savez(folder / "test_tensors.npz", **arrays)
     file = File.of(folder / "test_tensors.npz")
-    write_card(folder / "README.md", tiny.spec.model_copy(update={"files": [file]}), prose="# Tiny\n\nWritten by a person.\n")
+    spec = write_spec(folder, tiny.spec.model_copy(update={"files": [file]}))
+    write_card(folder, spec, prose="# Tiny\n\nWritten by a person.\n")
     return folder
 
 
@@ -403,7 +405,8 @@ def test_onnx_folder_is_a_model_folder_that_runs_without_tensorflow(tiny, source
     report = export(tiny, tmp_path / "new" / "out", source=source, opset=11, parity_rows=50)
     folder = tmp_path / "new" / "out"
     assert leftovers(folder.parent) == ["out"]
-    assert leftovers(folder) == ["README.md", "both.onnx", "cpp", "one.onnx", "report.json", "report.md", "test_tensors.npz"]
+    reports = ["report.json", "report.md", "test_tensors.npz"]
+    assert leftovers(folder) == ["README.md", "both.onnx", "cpp", "model.json", "one.onnx", *reports]
     model = locate(folder)
     assert [model.path(file.path).name for file in model.spec.files] == ["both.onnx", "one.onnx", "test_tensors.npz"]
     assert model.spec.model_copy(update={"files": [], "export": tiny.spec.export}) == tiny.spec
@@ -501,7 +504,7 @@ def test_only_an_earlier_export_is_overwritten(tiny, source, tmp_path):
     with pytest.raises(ExportError, match="exists"):
         export(tiny, tmp_path / "out", source=source)
     export(tiny, tmp_path / "out", source=source, opset=11, parity_rows=10, overwrite=True)
-    assert read_spec(tmp_path / "out" / "README.md").export.opset == 11
+    assert read_spec(tmp_path / "out").export.opset == 11
     assert leftovers(tmp_path) == ["out", "thesis"]
 
 

@@ -329,7 +329,6 @@ def test_exported_folder_tells_readers_in_other_languages_the_tolerance(classifi
     own = Session(classifier).spec.endpoint(EXPLAIN).outputs[-1].tolerance
     place = lines.index("output spectrum_gradient 215")
     assert f"tolerance {own.absolute!r} {own.relative!r}" in lines[place:]
-    assert "Accepted difference, explain spectrum_gradient" in (classifier / "README.md").read_text()
 
 
 def test_exported_folder_goes_into_a_repository(classifier, tmp_path):

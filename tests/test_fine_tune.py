@@ -17,7 +17,7 @@ from tiny_networks import CONFIGS, released, user_data
 
 import zoo
 from zoo.errors import ExportError, FolderError, InputError, UnknownNameError
-from zoo.model.card import check_card, load_card
+from zoo.model.card import check_card
 from zoo.serving import Session
 from zoo.serving.verify import verify
 from zoo.training.fine_tune import FineTuning, untrained
@@ -70,10 +70,9 @@ def test_result_is_a_model_like_any_other(tuned):
     assert (spec.lineage.parent, spec.lineage.revision) == (parent.spec.name, "2")
     assert len(spec.lineage.data_sha256) == 64
     assert verify(folder).ok
-    assert (folder / "learning_curves.png").stat().st_size > 5_000
-    check_card(folder / "README.md", json.loads((folder / "metrics.json").read_text()))
-    assert load_card(folder / "README.md").data.model_name == "mine"
-    assert "Fine-tuned from" in (folder / "README.md").read_text()
+    assert (folder / "figures" / "learning_curves.png").stat().st_size > 5_000
+    check_card(folder, json.loads((folder / "metrics.json").read_text()))
+    assert "made from `mlp-cmb-feature@1`" in (folder / "README.md").read_text()
 
 
 def test_result_serves_what_it_answers(tuned):

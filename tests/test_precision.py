@@ -20,7 +20,7 @@ from zoo.errors import ExportError, UnknownNameError, ZooError
 from zoo.export import export
 from zoo.export.parity import in_range_rows, onnx_function
 from zoo.export.precision import MIN_SIZE, to_float16, to_int8
-from zoo.model.card import read_spec, write_card
+from zoo.model.model_json import read_spec, write_spec
 from zoo.model.spec import TEST_TENSORS, File, onnx_file
 from zoo.model.test_tensors import read_test_tensors
 from zoo.serving import Session
@@ -65,8 +65,8 @@ class TestFolder:
         small = sum((folder / onnx_file(endpoint)).stat().st_size for endpoint in endpoints)
         assert small < SIZES[name, precision] * sum(released.folder.path(onnx_file(e)).stat().st_size for e in endpoints)
         assert verify(folder).ok
-        assert "large matrices in " + precision in (folder / "README.md").read_text()
-        tolerance = read_spec(folder / "README.md").tolerance
+        assert f"Large matrices of the graphs are in {precision}" in (folder / "README.md").read_text()
+        tolerance = read_spec(folder).tolerance
         assert f"tolerance {tolerance.absolute!r} {tolerance.relative!r}\n" in (folder / "cpp" / "model.txt").read_text()
 
     def test_differences_are_those_of_the_card(self, exported, name, precision):
@@ -98,14 +98,14 @@ class TestFolder:
 
     def test_a_damaged_matrix_does_not_verify(self, exported, tmp_path, name, precision):
         folder = shutil.copytree(exported(name, precision), tmp_path / "damaged")
-        spec = read_spec(folder / "README.md")
+        spec = read_spec(folder)
         file = folder / onnx_file(spec.default_endpoint)
         proto = onnx.load(file)
         largest = max(proto.graph.initializer, key=lambda tensor: np.prod(tensor.dims))
         largest.CopyFrom(numpy_helper.from_array(np.flip(numpy_helper.to_array(largest)).copy(), largest.name))
         onnx.save(proto, file)
         files = [File.of(folder / described.path) for described in spec.files]
-        write_card(folder / "README.md", spec.model_copy(update={"files": files}))
+        write_spec(folder, spec.model_copy(update={"files": files}))
         assert not verify(folder).ok
 
 
@@ -128,7 +128,7 @@ def test_what_loses_too_much_is_refused_with_the_number(load, tmp_path):
 def test_other_exports_keep_their_tolerance(load, exported, tmp_path):
     exported("mlp-cmb-feature", "int8")
     export(load("mlp-cmb-feature"), tmp_path / "out", parity_rows=ROWS)
-    spec = read_spec(tmp_path / "out" / "README.md")
+    spec = read_spec(tmp_path / "out")
     assert spec.tolerance == zoo.get_spec("mlp-cmb-feature").tolerance
     assert spec.export.reduced is None
 
@@ -152,7 +152,7 @@ def test_calibration_takes_the_rows_given(load, tmp_path):
     rows = {"spectrum": read_test_tensors(Session("mlp-cmb-feature").folder.path(TEST_TENSORS), load("mlp-cmb-feature").spec)}
     rows = {"spectrum": rows["spectrum"]["predict"][0]["spectrum"]}
     export(load("mlp-cmb-feature"), tmp_path / "out", precision="int8", calibration=rows, parity_rows=ROWS)
-    assert read_spec(tmp_path / "out" / "README.md").export.reduced.calibration == "16 rows of cmb-feature"
+    assert read_spec(tmp_path / "out").export.reduced.calibration == "16 rows of cmb-feature"
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,8 @@ from released_models import ONE_A_FAMILY, RELEASED
 import zoo
 from zoo.errors import IntegrityError, ReproductionError
 from zoo.loading import read_test_tensors
-from zoo.model.card import check_card, load_card
+from zoo.model.card import check_card
+from zoo.model.model_json import write_spec
 from zoo.model.spec import METRICS, TEST_TENSORS, WEIGHTS
 from zoo.model.store import locate
 from zoo.serving import Session
@@ -56,8 +57,7 @@ def test_the_spine_is_released():
 def test_card_holds_what_was_measured(name):
     """A number edited by hand fails here."""
     folder = locate(name)
-    check_card(folder.card, json.loads(folder.path(METRICS).read_text()))
-    assert load_card(folder.card).data.model_name == name
+    check_card(folder.folder, json.loads(folder.path(METRICS).read_text()))
 
 
 @pytest.mark.parametrize("name", RELEASED)
@@ -167,7 +167,7 @@ def copy_of(name: str, folder: Path) -> Path:
     folder.mkdir()
     for file in source.spec.files:
         shutil.copy(source.path(file.path), folder / file.path)
-    shutil.copy(source.card, folder / "README.md")
+    write_spec(folder, source.spec)
     return folder
 
 
@@ -190,14 +190,12 @@ def test_flipped_byte_is_refused_and_named(tmp_path, file):
             zoo.load(folder)
 
 
-def _rehash(folder: Path, file: str) -> None:
-    """Make the card agree with a changed file, as an attacker would."""
+def _rehash(folder: Path) -> None:
+    """Make the spec agree with a changed file, as an attacker would."""
     from zoo.workflows.folder import describe_files
 
-    card = folder / "README.md"
-    old = zoo.model.store.locate(folder).spec.file(file)
-    new = next(entry for entry in describe_files(folder) if entry.path == file)
-    card.write_text(card.read_text().replace(old.sha256, new.sha256).replace(f"bytes: {old.bytes}\n", f"bytes: {new.bytes}\n"))
+    spec = zoo.model.store.locate(folder).spec
+    write_spec(folder, spec.model_copy(update={"files": describe_files(folder)}))
 
 
 def test_model_that_does_not_reproduce_is_refused(tmp_path):
@@ -214,7 +212,7 @@ def test_model_that_does_not_reproduce_is_refused(tmp_path):
 
         file.visititems(disturb)
     assert changed
-    _rehash(folder, WEIGHTS)
+    _rehash(folder)
     with pytest.raises(ReproductionError, match="predict/probability"):
         zoo.load(folder)
     assert zoo.load(folder, verify=False).spec.name == "logistic-cmb-feature"
@@ -222,7 +220,7 @@ def test_model_that_does_not_reproduce_is_refused(tmp_path):
 
 @pytest.mark.parametrize("attack", ["pickle", "link", "external", "truncated"])
 def test_malicious_weights_are_refused(tmp_path, attack):
-    """The card agrees with the file, so that nothing but the reader itself stands in the way."""
+    """The spec agrees with the file, so that nothing but the reader itself stands in the way."""
     import pickle
 
     import h5py
@@ -239,6 +237,6 @@ def test_malicious_weights_are_refused(tmp_path, attack):
                 file["stolen"] = h5py.ExternalLink("/etc/passwd", "/")
             else:
                 file.create_dataset("stolen", (1,), dtype="f4", external=[("/etc/passwd", 0, 4)])
-    _rehash(folder, WEIGHTS)
+    _rehash(folder)
     with pytest.raises(IntegrityError, match=WEIGHTS):
         zoo.load(folder)

@@ -25,7 +25,7 @@ from zoo.export import repository as repository_module  # noqa: E402
 from zoo.export.model_config import check_config, model_config, read_config  # noqa: E402
 from zoo.export.repository import add_to_repository  # noqa: E402
 from zoo.model.axes import fixed_axes  # noqa: E402
-from zoo.model.card import read_spec, write_card  # noqa: E402
+from zoo.model.model_json import read_spec, write_spec  # noqa: E402
 from zoo.model.spec import Endpoint, File, Tensor, onnx_file, wire_name  # noqa: E402
 from zoo.model.store import locate  # noqa: E402
 from zoo.model.test_tensors import read_test_tensors  # noqa: E402
@@ -63,8 +63,7 @@ def own_folder(path: Path, *, revision: str, name: str = "my-classifier", shift:
     onnx.save(graph, path / "predict.onnx")
     shutil.copyfile(released.path("test_tensors.npz"), path / "test_tensors.npz")
     kept = [File.of(path / file) for file in ("predict.onnx", "test_tensors.npz")]
-    shutil.copyfile(released.card, path / "README.md")
-    write_card(path / "README.md", released.spec.model_copy(update={"name": name, "revision": revision, "files": kept}))
+    write_spec(path, released.spec.model_copy(update={"name": name, "revision": revision, "files": kept}))
     return path
 
 
@@ -117,7 +116,7 @@ def test_warm_up_runs_as_triton_would_run_it(everything, name, endpoint):
 @pytest.mark.parametrize(("name", "endpoint"), ENDPOINTS)
 def test_card_and_test_tensors_lie_beside_the_graph(everything, name, endpoint):
     version = everything / wire_name(name, endpoint) / zoo.get_spec(name).revision
-    spec, released = read_spec(version / "README.md"), zoo.get_spec(name)
+    spec, released = read_spec(version), zoo.get_spec(name)
     assert (spec.name, spec.revision, list(spec.endpoints)) == (name, released.revision, [endpoint])
     assert spec.endpoints[endpoint] == released.endpoints[endpoint]
     assert spec.files == [File.of(version / "model.onnx"), File.of(version / "test_tensors.npz")]
@@ -166,7 +165,7 @@ def test_versions_are_added_beside_each_other(tmp_path, own):
     for revision, version in (("2", 2), ("2.1", 3), ("7", 7)):
         (added,) = add_to_repository(own_folder(tmp_path / revision, revision=revision), models)
         assert (added.version, added.folder) == (version, models / "my-classifier" / str(version))
-        assert read_spec(added.folder / "README.md").revision == revision
+        assert read_spec(added.folder).revision == revision
     after = files(models)
     assert {name: after[name] for name in before} == before
     assert "count: 4" in config.read_text()
@@ -266,7 +265,7 @@ def test_another_opset_is_converted_and_compared(tmp_path):
     pytest.importorskip("tf2onnx")
     (added,) = add_to_repository("logistic-cmb-feature", tmp_path / "models", opset=11)
     assert onnx.load(added.folder / "model.onnx").opset_import[0].version == 11
-    assert read_spec(added.folder / "README.md").export.opset == 11
+    assert read_spec(added.folder).export.opset == 11
 
 
 def test_unknown_endpoint_and_bad_address(tmp_path):

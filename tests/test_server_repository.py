@@ -21,7 +21,7 @@ from triton_layout import add_version, write_repository
 from tritonclient.utils import InferenceServerException
 
 from zoo.errors import IntegrityError, ReproductionError, ZooError
-from zoo.model.card import read_spec, write_card
+from zoo.model.model_json import read_spec, write_spec
 from zoo.model.spec import TEST_TENSORS
 from zoo.serving.graph import Graph
 from zoo.serving.server import Server, Settings
@@ -111,9 +111,9 @@ class TestRefusals:
         (folder.with_name("small") / "config.pbtxt").write_text("")
         self.refused(folder.parent, "expected the model of its folder, small")
 
-    def test_no_card(self, folder: Path) -> None:
-        (folder / "1" / "README.md").unlink()
-        self.refused(folder.parent, "README.md")
+    def test_no_spec(self, folder: Path) -> None:
+        (folder / "1" / "model.json").unlink()
+        self.refused(folder.parent, "model.json")
 
     def test_no_version(self, folder: Path) -> None:
         shutil.rmtree(folder / "1")
@@ -137,8 +137,8 @@ class TestRefusals:
         model = onnx.load(folder / "predict.onnx")
         convert_model_to_external_data(model, location="../../secret", size_threshold=0)
         (folder / "predict.onnx").write_bytes(model.SerializeToString())
-        spec = read_spec(folder / "README.md")
-        write_card(folder / "README.md", spec.model_copy(update={"files": tiny_models.files_of(folder)}))
+        spec = read_spec(folder)
+        write_spec(folder, spec.model_copy(update={"files": tiny_models.files_of(folder)}))
         with pytest.raises(IntegrityError, match="keeps weights in other files"):
             Server([folder])
 
@@ -184,8 +184,8 @@ class TestChanges:
         tensors["predict/out/probability"] += 0.1
         new = add_version(folder, "2")
         np.savez(new / TEST_TENSORS, **tensors)
-        spec = read_spec(new / "README.md")
-        write_card(new / "README.md", spec.model_copy(update={"files": tiny_models.files_of(new)}))
+        spec = read_spec(new)
+        write_spec(new, spec.model_copy(update={"files": tiny_models.files_of(new)}))
         poll(server)
         assert server.repository.versions("tiny") == ["1"]
         assert "does not reproduce" in index(server)[("tiny", "2")][1]

@@ -15,7 +15,7 @@ import pytest
 import tiny_models
 
 from zoo.errors import InputError, IntegrityError, ProviderError, UnknownNameError
-from zoo.model.card import read_spec, write_card
+from zoo.model.model_json import read_spec, write_spec
 from zoo.model.spec import TEST_TENSORS, WEIGHTS
 from zoo.serving import Session
 from zoo.serving.verify import verify
@@ -229,8 +229,8 @@ class TestVerify:
             verify(copied)
 
     def test_an_endpoint_that_was_never_exported(self, copied: Path) -> None:
-        spec = read_spec(copied / "README.md")
-        write_card(copied / "README.md", spec.model_copy(update={"files": [f for f in spec.files if f.path != "encode.onnx"]}))
+        spec = read_spec(copied)
+        write_spec(copied, spec.model_copy(update={"files": [f for f in spec.files if f.path != "encode.onnx"]}))
         with pytest.raises(IntegrityError, match=r"encode\.onnx.*zoo export"):
             verify(copied)
 
@@ -281,5 +281,5 @@ def _replace(folder: Path, name: str, tensors: dict[str, np.ndarray]) -> None:
 
 def _rehash(folder: Path) -> None:
     """Make the card describe the files as they are, so that only what is in them can be wrong."""
-    spec = read_spec(folder / "README.md")
-    write_card(folder / "README.md", spec.model_copy(update={"files": tiny_models.files_of(folder)}))
+    spec = read_spec(folder)
+    write_spec(folder, spec.model_copy(update={"files": tiny_models.files_of(folder)}))

@@ -1,4 +1,4 @@
-"""A made-up model folder for tests that need a card and files with the right hashes, but no real model."""
+"""A made-up model folder for tests that need a spec and files with the right hashes, but no real model."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 
 from zoo.model.axes import fixed_axes
 from zoo.model.card import write_card
+from zoo.model.model_json import write_spec
 from zoo.model.spec import METRICS, WEIGHTS, Data, Endpoint, File, Metric, ModelSpec, Tensor
 
 TINY_METRICS = [Metric(name="auc", value=0.9731250000000001, interval=(0.96, 0.98), n=200, baseline=0.5, baseline_name="coin")]
@@ -22,22 +23,25 @@ TINY_ENDPOINT = Endpoint(
 
 
 def make_model_folder(
-    path: Path, *, name: str = "tiny-model", files: dict[str, bytes] | None = None, card: str = "README.md", **fields: Any
+    path: Path, *, name: str = "tiny-model", files: dict[str, bytes] | None = None, **fields: Any
 ) -> ModelSpec:
-    """Write a folder with a card and files whose hashes it carries.
+    """Write a folder with a spec, a card, and files whose hashes the spec carries.
 
     Parameters
     ----------
-    path : the folder, made if missing
-    name : of the model
-    files : file name -> content; ``metrics.json`` is written from the spec's metrics unless given
-    card : file name of the card
-    fields : of ModelSpec, over the made-up ones
+    path : Path
+        The folder, made if missing.
+    name : str
+        The name of the model.
+    files : dict, optional
+        File name -> content; ``metrics.json`` is written from the spec's metrics unless given.
+    **fields
+        Fields of ModelSpec, over the made-up ones.
 
     Returns
     -------
     ModelSpec
-        As in the card.
+        The spec as it was written.
     """
     metrics = fields.setdefault("metrics", TINY_METRICS)
     measured = json.dumps({"metrics": [metric.model_dump(mode="json") for metric in metrics]}).encode()
@@ -56,11 +60,11 @@ def make_model_folder(
         "files": [file_entry(file_name, content) for file_name, content in files.items()],
         "physzoo_version": "0.1.0",
     }
-    spec = ModelSpec(**(made_up | fields))
-    write_card(path / card, spec)
+    spec = write_spec(path, ModelSpec(**(made_up | fields)))
+    write_card(path, spec)
     return spec
 
 
 def file_entry(name: str, content: bytes) -> File:
-    """What a card says about a file of this content."""
+    """What a spec says about a file of this content."""
     return File(path=name, sha256=hashlib.sha256(content).hexdigest(), bytes=len(content))

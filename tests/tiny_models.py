@@ -11,8 +11,8 @@ from onnx import TensorProto, helper, numpy_helper
 
 from zoo.data.dataset import Rows, groups
 from zoo.model.axes import fixed_axes
-from zoo.model.card import write_card
-from zoo.model.spec import TEST_TENSORS, WEIGHTS, Data, Endpoint, File, ModelSpec, Tensor
+from zoo.model.model_json import write_spec
+from zoo.model.spec import CARD, RANGES, SPEC, TEST_TENSORS, WEIGHTS, Data, Endpoint, File, ModelSpec, Tensor
 
 WIDTH = 5
 HIDDEN = 8
@@ -36,7 +36,7 @@ def encode(trajectory: np.ndarray, time: np.ndarray) -> tuple[np.ndarray, np.nda
 
 
 def write_tiny_model(folder: Path, *, name: str = "tiny", endpoints: tuple[str, ...] = ("predict", "encode")) -> Path:
-    """Write card, ONNX files and test tensors of a model with the endpoints asked for; returns the folder."""
+    """Write spec, ONNX files and test tensors of a model with the endpoints asked for; returns the folder."""
     folder.mkdir(parents=True)
     random = np.random.default_rng(7)
     spectra = random.normal(size=(TESTED_ROWS, WIDTH)).astype(np.float32)
@@ -55,16 +55,16 @@ def write_tiny_model(folder: Path, *, name: str = "tiny", endpoints: tuple[str, 
     for endpoint in endpoints:
         onnx.save(_GRAPHS[endpoint](), folder / f"{endpoint}.onnx")
     (folder / WEIGHTS).write_bytes(b"stands for the weights, which nothing after the export reads")
-    write_card(folder / "README.md", _spec(name, endpoints, files_of(folder)))
+    write_spec(folder, _spec(name, endpoints, files_of(folder)))
     return folder
 
 
 def files_of(folder: Path) -> list[File]:
-    """What a card says of the files in a folder."""
+    """What a spec says of the files in a folder."""
     return [
         File(path=file.name, sha256=hashlib.sha256(file.read_bytes()).hexdigest(), bytes=file.stat().st_size)
         for file in sorted(folder.iterdir())
-        if file.suffix != ".md"
+        if file.name not in (CARD, SPEC, RANGES)
     ]
 
 

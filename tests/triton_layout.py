@@ -7,8 +7,8 @@ from pathlib import Path
 
 import tiny_models
 
-from zoo.model.card import read_spec, write_card
-from zoo.model.spec import SERVED_GRAPH, TEST_TENSORS
+from zoo.model.model_json import read_spec, write_spec
+from zoo.model.spec import RANGES, SERVED_GRAPH, SPEC, TEST_TENSORS
 
 
 def write_repository(root: Path, *versions: str, endpoint: str = "predict", config: str = "", name: str = "tiny") -> Path:
@@ -16,9 +16,9 @@ def write_repository(root: Path, *versions: str, endpoint: str = "predict", conf
     served = name if endpoint == "predict" else f"{name}.{endpoint}"
     made = tiny_models.write_tiny_model(root / ".made" / served, name=name)
     (made / f"{endpoint}.onnx").rename(made / SERVED_GRAPH)
-    spec = read_spec(made / "README.md")
+    spec = read_spec(made)
     listed = [file for file in tiny_models.files_of(made) if file.path in (SERVED_GRAPH, TEST_TENSORS)]
-    write_card(made / "README.md", spec.model_copy(update={"files": listed}))
+    write_spec(made, spec.model_copy(update={"files": listed}))
     folder = root / served
     folder.mkdir()
     (folder / "config.pbtxt").write_text(f'name: "{served}"\nbackend: "onnxruntime"\nmax_batch_size: 64\n{config}')
@@ -32,6 +32,7 @@ def add_version(folder: Path, version: str, source: Path | None = None) -> Path:
     source = source or next(folder.glob("[1-9]*"))
     making = folder / f".{version}"
     making.mkdir()
-    for file in (SERVED_GRAPH, "README.md", TEST_TENSORS):
-        shutil.copy(source / file, making / file)
+    for file in (SERVED_GRAPH, SPEC, RANGES, TEST_TENSORS):
+        if (source / file).exists():
+            shutil.copy(source / file, making / file)
     return making.rename(folder / version)
