@@ -71,9 +71,11 @@ lint: $(VENV)/installed
 	cp pyproject.toml build/lint
 	cd build/lint && ../../$(RUN)/mypy -p zoo && PYTHONPATH=. ../../$(RUN)/lint-imports
 
+# Two wheels: the code with what describes the models, and their large files.
 wheel: $(VENV)/installed
-	rm -rf build dist
+	rm -rf build dist packages/physzoo-models/build
 	$(RUN)/python -m build --quiet --wheel --outdir dist
+	$(RUN)/python -m build --quiet --wheel --outdir dist packages/physzoo-models
 
 clean:
 	rm -rf $(VENV) build dist demo exports *.egg-info

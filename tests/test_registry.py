@@ -8,25 +8,26 @@ from importlib.metadata import EntryPoint
 from pathlib import Path
 
 import pytest
+from format_1 import to_format_1
 from tiny_folder import make_model_folder
 
 from zoo.errors import IntegrityError, UnknownNameError, ZooError
 from zoo.model import registry
-from zoo.model.registry import find_card, get_family, get_spec, list_models, register_family, register_path
+from zoo.model.registry import find_folder, get_family, get_spec, list_models, register_family, register_path
 
 
 @pytest.fixture
 def models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Two released models, and two on ZOO_PATH of which one has a released name."""
     cards = tmp_path / "cards"
-    make_model_folder(cards, name="mlp-coins", card="mlp-coins.md")
-    make_model_folder(cards, name="ive-swing", card="ive-swing.md", family="ive", task="representation")
+    make_model_folder(cards / "mlp-coins", name="mlp-coins")
+    make_model_folder(cards / "ive-swing", name="ive-swing", family="ive", task="representation")
     mine = tmp_path / "mine"
     make_model_folder(mine / "own-model", name="own-model", family="flow")
     make_model_folder(mine / "mlp-coins", name="mlp-coins", summary="not the released one", family="flow")
     make_model_folder(mine / ".half-written", name="half-written")
     (mine / "no-model").mkdir()
-    monkeypatch.setattr(registry, "CARDS", cards)
+    monkeypatch.setattr(registry, "RELEASED", cards)
     monkeypatch.setattr(registry, "_entry_points", lambda group: ())
     monkeypatch.setenv("ZOO_PATH", str(mine))
     return mine
@@ -70,19 +71,28 @@ class TestNames:
             assert get_spec("old-coins").name == "mlp-coins"
         assert "old-coins" not in list_models()
 
-    def test_a_broken_card_is_left_out_with_a_warning(self, models: Path) -> None:
-        (models / "own-model" / "README.md").write_text("---\nphyszoo: {}\n---\n")
+    def test_a_broken_spec_is_left_out_with_a_warning(self, models: Path) -> None:
+        (models / "own-model" / "model.json").write_text("{}")
         with pytest.warns(UserWarning, match=r"own-model.*not a valid spec"):
             assert list_models() == ["ive-swing", "mlp-coins"]
         with pytest.raises(IntegrityError, match="own-model"):
             get_spec("own-model")
 
-    def test_a_card_of_another_name_is_refused(self, models: Path) -> None:
+    def test_a_list_reads_model_json_alone(self, models: Path) -> None:
+        for file in (models / "own-model").iterdir():
+            if file.name != "model.json":
+                file.unlink()
+        assert list_models("own-*") == ["own-model"]
+        assert registry.summaries("own-*")[0].metric.name == "auc"
+
+    def test_a_spec_of_another_name_is_refused(self, models: Path) -> None:
         (models / "own-model").rename(models / "other-name")
+        with pytest.warns(UserWarning, match="'other-name' but describes 'own-model'"):
+            assert list_models() == ["ive-swing", "mlp-coins"]
         with pytest.raises(IntegrityError, match="'other-name' but describes 'own-model'"):
             get_spec("other-name")
 
-    def test_a_changed_card_is_read_again(self, models: Path) -> None:
+    def test_a_changed_spec_is_read_again(self, models: Path) -> None:
         assert get_spec("own-model").revision == "1"
         make_model_folder(models / "own-model", name="own-model", revision="22")
         assert get_spec("own-model").revision == "22"
@@ -91,23 +101,26 @@ class TestNames:
         other = tmp_path / "other"
         make_model_folder(other / "own-model", name="own-model")
         monkeypatch.setenv("ZOO_PATH", os.pathsep.join([str(other), "", str(models)]))
-        assert find_card("own-model") == other / "own-model" / "README.md"
+        assert find_folder("own-model") == other / "own-model"
 
     def test_an_empty_folder_on_the_path_warns(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("ZOO_PATH", str(tmp_path / "typo"))
         with pytest.warns(UserWarning, match="ZOO_PATH.*typo"):
             assert list_models() == ["ive-swing", "mlp-coins"]
 
-    def test_a_folder_is_registered_by_the_name_on_its_card(
+    def test_a_folder_is_registered_by_the_name_in_it(
         self, models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(registry, "_registered", {})
         make_model_folder(tmp_path / "a folder", name="tuned-coins")
         assert register_path(tmp_path / "a folder") == "tuned-coins" == register_path(tmp_path / "a folder")
         assert list_models() == ["ive-swing", "mlp-coins", "own-model", "tuned-coins"]
-        assert find_card("tuned-coins") == tmp_path / "a folder" / "README.md"
+        assert find_folder("tuned-coins") == tmp_path / "a folder"
         with pytest.raises(ZooError, match="is a released model"):
             register_path(models / "mlp-coins")
+        with pytest.raises(ZooError, match=r"^mine: 'mlp-coins' is a released model"):
+            registry.refuse_released_name("mlp-coins", "mine")
+        registry.refuse_released_name("tuned-coins", "mine")
         make_model_folder(tmp_path / "another", name="tuned-coins")
         with pytest.raises(ZooError, match="a folder is registered as 'tuned-coins'"):
             register_path(tmp_path / "another")
@@ -131,6 +144,16 @@ class TestNames:
             assert get_spec("lab-net").name == "lab-net"
         with pytest.warns(UserWarning, match="entry point gone"):
             assert list_models("lab-*") == ["lab-cnn", "lab-net"]
+
+    def test_an_installed_package_may_bring_many_models(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        for name in ("lab-tree", "lab-flow"):
+            make_model_folder(tmp_path / "lab_many" / name, name=name)
+        to_format_1(tmp_path / "lab_many" / "lab-flow")
+        (tmp_path / "lab_many" / "__init__.py").touch()
+        monkeypatch.syspath_prepend(tmp_path)
+        monkeypatch.setattr(registry, "_entry_points", lambda group: (EntryPoint("lab", "lab_many", group),))
+        assert list_models("lab*") == ["lab-flow", "lab-tree"]
+        assert find_folder("lab-tree") == tmp_path / "lab_many" / "lab-tree"
 
 
 class TestFamilies:
@@ -214,7 +237,7 @@ def test_listing_is_light() -> None:
     """Neither the frameworks nor the libraries that only some calls need are imported for a list of models."""
     code = (
         "import sys; import zoo.model.registry, zoo.model.store; zoo.model.registry.list_models();"
-        "print(*sorted({'tensorflow', 'keras', 'torch', 'jax', 'numpy', 'huggingface_hub', 'pooch'} & sys.modules.keys()))"
+        "print(*sorted({'tensorflow', 'keras', 'torch', 'jax', 'numpy', 'yaml', 'huggingface_hub', 'pooch'} & sys.modules.keys()))"
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout.strip() == ""

@@ -3,12 +3,14 @@ from __future__ import annotations
 import hashlib
 import http.server
 import os
+import shutil
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from importlib.metadata import EntryPoint
 from pathlib import Path
 from unittest.mock import Mock
 
@@ -17,8 +19,8 @@ import pytest
 from tiny_folder import make_model_folder
 
 from zoo.errors import IntegrityError, UnknownNameError, ZooError
-from zoo.model import registry, store
-from zoo.model.spec import METRICS, WEIGHTS
+from zoo.model import integrity, registry
+from zoo.model.spec import METRICS, RANGES, SPEC, WEIGHTS
 from zoo.model.store import locate
 
 CONTENT = bytes(range(256)) * 4096  # 1 MiB, several chunks of a download
@@ -44,11 +46,11 @@ class TestFolder:
         }
         found = locate(where[spelling])
         assert found.spec.name == "tiny-model"
-        assert found.card.samefile(folder / "README.md")
+        assert found.folder.samefile(folder)
         assert found.path(WEIGHTS).read_bytes() == CONTENT
 
-    def test_no_card(self, tmp_path: Path) -> None:
-        with pytest.raises(IntegrityError, match=r"nothing.README\.md"):
+    def test_no_spec(self, tmp_path: Path) -> None:
+        with pytest.raises(IntegrityError, match=r"nothing.model\.json"):
             locate(tmp_path / "nothing")
 
     def test_a_file_the_card_does_not_list(self, folder: Path) -> None:
@@ -86,7 +88,7 @@ class TestFolder:
         monkeypatch.setattr(hashlib, "file_digest", digest)
         locate(folder).path(WEIGHTS)
         locate(folder).path(WEIGHTS)
-        assert digest.call_count == 1
+        assert digest.call_count == 2  # the weights and ranges.npz
         (folder / WEIGHTS).write_bytes(CONTENT[:-1] + b"x")
         with pytest.raises(IntegrityError, match="sha256"):
             locate(folder).path(WEIGHTS)
@@ -128,18 +130,15 @@ def mirror(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Mirror]:
     """A released model whose weights are on the mirror only, its earlier revision too; cache empty."""
     state = Mirror(tmp_path / "mirror")
     make_model_folder(state.root / "big" / "1", name="big", files={WEIGHTS: b"first weights"})
-    first = hashlib.sha256((state.root / "big" / "1" / "README.md").read_bytes()).hexdigest()
+    first = hashlib.sha256((state.root / "big" / "1" / SPEC).read_bytes()).hexdigest()
     make_model_folder(
         state.root / "big" / "2", name="big", revision="2", files={WEIGHTS: CONTENT}, earlier_revisions={"1": first}
     )
-    cards, artefacts = tmp_path / "cards", tmp_path / "artefacts"
-    cards.mkdir()
-    (cards / "big.md").write_bytes((state.root / "big" / "2" / "README.md").read_bytes())
-    (artefacts / "big").mkdir(parents=True)
-    (artefacts / "big" / METRICS).write_bytes((state.root / "big" / "2" / METRICS).read_bytes())
-    monkeypatch.setattr(registry, "CARDS", cards)
+    released = tmp_path / "released"
+    shutil.copytree(state.root / "big" / "2", released / "big")
+    (released / "big" / WEIGHTS).unlink()
+    monkeypatch.setattr(registry, "RELEASED", released)
     monkeypatch.setattr(registry, "_entry_points", lambda group: ())
-    monkeypatch.setattr(store, "ARTEFACTS", artefacts)
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -182,12 +181,12 @@ def files_below(folder: Path) -> list[Path]:
 class TestReleased:
     def test_the_package_comes_first_then_the_mirror_then_the_cache(self, mirror: Mirror, tmp_path: Path) -> None:
         found = locate("big")
-        assert found.path(METRICS).parent == tmp_path / "artefacts" / "big"
+        assert found.path(METRICS).parent == tmp_path / "released" / "big"
         assert mirror.requests == []
         assert found.path(WEIGHTS) == cached(tmp_path)
         assert cached(tmp_path).read_bytes() == CONTENT
         assert mirror.requests == ["/big/2/model.weights.h5"]
-        store._verified.clear()  # as a new process
+        integrity._verified.clear()  # as a new process
         mirror.status = 500
         assert locate("big@2").path(WEIGHTS) == cached(tmp_path)
         assert len(mirror.requests) == 1
@@ -195,7 +194,7 @@ class TestReleased:
     def test_works_offline_once_cached(self, mirror: Mirror, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         locate("big").path(WEIGHTS)
         locate("big@1").path(WEIGHTS)
-        store._verified.clear()
+        integrity._verified.clear()
         monkeypatch.delenv("ZOO_MIRROR")
         assert locate("big").path(WEIGHTS).read_bytes() == CONTENT
         assert locate("big@1").path(WEIGHTS).read_bytes() == b"first weights"
@@ -203,12 +202,12 @@ class TestReleased:
     def test_without_a_mirror_the_error_says_what_to_set(self, mirror: Mirror, tmp_path: Path, monkeypatch) -> None:
         for value, shown in (("", "not set"), ("file:///srv", "file:///srv"), ("/srv", "/srv")):
             monkeypatch.setenv("ZOO_MIRROR", value)
-            with pytest.raises(IntegrityError, match=rf"model\.weights\.h5 of big@2.*cache.*ZOO_MIRROR.*big/2/.*now {shown}"):
+            with pytest.raises(IntegrityError, match=rf"model\.weights\.h5 of big@2.*cache.*physzoo\[models\].*ZOO_MIRROR.*big/2/.*now {shown}"):
                 locate("big").path(WEIGHTS)
 
     def test_damage_in_the_package_is_refused(self, mirror: Mirror, tmp_path: Path) -> None:
-        (tmp_path / "artefacts" / "big" / METRICS).write_bytes(b"{}")
-        with pytest.raises(IntegrityError, match=r"artefacts.big.metrics\.json: expected \d+ bytes, found 2"):
+        (tmp_path / "released" / "big" / METRICS).write_bytes(b"{}")
+        with pytest.raises(IntegrityError, match=r"released.big.metrics\.json: expected \d+ bytes, found 2"):
             locate("big").path(METRICS)
         assert mirror.requests == []
 
@@ -231,6 +230,21 @@ class TestReleased:
         with pytest.raises(IntegrityError, match=r"(?s)big/2/model\.weights\.h5 could not be brought.*hash"):
             locate("big").path(WEIGHTS)
         assert files_below(tmp_path / "cache") == []
+
+    def test_an_installed_package_has_what_the_folder_lacks(self, mirror: Mirror, tmp_path: Path, monkeypatch) -> None:
+        """As physzoo-models has: weights beside no spec, which are taken for what they hash to."""
+        package = tmp_path / "big_models"
+        (package / "big").mkdir(parents=True)
+        (package / "__init__.py").touch()
+        (package / "big" / WEIGHTS).write_bytes(CONTENT)
+        monkeypatch.syspath_prepend(tmp_path)
+        monkeypatch.setattr(registry, "_entry_points", lambda group: (EntryPoint("big-models", "big_models", group),))
+        assert registry.list_models() == ["big"]
+        assert locate("big").path(WEIGHTS) == package / "big" / WEIGHTS
+        assert mirror.requests == []
+        (package / "big" / WEIGHTS).write_bytes(b"of another version")
+        with pytest.warns(UserWarning, match="another version"):
+            assert locate("big").path(WEIGHTS) == cached(tmp_path)
 
     def test_a_dropped_connection_leaves_nothing(self, mirror: Mirror, tmp_path: Path) -> None:
         mirror.send_only = 2**18
@@ -298,8 +312,7 @@ def start_fetch(tmp_path: Path, prelude: str = "pass") -> subprocess.Popen[str]:
     code = (
         f"{prelude}\n"
         "import hashlib, pathlib, zoo.model.registry, zoo.model.store\n"
-        f"zoo.model.registry.CARDS = pathlib.Path({str(tmp_path / 'cards')!r})\n"
-        f"zoo.model.store.ARTEFACTS = pathlib.Path({str(tmp_path / 'artefacts')!r})\n"
+        f"zoo.model.registry.RELEASED = pathlib.Path({str(tmp_path / 'released')!r})\n"
         f"weights = zoo.model.store.locate('big').path({WEIGHTS!r})\n"
         "print(hashlib.sha256(weights.read_bytes()).hexdigest())\n"
     )
@@ -315,12 +328,12 @@ class TestRevisions:
         assert (found.spec.name, found.spec.revision) == ("big", "1")
         assert found.path(WEIGHTS) == cached(tmp_path, "1")
         assert found.path(WEIGHTS).read_bytes() == b"first weights"
-        assert mirror.requests == ["/big/1/README.md", "/big/1/model.weights.h5"]
+        assert mirror.requests == ["/big/1/model.json", "/big/1/ranges.npz", "/big/1/model.weights.h5"]
 
-    def test_a_card_of_another_hash_is_refused(self, mirror: Mirror, tmp_path: Path) -> None:
-        with (mirror.root / "big" / "1" / "README.md").open("a") as card:
-            card.write("one word more")
-        with pytest.raises(IntegrityError, match=r"big/1/README\.md"):
+    def test_a_spec_of_another_hash_is_refused(self, mirror: Mirror, tmp_path: Path) -> None:
+        with (mirror.root / "big" / "1" / SPEC).open("a") as file:
+            file.write(" ")
+        with pytest.raises(IntegrityError, match=r"big/1/model\.json"):
             locate("big@1")
         assert files_below(tmp_path / "cache") == []
 
@@ -328,10 +341,10 @@ class TestRevisions:
         with pytest.raises(UnknownNameError, match=r"no revision of big named '7'; known: 1, 2"):
             locate("big@7")
 
-    def test_a_card_of_another_model_under_a_known_hash_is_refused(self, mirror: Mirror, tmp_path: Path) -> None:
+    def test_a_spec_of_another_model_under_a_known_hash_is_refused(self, mirror: Mirror, tmp_path: Path) -> None:
         make_model_folder(mirror.root / "big" / "1", name="other")
-        first = hashlib.sha256((mirror.root / "big" / "1" / "README.md").read_bytes()).hexdigest()
-        make_model_folder(tmp_path / "cards", name="big", revision="2", card="big.md", earlier_revisions={"1": first})
+        first = hashlib.sha256((mirror.root / "big" / "1" / SPEC).read_bytes()).hexdigest()
+        make_model_folder(tmp_path / "released" / "big", name="big", revision="2", earlier_revisions={"1": first})
         with pytest.raises(IntegrityError, match="describes other@1, expected big@1"):
             locate("big@1")
 
@@ -358,7 +371,7 @@ class TestNames:
     def test_a_released_name_wins_with_a_warning(self, mine: Path, tmp_path: Path) -> None:
         make_model_folder(mine / "big", name="big", summary="an impostor")
         with pytest.warns(UserWarning, match=r"'big' is the released model; for the one on ZOO_PATH write '.*mine.big'"):
-            assert locate("big").card == tmp_path / "cards" / "big.md"
+            assert locate("big").folder == tmp_path / "released" / "big"
 
     def test_unknown(self, mine: Path) -> None:
         with pytest.raises(UnknownNameError, match="no model named 'bigg'; did you mean big"):
@@ -395,6 +408,12 @@ class TestHub:
         assert "README.md" in patterns
         assert not any(pattern.endswith(("*", ".py", ".pkl")) for pattern in patterns)
         assert found.path(WEIGHTS).read_bytes() == CONTENT
+        (snapshot / RANGES).unlink()
+        (snapshot / RANGES).symlink_to("/etc/hostname")
+        with pytest.raises(IntegrityError, match="leaves"):
+            locate("hf://lab/net@v1")
+        (snapshot / RANGES).unlink()
+        (snapshot / RANGES).symlink_to(Path("../../blobs") / RANGES)
         (snapshot / METRICS).unlink()
         (snapshot / METRICS).symlink_to("/etc/hostname")
         with pytest.raises(IntegrityError, match="leaves"):
