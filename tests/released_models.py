@@ -2,11 +2,28 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 import zoo
+from zoo.model.spec import Metric
 
 RELEASED = zoo.list_models()
 _FIRST = {zoo.get_spec(name).family: name for name in reversed(RELEASED)}.values()
 ONE_A_FAMILY = [name if name in _FIRST else pytest.param(name, marks=pytest.mark.slow) for name in RELEASED]
 """One of every family, and with the marker slow the others, which take minutes together."""
+
+UNCERTAIN = re.compile(
+    r"(.*/)?(kl latent \d|active (latents|units)|MIG|SAP|DCI \w+|(beta-|Factor)VAE score|validation MIG|separation"
+    r"|(coverage|sbc) distance\b.*)"
+)
+"""Numbers that were released without an interval; no other may be."""
+
+
+def bounds(released: Metric) -> tuple[float, float]:
+    """Between which a number lies that is measured anew: its interval, wider by three deviations among the released seeds."""
+    spread = re.search(r"over \d+ seeds: \S+ \+- ([\d.]+)", released.detail)
+    slack = 3 * float(spread[1]) + 1e-4 if spread else 1e-3 * abs(released.value)
+    low, high = released.interval
+    return low - slack, high + slack

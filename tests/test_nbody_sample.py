@@ -10,8 +10,8 @@ from zoo.data.nbody.cubes import RMS, density_cubes
 from zoo.data.nbody.halo_mass import FEATURE_MASSES, INITIAL, LOG_MASS, HaloMass
 from zoo.data.nbody.lagrangian import particle_cells, top_hat_densities
 from zoo.data.nbody.sample import SAMPLE, load_sample, write_sample
-from zoo.data.shipped_files import shipped_file
 from zoo.data.nbody.simulate import NBodyConfig, run
+from zoo.data.shipped_files import shipped_file
 
 
 @pytest.fixture(scope="module")

@@ -11,12 +11,45 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 MAPPED = {"training": "zoo.training", "export": "zoo.export", "serving": "zoo.serving", "model_cards": "zoo.model_cards"}
+MODELS = ROOT / "packages" / "physzoo-models"
+
+
+def project(folder: Path) -> dict:
+    """Content of a pyproject.toml."""
+    return tomllib.loads((folder / "pyproject.toml").read_text())
+
+
+def packed(folder: Path, package: str, root: Path) -> set[Path]:
+    """The data files of a package that a project packs."""
+    patterns = project(folder)["tool"]["setuptools"]["package-data"][package]
+    return {path for pattern in patterns for path in root.glob(pattern)}
+
+
+def test_each_file_of_a_model_is_in_one_of_the_two_wheels():
+    small = packed(ROOT, "zoo.model_cards", ROOT / "model_cards")
+    large = packed(MODELS, "physzoo_models", ROOT / "model_cards")
+    assert not small & large
+    files = {path for path in (ROOT / "model_cards").rglob("*.*") if path.parent.parent == ROOT / "model_cards"}
+    assert small | large == {path for path in files if path.parent.name != "__pycache__"}
+    assert sum(path.stat().st_size for path in small) < 6e6
+
+
+def test_shipped_data_are_in_the_wheel_of_the_models():
+    shipped = ROOT / "zoo" / "data" / "shipped"
+    assert packed(MODELS, "physzoo_models.shipped", shipped) == set(shipped.iterdir())
+
+
+def test_the_two_wheels_are_of_one_version():
+    code, models = project(ROOT)["project"], project(MODELS)["project"]
+    assert code["version"] == models["version"]
+    assert code["optional-dependencies"]["models"] == [f"physzoo-models=={models['version']}"]
+    assert models["entry-points"]["zoo.models"] == {"physzoo-models": "physzoo_models"}
 
 
 def test_packages_list_every_folder():
     """A package that the list forgets is missing from the wheel alone, where no other test looks."""
-    data = {"zoo.artefacts", "zoo.data.shipped", "zoo.training.recipes"}
-    listed = set(tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"])
+    data = {"zoo.training.recipes"}
+    listed = set(project(ROOT)["tool"]["setuptools"]["packages"])
     found = {".".join(path.parent.relative_to(ROOT).parts) for path in (ROOT / "zoo").rglob("__init__.py")}
     for folder, name in MAPPED.items():
         nested = (path.parent.relative_to(ROOT / folder).parts for path in (ROOT / folder).rglob("__init__.py"))

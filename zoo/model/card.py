@@ -154,7 +154,9 @@ def _filled(path: Path, body: str, spec: ModelSpec) -> str:
     if "<!-- physzoo:" in _SECTION.sub("", body):
         raise IntegrityError(f"{path}: a 'physzoo:begin' or 'physzoo:end' marker has lost its partner: restore or remove it")
     there = {match[1] for match in _SECTION.finditer(body)}
-    missing = "".join(f"\n<!-- physzoo:begin {name} -->\n<!-- physzoo:end {name} -->\n" for name in SECTIONS if name not in there)
+    missing = "".join(
+        f"\n<!-- physzoo:begin {name} -->\n<!-- physzoo:end {name} -->\n" for name in SECTIONS if name not in there
+    )
     title = match.end() if (match := _TITLE.match(body)) else 0
     body = body[:title] + missing + body[title:]
     address = _address(path.parent, spec)

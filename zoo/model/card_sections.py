@@ -58,7 +58,9 @@ def _use(spec: ModelSpec, address: str) -> str:
         parts.append(_python("import zoo", f'zoo.load("{address}")', f'model.endpoint("{endpoint}")({given})'))
     elif spec.file(onnx_file(endpoint)):
         given = ", ".join(f'"{name}": {value}' for name, value in rows.items())
-        parts.append(_python("from zoo.serving import Session", f'Session("{address}")', f'model.run({{{given}}}, "{endpoint}")'))
+        parts.append(
+            _python("from zoo.serving import Session", f'Session("{address}")', f'model.run({{{given}}}, "{endpoint}")')
+        )
     if spec.file(onnx_file(endpoint)):
         parts.append(f"```\nzoo predict {address} --endpoint {endpoint}\n```")
     return "\n\n".join(parts) + "\n"
@@ -94,7 +96,11 @@ def _numbers(spec: ModelSpec, address: str) -> str:
         )
         for metric in headline(spec)
     )
-    table = _table(("Held-out metric", "Value", "95% interval", "Baseline", "n"), rows) if spec.metrics else "Nothing was measured.\n"
+    table = (
+        _table(("Held-out metric", "Value", "95% interval", "Baseline", "n"), rows)
+        if spec.metrics
+        else "Nothing was measured.\n"
+    )
     others = len(spec.metrics) - len(headline(spec))
     return table + (f"\n`metrics.json` holds these and {others} more, and how each was measured.\n" if others else "")
 
