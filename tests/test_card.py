@@ -97,9 +97,8 @@ def test_prose_is_kept_to_the_letter(card: Path, spec: ModelSpec) -> None:
 
 
 def test_own_prose_places_the_sections(tmp_path: Path, spec: ModelSpec) -> None:
-    write_card(
-        tmp_path, spec, "\n# Mine\n\nFirst words.\n\n<!-- physzoo:begin numbers -->\n<!-- physzoo:end numbers -->\n\nLast.\n"
-    )
+    markers = "<!-- physzoo:begin numbers -->\n<!-- physzoo:end numbers -->"
+    write_card(tmp_path, spec, f"\n# Mine\n\nFirst words.\n\n{markers}\n\nLast.\n")
     body = prose_of(tmp_path / "README.md")
     assert body.startswith("\n# Mine\n\n<!-- physzoo:begin use -->\n")
     assert body.index("First words.") < body.index("| auc |") < body.index("Last.")

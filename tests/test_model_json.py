@@ -229,7 +229,7 @@ class TestRanges:
 
     def test_pickles(self, tmp_path: Path, spec: ModelSpec) -> None:
         with_ranges(tmp_path, npz(**{"predict/x/low": np.array([{"a": 1}, None, 2], dtype=object)}))
-        with pytest.raises(IntegrityError, match="not a whole .npz of plain arrays"):
+        with pytest.raises(IntegrityError, match=r"not a whole \.npz of plain arrays"):
             read_spec(tmp_path)
 
     def test_a_bomb(self, tmp_path: Path, spec: ModelSpec) -> None:
@@ -239,8 +239,9 @@ class TestRanges:
 
     def test_the_same_name_twice(self, tmp_path: Path, spec: ModelSpec) -> None:
         path = tmp_path / "twice.npz"
-        with zipfile.ZipFile(path, "w") as archive, pytest.warns(UserWarning, match="Duplicate"):
-            for _ in range(2):
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr("predict/x/low.npy", b"")
+            with pytest.warns(UserWarning, match="Duplicate"):
                 archive.writestr("predict/x/low.npy", b"")
         with_ranges(tmp_path, path.read_bytes())
         with pytest.raises(IntegrityError, match="twice"):

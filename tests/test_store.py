@@ -202,9 +202,8 @@ class TestReleased:
     def test_without_a_mirror_the_error_says_what_to_set(self, mirror: Mirror, tmp_path: Path, monkeypatch) -> None:
         for value, shown in (("", "not set"), ("file:///srv", "file:///srv"), ("/srv", "/srv")):
             monkeypatch.setenv("ZOO_MIRROR", value)
-            with pytest.raises(
-                IntegrityError, match=rf"model\.weights\.h5 of big@2.*cache.*physzoo\[models\].*ZOO_MIRROR.*big/2/.*now {shown}"
-            ):
+            said = rf"model\.weights\.h5 of big@2.*cache.*physzoo\[models\].*ZOO_MIRROR.*big/2/.*now {shown}"
+            with pytest.raises(IntegrityError, match=said):
                 locate("big").path(WEIGHTS)
 
     def test_damage_in_the_package_is_refused(self, mirror: Mirror, tmp_path: Path) -> None:

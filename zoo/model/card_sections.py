@@ -86,6 +86,8 @@ def _origin(spec: ModelSpec) -> str:
 
 def _numbers(spec: ModelSpec, address: str) -> str:
     """The headline numbers."""
+    if not spec.metrics:
+        return "Nothing was measured.\n"
     rows = (
         (
             metric.name,

@@ -156,7 +156,8 @@ def _cached(name: str, revision: str, file_name: str, sha256: str) -> Path:
     if not mirror.startswith(("http://", "https://")):
         raise IntegrityError(
             f"{file_name} of {name}@{revision} is not on this machine ({local}: {fault}): pip install 'physzoo[models]', or set"
-            f" ZOO_MIRROR to the http(s) address of a mirror that holds {name}/{revision}/{file_name} (now {mirror or 'not set'})"
+            f" ZOO_MIRROR to the address of an http(s) mirror that holds {name}/{revision}/{file_name}"
+            f" (now {mirror or 'not set'})"
         )
     if local.exists():
         warnings.warn(f"{local}: {fault}; downloading it again", stacklevel=3)
