@@ -98,11 +98,7 @@ def _numbers(spec: ModelSpec, address: str) -> str:
         )
         for metric in headline(spec)
     )
-    table = (
-        _table(("Held-out metric", "Value", "95% interval", "Baseline", "n"), rows)
-        if spec.metrics
-        else "Nothing was measured.\n"
-    )
+    table = _table(("Held-out metric", "Value", "95% interval", "Baseline", "n"), rows)
     others = len(spec.metrics) - len(headline(spec))
     return table + (f"\n`metrics.json` holds these and {others} more, and how each was measured.\n" if others else "")
 
