@@ -114,12 +114,14 @@ def test_warm_up_runs_as_triton_would_run_it(everything, name, endpoint):
 
 
 @pytest.mark.parametrize(("name", "endpoint"), ENDPOINTS)
-def test_card_and_test_tensors_lie_beside_the_graph(everything, name, endpoint):
+def test_spec_and_test_tensors_lie_beside_the_graph(everything, name, endpoint):
     version = everything / wire_name(name, endpoint) / zoo.get_spec(name).revision
     spec, released = read_spec(version), zoo.get_spec(name)
     assert (spec.name, spec.revision, list(spec.endpoints)) == (name, released.revision, [endpoint])
     assert spec.endpoints[endpoint] == released.endpoints[endpoint]
-    assert spec.files == [File.of(version / "model.onnx"), File.of(version / "test_tensors.npz")]
+    beside = [path for path in sorted(version.iterdir()) if path.name != "model.json"]
+    assert [path.name for path in beside if path.name != "ranges.npz"] == ["model.onnx", "test_tensors.npz"]
+    assert spec.files == [File.of(path) for path in beside]
     inputs, expected = read_test_tensors(version / "test_tensors.npz", spec)[endpoint]
     session = ort.InferenceSession(version / "model.onnx", providers=["CPUExecutionProvider"])
     for array, (tensor, wanted) in zip(session.run(list(expected), inputs), expected.items(), strict=True):

@@ -16,7 +16,7 @@ import tiny_models
 
 from zoo.errors import InputError, IntegrityError, ProviderError, UnknownNameError
 from zoo.model.model_json import read_spec, write_spec
-from zoo.model.spec import TEST_TENSORS, WEIGHTS
+from zoo.model.spec import RANGES, TEST_TENSORS, WEIGHTS
 from zoo.serving import Session
 from zoo.serving.verify import verify
 
@@ -187,7 +187,7 @@ class TestVerify:
     def test_report_of_a_sound_folder(self, folder: Path) -> None:
         report = verify(folder)
         assert report.ok
-        assert report.files == 4
+        assert report.files == 5
         assert [(row.endpoint, row.output, row.rows) for row in report.rows] == [
             ("predict", "probability", 4),
             ("encode", "mean", 4),
@@ -214,7 +214,7 @@ class TestVerify:
         _replace(copied, TEST_TENSORS, tensors)
         assert [row.output for row in verify(copied).rows if not row.ok] == ["probability"]
 
-    @pytest.mark.parametrize("name", ["predict.onnx", "encode.onnx", TEST_TENSORS, WEIGHTS])
+    @pytest.mark.parametrize("name", ["predict.onnx", "encode.onnx", TEST_TENSORS, WEIGHTS, RANGES])
     def test_a_flipped_byte_is_refused_by_name(self, copied: Path, name: str) -> None:
         content = bytearray((copied / name).read_bytes())
         content[len(content) // 2] ^= 1
