@@ -74,10 +74,15 @@ def locate(name_or_path: str | Path) -> ModelFolder:
 
     Parameters
     ----------
-    name_or_path
+    name_or_path : str or Path
         A folder of a model (a Path, or text with a path separator or a leading ``.`` or ``~``); a name, optionally
         with a revision (``"ive-pendulum@1"``); or ``"hf://owner/name@revision"`` on the Hugging Face Hub. A released name
         wins over the same name on ``ZOO_PATH``, with a warning.
+
+    Returns
+    -------
+    ModelFolder
+        The model's spec, and where its files lie.
 
     Raises
     ------

@@ -40,16 +40,34 @@ def write_model_folder(
 
     Parameters
     ----------
-    spec : files and exports are filled in; its metrics go to ``metrics.json``, from which no number of the card may differ
-    inputs : of the test tensors
-    measured : what else ``metrics.json`` is to say
-    figures : name -> to be put beside it
-    prose : of the card
+    model : EndpointModel
+        The model, whose weights and graphs are written.
+    spec : ModelSpec
+        What the folder says of it; files and exports are filled in, and its metrics go to ``metrics.json`` too.
+    folder : Path
+        The folder to be made.
+    inputs : mapping
+        The inputs of the test tensors.
+    measured : mapping, optional
+        What else ``metrics.json`` is to say.
+    figures : mapping, optional
+        Name -> a figure, for the card to show.
+    prose : str, optional
+        The body of the card.
+    overwrite : bool
+        Whether an earlier model there is replaced.
+
+    Returns
+    -------
+    ModelSpec
+        The spec as it was written, which is the model's from now on.
 
     Raises
     ------
-    ExportError, ParityError
-        When an endpoint cannot be exported, or does not answer as the model does; there is no folder then.
+    ExportError
+        When an endpoint cannot be exported; there is no folder then.
+    ParityError
+        When a graph does not answer as the model does; there is no folder then.
     """
     model.spec = spec
     with whole_folder(folder, overwrite=overwrite, marker=METRICS) as staged:
@@ -69,19 +87,19 @@ def write_model_folder(
 
 
 def revision_of(name: str, parent: ModelSpec) -> str:
-    """Of a model made of another: the next whole number where it keeps the name, so that it is a version of it; else "1"."""
+    """The revision of a model made of another: the next whole number where it keeps the name, of which it is a version."""
     return str(int(parent.revision.split(".")[0]) + 1) if name == parent.name else "1"
 
 
 def test_inputs(model: EndpointModel, dataset: Dataset, n: int) -> dict[str, tuple[np.ndarray, ...]]:
-    """Inputs of every endpoint for rows spread over the test split."""
+    """Make the inputs of every endpoint from rows spread over the test split."""
     rows = dataset.rows("test")
     chosen = np.linspace(0, len(rows) - 1, n).round().astype(int)
     return model.example({name: array[chosen] for name, array in rows.inputs.items()}, np.random.default_rng(0))
 
 
 def write_test_tensors(model: EndpointModel, inputs: TestInputs, folder: Path) -> None:
-    """Inputs and answers of every endpoint."""
+    """Write inputs and answers of every endpoint."""
     tensors: dict[str, np.ndarray] = {}
     for name, endpoint in model.spec.endpoints.items():
         given = {t.name: array for t, array in zip(endpoint.inputs, inputs[name], strict=True)}
@@ -101,5 +119,5 @@ def exported(model: EndpointModel, spec: ModelSpec, folder: Path) -> ModelSpec:
 
 
 def describe_files(folder: Path) -> list[File]:
-    """Size and sha256 of every file in a model's folder but its spec, its card and its figures."""
+    """Measure size and sha256 of every file in a model's folder but its spec, its card and its figures."""
     return [File.of(path) for path in sorted(folder.iterdir()) if path.is_file() and path.name not in (SPEC, CARD)]

@@ -38,8 +38,19 @@ def train(recipe: Recipe, out: Path, *, seeds: list[int] | None = None, variants
 
     Parameters
     ----------
-    seeds : the recipe's first by default
-    variants : whether the recipe's variants are trained too
+    recipe : Recipe
+        What is trained.
+    out : Path
+        The folder of the runs.
+    seeds : list of int, optional
+        The seeds to train; by default the recipe's first.
+    variants : bool
+        Whether the recipe's variants are trained too.
+
+    Returns
+    -------
+    tuple of Runs and Evaluation
+        What was trained, and what was measured on it.
     """
     import matplotlib as mpl
 
@@ -188,12 +199,12 @@ def _with_ranges(endpoints: dict[str, Endpoint], training: dict[str, np.ndarray]
 
 
 def versions() -> dict[str, str]:
-    """Of Python and of the packages that decide a model's numbers."""
+    """The versions of Python and of the packages that decide a model's numbers."""
     return {"python": platform.python_version(), **{package: version(package) for package in PACKAGES}}
 
 
 def widened(low: np.ndarray, high: np.ndarray) -> tuple[Any, Any]:
-    """Trained range of extremes: a quarter of their distance wider on either side, in five digits."""
+    """Make a trained range of extremes: a quarter of their distance wider on either side, in five digits."""
     margin = (high - low) / 4
     return tuple(np.vectorize(lambda value: float(f"{value:.5g}"))(bound).tolist() for bound in (low - margin, high + margin))
 
