@@ -26,7 +26,7 @@ Library = Literal["keras", "sklearn"]
 Precision = Literal["float32", "float16", "int8"]
 LIBRARIES: dict[Library, str] = {"keras": "Keras", "sklearn": "scikit-learn"}
 """Library of a model, as the Hugging Face Hub calls it -> its name for people."""
-FORMAT = 2
+FORMAT: Literal[2] = 2
 """Version of the spec; folders of format 1 are read by ``zoo.model.format1``."""
 
 
