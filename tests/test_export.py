@@ -403,7 +403,15 @@ def test_onnx_folder_is_a_model_folder_that_runs_without_tensorflow(tiny, source
     report = export(tiny, tmp_path / "new" / "out", source=source, opset=11, parity_rows=50)
     folder = tmp_path / "new" / "out"
     assert leftovers(folder.parent) == ["out"]
-    assert leftovers(folder) == ["README.md", "both.onnx", "cpp", "one.onnx", "report.json", "report.md", "test_tensors.npz"]
+    assert leftovers(folder) == [
+        "README.md",
+        "both.onnx",
+        "clients",
+        "one.onnx",
+        "report.json",
+        "report.md",
+        "test_tensors.npz",
+    ]
     model = locate(folder)
     assert [model.path(file.path).name for file in model.spec.files] == ["both.onnx", "one.onnx", "test_tensors.npz"]
     assert model.spec.model_copy(update={"files": [], "export": tiny.spec.export}) == tiny.spec

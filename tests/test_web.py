@@ -16,7 +16,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from exported_folder import cut, exported, replace, save
+from exported_folder import DAMAGES, MEAN, SET_DAMAGES, SPEC, cut, exported, save, swap
+from set_graphs import set_folder
 
 import zoo
 from zoo.serving import Session
@@ -86,55 +87,26 @@ def test_example_answers_as_python_does(web, pendulum):
     np.testing.assert_allclose(found, expected, atol=6e-5)
 
 
-def swap(folder: Path) -> None:
-    shutil.copyfile(folder / "predict.onnx", folder / "encode.onnx")
+@pytest.fixture(scope="module")
+def sets(tmp_path_factory) -> Path:
+    return set_folder(tmp_path_factory.mktemp("sets") / "tiny-sets")
 
 
-SPEC = "cpp/model.txt"
-MEAN = "cpp/encode/out/mean.npy"
+def test_sets_check_themselves(web, sets):
+    *printed, charge = succeed("node", web / "check.mjs", sets).splitlines()
+    assert [line.partition(":")[0] for line in printed[1:]] == [
+        *(f"pool {name}" for name in ("sums", "kept", "count", "soft")),
+        "connect steps",
+    ]
+    assert charge == "connect charge: 4 rows, largest |difference| 0.0e+0 in one batch, 0.0e+0 row by row: ok"
+    assert all(line.endswith(": ok") for line in printed[1:])
 
 
-@pytest.mark.parametrize(
-    ("damage", "message"),
-    [
-        (shutil.rmtree, "cpp/model.txt: cannot be read .*: expected a folder that zoo export wrote"),
-        (cut(SPEC, 0), "line 1: expected 'physzoo 1'"),
-        (cut(SPEC, 200), "expected the line 'end'"),
-        (replace(SPEC, b"end\n", b""), "expected the line 'end'"),
-        (replace(SPEC, b"physzoo 1", b"physzoo 2"), "line 1: expected 'physzoo 1'"),
-        (replace(SPEC, b"model ive-pendulum 1", b"model"), "line 2: expected a word"),
-        (replace(SPEC, b"tolerance ", b"tolerance 1 "), "line 3: expected two numbers"),
-        (replace(SPEC, b"low -1.0", b"low abc"), "expected numbers"),
-        (replace(SPEC, b"low -1.0", b"low -1.0 2.0"), "expected the range of trajectory"),
-        (replace(SPEC, b"trajectory 50", b"trajectory -50"), "expected the shape of trajectory"),
-        (replace(SPEC, b"trajectory 50", b"trajectory 50 999999999"), "expected the shape of trajectory"),
-        (replace(SPEC, b"endpoint predict\n", b""), "line 4: expected an endpoint"),
-        (replace(SPEC, b"endpoint predict\n", b"endpoint predict\nunit m\n"), "line 5: expected a tensor"),
-        (replace(SPEC, b"endpoint predict", b"endpoint ../predict"), "line 4: expected a name"),
-        (replace(SPEC, b"input trajectory", b"input __proto__"), "line 5: expected a name"),
-        (replace(SPEC, b"output displacement 1\nunit m\n", b""), "expected inputs and outputs of predict"),
-        (replace(SPEC, b"unit", b"constructor"), "expected a known word"),
-        (replace(SPEC, b"trajectory 50", b"trajectory 51"), r"trajectory \(batch, 51\) .* trajectory \(batch, 50\)"),
-        (replace(SPEC, b"input time", b"input clock"), r"expected the inputs clock \(batch, 1\)"),
-        (lambda folder: (folder / "encode.onnx").unlink(), "encode.onnx: cannot be read"),
-        (cut("encode.onnx", 5000), "encode.onnx: onnxruntime-web cannot load this graph"),
-        (cut("encode.onnx", 0), "encode.onnx: "),
-        (swap, r"encode.onnx: expected the inputs trajectory \(batch, 50\) .* found the inputs time \(batch, 1\) trajectory"),
-        (cut(MEAN, 0), "mean.npy: expected a .npy file"),
-        (cut(MEAN, 100), r"mean.npy: expected rows of shape \(batch, 3\), found \(16, 3\) in 0 bytes"),
-        (cut(MEAN, 300), r"mean.npy: expected rows of shape \(batch, 3\), found \(16, 3\) in 172 bytes"),
-        (save(MEAN, np.zeros((16, 3))), "mean.npy: expected float32 in C order"),
-        (save(MEAN, np.asfortranarray(np.zeros((16, 3), "f4"))), "mean.npy: expected float32 in C order"),
-        (save(MEAN, np.zeros((15, 3), "f4")), "mean.npy: expected 16 rows"),
-        (save(MEAN, np.zeros((0, 3), "f4")), "mean.npy: expected rows"),
-        (save(MEAN, np.zeros((16, 3), "f4")), "encode mean: .*OUTSIDE THE TOLERANCE"),
-        (save(MEAN, np.full((16, 3), np.nan, "f4")), "encode mean: .* Infinity .*OUTSIDE THE TOLERANCE"),
-        (lambda folder: (folder / MEAN).unlink(), "mean.npy: cannot be read"),
-    ],
-)
-def test_damaged_folders_are_refused(web, pendulum, tmp_path, damage, message):
-    folder = tmp_path / PENDULUM
-    shutil.copytree(pendulum, folder)
+UNREAD = "expected a folder that zoo export of this physzoo wrote, export or copy it again"
+
+
+def refuses(web: Path, good: Path, folder: Path, damage, message: str) -> None:
+    shutil.copytree(good, folder)
     damage(folder)
     ran = run("node", web / "check.mjs", folder)
     assert ran.returncode == 1
@@ -142,19 +114,40 @@ def test_damaged_folders_are_refused(web, pendulum, tmp_path, damage, message):
     assert "    at " not in ran.stderr  # a message, no stack
 
 
-def test_bad_input_is_refused(web, pendulum):
-    printed = dict(line.split(": ", 1) for line in succeed("node", web / "web_checks.mjs", pendulum).splitlines())
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        *DAMAGES,
+        (shutil.rmtree, f"{SPEC}: cannot be read .*: expected a folder that zoo export of this physzoo wrote"),
+        (lambda folder: (folder / "encode.onnx").unlink(), "encode.onnx: cannot be read"),
+        (cut("encode.onnx", 5000), "encode.onnx: onnxruntime-web cannot load this graph"),
+        (cut("encode.onnx", 0), "encode.onnx: "),
+        (swap, r"encode.onnx: expected the inputs trajectory float32 \(batch, 50\) .* found the inputs time float32"),
+    ],
+)
+def test_damaged_folders_are_refused(web, pendulum, tmp_path, damage, message):
+    refuses(web, pendulum, tmp_path / PENDULUM, damage, message)
+
+
+@pytest.mark.parametrize(("damage", "message"), SET_DAMAGES)
+def test_damaged_sets_are_refused(web, sets, tmp_path, damage, message):
+    refuses(web, sets, tmp_path / "sets", damage, message)
+
+
+def test_bad_input_is_refused(web, pendulum, sets):
+    lines = succeed("node", web / "web_checks.mjs", pendulum, sets).splitlines()
+    printed = dict(line.split(": ", 1) for line in lines)
     names = "InputError endpoint predict: expected the inputs time trajectory, given"
     shape = "InputError input trajectory: expected shape (batch, 50), given"
-    kind = "InputError input trajectory: expected { dims, data } with a Float32Array as data"
+    kind = "InputError input {}: expected {{ dims, data }} with a {} as data, for dtype {}"
     outside = (
-        "InputError input trajectory: 1 values lie outside the trained range, the first at (1, 49):"
-        " expected -1 to 1 m, given {}; check the units, or extrapolate with {{ range: false }}"
+        "InputError input {}: 1 values lie outside the trained range, the first at {}:"
+        " expected {}, given {}; check the units, or extrapolate with {{ range: false }}"
     )
-    infinite = (
-        "InputError input trajectory: 1 values are NaN or infinite, the first at {}; {{ finite: false }} lets them through"
-    )
-    unread = "IntegrityError {}: cannot be read ({}): expected a folder that zoo export wrote, copy it again"
+    infinite = "InputError input {}: 1 values are NaN or infinite, the first at {}; {{ finite: false }} lets them through"
+    unread = f"IntegrityError {{}}: cannot be read ({{}}): {UNREAD}"
+    particles = "InputError input particles: expected shape (batch, particle 1-8, 3), given"
+    positions = "InputError input edges: expected positions from 0 to 2 along the axis node, given {} at (0, 1, 1)"
     assert printed == {
         "endpoint": "InputError ive-pendulum has no endpoint encod, it has decode encode predict reconstruct",
         "builtin": "InputError ive-pendulum has no endpoint constructor, it has decode encode predict reconstruct",
@@ -168,21 +161,39 @@ def test_bad_input_is_refused(web, pendulum):
         "negative": f"{shape} (-2, 50)",
         "fraction": f"{shape} (1.5, 50)",
         "values": "InputError input trajectory: expected as many values as shape (2, 50) has, given 99",
-        "doubles": kind,
-        "array": kind,
+        "doubles": kind.format("trajectory", "Float32Array", "float32") + ", given float64",
+        "array": kind.format("trajectory", "Float32Array", "float32"),
         "batches": "InputError inputs must have the same number of rows, given 3 of time and 2 of trajectory",
-        "nan": infinite.format("(1, 3)"),
-        "infinity": infinite.format("(0, 7)"),
+        "nan": infinite.format("trajectory", "(1, 3)"),
+        "infinity": infinite.format("trajectory", "(0, 7)"),
         "nan let through": "(2, 1)",
-        "range": outside.format(1.5),
+        "range": outside.format("trajectory", "(1, 49)", "-1 to 1 m", 1.5),
         "range let through": "(2, 1)",
-        "range, nan let through": outside.format(-1.5),
+        "range, nan let through": outside.format("trajectory", "(1, 49)", "-1 to 1 m", -1.5),
         "edge of the range": "(2, 1)",
         "empty": "(0, 1)",
         "ort.Tensor": "(2, 1)",
         "at once": "each its own answer",
-        "unreachable": unread.format("cpp/model.txt", "fetch failed"),
-        "no folder chosen": unread.format("cpp/model.txt", "no such file"),
+        "sets": "(1, 3) 3 0 0.75, (1) 3, (1, 3) 1 1 1",
+        "padded": "(1, 3) 2 0 0.5, (1) 2, (1, 3) 1 1 1",
+        "real out of range": outside.format("particles", "(0, 1, 0)", "0.5 to 100 GeV", 0),
+        "unit of the element": outside.format("particles", "(0, 1, 2)", "-3.2 to 3.40282e+38 rad", -4),
+        "NaN in padding": infinite.format("particles", "(0, 1, 1); fill the padding with zeros"),
+        "mask of 2": "InputError input mask: expected 0 and 1, given 2 at (0, 1)",
+        "mask of float32": kind.format("mask", "Uint8Array", "bool") + ", given float32",
+        "too many": f"{particles} (1, 9, 3)",
+        "too few": f"{particles} (1, 0, 3)",
+        "lengths": "InputError input mask: expected 3 along the axis particle, as in input particles, given 2",
+        "no sets": "(0, 3), (0), (0, 3)",
+        "graph": "(1, 2, 2) 1.000088900582341e-12 0 1 0, (1) -1",
+        "position too far": positions.format(3),
+        "position below zero": positions.format(-1),
+        "whole number out of range": outside.format("charges", "(0, 0)", "-2 to 2 e", 5),
+        "double out of range": outside.format("nodes", "(0, 0, 0)", "-1e+100 to 1e+100 Mpc", "1e+101"),
+        "double NaN": infinite.format("nodes", "(0, 0, 0)"),
+        "edges of int32": kind.format("edges", "BigInt64Array", "int64") + ", given int32",
+        "unreachable": unread.format(SPEC, "fetch failed"),
+        "no folder chosen": unread.format(SPEC, "no such file"),
         "chosen": unread.format("predict.onnx", "no such file"),
         "old runtime": "ZooError expected onnxruntime-web 1.22 or newer, which tells what a graph takes",
         "released": "InputError ive-pendulum has no endpoint encode, it has none",
@@ -245,13 +256,9 @@ def test_folder_beside_the_page_in_chromium(web, address):
 
 
 def test_page_says_what_is_wrong(web, address, pendulum, tmp_path):
-    assert browse(web, f"{address}/?folder=nowhere")["bad"] == [
-        "cpp/model.txt: cannot be read (HTTP 404): expected a folder that zoo export wrote, copy it again"
-    ]
+    assert browse(web, f"{address}/?folder=nowhere")["bad"] == [f"{SPEC}: cannot be read (HTTP 404): {UNREAD}"]
     said = browse(web, f"{address}/?folder=http://localhost:{address.rpartition(':')[2]}/{PENDULUM}")
-    assert said["bad"] == [
-        "cpp/model.txt: cannot be read (Failed to fetch): expected a folder that zoo export wrote, copy it again"
-    ]
+    assert said["bad"] == [f"{SPEC}: cannot be read (Failed to fetch): {UNREAD}"]
     assert "Content Security Policy" in said["complaints"][0]
     folder = tmp_path / PENDULUM
     shutil.copytree(pendulum, folder)
