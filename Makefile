@@ -40,7 +40,7 @@ $(ORT)/include:
 	mv $(ORT).new/package/*/*/*/ios-arm64/*/Headers $@
 	rm -rf $(ORT).new
 
-$(JSON): $(VENV)/installed
+$(JSON): | $(VENV)/installed
 	rm -rf $(JSON).new
 	$(RUN)/python -m pip install --quiet --no-deps --target $(JSON).new $(JSON_HEADERS)
 	mv $(JSON).new/nlohmann_json $@

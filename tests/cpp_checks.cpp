@@ -61,6 +61,13 @@ std::string connected(const physzoo::Model& model, std::int64_t to, double first
 
 void report_sets(const physzoo::Model& sets) {
   using physzoo::Tensor;
+  report("page", [&] {
+    physzoo::Tensors event;
+    event["particles"] = {{1, 2, 3}, std::vector<float>{9, 0.1f, 2, 0, 0, 0}};  // pt in GeV, eta, phi
+    event["mask"] = {{1, 2}, std::vector<bool>{true, false}};                   // the second is padding
+    const auto outputs = sets.endpoint("pool").run(event);
+    return std::to_string(outputs.at("count").as<std::int64_t>().front());
+  });
   report("sets", [&] { return pooled(sets, [](Tensor&, Tensor&) {}); });
   report("padded", [&] {
     return pooled(sets, [](Tensor& particles, Tensor& mask) {

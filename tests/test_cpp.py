@@ -184,6 +184,7 @@ def test_bad_input_is_refused(onnxruntime_root, pendulum, sets, tmp_path):
         "nan, range let through": infinite.format("trajectory", "(1, 49)"),
         "edge of the range": "(2, 1)",
         "empty": "(0, 1)",
+        "page": "1",
         "sets": "(1, 3) 3 0 0.75, (1) 3, (1, 3) 1 1 1",
         "padded": "(1, 3) 2 0 0.5, (1) 2, (1, 3) 1 1 1",
         "real out of range": outside.format("particles", "(0, 1, 0)", "0.5 to 100 GeV", 0),
@@ -272,11 +273,12 @@ def blocks(language: str) -> list[str]:
     return re.findall(rf"```{language}\n(.*?)```", DOCS.read_text(), flags=re.DOTALL)
 
 
-def test_page_shows_lines_of_the_example():
-    example = {line.strip() for line in (CPP / "example.cpp").read_text().splitlines()}
+def test_page_shows_lines_that_run():
+    sources = (CPP / "example.cpp", Path(__file__).with_name("cpp_checks.cpp"))
+    run_here = {line.strip() for source in sources for line in source.read_text().splitlines()}
     shown = [line.strip() for block in blocks("cpp") for line in block.splitlines() if line.strip()]
     assert shown
-    assert [line for line in shown if line not in example] == []
+    assert [line for line in shown if line not in run_here] == []
 
 
 def test_commands_of_the_page(onnxruntime_root, tmp_path):

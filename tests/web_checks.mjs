@@ -65,7 +65,8 @@ await say("edge of the range", run(changed(({ trajectory }) => trajectory.data.s
 await say("empty", run(good(0)));
 await say("ort.Tensor", run(changed((inputs) => (inputs.time = new ort.Tensor("float32", [1, 1], [2, 1])))));
 await say("at once", async () => {
-  const alone = (frequency) => changed(({ trajectory }) => trajectory.data.forEach((_, i, all) => (all[i] = Math.cos(frequency * i))));
+  const wave = (frequency) => Float32Array.from({ length: 100 }, (_, i) => Math.cos(frequency * i));
+  const alone = (frequency) => changed(({ trajectory }) => (trajectory.data = wave(frequency)));
   const first = async (inputs) => (await predict.run(inputs)).displacement.data[0];
   const inputs = [0.1, 0.2, 0.3, 0.4].map(alone);
   const inTurns = [];
@@ -96,6 +97,12 @@ const connected = (to, { first = 1, charge = 1, edges } = {}) => async () => {
   return [steps, sum].map(told).join(", ");
 };
 
+await say("page", async () => {
+  const particles = { dims: [1, 2, 3], data: Float32Array.of(9, 0.1, 2, 0, 0, 0) }; // pt in GeV, eta, phi
+  const mask = { dims: [1, 2], data: Uint8Array.of(1, 0) }; // the second is padding
+  const { count } = await sets.endpoint("pool").run({ particles, mask }); // data a BigInt64Array
+  return count.data[0];
+});
 await say("sets", pooled());
 await say("padded", pooled(({ particles, mask }) => (particles.data.fill(0, 3, 6), mask.data.set([1, 0, 1]))));
 await say("real out of range", pooled(({ particles }) => (particles.data[3] = 0)));

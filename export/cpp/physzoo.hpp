@@ -1,11 +1,11 @@
-// A model that `zoo export` wrote, in C++17 and ONNX Runtime: named tensors in and out, their names, dtypes, shapes, values,
-// masks and positions checked.
+// Runs a model that `zoo export` wrote, in C++17 and ONNX Runtime: tensors go in and out by name, and names, dtypes, shapes,
+// values, masks and positions are checked.
 //
 //     physzoo::Model model("ive-pendulum");  // once; opens every graph
 //     auto latents = model.endpoint("encode").run({{"trajectory", {{1, 50}, x}}});  // const, from any thread
 //     latents.at("mean").values;
 //
-// Needs the three headers beside it, nlohmann_json from 3.9 on, ONNX Runtime from 1.17 on and a little-endian machine.
+// It needs the three headers beside it, nlohmann_json, ONNX Runtime from 1.17 on and a little-endian machine.
 // SPDX-License-Identifier: Apache-2.0
 
 #ifndef PHYSZOO_HPP
@@ -69,7 +69,8 @@ class Endpoint {
 
   const EndpointSpec& spec() const { return spec_; }
 
-  /// Outputs by name, the batch first. Throws InputError, and Error where ONNX Runtime fails. Any number of threads may call it.
+  /// Gives the outputs by name, the batch first. Throws InputError, and Error where ONNX Runtime fails. Any number of threads
+  /// may call it.
   Tensors run(const Tensors& inputs, Checks checks = {}) const {
     const auto lengths = check_(inputs, checks);
     const auto rows = inputs.at(spec_.inputs.front().name).shape.front();
@@ -105,7 +106,7 @@ class Endpoint {
     return value ? value.get() : "none";
   }
 
-  /// Tensors in alphabetical order, such as ` mask bool (batch, particle) x float32 (batch, particle, 4)`.
+  /// Describes tensors in alphabetical order, such as ` mask bool (batch, particle) x float32 (batch, particle, 4)`.
   static std::string joined(const std::map<std::string, std::string>& tensors) {
     std::string all;
     for (const auto& [name, described] : tensors) all += " " + name + " " + described;
@@ -138,7 +139,7 @@ class Endpoint {
     return joined(all);
   }
 
-  /// A free dimension is its name, the first one the batch whatever its name.
+  /// A free dimension is described by its name, and the first one is the batch whatever its name.
   static std::string described(const Ort::TypeInfo& info) {
     if (info.GetONNXType() != ONNX_TYPE_TENSOR) return "of another type";
     const auto tensor = info.GetTensorTypeAndShapeInfo();

@@ -1,4 +1,4 @@
-// Checks of what is handed to an endpoint. Part of physzoo.hpp. SPDX-License-Identifier: Apache-2.0
+// Checks what is handed to an endpoint. This is a part of physzoo.hpp. SPDX-License-Identifier: Apache-2.0
 
 #ifndef PHYSZOO_INPUTS_HPP
 #define PHYSZOO_INPUTS_HPP
@@ -7,7 +7,7 @@
 
 namespace physzoo {
 
-/// Which values are refused.
+/// Says which values are refused.
 struct Checks {
   bool finite = true;  ///< NaN and infinity
   bool range = true;   ///< values outside the trained range, where the mask says that they are real
@@ -15,7 +15,7 @@ struct Checks {
 
 namespace detail {
 
-/// The trained range in the dtype of the tensor: one number, or one for each element of the last axis.
+/// The trained range is held in the dtype of the tensor: one number, or one for each element of the last axis.
 template <class T>
 struct Range {
   std::vector<T> low, high;
@@ -32,7 +32,7 @@ struct Range {
 
   bool inside(T value, std::size_t i) const { return (value >= low[i]) & (value <= high[i]); }
 
-  /// Whether all are numbers in the range; loops that a compiler can make into vectors.
+  /// Tells whether all are numbers in the range, in loops that a compiler can make into vectors.
   bool inside(const std::vector<T>& values) const {
     bool all = true;
     if (low.size() == 1) {
@@ -60,7 +60,7 @@ struct Range {
   }
 };
 
-/// Elements that are refused for one reason.
+/// Counts the elements that are refused for one reason.
 struct Refused {
   std::size_t count = 0, first = 0;
 
@@ -69,10 +69,10 @@ struct Refused {
   }
 };
 
-/// The length of each free axis in one call, and the input that has it.
+/// Each free axis has its length in one call here, and the input that has it.
 using Lengths = std::map<std::string, std::pair<std::int64_t, const TensorSpec*>>;
 
-/// Checks the inputs of one endpoint; made once, since ranges are copied.
+/// Checks the inputs of one endpoint. It is made once, since ranges are copied.
 class InputCheck {
  public:
   explicit InputCheck(const EndpointSpec& spec) : spec_(spec) {
@@ -84,7 +84,7 @@ class InputCheck {
           if (!axis.free) fixed_[axis.name] = axis.most;
   }
 
-  /// Throws InputError. Returns the lengths of the free axes; that of the batch is in every input.
+  /// Returns the lengths of the free axes; the first dimension of every input is the batch. Throws InputError.
   Lengths operator()(const Tensors& inputs, Checks checks) const {
     names(inputs);
     Lengths lengths;
@@ -110,7 +110,8 @@ class InputCheck {
     std::string expected, given;
     for (const auto& tensor : spec_.inputs) expected += " " + tensor.name;
     for (const auto& input : inputs) given += " " + input.first;
-    throw InputError("endpoint " + spec_.name + ": expected the inputs" + expected + ", given" + (given.empty() ? " none" : given));
+    throw InputError("endpoint " + spec_.name + ": expected the inputs" + expected + ", given" +
+                     (given.empty() ? " none" : given));
   }
 
   static void shape(const TensorSpec& tensor, const Tensor& given) {
@@ -123,7 +124,8 @@ class InputCheck {
     const auto size = with_type(tensor.dtype, [&](auto zero) { return given.as<decltype(zero)>().size(); });
     const auto row = count({given.shape.begin() + 1, given.shape.end()});
     if (size / row != static_cast<std::size_t>(given.shape.front()) || size % row != 0)
-      throw InputError(text("input ", tensor.name, ": expected as many values as shape ", text_of(given.shape), " has, given ", size));
+      throw InputError(text("input ", tensor.name, ": expected as many values as shape ", text_of(given.shape),
+                            " has, given ", size));
   }
 
   static void agree(const TensorSpec& tensor, const Tensor& given, Lengths& lengths) {
@@ -156,7 +158,7 @@ class InputCheck {
     }
   }
 
-  /// Holds for padding too, where a graph would read past the end of an array.
+  /// This holds for padding too, where a graph would read past the end of an array.
   template <class T, class Test>
   static void within(const TensorSpec& tensor, const Tensor& given, Test test, const std::string& expected) {
     const auto& numbers = given.as<T>();

@@ -1,4 +1,5 @@
-// What `clients/model.json` of an exported folder says of a model. Part of physzoo.hpp. SPDX-License-Identifier: Apache-2.0
+// Reads what `clients/model.json` of an exported folder says of a model. This is a part of physzoo.hpp.
+// SPDX-License-Identifier: Apache-2.0
 
 #ifndef PHYSZOO_SPEC_HPP
 #define PHYSZOO_SPEC_HPP
@@ -21,17 +22,18 @@
 
 namespace physzoo {
 
-/// Base of all that is thrown here.
+/// This is the base of all that is thrown here.
 struct Error : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
-/// An endpoint or a tensor of the wrong name, dtype, shape or range, with NaN or infinity in it, or with a position too far.
+/// This is thrown for an endpoint or a tensor of the wrong name, dtype, shape or range, with NaN or infinity in it, or with a
+/// position too far.
 struct InputError : Error {
   using Error::Error;
 };
 
-/// A file that is missing, damaged or not the one of this model.
+/// This is thrown for a file that is missing, damaged or not the one of this model.
 struct IntegrityError : Error {
   using Error::Error;
 };
@@ -48,7 +50,7 @@ struct AxisSpec {
   std::vector<std::string> labels, units;  ///< one for each element, or none
 };
 
-/// What the card says of a tensor.
+/// This is what the card says of a tensor.
 struct TensorSpec {
   std::string name;
   DType dtype;
@@ -93,7 +95,7 @@ inline const char* text_of(DType dtype) {
   return names[static_cast<int>(dtype)];
 }
 
-/// The shape that is expected of a tensor, such as (batch, particle 1-128, 4).
+/// Describes the shape that is expected of a tensor, such as (batch, particle 1-128, 4).
 inline std::string expected_shape(const TensorSpec& tensor) {
   std::string inner = "batch";
   for (const auto& axis : tensor.axes)
@@ -172,7 +174,8 @@ class SpecReader {
     expect(axis.least <= axis.most, "least <= most of the axis " + axis.name);
     axis.labels = json.value("labels", axis.labels);
     axis.units = json.value("units", axis.units);
-    expect(axis.units.empty() || static_cast<std::int64_t>(axis.units.size()) == axis.most, "a unit for each element of " + axis.name);
+    expect(axis.units.empty() || static_cast<std::int64_t>(axis.units.size()) == axis.most,
+           "a unit for each element of " + axis.name);
     return axis;
   }
 
@@ -182,11 +185,11 @@ class SpecReader {
     damaged("float32, float64, int32, int64 or bool as dtype");
   }
 
-  /// A name that can be part of a path.
+  /// Returns a name if it can be part of a path.
   std::string plain(const std::string& name) const {
-    expect(!name.empty() && std::isalnum(static_cast<unsigned char>(name.front())) &&
-               std::all_of(name.begin(), name.end(), [](unsigned char c) { return std::isalnum(c) || c == '-' || c == '_' || c == '.'; }),
-           "a plain name");
+    const auto letter = [](unsigned char c) { return std::isalnum(c) || c == '-' || c == '_' || c == '.'; };
+    expect(!name.empty() && std::isalnum(static_cast<unsigned char>(name.front())), "a plain name");
+    expect(std::all_of(name.begin(), name.end(), letter), "a plain name");
     return name;
   }
 

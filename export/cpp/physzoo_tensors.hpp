@@ -1,4 +1,4 @@
-// Tensors of every dtype, and their files. Part of physzoo.hpp. SPDX-License-Identifier: Apache-2.0
+// Holds tensors of every dtype, and reads their files. This is a part of physzoo.hpp. SPDX-License-Identifier: Apache-2.0
 
 #ifndef PHYSZOO_TENSORS_HPP
 #define PHYSZOO_TENSORS_HPP
@@ -14,11 +14,12 @@
 
 namespace physzoo {
 
-/// Numbers in C order; the first axis is the batch. A float32 tensor has them in `values`, one of another dtype in `other`.
+/// A tensor has its numbers in C order, and its first axis is the batch. They are in `values` where they are float32, and in
+/// `other` where they are of another dtype.
 struct Tensor {
   Shape shape;
   std::vector<float> values;
-  /// float64, int32, int64, and bool as bytes of 0 and 1, since std::vector<bool> is no array.
+  /// Numbers of float64, int32 and int64, and truth values as bytes of 0 and 1, since std::vector<bool> is no array.
   std::variant<std::monostate, std::vector<double>, std::vector<std::int32_t>, std::vector<std::int64_t>,
                std::vector<std::uint8_t>>
       other;
@@ -35,7 +36,8 @@ struct Tensor {
 
   DType dtype() const { return static_cast<DType>(other.index()); }
 
-  /// The numbers as float, double, std::int32_t, std::int64_t or, of a bool tensor, std::uint8_t. Throws Error for another.
+  /// Gives the numbers as float, double, std::int32_t, std::int64_t or, of a bool tensor, std::uint8_t. Throws Error where the
+  /// tensor holds another dtype.
   template <class T>
   const std::vector<T>& as() const {
     if constexpr (std::is_same_v<T, float>) {
@@ -58,7 +60,7 @@ namespace detail {
 
 static_assert(DType::float64 == DType{1} && DType::int32 == DType{2} && DType::int64 == DType{3} && DType::boolean == DType{4});
 
-/// Calls with a number of the type that holds the dtype.
+/// Calls the function with a number of the type that holds the dtype.
 template <class Function>
 decltype(auto) with_type(DType dtype, Function&& function) {
   switch (dtype) {
@@ -70,7 +72,7 @@ decltype(auto) with_type(DType dtype, Function&& function) {
   }
 }
 
-/// By its bits, since -ffast-math optimises std::isfinite away.
+/// Looks at the bits, since -ffast-math optimises std::isfinite away.
 template <class T>
 bool finite(T value) {
   if constexpr (std::is_integral_v<T>) {
@@ -99,7 +101,7 @@ inline bool fits(const Shape& shape, const TensorSpec& tensor) {
                     [](const AxisSpec& axis, std::int64_t n) { return axis.least <= n && n <= axis.most; });
 }
 
-/// A tensor from a .npy file as NumPy writes it: version 1.0, C order, little-endian.
+/// Reads a tensor from a .npy file as NumPy writes it: version 1.0, C order, little-endian.
 inline Tensor read_npy(const std::filesystem::path& file, const TensorSpec& spec) {
   const std::string content = read_file(file), magic("\x93NUMPY\x01\x00", 8);
   auto damaged = [&](const std::string& why) {
@@ -140,7 +142,7 @@ inline Tensor one_row(const Tensor& tensor, std::int64_t row) {
   });
 }
 
-/// The largest |difference|, infinite where a number is none; `ok` becomes false where it is outside the tolerance.
+/// Gives the largest |difference|, infinite where a number is none; `ok` becomes false where it is outside the tolerance.
 inline double largest(const TensorSpec& spec, const Tensor& given, const Tensor& expected, bool& ok) {
   return with_type(spec.dtype, [&](auto zero) {
     using T = decltype(zero);

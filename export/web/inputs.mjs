@@ -1,8 +1,8 @@
-// Checks of what is handed to an endpoint. Part of physzoo.mjs. SPDX-License-Identifier: Apache-2.0
+// Checks what is handed to an endpoint. This is a part of physzoo.mjs. SPDX-License-Identifier: Apache-2.0
 
 import { DTYPES, expectedShape, fits, InputError, text } from "./spec.mjs";
 
-/** Checks the inputs of one endpoint; made once, since ranges are copied. */
+/** Checks the inputs of one endpoint. It is made once, since ranges are copied. */
 export class InputCheck {
   #spec;
   #ranges;
@@ -12,7 +12,7 @@ export class InputCheck {
     this.#ranges = new Map(spec.inputs.map((tensor) => [tensor.name, rangeOf(tensor)]));
   }
 
-  /** Throws InputError; gives the length of each axis, the batch included. */
+  /** Gives the length of each axis, the batch included. Throws InputError. */
   lengths(inputs, finite, range) {
     const { name: endpoint, inputs: expected } = this.#spec;
     const names = expected.map(({ name }) => name).sort().join(" ");
@@ -77,7 +77,7 @@ function agree(tensor, dims, lengths, { inputs }) {
   });
 }
 
-/** The trained range in the dtype of the tensor: one number, or one for each element of the last axis. */
+/** Holds the trained range in the dtype of the tensor: one number, or one for each element of the last axis. */
 function rangeOf({ dtype, low, high }) {
   const round = dtype === "float32" ? Math.fround : Number; // once, as in Python
   const lows = [low ?? -Infinity].flat().map(round);
@@ -88,7 +88,7 @@ function rangeOf({ dtype, low, high }) {
   return { low: Float64Array.from(spread(lows)), high: Float64Array.from(spread(highs)), size, bounded };
 }
 
-/** Holds for padding too, where a graph would read past the end of an array. */
+/** This holds for padding too, where a graph would read past the end of an array. */
 function within(tensor, dims, data, length, expected) {
   const wrong = data.findIndex((value) => value < 0 || value >= length);
   if (wrong < 0) return;
@@ -109,11 +109,13 @@ function refuse(tensor, { low, high, size, bounded }, dims, data, mask, checkFin
     else continue;
     if (fault.count++ === 0) fault.first = i;
   }
-  if (infinite.count && checkFinite)
+  if (infinite.count && checkFinite) {
+    const padding = real(infinite.first) ? "" : "; fill the padding with zeros";
     throw new InputError(
-      `input ${tensor.name}: ${infinite.count} values are NaN or infinite, the first at ${text(position(dims, infinite.first))}` +
-        `${real(infinite.first) ? "" : "; fill the padding with zeros"}; { finite: false } lets them through`,
+      `input ${tensor.name}: ${infinite.count} values are NaN or infinite, the first at` +
+        ` ${text(position(dims, infinite.first))}${padding}; { finite: false } lets them through`,
     );
+  }
   if (outside.count && checkRange) {
     const i = outside.first;
     const at = position(dims, i);

@@ -1,10 +1,11 @@
-// A model that `zoo export` wrote, in JavaScript and onnxruntime-web: named tensors in and out, their names, dtypes, shapes, values,
-// masks and positions checked.
+// Runs a model that `zoo export` wrote, in JavaScript and onnxruntime-web: tensors go in and out by name, and names, dtypes,
+// shapes, values, masks and positions are checked.
 //
 //     const model = await Model.open(ort, fromUrl("ive-pendulum"));  // once; opens every graph
 //     const { mean } = await model.endpoint("encode").run({ trajectory: { dims: [1, 50], data: x } });  // x a Float32Array
 //
-// Imports the two modules beside it: `ort` is onnxruntime-web, 1.22 or newer, as you have it. SPDX-License-Identifier: Apache-2.0
+// It imports the two modules beside it; `ort` is onnxruntime-web, 1.22 or newer, as you have it.
+// SPDX-License-Identifier: Apache-2.0
 
 import { InputCheck } from "./inputs.mjs";
 import { DTYPES, InputError, IntegrityError, readBytes, readNpy, readSpec, SPEC, text, ZooError } from "./spec.mjs";
@@ -62,7 +63,8 @@ export class Model {
   endpoint(name) {
     const found = this.#endpoints.get(name);
     if (found) return found;
-    throw new InputError(`${this.spec.name} has no endpoint ${name}, it has ${[...this.#endpoints.keys()].sort().join(" ") || "none"}`);
+    const known = [...this.#endpoints.keys()].sort().join(" ");
+    throw new InputError(`${this.spec.name} has no endpoint ${name}, it has ${known || "none"}`);
   }
 
   /**
@@ -105,9 +107,8 @@ export class Model {
 
   async #tensors(spec, side) {
     const tensors = {};
-    for (const tensor of side === "in" ? spec.inputs : spec.outputs) {
+    for (const tensor of side === "in" ? spec.inputs : spec.outputs)
       tensors[tensor.name] = await readNpy(this.#read, npyFile(spec, side, tensor.name), tensor);
-    }
     return tensors;
   }
 }
@@ -167,8 +168,8 @@ class Endpoint {
 
   /**
    * Throws InputError for what was handed over, ZooError where onnxruntime-web fails.
-   * @param inputs name -> `{ dims, data }`, the first of dims the batch, data in C order: a Float32Array, or for the dtypes float64,
-   * int32, int64 and bool a Float64Array, Int32Array, BigInt64Array or a Uint8Array of 0 and 1; an `ort.Tensor` is one
+   * @param inputs name -> `{ dims, data }`, the first of dims the batch, data in C order: a Float32Array, or for the dtypes
+   * float64, int32, int64 and bool a Float64Array, Int32Array, BigInt64Array or a Uint8Array of 0 and 1; an `ort.Tensor` is one
    * @param checks `finite`: refuse NaN and infinity; `range`: refuse values outside the trained range
    * @returns promise of the outputs, in the same form
    */
@@ -199,13 +200,14 @@ class Endpoint {
   }
 }
 
-/** Tensors in alphabetical order, such as `mask bool (batch, particle) x float32 (batch, particle, 4)`. */
+/** Describes tensors in alphabetical order, such as `mask bool (batch, particle) x float32 (batch, particle, 4)`. */
 function described(tensors) {
-  const all = tensors.map(({ name, dtype, axes }) => `${name} ${dtype} ${text(["batch", ...axes.map((axis) => axis.size ?? axis.name)])}`);
+  const dimsOf = ({ axes }) => text(["batch", ...axes.map(({ name, size }) => size ?? name)]);
+  const all = tensors.map((tensor) => `${tensor.name} ${tensor.dtype} ${dimsOf(tensor)}`);
   return all.sort().join(" ");
 }
 
-/** A free dimension is its name, the first one the batch whatever its name. */
+/** A free dimension is described by its name, and the first one is the batch whatever its name. */
 function ofGraph(metadata) {
   const all = metadata.map(({ name, isTensor, type, shape }) => {
     if (!isTensor) return `${name} of another type`;

@@ -1,7 +1,7 @@
-// What `clients/model.json` of an exported folder says of a model, and its test tensors. Part of physzoo.mjs.
+// Reads what `clients/model.json` of an exported folder says of a model, and its test tensors. This is a part of physzoo.mjs.
 // SPDX-License-Identifier: Apache-2.0
 
-/** Base of all that is thrown here. */
+/** This is the base of all that is thrown here. */
 export class ZooError extends Error {
   constructor(message, options) {
     super(message, options);
@@ -9,15 +9,18 @@ export class ZooError extends Error {
   }
 }
 
-/** An endpoint or a tensor of the wrong name, dtype, shape or range, with NaN or infinity in it, or with a position too far. */
+/**
+ * This is thrown for an endpoint or a tensor of the wrong name, dtype, shape or range, with NaN or infinity in it, or with a
+ * position too far.
+ */
 export class InputError extends ZooError {}
 
-/** A file that is missing, damaged or not the one of this model. */
+/** This is thrown for a file that is missing, damaged or not the one of this model. */
 export class IntegrityError extends ZooError {}
 
 export const SPEC = "clients/model.json";
 
-/** dtype -> the array that holds it, as onnxruntime-web has it, and its name in a .npy file. */
+/** Each dtype has the array that holds it, as onnxruntime-web has it, and its name in a .npy file. */
 export const DTYPES = {
   float32: { array: Float32Array, npy: "<f4" },
   float64: { array: Float64Array, npy: "<f8" },
@@ -26,7 +29,7 @@ export const DTYPES = {
   bool: { array: Uint8Array, npy: "|b1" },
 };
 
-/** The shape that is expected of a tensor, such as (batch, particle 1-128, 4). */
+/** Describes the shape that is expected of a tensor, such as (batch, particle 1-128, 4). */
 export function expectedShape({ axes }) {
   return text(["batch", ...axes.map(({ name, size, least, most }) => size ?? `${name} ${least}-${most}`)]);
 }
@@ -35,7 +38,7 @@ export function text(dims) {
   return `(${dims.join(", ")})`;
 }
 
-/** Whether a tensor may have these dims, the first of them the batch. */
+/** Tells whether a tensor may have these dims, the first of them the batch. */
 export function fits([batch, ...sizes], { axes }) {
   if (sizes.length !== axes.length || ![batch, ...sizes].every(Number.isInteger) || batch < 0) return false;
   return axes.every(({ size, least, most }, i) => (size ?? least) <= sizes[i] && sizes[i] <= (size ?? most));
@@ -45,12 +48,12 @@ export async function readBytes(read, file) {
   try {
     return new Uint8Array(await read(file)); // of a Buffer of Node a copy, whose numbers start where a typed array can
   } catch (error) {
-    const reason = `cannot be read (${error.message}): expected a folder that zoo export of this physzoo wrote, export or copy it again`;
-    throw new IntegrityError(`${file}: ${reason}`, { cause: error });
+    const expected = "expected a folder that zoo export of this physzoo wrote, export or copy it again";
+    throw new IntegrityError(`${file}: cannot be read (${error.message}): ${expected}`, { cause: error });
   }
 }
 
-/** The spec as it is in the file; its endpoints become a list, and a tensor has the tolerance that holds for it. */
+/** Gives the spec as it is in the file; its endpoints become a list, and a tensor has the tolerance that holds for it. */
 export async function readSpec(read) {
   const content = new TextDecoder().decode(await readBytes(read, SPEC));
   try {
@@ -99,8 +102,10 @@ function checkEndpoint({ name, inputs, outputs }) {
     const masks = mask?.dtype === "bool" && axesOf(mask) === axesOf(tensor, mask.axes.length);
     expect(masks, `a bool input as the mask of ${tensor.name}`);
   }
-  for (const { name: input, dtype, index_of: along } of inputs)
-    expect(along === undefined || (known.has(along) && ["int32", "int64"].includes(dtype)), `whole numbers along an axis as ${input}`);
+  for (const { name: input, dtype, index_of: along } of inputs) {
+    const whole = ["int32", "int64"].includes(dtype);
+    expect(along === undefined || (known.has(along) && whole), `whole numbers along an axis as ${input}`);
+  }
 }
 
 function checkTensor({ name, dtype, axes, unit, low, high, tolerance }) {
@@ -110,8 +115,8 @@ function checkTensor({ name, dtype, axes, unit, low, high, tolerance }) {
   const length = (n) => Number.isInteger(n) && n > 0;
   for (const { name: axis, size, least, most, units } of axes) {
     expect(typeof axis === "string", `names of the axes of ${name}`);
-    const fixed = size !== undefined;
-    expect(fixed ? length(size) : length(least) && length(most) && least <= most, `whole numbers above zero as length of ${axis}`);
+    const sized = size === undefined ? length(least) && length(most) && least <= most : length(size);
+    expect(sized, `whole numbers above zero as length of ${axis}`);
     expect(units === undefined || units.length === size, `a unit for each element of ${axis}`);
   }
   expect(axes.reduce((product, { size, most }) => product * (size ?? most), 1) <= 2 ** 31, `the shape of ${name}`);
@@ -123,7 +128,7 @@ function checkTensor({ name, dtype, axes, unit, low, high, tolerance }) {
   expect(Number.isFinite(tolerance?.absolute) && Number.isFinite(tolerance?.relative), `the tolerance of ${name}`);
 }
 
-/** A tensor from a .npy file as NumPy writes it: version 1.0, C order, little-endian. */
+/** Reads a tensor from a .npy file as NumPy writes it: version 1.0, C order, little-endian. */
 export async function readNpy(read, file, tensor) {
   const bytes = await readBytes(read, file);
   const wrong = (why) => new IntegrityError(`${file}: ${why}: copy the exported folder again`);
