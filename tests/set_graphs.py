@@ -29,7 +29,7 @@ POOL = Endpoint(
             unit="pt in GeV, eta, phi in rad",
             description="",
             low=[0.5, -3.0, -3.2],
-            high=[100.0, 3.0, float("inf")],
+            high=[100.0, 3.0, 3.2],
             mask="mask",
         ),
         Tensor(name="mask", axes=[PARTICLE], dtype="bool", unit="1", description="which particles are real"),
@@ -53,6 +53,25 @@ CONNECT = Endpoint(
         Tensor(name="charge", dtype="int32", unit="e", description="their sum"),
     ],
 )
+_PARTICLES = "input particles: expected shape (batch, particle 1-8, 3), given"
+_OUTSIDE = "lie outside the trained range, the first at"
+_CHECK = "; check the units, or extrapolate with {range}"
+_INFINITE = "values are NaN or infinite, the first at"
+_POSITIONS = "input edges: expected positions from 0 to 2 along the axis node, given"
+REFUSALS = {
+    "real out of range": f"input particles: 1 values {_OUTSIDE} (0, 1, 0): expected 0.5 to 100 GeV, given 0{_CHECK}",
+    "unit of the element": f"input particles: 1 values {_OUTSIDE} (0, 1, 2): expected -3.2 to 3.2 rad, given -4{_CHECK}",
+    "NaN in padding": f"input particles: 1 {_INFINITE} (0, 1, 1); fill the padding with zeros; {{finite}} lets them through",
+    "too many": f"{_PARTICLES} (1, 9, 3)",
+    "too few": f"{_PARTICLES} (1, 0, 3)",
+    "lengths": "input mask: expected 3 along the axis particle, as in input particles, given 2",
+    "position too far": f"{_POSITIONS} 3 at (0, 1, 1)",
+    "position below zero": f"{_POSITIONS} -1 at (0, 1, 1)",
+    "whole number out of range": f"input charges: 1 values {_OUTSIDE} (0, 0): expected -2 to 2 e, given 5{_CHECK}",
+    "double out of range": f"input nodes: 1 values {_OUTSIDE} (0, 0, 0): expected -1e+100 to 1e+100 Mpc, given 1e+101{_CHECK}",
+    "double NaN": f"input nodes: 1 {_INFINITE} (0, 0, 0); {{finite}} lets them through",
+}
+"""What every language says of inputs that it refuses, but for the name of the option that lets them through."""
 _DTYPES = {
     "float32": TensorProto.FLOAT,
     "float64": TensorProto.DOUBLE,

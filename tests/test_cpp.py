@@ -13,13 +13,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 from exported_folder import DAMAGES, SET_DAMAGES, SPEC, cut, exported, put, swap
-from set_graphs import set_folder
+from set_graphs import CONNECT, POOL, REFUSALS, set_folder
 from tiny_folder import TINY_ENDPOINT, make_model_folder
 
 import zoo
-from zoo.errors import IntegrityError
+from zoo.errors import InputError, IntegrityError
 from zoo.export.client_files import write_client_files
 from zoo.model.axes import Axis, fixed_axes
+from zoo.model.inputs import InputCheck
 from zoo.model.spec import TEST_TENSORS, Endpoint, Tensor, Tolerance
 from zoo.model.store import locate
 from zoo.serving import Session
@@ -160,8 +161,6 @@ def test_bad_input_is_refused(onnxruntime_root, pendulum, sets, tmp_path):
         "InputError input {}: 1 values lie outside the trained range, the first at {}:"
         " expected {}, given {}; check the units, or extrapolate with Checks::range = false"
     )
-    particles = "InputError input particles: expected shape (batch, particle 1-8, 3), given"
-    positions = "InputError input edges: expected positions from 0 to 2 along the axis node, given {} at (0, 1, 1)"
     assert printed == {
         "endpoint": "InputError ive-pendulum has no endpoint encod, it has decode encode predict reconstruct",
         "missing": f"{names} trajectory",
@@ -185,27 +184,54 @@ def test_bad_input_is_refused(onnxruntime_root, pendulum, sets, tmp_path):
         "edge of the range": "(2, 1)",
         "empty": "(0, 1)",
         "page": "1",
+        **{
+            case: f"InputError {message.format(finite='Checks::finite = false', range='Checks::range = false')}"
+            for case, message in REFUSALS.items()
+        },
         "sets": "(1, 3) 3 0 0.75, (1) 3, (1, 3) 1 1 1",
         "padded": "(1, 3) 2 0 0.5, (1) 2, (1, 3) 1 1 1",
-        "real out of range": outside.format("particles", "(0, 1, 0)", "0.5 to 100 GeV", 0),
-        "unit of the element": outside.format("particles", "(0, 1, 2)", "-3.2 to 3.40282e+38 rad", -4),
-        "NaN in padding": infinite.format("particles", "(0, 1, 1); fill the padding with zeros"),
         "mask of 2": "InputError input mask: expected 0 and 1, given 2 at (0, 1)",
         "mask of float32": "InputError input mask: expected dtype bool, given float32",
         "both": "InputError input mask: expected dtype bool, given bool and float32 at once",
-        "too many": f"{particles} (1, 9, 3)",
-        "too few": f"{particles} (1, 0, 3)",
-        "lengths": "InputError input mask: expected 3 along the axis particle, as in input particles, given 2",
         "no sets": "(0, 3), (0), (0, 3)",
         "graph": "(1, 2, 2) 1.00009e-12 0 1 0, (1) -1",
-        "position too far": positions.format(3),
-        "position below zero": positions.format(-1),
-        "whole number out of range": outside.format("charges", "(0, 0)", "-2 to 2 e", 5),
-        "double out of range": outside.format("nodes", "(0, 0, 0)", "-1e+100 to 1e+100 Mpc", "1e+101"),
-        "double NaN": infinite.format("nodes", "(0, 0, 0)"),
         "another dtype": "Error this tensor holds int64: ask for numbers of that dtype",
         "threads": "each its own answer",
     }
+
+
+def particles(at: int = 0, value: float = 1.0, count: int = 3, mask: tuple[bool, ...] = (True,)) -> dict[str, np.ndarray]:
+    given = np.tile(np.array([1, 0, 0.25], "f4"), (1, count, 1))
+    given.reshape(-1)[at : at + 1] = value
+    return {"particles": given, "mask": np.resize(np.array(mask), (1, count if len(mask) == 1 else len(mask)))}
+
+
+def graph(to: int = 0, first: float = 1.0, charge: int = 1) -> dict[str, np.ndarray]:
+    nodes, edges = np.array([[[first, 0], [1, 0], [0, 0]]]), np.array([[[0, 1], [2, to]]])
+    return {"nodes": nodes, "edges": edges, "charges": np.array([[charge, 0, -2]], "i4")}
+
+
+@pytest.mark.parametrize(
+    ("case", "endpoint", "inputs"),
+    [
+        ("real out of range", POOL, particles(3, 0)),
+        ("unit of the element", POOL, particles(5, -4)),
+        ("NaN in padding", POOL, particles(4, np.nan, mask=(True, False, True))),
+        ("too many", POOL, particles(count=9)),
+        ("too few", POOL, particles(count=0)),
+        ("lengths", POOL, particles(mask=(True, True))),
+        ("position too far", CONNECT, graph(3)),
+        ("position below zero", CONNECT, graph(-1)),
+        ("whole number out of range", CONNECT, graph(charge=5)),
+        ("double out of range", CONNECT, graph(first=1e101)),
+        ("double NaN", CONNECT, graph(first=np.nan)),
+    ],
+)
+def test_python_refuses_the_same_with_the_same_words(case, endpoint, inputs):
+    expected = REFUSALS[case].format(finite="allow_nonfinite=True", range="allow_out_of_range=True")
+    with pytest.raises(InputError) as refused:
+        InputCheck(endpoint)(inputs)
+    assert str(refused.value).replace("'", "") == expected
 
 
 def tensor(name: str, **fields) -> Tensor:
