@@ -4,8 +4,11 @@ RUN := $(VENV)/bin
 # Folder with Planck's public binned spectra; without it the demo says so and uses a simulated sky.
 PLANCK ?=
 DEMO ?= demo
-# ONNX Runtime with its headers, for the C++ tests. No wheel has the headers; a package for iOS of the npm registry has.
+# ONNX Runtime with its headers, and nlohmann_json's, for the C++ tests. No wheel has the headers of ONNX Runtime; a package for
+# iOS of the npm registry has.
 ORT := $(VENV)/onnxruntime
+JSON := $(VENV)/nlohmann_json
+JSON_HEADERS := nlohmann-json==3.12.0
 ORT_HEADERS := com.github.asus4.onnxruntime@0.4.9
 # onnxruntime-web, and for the page a Chromium with what drives it. The Chromium, of a package meant for servers, is for Linux.
 WEB := $(VENV)/web
@@ -37,11 +40,17 @@ $(ORT)/include:
 	mv $(ORT).new/package/*/*/*/ios-arm64/*/Headers $@
 	rm -rf $(ORT).new
 
-cpp: $(VENV)/installed $(ORT)/include
+$(JSON): | $(VENV)/installed
+	rm -rf $(JSON).new
+	$(RUN)/python -m pip install --quiet --no-deps --target $(JSON).new $(JSON_HEADERS)
+	mv $(JSON).new/nlohmann_json $@
+	rm -rf $(JSON).new
+
+cpp: $(VENV)/installed $(ORT)/include $(JSON)
 	mkdir -p $(ORT)/lib
-	ln -sf "$$(ls $(CURDIR)/$(VENV)/lib/python*/site-packages/onnxruntime/capi/libonnxruntime.so.*)" $(ORT)/lib/libonnxruntime.so.1
+	ln -sf "$$(ls $$($(RUN)/python -c 'import onnxruntime; print(*onnxruntime.__path__)')/capi/libonnxruntime.so.*)" $(ORT)/lib/libonnxruntime.so.1
 	ln -sf libonnxruntime.so.1 $(ORT)/lib/libonnxruntime.so
-	ONNXRUNTIME_ROOT=$(CURDIR)/$(ORT) $(RUN)/python -m pytest tests/test_cpp.py
+	ONNXRUNTIME_ROOT=$(CURDIR)/$(ORT) CMAKE_PREFIX_PATH=$(CURDIR)/$(JSON) $(RUN)/python -m pytest tests/test_cpp.py
 
 $(WEB)/installed: export/web/package.json
 	rm -rf $(WEB) && mkdir -p $(WEB)/chromium

@@ -11,7 +11,7 @@ import numpy as np
 
 from zoo.atomic import whole_folder
 from zoo.errors import ExportError, UnknownNameError
-from zoo.export.cpp_files import write_cpp_files
+from zoo.export.client_files import write_client_files
 from zoo.export.gradient.explain import EXPLAIN, Explained
 from zoo.export.onnx import ir_version, to_onnx
 from zoo.export.parity import ParityReport, check_parity, in_range_rows, onnx_function, row_by_row, saved_model_function
@@ -53,7 +53,7 @@ def export(
     """Export the endpoints of a model.
 
     The folder holds ``model.json``, the card, ``test_tensors.npz``, ``report.json``, ``report.md`` and either one
-    ``<endpoint>.onnx`` per endpoint, ready for ``zoo.serving.Session`` and ``zoo verify``, with ``cpp/`` for
+    ``<endpoint>.onnx`` per endpoint, ready for ``zoo.serving.Session`` and ``zoo verify``, with ``clients/`` for
     ``physzoo.hpp``, or a SavedModel. It appears when all of it is written and every endpoint agrees with the model; until
     then nothing has its name.
 
@@ -149,7 +149,7 @@ def export(
             runtimes = [f"onnxruntime {version('onnxruntime')}"]
             made = Export(opset=opset, ir_version=ir_version(opset), runtimes=runtimes, parity=parity, reduced=reduced)
             spec = spec.model_copy(update={"export": made})
-            write_cpp_files(new, spec)
+            write_client_files(new, spec)
         else:
             packages = ["tensorflow", "keras"]
             reports = export_saved_model(model, spec, new, parity_rows=parity_rows)

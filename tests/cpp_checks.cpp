@@ -1,5 +1,7 @@
-// What physzoo.hpp refuses and lets through, on the folder of ive-pendulum: a line per case for tests/test_cpp.py.
+// What physzoo.hpp refuses and lets through, on the folders of ive-pendulum and of tests/set_graphs.py: a line per case for
+// tests/test_cpp.py.
 
+#include <algorithm>
 #include <cstdio>
 #include <functional>
 #include <limits>
@@ -29,6 +31,81 @@ void report(const char* name, const std::function<std::string()>& answer) {
   std::printf("%s: %s\n", name, line.c_str());
 }
 
+/// All numbers of an output, behind its shape.
+template <class T>
+std::string all(const physzoo::Tensors& outputs, const char* name) {
+  const auto& tensor = outputs.at(name);
+  std::string line = physzoo::detail::text_of(tensor.shape);
+  for (T value : tensor.as<T>()) line += physzoo::detail::text(" ", +value);
+  return line;
+}
+
+/// Particles of 1 GeV and their mask, which may be changed before the endpoint gets them.
+std::string pooled(const physzoo::Model& model, const std::function<void(physzoo::Tensor&, physzoo::Tensor&)>& change,
+                   std::int64_t count = 3, physzoo::Checks checks = {}) {
+  physzoo::Tensor particles{{1, count, 3}, {}}, mask({1, count}, std::vector<bool>(static_cast<std::size_t>(count), true));
+  for (std::int64_t i = 0; i < count; ++i) particles.values.insert(particles.values.end(), {1, 0, 0.25f});
+  change(particles, mask);
+  const auto outputs = model.endpoint("pool").run({{"particles", particles}, {"mask", mask}}, checks);
+  return all<float>(outputs, "sums") + ", " + all<std::int64_t>(outputs, "count") + ", " + all<std::uint8_t>(outputs, "soft");
+}
+
+/// Three nodes and two edges, of which one may be changed.
+std::string connected(const physzoo::Model& model, std::int64_t to, double first = 1, std::int32_t charge = 1) {
+  const physzoo::Tensors inputs{{"nodes", {{1, 3, 2}, std::vector<double>{first, 0, 1 + 1e-12, 0, 0, 0}}},
+                                {"edges", {{1, 2, 2}, std::vector<std::int64_t>{0, 1, 2, to}}},
+                                {"charges", {{1, 3}, std::vector<std::int32_t>{charge, 0, -2}}}};
+  const auto outputs = model.endpoint("connect").run(inputs);
+  return all<double>(outputs, "steps") + ", " + all<std::int32_t>(outputs, "charge");
+}
+
+void report_sets(const physzoo::Model& sets) {
+  using physzoo::Tensor;
+  report("page", [&] {
+    physzoo::Tensors event;
+    event["particles"] = {{1, 2, 3}, std::vector<float>{9, 0.1f, 2, 0, 0, 0}};  // pt in GeV, eta, phi
+    event["mask"] = {{1, 2}, std::vector<bool>{true, false}};                   // the second is padding
+    const auto outputs = sets.endpoint("pool").run(event);
+    return std::to_string(outputs.at("count").as<std::int64_t>().front());
+  });
+  report("sets", [&] { return pooled(sets, [](Tensor&, Tensor&) {}); });
+  report("padded", [&] {
+    return pooled(sets, [](Tensor& particles, Tensor& mask) {
+      mask.as<std::uint8_t>() = {1, 0, 1};
+      std::fill_n(particles.values.begin() + 3, 3, 0.0f);  // 0 GeV is out of range
+    });
+  });
+  report("real out of range", [&] { return pooled(sets, [](Tensor& particles, Tensor&) { particles.values[3] = 0; }); });
+  report("unit of the element", [&] { return pooled(sets, [](Tensor& particles, Tensor&) { particles.values[5] = -4; }); });
+  report("NaN in padding", [&] {
+    return pooled(sets, [](Tensor& particles, Tensor& mask) {
+      mask.as<std::uint8_t>()[1] = 0;
+      particles.values[4] = kNaN;
+    });
+  });
+  report("mask of 2", [&] { return pooled(sets, [](Tensor&, Tensor& mask) { mask.as<std::uint8_t>()[1] = 2; }); });
+  report("mask of float32", [&] { return pooled(sets, [](Tensor&, Tensor& mask) { mask = rows(1, 3, 1); }); });
+  report("both", [&] { return pooled(sets, [](Tensor&, Tensor& mask) { mask.values = {1, 1, 1}; }); });
+  report("too many", [&] { return pooled(sets, [](Tensor&, Tensor&) {}, 9); });
+  report("too few", [&] { return pooled(sets, [](Tensor&, Tensor&) {}, 0); });
+  report("lengths", [&] {
+    return pooled(sets, [](Tensor&, Tensor& mask) { mask = {{1, 2}, std::vector<std::uint8_t>{1, 1}}; });
+  });
+  report("no sets", [&] {
+    return pooled(sets, [](Tensor& particles, Tensor& mask) {
+      particles = {{0, 3, 3}, {}};
+      mask = {{0, 3}, std::vector<bool>{}};
+    });
+  });
+  report("graph", [&] { return connected(sets, 0); });
+  report("position too far", [&] { return connected(sets, 3); });
+  report("position below zero", [&] { return connected(sets, -1); });
+  report("whole number out of range", [&] { return connected(sets, 0, 1, 5); });
+  report("double out of range", [&] { return connected(sets, 0, 1e101); });
+  report("double NaN", [&] { return connected(sets, 0, std::numeric_limits<double>::quiet_NaN()); });
+  report("another dtype", [&] { return all<float>({{"x", {{1}, std::vector<std::int64_t>{1}}}}, "x"); });
+}
+
 struct Comma : std::numpunct<char> {
   char do_decimal_point() const override { return ','; }
   char do_thousands_sep() const override { return '.'; }
@@ -38,7 +115,7 @@ struct Comma : std::numpunct<char> {
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (argc != 2) return 2;
+  if (argc != 3) return 2;
   std::locale::global(std::locale(std::locale(), new Comma));  // numbers of files and messages do not follow the user's locale
   physzoo::Model opened(argv[1], physzoo::session_options(2));
   const physzoo::Model other(argv[1]);  // several in one process
@@ -75,6 +152,8 @@ int main(int argc, char** argv) {
   report("nan, range let through", [&] { return shape_of(changed(99, kNaN), {true, false}); });
   report("edge of the range", [&] { return shape_of(changed(99, 1.0f)); });
   report("empty", [&] { return shape_of({{"trajectory", rows(0, 50)}, {"time", rows(0, 1)}}); });
+
+  report_sets(physzoo::Model(argv[2]));
 
   report("threads", [&]() -> std::string {
     std::vector<int> same(8, 0);

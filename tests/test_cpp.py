@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -11,14 +12,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from exported_folder import cut, exported, replace, save
+from exported_folder import DAMAGES, SET_DAMAGES, SPEC, cut, exported, put, swap
+from set_graphs import CONNECT, POOL, REFUSALS, set_folder
 from tiny_folder import TINY_ENDPOINT, make_model_folder
 
 import zoo
-from zoo.errors import IntegrityError
-from zoo.export.cpp_files import write_cpp_files
-from zoo.model.axes import fixed_axes
-from zoo.model.spec import TEST_TENSORS, Endpoint, Tensor
+from zoo.errors import InputError, IntegrityError
+from zoo.export.client_files import write_client_files
+from zoo.model.axes import Axis, fixed_axes
+from zoo.model.inputs import InputCheck
+from zoo.model.spec import TEST_TENSORS, Endpoint, Tensor, Tolerance
 from zoo.model.store import locate
 from zoo.serving import Session
 
@@ -82,68 +85,82 @@ def test_example_answers_as_python_does(programs, pendulum):
     np.testing.assert_allclose(found, expected, atol=6e-5)
 
 
-def swap(folder: Path) -> None:
-    shutil.copyfile(folder / "predict.onnx", folder / "encode.onnx")
+@pytest.fixture(scope="module")
+def sets(tmp_path_factory) -> Path:
+    return set_folder(tmp_path_factory.mktemp("sets") / "tiny-sets")
 
 
-MEAN = "cpp/encode/out/mean.npy"
+def test_sets_check_themselves(programs, sets):
+    *printed, charge = succeed(programs / "physzoo_check", sets).splitlines()
+    assert [line.partition(":")[0] for line in printed[1:]] == [
+        *(f"pool {name}" for name in ("sums", "kept", "count", "soft")),
+        "connect steps",
+    ]
+    assert charge == "connect charge: 4 rows, largest |difference| 0 in one batch, 0 row by row: ok"
+    assert all(line.endswith(": ok") for line in printed[1:])
 
 
-@pytest.mark.parametrize(
-    ("damage", "message"),
-    [
-        (shutil.rmtree, "no such folder: expected one that zoo export wrote"),
-        (lambda folder: shutil.rmtree(folder / "cpp"), r"cpp/model.txt: cannot be read"),
-        (cut("cpp/model.txt", 0), "line 0: expected the line 'end'"),
-        (replace("cpp/model.txt", b"end\n", b""), "expected the line 'end'"),
-        (replace("cpp/model.txt", b"physzoo 1", b"physzoo 2"), "line 1: expected 'physzoo 1'"),
-        (replace("cpp/model.txt", b"low -1.0", b"low abc"), "expected numbers"),
-        (replace("cpp/model.txt", b"low -1.0", b"low -1.0 2.0"), "expected the range of trajectory"),
-        (replace("cpp/model.txt", b"trajectory 50", b"trajectory -50"), "expected the shape of trajectory"),
-        (replace("cpp/model.txt", b"trajectory 50", b"trajectory 50 999999999"), "expected the shape of trajectory"),
-        (replace("cpp/model.txt", b"endpoint predict\n", b""), "expected an endpoint"),
-        (replace("cpp/model.txt", b"output displacement 1\nunit m\n", b""), "expected inputs and outputs of predict"),
-        (replace("cpp/model.txt", b"unit", b"units"), "expected a known word"),
-        (
-            replace("cpp/model.txt", b" 1\ntolerance", b" 2\ntolerance"),
-            r"expected ive-pendulum@2 predict .* found ive-pendulum@1",
-        ),
-        (replace("cpp/model.txt", b"trajectory 50", b"trajectory 51"), r"trajectory \(batch, 51\) .* trajectory \(batch, 50\)"),
-        (replace("cpp/model.txt", b"input time", b"input clock"), r"expected the inputs clock \(batch, 1\)"),
-        (lambda folder: (folder / "encode.onnx").unlink(), "encode.onnx: no such file"),
-        (cut("encode.onnx", 5000), "encode.onnx: ONNX Runtime cannot load this graph"),
-        (cut("encode.onnx", 0), "encode.onnx: "),
-        (swap, "encode.onnx: expected ive-pendulum@1 encode as in cpp/model.txt, found ive-pendulum@1 predict"),
-        (cut(MEAN, 0), "mean.npy: expected a .npy file"),
-        (cut(MEAN, 100), r"mean.npy: expected rows of shape \(batch, 3\), found \(16, 3\) in 0 bytes"),
-        (cut(MEAN, 300), r"mean.npy: expected rows of shape \(batch, 3\), found \(16, 3\) in 172 bytes"),
-        (save(MEAN, np.zeros((16, 3))), "mean.npy: expected float32 in C order"),
-        (save(MEAN, np.asfortranarray(np.zeros((16, 3), "f4"))), "mean.npy: expected float32 in C order"),
-        (save(MEAN, np.zeros((15, 3), "f4")), "mean.npy: expected 16 rows"),
-        (save(MEAN, np.zeros((0, 3), "f4")), "mean.npy: expected rows"),
-        (save(MEAN, np.zeros((16, 3), "f4")), "encode mean: .*OUTSIDE THE TOLERANCE"),
-        (save(MEAN, np.full((16, 3), np.nan, "f4")), "encode mean: .* inf .*OUTSIDE THE TOLERANCE"),
-        (lambda folder: (folder / MEAN).unlink(), "mean.npy: cannot be read"),
-    ],
-)
-def test_damaged_folders_are_refused(programs, pendulum, tmp_path, damage, message):
-    folder = tmp_path / PENDULUM
-    shutil.copytree(pendulum, folder)
+def refuses(programs: Path, good: Path, folder: Path, damage, message: str) -> None:
+    shutil.copytree(good, folder)
     damage(folder)
     ran = run(programs / "physzoo_check", folder)
     assert ran.returncode == 1
     assert re.search(message, ran.stdout + ran.stderr), ran.stdout + ran.stderr
 
 
-def test_bad_input_is_refused(onnxruntime_root, pendulum, tmp_path):
-    # -ffast-math, as some frameworks have it, must not let NaN through.
-    flags = ["-std=c++17", "-O2", "-ffast-math", "-Wall", "-Wextra", "-Werror", "-pthread", "-I", CPP]
-    include, lib = onnxruntime_root / "include", onnxruntime_root / "lib"
-    link = ["-isystem", include, "-L", lib, f"-Wl,-rpath,{lib}"]
-    succeed("c++", *flags, Path(__file__).with_name("cpp_checks.cpp"), "-o", tmp_path / "checks", *link, "-lonnxruntime")
-    printed = dict(line.split(": ", 1) for line in succeed(tmp_path / "checks", pendulum).splitlines())
+def make_older(folder: Path) -> None:
+    shutil.rmtree(folder / "clients")
+    (folder / "cpp").mkdir()
+    (folder / "cpp" / "model.txt").write_text("physzoo 1\n")
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        *DAMAGES,
+        (shutil.rmtree, "no such folder: expected one that zoo export wrote"),
+        (lambda folder: shutil.rmtree(folder / "clients"), "model.json: cannot be read: copy the exported folder again"),
+        (make_older, "model.json: no such file, but cpp/model.txt of an older physzoo: export the model again"),
+        (put("2", "revision"), "expected ive-pendulum@2 predict .* found ive-pendulum@1"),
+        (lambda folder: (folder / "encode.onnx").unlink(), "encode.onnx: no such file"),
+        (cut("encode.onnx", 5000), "encode.onnx: ONNX Runtime cannot load this graph"),
+        (cut("encode.onnx", 0), "encode.onnx: "),
+        (swap, f"encode.onnx: expected ive-pendulum@1 encode as in {SPEC}, found ive-pendulum@1 predict"),
+    ],
+)
+def test_damaged_folders_are_refused(programs, pendulum, tmp_path, damage, message):
+    refuses(programs, pendulum, tmp_path / PENDULUM, damage, message)
+
+
+@pytest.mark.parametrize(("damage", "message"), SET_DAMAGES)
+def test_damaged_sets_are_refused(programs, sets, tmp_path, damage, message):
+    refuses(programs, sets, tmp_path / "sets", damage, message)
+
+
+CHECKS = """
+cmake_minimum_required(VERSION 3.16)
+project(checks LANGUAGES CXX)
+add_subdirectory({cpp} physzoo EXCLUDE_FROM_ALL)
+add_executable(checks {checks})
+target_link_libraries(checks PRIVATE physzoo)
+# -ffast-math, as some frameworks have it, must not let NaN through.
+target_compile_options(checks PRIVATE -O2 -ffast-math -Wall -Wextra -Werror)
+"""
+
+
+def test_bad_input_is_refused(onnxruntime_root, pendulum, sets, tmp_path):
+    checks = Path(__file__).with_name("cpp_checks.cpp")
+    (tmp_path / "CMakeLists.txt").write_text(CHECKS.format(cpp=CPP, checks=checks))
+    succeed("cmake", "-S", tmp_path, "-B", tmp_path / "build", f"-DONNXRUNTIME_ROOT={onnxruntime_root}")
+    succeed("cmake", "--build", tmp_path / "build", "--target", "checks")
+    printed = dict(line.split(": ", 1) for line in succeed(tmp_path / "build" / "checks", pendulum, sets).splitlines())
     names = "InputError endpoint predict: expected the inputs trajectory time, given"
     shape = "InputError input trajectory: expected shape (batch, 50), given"
+    infinite = "InputError input {}: 1 values are NaN or infinite, the first at {}; Checks::finite = false lets them through"
+    outside = (
+        "InputError input {}: 1 values lie outside the trained range, the first at {}:"
+        " expected {}, given {}; check the units, or extrapolate with Checks::range = false"
+    )
     assert printed == {
         "endpoint": "InputError ive-pendulum has no endpoint encod, it has decode encode predict reconstruct",
         "missing": f"{names} trajectory",
@@ -153,70 +170,141 @@ def test_bad_input_is_refused(onnxruntime_root, pendulum, tmp_path):
         "shape": f"{shape} (2, 49)",
         "unbatched": f"{shape} (50)",
         "scalar": f"{shape} ()",
-        "negative": f"{shape} (batch, 50)",
+        "negative": f"{shape} (-1, 50)",
         "values": "InputError input trajectory: expected as many values as shape (2, 50) has, given 99",
         "huge": f"InputError input trajectory: expected as many values as shape ({2**62}, 50) has, given 0",
         "batches": "InputError inputs must have the same number of rows, given 3 of time and 2 of trajectory",
-        "nan": "InputError input trajectory: 1 values are NaN or infinite, the first at (1, 3);"
-        " Checks::finite = false lets them through",
-        "infinity": "InputError input trajectory: 1 values are NaN or infinite, the first at (0, 7);"
-        " Checks::finite = false lets them through",
+        "nan": infinite.format("trajectory", "(1, 3)"),
+        "infinity": infinite.format("trajectory", "(0, 7)"),
         "nan let through": "(2, 1)",
-        "range": "InputError input trajectory: 1 values lie outside the trained range, the first at (1, 49):"
-        " expected -1 to 1 m, given 1.5; check the units, or extrapolate with Checks::range = false",
+        "range": outside.format("trajectory", "(1, 49)", "-1 to 1 m", 1.5),
         "range let through": "(2, 1)",
-        "range, nan let through": "InputError input trajectory: 1 values lie outside the trained range, the first at (1, 49):"
-        " expected -1 to 1 m, given -1.5; check the units, or extrapolate with Checks::range = false",
-        "nan, range let through": "InputError input trajectory: 1 values are NaN or infinite, the first at (1, 49);"
-        " Checks::finite = false lets them through",
+        "range, nan let through": outside.format("trajectory", "(1, 49)", "-1 to 1 m", -1.5),
+        "nan, range let through": infinite.format("trajectory", "(1, 49)"),
         "edge of the range": "(2, 1)",
         "empty": "(0, 1)",
+        "page": "1",
+        **{
+            case: f"InputError {message.format(finite='Checks::finite = false', range='Checks::range = false')}"
+            for case, message in REFUSALS.items()
+        },
+        "sets": "(1, 3) 3 0 0.75, (1) 3, (1, 3) 1 1 1",
+        "padded": "(1, 3) 2 0 0.5, (1) 2, (1, 3) 1 1 1",
+        "mask of 2": "InputError input mask: expected 0 and 1, given 2 at (0, 1)",
+        "mask of float32": "InputError input mask: expected dtype bool, given float32",
+        "both": "InputError input mask: expected dtype bool, given bool and float32 at once",
+        "no sets": "(0, 3), (0), (0, 3)",
+        "graph": "(1, 2, 2) 1.00009e-12 0 1 0, (1) -1",
+        "another dtype": "Error this tensor holds int64: ask for numbers of that dtype",
         "threads": "each its own answer",
     }
 
 
-def test_spec_as_lines_of_text(tmp_path):
+def particles(at: int = 0, value: float = 1.0, count: int = 3, mask: tuple[bool, ...] = (True,)) -> dict[str, np.ndarray]:
+    given = np.tile(np.array([1, 0, 0.25], "f4"), (1, count, 1))
+    given.reshape(-1)[at : at + 1] = value
+    return {"particles": given, "mask": np.resize(np.array(mask), (1, count if len(mask) == 1 else len(mask)))}
+
+
+def graph(to: int = 0, first: float = 1.0, charge: int = 1) -> dict[str, np.ndarray]:
+    nodes, edges = np.array([[[first, 0], [1, 0], [0, 0]]]), np.array([[[0, 1], [2, to]]])
+    return {"nodes": nodes, "edges": edges, "charges": np.array([[charge, 0, -2]], "i4")}
+
+
+@pytest.mark.parametrize(
+    ("case", "endpoint", "inputs"),
+    [
+        ("real out of range", POOL, particles(3, 0)),
+        ("unit of the element", POOL, particles(5, -4)),
+        ("NaN in padding", POOL, particles(4, np.nan, mask=(True, False, True))),
+        ("too many", POOL, particles(count=9)),
+        ("too few", POOL, particles(count=0)),
+        ("lengths", POOL, particles(mask=(True, True))),
+        ("position too far", CONNECT, graph(3)),
+        ("position below zero", CONNECT, graph(-1)),
+        ("whole number out of range", CONNECT, graph(charge=5)),
+        ("double out of range", CONNECT, graph(first=1e101)),
+        ("double NaN", CONNECT, graph(first=np.nan)),
+    ],
+)
+def test_python_refuses_the_same_with_the_same_words(case, endpoint, inputs):
+    expected = REFUSALS[case].format(finite="allow_nonfinite=True", range="allow_out_of_range=True")
+    with pytest.raises(InputError) as refused:
+        InputCheck(endpoint)(inputs)
+    assert str(refused.value).replace("'", "") == expected
+
+
+def tensor(name: str, **fields) -> Tensor:
+    return Tensor(name=name, **({"axes": fixed_axes(name, [3]), "unit": "muK^2", "description": ""} | fields))
+
+
+def test_spec_as_json(tmp_path):
     inputs = [
-        Tensor(
-            name="x", axes=fixed_axes("x", [3]), unit="muK^2\n twice", description="", low=[-1.5, 0.1, 1e-7], high=float("inf")
-        )
+        tensor("x", low=[-1.5, 0.1, 1e-7], high=float("inf"), tolerance=Tolerance(absolute=1e-3)),
+        tensor("n", axes=[Axis(name="of", least=2, most=4)], dtype="int64", low=0.5, high=float("inf"), index_of="x_0"),
     ]
     make_model_folder(tmp_path, endpoints={"predict": Endpoint(description="", inputs=inputs, outputs=TINY_ENDPOINT.outputs)})
     spec = locate(tmp_path).spec
-    np.savez(tmp_path / TEST_TENSORS, **{"predict/in/x": np.zeros((2, 3))})
-    with pytest.raises(IntegrityError, match="expected the tensor predict/out/y, found predict/in/x"):
-        write_cpp_files(tmp_path, spec)
-    tensors = {"predict/in/x": np.asfortranarray(np.arange(6.0).reshape(2, 3)), "predict/out/y": np.zeros((2, 1))}
+    tensors = {
+        "predict/in/x": np.asfortranarray(np.arange(6.0).reshape(2, 3)),
+        "predict/in/n": np.arange(4).reshape(2, 2),
+        "predict/out/y": np.zeros((2, 1)),
+    }
     np.savez(tmp_path / TEST_TENSORS, **tensors)
-    write_cpp_files(tmp_path, spec)
-    assert (tmp_path / "cpp" / "model.txt").read_text().splitlines() == [
-        "physzoo 1",
-        "model tiny-model 1",
-        "tolerance 1e-05 1e-05",
-        "endpoint predict",
-        "input x 3",
-        "unit muK^2 twice",
-        "low -1.5 0.1 1e-07",
-        "high 3.4028234663852886e+38",
-        "output y 1",
-        "unit 1",
-        "end",
-    ]
-    stored = np.load(tmp_path / "cpp" / "predict" / "in" / "x.npy")
+    write_client_files(tmp_path, spec)
+    written = json.loads((tmp_path / SPEC).read_text())
+    x, n = written["endpoints"]["predict"].pop("inputs")
+    assert x == {
+        "name": "x",
+        "axes": [{"name": "x_0", "size": 3}],
+        "dtype": "float32",
+        "unit": "muK^2",
+        "description": "",
+        "low": [-1.5, 0.1, 1e-7],
+        "high": float(np.finfo("f4").max),
+        "tolerance": {"absolute": 1e-3, "relative": 1e-5},
+    }
+    assert n["axes"] == [{"name": "of", "least": 2, "most": 4}]
+    assert (n["index_of"], n["low"], n["high"]) == ("x_0", 0, 2.0**63)
+    assert written.pop("endpoints").keys() == {"predict"}
+    assert written == {
+        "format": 2,
+        "name": "tiny-model",
+        "revision": "1",
+        "tolerance": {"absolute": 1e-5, "relative": 1e-5},
+    }
+    stored = np.load(tmp_path / "clients" / "predict" / "in" / "x.npy")
     assert stored.dtype == np.float32
     assert stored.flags.c_contiguous
     np.testing.assert_array_equal(stored, tensors["predict/in/x"])
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({}, "expected the tensor predict/in/n, found none"),
+        ({"predict/in/n": np.zeros((2, 3))}, "expected int32 as predict/in/n, found float64"),
+        ({"predict/in/n": np.zeros((2, 3), "i8")}, "expected int32 as predict/in/n, found int64"),
+    ],
+)
+def test_test_tensors_of_other_numbers_are_refused(tmp_path, given, message):
+    endpoint = Endpoint(description="", inputs=[tensor("n", dtype="int32")], outputs=TINY_ENDPOINT.outputs)
+    make_model_folder(tmp_path, endpoints={"predict": endpoint})
+    np.savez(tmp_path / TEST_TENSORS, **given)
+    with pytest.raises(IntegrityError, match=message):
+        write_client_files(tmp_path, locate(tmp_path).spec)
 
 
 def blocks(language: str) -> list[str]:
     return re.findall(rf"```{language}\n(.*?)```", DOCS.read_text(), flags=re.DOTALL)
 
 
-def test_page_shows_lines_of_the_example():
-    example = {line.strip() for line in (CPP / "example.cpp").read_text().splitlines()}
+def test_page_shows_lines_that_run():
+    sources = (CPP / "example.cpp", Path(__file__).with_name("cpp_checks.cpp"))
+    run_here = {line.strip() for source in sources for line in source.read_text().splitlines()}
     shown = [line.strip() for block in blocks("cpp") for line in block.splitlines() if line.strip()]
     assert shown
-    assert [line for line in shown if line not in example] == []
+    assert [line for line in shown if line not in run_here] == []
 
 
 def test_commands_of_the_page(onnxruntime_root, tmp_path):

@@ -406,7 +406,7 @@ def test_onnx_folder_is_a_model_folder_that_runs_without_tensorflow(tiny, source
     folder = tmp_path / "new" / "out"
     assert leftovers(folder.parent) == ["out"]
     reports = ["report.json", "report.md", "test_tensors.npz"]
-    assert leftovers(folder) == ["README.md", "both.onnx", "cpp", "model.json", "one.onnx", *reports]
+    assert leftovers(folder) == ["README.md", "both.onnx", "clients", "model.json", "one.onnx", *reports]
     model = locate(folder)
     assert [model.path(file.path).name for file in model.spec.files] == ["both.onnx", "one.onnx", "test_tensors.npz"]
     assert model.spec.model_copy(update={"files": [], "export": tiny.spec.export}) == tiny.spec

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import json
 import shutil
 
 import numpy as np
@@ -67,7 +68,7 @@ class TestFolder:
         assert verify(folder).ok
         assert f"Large matrices of the graphs are in {precision}" in (folder / "README.md").read_text()
         tolerance = read_spec(folder).tolerance
-        assert f"tolerance {tolerance.absolute!r} {tolerance.relative!r}\n" in (folder / "cpp" / "model.txt").read_text()
+        assert json.loads((folder / "clients" / "model.json").read_text())["tolerance"] == tolerance.model_dump()
 
     def test_differences_are_those_of_the_card(self, exported, name, precision):
         folder = exported(name, precision)

@@ -16,7 +16,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from exported_folder import cut, exported, replace, save
+from exported_folder import DAMAGES, MEAN, SET_DAMAGES, SPEC, cut, exported, save, swap
+from set_graphs import REFUSALS, set_folder
 
 import zoo
 from zoo.serving import Session
@@ -86,75 +87,79 @@ def test_example_answers_as_python_does(web, pendulum):
     np.testing.assert_allclose(found, expected, atol=6e-5)
 
 
-def swap(folder: Path) -> None:
-    shutil.copyfile(folder / "predict.onnx", folder / "encode.onnx")
+@pytest.fixture(scope="module")
+def sets(tmp_path_factory) -> Path:
+    return set_folder(tmp_path_factory.mktemp("sets") / "tiny-sets")
 
 
-SPEC = "cpp/model.txt"
-MEAN = "cpp/encode/out/mean.npy"
+def test_sets_check_themselves(web, sets):
+    *printed, charge = succeed("node", web / "check.mjs", sets).splitlines()
+    assert [line.partition(":")[0] for line in printed[1:]] == [
+        *(f"pool {name}" for name in ("sums", "kept", "count", "soft")),
+        "connect steps",
+    ]
+    assert charge == "connect charge: 4 rows, largest |difference| 0.0e+0 in one batch, 0.0e+0 row by row: ok"
+    assert all(line.endswith(": ok") for line in printed[1:])
+
+
+UNREAD = "expected a folder that zoo export of this physzoo wrote, export or copy it again"
+
+
+PENDULUM_DAMAGES = [
+    *DAMAGES,
+    (shutil.rmtree, f"{SPEC}: cannot be read .*: {UNREAD}"),
+    (lambda folder: (folder / "encode.onnx").unlink(), "encode.onnx: cannot be read"),
+    (cut("encode.onnx", 5000), "encode.onnx: onnxruntime-web cannot load this graph"),
+    (cut("encode.onnx", 0), "encode.onnx: "),
+    (swap, r"encode.onnx: expected the inputs trajectory float32 \(batch, 50\) .* found the inputs time float32"),
+]
+MESSAGES = [message for _, message in PENDULUM_DAMAGES + SET_DAMAGES]
+
+
+@pytest.fixture(scope="module")
+def said(web, pendulum, sets, tmp_path_factory) -> list[str]:
+    """What the module says of every damaged folder, in one process."""
+    damaged = tmp_path_factory.mktemp("damaged")
+    folders = []
+    for good, damages in ((pendulum, PENDULUM_DAMAGES), (sets, SET_DAMAGES)):
+        for damage, _ in damages:
+            folders.append(damaged / str(len(folders)))
+            shutil.copytree(good, folders[-1])
+            damage(folders[-1])
+    return json.loads(succeed("node", web / "web_refusals.mjs", *folders))
+
+
+@pytest.mark.parametrize("position", range(len(MESSAGES)), ids=[message[:40] for message in MESSAGES])
+def test_damaged_folders_are_refused(said, position):
+    assert re.search(MESSAGES[position], said[position]), said[position]
+    assert not said[position].startswith("NOT OURS")
 
 
 @pytest.mark.parametrize(
     ("damage", "message"),
-    [
-        (shutil.rmtree, "cpp/model.txt: cannot be read .*: expected a folder that zoo export wrote"),
-        (cut(SPEC, 0), "line 1: expected 'physzoo 1'"),
-        (cut(SPEC, 200), "expected the line 'end'"),
-        (replace(SPEC, b"end\n", b""), "expected the line 'end'"),
-        (replace(SPEC, b"physzoo 1", b"physzoo 2"), "line 1: expected 'physzoo 1'"),
-        (replace(SPEC, b"model ive-pendulum 1", b"model"), "line 2: expected a word"),
-        (replace(SPEC, b"tolerance ", b"tolerance 1 "), "line 3: expected two numbers"),
-        (replace(SPEC, b"low -1.0", b"low abc"), "expected numbers"),
-        (replace(SPEC, b"low -1.0", b"low -1.0 2.0"), "expected the range of trajectory"),
-        (replace(SPEC, b"trajectory 50", b"trajectory -50"), "expected the shape of trajectory"),
-        (replace(SPEC, b"trajectory 50", b"trajectory 50 999999999"), "expected the shape of trajectory"),
-        (replace(SPEC, b"endpoint predict\n", b""), "line 4: expected an endpoint"),
-        (replace(SPEC, b"endpoint predict\n", b"endpoint predict\nunit m\n"), "line 5: expected a tensor"),
-        (replace(SPEC, b"endpoint predict", b"endpoint ../predict"), "line 4: expected a name"),
-        (replace(SPEC, b"input trajectory", b"input __proto__"), "line 5: expected a name"),
-        (replace(SPEC, b"output displacement 1\nunit m\n", b""), "expected inputs and outputs of predict"),
-        (replace(SPEC, b"unit", b"constructor"), "expected a known word"),
-        (replace(SPEC, b"trajectory 50", b"trajectory 51"), r"trajectory \(batch, 51\) .* trajectory \(batch, 50\)"),
-        (replace(SPEC, b"input time", b"input clock"), r"expected the inputs clock \(batch, 1\)"),
-        (lambda folder: (folder / "encode.onnx").unlink(), "encode.onnx: cannot be read"),
-        (cut("encode.onnx", 5000), "encode.onnx: onnxruntime-web cannot load this graph"),
-        (cut("encode.onnx", 0), "encode.onnx: "),
-        (swap, r"encode.onnx: expected the inputs trajectory \(batch, 50\) .* found the inputs time \(batch, 1\) trajectory"),
-        (cut(MEAN, 0), "mean.npy: expected a .npy file"),
-        (cut(MEAN, 100), r"mean.npy: expected rows of shape \(batch, 3\), found \(16, 3\) in 0 bytes"),
-        (cut(MEAN, 300), r"mean.npy: expected rows of shape \(batch, 3\), found \(16, 3\) in 172 bytes"),
-        (save(MEAN, np.zeros((16, 3))), "mean.npy: expected float32 in C order"),
-        (save(MEAN, np.asfortranarray(np.zeros((16, 3), "f4"))), "mean.npy: expected float32 in C order"),
-        (save(MEAN, np.zeros((15, 3), "f4")), "mean.npy: expected 16 rows"),
-        (save(MEAN, np.zeros((0, 3), "f4")), "mean.npy: expected rows"),
-        (save(MEAN, np.zeros((16, 3), "f4")), "encode mean: .*OUTSIDE THE TOLERANCE"),
-        (save(MEAN, np.full((16, 3), np.nan, "f4")), "encode mean: .* Infinity .*OUTSIDE THE TOLERANCE"),
-        (lambda folder: (folder / MEAN).unlink(), "mean.npy: cannot be read"),
-    ],
+    [(cut(SPEC, 0), f"^{SPEC}: not the whole spec"), (save(MEAN, np.zeros((16, 3), "f4")), "mean: .*OUTSIDE THE TOLERANCE")],
 )
-def test_damaged_folders_are_refused(web, pendulum, tmp_path, damage, message):
-    folder = tmp_path / PENDULUM
-    shutil.copytree(pendulum, folder)
-    damage(folder)
-    ran = run("node", web / "check.mjs", folder)
+def test_check_of_a_damaged_folder_fails_without_a_stack(web, pendulum, tmp_path, damage, message):
+    shutil.copytree(pendulum, tmp_path / PENDULUM)
+    damage(tmp_path / PENDULUM)
+    ran = run("node", web / "check.mjs", tmp_path / PENDULUM)
     assert ran.returncode == 1
     assert re.search(message, ran.stdout + ran.stderr), ran.stdout + ran.stderr
-    assert "    at " not in ran.stderr  # a message, no stack
+    assert "    at " not in ran.stderr
 
 
-def test_bad_input_is_refused(web, pendulum):
-    printed = dict(line.split(": ", 1) for line in succeed("node", web / "web_checks.mjs", pendulum).splitlines())
+def test_bad_input_is_refused(web, pendulum, sets):
+    lines = succeed("node", web / "web_checks.mjs", pendulum, sets).splitlines()
+    printed = dict(line.split(": ", 1) for line in lines)
     names = "InputError endpoint predict: expected the inputs time trajectory, given"
     shape = "InputError input trajectory: expected shape (batch, 50), given"
-    kind = "InputError input trajectory: expected { dims, data } with a Float32Array as data"
+    kind = "InputError input {}: expected {{ dims, data }} with a {} as data, for dtype {}"
     outside = (
-        "InputError input trajectory: 1 values lie outside the trained range, the first at (1, 49):"
-        " expected -1 to 1 m, given {}; check the units, or extrapolate with {{ range: false }}"
+        "InputError input {}: 1 values lie outside the trained range, the first at {}:"
+        " expected {}, given {}; check the units, or extrapolate with {{ range: false }}"
     )
-    infinite = (
-        "InputError input trajectory: 1 values are NaN or infinite, the first at {}; {{ finite: false }} lets them through"
-    )
-    unread = "IntegrityError {}: cannot be read ({}): expected a folder that zoo export wrote, copy it again"
+    infinite = "InputError input {}: 1 values are NaN or infinite, the first at {}; {{ finite: false }} lets them through"
+    unread = f"IntegrityError {{}}: cannot be read ({{}}): {UNREAD}"
     assert printed == {
         "endpoint": "InputError ive-pendulum has no endpoint encod, it has decode encode predict reconstruct",
         "builtin": "InputError ive-pendulum has no endpoint constructor, it has decode encode predict reconstruct",
@@ -168,21 +173,33 @@ def test_bad_input_is_refused(web, pendulum):
         "negative": f"{shape} (-2, 50)",
         "fraction": f"{shape} (1.5, 50)",
         "values": "InputError input trajectory: expected as many values as shape (2, 50) has, given 99",
-        "doubles": kind,
-        "array": kind,
+        "doubles": kind.format("trajectory", "Float32Array", "float32") + ", given float64",
+        "array": kind.format("trajectory", "Float32Array", "float32"),
         "batches": "InputError inputs must have the same number of rows, given 3 of time and 2 of trajectory",
-        "nan": infinite.format("(1, 3)"),
-        "infinity": infinite.format("(0, 7)"),
+        "nan": infinite.format("trajectory", "(1, 3)"),
+        "infinity": infinite.format("trajectory", "(0, 7)"),
         "nan let through": "(2, 1)",
-        "range": outside.format(1.5),
+        "range": outside.format("trajectory", "(1, 49)", "-1 to 1 m", 1.5),
         "range let through": "(2, 1)",
-        "range, nan let through": outside.format(-1.5),
+        "range, nan let through": outside.format("trajectory", "(1, 49)", "-1 to 1 m", -1.5),
         "edge of the range": "(2, 1)",
         "empty": "(0, 1)",
         "ort.Tensor": "(2, 1)",
         "at once": "each its own answer",
-        "unreachable": unread.format("cpp/model.txt", "fetch failed"),
-        "no folder chosen": unread.format("cpp/model.txt", "no such file"),
+        "page": "1",
+        **{
+            case: f"InputError {message.format(finite='{ finite: false }', range='{ range: false }')}"
+            for case, message in REFUSALS.items()
+        },
+        "sets": "(1, 3) 3 0 0.75, (1) 3, (1, 3) 1 1 1",
+        "padded": "(1, 3) 2 0 0.5, (1) 2, (1, 3) 1 1 1",
+        "mask of 2": "InputError input mask: expected 0 and 1, given 2 at (0, 1)",
+        "mask of float32": kind.format("mask", "Uint8Array", "bool") + ", given float32",
+        "no sets": "(0, 3), (0), (0, 3)",
+        "graph": "(1, 2, 2) 1.000088900582341e-12 0 1 0, (1) -1",
+        "edges of int32": kind.format("edges", "BigInt64Array", "int64") + ", given int32",
+        "unreachable": unread.format(SPEC, "fetch failed"),
+        "no folder chosen": unread.format(SPEC, "no such file"),
         "chosen": unread.format("predict.onnx", "no such file"),
         "old runtime": "ZooError expected onnxruntime-web 1.22 or newer, which tells what a graph takes",
         "released": "InputError ive-pendulum has no endpoint encode, it has none",
@@ -238,6 +255,15 @@ def test_chosen_folder_in_chromium(web, address, tmp_path, name):
     check_page(browse(web, address, exported(name, tmp_path / name)), name, address)
 
 
+def test_folder_of_sets_in_chromium(web, address, sets):
+    said = browse(web, address, sets)
+    assert said["status"].endswith(": 6 of 6 outputs as on the day of release")
+    shapes = {cells[1]: cells[2] for cells in said["rows"]}
+    assert shapes["particles"] == "batch × particle 1–8 × 3, masked by mask"  # noqa: RUF001
+    assert shapes["edges"] == "batch × edge 1–12 × 2, int64"  # noqa: RUF001
+    assert said["bad"] == said["complaints"] == []
+
+
 def test_folder_beside_the_page_in_chromium(web, address):
     said = browse(web, f"{address}/?folder={PENDULUM}")
     check_page(said, PENDULUM, address)
@@ -245,13 +271,9 @@ def test_folder_beside_the_page_in_chromium(web, address):
 
 
 def test_page_says_what_is_wrong(web, address, pendulum, tmp_path):
-    assert browse(web, f"{address}/?folder=nowhere")["bad"] == [
-        "cpp/model.txt: cannot be read (HTTP 404): expected a folder that zoo export wrote, copy it again"
-    ]
+    assert browse(web, f"{address}/?folder=nowhere")["bad"] == [f"{SPEC}: cannot be read (HTTP 404): {UNREAD}"]
     said = browse(web, f"{address}/?folder=http://localhost:{address.rpartition(':')[2]}/{PENDULUM}")
-    assert said["bad"] == [
-        "cpp/model.txt: cannot be read (Failed to fetch): expected a folder that zoo export wrote, copy it again"
-    ]
+    assert said["bad"] == [f"{SPEC}: cannot be read (Failed to fetch): {UNREAD}"]
     assert "Content Security Policy" in said["complaints"][0]
     folder = tmp_path / PENDULUM
     shutil.copytree(pendulum, folder)
@@ -265,10 +287,12 @@ def blocks(language: str) -> list[str]:
     return re.findall(rf"```{language}\n(.*?)```", DOCS.read_text(), flags=re.DOTALL)
 
 
-def test_page_shows_lines_of_the_example():
-    example = {line.strip() for line in (WEB / "example.mjs").read_text().splitlines()}
-    [shown] = blocks("js")
-    assert [line for line in shown.splitlines() if line not in example] == []
+def test_page_shows_lines_that_run():
+    sources = (WEB / "example.mjs", Path(__file__).with_name("web_checks.mjs"))
+    run_here = {line.strip() for source in sources for line in source.read_text().splitlines()}
+    shown = [line for block in blocks("js") for line in block.splitlines()]
+    assert shown
+    assert [line for line in shown if line not in run_here] == []
 
 
 def test_page_of_the_docs_in_chromium(web, address, site):

@@ -1,4 +1,5 @@
-// What physzoo.mjs makes of good and bad input to an exported ive-pendulum, a line each; tests/test_web.py says what is expected.
+// What physzoo.mjs makes of good and bad input to the exported ive-pendulum and the folder of tests/set_graphs.py, a line each;
+// tests/test_web.py says what is expected.
 
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -8,7 +9,7 @@ import * as ort from "onnxruntime-web";
 import { fromFiles, fromUrl, Model, ZooError } from "./physzoo.mjs";
 
 ort.env.wasm.numThreads = 1;
-const folder = process.argv[2];
+const [folder, setFolder] = process.argv.slice(2);
 const read = (file) => readFile(join(folder, file));
 const model = await Model.open(ort, read);
 const predict = model.endpoint("predict");
@@ -64,7 +65,8 @@ await say("edge of the range", run(changed(({ trajectory }) => trajectory.data.s
 await say("empty", run(good(0)));
 await say("ort.Tensor", run(changed((inputs) => (inputs.time = new ort.Tensor("float32", [1, 1], [2, 1])))));
 await say("at once", async () => {
-  const alone = (frequency) => changed(({ trajectory }) => trajectory.data.forEach((_, i, all) => (all[i] = Math.cos(frequency * i))));
+  const wave = (frequency) => Float32Array.from({ length: 100 }, (_, i) => Math.cos(frequency * i));
+  const alone = (frequency) => changed(({ trajectory }) => (trajectory.data = wave(frequency)));
   const first = async (inputs) => (await predict.run(inputs)).displacement.data[0];
   const inputs = [0.1, 0.2, 0.3, 0.4].map(alone);
   const inTurns = [];
@@ -73,11 +75,60 @@ await say("at once", async () => {
   if (new Set(inTurns).size !== 4) return "all the same";
   return atOnce.every((value, i) => value === inTurns[i]) ? "each its own answer" : "mixed up";
 });
+const sets = await Model.open(ort, (file) => readFile(join(setFolder, file)));
+const told = ({ dims, data }) => `(${dims.join(", ")}) ${[...data].join(" ")}`.trim();
+
+/** Particles of 1 GeV and their mask, which may be changed before the endpoint gets them. */
+const pooled = (change, count = 3) => async () => {
+  const particles = { dims: [1, count, 3], data: Float32Array.from(Array(count).fill([1, 0, 0.25]).flat()) };
+  const inputs = { particles, mask: { dims: [1, count], data: new Uint8Array(count).fill(1) } };
+  change?.(inputs);
+  const { sums, count: real, soft } = await sets.endpoint("pool").run(inputs);
+  return [sums, real, soft].map(told).join(", ");
+};
+
+/** Three nodes and two edges, of which one may be changed. */
+const connected = (to, { first = 1, charge = 1, edges } = {}) => async () => {
+  const { steps, charge: sum } = await sets.endpoint("connect").run({
+    nodes: { dims: [1, 3, 2], data: Float64Array.of(first, 0, 1 + 1e-12, 0, 0, 0) },
+    edges: { dims: [1, 2, 2], data: edges ?? BigInt64Array.of(0n, 1n, 2n, BigInt(to)) },
+    charges: { dims: [1, 3], data: Int32Array.of(charge, 0, -2) },
+  });
+  return [steps, sum].map(told).join(", ");
+};
+
+await say("page", async () => {
+  const particles = { dims: [1, 2, 3], data: Float32Array.of(9, 0.1, 2, 0, 0, 0) }; // pt in GeV, eta, phi
+  const mask = { dims: [1, 2], data: Uint8Array.of(1, 0) }; // the second is padding
+  const { count } = await sets.endpoint("pool").run({ particles, mask }); // data a BigInt64Array
+  return count.data[0];
+});
+await say("sets", pooled());
+await say("padded", pooled(({ particles, mask }) => (particles.data.fill(0, 3, 6), mask.data.set([1, 0, 1]))));
+await say("real out of range", pooled(({ particles }) => (particles.data[3] = 0)));
+await say("unit of the element", pooled(({ particles }) => (particles.data[5] = -4)));
+await say("NaN in padding", pooled(({ particles, mask }) => (particles.data[4] = NaN, (mask.data[1] = 0))));
+await say("mask of 2", pooled(({ mask }) => (mask.data[1] = 2)));
+await say("mask of float32", pooled(({ mask }) => (mask.data = new Float32Array(3))));
+await say("too many", pooled(undefined, 9));
+await say("too few", pooled(undefined, 0));
+await say("lengths", pooled((inputs) => (inputs.mask = { dims: [1, 2], data: new Uint8Array(2) })));
+await say("no sets", pooled(({ particles, mask }) => {
+  Object.assign(particles, { dims: [0, 3, 3], data: new Float32Array(0) });
+  Object.assign(mask, { dims: [0, 3], data: new Uint8Array(0) });
+}));
+await say("graph", connected(0));
+await say("position too far", connected(3));
+await say("position below zero", connected(-1));
+await say("whole number out of range", connected(0, { charge: 5 }));
+await say("double out of range", connected(0, { first: 1e101 }));
+await say("double NaN", connected(0, { first: NaN }));
+await say("edges of int32", connected(0, { edges: Int32Array.of(0, 1, 2, 0) }));
 await say("unreachable", () => Model.open(ort, fromUrl("http://127.0.0.1:9/no")));
 await say("no folder chosen", () => Model.open(ort, fromFiles([])));
 await say("chosen", async () => {
-  const blob = new Blob([await read("cpp/model.txt")]);
-  blob.webkitRelativePath = "somewhere/cpp/model.txt";
+  const blob = new Blob([await read("clients/model.json")]);
+  blob.webkitRelativePath = "somewhere/clients/model.json";
   await Model.open(ort, fromFiles([blob]));
 });
 await say("old runtime", () => Model.open({ InferenceSession: { create: async () => ({ release() {} }) } }, read));

@@ -26,17 +26,24 @@ function row(kind, cells) {
 }
 
 function range({ low, high }) {
-  const [lowest, highest] = [Math.min(...low), Math.max(...high)].map((bound) => Number(bound.toPrecision(4)));
-  return Math.abs(lowest) < 1e38 || Math.abs(highest) < 1e38 ? `${lowest} to ${highest}` : "any";
+  if (low === undefined && high === undefined) return "any";
+  const rounded = (bound) => Number(bound.toPrecision(4));
+  return `${rounded(Math.min(...[low ?? -Infinity].flat()))} to ${rounded(Math.max(...[high ?? Infinity].flat()))}`;
+}
+
+function shape({ axes, dtype, mask }) {
+  const lengths = axes.map(({ name, size, least, most }) => size ?? `${name} ${least}–${most}`);
+  const kind = [dtype === "float32" ? [] : dtype, mask ? `masked by ${mask}` : []].flat();
+  return [["batch", ...lengths].join(" × "), ...kind].join(", ");
 }
 
 /** A section with a table of an endpoint's tensors; adds the cells where results go to `results`. */
 function section(spec, results) {
   const body = element("tbody", "");
   for (const tensor of spec.inputs)
-    body.append(row("td", ["in", tensor.name, ["batch", ...tensor.shape].join(" × "), tensor.unit, range(tensor), ""]));
+    body.append(row("td", ["in", tensor.name, shape(tensor), tensor.unit, range(tensor), ""]));
   for (const tensor of spec.outputs) {
-    body.append(row("td", ["out", tensor.name, ["batch", ...tensor.shape].join(" × "), tensor.unit, "", "…"]));
+    body.append(row("td", ["out", tensor.name, shape(tensor), tensor.unit, "", "…"]));
     results.set(`${spec.name} ${tensor.name}`, body.lastChild.lastChild);
   }
   const head = element("thead", "", row("th", ["", "Tensor", "Shape", "Unit", "Trained range", "Largest |difference|"]));

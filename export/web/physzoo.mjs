@@ -1,24 +1,16 @@
-// A model that `zoo export` wrote, in JavaScript and onnxruntime-web: named tensors in and out, names, shapes, NaN and ranges
-// checked.
+// Runs a model that `zoo export` wrote, in JavaScript and onnxruntime-web: tensors go in and out by name, and names, dtypes,
+// shapes, values, masks and positions are checked.
 //
 //     const model = await Model.open(ort, fromUrl("ive-pendulum"));  // once; opens every graph
 //     const { mean } = await model.endpoint("encode").run({ trajectory: { dims: [1, 50], data: x } });  // x a Float32Array
 //
-// Imports nothing: `ort` is onnxruntime-web, 1.22 or newer, as you have it. SPDX-License-Identifier: Apache-2.0
+// It imports the two modules beside it; `ort` is onnxruntime-web, 1.22 or newer, as you have it.
+// SPDX-License-Identifier: Apache-2.0
 
-/** Base of all that is thrown here. */
-export class ZooError extends Error {
-  constructor(message, options) {
-    super(message, options);
-    this.name = new.target.name;
-  }
-}
+import { InputCheck } from "./inputs.mjs";
+import { DTYPES, InputError, IntegrityError, readBytes, readNpy, readSpec, SPEC, text, ZooError } from "./spec.mjs";
 
-/** An endpoint or a tensor of the wrong name, shape or range, or with NaN or infinity in it. */
-export class InputError extends ZooError {}
-
-/** A file that is missing, damaged or not the one of this model. */
-export class IntegrityError extends ZooError {}
+export { InputError, IntegrityError, ZooError };
 
 /** Reader of an exported folder that lies below a URL. */
 export function fromUrl(base) {
@@ -38,11 +30,9 @@ export function fromFiles(files) {
   };
 }
 
-const SPEC = "cpp/model.txt";
-
 /** All endpoints of an exported folder. */
 export class Model {
-  /** `{ name, revision, absolute, relative, endpoints }`; a tensor has its own tolerance. */
+  /** `{ name, revision, endpoints }`; endpoints and their tensors are as in the file, each tensor with its tolerance. */
   spec;
   #read;
   #endpoints = new Map();
@@ -59,7 +49,7 @@ export class Model {
    * @param read path inside the folder -> promise of its bytes; see `fromUrl`, `fromFiles`
    */
   static async open(ort, read) {
-    const model = new Model(parseSpec(new TextDecoder().decode(await readBytes(read, SPEC))), read);
+    const model = new Model(await readSpec(read), read);
     try {
       for (const spec of model.spec.endpoints) model.#endpoints.set(spec.name, await Endpoint.open(ort, read, spec));
     } catch (error) {
@@ -73,7 +63,8 @@ export class Model {
   endpoint(name) {
     const found = this.#endpoints.get(name);
     if (found) return found;
-    throw new InputError(`${this.spec.name} has no endpoint ${name}, it has ${[...this.#endpoints.keys()].sort().join(" ") || "none"}`);
+    const known = [...this.#endpoints.keys()].sort().join(" ");
+    throw new InputError(`${this.spec.name} has no endpoint ${name}, it has ${known || "none"}`);
   }
 
   /**
@@ -94,15 +85,15 @@ export class Model {
       for (let row = 0; row < rows; ++row) single.push(await endpoint.run(oneRow(inputs, row), unchecked));
       for (const tensor of spec.outputs) {
         const { name } = tensor;
-        if (expected[name].dims[0] !== rows)
-          throw new IntegrityError(`${npyFile(spec, "out", name)}: expected ${rows} rows: copy the folder again`);
-        const differences = [
-          this.#compare(tensor, [whole[name].data], expected[name].data),
-          this.#compare(tensor, single.map((answer) => answer[name].data), expected[name].data),
-        ];
-        const [inBatch, byRow] = differences.map(({ largest }) => largest);
-        const ok = differences.every((difference) => difference.ok);
-        lines.push({ endpoint: spec.name, output: name, rows, whole: inBatch, single: byRow, ok });
+        const [dims, found] = [whole[name].dims, expected[name].dims].map(text);
+        if (dims !== found)
+          throw new IntegrityError(
+            `${npyFile(spec, "out", name)}: expected shape ${dims}, found ${found}: copy the exported folder again`,
+          );
+        const inBatch = compare(tensor, [whole[name].data], expected[name].data);
+        const byRow = compare(tensor, single.map((answer) => answer[name].data), expected[name].data);
+        const ok = inBatch.ok && byRow.ok;
+        lines.push({ endpoint: spec.name, output: name, rows, whole: inBatch.largest, single: byRow.largest, ok });
       }
     }
     return lines;
@@ -116,40 +107,42 @@ export class Model {
 
   async #tensors(spec, side) {
     const tensors = {};
-    for (const tensor of side === "in" ? spec.inputs : spec.outputs) {
-      const file = npyFile(spec, side, tensor.name);
-      tensors[tensor.name] = parseNpy(await readBytes(this.#read, file), tensor, file);
-    }
+    for (const tensor of side === "in" ? spec.inputs : spec.outputs)
+      tensors[tensor.name] = await readNpy(this.#read, npyFile(spec, side, tensor.name), tensor);
     return tensors;
   }
+}
 
-  #compare(tensor, pieces, expected) {
-    let largest = 0;
-    let ok = true;
-    let i = 0;
-    for (const piece of pieces)
-      for (const value of piece) {
-        const difference = Math.abs(value - expected[i]);
-        if (!Number.isFinite(difference)) return { largest: Infinity, ok: false };
-        if (difference > tensor.absolute + tensor.relative * Math.abs(expected[i])) ok = false;
-        largest = Math.max(largest, difference);
-        ++i;
-      }
-    return { largest, ok: ok && i === expected.length };
-  }
+/** Whole numbers and truth values must be the same, others within the tolerance. */
+function compare({ dtype, tolerance }, pieces, expected) {
+  const { absolute, relative } = dtype.startsWith("float") ? tolerance : { absolute: 0, relative: 0 };
+  let largest = 0;
+  let ok = true;
+  let i = 0;
+  for (const piece of pieces)
+    for (const value of piece) {
+      const difference = Math.abs(Number(value - expected[i]));
+      if (!Number.isFinite(difference)) return { largest: Infinity, ok: false };
+      if (difference > absolute + relative * Math.abs(Number(expected[i]))) ok = false;
+      largest = Math.max(largest, difference);
+      ++i;
+    }
+  return { largest, ok: ok && i === expected.length };
 }
 
 /** One function of a model, over one graph. Made by `Model`. */
 class Endpoint {
-  /** `{ name, inputs, outputs }`, each tensor `{ name, shape, unit, low, high, size, absolute, relative }`, `shape` without the batch. */
+  /** `{ name, description, inputs, outputs }`; the axes of a tensor are without the batch. */
   spec;
   #ort;
   #session;
+  #check;
 
   constructor(ort, session, spec) {
     this.#ort = ort;
     this.#session = session;
     this.spec = spec;
+    this.#check = new InputCheck(spec);
   }
 
   static async open(ort, read, spec) {
@@ -175,21 +168,23 @@ class Endpoint {
 
   /**
    * Throws InputError for what was handed over, ZooError where onnxruntime-web fails.
-   * @param inputs name -> `{ dims, data }`, the first of dims the batch, data a Float32Array in C order; an `ort.Tensor` is one
+   * @param inputs name -> `{ dims, data }`, the first of dims the batch, data in C order: a Float32Array, or for the dtypes
+   * float64, int32, int64 and bool a Float64Array, Int32Array, BigInt64Array or a Uint8Array of 0 and 1; an `ort.Tensor` is one
    * @param checks `finite`: refuse NaN and infinity; `range`: refuse values outside the trained range
    * @returns promise of the outputs, in the same form
    */
   async run(inputs, { finite = true, range = true } = {}) {
-    const rows = this.#check(inputs, finite, range);
+    const lengths = this.#check.lengths(inputs, finite, range);
     const outputs = {};
-    if (rows === 0) {
+    if (lengths.get("batch") === 0) {
       // some operators refuse an empty batch
-      for (const { name, shape } of this.spec.outputs) outputs[name] = { dims: [0, ...shape], data: new Float32Array(0) };
+      for (const { name, dtype, axes } of this.spec.outputs)
+        outputs[name] = { dims: [0, ...axes.map((axis) => lengths.get(axis.name))], data: new DTYPES[dtype].array(0) };
       return outputs;
     }
     const feeds = {};
-    for (const { name } of this.spec.inputs)
-      feeds[name] = new this.#ort.Tensor("float32", inputs[name].data, [...inputs[name].dims]);
+    for (const { name, dtype } of this.spec.inputs)
+      feeds[name] = new this.#ort.Tensor(dtype, inputs[name].data, [...inputs[name].dims]);
     let answers;
     try {
       answers = await this.#session.run(feeds);
@@ -203,90 +198,23 @@ class Endpoint {
   release() {
     return this.#session.release();
   }
-
-  #check(inputs, finite, range) {
-    const expected = this.spec.inputs.map(({ name }) => name).sort();
-    const given = Object.keys(inputs ?? {}).sort();
-    if (expected.join(" ") !== given.join(" "))
-      throw new InputError(
-        `endpoint ${this.spec.name}: expected the inputs ${expected.join(" ")}, given ${given.join(" ") || "none"}`,
-      );
-    let rows = -1;
-    for (const tensor of this.spec.inputs) {
-      const dims = [...(inputs[tensor.name]?.dims ?? [])];
-      const data = inputs[tensor.name]?.data;
-      if (!(data instanceof Float32Array))
-        throw new InputError(`input ${tensor.name}: expected { dims, data } with a Float32Array as data`);
-      const batch = dims[0];
-      if (!Number.isInteger(batch) || batch < 0 || text(dims) !== text([batch, ...tensor.shape]))
-        throw new InputError(`input ${tensor.name}: expected shape ${text(["batch", ...tensor.shape])}, given ${text(dims)}`);
-      if (data.length !== batch * tensor.size)
-        throw new InputError(
-          `input ${tensor.name}: expected as many values as shape ${text(dims)} has, given ${data.length}`,
-        );
-      if (rows >= 0 && batch !== rows)
-        throw new InputError(
-          `inputs must have the same number of rows, given ${batch} of ${tensor.name} and ${rows} of ${this.spec.inputs[0].name}`,
-        );
-      rows = batch;
-      refuse(tensor, dims, data, finite, range);
-    }
-    return rows;
-  }
 }
 
-function refuse(tensor, dims, data, finite, range) {
-  const last = tensor.low.length;
-  const infinite = { count: 0, first: 0 };
-  const outside = { count: 0, first: 0 };
-  for (let i = 0; i < data.length; ++i) {
-    const value = data[i];
-    let fault;
-    if (!Number.isFinite(value)) fault = infinite;
-    else if (value < tensor.low[i % last] || value > tensor.high[i % last]) fault = outside;
-    else continue;
-    if (fault.count++ === 0) fault.first = i;
-  }
-  if (infinite.count && finite)
-    throw new InputError(
-      `input ${tensor.name}: ${infinite.count} values are NaN or infinite, the first at ${place(dims, infinite.first)};` +
-        " { finite: false } lets them through",
-    );
-  if (outside.count && range) {
-    const i = outside.first;
-    const [low, high, given] = [tensor.low[i % last], tensor.high[i % last], data[i]].map((x) => Number(x.toPrecision(6)));
-    throw new InputError(
-      `input ${tensor.name}: ${outside.count} values lie outside the trained range, the first at ${place(dims, i)}:` +
-        ` expected ${low} to ${high} ${tensor.unit}, given ${given}; check the units, or extrapolate with { range: false }`,
-    );
-  }
-}
-
-function place(dims, flat) {
-  const at = [...dims];
-  for (let axis = dims.length; axis-- > 0; ) {
-    at[axis] = flat % dims[axis];
-    flat = Math.floor(flat / dims[axis]);
-  }
-  return text(at);
-}
-
-function text(dims) {
-  return `(${dims.join(", ")})`;
-}
-
+/** Describes tensors in alphabetical order, such as `mask bool (batch, particle) x float32 (batch, particle, 4)`. */
 function described(tensors) {
-  const shapes = tensors.map(({ name, shape }) => `${name} ${text(["batch", ...shape])}`);
-  return shapes.sort().join(" ");
+  const dimsOf = ({ axes }) => text(["batch", ...axes.map(({ name, size }) => size ?? name)]);
+  const all = tensors.map((tensor) => `${tensor.name} ${tensor.dtype} ${dimsOf(tensor)}`);
+  return all.sort().join(" ");
 }
 
+/** A free dimension is described by its name, and the first one is the batch whatever its name. */
 function ofGraph(metadata) {
-  const shapes = metadata.map(({ name, isTensor, type, shape }) => {
-    if (!isTensor || type !== "float32") return `${name} of another type`;
-    const [batch, ...rest] = shape; // a free dimension is its name
-    return `${name} ${text([typeof batch === "string" ? "batch" : batch, ...rest])}`;
+  const all = metadata.map(({ name, isTensor, type, shape }) => {
+    if (!isTensor) return `${name} of another type`;
+    const [batch, ...rest] = shape;
+    return `${name} ${type} ${text([typeof batch === "string" ? "batch" : batch, ...rest])}`;
   });
-  return shapes.sort().join(" ");
+  return all.sort().join(" ");
 }
 
 function expectSame(file, expected, found) {
@@ -295,7 +223,7 @@ function expectSame(file, expected, found) {
 }
 
 function npyFile(spec, side, tensor) {
-  return `cpp/${spec.name}/${side}/${tensor}.npy`;
+  return `clients/${spec.name}/${side}/${tensor}.npy`;
 }
 
 function oneRow(tensors, row) {
@@ -305,96 +233,4 @@ function oneRow(tensors, row) {
     rows[name] = { dims: [1, ...dims.slice(1)], data: data.slice(row * size, (row + 1) * size) };
   }
   return rows;
-}
-
-async function readBytes(read, file) {
-  try {
-    return new Uint8Array(await read(file)); // of a Buffer of Node a copy, whose numbers start where a Float32Array can
-  } catch (error) {
-    const reason = `cannot be read (${error.message}): expected a folder that zoo export wrote, copy it again`;
-    throw new IntegrityError(`${file}: ${reason}`, { cause: error });
-  }
-}
-
-/** The spec, a fact a line. */
-function parseSpec(content) {
-  const spec = { name: "", revision: "", absolute: 0, relative: 0, endpoints: [] };
-  let number = 0;
-  let endpoint;
-  let tensor;
-  const damaged = (expected) => new IntegrityError(`${SPEC}, line ${number}: expected ${expected}: export the model again`);
-  const name = (word, letters) => {
-    if (!letters.test(word ?? "")) throw damaged("a name"); // it becomes part of a path
-    return word;
-  };
-  const numbers = (words) => words.map((word) => (Number.isFinite(Number(word)) ? Number(word) : fail("numbers")));
-  const fail = (expected) => {
-    throw damaged(expected);
-  };
-  const read = {
-    model: ([model, revision]) => Object.assign(spec, { name: model ?? fail("a word"), revision: revision ?? fail("a word") }),
-    tolerance: (words) => {
-      [(tensor ?? spec).absolute, (tensor ?? spec).relative] = words.length === 2 ? numbers(words) : fail("two numbers");
-    },
-    endpoint: ([word]) => {
-      endpoint = { name: name(word, /^[a-z0-9]+([-_.][a-z0-9]+)*$/), inputs: [], outputs: [] };
-      spec.endpoints.push(endpoint);
-    },
-    input: (words) => open(words, endpoint?.inputs),
-    output: (words) => open(words, endpoint?.outputs),
-    unit: (words) => (tensor.unit = words.join(" ")),
-    low: (words) => (tensor.low = Float32Array.from(numbers(words))),
-    high: (words) => (tensor.high = Float32Array.from(numbers(words))),
-  };
-  const open = ([word, ...dims], tensors) => {
-    if (!tensors) fail("an endpoint");
-    const shape = numbers(dims);
-    const size = shape.reduce((product, n) => product * n, 1);
-    tensor = { name: name(word, /^[a-zA-Z][a-zA-Z0-9_]*$/), shape, unit: "", low: [], high: [], size, absolute: spec.absolute, relative: spec.relative };
-    if (shape.some((n) => !Number.isInteger(n) || n < 1) || size > 2 ** 31) fail(`the shape of ${word}`);
-    tensors.push(tensor);
-  };
-  const lines = content.split("\n");
-  for (;;) {
-    if (number === lines.length) fail("the line 'end'");
-    const [key, ...words] = lines[number++].split(" ").filter(Boolean);
-    if (number === 1) {
-      if (key !== "physzoo" || words.join() !== "1") fail("'physzoo 1'");
-      continue;
-    }
-    if (key === "end") break;
-    if (!Object.hasOwn(read, key)) fail(number === lines.length ? "the line 'end'" : "a known word");
-    if (!tensor && ["unit", "low", "high"].includes(key)) fail("a tensor");
-    read[key](words);
-  }
-  if (!spec.endpoints.length) fail("an endpoint");
-  for (const { name: of, inputs, outputs } of spec.endpoints) {
-    if (!inputs.length || !outputs.length) fail(`inputs and outputs of ${of}`);
-    for (const given of [...inputs, ...outputs]) {
-      const last = given.shape.at(-1) ?? 1;
-      for (const [side, limit] of [["low", -Infinity], ["high", Infinity]]) {
-        if (given[side].length <= 1) given[side] = new Float32Array(last).fill(given[side][0] ?? limit);
-        if (given[side].length !== last) fail(`the range of ${given.name}`);
-      }
-    }
-  }
-  return spec;
-}
-
-/** Rows of a tensor from a .npy file as NumPy writes it: version 1.0, float32, C order. */
-function parseNpy(bytes, tensor, file) {
-  const damaged = (why) => new IntegrityError(`${file}: ${why}: copy the folder again`);
-  const latin = (from, to) => String.fromCharCode(...bytes.subarray(from, to));
-  if (bytes.length < 10 || latin(0, 8) !== "\x93NUMPY\x01\x00") throw damaged("expected a .npy file");
-  const start = 10 + bytes[8] + 256 * bytes[9];
-  const header = /^\{'descr': '<f4', 'fortran_order': False, 'shape': \(([0-9, ]*)\)/.exec(latin(10, start));
-  if (!header) throw damaged("expected float32 in C order");
-  const dims = header[1].split(",").filter((word) => word.trim()).map(Number);
-  const content = bytes.slice(start);
-  const rows = content.length / (4 * tensor.size);
-  if (rows < 1 || !Number.isInteger(rows) || text(dims) !== text([rows, ...tensor.shape])) {
-    const expected = text(["batch", ...tensor.shape]);
-    throw damaged(`expected rows of shape ${expected}, found ${text(dims)} in ${content.length} bytes`);
-  }
-  return { dims, data: new Float32Array(content.buffer) };
 }
