@@ -22,18 +22,11 @@ from zoo.model.spec import Tensor
 from zoo.serving.handlers import INLINE_BYTES, Handlers
 from zoo.serving.logs import LOGGER
 from zoo.serving.messages import MESSAGES
-from zoo.serving.protocol import (
-    InferRequest,
-    check_tensor,
-    from_bytes,
-    graph_shape,
-    refuse_extensions,
-    wanted_outputs,
-    wire_shape,
-)
+from zoo.serving.protocol import InferRequest, refuse_extensions, wanted_outputs
 from zoo.serving.rejections import RefusedError
 from zoo.serving.repository import Served
 from zoo.serving.rest import Limits
+from zoo.serving.tensors import check_tensor, from_bytes, graph_shape, wire_shape
 
 _SERVICE = "inference.GRPCInferenceService"
 _CODES = {

@@ -38,17 +38,17 @@ class Served:
 
     @property
     def name(self) -> str:
-        """Under which it is served."""
+        """The name under which it is served."""
         return self.found.name
 
     @property
     def version(self) -> str:
-        """Of this name."""
+        """The version of this name."""
         return self.found.version
 
     @property
     def endpoint(self) -> Endpoint:
-        """What its card says."""
+        """Its tensors, as the spec describes them."""
         return self.found.spec.endpoints[self.found.endpoint]
 
 
@@ -88,7 +88,7 @@ class Repository:
         Raises
         ------
         UnknownNameError, IntegrityError, ReproductionError
-            A model that is not there, is not the one that its card describes, or does not answer as it did.
+            A model that is not there, is not the one that its spec describes, or does not answer as it did.
         ZooError
             Two models of one name.
         """
@@ -128,7 +128,7 @@ class Repository:
         return versions[version]
 
     def versions(self, name: str) -> list[str]:
-        """Those served of one model."""
+        """The versions that are served of one model."""
         return list(self._served[name])
 
     def loaded(self) -> list[Served]:

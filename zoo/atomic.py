@@ -32,7 +32,7 @@ except ImportError:  # Windows, where remains stay until somebody removes them
 _PARTIAL, _NEW, _OLD = "part", "new", "old"
 _HERE, _EXCHANGE = -100, 2
 """AT_FDCWD and RENAME_EXCHANGE of Linux."""
-_CANNOT = {errno.ENOSYS, errno.EINVAL, errno.ENOTSUP, errno.EXDEV}
+_CANNOT = {errno.ENOSYS, errno.EINVAL, errno.ENOTSUP, errno.EXDEV, errno.EPERM}
 """What a system or a file system says that knows no exchange."""
 
 
