@@ -133,7 +133,7 @@ class Batcher:
             self.learn(len(next(iter(arrays.values()))), self._lengths(arrays), perf_counter_ns() - start)
 
     def _lengths(self, arrays: Arrays) -> tuple[int, ...]:
-        return tuple([arrays[name].shape[position] for name, position in self._free]) if self._free else ()
+        return tuple([arrays[name].shape[position] for name, position in self._free])
 
     def submit(self, arrays: Arrays, caller: Hashable, timeout: float | None = None) -> asyncio.Future[Arrays]:
         """Queue one request.
@@ -162,7 +162,7 @@ class Batcher:
         loop = self._loop = asyncio.get_running_loop()
         not_before = loop.time() + self.policy.max_delay if self._running and self.policy.max_delay else 0.0
         rows = len(next(iter(arrays.values())))
-        lengths = self._lengths(arrays)
+        lengths = self._lengths(arrays) if self._free else ()
         item = _Waiting(arrays, rows, lengths, loop.create_future(), perf_counter_ns(), not_before, timeout)
         self._callers.setdefault(caller, deque()).append(item)
         self._fresh.append(item)

@@ -48,12 +48,13 @@ def _ref(name: str) -> Schema:
     return {"$ref": f"#/components/schemas/{name}"}
 
 
+_SIZE: Schema = {"type": "integer", "description": "-1 for the batch and for axes of any length"}
 _DATATYPE: Schema = {"type": "string", "enum": [names.datatype for names in NAMES.values()]}
 _TENSOR = _object(
     {
         "name": _STRING,
         "datatype": _DATATYPE,
-        "shape": _array({"type": "integer"} | {"description": "-1 for the batch and for axes of any length"}),
+        "shape": _array(_SIZE),
     }
 )
 _DURATION = _object({"count": _COUNT, "ns": _COUNT})

@@ -122,11 +122,11 @@ def from_json(name: str, data: list[Any], dtype: np.dtype) -> np.ndarray:
     if not array.size:
         return array.astype(dtype)
     words, kinds = _IN_JSON[dtype.kind]
-    if array.dtype.kind not in kinds or (dtype.kind != "b" and _holds_truth_values(array, data)):
+    if array.dtype.kind not in kinds or (dtype.kind != "b" and _has_truth_values(array, data)):
         raise InputError(f"input {name!r}: expected {words}, given other values among them")
     return array
 
 
-def _holds_truth_values(array: np.ndarray, data: list[Any]) -> bool:
-    """Whether true or false is among the numbers, of which numpy makes 1 and 0."""
+def _has_truth_values(array: np.ndarray, data: list[Any]) -> bool:
+    """Whether true or false is among numbers, of which numpy makes 1 and 0."""
     return bool(((array == 0) | (array == 1)).any()) and bool in set(map(type, np.asarray(data, object).flat))
