@@ -7,7 +7,8 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 from zoo.serving.rejections import RefusedError
-from zoo.serving.rest import Rest, refusal
+from zoo.serving.responses import refusal
+from zoo.serving.rest import Rest
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -19,8 +20,10 @@ class AsgiApp:
 
     Parameters
     ----------
-    rest : what answers
-    start, stop : run with the application, on its event loop
+    rest : Rest
+        What answers.
+    start, stop : callable
+        What begins and ends with the application, on its event loop.
     """
 
     def __init__(self, rest: Rest, start: Callable[[], Awaitable[None]], stop: Callable[[], Awaitable[None]]) -> None:

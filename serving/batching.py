@@ -1,15 +1,17 @@
 """Adaptive micro-batching: an idle model runs a request at once, a busy one joins what arrives into its next batch.
 
 No timer fills batches unless one is asked for: requests that the event loop reads in one turn, and those that arrive while
-the model runs, make the next batch. A graph known to be done in less time than handing it to a thread takes runs on the
-event loop itself; ONNX Runtime releases the interpreter's lock, so others run in the pool beside it.
+the model runs, make the next batch. Only requests whose free axes have equal lengths are joined, as nothing is padded: the
+request whose turn it is decides the lengths of its batch, and those of other lengths keep their turn. A graph known to be done
+in less time than handing it to a thread takes runs on the event loop itself; ONNX Runtime releases the interpreter's lock, so
+others run in the pool beside it.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict, deque
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterable
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from functools import partial
@@ -33,10 +35,14 @@ class Policy:
 
     Parameters
     ----------
-    max_batch : rows up to which requests are joined; a larger request runs alone
-    max_delay : seconds that what arrives at a busy model may wait for more to join it, besides waiting for the model
-    max_queue : requests that may wait; one more is refused
-    instances : batches of this model that may run at once; None for as many as the pool has workers
+    max_batch : int
+        Rows up to which requests are joined; a larger request runs alone.
+    max_delay : float
+        Seconds that what arrives at a busy model may wait for more to join it, besides waiting for the model.
+    max_queue : int
+        Requests that may wait; one more is refused.
+    instances : int or None
+        Batches of this model that may run at once; None for as many as the pool has workers.
     """
 
     max_batch: int = 256
@@ -49,6 +55,7 @@ class Policy:
 class _Waiting:
     arrays: Arrays
     rows: int
+    lengths: tuple[int, ...]
     future: asyncio.Future[Arrays]
     arrived: int
     not_before: float
@@ -61,16 +68,35 @@ class Batcher:
 
     Parameters
     ----------
-    name : of the model, for messages
-    run : the graph, checked arrays in and out
-    pool, workers : where longer runs go, and how many at once
-    policy, statistics : see there
+    name : str
+        Name of the model, for messages.
+    run : callable
+        The graph, checked arrays in and out.
+    pool : Executor
+        Where longer runs go.
+    workers : int
+        How many of them may go there at once.
+    policy : Policy
+        How the model batches.
+    statistics : Statistics
+        Where runs are counted.
+    free : iterable of tuple of (str, int)
+        For each free axis, an input that has it and its position there; only requests of equal lengths along all of them are
+        joined.
     """
 
     def __init__(
-        self, name: str, run: Callable[[Arrays], Arrays], pool: Executor, workers: int, policy: Policy, statistics: Statistics
+        self,
+        name: str,
+        run: Callable[[Arrays], Arrays],
+        pool: Executor,
+        workers: int,
+        policy: Policy,
+        statistics: Statistics,
+        free: Iterable[tuple[str, int]] = (),
     ) -> None:
         self._name, self._run, self._pool, self.policy, self._statistics = name, run, pool, policy, statistics
+        self._free = tuple(free)
         self.instances = policy.instances or workers
         self._callers: OrderedDict[Hashable, deque[_Waiting]] = OrderedDict()
         self._fresh: list[_Waiting] = []
@@ -78,14 +104,24 @@ class Batcher:
         self._delayed = False
         self._running = 0
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._run_ns: dict[int, float] = {}
+        self._run_ns: dict[tuple[int, ...], float] = {}
 
-    def learn(self, rows: int, ns: float) -> None:
-        """Note how long a run took; runs of 2^k to 2^(k+1) - 1 rows share an estimate.
+    def learn(self, rows: int, lengths: tuple[int, ...], ns: float) -> None:
+        """Note how long a run took.
 
-        A run during which the machine did something else says little of the graph: estimates fall faster than they rise.
+        Runs of 2^k to 2^(k+1) - 1 rows share an estimate, and so do lengths of free axes. A run during which the machine did
+        something else says little of the graph: estimates fall faster than they rise.
+
+        Parameters
+        ----------
+        rows : int
+            Rows of the run.
+        lengths : tuple of int
+            Lengths of its free axes.
+        ns : float
+            Nanoseconds that it took.
         """
-        size = rows.bit_length()
+        size = _size(rows, lengths)
         known = self._run_ns.get(size, ns)
         self._run_ns[size] = known + (0.5 if ns < known else 0.05) * (ns - known)
 
@@ -94,16 +130,27 @@ class Batcher:
         for _ in range(3):
             start = perf_counter_ns()
             self._run(arrays)
-            self.learn(len(next(iter(arrays.values()))), perf_counter_ns() - start)
+            self.learn(len(next(iter(arrays.values()))), self._lengths(arrays), perf_counter_ns() - start)
+
+    def _lengths(self, arrays: Arrays) -> tuple[int, ...]:
+        return tuple([arrays[name].shape[position] for name, position in self._free])
 
     def submit(self, arrays: Arrays, caller: Hashable, timeout: float | None = None) -> asyncio.Future[Arrays]:
         """Queue one request.
 
         Parameters
         ----------
-        arrays : checked, of one number of rows
-        caller : who asks; callers take turns, whatever each has waiting
-        timeout : seconds until the future fails
+        arrays : dict of str to ndarray
+            Checked inputs, of one number of rows.
+        caller : hashable
+            Who asks; callers take turns, whatever each has waiting.
+        timeout : float, optional
+            Seconds until the future fails.
+
+        Returns
+        -------
+        Future of dict of str to ndarray
+            The outputs of these rows.
 
         Raises
         ------
@@ -115,7 +162,8 @@ class Batcher:
         loop = self._loop = asyncio.get_running_loop()
         not_before = loop.time() + self.policy.max_delay if self._running and self.policy.max_delay else 0.0
         rows = len(next(iter(arrays.values())))
-        item = _Waiting(arrays, rows, loop.create_future(), perf_counter_ns(), not_before, timeout)
+        lengths = self._lengths(arrays) if self._free else ()
+        item = _Waiting(arrays, rows, lengths, loop.create_future(), perf_counter_ns(), not_before, timeout)
         self._callers.setdefault(caller, deque()).append(item)
         self._fresh.append(item)
         self._statistics.pending += 1
@@ -146,7 +194,7 @@ class Batcher:
             batch, rows = self._take()
             if not batch:
                 break
-            if self._run_ns.get(rows.bit_length(), _INLINE_NS) < _INLINE_NS:
+            if self._run_ns.get(_size(rows, batch[0].lengths), _INLINE_NS) < _INLINE_NS:
                 self._finish(batch, rows, self._execute(batch))
                 continue
             self._running += 1
@@ -165,14 +213,24 @@ class Batcher:
         return min(queue[0].not_before for queue in self._callers.values()) - self._loop.time()
 
     def _full(self) -> bool:
-        return sum(item.rows for queue in self._callers.values() for item in queue) >= self.policy.max_batch
+        lengths = next(iter(self._callers.values()))[0].lengths
+        waiting = (item for queue in self._callers.values() for item in queue)
+        return sum(item.rows for item in waiting if item.lengths == lengths) >= self.policy.max_batch
 
     def _take(self) -> tuple[list[_Waiting], int]:
-        """The next batch, callers in turn, and its rows."""
+        """The next batch, callers in turn, and its rows.
+
+        The first request decides the lengths of the free axes. A caller whose next request has others is passed over, and is
+        then ahead of all who were served, so that whatever lengths the others ask for, its turn comes.
+        """
         batch: list[_Waiting] = []
+        passed: list[tuple[Hashable, deque[_Waiting]]] = []
         rows = 0
         while self._callers:
             caller, queue = next(iter(self._callers.items()))
+            if batch and queue[0].lengths != batch[0].lengths:
+                passed.append((caller, self._callers.pop(caller)))
+                continue
             if batch and rows + queue[0].rows > self.policy.max_batch:
                 break
             item = queue.popleft()
@@ -186,6 +244,9 @@ class Batcher:
                 rows += item.rows
             elif item.timer is not None:  # its client has gone; the timer would keep its arrays
                 item.timer.cancel()
+        for caller, queue in reversed(passed):
+            self._callers[caller] = queue
+            self._callers.move_to_end(caller, last=False)
         return batch, rows
 
     def _execute(self, batch: list[_Waiting]) -> _Result:
@@ -229,7 +290,7 @@ class Batcher:
 
     def _finish(self, batch: list[_Waiting], rows: int, result: _Result) -> None:
         answers, (start, joined, ran, split) = result
-        self.learn(rows, ran - joined)
+        self.learn(rows, batch[0].lengths, ran - joined)
         queued = sum(start - item.arrived for item in batch)
         self._statistics.executed(rows, len(batch), queued, joined - start, ran - joined, split - ran)
         for item, answer in zip(batch, answers, strict=True):
@@ -252,3 +313,8 @@ class Batcher:
         if not item.future.done():
             message = f"{self._name} did not answer within {item.timeout:g} s: ask for fewer rows, or with a longer timeout"
             item.future.set_exception(RefusedError(504, message))
+
+
+def _size(rows: int, lengths: tuple[int, ...]) -> tuple[int, ...]:
+    """The powers of two between which a run has its rows and the lengths of its free axes."""
+    return (rows.bit_length(), *map(int.bit_length, lengths)) if lengths else (rows.bit_length(),)

@@ -17,13 +17,16 @@ import numpy as np
 from google.protobuf.json_format import ParseDict
 
 from zoo.errors import InputError
+from zoo.model.dtypes import NAMES, little_endian
+from zoo.model.spec import Tensor
 from zoo.serving.handlers import INLINE_BYTES, Handlers
 from zoo.serving.logs import LOGGER
 from zoo.serving.messages import MESSAGES
-from zoo.serving.protocol import DATATYPE, InferRequest, check_tensor, refuse_extensions, wanted_outputs, wire_shape
+from zoo.serving.protocol import InferRequest, refuse_extensions, wanted_outputs
 from zoo.serving.rejections import RefusedError
 from zoo.serving.repository import Served
 from zoo.serving.rest import Limits
+from zoo.serving.tensors import check_tensor, from_bytes, graph_shape, wire_shape
 
 _SERVICE = "inference.GRPCInferenceService"
 _CODES = {
@@ -38,7 +41,21 @@ _Stream = MESSAGES["ModelStreamInferResponse"]
 
 
 def create_grpc_server(handlers: Handlers, address: str, limits: Limits) -> tuple[grpc.aio.Server, int]:
-    """A server bound to an address, to be started on the running event loop, and its port.
+    """A server bound to an address, to be started on the running event loop.
+
+    Parameters
+    ----------
+    handlers : Handlers
+        What answers.
+    address : str
+        ``host:port``, with port 0 for any that is free.
+    limits : Limits
+        What one client may take.
+
+    Returns
+    -------
+    tuple of (grpc.aio.Server, int)
+        The server, and its port.
 
     Raises
     ------
@@ -195,44 +212,61 @@ def _parse(message: Any, served: Served) -> InferRequest:
         if name in inputs:
             raise InputError(f"input {name!r} is given twice")
         refuse_extensions(f"input {name!r}", tensor.parameters)
-        count = check_tensor(name, tensor.datatype, tensor.shape, expected[name])
-        if raw and tensor.HasField("contents"):
-            raise InputError(f"input {name!r}: expected contents or raw_input_contents, given both")
-        if raw:
-            content = raw[position]  # a copy each time
-            if len(content) != 4 * count:
-                raise InputError(f"input {name!r}: shape {list(tensor.shape)} needs {4 * count} bytes, given {len(content)}")
-            array = np.frombuffer(content, "<f4")
-        else:
-            array = np.array(tensor.contents.fp32_contents, np.float32)
-            if len(array) != count:
-                raise InputError(f"input {name!r}: shape {list(tensor.shape)} needs {count} values, given {len(array)}")
-        inputs[name] = array.reshape(tensor.shape[0], *expected[name].shape)
-    parameters = {
-        name: getattr(value, value.WhichOneof("parameter_choice") or "bool_param") for name, value in message.parameters.items()
-    }
-    for name in _FLAGS:
-        if not isinstance(parameters.get(name, False), bool):
-            raise InputError(f"parameter {name}: expected true or false, given {parameters[name]!r}")
-    timeout = parameters.get("timeout", 0)
-    if isinstance(timeout, bool) or not isinstance(timeout, int) or timeout < 0:
-        raise InputError(f"parameter timeout: expected microseconds, given {timeout!r}")
+        inputs[name] = _read(tensor, raw[position] if raw else None, expected[name])  # raw: a copy each time
+    flags, timeout = _parameters(message)
     return InferRequest(
         id=message.id,
         inputs=inputs,
         outputs=wanted_outputs(((item.name, item.parameters, True) for item in message.outputs), served.endpoint, True),
-        allow_nonfinite=parameters.get("allow_nonfinite", False),
-        allow_out_of_range=parameters.get("allow_out_of_range", False),
+        **flags,
         timeout=timeout / 1e6 if timeout else None,
     )
 
 
+def _read(tensor: Any, raw: bytes | None, expected: Tensor) -> np.ndarray:
+    """One input tensor of its declared shape, from its raw bytes or from the field of its datatype."""
+    name, shape = tensor.name, tensor.shape
+    count = check_tensor(name, tensor.datatype, shape, expected)
+    if raw is not None:
+        if tensor.HasField("contents"):
+            raise InputError(f"input {name!r}: expected contents or raw_input_contents, given both")
+        dtype = little_endian(expected.dtype)
+        if len(raw) != dtype.itemsize * count:
+            needed = dtype.itemsize * count
+            raise InputError(f"input {name!r}: shape {list(shape)} needs {needed} bytes, given {len(raw)}")
+        array = from_bytes(name, raw, dtype)
+    else:
+        field = NAMES[expected.dtype].contents
+        if others := [given.name for given, _ in tensor.contents.ListFields() if given.name != field]:
+            raise InputError(f"input {name!r}: expected values of {tensor.datatype} in {field}, given {', '.join(others)}")
+        array = np.array(getattr(tensor.contents, field), expected.dtype)
+        if len(array) != count:
+            raise InputError(f"input {name!r}: shape {list(shape)} needs {count} values in {field}, given {len(array)}")
+    return array.reshape(graph_shape(shape, expected))
+
+
+def _parameters(message: Any) -> tuple[dict[str, bool], int]:
+    """What a request lets through, and its timeout in microseconds, 0 for the server's own."""
+    parameters = {
+        name: getattr(value, value.WhichOneof("parameter_choice") or "bool_param") for name, value in message.parameters.items()
+    }
+    flags = {name: parameters.get(name, False) for name in _FLAGS}
+    for name, value in flags.items():
+        if not isinstance(value, bool):
+            raise InputError(f"parameter {name}: expected true or false, given {value!r}")
+    timeout = parameters.get("timeout", 0)
+    if isinstance(timeout, bool) or not isinstance(timeout, int) or timeout < 0:
+        raise InputError(f"parameter timeout: expected microseconds, given {timeout!r}")
+    return flags, timeout
+
+
 def _build(request: InferRequest, served: Served, arrays: dict[str, np.ndarray]) -> Any:
     answer = _Infer(model_name=served.name, model_version=served.version, id=request.id or "")
+    dtypes = {tensor.name: tensor.dtype for tensor in served.endpoint.outputs}
     for name in request.outputs:
-        array = arrays[name]
-        answer.outputs.add(name=name, datatype=DATATYPE, shape=wire_shape(array))
-        answer.raw_output_contents.append(array.astype("<f4", copy=False).tobytes())
+        array, dtype = arrays[name], dtypes[name]
+        answer.outputs.add(name=name, datatype=NAMES[dtype].datatype, shape=wire_shape(array))
+        answer.raw_output_contents.append(array.astype(little_endian(dtype), copy=False).tobytes())
     return answer
 
 

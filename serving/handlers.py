@@ -11,8 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from zoo.model.dtypes import NAMES
 from zoo.model.spec import Tensor
-from zoo.serving.protocol import DATATYPE, InferRequest
+from zoo.serving.protocol import InferRequest
 from zoo.serving.repository import Repository, Served
 
 # Below this size reading and writing take less time than a thread does to begin; above it, they would hold up everyone else.
@@ -25,9 +26,12 @@ class Handlers:
 
     Parameters
     ----------
-    repository : the models
-    pool : where large requests are read and their answers written
-    timeout : seconds after which a request is refused unless it says so itself; None waits
+    repository : Repository
+        The models.
+    pool : Executor
+        Where large requests are read and their answers written.
+    timeout : float or None
+        Seconds after which a request is refused unless it names its own; None waits.
     """
 
     def __init__(self, repository: Repository, pool: Executor, timeout: float | None) -> None:
@@ -107,8 +111,8 @@ class Handlers:
 
 
 def _tensor(tensor: Tensor) -> dict[str, object]:
-    return {"name": tensor.name, "datatype": DATATYPE, "shape": [-1, *tensor.wire_shape]}
+    return {"name": tensor.name, "datatype": NAMES[tensor.dtype].datatype, "shape": [-1, *tensor.wire_shape]}
 
 
 def _config(tensor: Tensor) -> dict[str, object]:
-    return {"name": tensor.name, "data_type": "TYPE_FP32", "dims": tensor.wire_shape}
+    return {"name": tensor.name, "data_type": NAMES[tensor.dtype].triton, "dims": tensor.wire_shape}

@@ -7,7 +7,6 @@ Measured against uvicorn on the same application (``benchmarks/serving.py``): a 
 from __future__ import annotations
 
 import asyncio
-import http
 from collections import deque
 from typing import Any
 from urllib.parse import unquote
@@ -18,14 +17,14 @@ import numpy as np
 from zoo.serving.logs import LOGGER
 from zoo.serving.protocol import Body
 from zoo.serving.rejections import RefusedError
-from zoo.serving.rest import HEADER, Answer, Rest, refusal
+from zoo.serving.responses import refusal, written
+from zoo.serving.rest import HEADER, Rest
 
 _HEAD_BYTES = 64 * 2**10
 _READ_BYTES = 256 * 2**10
 _PIPELINED = 16
 _ALIGNMENT = 64
 _IDLE_SECONDS = 75.0
-_STATUS: dict[int, bytes] = {code: f"HTTP/1.1 {code} {http.HTTPStatus(code).phrase}\r\n".encode() for code in http.HTTPStatus}
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
@@ -34,7 +33,8 @@ class HttpServer:
 
     Parameters
     ----------
-    rest : what answers
+    rest : Rest
+        What answers.
     """
 
     def __init__(self, rest: Rest) -> None:
@@ -46,7 +46,7 @@ class HttpServer:
         self._sweeping: asyncio.Task[None] | None = None
 
     async def start(self, host: str, port: int) -> int:
-        """Listen; the port, where 0 was asked for. OSError where it is taken."""
+        """Listen, and give the port, where 0 was asked for; OSError where it is taken."""
         loop = asyncio.get_running_loop()
         self._server = await loop.create_server(lambda: _Connection(self), host, port, backlog=2048)
         self._sweeping = asyncio.create_task(self._sweep())
@@ -308,7 +308,7 @@ class _Connection(asyncio.BufferedProtocol):
         answer = refusal(error)
         answer.headers = (*answer.headers, (b"content-length", b"%d" % len(answer.body)))
         if self._answering is None:
-            self.transport.write(_written(answer, close=True))
+            self.transport.write(written(answer, close=True))
         self.transport.close()
 
     def _next(self) -> None:
@@ -327,7 +327,7 @@ class _Connection(asyncio.BufferedProtocol):
         if self._closing:
             return
         close = request.close or (self._last and not self._waiting)
-        self.transport.write(_written(answer, close=close))
+        self.transport.write(written(answer, close=close))
         if close:
             self._closing = True
             self.transport.close()
@@ -344,12 +344,3 @@ def _path(url: bytes) -> str:
     if path.startswith((b"http://", b"https://")):  # as a proxy asks
         path = b"/" + path.split(b"/", 3)[3] if path.count(b"/") > 2 else b"/"
     return unquote(path.decode("latin-1")) if b"%" in path else path.decode("latin-1")
-
-
-def _written(answer: Answer, *, close: bool) -> bytes:
-    head = [_STATUS[answer.status]]
-    for name, value in answer.headers:
-        head += (name, b": ", value, b"\r\n")
-    head.append(b"connection: close\r\n\r\n" if close else b"\r\n")
-    head.append(answer.body)
-    return b"".join(head)

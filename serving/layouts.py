@@ -31,11 +31,18 @@ class Found:
 
     Parameters
     ----------
-    name, version : under which it is served
-    spec, endpoint : what the card says
-    graph, tensors : give the ONNX file and the test tensors once their sha256 agreed; IntegrityError otherwise
-    stamp : changes when the files do
-    policy : of its configuration; None for the server's
+    name, version : str
+        The name and version under which it is served.
+    spec : ModelSpec
+        The model.
+    endpoint : str
+        The endpoint that is served.
+    graph, tensors : callable
+        What gives the ONNX file and the test tensors once their sha256 agreed, and IntegrityError otherwise.
+    stamp : tuple
+        What changes when the files do.
+    policy : Policy, optional
+        How its configuration batches it; None for the server's policy.
     """
 
     name: str
@@ -63,6 +70,18 @@ def look(source: str | Path, policy: Policy) -> Iterator[Found | Broken]:
 
     A folder without a model.json or a README.md is a folder of models: each of its folders in Triton's layout
     (``config.pbtxt``, and ``<version>/model.onnx``) is one served model, and each that holds a model its endpoints.
+
+    Parameters
+    ----------
+    source : str or Path
+        Where to look.
+    policy : Policy
+        How models are batched whose configuration does not say.
+
+    Yields
+    ------
+    Found or Broken
+        One version of one served model.
 
     Raises
     ------

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from zoo.serving.protocol import DATATYPE, HEADER
+from zoo.model.dtypes import NAMES
+from zoo.model.spec import Endpoint, Tensor
+from zoo.serving.protocol import HEADER
 
 if TYPE_CHECKING:
     from zoo.serving.handlers import Handlers
@@ -16,7 +18,8 @@ if TYPE_CHECKING:
 
 Schema = dict[str, object]
 
-_EXAMPLE_VALUES = 1000
+_EXAMPLE_VALUES, _EXAMPLE_LENGTH = 1000, 3
+"""Values that an example may have in all, and how long its free axes are if their limits allow it."""
 
 _STRING: Schema = {"type": "string"}
 _COUNT: Schema = {"type": "integer", "minimum": 0}
@@ -45,12 +48,20 @@ def _ref(name: str) -> Schema:
     return {"$ref": f"#/components/schemas/{name}"}
 
 
-_TENSOR = _object({"name": _STRING, "datatype": {"const": "FP32"}, "shape": _array({"type": "integer"})})
+_SIZE: Schema = {"type": "integer", "description": "-1 for the batch and for axes of any length"}
+_DATATYPE: Schema = {"type": "string", "enum": [names.datatype for names in NAMES.values()]}
+_TENSOR = _object(
+    {
+        "name": _STRING,
+        "datatype": _DATATYPE,
+        "shape": _array(_SIZE),
+    }
+)
 _DURATION = _object({"count": _COUNT, "ns": _COUNT})
 _INPUT = _object(
     {
         "name": _STRING,
-        "datatype": {"type": "string"},
+        "datatype": _DATATYPE,
         "shape": _array(_COUNT | {"maximum": 2**63 - 1}),
         "data": {"type": "array", "items": {}, "description": "flat, or nested as the shape says"},
         "parameters": _PARAMETERS,
@@ -159,18 +170,46 @@ def document(handlers: Handlers) -> dict[str, object]:
     }
 
 
+def _lengths(endpoint: Endpoint) -> dict[str, int]:
+    """A short length of each axis."""
+    axes = {axis.name: axis for tensor in endpoint.tensors for axis in tensor.axes}
+    return {name: axis.size or min(max(axis.least or 1, _EXAMPLE_LENGTH), axis.most or 1) for name, axis in axes.items()}
+
+
 def _values(served: Served) -> int:
-    return sum(math.prod(tensor.shape) for tensor in served.endpoint.inputs)
+    lengths = _lengths(served.endpoint)
+    return sum(math.prod(tensor.sized(lengths)) for tensor in served.endpoint.inputs)
 
 
 def _example(served: Served) -> Schema:
-    """A request for one row, in the middle of each range."""
-    inputs = []
-    for tensor in served.endpoint.inputs:
-        low, high = (np.broadcast_to(0.0 if bound is None else bound, tensor.shape) for bound in (tensor.low, tensor.high))
-        row = (low + (high - low) / 2 if tensor.low is not None and tensor.high is not None else np.maximum(low, high)).ravel()
-        inputs.append({"name": tensor.name, "datatype": DATATYPE, "shape": [1, *tensor.wire_shape], "data": row.tolist()})
+    """A request for one row: short free axes, all elements real, values in the middle of their ranges."""
+    lengths = _lengths(served.endpoint)
+    inputs = [
+        {
+            "name": tensor.name,
+            "datatype": NAMES[tensor.dtype].datatype,
+            "shape": [1, *(tensor.sized(lengths) or tensor.wire_shape)],
+            "data": _row(tensor, lengths).ravel().tolist(),
+        }
+        for tensor in served.endpoint.inputs
+    ]
     return {"inputs": inputs}
+
+
+def _row(tensor: Tensor, lengths: Mapping[str, int]) -> np.ndarray:
+    """Values that the check of the inputs lets through: true, positions that the axis has, or the middle of the range."""
+    shape = tensor.sized(lengths)
+    if tensor.dtype == "bool":
+        return np.ones(shape, bool)
+    if tensor.index_of is not None:
+        return (np.arange(math.prod(shape)) % lengths[tensor.index_of]).reshape(shape)
+    low, high = (
+        np.broadcast_to(known if bound is None else bound, shape)
+        for bound, known in ((tensor.low, -np.inf), (tensor.high, np.inf))
+    )
+    bounded = np.isfinite(low) & np.isfinite(high)
+    row = np.where(bounded, np.where(bounded, low, 0) / 2 + np.where(bounded, high, 0) / 2, np.clip(0.0, low, high))
+    return np.ceil(row).astype(tensor.dtype) if tensor.dtype.startswith("int") else row
 
 
 def _infer(examples: Schema) -> Schema:

@@ -4,13 +4,14 @@ The protocol is KServe's (https://github.com/kserve/open-inference-protocol), wi
 Triton defines it: the JSON part, whose length the header ``Inference-Header-Content-Length`` gives, is followed by the
 tensors, little-endian and row-major, in the order of the JSON part. The protocol has no endpoints, so every endpoint of
 a model is a served model of its own: ``predict`` under the model's name, ``encode`` under ``<model>.encode``.
+
+Shapes are those of each request: a free axis may have any length between its limits, and metadata says -1 for it.
 """
 
 from __future__ import annotations
 
 import json
-import math
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Annotated, Any, TypeVar
 
@@ -18,11 +19,11 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from zoo.errors import InputError
+from zoo.model.dtypes import NAMES, little_endian
 from zoo.model.spec import Endpoint, Tensor
-from zoo.model.spec import wire_name as wire_name
+from zoo.serving.tensors import check_tensor, from_bytes, from_json, graph_shape, wire_shape
 
 HEADER = "Inference-Header-Content-Length"
-DATATYPE = "FP32"
 Body = bytes | bytearray | memoryview
 _Key = TypeVar("_Key")
 _Value = TypeVar("_Value")
@@ -83,18 +84,18 @@ class InferRequest:
 class _Plan:
     """What a JSON part that was read once says: the same request with other tensors, each where the first one had its."""
 
-    __slots__ = ("_shapes", "_template", "size")
+    __slots__ = ("_template", "_tensors", "size")
 
     def __init__(self, template: InferRequest, size: int) -> None:
         self.size = size
-        self._shapes = [(name, array.shape, array.nbytes) for name, array in template.inputs.items()]
+        self._tensors = [(name, array.shape, array.nbytes, array.dtype) for name, array in template.inputs.items()]
         self._template = replace(template, inputs={})
 
     def request(self, tensors: memoryview) -> InferRequest:
         inputs: dict[str, np.ndarray] = {}
         start = 0
-        for name, shape, size in self._shapes:
-            inputs[name] = _aligned(tensors[start : start + size]).reshape(shape)
+        for name, shape, size, dtype in self._tensors:
+            inputs[name] = from_bytes(name, tensors[start : start + size], dtype).reshape(shape)
             start += size
         t = self._template
         return InferRequest(t.id, inputs, t.outputs, t.allow_nonfinite, t.allow_out_of_range, t.timeout)
@@ -108,13 +109,19 @@ class Codec:
 
     Parameters
     ----------
-    name, version : as served
-    endpoint : whose tensors are expected
+    name : str
+        The name under which the model is served.
+    version : str
+        The version of this name.
+    endpoint : Endpoint
+        The endpoint whose tensors are expected.
     """
 
     def __init__(self, name: str, version: str, endpoint: Endpoint) -> None:
         self._name, self._version, self._endpoint = name, version, endpoint
         self._inputs = {tensor.name: tensor for tensor in endpoint.inputs}
+        self._datatypes = {tensor.name: NAMES[tensor.dtype].datatype for tensor in endpoint.outputs}
+        self._dtypes = {tensor.name: little_endian(tensor.dtype) for tensor in endpoint.outputs}
         self._plans: dict[bytes, _Plan] = {}
         self._texts: dict[tuple[object, ...], bytes] = {}
 
@@ -123,8 +130,15 @@ class Codec:
 
         Parameters
         ----------
-        body : JSON, and after it the binary tensors
-        header_length : value of ``Inference-Header-Content-Length``, None where the body is JSON alone
+        body : bytes, bytearray or memoryview
+            JSON, and after it the binary tensors.
+        header_length : str or None
+            Value of ``Inference-Header-Content-Length``, None where the body is JSON alone.
+
+        Returns
+        -------
+        InferRequest
+            Arrays of the declared shapes, which ``InputCheck`` has yet to check.
 
         Raises
         ------
@@ -162,12 +176,25 @@ class Codec:
         return read
 
     def build(self, request: InferRequest, arrays: Mapping[str, np.ndarray]) -> tuple[bytes, int | None]:
-        """Write an inference response: its body, and the length of the JSON part where binary tensors follow it.
+        """Write an inference response.
 
         NaN and infinity, which only a request that allows them can produce, are written as ``NaN`` and ``Infinity``:
         Triton's clients read these although JSON has no such numbers. Binary data has no such trouble.
+
+        Parameters
+        ----------
+        request : InferRequest
+            What was asked.
+        arrays : mapping of str to ndarray
+            What the graph answered.
+
+        Returns
+        -------
+        tuple of (bytes, int or None)
+            The body, and the length of its JSON part where binary tensors follow it.
         """
-        blobs = [arrays[name].astype("<f4", copy=False).tobytes() for name, binary in request.outputs.items() if binary]
+        dtypes = self._dtypes
+        blobs = [arrays[name].astype(dtypes[name], copy=False).tobytes() for name, binary in request.outputs.items() if binary]
         if len(blobs) < len(request.outputs):
             text = self._text(request, arrays)
             return b"".join([text, *blobs]), len(text) if blobs else None
@@ -182,9 +209,9 @@ class Codec:
         outputs: list[dict[str, object]] = []
         for name, binary in request.outputs.items():
             array = arrays[name]
-            described: dict[str, object] = {"name": name, "datatype": DATATYPE, "shape": wire_shape(array)}
+            described: dict[str, object] = {"name": name, "datatype": self._datatypes[name], "shape": wire_shape(array)}
             if binary:
-                described["parameters"] = {"binary_data_size": 4 * array.size}
+                described["parameters"] = {"binary_data_size": array.nbytes}
             else:
                 described["data"] = array.ravel().tolist()
             outputs.append(described)
@@ -192,21 +219,6 @@ class Codec:
         if request.id is not None:
             response["id"] = request.id
         return json.dumps(response).encode()
-
-
-def wire_shape(array: np.ndarray) -> list[int]:
-    """Of an answer: one number a row is a row of one number on the wire, as from Triton, which has no rows without an axis."""
-    return [*array.shape, 1] if array.ndim == 1 else list(array.shape)
-
-
-def check_tensor(name: str, datatype: str, shape: Sequence[int], expected: Tensor) -> int:
-    """The number of values of an input as it is declared; InputError where it is not the one expected."""
-    if datatype != DATATYPE:
-        raise InputError(f"input {name!r}: expected datatype {DATATYPE}, given {datatype!r}")
-    if not shape or shape[0] < 0 or list(shape[1:]) != expected.wire_shape:
-        wanted = ", ".join(map(str, ["batch", *expected.wire_shape]))
-        raise InputError(f"input {name!r}: expected shape [{wanted}], given {list(shape)}")
-    return math.prod(shape)
 
 
 def _validated(text: bytes) -> _Request:
@@ -235,44 +247,25 @@ def _json_length(header: str | None, size: int) -> int:
 
 
 def _read(item: _Input, expected: Tensor, binary: memoryview) -> np.ndarray:
-    """One input tensor as float32 of its declared shape."""
+    """One input tensor of its declared shape."""
     name = item.name
     count = check_tensor(name, item.datatype, item.shape, expected)
     refuse_extensions(f"input {name!r}", item.parameters.model_extra or {})
-    declared = item.parameters.binary_data_size
+    declared, dtype = item.parameters.binary_data_size, little_endian(expected.dtype)
     if (declared is None) == (item.data is None):
         raise InputError(f"input {name!r}: expected either data or the parameter binary_data_size")
     if item.data is not None:
-        array = _numbers(name, item.data)
+        array = from_json(name, item.data, dtype)
         if array.shape != tuple(item.shape) and array.shape != (count,):
             raise InputError(f"input {name!r}: shape {item.shape} needs {count} values, given data of shape {array.shape}")
     else:
-        if declared != 4 * count or len(binary) != declared:
+        if declared != dtype.itemsize * count or len(binary) != declared:
             raise InputError(
-                f"input {name!r}: shape {item.shape} needs {4 * count} bytes,"
+                f"input {name!r}: shape {item.shape} needs {dtype.itemsize * count} bytes,"
                 f" binary_data_size says {declared} and the body has {len(binary)} left for it"
             )
-        return _aligned(binary).reshape(item.shape[0], *expected.shape)
-    with np.errstate(over="ignore"):  # becomes infinite, which the input check names
-        return array.astype(np.float32).reshape(item.shape[0], *expected.shape)
-
-
-def _aligned(binary: memoryview) -> np.ndarray:
-    """Little-endian float32 where ONNX Runtime can read it; the server places large tensors so, small ones are copied."""
-    array = np.frombuffer(binary, "<f4")
-    return array if array.flags.aligned else array.copy()
-
-
-def _numbers(name: str, data: list[Any]) -> np.ndarray:
-    try:
-        array = np.asarray(data)
-    except ValueError:
-        raise InputError(
-            f"input {name!r}: data is nested unevenly; expected one flat list, or one shaped as declared"
-        ) from None
-    if array.dtype.kind not in "fiu":
-        raise InputError(f"input {name!r}: expected numbers, given other values among them")
-    return array
+        array = from_bytes(name, binary, dtype)
+    return array.reshape(graph_shape(item.shape, expected))
 
 
 def wanted_outputs(asked: Iterable[tuple[str, Collection[str], bool]], endpoint: Endpoint, by_default: bool) -> dict[str, bool]:
@@ -280,7 +273,22 @@ def wanted_outputs(asked: Iterable[tuple[str, Collection[str], bool]], endpoint:
 
     Parameters
     ----------
-    asked : name, names of further parameters, whether as binary data
+    asked : iterable of tuple
+        Name, names of further parameters, and whether the output is wanted as binary data.
+    endpoint : Endpoint
+        The endpoint whose outputs there are.
+    by_default : bool
+        Whether outputs are wanted as binary data where none is named.
+
+    Returns
+    -------
+    dict of str to bool
+        Name -> whether as binary data, in the order in which they were asked for.
+
+    Raises
+    ------
+    InputError
+        An output is unknown, or asked for twice, or wanted in a way that this server does not have.
     """
     known = [tensor.name for tensor in endpoint.outputs]
     wanted: dict[str, bool] = {}

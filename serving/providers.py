@@ -32,10 +32,18 @@ def open_graph(file: Path, *, providers: Sequence[str] | None, threads: int) -> 
 
     Parameters
     ----------
-    file : the ONNX graph
-    providers : execution providers in order of preference, of which the first must really be in use; None takes CUDA
-        where it works and the CPU elsewhere, quietly
-    threads : threads within one operator
+    file : Path
+        The ONNX graph.
+    providers : sequence of str, optional
+        Execution providers in order of preference, of which the first must really be in use; None takes CUDA where it works
+        and the CPU elsewhere, quietly.
+    threads : int
+        Threads within one operator.
+
+    Returns
+    -------
+    onnxruntime.InferenceSession
+        The graph, ready to run.
 
     Raises
     ------

@@ -30,9 +30,17 @@ def deployment(models: Sequence[str | Path] = (), settings: Settings | None = No
 
     Parameters
     ----------
-    models : as of ``Server``; folders must be there, under the same path, on every machine
-    settings : None for the defaults; ``workers`` None for as many as the replica has CPUs
-    options : of ``ray.serve.deployment``: ``num_replicas``, ``ray_actor_options``, ``autoscaling_config``, ...
+    models : sequence of str or Path
+        Models as ``Server`` takes them; folders must be there, under the same path, on every machine.
+    settings : Settings, optional
+        None for the defaults; ``workers`` None for as many as the replica has CPUs.
+    **options : Any
+        Options of ``ray.serve.deployment``: ``num_replicas``, ``ray_actor_options``, ``autoscaling_config``, ...
+
+    Returns
+    -------
+    Application
+        What ``ray.serve.run`` takes.
 
     Examples
     --------

@@ -10,9 +10,12 @@ class RefusedError(ZooError):
 
     Parameters
     ----------
-    status : of HTTP
-    message : what was expected, what was given, what to do
-    headers : of the REST answer besides those of every answer
+    status : int
+        The status of HTTP.
+    message : str
+        What was expected, what was given, what to do.
+    headers : tuple of tuple of (bytes, bytes)
+        Headers of the REST answer besides those of every answer.
     """
 
     def __init__(self, status: int, message: str, headers: tuple[tuple[bytes, bytes], ...] = ()) -> None:
@@ -22,5 +25,5 @@ class RefusedError(ZooError):
 
 
 def busy(message: str) -> RefusedError:
-    """503 for what the same client may ask again in a second."""
+    """A refusal (503) of what the same client may ask again in a second."""
     return RefusedError(503, message, ((b"retry-after", b"1"),))

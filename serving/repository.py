@@ -38,17 +38,17 @@ class Served:
 
     @property
     def name(self) -> str:
-        """Under which it is served."""
+        """The name under which it is served."""
         return self.found.name
 
     @property
     def version(self) -> str:
-        """Of this name."""
+        """The version of this name."""
         return self.found.version
 
     @property
     def endpoint(self) -> Endpoint:
-        """What its card says."""
+        """Its tensors, as the spec describes them."""
         return self.found.spec.endpoints[self.found.endpoint]
 
 
@@ -57,11 +57,17 @@ class Repository:
 
     Parameters
     ----------
-    sources : see ``zoo.serving.layouts.look``
-    pool, workers : where graphs run if they take long, and where those of the start are loaded
-    policy : of batching, where a model's configuration has none
-    control : as Triton's ``--model-control-mode``: what is there at the start; what is there now, looked at by ``poll``; or
-        what clients load and unload, from nothing
+    sources : sequence of str or Path
+        Where models come from, as ``zoo.serving.layouts.look`` takes them.
+    pool : Executor
+        Where graphs run if they take long, and where those of the start are loaded.
+    workers : int
+        Graphs that may run there at once.
+    policy : Policy
+        How models are batched whose configuration does not say.
+    control : {"none", "poll", "explicit"}
+        As Triton's ``--model-control-mode``: what is there at the start; what is there now, looked at by ``poll``; or what
+        clients load and unload, from nothing.
     """
 
     def __init__(
@@ -82,7 +88,7 @@ class Repository:
         Raises
         ------
         UnknownNameError, IntegrityError, ReproductionError
-            A model that is not there, is not the one that its card describes, or does not answer as it did.
+            A model that is not there, is not the one that its spec describes, or does not answer as it did.
         ZooError
             Two models of one name.
         """
@@ -122,7 +128,7 @@ class Repository:
         return versions[version]
 
     def versions(self, name: str) -> list[str]:
-        """Those served of one model."""
+        """The versions that are served of one model."""
         return list(self._served[name])
 
     def loaded(self) -> list[Served]:
@@ -240,16 +246,16 @@ class Repository:
             self._by_path |= {f"/v2/models/{name}/versions/{version}/infer": one for version, one in versions.items()}
 
     def _load(self, found: Found) -> Served:
-        """Load, verify on the test tensors, and time a single row, which also warms up."""
+        """Load, verify on the test tensors, and time a single row of them, which also warms up."""
         endpoint = found.spec.endpoints[found.endpoint]
         graph = Graph(found.graph(), endpoint)
         tensors = read_tensors(found.tensors(), found.endpoint)
         _verify(found, graph, tensors)
         statistics = self.statistics.setdefault((found.name, found.version), Statistics())
         policy = found.policy or self._policy
-        batcher = Batcher(found.name, graph.run, self._pool, self._workers, policy, statistics)
-        rows = {t.name: np.ascontiguousarray(tensors[f"{found.endpoint}/in/{t.name}"][:1]) for t in endpoint.inputs}
-        batcher.warm_up(rows)
+        batcher = Batcher(found.name, graph.run, self._pool, self._workers, policy, statistics, graph.free.values())
+        row = {tensor.name: tensors[f"{found.endpoint}/in/{tensor.name}"][:1] for tensor in endpoint.inputs}
+        batcher.warm_up(graph.check(row, allow_nonfinite=True, allow_out_of_range=True))
         return Served(found, graph, batcher, statistics, Codec(found.name, found.version, endpoint))
 
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
-import re
 import time
 import zlib
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,13 +13,13 @@ from zoo.errors import InputError
 from zoo.serving import protocol
 from zoo.serving.handlers import INLINE_BYTES, Handlers
 from zoo.serving.logs import LOGGER
-from zoo.serving.openapi import document
 from zoo.serving.protocol import Body, InferRequest
 from zoo.serving.rejections import RefusedError, busy
 from zoo.serving.repository import Served
+from zoo.serving.responses import Answer, refusal
+from zoo.serving.routes import routes
 
 _COMPRESSED_BYTES = 500
-_JSON = ((b"content-type", b"application/json"),)
 _BINARY = (b"content-type", b"application/octet-stream")
 HEADER = protocol.HEADER.lower().encode()
 
@@ -32,9 +30,12 @@ class Limits:
 
     Parameters
     ----------
-    body : largest request, in bytes, compressed or not
-    pending : bytes of all requests together, compressed and not, that are being read or answered
-    reading : seconds within which a request must have arrived
+    body : int
+        The largest request, in bytes, compressed or not.
+    pending : int
+        Bytes of all requests together, compressed and not, that are being read or answered.
+    reading : float
+        Seconds within which a request must have arrived.
     """
 
     body: int = 64 * 2**20
@@ -42,26 +43,16 @@ class Limits:
     reading: float = 60.0
 
     def too_large(self) -> RefusedError:
-        """413."""
+        """The refusal (413) of a request that is too large."""
         return RefusedError(413, f"the request is larger than the {self.body} bytes that this server accepts")
 
     def too_many(self) -> RefusedError:
-        """503 for want of memory."""
+        """The refusal (503) of a request for which there is no memory now."""
         return busy("this server holds as many bytes of requests as it may: ask again later")
 
     def too_slow(self) -> RefusedError:
-        """408."""
+        """The refusal (408) of a request that has not arrived in time."""
         return RefusedError(408, f"the request did not arrive within {self.reading:g} s: send it faster, or in parts")
-
-
-@dataclass(slots=True)
-class Answer:
-    """Status, headers and body of one response."""
-
-    status: int
-    body: bytes = b""
-    headers: tuple[tuple[bytes, bytes], ...] = _JSON
-    request_id: str | None = None
 
 
 class Rest:
@@ -69,25 +60,40 @@ class Rest:
 
     Parameters
     ----------
-    handlers, limits : see there
-    log_requests : one line a request, besides the faults of the server that are always logged
+    handlers : Handlers
+        The protocol's methods.
+    limits : Limits
+        What one client may take.
+    log_requests : bool
+        Whether to log one line a request, besides the faults of the server that are always logged.
     """
 
     def __init__(self, handlers: Handlers, limits: Limits, *, log_requests: bool = False) -> None:
         self.handlers = handlers
         self.limits = limits
         self._log_requests = log_requests
-        self._routes = [(re.compile(pattern), methods) for pattern, methods in self._table()]
+        self._routes = routes(handlers)
 
     async def answer(self, method: str, path: str, headers: Mapping[bytes, bytes], body: Body, client: object) -> Answer:
         """Answer one request that has arrived whole; never raises.
 
         Parameters
         ----------
-        method, path : the path unquoted, without its query
-        headers : by lower-case name
-        body : as it came over the wire
-        client : whose turn it is when many wait
+        method : str
+            The method of HTTP.
+        path : str
+            The path unquoted, without its query.
+        headers : mapping of bytes to bytes
+            Headers by lower-case name.
+        body : bytes, bytearray or memoryview
+            The body as it came over the wire.
+        client : object
+            Whose turn it is when many wait.
+
+        Returns
+        -------
+        Answer
+            What is sent back.
         """
         start = time.perf_counter_ns()
         try:
@@ -184,76 +190,6 @@ class Rest:
         request = served.codec.parse(content, length)
         return request, self.handlers.check(served, request)
 
-    def _table(self) -> list[tuple[str, dict[str, Callable[..., Awaitable[Answer]]]]]:
-        handlers, repository = self.handlers, self.handlers.repository
-
-        def plain(call: Callable[..., object]) -> Callable[..., Awaitable[Answer]]:
-            async def answer(content: Body, **parts: str) -> Answer:
-                return Answer(200, json.dumps(call(**parts)).encode())
-
-            return answer
-
-        async def live(content: Body) -> Answer:
-            return Answer(200, headers=())
-
-        async def ready(content: Body) -> Answer:
-            return Answer(200, headers=()) if handlers.ready else refusal(RefusedError(503, "this server is shutting down"))
-
-        async def model_ready(content: Body, name: str, version: str | None = None) -> Answer:
-            repository.find(name, version)
-            return await ready(content)
-
-        async def index(content: Body) -> Answer:
-            wanted = _object(content).get("ready", False)
-            if not isinstance(wanted, bool):
-                raise InputError(f"ready: expected true or false, given {wanted!r}")
-            return Answer(200, json.dumps(repository.index(wanted)).encode())
-
-        async def load(content: Body, name: str) -> Answer:
-            if _object(content).get("parameters"):
-                raise InputError("load: this server takes no parameters; a model's configuration is its config.pbtxt")
-            await repository.load(name)
-            return Answer(200, headers=())
-
-        async def unload(content: Body, name: str) -> Answer:
-            _object(content)
-            await repository.unload(name)
-            return Answer(200, headers=())
-
-        async def infer_nowhere(content: Body, name: str, version: str | None = None) -> Answer:
-            repository.find(name, version)  # raises
-            raise AssertionError(name)
-
-        async def metrics(content: Body) -> Answer:
-            from zoo.serving.metrics import text  # a fifth of the server's imports
-
-            return Answer(200, text(repository.statistics), ((b"content-type", b"text/plain; version=0.0.4; charset=utf-8"),))
-
-        def described(name: str, version: str | None = None) -> object:
-            return handlers.model(name, version)
-
-        model = r"/v2/models/(?P<name>[^/]+)"
-        table: list[tuple[str, dict[str, Callable[..., Awaitable[Answer]]]]] = [
-            ("/v2/?", {"GET": plain(handlers.server)}),
-            ("/v2/health/live", {"GET": live}),
-            ("/v2/health/ready", {"GET": ready}),
-            ("/v2/models/stats", {"GET": plain(handlers.statistics)}),
-            ("/v2/repository/index", {"GET": index, "POST": index}),
-            ("/v2/repository/models/(?P<name>[^/]+)/load", {"POST": load}),
-            ("/v2/repository/models/(?P<name>[^/]+)/unload", {"POST": unload}),
-            ("/metrics", {"GET": metrics}),
-            ("/openapi.json", {"GET": plain(lambda: document(handlers))}),
-        ]
-        for path in (model, model + r"/versions/(?P<version>[^/]+)"):
-            table += [
-                (path, {"GET": plain(described)}),
-                (f"{path}/ready", {"GET": model_ready}),
-                (f"{path}/config", {"GET": plain(lambda name, version=None: handlers.config(name, version))}),
-                (f"{path}/stats", {"GET": plain(lambda name, version=None: handlers.statistics(name, version))}),
-                (f"{path}/infer", {"POST": infer_nowhere}),
-            ]
-        return table
-
     def _log(self, method: str, path: str, answer: Answer, headers: Mapping[bytes, bytes], client: object, start: int) -> None:
         fields: dict[str, object] = {
             "method": method,
@@ -265,19 +201,6 @@ class Rest:
         if request_id := answer.request_id or headers.get(b"x-request-id", b"").decode("latin-1"):
             fields["id"] = request_id
         LOGGER.info("request", extra={"fields": fields})
-
-
-def _object(content: Body) -> dict[str, object]:
-    """A body that is empty or a JSON object."""
-    if not len(content):
-        return {}
-    try:
-        value = json.loads(bytes(content))
-    except (ValueError, RecursionError):
-        raise InputError("expected no body or a JSON object") from None
-    if not isinstance(value, dict):
-        raise InputError("expected no body or a JSON object")
-    return value
 
 
 def _decompressed(body: Body, most: int) -> bytes | None:
@@ -294,10 +217,3 @@ def _decompressed(body: Body, most: int) -> bytes | None:
 def _gzip(content: bytes) -> bytes:
     stream = zlib.compressobj(1, zlib.DEFLATED, zlib.MAX_WBITS | 16)
     return stream.compress(content) + stream.flush()
-
-
-def refusal(error: RefusedError) -> Answer:
-    """A refusal as an answer."""
-    message = str(error)
-    text = message if len(message) <= 500 else message[:500] + "..."
-    return Answer(error.status, json.dumps({"error": text}).encode(), _JSON + error.headers)

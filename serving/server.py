@@ -36,11 +36,20 @@ class Settings:
 
     Parameters
     ----------
-    policy, limits, control : see there
-    poll : seconds between looks at the models, where control is ``poll``
-    timeout : seconds after which a request that names no timeout is refused
-    workers : threads that run graphs; None for one a core
-    log_requests : one line of JSON a request, besides the server's own faults
+    policy : Policy
+        How models are batched whose configuration does not say.
+    limits : Limits
+        What one client may take of the server.
+    control : {"none", "poll", "explicit"}
+        Who loads and unloads models, see ``zoo.serving.repository.Repository``.
+    poll : float
+        Seconds between looks at the models, where control is ``poll``.
+    timeout : float or None
+        Seconds after which a request that names no timeout is refused.
+    workers : int or None
+        Threads that run graphs; None for one a core.
+    log_requests : bool
+        Whether to write one line of JSON a request, besides the server's own faults.
     """
 
     policy: Policy = field(default_factory=Policy)
@@ -57,14 +66,16 @@ class Server:
 
     Parameters
     ----------
-    models : released names, model folders or folders of models (``zoo.serving.layouts``); every endpoint of each is served,
-        see ``zoo.serving.protocol``. None at all: every model that ``zoo list`` shows
-    settings : None for the defaults
+    models : sequence of str or Path
+        Released names, model folders or folders of models (``zoo.serving.layouts``); every endpoint of each is served, see
+        ``zoo.serving.protocol``. None at all: every model that ``zoo list`` shows.
+    settings : Settings, optional
+        None for the defaults.
 
     Raises
     ------
     UnknownNameError, IntegrityError
-        A model that is not there, or not the one that its card describes.
+        A model that is not there, or not the one that its spec describes, or whose graph has other tensors.
     ReproductionError
         A model that does not reproduce its test tensors.
     ZooError
@@ -90,7 +101,7 @@ class Server:
         self._polling: asyncio.Task[None] | None = None
 
     async def start(self, host: str = "127.0.0.1", port: int | None = 8000, grpc_port: int | None = None) -> None:
-        """Open the ports, 0 for any that is free; None for none. OSError where one is taken."""
+        """Open the ports, of which 0 is any that is free and None is none; OSError where one is taken."""
         if grpc_port is not None:
             from zoo.serving.grpc_server import create_grpc_server
 

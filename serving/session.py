@@ -1,4 +1,4 @@
-"""A released model in ONNX Runtime, without TensorFlow: names, shapes and ranges checked, arrays in and out."""
+"""A released model in ONNX Runtime, without TensorFlow: names, dtypes, shapes and ranges checked, arrays in and out."""
 
 from __future__ import annotations
 
@@ -20,17 +20,20 @@ class Session:
 
     Parameters
     ----------
-    model : whatever ``zoo.model.store.locate`` finds: a released name, a folder, ``hf://owner/name@revision``
-    providers : ONNX Runtime execution providers in order of preference, of which the first must really be in use;
-        None takes CUDA where it works and the CPU elsewhere
-    threads : threads within one operator; small models run fastest on one
+    model : str or Path
+        Whatever ``zoo.model.store.locate`` finds: a released name, a folder, ``hf://owner/name@revision``.
+    providers : sequence of str, optional
+        ONNX Runtime execution providers in order of preference, of which the first must really be in use; None takes CUDA
+        where it works and the CPU elsewhere.
+    threads : int
+        Threads within one operator; small models run fastest on one.
 
     Raises
     ------
     UnknownNameError
         No such model.
     IntegrityError
-        A file is missing, is not the one that the card describes, or does not fit the card's endpoint.
+        A file is missing, is not the one that the spec describes, or does not fit the spec's endpoint.
     ProviderError
         The provider asked for is not there, or ONNX Runtime fell back to another.
 
@@ -52,7 +55,7 @@ class Session:
 
     @property
     def spec(self) -> ModelSpec:
-        """What the card says: endpoints with units and ranges, metrics, files."""
+        """What the model is: endpoints with units and ranges, metrics, files."""
         return self.folder.spec
 
     @property
@@ -78,15 +81,21 @@ class Session:
 
         Parameters
         ----------
-        inputs : one array per input tensor, shape (batch, *shape), in the units of the card
-        endpoint : None for ``predict``, or for the only one
-        allow_nonfinite : let NaN and infinity through
-        allow_out_of_range : let values outside the trained range through
+        inputs : mapping of str to array_like
+            One array for each input tensor, of shape (batch, ...), in the spec's unit. A free axis may have any length
+            between its limits; all tensors of the call that have the axis agree in it.
+        endpoint : str, optional
+            Name of the endpoint; None for ``predict``, or for the only one.
+        allow_nonfinite : bool
+            Let NaN and infinity through.
+        allow_out_of_range : bool
+            Let values outside the trained range through.
 
         Returns
         -------
         dict of str to ndarray
-            One float32 array per output tensor, shape (batch, *shape).
+            One array for each output tensor, of shape (batch, ...) and the spec's dtype. An empty batch gives empty arrays,
+            whose free axes are as long as those of the inputs.
 
         Raises
         ------
@@ -107,7 +116,19 @@ class Session:
 
 
 def graph_file(folder: ModelFolder, endpoint: str) -> Path:
-    """The ONNX file of one endpoint, of the size and sha256 that the card gives.
+    """The ONNX file of one endpoint, of the size and sha256 that the spec gives.
+
+    Parameters
+    ----------
+    folder : ModelFolder
+        The model's folder.
+    endpoint : str
+        Name of the endpoint.
+
+    Returns
+    -------
+    Path
+        The file, checked.
 
     Raises
     ------

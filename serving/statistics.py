@@ -19,7 +19,7 @@ class Duration:
         self.ns += ns * count
 
     def as_json(self) -> dict[str, int]:
-        """As the protocol writes it."""
+        """The duration as the protocol writes it."""
         return {"count": self.count, "ns": self.ns}
 
 

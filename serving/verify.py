@@ -11,14 +11,15 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from zoo.errors import IntegrityError
-from zoo.model.spec import TEST_TENSORS, ModelSpec, Tolerance
+from zoo.model.spec import TEST_TENSORS, ModelSpec, Tensor, Tolerance
 from zoo.serving.session import Session
 
 
 class Row(BaseModel):
     """Largest differences of one output from its test tensor; NaN where the output has NaN or another shape.
 
-    The relative difference is over the expected values beyond the absolute tolerance, below which it means nothing.
+    The relative difference is over the expected values beyond the absolute tolerance, below which it means nothing. Whole
+    numbers and truth values have no tolerance: any difference is a failure.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -41,21 +42,29 @@ class Report(BaseModel):
     provider: str
     tolerance: Tolerance
     files: int
-    """Files whose sha256 was compared with the card."""
+    """Number of files whose sha256 was compared with the spec."""
     rows: list[Row]
 
     @property
     def ok(self) -> bool:
-        """Whether every output lies within the card's tolerance."""
+        """Whether every output is within its tolerance."""
         return all(row.ok for row in self.rows)
 
 
 def verify(model: str | Path | Session) -> Report:
-    """Compare a model's files with its card's sha256 and its ONNX answers with its test tensors.
+    """Compare a model's files with its spec's sha256 and its ONNX answers with its test tensors.
+
+    Answers in float32 and float64 may differ by the spec's tolerance, whole numbers and truth values not at all.
 
     Parameters
     ----------
-    model : a released name, a folder, or a session over one
+    model : str, Path or Session
+        A released name, a folder, or a session over one.
+
+    Returns
+    -------
+    Report
+        The largest difference of each output.
 
     Raises
     ------
@@ -90,11 +99,33 @@ def compare(
     tensors: Mapping[str, np.ndarray],
     run: Callable[[dict[str, np.ndarray]], dict[str, np.ndarray]],
 ) -> list[Row]:
-    """Run one endpoint on its test tensors; IntegrityError where some are missing."""
+    """Run one endpoint on its test tensors.
+
+    Parameters
+    ----------
+    spec : ModelSpec
+        The model.
+    endpoint : str
+        Name of the endpoint.
+    tensors : mapping of str to ndarray
+        What ``read_tensors`` gives.
+    run : callable
+        From named inputs to named outputs.
+
+    Returns
+    -------
+    list of Row
+        One for each output.
+
+    Raises
+    ------
+    IntegrityError
+        A test tensor is missing.
+    """
     described = spec.endpoints[endpoint]
     given = run({tensor.name: tensors[f"{endpoint}/in/{tensor.name}"] for tensor in described.inputs})
     return [
-        _compare(endpoint, t.name, given[t.name], tensors[f"{endpoint}/out/{t.name}"], spec.tolerance_of(t))
+        _compare(endpoint, t, given[t.name], tensors[f"{endpoint}/out/{t.name}"], spec.tolerance_of(t))
         for t in described.outputs
     ]
 
@@ -105,9 +136,24 @@ class _Tensors(dict[str, np.ndarray]):
 
 
 def read_tensors(file: Path, endpoint: str = "") -> Mapping[str, np.ndarray]:
-    """The test tensors of a model, or of one endpoint: ``<endpoint>/in/<name>`` and ``<endpoint>/out/<name>``.
+    """The test tensors of a model, or of one endpoint.
 
-    IntegrityError where the file holds none, and for a missing one.
+    Parameters
+    ----------
+    file : Path
+        ``test_tensors.npz``.
+    endpoint : str
+        Name of the endpoint; empty for all.
+
+    Returns
+    -------
+    mapping of str to ndarray
+        ``<endpoint>/in/<name>`` and ``<endpoint>/out/<name>``; a tensor that is not there raises IntegrityError.
+
+    Raises
+    ------
+    IntegrityError
+        The file holds no test tensors.
     """
     prefix = f"{endpoint}/" if endpoint else ""
     try:
@@ -117,19 +163,20 @@ def read_tensors(file: Path, endpoint: str = "") -> Mapping[str, np.ndarray]:
         raise IntegrityError(f"{file} does not hold test tensors: {error}") from error
 
 
-def _compare(endpoint: str, output: str, given: np.ndarray, expected: np.ndarray, tolerance: Tolerance) -> Row:
-    """One row of the report; |given - expected| <= absolute + relative |expected|."""
+def _compare(endpoint: str, tensor: Tensor, given: np.ndarray, expected: np.ndarray, tolerance: Tolerance) -> Row:
+    """One row of the report: |given - expected| <= absolute + relative |expected|, or equal where numbers are whole."""
+    found = partial(Row, endpoint=endpoint, output=tensor.name, rows=len(expected))
     if given.shape != expected.shape:
         nan = float("nan")
-        return Row(endpoint=endpoint, output=output, rows=len(expected), max_abs_diff=nan, max_rel_diff=nan, ok=False)
+        return found(max_abs_diff=nan, max_rel_diff=nan, ok=False)
     size = np.abs(expected.astype(np.float64))
     difference = np.abs(given.astype(np.float64) - expected)
+    if exact := not tensor.dtype.startswith("float"):
+        tolerance = Tolerance(absolute=0.0, relative=0.0)
     relative = difference[size > tolerance.absolute] / size[size > tolerance.absolute]
-    return Row(
-        endpoint=endpoint,
-        output=output,
-        rows=len(expected),
+    within = given == expected if exact else difference <= tolerance.absolute + tolerance.relative * size
+    return found(
         max_abs_diff=float(difference.max(initial=0.0)),
         max_rel_diff=float(relative.max(initial=0.0)),
-        ok=bool((difference <= tolerance.absolute + tolerance.relative * size).all()),
+        ok=bool(within.all()),
     )

@@ -321,3 +321,80 @@ def test_many_callers_get_their_own_answers(pool: ThreadPoolExecutor) -> None:
     run(test)
     assert statistics.queue.count == 600
     assert statistics.executions < 600
+
+
+def of_length(length: int, rows: int = 1) -> Arrays:
+    """Rows of one length along a free axis, each element of which is the length."""
+    return {"x": np.full((rows, length), length, np.float32)}
+
+
+def make_free(model: Doubling, pool: ThreadPoolExecutor, **policy: object) -> Batcher:
+    return Batcher("tiny", model, pool, 2, Policy(**({"instances": 1} | policy)), Statistics(), [("x", 1)])
+
+
+def test_only_requests_of_one_length_are_joined(pool: ThreadPoolExecutor) -> None:
+    model = Doubling()
+    batcher = make_free(model, pool)
+
+    async def test() -> None:
+        lengths = [3, 5, 3, 5, 2]
+        answers = await asyncio.gather(*(batcher.submit(of_length(n), caller) for caller, n in enumerate(lengths)))
+        assert [answer["y"].tolist() for answer in answers] == [[[2.0 * n] * n] for n in lengths]
+
+    run(test)
+    assert model.batches == [[3.0, 3.0], [5.0, 5.0], [2.0]]
+
+
+def test_a_caller_of_another_length_has_the_next_batch(pool: ThreadPoolExecutor) -> None:
+    """Whatever the others ask for, and however often: who was passed over is ahead of those who were served."""
+    model = Doubling()
+    batcher = make_free(model, pool, max_batch=2)
+
+    async def test() -> None:
+        model.go.clear()
+        first = batcher.submit(of_length(1), "a")
+        await until(lambda: model.batches)
+        greedy = [batcher.submit(of_length(3), "greedy") for _ in range(4)]
+        also_greedy = [batcher.submit(of_length(n), "also greedy") for n in (3, 4, 5)]
+        modest = [batcher.submit(of_length(6), "modest") for _ in range(2)]
+        model.go.set()
+        await asyncio.gather(first, *greedy, *also_greedy, *modest)
+
+    run(test)
+    assert model.batches == [[1.0], [3.0, 3.0], [6.0, 6.0], [3.0, 3.0], [4.0], [3.0], [5.0]]
+
+
+def test_a_batch_of_one_length_is_full_by_its_own_rows(pool: ThreadPoolExecutor) -> None:
+    """Rows of other lengths do not end the delay of what waits to be joined."""
+    model = Doubling()
+    batcher = make_free(model, pool, max_batch=2, max_delay=20.0)
+
+    async def test() -> None:
+        model.go.clear()
+        first = batcher.submit(of_length(1), "a")
+        await until(lambda: model.batches)
+        waiting = [batcher.submit(of_length(2), "b"), batcher.submit(of_length(4, rows=3), "c")]
+        model.go.set()
+        await first
+        await asyncio.sleep(0.02)
+        await asyncio.gather(*waiting, batcher.submit(of_length(2), "d"))
+
+    run(test)
+    assert model.batches == [[1.0], [2.0, 2.0], [4.0, 4.0, 4.0]]
+
+
+def test_how_long_a_run_takes_is_learned_for_each_length(pool: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run that is known to be short for two particles is not for a hundred."""
+    monkeypatch.setattr("zoo.serving.batching.perf_counter_ns", itertools.count(step=10_000).__next__)
+    model = Doubling()
+    batcher = make_free(model, pool)
+    batcher.warm_up(of_length(2))
+    model.threads.clear()
+
+    async def test() -> None:
+        await batcher.submit(of_length(2), "a")
+        assert model.threads == {threading.get_ident()}
+        await batcher.submit(of_length(100), "a")
+        assert len(model.threads) == 2
+
+    run(test)

@@ -156,7 +156,7 @@ class TestMalformed:
             ({"shape": [2**62, WIDTH]}, [bytes(20)], "needs"),
             ({}, [bytes(19)], "needs 20 bytes, given 19"),
             ({}, [bytes(20), b""], "expected one for each of 1 inputs, given 2"),
-            ({}, [], "needs 5 values, given 0"),
+            ({}, [], "needs 5 values in fp32_contents, given 0"),
             ({"shape": [2**60, WIDTH]}, [], "given 0"),
             ({}, [b"\x00\x00\xc0\x7f" * 5], "NaN"),
             ({"contents": service_pb2.InferTensorContents(fp32_contents=[1.0])}, [bytes(20)], "given both"),

@@ -14,12 +14,14 @@ import pytest
 import tiny_models
 import tritonclient.http as triton
 from live_server import infer, running
+from set_models import MODELS
 from triton_layout import write_repository
 
 from zoo.serving.server import Server, Settings
 
 # A request that fits the schema may still name another model's tensors: 400 is then right.
 NOT_CHECKED = "positive_data_acceptance"
+NAMES = sorted(["tiny", "tiny.encode", *MODELS])
 
 
 @pytest.fixture(scope="module")
@@ -27,9 +29,11 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     folder = tmp_path_factory.mktemp("models")
     write_repository(folder, "1", "2", config="version_policy { all {} }")
     write_repository(folder, "1", endpoint="encode")
+    for model in MODELS.values():
+        model.write(folder / model.name)
     server = Server([folder], Settings(control="explicit"))
     with running(server) as address:
-        for name in ("tiny", "tiny.encode"):
+        for name in NAMES:
             urllib.request.urlopen(f"http://{address}/v2/repository/models/{name}/load", b"").close()
         yield address
 
@@ -38,7 +42,7 @@ def test_the_document_names_what_is_served(address: str) -> None:
     with urllib.request.urlopen(f"http://{address}/openapi.json") as response:
         document = json.load(response)
     name, version = document["paths"]["/v2/models/{name}/versions/{version}/infer"]["parameters"]
-    assert name["schema"]["enum"] == ["tiny", "tiny.encode"]
+    assert name["schema"]["enum"] == NAMES
     assert version["schema"]["enum"] == ["1", "2"]
     example = document["paths"]["/v2/models/{name}/infer"]["post"]["requestBody"]["content"]["application/json"]["examples"]
     for name, value in example.items():

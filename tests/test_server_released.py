@@ -15,9 +15,8 @@ import tritonclient.http.aio as triton_http_aio
 from live_server import running
 
 from zoo.model.registry import list_models
-from zoo.model.spec import TEST_TENSORS
+from zoo.model.spec import TEST_TENSORS, wire_name
 from zoo.serving import Session
-from zoo.serving.protocol import wire_name
 from zoo.serving.server import Server
 from zoo.serving.verify import read_tensors
 

@@ -1,10 +1,21 @@
-"""Files and folders that appear whole or not at all, whatever kills the process or fills the disk."""
+"""Files and folders that appear whole or not at all, whatever kills the process or fills the disk.
+
+What is being made lies beside its target under a hidden name, and is locked by the process that makes it. The system lifts the
+lock when that process ends, however it ends: the next one that makes the same target so knows the remains of a killed one, and
+removes them. A folder that is replaced changes places with the new one in one step where the system can do that. Where it
+cannot, a kill between two renames leaves the old folder under a hidden name, and the next process puts it back.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
+import errno
 import json
 import os
+import re
 import shutil
+import sys
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,15 +24,45 @@ from typing import IO, Any
 
 from zoo.errors import ExportError, FolderError
 
+try:
+    import fcntl
+except ImportError:  # Windows, where remains stay until somebody removes them
+    fcntl = None  # type: ignore[assignment]
+
+_PARTIAL, _NEW, _OLD = "part", "new", "old"
+_HERE, _EXCHANGE = -100, 2
+"""AT_FDCWD and RENAME_EXCHANGE of Linux."""
+_CANNOT = {errno.ENOSYS, errno.EINVAL, errno.ENOTSUP, errno.EXDEV, errno.EPERM}
+"""What a system or a file system says that knows no exchange."""
+
 
 @contextmanager
 def whole_file(path: Path, mode: str = "wb") -> Iterator[IO[Any]]:
-    """Open a file beside ``path`` that takes its name when the block ends well and is removed otherwise."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
+    """Open a file beside a path that takes its name when the block ends well and is removed otherwise.
+
+    Parameters
+    ----------
+    path : Path
+        The file to be written.
+    mode : str
+        As of ``open``.
+
+    Yields
+    ------
+    file object
+        Where the content goes.
+    """
+    with _locked(path.parent):
+        _remove_remains(path, _PARTIAL)
+        partial = _hidden(path, _PARTIAL)
+        file = partial.open(mode)
+        _lock(file.fileno())
     try:
-        with partial.open(mode) as file:
+        with file:
             yield file
-        partial.replace(path)
+            with _locked(path.parent):  # closing lifts the lock: nobody may take the file for remains before it has its name
+                file.close()
+                partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
 
@@ -31,14 +72,17 @@ def claim(marker: Path, settings: dict[str, Any], what: str) -> None:
 
     Parameters
     ----------
-    marker : JSON file in the folder
-    settings : plain data
-    what : lies in the folder, for the message
+    marker : Path
+        A JSON file in the folder.
+    settings : dict
+        Plain data.
+    what : str
+        What lies in the folder, for the message.
 
     Raises
     ------
     FolderError
-        If the folder's are others.
+        The settings written there are others.
     """
     if marker.exists():
         found = json.loads(marker.read_text())
@@ -52,42 +96,169 @@ def claim(marker: Path, settings: dict[str, Any], what: str) -> None:
 
 @contextmanager
 def whole_folder(target: Path, *, overwrite: bool, marker: str) -> Iterator[Path]:
-    """Yield an empty folder beside ``target`` that takes its name when the block ends well and is removed otherwise.
-
-    A killed process leaves at most a hidden ``.<name>.<random>`` beside the target.
+    """Make an empty folder beside a target that takes its name when the block ends well and is removed otherwise.
 
     Parameters
     ----------
-    overwrite : replace what is there
-    marker : file that a folder must hold to be replaced, so that nothing of the user's own is
+    target : Path
+        The folder to be made.
+    overwrite : bool
+        Whether what is there may be replaced.
+    marker : str
+        A file that a folder must hold to be replaced, so that nothing of the user's own is.
+
+    Yields
+    ------
+    Path
+        The empty folder.
 
     Raises
     ------
     ExportError
-        When the target exists and may not be replaced, or cannot be written.
+        The target exists and may not be replaced, or cannot be written.
     """
     target = target.expanduser().resolve()
-    if target.exists():
-        if not overwrite:
-            raise ExportError(f"{target} exists: choose a new folder, or pass overwrite=True to replace an earlier export")
-        if not (target / marker).is_file():
-            raise ExportError(f"{target} is no earlier export, it has no {marker}: only exports are overwritten")
-    new, old = (target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}") for _ in range(2))
-    try:
-        new.mkdir(parents=True)
-        yield new
-        if target.exists():
-            if not overwrite:
-                raise ExportError(f"{target} has appeared meanwhile: choose a new folder")
-            target.rename(old)
+    with contextlib.ExitStack() as opened:
         try:
-            new.rename(target)
-        except OSError:
-            if old.exists():
-                old.rename(target)
-            raise
-        shutil.rmtree(old, ignore_errors=True)
-    except OSError as error:
-        raise ExportError(f"{target} was not written: {error}") from error
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with _locked(target.parent):
+                _recover(target)
+                _may_be_made(target, overwrite, marker)
+                new = _hidden(target, _NEW)
+                new.mkdir()
+                opened.callback(shutil.rmtree, new, ignore_errors=True)
+                opened.enter_context(_locked(new))
+            yield new
+            with _locked(target.parent):
+                _publish(new, target, overwrite)
+        except OSError as error:
+            raise ExportError(f"{target} was not written: {error}") from error
+
+
+def exchange(one: Path, other: Path) -> bool:
+    """Let two files or folders of one file system change places in a single step.
+
+    Parameters
+    ----------
+    one, other : Path
+        What is to change places; both exist.
+
+    Returns
+    -------
+    bool
+        Whether they did; False where the system cannot do it in one step, and then nothing has happened.
+
+    Raises
+    ------
+    OSError
+        The system can, but may not.
+    """
+    rename = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None) if sys.platform == "linux" else None
+    if rename is None:
+        return False
+    rename.argtypes = (ctypes.c_int, ctypes.c_char_p, ctypes.c_int, ctypes.c_char_p, ctypes.c_uint)
+    if rename(_HERE, os.fsencode(one), _HERE, os.fsencode(other), _EXCHANGE) == 0:
+        return True
+    if (number := ctypes.get_errno()) in _CANNOT:
+        return False
+    raise OSError(number, os.strerror(number), str(other))
+
+
+def _may_be_made(target: Path, overwrite: bool, marker: str) -> None:
+    if not target.exists():
+        return
+    if not overwrite:
+        raise ExportError(f"{target} exists: choose a new folder, or replace it with overwrite=True (--overwrite)")
+    if not (target / marker).is_file():
+        raise ExportError(
+            f"{target} holds no {marker}: something else has made it, and it is not replaced; choose a new folder"
+        )
+
+
+def _publish(new: Path, target: Path, overwrite: bool) -> None:
+    """Give a finished folder its name; what had the name before then lies under the hidden one, to be removed."""
+    if not target.exists():
+        new.rename(target)
+        return
+    if not overwrite:
+        raise ExportError(f"{target} has appeared meanwhile: choose a new folder")
+    if exchange(new, target):
+        return
+    old = _hidden(target, _OLD)
+    target.rename(old)
+    try:
+        new.rename(target)
+    except OSError:
+        old.rename(target)
+        raise
+    old.rename(new)
+
+
+def _recover(target: Path) -> None:
+    """Put back what a kill between two renames has left without its name, and remove the remains of other kills."""
+    for old in _remains(target, _OLD):
+        old.rename(_hidden(target, _NEW) if target.exists() else target)
+    _remove_remains(target, _NEW)
+
+
+def _hidden(target: Path, ending: str) -> Path:
+    return target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}.{ending}")
+
+
+def _remains(target: Path, ending: str) -> list[Path]:
+    """What lies beside a target under its hidden names."""
+    hidden = re.compile(rf"\.{re.escape(target.name)}\.[0-9a-f]{{8}}\.{ending}")
+    with os.scandir(target.parent) as entries:
+        return [Path(entry.path) for entry in entries if hidden.fullmatch(entry.name)]
+
+
+def _remove_remains(target: Path, ending: str) -> None:
+    """Remove what lies beside a target under its hidden names and is nobody's any more."""
+    if fcntl is None:
+        return
+    for path in _remains(target, ending):
+        with contextlib.suppress(OSError):  # another user's, or gone meanwhile: it hinders nobody
+            descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
+            try:
+                if _lock(descriptor, wait=False):
+                    shutil.rmtree(path) if path.is_dir() else path.unlink()
+            finally:
+                os.close(descriptor)
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Hold the lock of a folder, where there are locks: of one where names are looked at and changed, or of one being made."""
+    if fcntl is None:
+        yield
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        _lock(descriptor)
+        yield
     finally:
-        shutil.rmtree(new, ignore_errors=True)
+        os.close(descriptor)
+
+
+def _lock(descriptor: int, *, wait: bool = True) -> bool:
+    """Lock an open file or folder until it is closed or the process ends.
+
+    Parameters
+    ----------
+    descriptor : int
+        The open file or folder.
+    wait : bool
+        Whether to wait while another process has the lock.
+
+    Returns
+    -------
+    bool
+        False where another has it, or where the file system has no locks: remains then stay, and nothing else is lost.
+    """
+    if fcntl is None:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    except OSError:
+        return False
+    return True

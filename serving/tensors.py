@@ -1,0 +1,132 @@
+"""Tensors on the wire, for REST and gRPC alike: what a client declares of them, and its bytes or JSON as arrays."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from zoo.errors import InputError
+from zoo.model.axes import BATCH, Axis
+from zoo.model.dtypes import NAMES
+from zoo.model.spec import Tensor
+
+_IN_JSON = {"f": ("numbers", "fiu"), "i": ("whole numbers", "iu"), "b": ("true and false", "b")}
+"""Kind of a dtype -> its values in words, and the kinds of the arrays that JSON's lists of them become."""
+
+
+def wire_shape(array: np.ndarray) -> list[int]:
+    """Of an answer: one number a row is a row of one number on the wire, as from Triton, which has no rows without an axis."""
+    return [*array.shape, 1] if array.ndim == 1 else list(array.shape)
+
+
+def graph_shape(shape: Sequence[int], tensor: Tensor) -> Sequence[int]:
+    """The shape in the graph of an input whose shape on the wire was checked: the reverse of ``wire_shape``."""
+    return shape if tensor.axes else shape[:1]
+
+
+def check_tensor(name: str, datatype: str, shape: Sequence[int], expected: Tensor) -> int:
+    """Compare what a client declares of an input with what is expected.
+
+    Parameters
+    ----------
+    name : str
+        Name of the input.
+    datatype : str
+        The datatype that the client declares.
+    shape : sequence of int
+        The shape that the client declares, of any size: nothing is allocated by it.
+    expected : Tensor
+        The tensor of the spec.
+
+    Returns
+    -------
+    int
+        The number of values, which Python's integers hold whatever the shape.
+
+    Raises
+    ------
+    InputError
+        The datatype, the number of axes or the length of one of them is another.
+    """
+    if datatype != (wanted := NAMES[expected.dtype].datatype):
+        raise InputError(f"input {name!r}: expected datatype {wanted}, given {datatype!r}")
+    if expected.axes:
+        fits = len(shape) == len(expected.axes) + 1 and all(map(Axis.admits, expected.axes, shape[1:]))
+    else:
+        fits = list(shape[1:]) == expected.wire_shape
+    if not fits or shape[0] < 0:
+        sizes = [str(axis.size or f"{axis.name} {axis.least}-{axis.most}") for axis in expected.axes] or ["1"]
+        raise InputError(f"input {name!r}: expected shape [{', '.join([BATCH, *sizes])}], given {list(shape)}")
+    return math.prod(shape)
+
+
+def from_bytes(name: str, binary: bytes | memoryview, dtype: np.dtype) -> np.ndarray:
+    """The values of a binary tensor, as ONNX Runtime can read them.
+
+    Parameters
+    ----------
+    name : str
+        Name of the input, for the message.
+    binary : bytes or memoryview
+        Row-major and little-endian; the server places large tensors where they need no copy, small ones are copied.
+    dtype : dtype
+        What ``little_endian`` gives.
+
+    Returns
+    -------
+    ndarray
+        One axis of values.
+
+    Raises
+    ------
+    InputError
+        A truth value is neither 0 nor 1, of which each operator would make something else.
+    """
+    array = np.frombuffer(binary, dtype)
+    if dtype.kind == "b" and (values := array.view(np.uint8)).max(initial=0) > 1:
+        raise InputError(f"input {name!r}: expected bytes of 0 and 1 for false and true, given {values.max()} among them")
+    return array if array.flags.aligned else array.copy()
+
+
+def from_json(name: str, data: list[Any], dtype: np.dtype) -> np.ndarray:
+    """The values of a tensor in JSON, not yet converted: the check of the inputs refuses what the dtype cannot hold.
+
+    Parameters
+    ----------
+    name : str
+        Name of the input, for the message.
+    data : list
+        What JSON holds, flat or nested.
+    dtype : dtype
+        What ``little_endian`` gives.
+
+    Returns
+    -------
+    ndarray
+        The values, of the shape in which they are nested.
+
+    Raises
+    ------
+    InputError
+        The lists are uneven, or something else is among the values.
+    """
+    try:
+        array = np.asarray(data)
+    except ValueError:
+        raise InputError(
+            f"input {name!r}: data is nested unevenly; expected one flat list, or one shaped as declared"
+        ) from None
+    if not array.size:
+        return array.astype(dtype)
+    words, kinds = _IN_JSON[dtype.kind]
+    if array.dtype.kind not in kinds or (dtype.kind != "b" and _has_truth_values(array, data)):
+        raise InputError(f"input {name!r}: expected {words}, given other values among them")
+    return array
+
+
+def _has_truth_values(array: np.ndarray, data: list[Any]) -> bool:
+    """Whether true or false is among numbers, of which numpy makes 1 and 0."""
+    return bool(((array == 0) | (array == 1)).any()) and bool in set(map(type, np.asarray(data, object).flat))
