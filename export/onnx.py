@@ -11,9 +11,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
 
+import numpy as np
 import onnx
 import tf2onnx
-from onnx import TensorProto, helper
+from onnx import helper
 
 from zoo.errors import ExportError
 from zoo.export.nodes import inputs_of, walk
@@ -21,6 +22,7 @@ from zoo.export.traced import signature, traced
 from zoo.export.tree_graph import convert_trees
 from zoo.families.base import EndpointModel
 from zoo.families.boosted_trees import BoostedTrees
+from zoo.model.axes import BATCH
 from zoo.model.spec import ModelSpec, Tensor
 
 OPSETS = range(9, 19)
@@ -150,10 +152,10 @@ def _expect(where: str, kind: str, expected: list[str], given: list[str]) -> Non
 
 
 def value_info(tensor: Tensor) -> onnx.ValueInfoProto:
-    """An input or output of a graph, as the card describes it."""
-    return helper.make_tensor_value_info(
-        tensor.name, TensorProto.FLOAT, ["batch", *tensor.shape], doc_string=f"{tensor.description} [{tensor.unit}]"
-    )
+    """An input or output of a graph, as the card describes it; a free dimension has the name of its axis."""
+    shape = [BATCH, *(axis.name if axis.size is None else axis.size for axis in tensor.axes)]
+    dtype = helper.np_dtype_to_tensor_dtype(np.dtype(tensor.dtype))
+    return helper.make_tensor_value_info(tensor.name, dtype, shape, doc_string=f"{tensor.description} [{tensor.unit}]")
 
 
 def _replace(repeated, items: list) -> None:
