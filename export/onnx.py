@@ -18,10 +18,8 @@ from onnx import helper
 
 from zoo.errors import ExportError
 from zoo.export.nodes import inputs_of, walk
-from zoo.export.traced import signature, traced
-from zoo.export.tree_graph import convert_trees
+from zoo.export.traced import checked_endpoint, signature, traced
 from zoo.families.base import EndpointModel
-from zoo.families.boosted_trees import BoostedTrees
 from zoo.model.axes import BATCH
 from zoo.model.spec import ModelSpec, Tensor
 
@@ -32,18 +30,27 @@ OPSETS = range(9, 19)
 def to_onnx(model: EndpointModel, spec: ModelSpec, endpoint: str, opset: int = 13) -> onnx.ModelProto:
     """Convert one endpoint.
 
-    Inputs and outputs have the names, order and shapes of the spec, with a free first dimension called ``batch``; units
-    and descriptions travel along as doc strings, and model, revision, endpoint and units as metadata. The IR version is
-    the lowest that carries the opset, since runtimes refuse files newer than themselves (opset 11 runs in ONNX Runtime
-    1.4, opset 13 from 1.6 on). The same model gives the same bytes, unless its graph has loops or branches: tf2onnx
-    orders their nodes by names that TensorFlow numbers anew each time.
+    Inputs and outputs have the names, order, dtypes and shapes of the spec, with a free first dimension called ``batch`` and
+    other free dimensions called as their axes; units and descriptions travel along as doc strings, and model, revision,
+    endpoint and units as metadata. The IR version is the lowest that carries the opset, since runtimes refuse files newer than
+    themselves (opset 11 runs in ONNX Runtime 1.4, opset 13 from 1.6 on). The same model gives the same bytes, unless its graph
+    has loops or branches: tf2onnx orders their nodes by names that TensorFlow numbers anew each time.
 
     Parameters
     ----------
-    model : of the family and configuration that ``spec`` describes; a Keras one on the TensorFlow backend
-    spec : names, shapes and units of the tensors
-    endpoint : one of ``spec.endpoints``
-    opset : 9 to 18
+    model : EndpointModel
+        A model of the family and configuration that ``spec`` describes; one of Keras on the TensorFlow backend.
+    spec : ModelSpec
+        The names, dtypes, axes and units of the tensors.
+    endpoint : str
+        One of ``spec.endpoints``.
+    opset : int
+        The version of ONNX's operators, 9 to 18.
+
+    Returns
+    -------
+    ModelProto
+        The graph, which has passed ONNX's full check.
 
     Raises
     ------
@@ -57,12 +64,14 @@ def to_onnx(model: EndpointModel, spec: ModelSpec, endpoint: str, opset: int = 1
         raise ExportError(
             f"opset {opset}: expected {OPSETS[0]} to {OPSETS[-1]}; 13 suits ONNX Runtime from 1.6 on, 11 from 1.4 on"
         )
-    described = spec.endpoint(endpoint)
     where = f"{spec.name}, endpoint {endpoint!r}, opset {opset}"
-    if isinstance(model, BoostedTrees):
-        proto = convert_trees(model, spec, endpoint, opset, where)
-    else:
-        proto = _convert(model, spec, endpoint, opset, where)
+    described = checked_endpoint(model, spec, endpoint)
+    try:
+        proto = model.as_onnx(endpoint, described, opset)
+    except ExportError as error:
+        raise ExportError(f"{where}: {error}") from error
+    if proto is None:
+        proto = _traced_graph(model, spec, endpoint, opset, where)
     graph = proto.graph
     _expect(where, "inputs", [t.name for t in described.inputs], [value.name for value in graph.input])
     _expect(where, "outputs", [t.name for t in described.outputs], [value.name for value in graph.output])
@@ -107,7 +116,7 @@ def ir_version(opset: int) -> int:
     return helper.find_min_ir_version_for([helper.make_opsetid("", opset)])
 
 
-def _convert(model: EndpointModel, spec: ModelSpec, endpoint: str, opset: int, where: str) -> onnx.ModelProto:
+def _traced_graph(model: EndpointModel, spec: ModelSpec, endpoint: str, opset: int, where: str) -> onnx.ModelProto:
     function, inputs = traced(model, spec, endpoint), signature(spec.endpoint(endpoint))
     with _logged_errors() as errors:
         try:
