@@ -92,8 +92,9 @@ def check_export(
 ) -> ParityReport:
     """Compare an exported endpoint with the model on rows made from its test tensors, at all sizes that it is to take.
 
-    Where axes are free, the fewest elements, some more, and the most or ``CAP`` are tried beside those of the test tensors. Where
-    a mask says which elements are real, more elements that are not, and other values in them, must leave every answer as it is.
+    Where axes are free, the fewest elements, some more, and the most or ``CAP`` are tried beside those of the test tensors.
+    Where a mask says which elements are real, more elements that are not, and other values in them, must leave every answer as
+    it is.
 
     Parameters
     ----------
@@ -170,9 +171,9 @@ def check_padding(spec: ModelSpec, endpoint: str, exported: Run, rows: Tensors) 
             row, *element = map(int, worst)
             raise ParityError(
                 f"{spec.name}, endpoint {endpoint!r}, output {tensor.name!r}: padding changes the answer: row {row}, element"
-                f" {element} was {_number(before[worst])}, and is {_number(after[worst])} with further elements and other values"
-                f" where {_masks(described)} is false; a model must leave out what its mask says is padding, and an output with"
-                " an answer for each element names the mask too"
+                f" {element} was {_number(before[worst])}, and is {_number(after[worst])} with further elements and other"
+                f" values where {_masks(described)} is false; a model must leave out what its mask says is padding, and an"
+                " output with an answer for each element names the mask too"
             )
 
 

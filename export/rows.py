@@ -1,4 +1,4 @@
-"""Rows on which an exported graph is compared with its model, made from a few test rows: mixed, of other sizes, padded otherwise."""
+"""Rows on which an exported graph is compared with its model, made from its test rows: mixed, resized, padded."""
 
 from __future__ import annotations
 
@@ -153,11 +153,8 @@ def padded(endpoint: Endpoint, inputs: Tensors, seed: int = 0) -> tuple[dict[str
 
 def _has_masks(endpoint: Endpoint, axis: str, masks: set[str]) -> bool:
     """Whether a mask says of every input along an axis which of its elements are real."""
-    for tensor in endpoint.inputs:
-        if axis in tensor.free and tensor.name not in masks:
-            if tensor.mask is None or axis not in _tensor(endpoint, tensor.mask).free:
-                return False
-    return True
+    along = [tensor for tensor in endpoint.inputs if axis in tensor.free and tensor.name not in masks]
+    return all(tensor.mask is not None and axis in _tensor(endpoint, tensor.mask).free for tensor in along)
 
 
 def _tensor(endpoint: Endpoint, name: str) -> Tensor:

@@ -33,7 +33,8 @@ def checked_endpoint(model: EndpointModel, spec: ModelSpec, endpoint: str) -> En
     shared = {t.name for t in described.inputs} & {t.name for t in described.outputs}
     if shared:
         raise ExportError(
-            f"{spec.name}, endpoint {endpoint!r}: {', '.join(sorted(shared))} names an input and an output; a graph needs two names"
+            f"{spec.name}, endpoint {endpoint!r}: {', '.join(sorted(shared))} names an input and an output;"
+            " a graph needs two names"
         )
     return described
 

@@ -102,7 +102,7 @@ class EdgeNetwork(ZooModel):
         self.built = True
 
     def call(self, nodes, edges, edge_mask):
-        """Nodes (batch, node, features), edges (batch, edge, 2), their mask (batch, edge) -> energy (batch, 1), score (batch, edge)."""
+        """Nodes (batch, node, features), edges (batch, edge, 2) and their mask -> energy (batch, 1), score (batch, edge)."""
         ends = [ops.take_along_axis(nodes, edges[..., end : end + 1], axis=1) for end in (0, 1)]
         state = self.edge(ops.concatenate(ends, axis=-1)) * ops.cast(edge_mask, "float32")[..., None]
         return self.head(ops.sum(state, axis=1)), self.score(state)[..., 0]

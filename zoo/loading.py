@@ -108,11 +108,12 @@ def verify_model(model: EndpointModel, tensors: TestTensors) -> None:
             beyond = excess(found, wanted, tolerance)
             if (beyond > 0).any():
                 at = np.unravel_index(beyond.argmax(), beyond.shape)
-                floating = wanted.dtype.kind == "f"
-                allowed = f"a difference of at most {tolerance.absolute:g} + {tolerance.relative:g} |value|"
+                allowed = "no difference"
+                if wanted.dtype.kind == "f":
+                    allowed = f"a difference of at most {tolerance.absolute:g} + {tolerance.relative:g} |value|"
                 raise ReproductionError(
-                    f"{where}[{', '.join(map(str, at))}] should be {_number(wanted[at])}, this model gives {_number(found[at])};"
-                    f" expected {allowed if floating else 'the same'} (verify=False loads it all the same)"
+                    f"{where}[{', '.join(map(str, at))}] should be {_number(wanted[at])}, this model gives"
+                    f" {_number(found[at])}; expected {allowed} (verify=False loads it all the same)"
                 )
 
 
