@@ -132,7 +132,7 @@ def padded(endpoint: Endpoint, inputs: Tensors, seed: int = 0) -> tuple[dict[str
     if not masks:
         return None
     free = {name: axis for name, axis in endpoint.free.items() if _has_masks(endpoint, name, masks)}
-    sizes = _sizes(endpoint, inputs)
+    sizes = sizes_of(endpoint, inputs)
     short = {name: max(axis.least or 1, min(sizes[name], 2 * (axis.most or sizes[name]) // 3)) for name, axis in free.items()}
     long = {name: min(free[name].most or 2 * size, size + 1 + size // 2) for name, size in short.items()}
     before = resized(endpoint, inputs, short)
@@ -161,7 +161,7 @@ def _tensor(endpoint: Endpoint, name: str) -> Tensor:
     return next(tensor for tensor in endpoint.inputs if tensor.name == name)
 
 
-def _sizes(endpoint: Endpoint, inputs: Tensors) -> dict[str, int]:
+def sizes_of(endpoint: Endpoint, inputs: Tensors) -> dict[str, int]:
     """Sizes of the free axes of some inputs."""
     return {
         axis.name: inputs[tensor.name].shape[place]
