@@ -18,6 +18,7 @@ from onnx import helper
 
 from zoo.errors import ExportError
 from zoo.export.nodes import inputs_of, walk
+from zoo.export.targets import OPSET
 from zoo.export.traced import checked_endpoint, signature, traced
 from zoo.families.base import EndpointModel
 from zoo.model.axes import BATCH
@@ -27,7 +28,7 @@ OPSETS = range(9, 19)
 """What tf2onnx writes; skl2onnx goes further."""
 
 
-def to_onnx(model: EndpointModel, spec: ModelSpec, endpoint: str, opset: int = 13) -> onnx.ModelProto:
+def to_onnx(model: EndpointModel, spec: ModelSpec, endpoint: str, opset: int = OPSET) -> onnx.ModelProto:
     """Convert one endpoint.
 
     Inputs and outputs have the names, order, dtypes and shapes of the spec, with a free first dimension called ``batch`` and
@@ -124,7 +125,8 @@ def _traced_graph(model: EndpointModel, spec: ModelSpec, endpoint: str, opset: i
         except Exception as error:  # tf2onnx raises whatever went wrong inside, down to KeyError and AssertionError
             raise ExportError(f"{where}: tf2onnx failed: {'; '.join([*errors, str(error)])}") from error
     if errors:
-        raise ExportError(f"{where}: no ONNX counterpart: {'; '.join(errors)}; write the layer with other operations")
+        higher = "export with opset 13 or higher, or " if opset < OPSET else ""
+        raise ExportError(f"{where}: no ONNX counterpart: {'; '.join(errors)}; {higher}write the layer with other operations")
     return proto
 
 

@@ -42,7 +42,7 @@ class ExportReport(Strict):
         form += f", checked for {self.target}" if self.target else ""
         form += f", large matrices in {self.reduced.precision}" if self.reduced else ""
         sizes = "".join(
-            f"\n{parity.endpoint} was compared at {', '.join(map(_sizes, parity.sizes))} too."
+            f"\n{parity.endpoint} was compared with {', '.join(map(_sizes, parity.sizes))} too."
             for parity in self.endpoints
             if parity.sizes
         )
@@ -88,4 +88,4 @@ Made with {", ".join(f"{package} {number}" for package, number in self.versions.
 
 
 def _sizes(sizes: dict[str, int]) -> str:
-    return " x ".join(f"{size} {axis}" for axis, size in sizes.items())
+    return " and ".join(f"{axis} {size}" for axis, size in sizes.items())
