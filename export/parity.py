@@ -10,7 +10,7 @@ import onnxruntime
 import tensorflow as tf
 
 from zoo.errors import ParityError
-from zoo.export.rows import Tensors, in_range_rows, padded, resized, sizes_to_try
+from zoo.export.rows import Tensors, in_range_rows, padded, resized, sizes_of, sizes_to_try
 from zoo.export.traced import endpoint_call
 from zoo.families.base import EndpointModel
 from zoo.model.spec import LIBRARIES, Endpoint, ModelSpec, Strict, Tolerance
@@ -227,7 +227,12 @@ def check_parity(
             outputs = call(*(tf.constant(batch[tensor.name]) for tensor in described.inputs))
         return {name: np.asarray(value) for name, value in outputs.items()}
 
-    expected = _in_batches(reference, rows, range(0, n, BATCH))
+    try:
+        expected = _in_batches(reference, rows, range(0, n, BATCH))
+    except Exception as error:  # whatever the model's own code does with rows of such a size
+        sizes = ", ".join(f"{axis} {size}" for axis, size in sizes_of(described, rows).items())
+        given_sizes = f" with {sizes}: correct least and most of the axis" if sizes else ""
+        raise ParityError(f"{where}: the model does not run{given_sizes}: {str(error).splitlines()[0]}") from error
     try:
         given = _in_batches(exported, rows, [start for start in (0, 1, 8, *range(8 + BATCH, n, BATCH)) if start < n])
     except Exception as error:  # each runtime has its own
