@@ -1,12 +1,13 @@
 from .onnx import to_onnx as to_onnx
 from .parity import OutputParity as OutputParity
 from .parity import ParityReport as ParityReport
+from .parity import check_export as check_export
 from .parity import check_parity as check_parity
-from .parity import in_range_rows as in_range_rows
 from .pipeline import export as export
 from .pipeline import export_onnx_files as export_onnx_files
 from .pipeline import export_saved_model as export_saved_model
 from .report import ExportReport as ExportReport
 from .repository import add_to_repository as add_to_repository
+from .rows import in_range_rows as in_range_rows
 from .saved_model import to_saved_model as to_saved_model
 from .targets import TARGETS as TARGETS

@@ -2,46 +2,54 @@
 
 from __future__ import annotations
 
-import heapq
 import json
 import logging
-import re
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
 
+import numpy as np
 import onnx
 import tf2onnx
-from onnx import TensorProto, helper
+from onnx import helper
 
 from zoo.errors import ExportError
-from zoo.export.nodes import inputs_of, walk
-from zoo.export.traced import signature, traced
-from zoo.export.tree_graph import convert_trees
+from zoo.export.canonical import make_canonical, replace
+from zoo.export.nodes import walk
+from zoo.export.targets import OPSET
+from zoo.export.traced import checked_endpoint, signature, traced
 from zoo.families.base import EndpointModel
-from zoo.families.boosted_trees import BoostedTrees
+from zoo.model.axes import BATCH
 from zoo.model.spec import ModelSpec, Tensor
 
 OPSETS = range(9, 19)
 """What tf2onnx writes; skl2onnx goes further."""
 
 
-def to_onnx(model: EndpointModel, spec: ModelSpec, endpoint: str, opset: int = 13) -> onnx.ModelProto:
+def to_onnx(model: EndpointModel, spec: ModelSpec, endpoint: str, opset: int = OPSET) -> onnx.ModelProto:
     """Convert one endpoint.
 
-    Inputs and outputs have the names, order and shapes of the spec, with a free first dimension called ``batch``; units
-    and descriptions travel along as doc strings, and model, revision, endpoint and units as metadata. The IR version is
-    the lowest that carries the opset, since runtimes refuse files newer than themselves (opset 11 runs in ONNX Runtime
-    1.4, opset 13 from 1.6 on). The same model gives the same bytes, unless its graph has loops or branches: tf2onnx
-    orders their nodes by names that TensorFlow numbers anew each time.
+    Inputs and outputs have the names, order, dtypes and shapes of the spec, with a free first dimension called ``batch`` and
+    other free dimensions called as their axes; units and descriptions travel along as doc strings, and model, revision,
+    endpoint and units as metadata. The IR version is the lowest that carries the opset, since runtimes refuse files newer than
+    themselves (opset 11 runs in ONNX Runtime 1.4, opset 13 from 1.6 on). The same model gives the same bytes, unless its graph
+    has loops or branches: tf2onnx orders their nodes by names that TensorFlow numbers anew each time.
 
     Parameters
     ----------
-    model : of the family and configuration that ``spec`` describes; a Keras one on the TensorFlow backend
-    spec : names, shapes and units of the tensors
-    endpoint : one of ``spec.endpoints``
-    opset : 9 to 18
+    model : EndpointModel
+        A model of the family and configuration that ``spec`` describes; one of Keras on the TensorFlow backend.
+    spec : ModelSpec
+        The names, dtypes, axes and units of the tensors.
+    endpoint : str
+        One of ``spec.endpoints``.
+    opset : int
+        The version of ONNX's operators, 9 to 18.
+
+    Returns
+    -------
+    ModelProto
+        The graph, which has passed ONNX's full check.
 
     Raises
     ------
@@ -55,18 +63,19 @@ def to_onnx(model: EndpointModel, spec: ModelSpec, endpoint: str, opset: int = 1
         raise ExportError(
             f"opset {opset}: expected {OPSETS[0]} to {OPSETS[-1]}; 13 suits ONNX Runtime from 1.6 on, 11 from 1.4 on"
         )
-    described = spec.endpoint(endpoint)
     where = f"{spec.name}, endpoint {endpoint!r}, opset {opset}"
-    if isinstance(model, BoostedTrees):
-        proto = convert_trees(model, spec, endpoint, opset, where)
-    else:
-        proto = _convert(model, spec, endpoint, opset, where)
+    described = checked_endpoint(model, spec, endpoint)
+    try:
+        proto = model.as_onnx(endpoint, described, opset)
+    except ExportError as error:
+        raise ExportError(f"{where}: {error}") from error
+    if proto is None:
+        proto = _traced_graph(model, spec, endpoint, opset, where)
     graph = proto.graph
     _expect(where, "inputs", [t.name for t in described.inputs], [value.name for value in graph.input])
     _expect(where, "outputs", [t.name for t in described.outputs], [value.name for value in graph.output])
 
-    _order_canonically(graph)
-    _name_canonically(graph, keep=[tensor.name for tensor in (*described.inputs, *described.outputs)])
+    make_canonical(graph, keep=[tensor.name for tensor in described.tensors], by_structure=bool(described.free))
     return describe_graph(proto, spec, endpoint, opset)
 
 
@@ -79,14 +88,14 @@ def describe_graph(proto: onnx.ModelProto, spec: ModelSpec, endpoint: str, opset
         When the graph is invalid.
     """
     graph, described = proto.graph, spec.endpoint(endpoint)
-    _replace(graph.input, [value_info(tensor) for tensor in described.inputs])
-    _replace(graph.output, [value_info(tensor) for tensor in described.outputs])
+    replace(graph.input, [value_info(tensor) for tensor in described.inputs])
+    replace(graph.output, [value_info(tensor) for tensor in described.outputs])
     graph.name, graph.doc_string = endpoint, described.description
 
     # tf2onnx declares ai.onnx.ml in every file, skl2onnx the default domain twice.
     used_domains = {node.domain for node in walk(graph)}
     domains = {"": opset} | {used.domain: used.version for used in proto.opset_import if used.domain in used_domains}
-    _replace(proto.opset_import, [helper.make_opsetid(domain, number) for domain, number in domains.items()])
+    replace(proto.opset_import, [helper.make_opsetid(domain, number) for domain, number in domains.items()])
     proto.ir_version = ir_version(opset)
     proto.producer_name, proto.producer_version = "physzoo", version("physzoo")
     proto.doc_string = spec.summary
@@ -105,7 +114,7 @@ def ir_version(opset: int) -> int:
     return helper.find_min_ir_version_for([helper.make_opsetid("", opset)])
 
 
-def _convert(model: EndpointModel, spec: ModelSpec, endpoint: str, opset: int, where: str) -> onnx.ModelProto:
+def _traced_graph(model: EndpointModel, spec: ModelSpec, endpoint: str, opset: int, where: str) -> onnx.ModelProto:
     function, inputs = traced(model, spec, endpoint), signature(spec.endpoint(endpoint))
     with _logged_errors() as errors:
         try:
@@ -113,7 +122,8 @@ def _convert(model: EndpointModel, spec: ModelSpec, endpoint: str, opset: int, w
         except Exception as error:  # tf2onnx raises whatever went wrong inside, down to KeyError and AssertionError
             raise ExportError(f"{where}: tf2onnx failed: {'; '.join([*errors, str(error)])}") from error
     if errors:
-        raise ExportError(f"{where}: no ONNX counterpart: {'; '.join(errors)}; write the layer with other operations")
+        higher = "export with opset 13 or higher, or " if opset < OPSET else ""
+        raise ExportError(f"{where}: no ONNX counterpart: {'; '.join(errors)}; {higher}write the layer with other operations")
     return proto
 
 
@@ -150,91 +160,7 @@ def _expect(where: str, kind: str, expected: list[str], given: list[str]) -> Non
 
 
 def value_info(tensor: Tensor) -> onnx.ValueInfoProto:
-    """An input or output of a graph, as the card describes it."""
-    return helper.make_tensor_value_info(
-        tensor.name, TensorProto.FLOAT, ["batch", *tensor.shape], doc_string=f"{tensor.description} [{tensor.unit}]"
-    )
-
-
-def _replace(repeated, items: list) -> None:
-    items = list(items)
-    del repeated[:]
-    repeated.extend(items)
-
-
-def _order_canonically(graph: onnx.GraphProto) -> None:
-    """Each node as early as its inputs allow, by name among those that are ready: tf2onnx's order changes from time to time."""
-    makers = {name: place for place, node in enumerate(graph.node) for name in node.output}
-    waits = [{makers[name] for name in inputs_of(node) if name in makers} for node in graph.node]
-    followers: dict[int, list[int]] = {}
-    for place, sources in enumerate(waits):
-        for source in sources:
-            followers.setdefault(source, []).append(place)
-    names = [_stem(node.output[0]) for node in graph.node]
-    ready = [(names[place], place) for place, sources in enumerate(waits) if not sources]
-    heapq.heapify(ready)
-    ordered = []
-    while ready:
-        _, place = heapq.heappop(ready)
-        ordered.append(graph.node[place])
-        for follower in followers.get(place, ()):
-            waits[follower].remove(place)
-            if not waits[follower]:
-                heapq.heappush(ready, (names[follower], follower))
-    _replace(graph.node, [onnx.NodeProto.FromString(node.SerializeToString()) for node in ordered])
-
-
-def _stem(name: str) -> str:
-    return re.sub(r"__\d+", "", name)
-
-
-def _shared_constants(graph: onnx.GraphProto) -> list[str]:
-    """Names of the constants that several nodes take, by first use."""
-    constants = {tensor.name for tensor in graph.initializer}
-    uses = Counter(name for node in graph.node for name in node.input if name in constants)
-    return [name for name, count in uses.items() if count > 1]
-
-
-def _name_canonically(graph: onnx.GraphProto, keep: list[str]) -> None:
-    """Take tf2onnx's running numbers out of the names, sort the constants by first use, and drop shape hints.
-
-    tf2onnx numbers names through one counter a process, so that a second conversion differs from the first. One
-    injective renaming of all names, subgraphs included, keeps every reference.
-    """
-    renamed = {name: name for name in ["", *keep]}
-    # tf2onnx merges equal constants under the name of any of them.
-    for name in _shared_constants(graph):
-        renamed[name] = f"constant_{len(renamed) - len(keep)}"
-    taken = set(renamed.values())
-
-    def rename(name: str) -> str:
-        if name not in renamed:
-            stem = _stem(name)
-            new, count = stem, 1
-            while new in taken:
-                new, count = f"{stem}_{count}", count + 1
-            renamed[name] = new
-            taken.add(new)
-        return renamed[name]
-
-    def walk(inner: onnx.GraphProto) -> None:
-        inner.name = rename(inner.name)
-        del inner.value_info[:]
-        for value in inner.input:
-            value.name = rename(value.name)
-        for node in inner.node:
-            node.name = rename(node.name)
-            _replace(node.input, [rename(name) for name in node.input])
-            for attribute in node.attribute:
-                for body in (*attribute.graphs, *([attribute.g] if attribute.HasField("g") else [])):
-                    walk(body)
-            _replace(node.output, [rename(name) for name in node.output])
-        for value in (*inner.output, *inner.initializer):
-            value.name = rename(value.name)
-        for value in (*inner.input, *inner.output) if inner is not graph else ():
-            for dimension in value.type.tensor_type.shape.dim:
-                dimension.ClearField("dim_param")
-        order = {name: place for place, name in enumerate(renamed.values())}
-        inner.initializer.sort(key=lambda tensor: order[tensor.name])
-
-    walk(graph)
+    """An input or output of a graph, as the card describes it; a free dimension has the name of its axis."""
+    shape = [BATCH, *(axis.name if axis.size is None else axis.size for axis in tensor.axes)]
+    dtype = helper.np_dtype_to_tensor_dtype(np.dtype(tensor.dtype))
+    return helper.make_tensor_value_info(tensor.name, dtype, shape, doc_string=f"{tensor.description} [{tensor.unit}]")

@@ -9,13 +9,17 @@ import numpy as np
 import onnxruntime
 import tensorflow as tf
 
-from zoo.errors import InputError, ParityError
+from zoo.errors import ParityError
+from zoo.export.rows import Tensors, in_range_rows, padded, resized, sizes_of, sizes_to_try
 from zoo.export.traced import endpoint_call
 from zoo.families.base import EndpointModel
-from zoo.model.spec import LIBRARIES, ModelSpec, Strict, Tolerance
+from zoo.model.spec import LIBRARIES, Endpoint, ModelSpec, Strict, Tolerance
+from zoo.model.test_tensors import excess
 
-Tensors = Mapping[str, np.ndarray]
+Run = Callable[[Tensors], Mapping[str, np.ndarray]]
 BATCH = 256
+SIZED_ROWS = 40
+"""Rows of the comparison at each further size of the free axes."""
 
 
 class OutputParity(Strict):
@@ -36,51 +40,13 @@ class ParityReport(Strict):
     endpoint: str
     tolerance: Tolerance
     outputs: dict[str, OutputParity]
+    sizes: list[dict[str, int]] = []
+    """Sizes of the free axes at which it was compared beside those of the test tensors."""
 
     @property
     def max_absolute(self) -> float:
         """Largest absolute difference of all outputs."""
         return max(output.max_absolute for output in self.outputs.values())
-
-
-def in_range_rows(test_inputs: Tensors, n: int = 1000, seed: int = 0) -> dict[str, np.ndarray]:
-    """Realistic inputs of an endpoint, made from its test tensors.
-
-    The test rows themselves come first, then convex mixtures of random pairs of them: every row lies in the hull of real
-    ones, so inside the trained range. All tensors of a row share pair and weight, which keeps them consistent.
-
-    Parameters
-    ----------
-    test_inputs : input name -> (rows, *shape)
-    n : rows to return
-    seed : of the pairs and weights
-
-    Returns
-    -------
-    dict
-        Input name -> (n, *shape) float32.
-
-    Raises
-    ------
-    InputError
-        Without a test row, or for less than one row.
-    """
-    rows = len(next(iter(test_inputs.values())))
-    if rows < 1 or n < 1:
-        raise InputError(f"expected at least one row, given {rows} test rows to make {n} from")
-    rng = np.random.default_rng(seed)
-    mixed = max(n - rows, 0)
-    first, second = rng.integers(rows, size=(2, mixed))
-    weight = rng.random(mixed, dtype=np.float32)
-
-    def mix(tensor: np.ndarray) -> np.ndarray:
-        a, b = tensor[first], tensor[second]
-        w = weight.reshape(-1, *[1] * (tensor.ndim - 1))
-        # Rounding may leave the hull by one unit in the last place.
-        mixtures = np.clip(w * a + (1 - w) * b, np.minimum(a, b), np.maximum(a, b))
-        return np.concatenate([tensor[:n], mixtures]).astype(np.float32)
-
-    return {name: mix(np.asarray(tensor)) for name, tensor in test_inputs.items()}
 
 
 def onnx_function(graph: bytes | str | Path) -> Callable[[Tensors], dict[str, np.ndarray]]:
@@ -113,6 +79,113 @@ def saved_model_function(folder: str | Path, endpoint: str) -> Callable[[Tensors
         return {name: value.numpy() for name, value in outputs.items()}
 
     return run
+
+
+def check_export(
+    model: EndpointModel,
+    spec: ModelSpec,
+    endpoint: str,
+    exported: Run,
+    test_inputs: Tensors,
+    rows: int = 1000,
+    gradients: Collection[str] = (),
+) -> ParityReport:
+    """Compare an exported endpoint with the model on rows made from its test tensors, at all sizes that it is to take.
+
+    Where axes are free, the fewest elements, some more, and the most or ``CAP`` are tried beside those of the test tensors.
+    Where a mask says which elements are real, more elements that are not, and other values in them, must leave every answer as
+    it is.
+
+    Parameters
+    ----------
+    model : EndpointModel
+        The model, Keras or not.
+    spec : ModelSpec
+        The spec that names the endpoint's tensors and tolerance.
+    endpoint : str
+        One of ``spec.endpoints``.
+    exported : callable
+        ``onnx_function(...)`` or ``saved_model_function(...)``.
+    test_inputs : mapping of str to ndarray
+        Inputs of the endpoint's test tensors.
+    rows : int
+        The number of rows that are compared at the size of the test tensors.
+    gradients : collection of str
+        The outputs that are gradients, as for ``check_parity``.
+
+    Returns
+    -------
+    ParityReport
+        The largest differences at any size.
+
+    Raises
+    ------
+    ParityError
+        As ``check_parity``, or when padding changes an answer.
+    """
+    described = spec.endpoint(endpoint)
+    made = in_range_rows(test_inputs, rows)
+    reports = [check_parity(model, spec, endpoint, exported, made, gradients=gradients)]
+    few = {name: array[:SIZED_ROWS] for name, array in made.items()}
+    tried = sizes_to_try(described)
+    for sizes in tried:
+        given = resized(described, few, sizes)
+        reports.append(check_parity(model, spec, endpoint, exported, given, gradients=gradients))
+    check_padding(spec, endpoint, exported, few)
+    outputs = {tensor.name: _worst([report.outputs[tensor.name] for report in reports]) for tensor in described.outputs}
+    return reports[0].model_copy(update={"outputs": outputs, "sizes": tried})
+
+
+def check_padding(spec: ModelSpec, endpoint: str, exported: Run, rows: Tensors) -> None:
+    """Check that what masks call padding changes no answer.
+
+    Parameters
+    ----------
+    spec : ModelSpec
+        The spec that names the endpoint's tensors and tolerance.
+    endpoint : str
+        One of ``spec.endpoints``; nothing is checked where none of its inputs has a mask.
+    exported : callable
+        From named inputs to named outputs.
+    rows : mapping of str to ndarray
+        Input name -> array (n, ...).
+
+    Raises
+    ------
+    ParityError
+        Naming the worst element among those that are real.
+    """
+    described = spec.endpoint(endpoint)
+    pair = padded(described, rows)
+    if pair is None:
+        return
+    expected, given = (exported(inputs) for inputs in pair)
+    for tensor in described.outputs:
+        before = expected[tensor.name]
+        after = given[tensor.name][tuple(slice(size) for size in before.shape)]
+        beyond = excess(after, before, spec.tolerance_of(tensor))
+        if tensor.mask is not None:
+            beyond[~pair[0][tensor.mask]] = 0.0
+        if (beyond > 0).any():
+            worst = np.unravel_index(beyond.argmax(), beyond.shape)
+            row, *element = map(int, worst)
+            raise ParityError(
+                f"{spec.name}, endpoint {endpoint!r}, output {tensor.name!r}: padding changes the answer: row {row}, element"
+                f" {element} was {_number(before[worst])}, and is {_number(after[worst])} with further elements and other"
+                f" values where {_masks(described)} is false; a model must leave out what its mask says is padding, and an"
+                " output with an answer for each element names the mask too"
+            )
+
+
+def _masks(endpoint: Endpoint) -> str:
+    return " or ".join(sorted({repr(tensor.mask) for tensor in endpoint.inputs if tensor.mask}))
+
+
+def _worst(found: list[OutputParity]) -> OutputParity:
+    """One for several comparisons of an output: all their rows, and the largest differences."""
+    worst = max(found, key=lambda parity: parity.max_absolute)
+    relative = max(parity.max_relative for parity in found)
+    return worst.model_copy(update={"rows": sum(parity.rows for parity in found), "max_relative": relative})
 
 
 def check_parity(
@@ -154,7 +227,12 @@ def check_parity(
             outputs = call(*(tf.constant(batch[tensor.name]) for tensor in described.inputs))
         return {name: np.asarray(value) for name, value in outputs.items()}
 
-    expected = _in_batches(reference, rows, range(0, n, BATCH))
+    try:
+        expected = _in_batches(reference, rows, range(0, n, BATCH))
+    except Exception as error:  # whatever the model's own code does with rows of such a size
+        sizes = ", ".join(f"{axis} {size}" for axis, size in sizes_of(described, rows).items())
+        given_sizes = f" with {sizes}: correct least and most of the axis" if sizes else ""
+        raise ParityError(f"{where}: the model does not run{given_sizes}: {str(error).splitlines()[0]}") from error
     try:
         given = _in_batches(exported, rows, [start for start in (0, 1, 8, *range(8 + BATCH, n, BATCH)) if start < n])
     except Exception as error:  # each runtime has its own
@@ -185,22 +263,21 @@ def _in_batches(function: Callable[[Tensors], Mapping[str, np.ndarray]], rows: T
 def _compare(
     where: str, library: str, given: np.ndarray, expected: np.ndarray, tolerance: Tolerance, spared: int
 ) -> OutputParity:
-    if given.shape != expected.shape:
-        raise ParityError(f"{where}: {library} gives shape {expected.shape}, the exported graph {given.shape}")
-    given, expected = given.astype(np.float64), expected.astype(np.float64)
-    with np.errstate(invalid="ignore"):
-        difference, size = np.abs(given - expected), np.abs(expected)
-        allowed = tolerance.absolute + tolerance.relative * size
-        excess = np.where(np.isfinite(difference), difference - allowed, np.inf)
-    worst = np.unravel_index(excess.argmax(), excess.shape)
-    rows = np.count_nonzero((excess > 0).any(axis=tuple(range(1, excess.ndim))))
-    if rows > spared or not np.isfinite(excess[worst]):
+    if (given.shape, given.dtype) != (expected.shape, expected.dtype):
+        raise ParityError(
+            f"{where}: {library} gives {expected.dtype} of shape {expected.shape},"
+            f" the exported graph {given.dtype} of shape {given.shape}"
+        )
+    beyond = excess(given, expected, tolerance)
+    worst = np.unravel_index(beyond.argmax(), beyond.shape)
+    rows = np.count_nonzero((beyond > 0).any(axis=tuple(range(1, beyond.ndim))))
+    if rows > spared or not np.isfinite(beyond[worst]):
         row, *element = map(int, worst)
         raise ParityError(
-            f"{where}: differs from {library} in {rows} of {len(excess)} rows, most in row {row}, element {element}:"
-            f" {library} {expected[worst]:.8g}, exported {given[worst]:.8g},"
-            f" allowed difference {allowed[worst]:.3g} (absolute {tolerance.absolute:g} + relative {tolerance.relative:g})"
+            f"{where}: differs from {library} in {rows} of {len(beyond)} rows, most in row {row}, element {element}:"
+            f" {library} {_number(expected[worst])}, exported {_number(given[worst])}, {_allowed(expected[worst], tolerance)}"
         )
+    difference, size = np.abs(given.astype(np.float64) - expected), np.abs(expected.astype(np.float64))
     large = size > tolerance.absolute
     return OutputParity(
         rows=len(given),
@@ -208,3 +285,14 @@ def _compare(
         max_relative=float((difference[large] / size[large]).max(initial=0.0)),
         worst=[int(i) for i in worst],
     )
+
+
+def _number(value: np.generic) -> str:
+    return f"{value:.8g}" if value.dtype.kind == "f" else str(value)
+
+
+def _allowed(expected: np.generic, tolerance: Tolerance) -> str:
+    if expected.dtype.kind != "f":
+        return f"{expected.dtype} is to be equal"
+    allowed = tolerance.absolute + tolerance.relative * abs(float(expected))
+    return f"allowed difference {allowed:.3g} (absolute {tolerance.absolute:g} + relative {tolerance.relative:g})"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Literal
@@ -14,7 +15,7 @@ from zoo.errors import ExportError, UnknownNameError
 from zoo.export.client_files import write_client_files
 from zoo.export.gradient.explain import EXPLAIN, Explained
 from zoo.export.onnx import ir_version, to_onnx
-from zoo.export.parity import ParityReport, check_parity, in_range_rows, onnx_function, row_by_row, saved_model_function
+from zoo.export.parity import ParityReport, check_export, onnx_function, row_by_row, saved_model_function
 from zoo.export.reduced import reduced_graphs
 from zoo.export.report import REPORT, ExportReport
 from zoo.export.saved_model import to_saved_model
@@ -25,11 +26,12 @@ from zoo.loading import read_test_tensors, verify_model
 from zoo.model.card import prose_of, write_card
 from zoo.model.model_json import write_spec
 from zoo.model.spec import TEST_TENSORS, Export, File, Library, ModelSpec, Precision, onnx_file
-from zoo.model.store import locate
+from zoo.model.store import ModelFolder, locate
 from zoo.model.test_tensors import TestTensors
 from zoo.progress import track
 
-FORMATS = ("onnx", "savedmodel")
+Format = Literal["onnx", "savedmodel"]
+FORMATS: tuple[Format, ...] = ("onnx", "savedmodel")
 PRECISIONS: tuple[Precision, ...] = ("float32", "float16", "int8")
 PACKAGES: dict[Library, list[str]] = {"keras": ["tensorflow", "keras", "tf2onnx"], "sklearn": ["scikit-learn", "skl2onnx"]}
 """Library of a model -> what makes an ONNX graph of it."""
@@ -39,7 +41,7 @@ def export(
     model: EndpointModel,
     folder: str | Path,
     *,
-    format: Literal["onnx", "savedmodel"] = "onnx",
+    format: Format = "onnx",
     opset: int = OPSET,
     target: str | None = None,
     endpoints: Sequence[str] | None = None,
@@ -59,24 +61,41 @@ def export(
 
     Parameters
     ----------
-    model : as ``zoo.load`` returns it; a Keras one on the TensorFlow backend
-    folder : to be made
-    format : "onnx" or, of a Keras model, "savedmodel"
-    opset : of the ONNX graphs, 9 to 18
-    target : one of ``zoo.export.TARGETS``, which every ONNX graph must suit. Where it fixes the batch, as hls4ml does, the
-        test tensors are cut to it.
-    endpoints : only these
-    precision : of products with large matrices in the ONNX graphs, "float32", "float16" or "int8"; inputs and outputs stay
-        float32. The card has the differences from float32 and a tolerance that they keep.
-    calibration : typical rows for int8, tensor name -> (n, ...), such as ``dataset.rows("validation").inputs``; by default the
-        test tensors and mixtures of them, which may miss the extremes of real data
-    explain : add the endpoint ``explain``: what ``predict`` (or the first endpoint) answers, and the gradient of its first
-        output, or of a classifier's logits, with respect to each input. Where there are several elements to explain, the
-        input ``weight`` says which, or which sum of them
-    source : name or folder that the model was loaded from, whose card and test tensors travel along; by default where
-        ``zoo.load`` found it
-    parity_rows : rows of each endpoint's comparison with the model
-    overwrite : replace an earlier export
+    model : EndpointModel
+        A model as ``zoo.load`` returns it; a Keras one on the TensorFlow backend.
+    folder : str or Path
+        The folder to be made.
+    format : {"onnx", "savedmodel"}
+        The form of the export; a SavedModel is for Keras models.
+    opset : int
+        The opset of the ONNX graphs, 9 to 18.
+    target : str, optional
+        One of ``zoo.export.TARGETS``, which every ONNX graph must suit. Where it fixes the batch, as hls4ml does, the test
+        tensors are cut to it.
+    endpoints : sequence of str, optional
+        The endpoints to export; all of them by default.
+    precision : {"float32", "float16", "int8"}
+        The precision of products with large matrices in the ONNX graphs; inputs and outputs keep their dtypes. The card has the
+        differences from float32 and a tolerance that they keep.
+    calibration : mapping of str to ndarray, optional
+        Typical rows for int8, tensor name -> (n, ...), such as ``dataset.rows("validation").inputs``; by default the test
+        tensors and mixtures of them, which may miss the extremes of real data.
+    explain : bool
+        Add the endpoint ``explain``: what ``predict`` (or the first endpoint) answers, and the gradient of its first output, or
+        of a classifier's logits, with respect to each floating-point input. Where there are several elements to explain, the
+        input ``weight`` says which, or which sum of them.
+    source : str or Path, optional
+        The name or folder that the model was loaded from, whose card and test tensors travel along; by default where
+        ``zoo.load`` found it.
+    parity_rows : int
+        The rows of each endpoint's comparison with the model.
+    overwrite : bool
+        Replace an earlier export.
+
+    Returns
+    -------
+    ExportReport
+        What was exported, and how close to the model it is.
 
     Raises
     ------
@@ -88,31 +107,12 @@ def export(
     ReproductionError
         When the model does not reproduce the test tensors of ``source``.
     ParityError
-        When an exported endpoint does not answer as the model does.
+        When an exported endpoint does not answer as the model does, or padding changes its answer.
     """
-    if format not in FORMATS:
-        raise UnknownNameError("export format", format, FORMATS)
-    if precision not in PRECISIONS:
-        raise UnknownNameError("precision", precision, PRECISIONS)
-    spec = getattr(model, "spec", None)
-    if spec is None:
-        raise ExportError("the model has no spec: load it with zoo.load, or assign model.spec")
-    origin = model.folder if source is None else locate(source)
-    if origin is None:
-        raise ExportError("the model was not loaded by zoo.load: name its folder as source")
+    _check_options(format, precision, target, explain)
     place = None if target is None else find_target(target)
-    if place is not None and format != "onnx":
-        raise ExportError(f"target {target}: it runs ONNX graphs, format {format} was asked for")
-    if precision != "float32" and format != "onnx":
-        raise ExportError(f"precision {precision}: it is for ONNX graphs, format {format} was asked for")
-    test_tensors = origin.path(TEST_TENSORS)
-    if explain and format != "onnx":
-        raise ExportError(
-            "explain is written as ONNX: a SavedModel goes with TensorFlow, whose GradientTape gives the gradient"
-        )
-    if explain and precision != "float32":
-        raise ExportError(f"precision {precision}: the gradient of explain is that of float32; export it without")
-    tensors = read_test_tensors(test_tensors, spec)
+    origin, spec = _origin(model, source)
+    tensors = read_test_tensors(origin.path(TEST_TENSORS), spec)
     verify_model(model, tensors)
     explained = Explained(model, spec, tensors) if explain else None
     if endpoints is not None:
@@ -120,51 +120,14 @@ def export(
             raise ExportError(f"endpoint {EXPLAIN!r} is made by explain=True (--explain), beside the endpoints that are named")
         spec = with_endpoints(spec, endpoints)
     with whole_folder(Path(folder), overwrite=overwrite, marker=REPORT) as new:
-        write_test_tensors(test_tensors, new / TEST_TENSORS, spec, rows=None if place is None else place.batch)
+        write_test_tensors(origin.path(TEST_TENSORS), new / TEST_TENSORS, spec, rows=place and place.batch)
         if format == "onnx":
-            packages = [*PACKAGES[model.library], "onnx", "onnxruntime"]
-            if explained is not None:
-                endpoint = explained.spec.endpoint(EXPLAIN)
-                spec = spec.model_copy(update={"endpoints": spec.endpoints | {EXPLAIN: endpoint}})
-                tensors[EXPLAIN] = explained.tensors
-                add_test_tensors(new / TEST_TENSORS, {EXPLAIN: explained.tensors}, rows=None if place is None else place.batch)
-            if precision == "float32":
-                reports = _export_onnx_files(model, spec, tensors, new, opset, place, parity_rows, explained)
-                reduced = None
-            else:
-                graphs, reports, spec = reduced_graphs(
-                    model,
-                    spec,
-                    tensors,
-                    precision,
-                    opset=opset,
-                    target=place,
-                    calibration=calibration,
-                    parity_rows=parity_rows,
-                )
-                reduced = spec.export.reduced
-                for name, graph in graphs.items():
-                    (new / onnx_file(name)).write_bytes(graph)
-            parity = {name: report.max_absolute for name, report in reports.items()}
-            runtimes = [f"onnxruntime {version('onnxruntime')}"]
-            made = Export(opset=opset, ir_version=ir_version(opset), runtimes=runtimes, parity=parity, reduced=reduced)
-            spec = spec.model_copy(update={"export": made})
+            settings = _Settings(opset, place, precision, calibration, parity_rows)
+            spec, reports = _write_graphs(model, spec, tensors, new, settings, explained)
             write_client_files(new, spec)
         else:
-            packages = ["tensorflow", "keras"]
             reports = export_saved_model(model, spec, new, parity_rows=parity_rows)
-        report = ExportReport(
-            name=spec.name,
-            revision=spec.revision,
-            library=model.library,
-            format=format,
-            opset=opset if format == "onnx" else None,
-            ir_version=ir_version(opset) if format == "onnx" else None,
-            target=target,
-            reduced=spec.export.reduced,
-            endpoints=list(reports.values()),
-            versions={package: version(package) for package in packages},
-        )
+        report = _report(model, spec, format, opset, target, reports)
         report.write(new)
         files = [File.of(path) for path in sorted([*new.glob("*.onnx"), new / TEST_TENSORS])]
         write_card(new, write_spec(new, spec.model_copy(update={"files": files})), prose_of(origin.card))
@@ -191,36 +154,7 @@ def export_onnx_files(
         When the test tensors lack one of the spec's.
     """
     tensors = read_test_tensors(Path(folder) / TEST_TENSORS, spec)
-    return _export_onnx_files(model, spec, tensors, Path(folder), opset, None, parity_rows)
-
-
-def _export_onnx_files(
-    model: EndpointModel,
-    spec: ModelSpec,
-    tensors: TestTensors,
-    folder: Path,
-    opset: int,
-    target: Target | None,
-    parity_rows: int,
-    explained: Explained | None = None,
-) -> dict[str, ParityReport]:
-    reports = {}
-    answering: EndpointModel
-    for endpoint in track(list(spec.endpoints), f"Exporting {spec.name}"):
-        if explained is not None and endpoint == EXPLAIN:
-            proto, answering, gradients = explained.to_onnx(opset), explained, explained.gradients
-        else:
-            proto, answering, gradients = to_onnx(model, spec, endpoint, opset), model, []
-        if target is not None:
-            proto = fit(proto, target, f"{spec.name}, endpoint {endpoint!r}")
-        graph = proto.SerializeToString(deterministic=True)
-        function = onnx_function(graph)
-        if target is not None and target.batch == 1:
-            function = row_by_row(function)
-        rows = in_range_rows(tensors[endpoint][0], parity_rows)
-        reports[endpoint] = check_parity(answering, spec, endpoint, function, rows, gradients=gradients)
-        (folder / onnx_file(endpoint)).write_bytes(graph)
-    return reports
+    return _write_float32(model, spec, tensors, Path(folder), _Settings(opset, parity_rows=parity_rows))
 
 
 def export_saved_model(
@@ -229,8 +163,128 @@ def export_saved_model(
     """As :func:`export_onnx_files`, for one SavedModel with a signature per endpoint."""
     tensors = read_test_tensors(Path(folder) / TEST_TENSORS, spec)
     to_saved_model(model, spec, folder)
+    return {
+        endpoint: check_export(model, spec, endpoint, saved_model_function(folder, endpoint), tensors[endpoint][0], parity_rows)
+        for endpoint in track(list(spec.endpoints), f"Comparing {spec.name}")
+    }
+
+
+@dataclass(frozen=True)
+class _Settings:
+    """What the graphs of one export have in common."""
+
+    opset: int
+    target: Target | None = None
+    precision: Precision = "float32"
+    calibration: Mapping[str, np.ndarray] | None = None
+    parity_rows: int = 1000
+
+
+def _check_options(format: Format, precision: Precision, target: str | None, explain: bool) -> None:
+    """Refuse options that do not go together, before anything is computed."""
+    if format not in FORMATS:
+        raise UnknownNameError("export format", format, FORMATS)
+    if precision not in PRECISIONS:
+        raise UnknownNameError("precision", precision, PRECISIONS)
+    if format != "onnx" and target is not None:
+        raise ExportError(f"target {target}: it runs ONNX graphs, format {format} was asked for")
+    if format != "onnx" and precision != "float32":
+        raise ExportError(f"precision {precision}: it is for ONNX graphs, format {format} was asked for")
+    if format != "onnx" and explain:
+        raise ExportError(
+            "explain is written as ONNX: a SavedModel goes with TensorFlow, whose GradientTape gives the gradient"
+        )
+    if precision != "float32" and explain:
+        raise ExportError(f"precision {precision}: the gradient of explain is that of float32; export it without")
+
+
+def _origin(model: EndpointModel, source: str | Path | None) -> tuple[ModelFolder, ModelSpec]:
+    """Where a model's card and test tensors are, and its spec."""
+    spec = getattr(model, "spec", None)
+    if spec is None:
+        raise ExportError("the model has no spec: load it with zoo.load, or assign model.spec")
+    origin = model.folder if source is None else locate(source)
+    if origin is None:
+        raise ExportError("the model was not loaded by zoo.load: name its folder as source")
+    return origin, spec
+
+
+def _write_graphs(
+    model: EndpointModel, spec: ModelSpec, tensors: TestTensors, folder: Path, settings: _Settings, explained: Explained | None
+) -> tuple[ModelSpec, dict[str, ParityReport]]:
+    """Write every endpoint's graph; the spec with what was found of them, and how close each is to the model."""
+    if explained is not None:
+        spec = spec.model_copy(update={"endpoints": spec.endpoints | {EXPLAIN: explained.spec.endpoint(EXPLAIN)}})
+        tensors = tensors | {EXPLAIN: explained.tensors}
+        rows = settings.target and settings.target.batch
+        add_test_tensors(folder / TEST_TENSORS, {EXPLAIN: explained.tensors}, rows=rows)
+    if settings.precision == "float32":
+        reports, reduced = _write_float32(model, spec, tensors, folder, settings, explained), None
+    else:
+        graphs, reports, spec = reduced_graphs(
+            model,
+            spec,
+            tensors,
+            settings.precision,
+            opset=settings.opset,
+            target=settings.target,
+            calibration=settings.calibration,
+            parity_rows=settings.parity_rows,
+        )
+        reduced = spec.export.reduced
+        for name, graph in graphs.items():
+            (folder / onnx_file(name)).write_bytes(graph)
+    made = Export(
+        opset=settings.opset,
+        ir_version=ir_version(settings.opset),
+        runtimes=[f"onnxruntime {version('onnxruntime')}"],
+        parity={name: report.max_absolute for name, report in reports.items()},
+        reduced=reduced,
+    )
+    return spec.model_copy(update={"export": made}), reports
+
+
+def _write_float32(
+    model: EndpointModel,
+    spec: ModelSpec,
+    tensors: TestTensors,
+    folder: Path,
+    settings: _Settings,
+    explained: Explained | None = None,
+) -> dict[str, ParityReport]:
     reports = {}
-    for endpoint in track(list(spec.endpoints), f"Comparing {spec.name}"):
-        rows = in_range_rows(tensors[endpoint][0], parity_rows)
-        reports[endpoint] = check_parity(model, spec, endpoint, saved_model_function(folder, endpoint), rows)
+    answering: EndpointModel
+    for endpoint in track(list(spec.endpoints), f"Exporting {spec.name}"):
+        if explained is not None and endpoint == EXPLAIN:
+            proto, answering, gradients = explained.to_onnx(settings.opset), explained, explained.gradients
+        else:
+            proto, answering, gradients = to_onnx(model, spec, endpoint, settings.opset), model, []
+        if settings.target is not None:
+            proto = fit(proto, settings.target, f"{spec.name}, endpoint {endpoint!r}")
+        graph = proto.SerializeToString(deterministic=True)
+        function = onnx_function(graph)
+        if settings.target is not None and settings.target.batch == 1:
+            function = row_by_row(function)
+        rows, _ = tensors[endpoint]
+        reports[endpoint] = check_export(answering, spec, endpoint, function, rows, settings.parity_rows, gradients)
+        (folder / onnx_file(endpoint)).write_bytes(graph)
     return reports
+
+
+def _report(
+    model: EndpointModel, spec: ModelSpec, format: Format, opset: int, target: str | None, reports: dict[str, ParityReport]
+) -> ExportReport:
+    graphs = format == "onnx"
+    packages = [*PACKAGES[model.library], "onnx", "onnxruntime"] if graphs else ["tensorflow", "keras"]
+    return ExportReport(
+        name=spec.name,
+        revision=spec.revision,
+        library=model.library,
+        format=format,
+        opset=opset if graphs else None,
+        ir_version=ir_version(opset) if graphs else None,
+        target=target,
+        reduced=spec.export.reduced,
+        endpoints=list(reports.values()),
+        versions={package: version(package) for package in packages},
+    )

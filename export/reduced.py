@@ -6,14 +6,16 @@ from collections.abc import Mapping
 from typing import Literal
 
 import numpy as np
+import onnx
 
 from zoo.errors import ExportError
 from zoo.export.onnx import to_onnx
-from zoo.export.parity import ParityReport, check_parity, in_range_rows, onnx_function, row_by_row
+from zoo.export.parity import SIZED_ROWS, ParityReport, check_export, onnx_function, row_by_row
 from zoo.export.precision import to_float16, to_int8
+from zoo.export.rows import Tensors, in_range_rows, resized, sizes_to_try
 from zoo.export.targets import Target, fit
 from zoo.families.base import EndpointModel
-from zoo.model.spec import Difference, ModelSpec, Reduced, Tolerance
+from zoo.model.spec import Difference, Endpoint, ModelSpec, Reduced, Tolerance
 from zoo.model.test_tensors import TestTensors
 from zoo.progress import track
 
@@ -37,19 +39,40 @@ def reduced_graphs(
     calibration: Mapping[str, np.ndarray] | None = None,
     parity_rows: int = 1000,
 ) -> tuple[dict[str, bytes], dict[str, ParityReport], ModelSpec]:
-    """Every endpoint's graph in lower precision, its parity, and the spec with the tolerance and differences of these graphs.
+    """Make every endpoint's graph in lower precision.
 
     Each graph is made of one in float32 that has passed its own gate. Float16 is judged as a GPU computes it.
 
     Parameters
     ----------
-    calibration : rows of the model's data set, tensor name -> (n, ...), for int8; by default the parity rows
+    model : EndpointModel
+        The model.
+    spec : ModelSpec
+        Its spec, with the endpoints to export.
+    tensors : TestTensors
+        The test tensors of these endpoints.
+    precision : {"float16", "int8"}
+        The precision of products with large matrices.
+    opset : int
+        The opset of the graphs.
+    target : Target, optional
+        The place that the graphs must suit.
+    calibration : mapping of str to ndarray, optional
+        Rows of the model's data set, tensor name -> (n, ...), for int8; by default the parity rows.
+    parity_rows : int
+        The rows of each comparison.
+
+    Returns
+    -------
+    tuple of dict, dict and ModelSpec
+        The graphs, their parity, and the spec with the tolerance and differences of these graphs.
 
     Raises
     ------
     ExportError
-        When an endpoint has nothing to gain or its graph grows, or when of an output the median difference is more than
-        ``MEDIAN`` or the largest more than ``LARGEST`` of the standard deviation of the same number over the parity rows.
+        When an endpoint has nothing to gain or its graph grows; when of an output the median difference is more than
+        ``MEDIAN`` or the largest more than ``LARGEST`` of the standard deviation of the same number over the parity rows; or
+        when whole numbers or truth values come out differently.
     ParityError
         As ``zoo.export.export``.
     """
@@ -61,7 +84,7 @@ def reduced_graphs(
         where = f"{spec.name}, endpoint {endpoint!r}"
         proto = to_onnx(model, spec, endpoint, opset)
         full = proto.SerializeToString(deterministic=True)
-        check_parity(model, spec, endpoint, onnx_function(full), rows[endpoint])
+        check_export(model, spec, endpoint, onnx_function(full), tensors[endpoint][0], parity_rows)
         if precision == "float16":
             small, judged = to_float16(proto, where), to_float16(proto, where, emulated=True)
         else:
@@ -74,19 +97,16 @@ def reduced_graphs(
                 f"{where}: {precision} takes {len(graphs[endpoint]):,} bytes, float32 {len(full):,}: export it in float32, or"
                 " leave the endpoint out"
             )
-        expected = onnx_function(full)(rows[endpoint])
-        given = onnx_function(judged.SerializeToString())(rows[endpoint])
-        differences[endpoint] = {
-            name: _judged(f"{where}, output {name!r}", precision, given[name], expected[name], spec.tolerance)
-            for name in expected
-        }
-        pairs += [(given[name], expected[name]) for name in expected]
+        differences[endpoint], seen = _differences(
+            where, spec.endpoint(endpoint), precision, judged, full, rows[endpoint], spec
+        )
+        pairs += seen
     spec = spec.model_copy(update={"tolerance": _tolerance(pairs, spec.tolerance)})
     for endpoint, graph in graphs.items():
         function = onnx_function(graph)
         if target is not None and target.batch == 1:
             function = row_by_row(function)
-        reports[endpoint] = check_parity(model, spec, endpoint, function, rows[endpoint])
+        reports[endpoint] = check_export(model, spec, endpoint, function, tensors[endpoint][0], parity_rows)
     source = None
     if precision == "int8":
         n = len(next(iter(next(iter((typical or rows).values())).values())))
@@ -102,9 +122,32 @@ def _inputs(model: EndpointModel, spec: ModelSpec, rows: Mapping[str, np.ndarray
     chosen = np.linspace(0, n - 1, min(n, CALIBRATION_ROWS)).round().astype(int)
     examples = model.example({name: array[chosen] for name, array in rows.items()}, np.random.default_rng(0))
     return {
-        name: {t.name: np.asarray(array, np.float32) for t, array in zip(endpoint.inputs, examples[name], strict=True)}
+        name: {t.name: np.asarray(array, t.dtype) for t, array in zip(endpoint.inputs, examples[name], strict=True)}
         for name, endpoint in spec.endpoints.items()
     }
+
+
+def _differences(
+    where: str, endpoint: Endpoint, precision: str, judged: onnx.ModelProto, full: bytes, rows: Tensors, spec: ModelSpec
+) -> tuple[dict[str, Difference], list[tuple[np.ndarray, np.ndarray]]]:
+    """The difference of each output from float32 on the rows, and all pairs of answers, those at other sizes too."""
+    run, reference = onnx_function(judged.SerializeToString()), onnx_function(full)
+    few = {name: array[:SIZED_ROWS] for name, array in rows.items()}
+    differences: dict[str, Difference] = {}
+    pairs = []
+    for inputs in (rows, *(resized(endpoint, few, sizes) for sizes in sizes_to_try(endpoint))):
+        given, expected = run(inputs), reference(inputs)
+        for tensor in endpoint.outputs:
+            output, answers = f"{where}, output {tensor.name!r}", (given[tensor.name], expected[tensor.name])
+            if tensor.dtype.startswith("float"):
+                pairs.append(answers)
+                differences.setdefault(tensor.name, _judged(output, precision, *answers, spec.tolerance_of(tensor)))
+            elif changed := np.count_nonzero(answers[0] != answers[1]):
+                raise ExportError(
+                    f"{output}: {precision} changes {changed} of {answers[0].size} answers of {tensor.dtype}, which are to be"
+                    " equal: export it in float32, or leave the endpoint out"
+                )
+    return differences, pairs
 
 
 def _judged(where: str, precision: str, given: np.ndarray, expected: np.ndarray, tolerance: Tolerance) -> Difference:
@@ -133,4 +176,6 @@ def _tolerance(pairs: list[tuple[np.ndarray, np.ndarray]], base: Tolerance) -> T
     def allowed(tolerance: Tolerance) -> float:
         return sum(float(np.log(tolerance.absolute + tolerance.relative * size).mean()) for _, size in sizes)
 
+    if not sizes:
+        return base
     return min((with_relative(float(f"{base.relative * 2**k:.3g}")) for k in range(13)), key=allowed)

@@ -41,6 +41,11 @@ class ExportReport(Strict):
         form = f"ONNX (opset {self.opset}, IR version {self.ir_version})" if self.format == "onnx" else "TensorFlow SavedModel"
         form += f", checked for {self.target}" if self.target else ""
         form += f", large matrices in {self.reduced.precision}" if self.reduced else ""
+        sizes = "".join(
+            f"\n{parity.endpoint} was compared with {', '.join(map(_sizes, parity.sizes))} too."
+            for parity in self.endpoints
+            if parity.sizes
+        )
         rows = "\n".join(
             f"| {parity.endpoint} | {name} | {out.rows} | {out.max_absolute:.2g} | {out.max_relative:.2g} | {out.worst} |"
             for parity in self.endpoints
@@ -63,7 +68,7 @@ Differences from the same graphs in float32 on {self.reduced.rows} rows, where {
         return f"""# {self.name}@{self.revision} as {form}
 
 Differences from {LIBRARIES[self.library]}, on the test tensors and convex mixtures of pairs of them; accepted are
-{first.tolerance.absolute:g} + {first.tolerance.relative:g} of the value, where the card names no other for an output.
+{first.tolerance.absolute:g} + {first.tolerance.relative:g} of the value, where the card names no other for an output.{sizes}
 
 | Endpoint | Output | Rows | Largest absolute | Largest relative | Worst [row, element] |
 | --- | --- | --- | --- | --- | --- |
@@ -80,3 +85,7 @@ Made with {", ".join(f"{package} {number}" for package, number in self.versions.
         """Write ``report.json`` and ``report.md``."""
         (folder / REPORT).write_text(self.model_dump_json(indent=2) + "\n")
         (folder / SUMMARY).write_text(self.summary())
+
+
+def _sizes(sizes: dict[str, int]) -> str:
+    return " and ".join(f"{axis} {size}" for axis, size in sizes.items())

@@ -25,6 +25,7 @@ import onnx
 from zoo.errors import ExportError, ZooError
 from zoo.export.kserve import check_address, write_kserve
 from zoo.export.model_config import WARM_UP, check_config, model_config, read_config, same_tensors, write_config
+from zoo.export.rows import sizes_of
 from zoo.export.subset import with_endpoints, write_test_tensors
 from zoo.export.targets import OPSET, TARGETS
 from zoo.export.targets import check as check_target
@@ -206,7 +207,7 @@ def _build(source: ModelFolder, endpoint: str, place: _Place, stage: Path) -> No
         raise ZooError(f"{version / SERVED_GRAPH} is not a whole copy: is the disk full?")
     write_spec(version, spec.model_copy(update={"files": files}))
     rows, _ = read_test_tensors(version / TEST_TENSORS, spec)[endpoint]
-    config = model_config(spec.name, endpoint, spec.endpoints[endpoint])
+    config = model_config(spec.name, endpoint, spec.endpoints[endpoint], sizes_of(spec.endpoints[endpoint], rows))
     write_config(config, spec.endpoints[endpoint], rows, model)
     check_config(model, version / SERVED_GRAPH)
     check_target(onnx.load(version / SERVED_GRAPH), TARGETS["triton"], f"{spec.name}, endpoint {endpoint!r}")

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import get_args
 
 import onnx
 from onnx import helper, numpy_helper
 
 from zoo.errors import ExportError, UnknownNameError
 from zoo.export.nodes import walk
+from zoo.model.registry import _entry_points, _load
+from zoo.model.spec import DType
 
+GROUP = "zoo.targets"
+"""Entry point group of the packages that add targets."""
 ML = "ai.onnx.ml"
 OPSET = 13
 """Written unless asked for another; IR version 7, which ONNX Runtime reads from 1.6 on."""
@@ -29,19 +34,36 @@ _HLS4ML = frozenset(
 Rule = Callable[[onnx.NodeProto, "_Graph"], str | None]
 
 
+TARGETS: dict[str, Target] = {}
+"""Name -> target: ours, and those that installed packages have registered so far; ``find_target`` looks for the others too."""
+
+
 @dataclass(frozen=True)
 class Target:
     """What a place to run accepts.
 
     Parameters
     ----------
-    name : on the command line
-    runtime : what runs there, for messages
-    max_opset, max_ml_opset : highest versions of ``ai.onnx`` and ``ai.onnx.ml``; None where the latter is not known at all
-    max_ir : highest version of the file format
-    batch : rows of every call; None leaves the batch free
-    operators : the only ones of ``ai.onnx`` that run there; None for all
-    rule : says what is wrong with a node, or None
+    name : str
+        The name on the command line.
+    runtime : str
+        What runs there, for messages.
+    max_opset : int
+        The highest version of ``ai.onnx``.
+    max_ml_opset : int or None
+        The highest version of ``ai.onnx.ml``; None where it is not known at all.
+    max_ir : int
+        The highest version of the file format.
+    batch : int, optional
+        The rows of every call; None leaves the batch free.
+    free_axes : bool
+        Whether axes other than the batch may be free.
+    dtypes : frozenset of str
+        The dtypes that inputs and outputs may have.
+    operators : frozenset of str, optional
+        The only operators of ``ai.onnx`` that run there; None for all.
+    rule : callable, optional
+        A function of a node and its graph that says what is wrong with the node, or None.
     """
 
     name: str
@@ -50,19 +72,55 @@ class Target:
     max_ml_opset: int | None
     max_ir: int
     batch: int | None = None
+    free_axes: bool = True
+    dtypes: frozenset[str] = frozenset(get_args(DType))
     operators: frozenset[str] | None = None
     rule: Rule | None = None
 
 
+def register_target(target: Target) -> Target:
+    """Make a target known by its name.
+
+    A plugin calls it in a module that its entry point in the group ``zoo.targets`` names.
+
+    Parameters
+    ----------
+    target : Target
+        What the place accepts.
+
+    Returns
+    -------
+    Target
+        The same.
+
+    Raises
+    ------
+    ValueError
+        Another target has that name.
+    """
+    if TARGETS.setdefault(target.name, target) != target:
+        raise ValueError(f"two targets are named {target.name!r}: {TARGETS[target.name].runtime} and {target.runtime}")
+    return target
+
+
 def find_target(name: str) -> Target:
-    """One of ``TARGETS``; UnknownNameError with suggestions otherwise."""
+    """Look a target up, among ours and those of installed packages.
+
+    Raises
+    ------
+    UnknownNameError
+        With the nearest names.
+    """
+    if name not in TARGETS:
+        for entry_point in _entry_points(GROUP):
+            _load(entry_point)
     if name not in TARGETS:
         raise UnknownNameError("export target", name, TARGETS)
     return TARGETS[name]
 
 
 def fit(proto: onnx.ModelProto, target: Target, where: str) -> onnx.ModelProto:
-    """A copy of a graph with the target's batch, checked against the target.
+    """Copy a graph, give it the target's batch and check it against the target.
 
     Raises
     ------
@@ -89,12 +147,13 @@ def check(proto: onnx.ModelProto, target: Target, where: str) -> None:
     Raises
     ------
     ExportError
-        Naming the first offending node, its operator and why it does not run there; or the file's IR version, an operator
-        set, a batch or external data.
+        Naming the first tensor of a dtype or size that cannot be there, or the first offending node, its operator and why it
+        does not run there; or the file's IR version, an operator set, a batch or external data.
     """
     where = f"{where}: not for {target.name} ({target.runtime})"
     opsets = {used.domain: used.version for used in proto.opset_import}
     highest = {"": target.max_opset} | ({ML: target.max_ml_opset} if target.max_ml_opset else {})
+    _check_tensors(proto, target, where)
     graph = _Graph(proto)
     for place, node in enumerate(graph.nodes()):
         if reason := _fault(node, graph, target, opsets, highest):
@@ -120,6 +179,23 @@ def check(proto: onnx.ModelProto, target: Target, where: str) -> None:
     for tensor in proto.graph.initializer:
         if tensor.data_location == onnx.TensorProto.EXTERNAL:
             raise ExportError(f"{where}: {tensor.name!r} lies in a file of its own, expected one file with all weights")
+
+
+def _check_tensors(proto: onnx.ModelProto, target: Target, where: str) -> None:
+    """Refuse inputs and outputs of dtypes and sizes that the target cannot have."""
+    for value in (*proto.graph.input, *proto.graph.output):
+        dtype = helper.tensor_dtype_to_np_dtype(value.type.tensor_type.elem_type).name
+        if dtype not in target.dtypes:
+            raise ExportError(
+                f"{where}: tensor {value.name!r} is {dtype}, expected {' or '.join(sorted(target.dtypes))}: leave the endpoint"
+                " out, or write one without masks and positions"
+            )
+        free = [dimension.dim_param for dimension in value.type.tensor_type.shape.dim[1:] if not dimension.dim_value]
+        if free and not target.free_axes:
+            raise ExportError(
+                f"{where}: the axis {free[0]!r} of tensor {value.name!r} is free, expected every size to be known: leave the"
+                " endpoint out, or release a model of a fixed size"
+            )
 
 
 def _fault(node: onnx.NodeProto, graph: _Graph, target: Target, opsets: dict[str, int], highest: dict[str, int]) -> str | None:
@@ -188,34 +264,33 @@ def _hls4ml_rule(node: onnx.NodeProto, graph: _Graph) -> str | None:
     return None
 
 
-TARGETS = {
-    target.name: target
-    for target in (
-        # CMSSW took ONNX Runtime 1.10.0 for 12_4 (cms-sw/cmsdist pull request 7695, 2022), then 1.14.1 (8397, 2023), 1.17.1
-        # (9046, 2024), 1.20.1 (9625, 2025) and 1.26.0 (10615, 2026). 1.10 knows ai.onnx 15, ai.onnx.ml 2 and IR version 7
-        # (its table of versions); older releases are no longer where new models go.
-        Target("cmssw", "ONNX Runtime 1.10 or newer, CMSSW 12_4 on", max_opset=15, max_ml_opset=2, max_ir=7),
-        # Athena finds ONNX Runtime in ATLAS's LCG layer (find_package(onnxruntime) in its AthOnnx packages); which version is
-        # not to be read there. 1.14.1, of early 2023, knows ai.onnx 18 and ai.onnx.ml 3 and refuses IR versions above 8
-        # (microsoft/onnxruntime issue 15874).
-        Target("athena", "ONNX Runtime 1.14 or newer", max_opset=18, max_ml_opset=3, max_ir=8),
-        # Triton 23.04 builds its backend with ONNX Runtime 1.14.1 (README of onnxruntime_backend), 25.03 with 1.20.1. Dynamic
-        # batching needs a free batch.
-        Target("triton", "ONNX Runtime 1.14 or newer, Triton 23.04 on", max_opset=18, max_ml_opset=3, max_ir=8),
-        # hls4ml 1.3 reads ONNX that qonnx has cleaned up, with every shape known: an event at a time on the chip. qonnx
-        # runs graphs with ONNX Runtime 1.16 or newer, and sees operators of ai.onnx alone beside its own.
-        Target(
-            "hls4ml",
-            "hls4ml 1.3 with qonnx 1.0",
-            max_opset=18,
-            max_ml_opset=None,
-            max_ir=8,
-            batch=1,
-            operators=_HLS4ML,
-            rule=_hls4ml_rule,
-        ),
-        # onnxruntime-web's WebAssembly is ONNX Runtime's CPU engine with all operators (its README). It refused IR version 9 up
-        # to 1.15 (microsoft/onnxruntime issue 16638). 1.14.0, 1.22.0 and 1.30.0 ran all released graphs (physzoo.mjs: 1.22 on).
-        Target("web", "onnxruntime-web 1.14 or newer, WebAssembly", max_opset=18, max_ml_opset=3, max_ir=8),
+# CMSSW took ONNX Runtime 1.10.0 for 12_4 (cms-sw/cmsdist pull request 7695, 2022), then 1.14.1 (8397, 2023), 1.17.1
+# (9046, 2024), 1.20.1 (9625, 2025) and 1.26.0 (10615, 2026). 1.10 knows ai.onnx 15, ai.onnx.ml 2 and IR version 7
+# (its table of versions); older releases are no longer where new models go.
+register_target(Target("cmssw", "ONNX Runtime 1.10 or newer, CMSSW 12_4 on", max_opset=15, max_ml_opset=2, max_ir=7))
+# Athena finds ONNX Runtime in ATLAS's LCG layer (find_package(onnxruntime) in its AthOnnx packages); which version is
+# not to be read there. 1.14.1, of early 2023, knows ai.onnx 18 and ai.onnx.ml 3 and refuses IR versions above 8
+# (microsoft/onnxruntime issue 15874).
+register_target(Target("athena", "ONNX Runtime 1.14 or newer", max_opset=18, max_ml_opset=3, max_ir=8))
+# Triton 23.04 builds its backend with ONNX Runtime 1.14.1 (README of onnxruntime_backend), 25.03 with 1.20.1. Dynamic
+# batching needs a free batch.
+register_target(Target("triton", "ONNX Runtime 1.14 or newer, Triton 23.04 on", max_opset=18, max_ml_opset=3, max_ir=8))
+# hls4ml 1.3 reads ONNX that qonnx has cleaned up, with every shape known: an event at a time on the chip. qonnx
+# runs graphs with ONNX Runtime 1.16 or newer, and sees operators of ai.onnx alone beside its own.
+register_target(
+    Target(
+        "hls4ml",
+        "hls4ml 1.3 with qonnx 1.0",
+        max_opset=18,
+        max_ml_opset=None,
+        max_ir=8,
+        batch=1,
+        free_axes=False,
+        dtypes=frozenset({"float32"}),
+        operators=_HLS4ML,
+        rule=_hls4ml_rule,
     )
-}
+)
+# onnxruntime-web's WebAssembly is ONNX Runtime's CPU engine with all operators (its README). It refused IR version 9 up
+# to 1.15 (microsoft/onnxruntime issue 16638). 1.14.0, 1.22.0 and 1.30.0 ran all released graphs (physzoo.mjs: 1.22 on).
+register_target(Target("web", "onnxruntime-web 1.14 or newer, WebAssembly", max_opset=18, max_ml_opset=3, max_ir=8))

@@ -15,19 +15,39 @@ from zoo.model.spec import LIBRARIES, Endpoint, ModelSpec, Tensor
 RANDOM = re.compile("Random|Multinomial|TruncatedNormal")
 
 
+def checked_endpoint(model: EndpointModel, spec: ModelSpec, endpoint: str) -> Endpoint:
+    """An endpoint of the spec that can become a graph.
+
+    Raises
+    ------
+    UnknownNameError
+        When the spec has no such endpoint.
+    ExportError
+        When the family has no such endpoint, or a name stands for both an input and an output.
+    """
+    described = spec.endpoint(endpoint)
+    if endpoint not in model.endpoints:
+        raise ExportError(
+            f"{spec.name}: the card names the endpoint {endpoint!r}, {type(model).__name__} has {', '.join(model.endpoints)}"
+        )
+    shared = {t.name for t in described.inputs} & {t.name for t in described.outputs}
+    if shared:
+        raise ExportError(
+            f"{spec.name}, endpoint {endpoint!r}: {', '.join(sorted(shared))} names an input and an output;"
+            " a graph needs two names"
+        )
+    return described
+
+
 def endpoint_call(model: EndpointModel, spec: ModelSpec, endpoint: str) -> Callable[..., dict[str, tf.Tensor]]:
     """An endpoint's method: tensors (batch, *shape) in the spec's order -> named tensors in the spec's order.
 
     Raises
     ------
     ExportError
-        When the family has no such endpoint.
+        As ``checked_endpoint``.
     """
-    outputs = spec.endpoint(endpoint).outputs
-    if endpoint not in model.endpoints:
-        raise ExportError(
-            f"{spec.name}: the card names the endpoint {endpoint!r}, {type(model).__name__} has {', '.join(model.endpoints)}"
-        )
+    outputs = checked_endpoint(model, spec, endpoint).outputs
     method = getattr(model, model.endpoints[endpoint])
 
     def call(*inputs: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -43,7 +63,7 @@ def endpoint_call(model: EndpointModel, spec: ModelSpec, endpoint: str) -> Calla
 
 
 def signature(endpoint: Endpoint) -> list[tf.TensorSpec]:
-    """Named inputs, the batch left open, in the spec's order."""
+    """Named inputs in the spec's order, the batch and free axes left open."""
     return [tf.TensorSpec([None, *tensor.shape], tensor.dtype, name=tensor.name) for tensor in endpoint.inputs]
 
 
@@ -64,10 +84,7 @@ def traced(model: EndpointModel, spec: ModelSpec, endpoint: str) -> tf.types.exp
         )
     if keras.backend.backend() != "tensorflow":
         raise ExportError(f"export needs KERAS_BACKEND=tensorflow, given {keras.backend.backend()}; the weights load on either")
-    described = spec.endpoint(endpoint)
-    shared = {t.name for t in described.inputs} & {t.name for t in described.outputs}
-    if shared:
-        raise ExportError(f"{where}: {', '.join(sorted(shared))} names an input and an output; a graph needs two names")
+    described = checked_endpoint(model, spec, endpoint)
     function = tf.function(endpoint_call(model, spec, endpoint), autograph=False)
     try:
         graph = function.get_concrete_function(*signature(described))

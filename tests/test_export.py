@@ -348,7 +348,7 @@ def test_worst_element_is_the_worst(tiny, rows):
 
     def exported(inputs):
         outputs = good(inputs)
-        outputs["alarm"] = outputs["alarm"] + np.where(inputs["times"][:, :1] == rows["times"][123, 0], 1, 1e-3)
+        outputs["alarm"] = outputs["alarm"] + np.where(inputs["times"][:, :1] == rows["times"][123, 0], 1, 1e-3).astype("f")
         return outputs
 
     with pytest.raises(

@@ -12,7 +12,7 @@ from zoo.families.base import EndpointModel
 from zoo.model.registry import get_family
 from zoo.model.spec import TEST_TENSORS, WEIGHTS
 from zoo.model.store import locate
-from zoo.model.test_tensors import TestTensors
+from zoo.model.test_tensors import TestTensors, excess
 from zoo.model.test_tensors import read_test_tensors as read_test_tensors
 
 
@@ -90,17 +90,32 @@ def _refuse_unsafe(path: Path) -> None:
 
 
 def verify_model(model: EndpointModel, tensors: TestTensors) -> None:
-    """Compare a model with its test tensors; ReproductionError names the first output that differs."""
+    """Compare a model with its test tensors: numbers within the spec's tolerance, whole numbers and truth values exactly.
+
+    Raises
+    ------
+    ReproductionError
+        Naming the first output that differs, and where it differs most.
+    """
     for name, (inputs, expected) in tensors.items():
         outputs = model.endpoint(name)(**inputs)
         for described in model.spec.endpoint(name).outputs:
             tensor, tolerance = described.name, model.spec.tolerance_of(described)
             wanted, found = expected[tensor], np.asarray(outputs[tensor])
-            excess = np.abs(found - wanted) - (tolerance.absolute + tolerance.relative * np.abs(wanted))
-            if not np.all(excess <= 0):  # NaN must fail
-                at = np.unravel_index(np.nanargmax(np.where(np.isnan(excess), np.inf, excess)), excess.shape)
+            where = f"{model.spec.name}: {name}/{tensor}"
+            if found.shape != wanted.shape:
+                raise ReproductionError(f"{where} should have shape {wanted.shape}, this model gives {found.shape}")
+            beyond = excess(found, wanted, tolerance)
+            if (beyond > 0).any():
+                at = np.unravel_index(beyond.argmax(), beyond.shape)
+                allowed = "no difference"
+                if wanted.dtype.kind == "f":
+                    allowed = f"a difference of at most {tolerance.absolute:g} + {tolerance.relative:g} |value|"
                 raise ReproductionError(
-                    f"{model.spec.name}: {name}/{tensor}[{', '.join(map(str, at))}] should be {wanted[at]:.7g},"
-                    f" this model gives {found[at]:.7g}; expected a difference of at most"
-                    f" {tolerance.absolute:g} + {tolerance.relative:g} |value| (verify=False loads it all the same)"
+                    f"{where}[{', '.join(map(str, at))}] should be {_number(wanted[at])}, this model gives"
+                    f" {_number(found[at])}; expected {allowed} (verify=False loads it all the same)"
                 )
+
+
+def _number(value: np.generic) -> str:
+    return f"{value:.7g}" if value.dtype.kind == "f" else str(value)

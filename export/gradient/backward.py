@@ -1,13 +1,14 @@
 """The backward pass of an ONNX graph, as further nodes of the same graph.
 
-Reverse-mode differentiation over the standard operations that an exported forward graph is made of. The batch is the only free
-dimension, so almost every shape of the backward pass is known while it is written: from running the graph on two batches, as
-ONNX's own inference does not follow shapes that a graph computes.
+Reverse-mode differentiation over the standard operations that an exported forward graph is made of. The batch and the
+free axes apart, every shape of the backward pass is known while it is written: from running the graph at two sizes of what is
+free, as ONNX's own inference does not follow shapes that a graph computes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -66,16 +67,30 @@ def rule(*operations: str) -> Callable[[Rule], Rule]:
     return register
 
 
-def differentiate(model: onnx.ModelProto, output: str, inputs: Sequence[str], seed: str | None, where: str) -> dict[str, str]:
+def differentiate(
+    model: onnx.ModelProto,
+    output: str,
+    inputs: Sequence[str],
+    seed: str | None,
+    where: str,
+    free: Mapping[str, tuple[int, int]] | None = None,
+) -> dict[str, str]:
     """Add the gradient of an output with respect to inputs to a graph.
 
     Parameters
     ----------
-    model : with ``output`` among its tensors; nodes and constants are appended
-    output : float tensor (batch, ...)
-    inputs : float inputs of the graph
-    seed : tensor of the shape of ``output`` by which its elements are weighted before they are summed; None for ones
-    where : start of messages
+    model : ModelProto
+        The graph, with ``output`` among its tensors; nodes and constants are appended.
+    output : str
+        The float32 tensor (batch, ...) that is differentiated.
+    inputs : sequence of str
+        Float32 inputs of the graph.
+    seed : str or None
+        The tensor of the shape of ``output`` by which its elements are weighted before they are summed; None for ones.
+    where : str
+        The start of messages.
+    free : mapping of str to tuple of int
+        Two sizes that each free dimension but the batch may have, by its name.
 
     Returns
     -------
@@ -89,13 +104,13 @@ def differentiate(model: onnx.ModelProto, output: str, inputs: Sequence[str], se
     """
     import zoo.export.gradient.rules  # noqa: F401 - fills RULES
 
-    return Backward(model, where).run(output, inputs, seed)
+    return Backward(model, where, free or {}).run(output, inputs, seed)
 
 
 class Backward:
     """A backward pass as it is written: what is known of the forward graph, and the nodes so far."""
 
-    def __init__(self, model: onnx.ModelProto, where: str) -> None:
+    def __init__(self, model: onnx.ModelProto, where: str, free: Mapping[str, tuple[int, int]]) -> None:
         self.graph, self.where = model.graph, where
         self.opset = next(used.version for used in model.opset_import if not used.domain)
         if self.opset < LEAST_OPSET:
@@ -104,7 +119,7 @@ class Backward:
         for node in self.graph.node:
             if node.op_type == "Constant":
                 self._values[node.output[0]] = numpy_helper.to_array(helper.get_node_attr_value(node, "value"))
-        self._shapes, self._floats = _shapes(model)
+        self._shapes, self._floats = _shapes(model, free)
         self._names = {name for node in self.graph.node for name in node.output} | self._shapes.keys() | self._values.keys()
         self._constants: dict[tuple[str, tuple[int, ...], bytes], str] = {}
         self._node: onnx.NodeProto | None = None
@@ -207,6 +222,21 @@ class Backward:
             return self.op("ReduceSum", adjoint, axes=list(axes), keepdims=int(keep))
         return self.op("ReduceSum", adjoint, self.constant(axes, np.int64), keepdims=int(keep))
 
+    def unsqueezed(self, adjoint: str, axes: Sequence[int]) -> str:
+        """With axes of size one put in."""
+        if self.opset < 13:
+            return self.op("Unsqueeze", adjoint, axes=list(axes))
+        return self.op("Unsqueeze", adjoint, self.constant(axes, np.int64))
+
+    def shared(self, adjoint: str, name: str, axes: Sequence[int]) -> str:
+        """Divided by the number of elements of a tensor along axes."""
+        sizes = [self.shape(name)[axis] for axis in axes]
+        if None not in sizes:
+            return self.op("Mul", adjoint, self.constant(1 / math.prod(size or 1 for size in sizes)))
+        along = self.op("Gather", self.op("Shape", name), self.constant(axes, np.int64))
+        count = self.op("Cast", self.op("ReduceProd", along, keepdims=0), to=TensorProto.FLOAT)
+        return self.op("Div", adjoint, count)
+
     def unbroadcast(self, adjoint: str, name: str, broadcast: Sequence[Dim]) -> str:
         """Sum an adjoint of the shape ``broadcast`` over the axes along which ``name`` was repeated."""
         own = self.shape(name)
@@ -222,8 +252,9 @@ class Backward:
         if not kept:
             short = [1 if axis in axes else size for axis, size in enumerate(shape)]
             if short.count(None) > 1:
-                raise self.refusal(f"reduces {name!r}, of which several sizes are free")
-            adjoint = self.op("Reshape", adjoint, self.constant([-1 if size is None else size for size in short], np.int64))
+                adjoint = self.unsqueezed(adjoint, axes)
+            else:
+                adjoint = self.op("Reshape", adjoint, self.constant([-1 if size is None else size for size in short], np.int64))
         target = [shape[axis] if axis in axes else 1 for axis in range(len(shape))]
         if None in target:
             return self.op("Expand", adjoint, self.op("Shape", name))
@@ -262,7 +293,7 @@ def _numbered(stem: str) -> Iterator[str]:
         count += 1
 
 
-def _shapes(model: onnx.ModelProto) -> tuple[dict[str, list[Dim]], set[str]]:
+def _shapes(model: onnx.ModelProto, free: Mapping[str, tuple[int, int]]) -> tuple[dict[str, list[Dim]], set[str]]:
     """Shape of each tensor outside loops and branches, and the names of those that hold floats."""
     whole = onnx.ModelProto.FromString(model.SerializeToString())
     del whole.graph.output[:]
@@ -270,11 +301,9 @@ def _shapes(model: onnx.ModelProto) -> tuple[dict[str, list[Dim]], set[str]]:
     whole.graph.output.extend(map(helper.make_empty_tensor_value_info, made))
     run = onnx_function(whole.SerializeToString())
     found = []
-    for batch in (2, 3):
-        inputs = {
-            given.name: np.zeros([dim.dim_value or batch for dim in given.type.tensor_type.shape.dim], np.float32)
-            for given in whole.graph.input
-        }
+    for few_or_many, batch in enumerate((2, 3)):
+        sizes = {name: pair[few_or_many] for name, pair in free.items()}
+        inputs = {given.name: _zeros(given.type.tensor_type, batch, sizes) for given in whole.graph.input}
         found.append(inputs | run(inputs))
     few, more = found
 
@@ -282,3 +311,8 @@ def _shapes(model: onnx.ModelProto) -> tuple[dict[str, list[Dim]], set[str]]:
         return [size if size == other else None for size, other in zip(few[name].shape, more[name].shape, strict=True)]
 
     return {name: shape(name) for name in few}, {name for name, array in few.items() if array.dtype == np.float32}
+
+
+def _zeros(tensor: onnx.TypeProto.Tensor, batch: int, sizes: Mapping[str, int]) -> np.ndarray:
+    shape = [dim.dim_value or sizes.get(dim.dim_param, batch) for dim in tensor.shape.dim]
+    return np.zeros(shape, helper.tensor_dtype_to_np_dtype(tensor.elem_type))

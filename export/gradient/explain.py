@@ -10,13 +10,15 @@ import math
 import numpy as np
 import onnx
 import tensorflow as tf
-from onnx import helper
+from onnx import helper, numpy_helper
 
 from zoo.errors import ExportError
 from zoo.export.gradient.backward import differentiate
 from zoo.export.onnx import describe_graph, to_onnx, value_info
+from zoo.export.rows import sizes_of, sizes_to_try
 from zoo.families.base import EndpointModel, ZooModel
 from zoo.interpret.attribution.scalar_output import LOGITS
+from zoo.model.axes import Axis
 from zoo.model.spec import Endpoint, ModelSpec, Tensor, Tolerance
 from zoo.model.test_tensors import TestTensors
 
@@ -61,19 +63,27 @@ class Explained(ZooModel):
             )
         if EXPLAIN in spec.endpoints:
             raise ExportError(f"{spec.name} has an endpoint {EXPLAIN!r} already: export it without explain=True")
-        self.model, self.built = model, True
+        self.model, self.spec_name, self.built = model, spec.name, True
         self.source = spec.default_endpoint
         described = spec.endpoint(self.source)
         self.has_logits = model.answers_with == "probability"
         first = described.outputs[0]
-        logits = Tensor(name=LOGITS, axes=first.axes, unit="1", description=f"log-odds of {first.name}, which are explained")
+        logits = Tensor(
+            name=LOGITS,
+            axes=first.axes,
+            mask=first.mask,
+            unit="1",
+            description=f"log-odds of {first.name}, which are explained",
+        )
         self.forward_endpoint = Endpoint(
             description=described.description,
             inputs=described.inputs,
             outputs=[*described.outputs, *([logits] if self.has_logits else [])],
         )
         self.explained = logits if self.has_logits else first
-        self.weighted = math.prod(first.fixed_shape) > 1
+        self.floating = [tensor.name for tensor in described.inputs if tensor.dtype.startswith("float")]
+        self.weighted = bool(first.free) or math.prod(first.fixed_shape) > 1
+        self._refuse_what_has_no_gradient(first, described.inputs)
         self.spec = spec.model_copy(update={"endpoints": spec.endpoints | {EXPLAIN: self._described()}})
         self.tensors = self._test_tensors(tensors[self.source][0])
         outputs = [self._with_tolerance(tensor, spec.tolerance) for tensor in self.spec.endpoint(EXPLAIN).outputs]
@@ -87,26 +97,45 @@ class Explained(ZooModel):
         return (*outputs, self.model.logits(*inputs)) if self.has_logits else outputs
 
     def explain(self, *inputs):
-        """The same, then the gradient with respect to each input."""
+        """The same, then the gradient with respect to each floating-point input."""
         inputs, weight = (inputs[:-1], inputs[-1]) if self.weighted else (inputs, None)
-        points = [tf.convert_to_tensor(array) for array in inputs]
+        named = {t.name: tf.convert_to_tensor(x) for t, x in zip(self.forward_endpoint.inputs, inputs, strict=True)}
+        points = [named[name] for name in self.floating]
+        if self.explained.mask is not None:  # what is padding has no answer that could be explained
+            mask = named[self.explained.mask]
+            weight = tf.where(mask[(..., *[None] * (len(self.explained.axes) + 1 - mask.shape.rank))], weight, 0.0)
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(points)
-            outputs = self.forward(*points)
+            outputs = self.forward(*named.values())
         answer = outputs[-1 if self.has_logits else 0]
         return (*outputs, *tape.gradient(answer, points, output_gradients=weight, unconnected_gradients="zero"))
 
     @property
     def gradients(self) -> list[str]:
         """Names of the outputs that are gradients."""
-        return [_gradient(tensor.name) for tensor in self.forward_endpoint.inputs]
+        return [_gradient(name) for name in self.floating]
+
+    def _refuse_what_has_no_gradient(self, first: Tensor, inputs: list[Tensor]) -> None:
+        where = f"{self.spec_name}, endpoint {self.source!r}"
+        if not self.floating:
+            raise ExportError(
+                f"{where}: none of its inputs is of floating-point numbers, so it has no gradient: leave explain out"
+            )
+        for tensor in (first, *inputs):
+            if tensor.dtype == "float64" or (tensor is first and tensor.dtype != "float32"):
+                raise ExportError(
+                    f"{where}: gradients are of a float32 output and of float32 inputs, {tensor.name!r} is {tensor.dtype}:"
+                    " leave explain out"
+                )
 
     def _test_tensors(self, inputs: Arrays) -> tuple[Arrays, Arrays]:
         """For rows of the default endpoint's inputs; row i weights element i alone."""
         arrays = dict(inputs)
         if self.weighted:
-            rows, elements = len(next(iter(inputs.values()))), math.prod(self.explained.shape)
-            arrays[WEIGHT] = np.eye(elements, dtype=np.float32)[np.arange(rows) % elements].reshape(-1, *self.explained.shape)
+            rows = len(next(iter(inputs.values())))
+            shape = self.explained.sized(sizes_of(self.forward_endpoint, inputs))
+            elements = math.prod(shape)
+            arrays[WEIGHT] = np.eye(elements, dtype=np.float32)[np.arange(rows) % elements].reshape(-1, *shape)
         with tf.device("CPU:0"):
             outputs = self.endpoint(EXPLAIN)(**arrays)
         return arrays, {name: np.asarray(array) for name, array in outputs.items()}
@@ -125,12 +154,27 @@ class Explained(ZooModel):
         proto = to_onnx(self, spec, FORWARD, opset)
         if self.weighted:
             proto.graph.input.append(value_info(described.inputs[-1]))
-        names = [tensor.name for tensor in self.forward_endpoint.inputs]
-        gradients = differentiate(proto, self.explained.name, names, WEIGHT if self.weighted else None, where)
+        seed = self._seed(proto) if self.weighted else None
+        tried = sizes_to_try(self.forward_endpoint)
+        free = {name: (tried[0][name], tried[-1][name]) for name in self.forward_endpoint.free}
+        gradients = differentiate(proto, self.explained.name, self.floating, seed, where, free)
         for name, gradient in gradients.items():
             proto.graph.node.append(helper.make_node("Identity", [gradient], [_gradient(name)], name=_gradient(name)))
             proto.graph.output.append(value_info(next(t for t in described.outputs if t.name == _gradient(name))))
         return describe_graph(proto, self.spec, EXPLAIN, opset)
+
+    def _seed(self, proto: onnx.ModelProto) -> str:
+        """Name of the weights, which are zero where the mask of what is explained is false."""
+        if self.explained.mask is None:
+            return WEIGHT
+        (mask,) = (tensor for tensor in self.forward_endpoint.inputs if tensor.name == self.explained.mask)
+        real, shape, zero = f"{WEIGHT}_real", f"{WEIGHT}_mask_shape", f"{WEIGHT}_zero"
+        shape_of_mask = np.array([0] * (len(mask.axes) + 1) + [1] * (len(self.explained.axes) - len(mask.axes)))
+        proto.graph.initializer.append(numpy_helper.from_array(shape_of_mask, shape))
+        proto.graph.initializer.append(numpy_helper.from_array(np.array(0, np.float32), zero))
+        proto.graph.node.append(helper.make_node("Reshape", [mask.name, shape], [f"{WEIGHT}_mask"], f"{WEIGHT}_mask"))
+        proto.graph.node.append(helper.make_node("Where", [f"{WEIGHT}_mask", WEIGHT, zero], [real], real))
+        return real
 
     def _with_tolerance(self, tensor: Tensor, tolerance: Tolerance) -> Tensor:
         if tensor.name not in self.gradients:
@@ -143,26 +187,29 @@ class Explained(ZooModel):
     def _described(self) -> Endpoint:
         inputs, outputs, name = self.forward_endpoint.inputs, self.forward_endpoint.outputs, self.explained.name
         taken = {tensor.name for tensor in (*inputs, *outputs)}
-        if clashes := taken & {WEIGHT, *(_gradient(tensor.name) for tensor in inputs)}:
+        if clashes := taken & {WEIGHT, *self.gradients}:
             raise ExportError(f"{self.spec.name}: {', '.join(sorted(clashes))} is the name of a tensor already: rename it")
         of = f"the sum of {WEIGHT} x {name}" if self.weighted else name
         weight = Tensor(
             name=WEIGHT,
             axes=self.explained.axes,
+            mask=self.explained.mask,
             unit="1",
             description=f"weights of the elements of {name} that are explained",
         )
         gradients = [
             Tensor(
                 name=_gradient(tensor.name),
-                axes=tensor.axes,
+                axes=[_gradient_axis(axis, self.explained.unit) for axis in tensor.axes],
+                mask=tensor.mask,
                 unit=_per(self.explained.unit, tensor.unit),
                 description=f"d {of} / d {tensor.name}",
             )
             for tensor in inputs
+            if tensor.name in self.floating
         ]
         return Endpoint(
-            description=f"As {self.source}, with the gradient of {of} with respect to {', '.join(t.name for t in inputs)}",
+            description=f"As {self.source}, with the gradient of {of} with respect to {', '.join(self.floating)}",
             inputs=[*inputs, *([weight] if self.weighted else [])],
             outputs=[*outputs, *gradients],
         )
@@ -170,6 +217,11 @@ class Explained(ZooModel):
 
 def _gradient(name: str) -> str:
     return f"{name}_gradient"
+
+
+def _gradient_axis(axis: Axis, unit: str) -> Axis:
+    """The axis of a gradient along that of its input, whose elements may have units of their own."""
+    return axis if axis.units is None else axis.model_copy(update={"units": [_per(unit, own) for own in axis.units]})
 
 
 def _per(unit: str, other: str) -> str:

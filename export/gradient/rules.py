@@ -262,11 +262,7 @@ def _gather(back: Backward, node: onnx.NodeProto, given: list[str]) -> Adjoints:
         raise back.refusal("has indices of several axes")
     (g,) = given
     if chosen.ndim == 0:
-        g = (
-            back.op("Unsqueeze", g, axes=[axis])
-            if back.opset < 13
-            else back.op("Unsqueeze", g, back.constant([axis], np.int64))
-        )
+        g = back.unsqueezed(g, [axis])
     return [_scattered(back, g, rank, axis, np.atleast_1d(chosen).tolist(), size)]
 
 
@@ -308,8 +304,7 @@ def _reduce_sum(back: Backward, node: onnx.NodeProto, given: list[str]) -> Adjoi
 @rule("ReduceMean")
 def _reduce_mean(back: Backward, node: onnx.NodeProto, given: list[str]) -> Adjoints:
     axes, kept = _reduced(back, node)
-    share = _times(back, given[0], 1 / math.prod(back.sizes(node.input[0], axes)))
-    return [back.repeated(share, node.input[0], axes, kept)]
+    return [back.repeated(back.shared(given[0], node.input[0], axes), node.input[0], axes, kept)]
 
 
 @rule("ReduceMax", "ReduceMin")

@@ -10,7 +10,7 @@ import keras
 import numpy as np
 
 from zoo.errors import InputError, UnknownNameError
-from zoo.model.spec import Library, ModelSpec
+from zoo.model.spec import Endpoint, Library, ModelSpec
 from zoo.model.store import ModelFolder
 
 Answer = Literal["number", "probability", "gaussian", "log density", "distribution"]
@@ -90,10 +90,50 @@ class EndpointModel:
 
         return call
 
-    def example(self, inputs: Mapping[str, np.ndarray], rng: np.random.Generator) -> dict[str, tuple[np.ndarray, ...]]:
-        """Inputs of every endpoint for rows of a data set: endpoint -> tensors in the spec's order.
+    def as_onnx(self, endpoint: str, described: Endpoint, opset: int) -> Any:
+        """The graph of an endpoint, of a model that ONNX cannot be traced from Keras' operations.
 
-        Families with endpoints that take more than the data (latents, noise) extend it.
+        Parameters
+        ----------
+        endpoint : str
+            The name of the endpoint.
+        described : Endpoint
+            The endpoint in the spec, whose names and order the graph's inputs and outputs have.
+        opset : int
+            The version of ONNX's operators.
+
+        Returns
+        -------
+        onnx.ModelProto or None
+            The graph, to which an export adds what the spec says and which it compares with the model; None for a Keras model,
+            whose methods are traced.
+
+        Raises
+        ------
+        ExportError
+            Saying why there is no such graph.
+        """
+        return None
+
+    def example(self, inputs: Mapping[str, np.ndarray], rng: np.random.Generator) -> dict[str, tuple[np.ndarray, ...]]:
+        """Inputs of every endpoint that its graph can be tried on, for rows of a data set.
+
+        Families with endpoints that take more than the data, or other tensors (latents, noise, a mask alone), extend it. The
+        tensors have the dtypes of the spec, and free axes the sizes that the rows have: positions lie within their axis, a mask
+        is a truth value, and padding holds finite numbers. An export mixes what is floating-point between rows that agree in
+        all else, and makes rows of other sizes by repeating elements and leaving some out.
+
+        Parameters
+        ----------
+        inputs : mapping of str to ndarray
+            Rows of the data set, tensor name -> array (rows, ...), in its order.
+        rng : Generator
+            The source of what is random, such as noise.
+
+        Returns
+        -------
+        dict of str to tuple of ndarray
+            Endpoint -> its inputs in the spec's order, each (rows, ...).
         """
         return dict.fromkeys(self.endpoints, tuple(inputs.values()))
 

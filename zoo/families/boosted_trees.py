@@ -10,10 +10,12 @@ import numpy as np
 
 from zoo.families.base import EndpointModel
 from zoo.families.tree_arrays import BASELINE, FIELDS, FIRST, check, first_trees, from_arrays, to_arrays
+from zoo.families.tree_graph import convert_trees
 from zoo.model.registry import register_family
-from zoo.model.spec import Library
+from zoo.model.spec import Endpoint, Library
 
 if TYPE_CHECKING:
+    from onnx import ModelProto
     from sklearn.ensemble import HistGradientBoostingRegressor
 
 MEAN, RATE = "mean", "learning_rate"
@@ -94,6 +96,9 @@ class BoostedTrees(EndpointModel):
 
     def baseline(self, tensor: str) -> np.ndarray | None:
         return self.mean
+
+    def as_onnx(self, endpoint: str, described: Endpoint, opset: int) -> ModelProto:
+        return convert_trees(self.regressor, self.config["inputs"], endpoint, described, opset)
 
     def save_weights(self, path: str | Path) -> None:
         """Write the trees as one array a field of their nodes: numbers only, nothing pickled."""

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from zoo.errors import IntegrityError
-from zoo.model.spec import ModelSpec
+from zoo.model.spec import ModelSpec, Tolerance
 
 
 def read_npz(path: Path) -> dict[str, np.ndarray]:
@@ -47,3 +47,29 @@ def read_test_tensors(path: Path, spec: ModelSpec) -> TestTensors:
         }
     except KeyError as error:
         raise IntegrityError(f"{path} does not hold the test tensors of {spec.name}: no {error}") from error
+
+
+def excess(given: np.ndarray, expected: np.ndarray, tolerance: Tolerance) -> np.ndarray:
+    """By how much each number differs by more than it may.
+
+    Parameters
+    ----------
+    given : ndarray
+        What a model answers.
+    expected : ndarray
+        What it should answer, of the same shape.
+    tolerance : Tolerance
+        The accepted difference of floating-point numbers; whole numbers and truth values are to be equal.
+
+    Returns
+    -------
+    ndarray
+        The excess of each element in double precision: at most 0 where it is accepted, infinite where a difference is no finite
+        number.
+    """
+    if expected.dtype.kind != "f":
+        return np.where(given == expected, 0.0, np.inf)
+    with np.errstate(invalid="ignore", over="ignore"):
+        difference = np.abs(given.astype(np.float64) - expected)
+        beyond = difference - (tolerance.absolute + tolerance.relative * np.abs(expected.astype(np.float64)))
+    return np.where(np.isfinite(difference), beyond, np.inf)

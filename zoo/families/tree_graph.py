@@ -3,21 +3,43 @@
 from __future__ import annotations
 
 from importlib.util import find_spec
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import onnx
 
 from zoo.errors import ExportError, ZooError
-from zoo.families.boosted_trees import BoostedTrees
-from zoo.model.spec import ModelSpec, Tensor
+from zoo.model.spec import Endpoint, Tensor
+
+if TYPE_CHECKING:
+    from onnx import ModelProto
+    from sklearn.ensemble import HistGradientBoostingRegressor
 
 ML_VERSION = 1
-"""Of the operators in ai.onnx.ml: the first has all that these trees need, and old runtimes know it."""
+"""Version of the operators in ai.onnx.ml: the first has all that these trees need, and old runtimes know it."""
 
 
-def convert_trees(model: BoostedTrees, spec: ModelSpec, endpoint: str, opset: int, where: str) -> onnx.ModelProto:
-    """The graph of an endpoint, its tensors named as in the spec.
+def convert_trees(
+    regressor: HistGradientBoostingRegressor, inputs: int, endpoint: str, described: Endpoint, opset: int
+) -> ModelProto:
+    """Convert a regressor to a graph, its tensors named as in the spec.
+
+    Parameters
+    ----------
+    regressor : HistGradientBoostingRegressor
+        The fitted trees.
+    inputs : int
+        The number of input elements.
+    endpoint : str
+        The name of the graph.
+    described : Endpoint
+        The spec's endpoint, of one input and one output.
+    opset : int
+        The version of ONNX's operators.
+
+    Returns
+    -------
+    ModelProto
+        The graph.
 
     Raises
     ------
@@ -31,35 +53,28 @@ def convert_trees(model: BoostedTrees, spec: ModelSpec, endpoint: str, opset: in
     from skl2onnx import convert_sklearn
     from skl2onnx.common.data_types import FloatTensorType
 
-    described = spec.endpoint(endpoint)
-    if endpoint not in model.endpoints:
-        raise ExportError(
-            f"{spec.name}: the card names the endpoint {endpoint!r}, {type(model).__name__} has {', '.join(model.endpoints)}"
-        )
-    _expect_one(where, "input", described.inputs, model.config["inputs"])
-    _expect_one(where, "output", described.outputs, 1)
+    _expect_one("input", described.inputs, inputs)
+    _expect_one("output", described.outputs, 1)
     (given,), (answer,) = described.inputs, described.outputs
-    if given.name == answer.name:
-        raise ExportError(f"{where}: {given.name} names an input and an output; a graph needs two names")
     try:
-        proto = convert_sklearn(
-            model.regressor,
+        proto: ModelProto = convert_sklearn(
+            regressor,
             endpoint,
-            initial_types=[(given.name, FloatTensorType([None, *given.shape]))],
+            initial_types=[(given.name, FloatTensorType([None, inputs]))],
             target_opset={"": opset, "ai.onnx.ml": ML_VERSION},
-            custom_conversion_functions={type(model.regressor): _convert},
+            custom_conversion_functions={type(regressor): _convert},
         )
     except Exception as error:  # skl2onnx raises whatever went wrong inside
-        raise ExportError(f"{where}: skl2onnx failed: {str(error).splitlines()[0]}") from error
+        raise ExportError(f"skl2onnx failed: {str(error).splitlines()[0]}") from error
     (node,) = proto.graph.node
     node.output[0] = proto.graph.output[0].name = answer.name
     return proto
 
 
-def _expect_one(where: str, kind: str, tensors: list[Tensor], width: int) -> None:
+def _expect_one(kind: str, tensors: list[Tensor], width: int) -> None:
     shapes = {tensor.name: (tensor.dtype, *tensor.shape) for tensor in tensors}
     if list(shapes.values()) != [("float32", width)]:
-        raise ExportError(f"{where}: boosted trees have one {kind}, float32 of shape (batch, {width}); the card names {shapes}")
+        raise ExportError(f"boosted trees have one {kind}, float32 of shape (batch, {width}); the card names {shapes}")
 
 
 def _convert(scope: Any, operator: Any, container: Any) -> None:
