@@ -11,7 +11,7 @@ from typing import ClassVar
 import numpy as np
 
 from zoo.data.cmb.simulate import FEATURE_RANGES, PARAMETERS, SimulationConfig, design
-from zoo.data.dataset import Rows, Split
+from zoo.data.dataset import Rows, Split, register_dataset
 
 SHIPPED = Path(__file__).parents[1] / "shipped" / "cmb-feature.npz"
 """Noise-free binned spectra; ``zoo simulate cmb-feature --out DIR`` regenerates them."""
@@ -56,6 +56,7 @@ def load_spectra(path: Path = SHIPPED) -> Spectra:
         )
 
 
+@register_dataset("cmb-feature")
 class CMBFeature:
     """LambdaCDM (target 0) against LambdaCDM with an oscillating primordial feature (target 1); in ln k in the shipped file.
 

@@ -10,7 +10,7 @@ import numpy as np
 from zoo.data.cmb.emulation import UNITS
 from zoo.data.cmb.feature import load_spectra
 from zoo.data.cmb.simulate import RANGES
-from zoo.data.dataset import Rows, Split, groups
+from zoo.data.dataset import Rows, Split, groups, register_dataset
 from zoo.data.sbi.prior import Normal, Prior, Uniform
 
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ def load_emulator(name: str) -> ZooModel:
     return load(name)
 
 
+@register_dataset("cmb-posterior")
 class CMBPosterior:
     """Cosmological parameters and the noisy binned spectra of their sky.
 
