@@ -27,8 +27,8 @@ class Run:
     seed : int
         The seed of the training.
     load : callable
-        Makes the trained model, an ``EndpointModel`` with what its kind of evaluation asks of it. A run keeps no model: who asks
-        for one lets it go before asking for the next.
+        Makes the trained model, an ``EndpointModel`` with what its kind of evaluation asks of it. A run keeps no model: who
+        asks for one lets it go before asking for the next.
     history : dict of str to list of float
         Metric -> one value per epoch.
     """

@@ -137,7 +137,7 @@ def fit(recipe: Recipe, folder: Path, seed: int | None = None, *, title: str | N
 
 
 def trained(recipe: Recipe, folder: Path, seed: int, *, title: str | None = None) -> Run:
-    """Train, or go on with the run in ``folder``, and let go of the model, whose weights stay there; errors as of :func:`fit`."""
+    """Train, or go on with the run in ``folder``, and let go of the model, whose weights stay there; it raises as ``fit``."""
     model, history = fit(recipe, folder, seed, title=title)
     complete = folder / WEIGHTS
     part = folder / f"part.{WEIGHTS}"

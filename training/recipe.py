@@ -99,8 +99,8 @@ class Recipe(Strict):
     def _names_no_loss(cls, values: Any) -> Any:
         if isinstance(values, dict) and "loss" in values:
             raise ValueError(
-                f"a recipe names no loss, given loss: {values['loss']}; family {values.get('family')} is trained on the objective"
-                " that it declares: delete the line, or choose a family with another objective"
+                f"a recipe names no loss, given loss: {values['loss']}; family {values.get('family')} is trained on the"
+                " objective that it declares: delete the line, or choose a family with another objective"
             )
         return values
 

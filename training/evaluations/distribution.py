@@ -143,9 +143,7 @@ def answers(run: Run, changes: dict | None = None) -> Answers:
     rows = run.recipe.data.dataset(**(changes or {})).rows("test")
     model = run.load()
     if not isinstance(model, Predictive):
-        raise RecipeError(
-            f"{run.recipe.name}: this evaluation needs a family with predictive(inputs, target): choose another kind"
-        )
+        raise RecipeError(f"{run.recipe.name}: expected a family with predictive(inputs, target): choose another evaluation")
     return Answers(rows, *model.predictive(rows.inputs, rows.target))
 
 

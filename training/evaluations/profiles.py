@@ -15,7 +15,7 @@ from zoo.families.contracts import Queried
 from zoo.interpret import plots
 from zoo.interpret.latents.information import information_profile
 from zoo.interpret.latents.report import LatentReport
-from zoo.interpret.latents.traversal import active_latents, kl_per_latent, sample, traverse
+from zoo.interpret.latents.traversal import active_latents, sample, traverse
 from zoo.model.spec import Metric
 from zoo.training.evaluate import Evaluation, Run, Runs
 from zoo.training.evaluations import EvaluationSettings, register_evaluation
@@ -148,7 +148,7 @@ def _judge(run: Run, rows: Rows) -> tuple[Answers, Encoded]:
     """What a run answers at the mean of the latents, and the latents."""
     model = run.load()
     if not isinstance(model, Queried):
-        raise RecipeError(f"{run.recipe.name}: this evaluation needs a family that answers queries: choose another kind")
+        raise RecipeError(f"{run.recipe.name}: expected a family that answers queries: choose another evaluation")
     return answered(model, rows), encoded(model, rows)
 
 

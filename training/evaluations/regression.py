@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from itertools import product
 from functools import partial
+from itertools import product
 from typing import Literal, cast
 
 import keras

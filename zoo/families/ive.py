@@ -45,7 +45,8 @@ class IVE(ZooModel):
     warm_up : training steps in which that weight rises from zero
     channels : of convolutions of 3^3 before the encoder's dense layers; each halves the cube
     log_query : whether the decoder is given the logarithm of the query, which must then be positive
-    scatter : whether an answer is a Gaussian, trained on its negative log-likelihood, the mean over the queries of a row. Its deviation depends on the query alone: otherwise latents tell how noisy an observation is
+    scatter : whether an answer is a Gaussian, trained on its negative log-likelihood, the mean over the queries of a row. Its
+        deviation depends on the query alone: otherwise latents tell how noisy an observation is
 
     Raises
     ------
