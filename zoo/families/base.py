@@ -109,6 +109,9 @@ class ZooModel(keras.Model, EndpointModel):
 
     library: ClassVar[Library] = "keras"
 
+    squash: Literal["sigmoid", "softmax"] | None = None
+    """What makes probabilities of ``logits``, None where answers are no probabilities."""
+
     asks_many: ClassVar[bool] = False
     """Whether a row of training may hold several queries: its last input and its target are then as many times as wide."""
 
