@@ -23,7 +23,6 @@ from typer.testing import CliRunner
 
 import zoo
 from zoo.cli import app
-from zoo.data.dataset import DATASETS
 from zoo.errors import (
     ExplanationError,
     ExportError,
@@ -50,13 +49,6 @@ from zoo.training import boosting
 from zoo.training.fit import fit
 from zoo.training.recipe import Recipe, RecipeError, load_recipe
 from zoo.workflows.release import release
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _data():
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(DATASETS, "tiny-densities", ("tiny_models", "TinyDensities"))
-        yield
 
 
 @pytest.fixture(scope="module")
@@ -171,7 +163,6 @@ def test_folder_of_another_run_or_process_is_refused(recipe, tmp_path):
             {"optimizer": {"schedule": "cosine", "weight_decay": 0.1}},
             r"optimizer\.schedule cosine, optimizer\.weight_decay 0\.1",
         ),
-        ({"loss": "negative_log_prob"}, "loss: mean_squared_error, given negative_log_prob"),
         ({"config": {"inputs": 6, "depth": 3}}, "depth"),
         ({"config.max_leaf_nodes": 1}, "max_leaf_nodes to be a whole number of at least 2, given 1"),
         ({"config.min_samples_leaf": 0.5}, "min_samples_leaf .* given 0.5"),

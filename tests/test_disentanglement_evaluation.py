@@ -29,7 +29,7 @@ HUES = {"floor_hue": (62, 2), "wall_hue": (16, 2), "object_hue": (38, 32)}
 class Reader:
     """Latents are the hues of three pixels, and a fourth is zero; every image is decoded as grey."""
 
-    log_likelihood = BetaVAE.log_likelihood
+    log_likelihood, objective = BetaVAE.log_likelihood, BetaVAE.objective
 
     def __init__(self, variational: bool = True, offset: float = 0.0) -> None:
         self.variational, self.offset = variational, offset
@@ -40,11 +40,11 @@ class Reader:
         mean = np.pad(hue, ((0, 0), (0, WIDTH - len(HUES)))).astype(np.float32) + self.offset
         return mean, np.where(np.arange(WIDTH) < len(HUES), -10.0, 0.0).astype(np.float32) + np.zeros_like(mean)
 
-    def logits(self, latent):
+    def decoded_logits(self, latent):
         return ops.zeros((len(latent), 64, 64, 3))
 
     def decode(self, latent):
-        return ops.sigmoid(self.logits(latent))
+        return ops.sigmoid(self.decoded_logits(latent))
 
     def answer(self, image):
         return self.decode(image)
@@ -59,16 +59,15 @@ def recipe():
 def judged(recipe):
     history = {"loss": [2.0, 1.0], "val_loss": [2.0, 1.5]}
     runs = {
-        "": [Run(recipe, 0, Reader(), history), Run(recipe, 1, Reader(offset=0.1), history)],
-        "beta-16": [Run(recipe.changed({"config.beta": 16.0}), 0, Reader(), history)],
-        "autoencoder": [Run(recipe, 0, Reader(variational=False), history)],
+        "": [Run(recipe, 0, Reader, history), Run(recipe, 1, partial(Reader, offset=0.1), history)],
+        "beta-16": [Run(recipe.changed({"config.beta": 16.0}), 0, Reader, history)],
+        "autoencoder": [Run(recipe, 0, partial(Reader, variational=False), history)],
     }
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(disentanglement, "STEPS", (5, 5, 5, 4, 2, 7))
         patch.setattr(disentanglement, "dci", partial(disentanglement.dci, model="lasso"))
-        for score in ("beta_vae_score", "factor_vae_score"):
-            sizes = {"train": 300, "test": 300}
-            patch.setattr(disentanglement, score, partial(getattr(disentanglement, score), **sizes))
+        patch.setattr(disentanglement, "TRAINED", 300)
+        patch.setattr(disentanglement, "SCORED", 300)
         return evaluate(runs, recipe.evaluation)
 
 
@@ -153,7 +152,7 @@ def test_scores_of_perfect_and_of_dead_latents(monkeypatch):
 
 def test_a_plain_autoencoder_cannot_be_the_released_model(recipe):
     with pytest.raises(RecipeError, match="expected a variational model"):
-        evaluate({"": [Run(recipe, 0, Reader(variational=False), {})]}, recipe.evaluation)
+        evaluate({"": [Run(recipe, 0, partial(Reader, variational=False), {})]}, recipe.evaluation)
 
 
 def test_nearest_image_is_scipys(monkeypatch):

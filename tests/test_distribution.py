@@ -9,19 +9,21 @@ import pytest
 from scipy import stats
 from sklearn.ensemble import RandomForestRegressor
 
-from zoo.data.dataset import DATASETS, Rows
+from zoo.data.dataset import Rows, register_dataset
 from zoo.interpret.latents.smoothing import divergence
 from zoo.training.evaluate import Run
 from zoo.training.evaluations import tree_baseline as trees
-from zoo.training.evaluations.distribution import evaluate
-from zoo.training.recipe import Distribution, Source
+from zoo.training.evaluations.distribution import Distribution, evaluate
+from zoo.training.recipe import Source
 
 
+@register_dataset("toy")
 class Toy:
     """y = a + b x, with noise that a third column tells; the first set of features lacks what matters."""
 
     feature_sets = ("noise", "all")
     scales, scale_label, kinds_of_feature = np.arange(1), "scale", ("first", "second", "third")
+    description, simulator, seed = "a line with noise", "numpy", 0
     units = {"y": "m"}
 
     def __init__(self, shift: float = 0.0) -> None:
@@ -58,14 +60,13 @@ class Blunt:
 
 def run(model) -> Run:
     history = {"loss": [1.0, 0.5], "val_loss": [1.0, 0.6]}
-    return Run(SimpleNamespace(name="toy", data=Source(source="toy")), 0, model, history)
+    return Run(SimpleNamespace(name="toy", data=Source(source="toy")), 0, lambda: model, history)
 
 
 @pytest.fixture(scope="module")
 def evaluation():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(trees, "STAGES", 60)
-        patch.setitem(DATASETS, "toy", (__name__, "Toy"))
         settings = Distribution(kind="distribution", trees=Source(source="toy"), also_on={"shifted": {"shift": 0.5}})
         return evaluate({"": [run(Exact())], "sure": [run(Exact(0.5))], "blunt": [run(Blunt())]}, settings)
 

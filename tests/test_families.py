@@ -5,78 +5,50 @@ from __future__ import annotations
 import keras
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from scipy import stats
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 from tiny_networks import CONFIGS, TARGET, example
 
+from zoo.data.dataset import Rows
 from zoo.families.cnn3d import CNN3D
 from zoo.families.ive import IVE
 from zoo.families.layers import Standardize, gaussian_kl
 from zoo.families.logistic import Logistic
 from zoo.families.mlp import MLP
 from zoo.model.registry import get_family
+from zoo.testing import check_family
+
+TREES = {"inputs": 7, "max_leaf_nodes": 4, "min_samples_leaf": 5}
 
 
-@pytest.fixture(params=CONFIGS)
-def family(request):
+def rows_of(name: str, n: int = 40) -> Rows:
+    """Rows that a family of ``CONFIGS`` can be trained on."""
+    inputs = example(name, n)
+    first = next(iter(inputs.values()))
+    target = {"beta-vae": first, "logistic": (TARGET[:n] > 13).astype(np.float32)}.get(name, TARGET[:n])
+    return Rows(inputs, target, np.arange(n))
+
+
+@pytest.mark.parametrize("name", [*CONFIGS, "boosted-trees"])
+def test_family_keeps_its_contract(name):
     keras.utils.set_random_seed(1)
-    model = get_family(request.param)(**CONFIGS[request.param])
-    model.adapt(example(request.param, 100), TARGET)
-    return request.param, model
+    check_family(get_family(name), TREES if name == "boosted-trees" else CONFIGS[name], rows_of(name), opsets=[13])
 
 
-def test_config_rebuilds_the_model(family):
-    name, model = family
-    twin = type(model).from_config(model.get_config())
-    assert [w.shape for w in twin.weights] == [w.shape for w in model.weights]
-    twin.set_weights(model.get_weights())
-    inputs = tuple(example(name).values())
-    inputs = inputs if len(inputs) > 1 else inputs[0]
-    np.testing.assert_array_equal(np.asarray(twin(inputs)), np.asarray(model(inputs)))
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [*CONFIGS, "boosted-trees"])
+def test_family_is_exported_at_every_opset(name):
+    check_family(get_family(name), TREES if name == "boosted-trees" else CONFIGS[name], rows_of(name))
 
 
-def test_another_of_the_kind_has_the_same_names(family):
-    """Keras numbers what has no name, and exported graphs would differ from one instance to the next."""
-    _, model = family
-    twin = type(model).from_config(model.get_config())
-    names = [
-        [layer.name for layer in each._flatten_layers(include_self=False) if not isinstance(layer, keras.layers.InputLayer)]
-        for each in (model, twin)
-    ]
-    assert names[0] == names[1]
+def test_every_family_is_held_to_it():
+    import zoo.families
+    from zoo.model import registry
 
-
-def test_blocks_hold_every_weight_once(family):
-    _, model = family
-    in_blocks = [id(weight) for layers in model.blocks.values() for layer in layers for weight in layer.weights]
-    assert sorted(in_blocks) == sorted(id(weight) for weight in model.weights)
-
-
-def test_standardisation_is_not_trained(family):
-    name, model = family
-    trained = {id(weight) for weight in model.trainable_weights}
-    scaling = [weight for layer in model.blocks.get("stem", []) for weight in layer.weights]
-    assert scaling or name == "beta-vae"  # intensities need none
-    assert not any(id(weight) in trained for weight in scaling)
-
-
-@settings(max_examples=20, deadline=None)
-@given(n=st.integers(1, 9), data=st.data())
-def test_rows_do_not_depend_on_their_batch(n, data):
-    """Any endpoint on any permuted subset gives the same rows."""
-    name = data.draw(st.sampled_from(sorted(CONFIGS)))
-    model = get_family(name)(**CONFIGS[name])
-    inputs = example(name, 9)
-    model.adapt(inputs, TARGET[:9])
-    chosen = data.draw(st.permutations(range(9)))[:n]
-    for endpoint, tensors in model.example(inputs, np.random.default_rng(0)).items():
-        function = getattr(model, model.endpoints[endpoint])
-        whole, part = function(*tensors), function(*(tensor[chosen] for tensor in tensors))
-        for a, b in zip(*(x if isinstance(x, tuple) else (x,) for x in (whole, part)), strict=True):
-            np.testing.assert_allclose(np.asarray(a)[chosen], np.asarray(b), rtol=1e-5, atol=1e-6)
+    get_family("mlp")
+    ours = {name for name, cls in registry._families.items() if cls.__module__.startswith(zoo.families.__name__)}
+    assert ours == {*CONFIGS, "boosted-trees"}
 
 
 def test_logistic_with_scikit_learns_weights_is_scikit_learn():
@@ -160,7 +132,7 @@ def test_cnn_learns_where_a_cube_is_bright_and_how_sure_it_can_be():
     y = (20 + 4 * x.mean(axis=(1, 2, 3)) + noise * rng.normal(size=2000))[:, None].astype(np.float32)
     model = CNN3D(size=4, channels=[8, 8], hidden=[16])
     model.adapt({"x": x}, y)
-    model.compile(keras.optimizers.Adam(3e-3), loss=lambda target, answer: -model.log_likelihood(target, answer))
+    model.compile(keras.optimizers.Adam(3e-3), loss=model.objective)
     model.fit(x[:1600], y[:1600], epochs=40, batch_size=64, verbose=0)
     mean, scale = (np.asarray(value) for value in model.distribution(x[1600:]))
     assert np.sqrt(np.mean(np.square(mean - y[1600:, 0]))) < 0.8 * y.std()

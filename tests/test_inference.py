@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -180,7 +181,7 @@ def measured():
         patch.setattr(module, "SAMPLES", 200)
         patch.setattr(module.plots, "corner_plot", lambda *_, **__: None)  # a hundred panels
         patch.setattr(module, "DRAWS", 99)
-        found = {factor: evaluate({"": [Run(recipe, 0, Conjugate(factor), history)]}) for factor in (1.0, 0.6)}
+        found = {factor: evaluate({"": [Run(recipe, 0, partial(Conjugate, factor), history)]}) for factor in (1.0, 0.6)}
     return {factor: {metric.name: metric for metric in evaluation.metrics} for factor, evaluation in found.items()}
 
 

@@ -50,9 +50,9 @@ def test_many_queries_of_a_row_are_answered_as_one_by_one():
         location, scale = model.answer(density, radius[:, k : k + 1])
         np.testing.assert_allclose(together[:, k], np.asarray(location)[:, 0], atol=1e-5)
         np.testing.assert_allclose(together[:, 4 + k], np.asarray(scale)[:, 0], atol=1e-5)
-    np.testing.assert_allclose(model.predictive(inputs), together, atol=1e-5)
+    np.testing.assert_allclose(model.answers_at(inputs), together, atol=1e-5)
     latent = np.asarray(model.encode(density)[0])
-    np.testing.assert_allclose(model.predictive(inputs, latent), together, atol=1e-5)
+    np.testing.assert_allclose(model.answers_at(inputs, latent), together, atol=1e-5)
 
 
 def test_the_loss_is_minus_the_mean_log_likelihood_plus_beta_kl():

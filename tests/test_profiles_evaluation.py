@@ -8,7 +8,7 @@ import pytest
 from zoo.data.dataset import Rows
 from zoo.interpret.latents.report import relate_posteriors
 from zoo.training.evaluations import profiles
-from zoo.training.recipe import Profiles
+from zoo.training.evaluations.profiles import Profiles
 
 QUERIES = np.geomspace(0.3, 3.0, 5)
 SETTINGS = Profiles(
@@ -36,7 +36,7 @@ def test_errors_are_told_apart_by_the_boundary():
     share = np.mean(QUERIES > 1)
     assert metrics["scatter"].value == pytest.approx(np.sqrt(0.01 * (1 - share) + 0.09 * share))
     assert metrics["scatter"].n == 40
-    assert "over 10 simulations" in metrics["scatter"].detail
+    assert "over 10 independent groups" in metrics["scatter"].detail
 
 
 def test_ratios_are_of_the_same_rows():

@@ -13,7 +13,7 @@ from zoo.data.cmb.feature import CMBFeature, load_spectra
 from zoo.data.cmb.simulate import RANGES, design
 from zoo.data.dataset import Rows
 from zoo.families.mlp import MLP
-from zoo.training.recipe import Regression, load_recipe
+from zoo.training.recipe import load_recipe
 
 SPLITS = ("train", "validation", "test")
 
@@ -106,11 +106,11 @@ class Off:
 
 @pytest.fixture
 def judged():
-    from zoo.training.evaluations.regression import evaluate
+    from zoo.training.evaluations.regression import Regression, evaluate
 
     recipe = SimpleNamespace(data=SimpleNamespace(dataset=Cubic))
-    run = SimpleNamespace(recipe=recipe, model=Off(), history={"loss": [1.0, 0.1], "val_loss": [1.0, 0.2]})
-    return evaluate({"": [run]}, Regression(kind="regression"))
+    run = SimpleNamespace(recipe=recipe, load=Off, history={"loss": [1.0, 0.1], "val_loss": [1.0, 0.2]})
+    return evaluate({"": [run]}, Regression())
 
 
 def test_errors_are_in_the_scale_of_the_data(judged):

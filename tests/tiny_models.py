@@ -9,7 +9,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from zoo.data.dataset import Rows, groups
+from zoo.data.dataset import Rows, groups, register_dataset
 from zoo.model.axes import fixed_axes
 from zoo.model.model_json import write_spec
 from zoo.model.spec import CARD, RANGES, SPEC, TEST_TENSORS, WEIGHTS, Data, Endpoint, File, ModelSpec, Tensor
@@ -149,6 +149,7 @@ _GRAPHS = {"predict": _predict_graph, "encode": _encode_graph}
 DENSITIES = 6
 
 
+@register_dataset("tiny-densities")
 class TinyDensities:
     """A smooth function of six numbers with noise: what the trees of the tests are fitted on.
 
@@ -179,7 +180,6 @@ TREES_RECIPE = {
     "summary": "Trees on numbers made up for tests.",
     "config": {"inputs": DENSITIES, "max_leaf_nodes": 8, "min_samples_leaf": 10},
     "data": {"source": "tiny-densities"},
-    "loss": "mean_squared_error",
     "optimizer": {"learning_rate": 0.1},
     "epochs": 80,
     "evaluation": {"kind": "distribution"},
@@ -193,4 +193,4 @@ TREES_RECIPE = {
         }
     },
 }
-"""A recipe as plain data; its data set is known once ``DATASETS["tiny-densities"]`` is ``("tiny_models", "TinyDensities")``."""
+"""A recipe as plain data."""

@@ -10,14 +10,13 @@ from __future__ import annotations
 import json
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from zoo.atomic import whole_file
 from zoo.data.dataset import Dataset, Rows
 from zoo.errors import IntegrityError, ZooError
-from zoo.families.boosted_trees import BoostedTrees
 from zoo.loading import load_weights
 from zoo.model.spec import WEIGHTS
 from zoo.progress import track
@@ -26,9 +25,14 @@ from zoo.training.recipe import Optimizer, Recipe, RecipeError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from sklearn.ensemble import HistGradientBoostingRegressor
+    from zoo.families.base import EndpointModel
+    from zoo.families.contracts import Boosted
 
     History = dict[str, list[float]]
+
+    class BoostedModel(EndpointModel, Boosted):
+        """A model of a family that a boosting fits."""
+
 
 HISTORY = "history.json"
 """Written last: a folder that has it holds a finished run."""
@@ -36,7 +40,7 @@ STEP = 50
 """Trees between two looks at the validation loss; how many are kept does not depend on it."""
 
 
-def prepare(recipe: Recipe, dataset: Dataset, seed: int) -> Callable[[Path, str], tuple[BoostedTrees, History]]:
+def prepare(recipe: Recipe, dataset: Dataset, seed: int) -> Callable[[Path, str], tuple[BoostedModel, History]]:
     """Everything of a fit that a wrong recipe or data can stop, and what then fits in a folder under a title.
 
     Raises
@@ -45,7 +49,7 @@ def prepare(recipe: Recipe, dataset: Dataset, seed: int) -> Callable[[Path, str]
         For a setting that trees have no use for, a config that the family does not take, or data of another shape.
     """
     _refuse_unused(recipe)
-    model: BoostedTrees = recipe.untrained()
+    model: BoostedModel = recipe.untrained()
     training, held_out = (_arrays(model, dataset.rows(split), split) for split in ("train", "validation"))
     return partial(_fit, model, recipe, training, held_out, seed)
 
@@ -58,11 +62,9 @@ def _refuse_unused(recipe: Recipe) -> None:
         raise RecipeError(
             f"family {recipe.family} fits all rows tree by tree and has no use for {', '.join(unused)}: leave it out"
         )
-    if recipe.loss != "mean_squared_error":
-        raise RecipeError(f"family {recipe.family} is fitted by loss: mean_squared_error, given {recipe.loss}")
 
 
-def _arrays(model: BoostedTrees, rows: Rows, split: str) -> tuple[np.ndarray, np.ndarray]:
+def _arrays(model: BoostedModel, rows: Rows, split: str) -> tuple[np.ndarray, np.ndarray]:
     """(n, inputs) float32 and (n,) of a split."""
     width = model.config["inputs"]
     shapes = {name: np.shape(array) for name, array in rows.inputs.items()}
@@ -78,14 +80,14 @@ def _arrays(model: BoostedTrees, rows: Rows, split: str) -> tuple[np.ndarray, np
 
 
 def _fit(
-    model: BoostedTrees,
+    model: BoostedModel,
     recipe: Recipe,
     training: tuple[np.ndarray, np.ndarray],
     held_out: tuple[np.ndarray, np.ndarray],
     seed: int,
     folder: Path,
     title: str,
-) -> tuple[BoostedTrees, History]:
+) -> tuple[BoostedModel, History]:
     """Read the finished run in ``folder``, or fit and leave one there; an interrupted fit starts again."""
     if (folder / HISTORY).exists():
         return model, _read(model, folder)
@@ -100,24 +102,15 @@ def _fit(
 
 
 def _boosted(
-    model: BoostedTrees,
+    model: BoostedModel,
     recipe: Recipe,
     training: tuple[np.ndarray, np.ndarray],
     held_out: tuple[np.ndarray, np.ndarray],
     seed: int,
     title: str,
-) -> tuple[HistGradientBoostingRegressor, list[float]]:
+) -> tuple[Any, list[float]]:
     """A regressor of at least as many trees as there are validation losses, which end where patience did."""
-    from sklearn.ensemble import HistGradientBoostingRegressor
-
-    regressor = HistGradientBoostingRegressor(
-        learning_rate=recipe.optimizer.learning_rate,
-        max_leaf_nodes=model.config["max_leaf_nodes"],
-        min_samples_leaf=model.config["min_samples_leaf"],
-        early_stopping=False,
-        warm_start=True,
-        random_state=seed,
-    )
+    regressor = model.estimator(recipe.optimizer.learning_rate, seed)
     losses: list[float] = []
     for trees in track([*range(STEP, recipe.epochs, STEP), recipe.epochs], title):
         regressor.set_params(max_iter=trees).fit(*training)
@@ -141,13 +134,13 @@ def _end(losses: list[float], patience: int | None) -> int:
     return len(losses)
 
 
-def _losses(regressor: HistGradientBoostingRegressor, rows: tuple[np.ndarray, np.ndarray]) -> list[float]:
+def _losses(regressor: Any, rows: tuple[np.ndarray, np.ndarray]) -> list[float]:
     """Mean squared error after each tree."""
     x, y = rows
     return [float(np.mean(np.square(answer - y))) for answer in regressor.staged_predict(x)]
 
 
-def _read(model: BoostedTrees, folder: Path) -> History:
+def _read(model: BoostedModel, folder: Path) -> History:
     try:
         history = json.loads((folder / HISTORY).read_text(encoding="utf-8"))
         load_weights(model, folder / WEIGHTS)

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import importlib
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from pydantic import JsonValue
 
 from zoo.model.spec import Metric
-from zoo.training.recipe import Published, Recipe
+from zoo.training.evaluations import Published
+from zoo.training.recipe import Recipe
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -18,12 +18,24 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Run:
-    """One finished training."""
+    """One finished training.
+
+    Attributes
+    ----------
+    recipe : Recipe
+        The recipe, or its variant.
+    seed : int
+        The seed of the training.
+    load : callable
+        Makes the trained model, an ``EndpointModel`` with what its kind of evaluation asks of it. A run keeps no model: who
+        asks for one lets it go before asking for the next.
+    history : dict of str to list of float
+        Metric -> one value per epoch.
+    """
 
     recipe: Recipe
     seed: int
-    model: Any
-    """An ``EndpointModel``, with what its kind of evaluation asks of it."""
+    load: Callable[[], Any]
     history: dict[str, list[float]]
 
 
@@ -47,17 +59,9 @@ def evaluate(runs: Runs) -> Evaluation:
     over seeds. Nothing here chooses anything: epochs, seeds and variants are fixed by the recipe.
     """
     settings = runs[""][0].recipe.evaluation
-    judge = importlib.import_module(f"zoo.training.evaluations.{settings.kind}").evaluate
-    evaluation: Evaluation = judge(runs, settings)
+    evaluation = settings.judge(runs)
     evaluation.metrics = [_beside_published(metric, settings.published) for metric in evaluation.metrics]
     return evaluation
-
-
-def over_seeds(values: list[float]) -> str:
-    """Mean and standard deviation over seeds as words for ``Metric.detail``."""
-    if len(values) == 1:
-        return "one seed"
-    return f"over {len(values)} seeds: {np.mean(values):.4f} +- {np.std(values, ddof=1):.4f}"
 
 
 def _beside_published(metric: Metric, published: list[Published]) -> Metric:

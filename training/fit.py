@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import keras
@@ -14,14 +15,17 @@ from zoo.atomic import claim
 from zoo.data.dataset import Dataset, Rows
 from zoo.families.base import EndpointModel, ZooModel
 from zoo.families.batches import rows_at_once
-from zoo.families.boosted_trees import BoostedTrees
+from zoo.families.contracts import Boosted
+from zoo.loading import load_weights
 from zoo.model.registry import get_family
+from zoo.model.spec import WEIGHTS
 from zoo.training import boosting
 from zoo.training.checkpoint import Checkpoint
 from zoo.training.epoch_bar import Progress
+from zoo.training.evaluate import Run
 from zoo.training.recipe import Recipe, RecipeError
 
-TRAINING = {"family", "config", "data", "loss", "optimizer", "epochs", "patience", "batch_size"}
+TRAINING = {"family", "config", "data", "optimizer", "epochs", "patience", "batch_size"}
 """What of a recipe decides the weights; the rest may change without a new run."""
 History = dict[str, list[float]]
 """Metric name -> one value per epoch."""
@@ -99,22 +103,11 @@ def build(recipe: Recipe, dataset: Dataset, seed: int) -> ZooModel:
             warmup_steps=warmup,
         )
     optimizer = keras.optimizers.Adam(rate, weight_decay=recipe.optimizer.weight_decay or None)
-    metrics = ["accuracy"] if recipe.loss == "binary_crossentropy" else []
+    metrics = ["accuracy"] if model.classes else []
     # Small steps: several in one call of the graph halve the overhead.
-    model.compile(optimizer=optimizer, loss=_loss(recipe.loss, model), metrics=metrics, steps_per_execution=16)
+    model.compile(optimizer=optimizer, loss=model.objective, metrics=metrics, steps_per_execution=16)
     optimizer.build(model.trainable_variables)
     return model
-
-
-def _loss(name: str, model: ZooModel) -> str | Callable:
-    """What ``compile`` takes for a loss of the recipe."""
-    if name == "negative_log_prob":
-        return lambda _, log_prob: -log_prob
-    if name == "negative_log_likelihood":
-        return lambda target, answer: -model.log_likelihood(target, answer)
-    if name == "standardized_squared_error":
-        return lambda target, answer: keras.ops.mean(keras.ops.square((answer - target) / model.target_scale), axis=-1)
-    return name
 
 
 def fit(recipe: Recipe, folder: Path, seed: int | None = None, *, title: str | None = None) -> tuple[EndpointModel, dict]:
@@ -136,11 +129,27 @@ def fit(recipe: Recipe, folder: Path, seed: int | None = None, *, title: str | N
         If another process is training there.
     """
     seed = recipe.seeds[0] if seed is None else seed
-    prepare = boosting.prepare if issubclass(get_family(recipe.family), BoostedTrees) else _prepare
+    prepare = boosting.prepare if issubclass(get_family(recipe.family), Boosted) else _prepare
     run = prepare(recipe, recipe.data.dataset(), seed)
     with alone(folder):
         claim(folder / "run.json", {"seed": seed, **recipe.model_dump(mode="json", include=TRAINING)}, "a run")
         return run(folder, title or recipe.name)
+
+
+def trained(recipe: Recipe, folder: Path, seed: int, *, title: str | None = None) -> Run:
+    """Train, or go on with the run in ``folder``, and let go of the model, whose weights stay there; it raises as ``fit``."""
+    model, history = fit(recipe, folder, seed, title=title)
+    complete = folder / WEIGHTS
+    part = folder / f"part.{WEIGHTS}"
+    model.bare().save_weights(part)
+    part.replace(complete)
+    return Run(recipe, seed, partial(_loaded, recipe, complete), history)
+
+
+def _loaded(recipe: Recipe, weights: Path) -> EndpointModel:
+    model: EndpointModel = recipe.untrained()
+    load_weights(model, weights)
+    return model
 
 
 def _prepare(recipe: Recipe, dataset: Dataset, seed: int) -> Callable[[Path, str], tuple[ZooModel, History]]:

@@ -69,7 +69,6 @@ def npe_recipe(
             "autoregressive": True,
         },
         "data": data,
-        "loss": "negative_log_prob",
         "optimizer": {"learning_rate": 3e-3, "schedule": "cosine", "weight_decay": settings["weight_decay"]},
         "epochs": settings["epochs"],
         "patience": 15,

@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import Field, JsonValue, PrivateAttr, ValidationError, model_validator
+from pydantic import BeforeValidator, Field, JsonValue, PrivateAttr, SerializeAsAny, ValidationError, model_validator
 
 from zoo.data.dataset import Dataset, get_dataset
 from zoo.errors import UnknownNameError, ZooError
 from zoo.model.registry import get_family
 from zoo.model.spec import Endpoint, Name, Strict, Tolerance
+from zoo.training.evaluations import EvaluationSettings, evaluation_settings
 
 RECIPES = Path(__file__).parent / "recipes"
 
@@ -60,106 +61,6 @@ class Optimizer(Strict):
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
 
 
-class Published(Strict):
-    """A figure from the literature that stands beside one of our metrics."""
-
-    metric: str
-    value: float
-    source: str
-
-
-class Classification(Strict):
-    """Binary classification: ROC, accuracy, calibration, and recall as detection gets harder."""
-
-    kind: Literal["classification"]
-    classes: tuple[str, str]
-    """What targets 0 and 1 mean."""
-    baseline: str | None = None
-    """A released model, or "scikit-learn" for its logistic regression tuned on the validation split."""
-    difficulty: str | None = None
-    """The truth of a positive row on which its detection depends."""
-    difficulty_at: list[float] = []
-    """Values of it at which recall is reported, from rows within a quarter to either side."""
-    also_on: dict[str, dict[str, JsonValue]] = {}
-    """Further test sets, the data's parameters changed: label -> changes."""
-    published: list[Published] = []
-
-
-class Latents(Strict):
-    """Reconstruction, what each latent carries, and which physical quantities it maps to."""
-
-    kind: Literal["latents"]
-    quantities: list[str]
-    """Truths that the latents are expected to find."""
-    published: list[Published] = []
-
-
-class Density(Strict):
-    """Test log-likelihood, beside the true density where the data set knows it and a tuned Gaussian mixture."""
-
-    kind: Literal["density"]
-    beside: list[str] = []
-    """Released models of the same data, whose log-likelihoods are shown too."""
-    published: list[Published] = []
-
-
-class Posterior(Strict):
-    """Log-probability of the true parameters, calibration of the posterior, distance from a reference where there is one."""
-
-    kind: Literal["posterior"]
-    parameters: list[str]
-    """Names of the parameters, in the order of the flow's variables."""
-    published: list[Published] = []
-
-
-class Regression(Strict):
-    """Error of each output, absolute and in the data set's own scale, beside a polynomial regression."""
-
-    kind: Literal["regression"]
-    published: list[Published] = []
-
-
-class Distribution(Strict):
-    """Scatter, bias, coverage and likelihood of answers with an uncertainty, beside trees on the data set's own features."""
-
-    kind: Literal["distribution"]
-    trees: Source | None = None
-    """The same rows with features for trees, which then stand beside the model."""
-    also_on: dict[str, dict[str, JsonValue]] = {}
-    """Further test sets, the data's parameters changed: label -> changes."""
-    published: list[Published] = []
-
-
-class Disentanglement(Strict):
-    """Reconstruction and use of the latents, how far each stands for one factor of the data's grid, over values of beta."""
-
-    kind: Literal["disentanglement"]
-    published: list[Published] = []
-
-
-class Profiles(Strict):
-    """Scatter along a profile, beside its mean and other descriptions, and which quantities the latents carry."""
-
-    kind: Literal["profiles"]
-    query: str
-    """The input that is queried."""
-    query_label: str
-    answer_label: str
-    """On figures, with units."""
-    quantities: list[str]
-    """Truths that the latents may have found."""
-    separate: list[str] = []
-    """Those of them that should each have a latent to itself."""
-    boundary: float | None = None
-    """Query below and above which errors are also given apart."""
-    inside: str = "inside"
-    outside: str = "outside"
-    """What the parts are called."""
-    also_on: dict[str, dict[str, JsonValue]] = {}
-    """Further test sets, the data's parameters changed: label -> changes."""
-    published: list[Published] = []
-
-
 class Variant(Strict):
     """The same recipe with some values changed, trained with the same care and reported beside the model."""
 
@@ -177,13 +78,6 @@ class Recipe(Strict):
     summary: str
     config: dict[str, JsonValue]
     data: Source
-    loss: Literal[
-        "binary_crossentropy",
-        "mean_squared_error",
-        "standardized_squared_error",
-        "negative_log_prob",
-        "negative_log_likelihood",
-    ]
     optimizer: Optimizer = Optimizer()
     epochs: Annotated[int, Field(gt=0)]
     """Of boosted trees: the most trees."""
@@ -193,15 +87,22 @@ class Recipe(Strict):
     """Rows a step of a network; boosted trees are fitted on all rows at once and have none."""
     seeds: Annotated[list[int], Field(min_length=1)] = [0]
     """The first is the released model's; the others measure the spread."""
-    evaluation: Annotated[
-        Classification | Latents | Density | Posterior | Regression | Distribution | Disentanglement | Profiles,
-        Field(discriminator="kind"),
-    ]
+    evaluation: Annotated[SerializeAsAny[EvaluationSettings], BeforeValidator(evaluation_settings)]
     variants: dict[Name, Variant] = {}
     endpoints: dict[Name, Endpoint]
     tolerance: Tolerance = Tolerance()
     test_rows: Annotated[int, Field(gt=1)] = 16
     """Rows of each endpoint's test tensors."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _names_no_loss(cls, values: Any) -> Any:
+        if isinstance(values, dict) and "loss" in values:
+            raise ValueError(
+                f"a recipe names no loss, given loss: {values['loss']}; family {values.get('family')} is trained on the"
+                " objective that it declares: delete the line, or choose a family with another objective"
+            )
+        return values
 
     @model_validator(mode="after")
     def _warms_up_in_time(self) -> Recipe:

@@ -1,1 +1,81 @@
-"""One module for each kind of evaluation."""
+"""One module for each kind of evaluation: what a recipe says of it, and how it judges the runs of that recipe.
+
+A kind is a class of settings under ``@register_evaluation("kind")``; a plugin's is found through the entry point group
+``zoo.evaluations``.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from pydantic import ValidationError
+
+from zoo.errors import UnknownNameError
+from zoo.model.axes import Strict
+from zoo.registration import Register
+
+if TYPE_CHECKING:
+    from zoo.training.evaluate import Evaluation, Runs
+
+
+class Published(Strict):
+    """A figure from the literature that stands beside one of our metrics."""
+
+    metric: str
+    value: float
+    source: str
+
+
+class EvaluationSettings(Strict, ABC):
+    """What a recipe says of its evaluation; a kind of evaluation adds its own settings and says how it judges."""
+
+    kind: str
+    """The name under which the kind is registered."""
+    published: list[Published] = []
+    """Figures that replace the baseline of the metric that each names."""
+
+    @abstractmethod
+    def judge(self, runs: Runs) -> Evaluation:
+        """Metrics, curves and figures of the runs.
+
+        Every metric is made by ``zoo.training.metrics``, with an interval over independent units. A run's model is loaded when
+        it is asked for, ``run.load()``, and let go before the next one, so that one model at a time takes memory.
+        """
+
+
+EVALUATIONS: Register[type[EvaluationSettings]] = Register(
+    "evaluation",
+    "zoo.evaluations",
+    {
+        kind: f"zoo.training.evaluations.{kind}"
+        for kind in (
+            "classification",
+            "density",
+            "disentanglement",
+            "distribution",
+            "latents",
+            "posterior",
+            "profiles",
+            "regression",
+        )
+    },
+)
+register_evaluation = EVALUATIONS.register
+
+
+def evaluation_settings(value: object) -> EvaluationSettings:
+    """The settings that plain data stand for; ValueError, which pydantic takes, where no kind takes them."""
+    if isinstance(value, EvaluationSettings):
+        return value
+    kind = value.get("kind") if isinstance(value, Mapping) else None
+    if not isinstance(kind, str):
+        raise ValueError(f"expected a mapping with a kind, one of {', '.join(EVALUATIONS.names())}, given {value!r}")
+    try:
+        return EVALUATIONS.get(kind).model_validate(value)
+    except UnknownNameError as error:
+        raise ValueError(str(error)) from error
+    except ValidationError as error:
+        problems = (f"{'.'.join(map(str, e['loc'])) or kind}: {e['msg']}" for e in error.errors())
+        raise ValueError("; ".join(problems)) from error

@@ -2,26 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
 from itertools import pairwise
+from typing import Literal
 
-import keras
 import numpy as np
-from sklearn.metrics import accuracy_score, confusion_matrix, roc_auc_score, roc_curve
+from keras import ops
+from pydantic import JsonValue
+from sklearn.metrics import confusion_matrix, roc_curve
 
 from zoo.data.dataset import Rows
-from zoo.families.base import ZooModel
 from zoo.interpret import plots
 from zoo.interpret.uncertainty.calibration import expected_calibration_error, reliability
-from zoo.model.spec import Metric
 from zoo.training.baselines import baseline_scores
-from zoo.training.evaluate import Evaluation, Run, Runs, over_seeds
-from zoo.training.intervals import bootstrap
-from zoo.training.recipe import Classification
+from zoo.training.evaluate import Evaluation, Run, Runs
+from zoo.training.evaluations import EvaluationSettings, register_evaluation
+from zoo.training.metrics import Statistic, Units, auc, bootstrapped, mean, measured
 
 NEAR = 0.25
 """Half-width of the windows in difficulty."""
+
+
+@register_evaluation("classification")
+class Classification(EvaluationSettings):
+    """Binary classification: ROC, accuracy, calibration, and recall as detection gets harder."""
+
+    kind: Literal["classification"] = "classification"
+    classes: tuple[str, str]
+    """What targets 0 and 1 mean."""
+    baseline: str | None = None
+    """A released model, or "scikit-learn" for its logistic regression tuned on the validation split."""
+    difficulty: str | None = None
+    """The truth of a positive row on which its detection depends."""
+    difficulty_at: list[float] = []
+    """Values of it at which recall is reported, from rows within a quarter to either side."""
+    also_on: dict[str, dict[str, JsonValue]] = {}
+    """Further test sets, the data's parameters changed: label -> changes."""
+
+    def judge(self, runs: Runs) -> Evaluation:
+        return evaluate(runs, self)
 
 
 def evaluate(runs: Runs, settings: Classification) -> Evaluation:
@@ -33,12 +51,23 @@ def evaluate(runs: Runs, settings: Classification) -> Evaluation:
 
     def judge(label: str, members: list[Run], changes: dict | None = None, compared=None) -> tuple[Rows, np.ndarray]:
         rows = held_out(members[0], changes)
-        scores = [probabilities(run.model, rows) for run in members]
+        scores = [probabilities(run, rows) for run in members]
+        beside = None if compared is None else compared(rows)
         prefix = f"{label}/" if label else ""
-        for name, (statistic, chosen) in statistics(rows, settings).items():
-            beside = None if compared is None else statistic(compared(rows), np.arange(len(chosen))[chosen])
+        for name, (statistic, chosen, meaning) in statistics(rows, settings).items():
+            pairs = [np.stack([score, rows.target[:, 0]], axis=1)[chosen] for score in scores]
+            other = None if beside is None else np.stack([beside, rows.target[:, 0]], axis=1)[chosen]
+            units = Units.of(rows, chosen)
             evaluation.metrics.append(
-                _metric(f"{prefix}{name}", statistic, scores, rows.group, chosen, beside, settings.baseline)
+                measured(
+                    f"{prefix}{name}",
+                    statistic,
+                    pairs,
+                    units,
+                    meaning,
+                    baseline=None if other is None else statistic(other, units.weight),
+                    baseline_name=settings.baseline,
+                )
             )
         if settings.difficulty:
             curves[label or "model"] = recall_curve(scores[0], rows, settings.difficulty)
@@ -50,27 +79,33 @@ def evaluate(runs: Runs, settings: Classification) -> Evaluation:
     for variant, members in runs.items():
         if variant:
             judge(variant, members)
+    evaluation.curves = {"confusion": _confusion(rows, score).tolist(), "recall": curves}  # type: ignore[dict-item]
+    evaluation.figures = _figures(evaluation, released, settings, rows, score, curves)
+    return evaluation
 
+
+def _confusion(rows: Rows, score: np.ndarray) -> np.ndarray:
+    return confusion_matrix(rows.target[:, 0], score > 0.5, sample_weight=rows.weight)
+
+
+def _figures(
+    evaluation: Evaluation, released: Run, settings: Classification, rows: Rows, score: np.ndarray, curves: dict[str, dict]
+) -> dict:
     truth = rows.target[:, 0]
-    false_positive, true_positive, _ = roc_curve(truth, score)
-    counts = confusion_matrix(truth, score > 0.5)
-    bins = reliability(score, truth)
-    evaluation.curves = {
-        "confusion": counts.tolist(),
-        "recall": curves,  # type: ignore[dict-item]
-    }
-    auc = next(metric.value for metric in evaluation.metrics if metric.name == "auc")
-    evaluation.figures = {
-        "roc": plots.roc({f"{released.recipe.name} (AUC {auc:.3f})": (false_positive, true_positive)}),
-        "confusion": plots.confusion(counts, settings.classes),
-        "reliability": plots.reliability_diagram(bins),
+    false_positive, true_positive, _ = roc_curve(truth, score, sample_weight=rows.weight)
+    area = next(metric.value for metric in evaluation.metrics if metric.name == "auc")
+    figures = {
+        "roc": plots.roc({f"{released.recipe.name} (AUC {area:.3f})": (false_positive, true_positive)}),
+        "confusion": plots.confusion(_confusion(rows, score), settings.classes),
         "learning_curves": plots.learning_curves(released.history),
     }
+    if rows.weight is None:
+        figures["reliability"] = plots.reliability_diagram(reliability(score, truth))
     if settings.difficulty:
-        evaluation.figures["recall"] = plots.recall_against_difficulty(
+        figures["recall"] = plots.recall_against_difficulty(
             curves, settings.difficulty, {figure.metric: figure.value for figure in settings.published}
         )
-    return evaluation
+    return figures
 
 
 def held_out(run: Run, changes: dict | None = None) -> Rows:
@@ -78,57 +113,47 @@ def held_out(run: Run, changes: dict | None = None) -> Rows:
     return run.recipe.data.dataset(**(changes or {})).rows("test")
 
 
-def probabilities(model: ZooModel, rows: Rows) -> np.ndarray:
+def probabilities(run: Run, rows: Rows) -> np.ndarray:
     """Probability of class 1 of each row, (n,)."""
     (inputs,) = rows.inputs.values()
-    return keras.ops.convert_to_numpy(model(inputs))[:, 0].astype(np.float64)
+    return ops.convert_to_numpy(run.load()(inputs))[:, 0].astype(np.float64)
 
 
-Statistic = Callable[[np.ndarray, np.ndarray], float]
-"""Of scores (n,) and row indices."""
+def _right(scored: np.ndarray, weights: np.ndarray | None) -> float:
+    return mean((scored[:, 0] > 0.5) == (scored[:, 1] == 1), weights)
 
 
-def statistics(rows: Rows, settings: Classification) -> dict[str, tuple[Statistic, np.ndarray]]:
-    """Each statistic with the mask (n,) of the rows it is taken over."""
+def _positive(scored: np.ndarray, weights: np.ndarray | None) -> float:
+    return mean(scored[:, 0] > 0.5, weights)
+
+
+def _negative(scored: np.ndarray, weights: np.ndarray | None) -> float:
+    return mean(scored[:, 0] <= 0.5, weights)
+
+
+def _calibration_error(scored: np.ndarray, weights: np.ndarray | None) -> float:
+    return expected_calibration_error(scored[:, 0], scored[:, 1].astype(int))
+
+
+def statistics(rows: Rows, settings: Classification) -> dict[str, tuple[Statistic, np.ndarray, str]]:
+    """Each statistic of (n, 2) scores and labels, with the mask (n,) of the rows it is taken over, and what it is."""
     label = rows.target[:, 0].astype(int)
     everything = np.ones(len(label), dtype=bool)
-    found: dict[str, tuple[Statistic, np.ndarray]] = {
-        "auc": (lambda score, i: float(roc_auc_score(label[i], score[i])), everything),
-        "accuracy": (lambda score, i: float(accuracy_score(label[i], score[i] > 0.5)), everything),
-        "ece": (lambda score, i: expected_calibration_error(score[i], label[i]), everything),
-        "specificity": (lambda score, i: float(np.mean(score[i] <= 0.5)), label == 0),
+    found: dict[str, tuple[Statistic, np.ndarray, str]] = {
+        "auc": (auc, everything, "area under the ROC curve"),
+        "accuracy": (_right, everything, "share of rows on the right side of one half"),
     }
+    if rows.weight is None:  # events of negative weight cannot be sorted into bins of probability
+        found["ece"] = (_calibration_error, everything, "expected calibration error")
+    found["specificity"] = (_negative, label == 0, "share of rows of class 0 that are told as such")
     for value in settings.difficulty_at if settings.difficulty else ():
         near = (label == 1) & (np.abs(rows.truth[settings.difficulty or ""] - value) <= NEAR)
-        found[f"recall at {settings.difficulty} {value:g}"] = (lambda score, i: float(np.mean(score[i] > 0.5)), near)
+        found[f"recall at {settings.difficulty} {value:g}"] = (
+            _positive,
+            near,
+            f"share of rows of class 1 that are found, within {NEAR} of it",
+        )
     return found
-
-
-def _metric(
-    name: str,
-    statistic: Statistic,
-    scores: list[np.ndarray],
-    group: np.ndarray,
-    chosen: np.ndarray,
-    beside: float | None,
-    baseline: str | None,
-) -> Metric:
-    rows = np.flatnonzero(chosen)
-    values = [statistic(score, rows) for score in scores]
-    return Metric(
-        name=name,
-        value=values[0],
-        interval=bootstrap(lambda i: statistic(scores[0], rows[i]), group[rows]),
-        n=len(rows),
-        seeds=len(scores),
-        baseline=beside,
-        baseline_name=baseline if beside is not None else None,
-        detail=f"{over_seeds(values)}; interval by bootstrap over {len(np.unique(group[rows]))} simulations",
-    )
-
-
-def _mean_of(values: np.ndarray, rows: np.ndarray) -> float:
-    return float(values[rows].mean())
 
 
 def recall_curve(score: np.ndarray, rows: Rows, difficulty: str, bins: int = 12) -> dict[str, list[float]]:
@@ -141,8 +166,9 @@ def recall_curve(score: np.ndarray, rows: Rows, difficulty: str, bins: int = 12)
         inside = np.flatnonzero((value >= low_edge) & (value <= high_edge))
         if inside.size == 0:
             continue
-        found_here = found[inside].astype(float)
-        low, high = bootstrap(partial(_mean_of, found_here), rows.group[positive][inside])
-        for key, number in zip(curve, (value[inside].mean(), found_here.mean(), low, high, inside.size), strict=True):
+        here, units = found[inside].astype(float), Units.of(rows, positive[inside])
+        interval = bootstrapped(mean, here, units)
+        numbers = (value[inside].mean(), mean(here, units.weight), interval.low, interval.high, inside.size)
+        for key, number in zip(curve, numbers, strict=True):
             curve[key].append(float(number))
     return curve

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from keras import ops
@@ -15,25 +15,44 @@ from zoo.data.dataset import Rows
 from zoo.data.shapes3d.factors import FACTORS
 from zoo.data.shapes3d.images import Images
 from zoo.families.batches import in_batches
-from zoo.families.layers import gaussian_kl
+from zoo.families.contracts import Reconstructs
 from zoo.interpret import plots
 from zoo.interpret.latents.disentanglement import beta_vae_score, dci, factor_vae_score, mig, sap
 from zoo.interpret.latents.factors import Grid
 from zoo.interpret.latents.information import MutualInformation, mutual_information_matrix
-from zoo.interpret.latents.traversal import kl_per_latent, sample
+from zoo.interpret.latents.traversal import sample
 from zoo.interpret.latents.use import active_units
 from zoo.model.spec import Metric
 from zoo.progress import track
-from zoo.training.evaluate import Evaluation, Run, Runs, over_seeds
-from zoo.training.evaluations.latents import INFORMATION_ROWS
-from zoo.training.intervals import bootstrap
-from zoo.training.recipe import Disentanglement, RecipeError
+from zoo.training.evaluate import Evaluation, Run, Runs
+from zoo.training.evaluations import EvaluationSettings, register_evaluation
+from zoo.training.evaluations.latents import INFORMATION_ROWS, Encoded
+from zoo.training.metrics import (
+    Interval,
+    Units,
+    bootstrapped,
+    expect_equal_weights,
+    mean,
+    measured,
+    metric,
+    of_error,
+    of_parts,
+    of_share,
+    root_mean,
+)
+from zoo.training.recipe import RecipeError
 
 STEPS = (2, 2, 2, 1, 1, 2)
 """Every so manieth value of each factor of Shapes3D makes the grid whose images are encoded for the beta-VAE and FactorVAE
 scores: 32,000 images that are drawn again and again cost an eightieth of the three million that the published sizes ask for."""
+TRAINED, SCORED = 10_000, 5000
+"""Points that the classifiers of the beta-VAE and FactorVAE scores are trained and scored on."""
 TREE_ROWS = 2000
 """Test images for DCI, whose trees take twenty seconds for as many."""
+PARTS = 5
+"""Disjoint parts of the images, among which the scatter of a score gives its interval: a bootstrap would refit it too often."""
+RESAMPLES = 100
+"""Resamples of the images for other intervals."""
 DRAWN = 100
 """Latents drawn at random to see what they decode to."""
 COMPARED = 1000
@@ -46,47 +65,72 @@ SHOWN = 10
 SCORES = ("MIG", "SAP", "DCI disentanglement", "DCI completeness", "DCI informativeness", "beta-VAE score", "FactorVAE score")
 
 
+@register_evaluation("disentanglement")
+class Disentanglement(EvaluationSettings):
+    """Reconstruction and use of the latents, how far each stands for one factor of the data's grid, over values of beta."""
+
+    kind: Literal["disentanglement"] = "disentanglement"
+
+    def judge(self, runs: Runs) -> Evaluation:
+        return evaluate(runs, self)
+
+
 @dataclass(frozen=True, eq=False)
 class Judged:
     """One run on the test split.
 
     Attributes
     ----------
-    mean, log_variance : (n, latents)
-    nll : (n,) nat an image, at the mean of the latents
-    squared : (n,) squared error of an image's intensities, mean over them
-    kl : (latents,) nat, None for a plain autoencoder
-    scores : of ``SCORES``
-    validation_mig : on the validation split
-    stray : (DRAWN,) distance of images decoded from random latents to the nearest test image, rms of intensities
+    latents : Encoded
+        Posteriors of the latents.
+    variational : bool
+        Whether the latents have a prior; a plain autoencoder's have none.
+    nll : numpy.ndarray
+        Negative log-likelihood of each image, (n,), nat, at the mean of the latents.
+    squared : numpy.ndarray
+        Squared error of each image's intensities, (n,), mean over them.
+    scores : dict of str to float
+        Value of each of ``SCORES``.
+    validation_mig : float
+        MIG on the validation split.
+    stray : numpy.ndarray
+        Distance of images decoded from random latents to the nearest test image, (DRAWN,), rms of intensities.
+    intervals : dict of str to Interval
+        Interval of each score and of "validation MIG"; empty but for the first seed.
     """
 
-    mean: np.ndarray
-    log_variance: np.ndarray
+    latents: Encoded
+    variational: bool
     nll: np.ndarray
     squared: np.ndarray
-    kl: np.ndarray | None
     scores: dict[str, float]
     validation_mig: float
     stray: np.ndarray
+    intervals: dict[str, Interval]
+
+    @property
+    def kl(self) -> np.ndarray | None:
+        """KL of each latent, (latents,), nat; None for a plain autoencoder."""
+        return self.latents.kl.mean(axis=0) if self.variational else None
 
 
 def evaluate(runs: Runs, settings: Disentanglement) -> Evaluation:
     """Reconstruction, use of the latents and the scores of every run; of the released one, which latent holds which factor."""
     released = runs[""][0]
-    if not released.model.variational:
+    if not released.load().variational:
         raise RecipeError("expected a variational model, beside which a plain autoencoder may stand as a variant")
     dataset = released.recipe.data.dataset()
     rows, held = dataset.rows("test"), dataset.rows("validation")
+    expect_equal_weights(rows, "evaluation of disentanglement")
     every = [(variant, run) for variant, members in runs.items() for run in members]
     judged: dict[str, list[Judged]] = {variant: [] for variant in runs}
     for variant, run in track(every, "disentanglement"):
-        judged[variant].append(_judge(run, rows, held))
+        judged[variant].append(_judge(run, rows, held, first=not judged[variant]))
     evaluation = Evaluation()
     floor = float(np.mean(np.concatenate([_entropy(rows.target[batch]) for batch in _batches(len(rows))])))
     stray_floor = float(nearest(held.target[:DRAWN], rows.target).mean())
     for variant, members in judged.items():
-        evaluation.metrics += _metrics(f"{variant}/" if variant else "", members, rows.group, floor, stray_floor)
+        evaluation.metrics += _metrics(f"{variant}/" if variant else "", members, Units.of(rows), floor, stray_floor)
         evaluation.metrics.append(_selecting(variant, members, len(held)))
     first = judged[""][0]
     information = _information(first, rows)
@@ -106,25 +150,34 @@ def evaluate(runs: Runs, settings: Disentanglement) -> Evaluation:
     return evaluation
 
 
-def _judge(run: Run, rows: Rows, held: Rows) -> Judged:
-    def measured(image: Any, target: Any) -> tuple:
-        mean, log_variance = run.model.encode(image)
-        logits = run.model.logits(mean)
+def _judge(run: Run, rows: Rows, held: Rows, *, first: bool) -> Judged:
+    """One run on the test split; of the first seed, intervals of its scores too."""
+    model: Reconstructs = run.load()
+
+    def measured_of(image: Any, target: Any) -> tuple:
+        center, log_variance = model.encode(image)
+        logits = model.decoded_logits(center)
         error = ops.mean(ops.square(ops.sigmoid(logits) - target), axis=(1, 2, 3))
-        return mean, log_variance, -run.model.log_likelihood(target, logits), error
+        return center, log_variance, model.objective(target, logits), error
 
     (image,) = rows.inputs.values()
-    mean, log_variance, nll, squared = in_batches(measured, image, rows.target)
-    validated = in_batches(partial(_means, run.model), *held.inputs.values())
+    center, log_variance, nll, squared = in_batches(measured_of, image, rows.target)
+    validated, factors, held_factors = in_batches(partial(_means, model), *held.inputs.values()), _classes(rows), _classes(held)
+    scores = _scores(center, factors, _grid(model), run.seed)
+    validation_mig = mig(validated, held_factors).score
+    intervals = _intervals(center, factors, rows.group, scores, run.seed) if first else {}
+    if first:
+        parts = [mig(validated[part], held_factors[part]).score for part in _parts(held.group)]
+        intervals["validation MIG"] = of_parts(validation_mig, parts)
     return Judged(
-        mean=mean,
-        log_variance=log_variance,
+        latents=Encoded(center, log_variance),
+        variational=model.variational,
         nll=nll,
         squared=squared,
-        kl=kl_per_latent(mean, log_variance) if run.model.variational else None,
-        scores=_scores(mean, _classes(rows), _grid(run.model), run.seed),
-        validation_mig=mig(validated, _classes(held)).score,
-        stray=nearest(_decoded(run, _random_latents(run, mean, DRAWN)), rows.target),
+        scores=scores,
+        validation_mig=validation_mig,
+        stray=nearest(_decoded(model, _random_latents(model.variational, center, DRAWN)), rows.target),
+        intervals=intervals,
     )
 
 
@@ -146,28 +199,44 @@ def _grid(model: Any) -> Grid:
     return Grid(sizes, lambda index: latents[np.ravel_multi_index(tuple(index.T), sizes)])
 
 
-def _scores(mean: np.ndarray, factors: np.ndarray, grid: Grid, seed: int) -> dict[str, float]:
-    found = dci(mean[:TREE_ROWS], factors[:TREE_ROWS], seed=seed)
-    values = (
-        mig(mean, factors).score,
-        sap(mean, factors, seed=seed).score,
-        found.disentanglement,
-        found.completeness,
-        found.informativeness,
-        beta_vae_score(np.asarray, grid, seed=seed),
-        factor_vae_score(np.asarray, grid, seed=seed),
-    )
-    return dict(zip(SCORES, values, strict=True))
+def _scores(center: np.ndarray, factors: np.ndarray, grid: Grid, seed: int) -> dict[str, float]:
+    """Each of ``SCORES`` of the latents' means (n, latents)."""
+    points = {"train": TRAINED, "test": SCORED, "seed": seed}
+    found = (beta_vae_score(np.asarray, grid, **points), factor_vae_score(np.asarray, grid, **points))
+    return dict(zip(SCORES, (*_of_arrays(center, factors, TREE_ROWS, seed), *found), strict=True))
 
 
-def _random_latents(run: Run, mean: np.ndarray, number: int) -> np.ndarray:
+def _of_arrays(center: np.ndarray, factors: np.ndarray, trees: int, seed: int) -> tuple[float, float, float, float, float]:
+    """The first five of ``SCORES``, DCI on the first rows alone."""
+    found = dci(center[:trees], factors[:trees], seed=seed)
+    scores = mig(center, factors).score, sap(center, factors, seed=seed).score
+    return *scores, found.disentanglement, found.completeness, found.informativeness
+
+
+def _parts(group: np.ndarray) -> list[np.ndarray]:
+    """Rows of disjoint parts of the groups."""
+    number = np.unique(group, return_inverse=True)[1]
+    return [np.flatnonzero(number % PARTS == part) for part in range(PARTS)]
+
+
+def _intervals(
+    center: np.ndarray, factors: np.ndarray, group: np.ndarray, scores: dict[str, float], seed: int
+) -> dict[str, Interval]:
+    """Of the scores of arrays by disjoint parts of the rows, of the others as shares of points that are told right."""
+    some = TREE_ROWS // PARTS
+    parts = np.array([_of_arrays(center[part], factors[part], some, seed) for part in _parts(group)])
+    of_arrays = {name: of_parts(scores[name], column.tolist()) for name, column in zip(SCORES, parts.T, strict=False)}
+    return of_arrays | {name: of_share(scores[name], SCORED) for name in SCORES[-2:]}
+
+
+def _random_latents(variational: bool, center: np.ndarray, number: int) -> np.ndarray:
     """(number, latents) from the prior; of a plain autoencoder, which has none, from a Gaussian fitted to each latent."""
-    drawn = np.random.default_rng(0).standard_normal((number, mean.shape[1]))
-    return drawn if run.model.variational else mean.mean(axis=0) + mean.std(axis=0) * drawn
+    drawn = np.random.default_rng(0).standard_normal((number, center.shape[1]))
+    return drawn if variational else center.mean(axis=0) + center.std(axis=0) * drawn
 
 
-def _decoded(run: Run, latents: np.ndarray) -> np.ndarray:
-    return in_batches(run.model.decode, latents.astype(np.float32))
+def _decoded(model: Reconstructs, latents: np.ndarray) -> np.ndarray:
+    return in_batches(model.decode, latents.astype(np.float32))
 
 
 def nearest(images: np.ndarray, among: Any) -> np.ndarray:
@@ -190,54 +259,42 @@ def _entropy(images: np.ndarray) -> np.ndarray:
     return entropy(np.stack([images, 1 - images]), axis=0).sum(axis=(1, 2, 3))
 
 
-def _metrics(prefix: str, members: list[Judged], group: np.ndarray, floor: float, stray_floor: float) -> list[Metric]:
-    first, n, seeds = members[0], len(group), len(members)
-
-    def metric(name: str, values: list[float], detail: str, **more: Any) -> Metric:
-        more = {"n": n, **more}
-        return Metric(name=prefix + name, value=values[0], seeds=seeds, detail=f"{detail}; {over_seeds(values)}", **more)
-
-    def resampled(values: np.ndarray) -> tuple[float, float]:
-        return bootstrap(lambda i: float(values[i].mean()), group, draws=100)
-
-    low, high = (float(np.sqrt(end)) for end in resampled(first.squared))
-    error = 1.96 * first.stray.std(ddof=1) / np.sqrt(DRAWN)
+def _metrics(prefix: str, members: list[Judged], units: Units, floor: float, stray_floor: float) -> list[Metric]:
+    first, n = members[0], len(units.group)
+    stray = [float(one.stray.mean()) for one in members]
+    error = float(first.stray.std(ddof=1) / np.sqrt(DRAWN))
     found = [
-        metric("nll", [float(one.nll.mean()) for one in members], "nat an image, at the mean of latents; bootstrap interval",
-               interval=resampled(first.nll), baseline=floor,
-               baseline_name="entropy of the intensities, below which no model comes"),
-        metric("rmse", [float(np.sqrt(one.squared.mean())) for one in members],
-               "of intensities in [0, 1], at the mean of the latents; bootstrap interval", interval=(low, high)),
-        metric("random latents", [float(one.stray.mean()) for one in members],
+        measured(f"{prefix}nll", mean, [one.nll for one in members], units, "nat an image, at the mean of latents",
+                 draws=RESAMPLES, baseline=floor, baseline_name="entropy of the intensities, below which no model comes"),
+        measured(f"{prefix}rmse", root_mean, [one.squared for one in members], units,
+                 "of intensities in [0, 1], at the mean of the latents", draws=RESAMPLES),
+        metric(f"{prefix}random latents", stray, of_error(stray[0], error, "interval from their scatter"), DRAWN,
                "rms distance of what latents drawn at random decode to from the nearest test image",
-               interval=(first.stray.mean() - error, first.stray.mean() + error), n=DRAWN,
                baseline=stray_floor, baseline_name="validation images in their place"),
     ]  # fmt: skip
-    if all(one.kl is not None for one in members):
+    if all(one.variational for one in members):
         each = [kl_per_image(one) for one in members]
-        found.append(metric("kl", [float(kl.mean()) for kl in each], "nat, all latents; bootstrap interval",
-                            interval=resampled(each[0])))  # fmt: skip
-        found.append(
-            metric("active units", [float(len(active_units(one.mean))) for one in members],
-                   f"of {first.mean.shape[1]} latents; variance of the posterior mean above 0.01")
-        )  # fmt: skip
+        found.append(measured(f"{prefix}kl", mean, each, units, "nat, all latents", draws=RESAMPLES))
+        active = [_active(one.latents.mean) for one in members]
+        interval = bootstrapped(_active, first.latents.mean, units, RESAMPLES)
+        meaning = f"of {first.latents.mean.shape[1]} latents; variance of the posterior mean above 0.01"
+        found.append(metric(f"{prefix}active units", active, interval, n, meaning))
     for name in SCORES:
-        taken = {"n": min(TREE_ROWS, n)} if name.startswith("DCI") else {}
-        found.append(metric(name, [one.scores[name] for one in members], HOW[name.partition(" ")[0]], **taken))
+        values, meaning = [one.scores[name] for one in members], HOW[name.partition(" ")[0]]
+        taken = min(TREE_ROWS, n) if name.startswith("DCI") else n
+        found.append(metric(prefix + name, values, first.intervals[name], taken, meaning))
     return found
+
+
+def _active(center: np.ndarray, weights: np.ndarray | None = None) -> float:
+    return float(len(active_units(center)))
 
 
 def _selecting(variant: str, members: list[Judged], n: int) -> Metric:
     """What the released beta is chosen by."""
+    name = f"{variant}/validation MIG" if variant else "validation MIG"
     values = [one.validation_mig for one in members]
-    return Metric(
-        name=f"{variant}/validation MIG" if variant else "validation MIG",
-        value=values[0],
-        n=n,
-        seeds=len(members),
-        split="validation",
-        detail=f"{HOW['MIG']}; {over_seeds(values)}",
-    )
+    return metric(name, values, members[0].intervals["validation MIG"], n, HOW["MIG"], split="validation")
 
 
 _GRID = "10,000 and 5,000 points of 64 {}, drawn from a grid of every second hue and orientation"
@@ -252,39 +309,38 @@ HOW = {
 
 def kl_per_image(judged: Judged) -> np.ndarray:
     """(n,) KL of all latents together, nat."""
-    return ops.convert_to_numpy(gaussian_kl(judged.mean, judged.log_variance)).sum(axis=1)
+    return judged.latents.kl.sum(axis=1)
 
 
 def _information(judged: Judged, rows: Rows) -> dict[tuple[str, str], MutualInformation]:
     """Of a sample of each latent and each factor."""
-    drawn = sample(judged.mean, judged.log_variance)
+    drawn = sample(*judged.latents)
     latents = {f"latent {i}": column for i, column in enumerate(drawn.T)}
     return mutual_information_matrix(latents, rows.truth, estimator="classes", rows=INFORMATION_ROWS)
 
 
 def _maps(judged: Judged, information: dict[tuple[str, str], MutualInformation], rows: Rows) -> list[Metric]:
     """KL of each latent with its factor, and how much of each factor's entropy the best latent holds."""
-    assert judged.kl is not None
-    found = []
-    for i, kl in enumerate(judged.kl):
+    found, units = [], Units.of(rows)
+    latents = [f"latent {i}" for i in range(judged.latents.mean.shape[1])]
+    for i, kl in enumerate(judged.latents.kl.T):
         factor, held = _most({name: information[f"latent {i}", name] for name in rows.truth})
-        detail = f"nat; holds most of {factor}, {held.value:.2f} nat"
-        found.append(Metric(name=f"kl latent {i}", value=float(kl), n=len(rows), detail=detail))
-    latents = [f"latent {i}" for i in range(len(judged.kl))]
+        meaning = f"nat; holds most of {factor}, {held.value:.2f} nat"
+        found.append(measured(f"kl latent {i}", mean, [kl], units, meaning, draws=RESAMPLES))
     for name, values in rows.truth.items():
         whole = float(entropy(np.unique(values, return_counts=True)[1]))
         known = {latent: information[latent, name] for latent in latents}
         best, held = _most(known)
         second, next_held = _most({latent: one for latent, one in known.items() if latent != best})
-        value, half = held.value / whole, 1.96 * held.error / whole
+        value, error = held.value / whole, held.error / whole
         found.append(
-            Metric(
-                name=f"information {name}",
-                value=value,
-                interval=(value - half, value + half),
-                n=min(INFORMATION_ROWS, len(rows)),
-                detail=f"of its entropy, in {best}; next is {second} with {next_held.value / whole:.2f}; of a sample of the"
-                " latent; nearest neighbours, error from quarters of the rows",
+            metric(
+                f"information {name}",
+                [value],
+                of_error(value, error, "error from quarters of the rows"),
+                min(INFORMATION_ROWS, len(rows)),
+                f"of its entropy, in {best}; next is {second} with {next_held.value / whole:.2f}; of a sample of the"
+                " latent; nearest neighbours",
             )
         )
     return found
@@ -299,9 +355,9 @@ def _traversal(run: Run, judged: Judged, information: dict[tuple[str, str], Mutu
     """One row a latent, by falling KL; the others stay where the first test image has them."""
     assert judged.kl is not None
     order = np.argsort(-judged.kl)
-    latents = np.tile(judged.mean[0], (len(order), len(TRAVERSED), 1))
+    latents = np.tile(judged.latents.mean[0], (len(order), len(TRAVERSED), 1))
     latents[np.arange(len(order)), :, order] = TRAVERSED
-    images = _decoded(run, latents.reshape(-1, len(order)))
+    images = _decoded(run.load(), latents.reshape(-1, len(order)))
     labels = []
     for i in order:
         factor, held = _most({name: value for (latent, name), value in information.items() if latent == f"latent {i}"})
@@ -317,7 +373,7 @@ def _label(variant: str, run: Run) -> str:
 def _reconstructions(runs: Runs, rows: Rows) -> Figure:
     (image,) = rows.inputs.values()
     shown = image[:SHOWN]
-    images = [shown, *(in_batches(members[0].model.answer, shown) for members in runs.values())]
+    images = [shown, *(in_batches(members[0].load().answer, shown) for members in runs.values())]
     return plots.image_grid(np.stack(images), ["input", *(_label(variant, members[0]) for variant, members in runs.items())])
 
 
@@ -325,7 +381,7 @@ def _against_beta(runs: Runs, judged: dict[str, list[Judged]], floor: float) -> 
     by_beta = {
         float(members[0].recipe.config["beta"]): judged[variant]  # type: ignore[arg-type]
         for variant, members in runs.items()
-        if members[0].model.variational
+        if judged[variant][0].variational
     }
     scores = {name: {beta: [one.scores[name] for one in members] for beta, members in by_beta.items()} for name in SCORES}
     cost = {
@@ -340,12 +396,13 @@ def _against_beta(runs: Runs, judged: dict[str, list[Judged]], floor: float) -> 
 def _continuity(runs: Runs, judged: dict[str, list[Judged]], rows: Rows) -> Figure:
     """What lies between and beside encoded images: random latents, and the line between two images."""
     images, labels = [], []
-    plain = [variant for variant, members in runs.items() if not members[0].model.variational]
+    plain = [variant for variant, members in judged.items() if not members[0].variational]
     for variant in ["", *plain]:
-        run, mean = runs[variant][0], judged[variant][0].mean
+        run, of_run = runs[variant][0], judged[variant][0]
+        model, center = run.load(), of_run.latents.mean
         along = np.linspace(0, 1, SHOWN)[:, None]
-        ways = {"random": _random_latents(run, mean, SHOWN), "line": (1 - along) * mean[0] + along * mean[1]}
-        for way, latents in ways.items():
-            images.append(_decoded(run, latents))
+        random = _random_latents(of_run.variational, center, SHOWN)
+        for way, latents in {"random": random, "line": (1 - along) * center[0] + along * center[1]}.items():
+            images.append(_decoded(model, latents))
             labels.append(f"{_label(variant, run)}, {way}")
     return plots.image_grid(np.stack(images), labels, "decoded from random latents, and from the line between two images")

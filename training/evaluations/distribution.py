@@ -4,21 +4,38 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import numpy as np
+from pydantic import JsonValue
 
-from zoo.data.dataset import Rows
+from zoo.data.dataset import Featured, Rows
+from zoo.families.contracts import Predictive
 from zoo.interpret import plots
 from zoo.interpret.latents.smoothing import divergence
 from zoo.model.spec import Metric
-from zoo.training.evaluate import Evaluation, Run, Runs, over_seeds
-from zoo.training.evaluations.tree_baseline import Featured, Key, described, fitted_trees, importance_figures
-from zoo.training.intervals import bootstrap
-from zoo.training.recipe import Distribution
+from zoo.training.evaluate import Evaluation, Run, Runs
+from zoo.training.evaluations import EvaluationSettings, register_evaluation
+from zoo.training.evaluations.tree_baseline import Key, described, fitted_trees, importance_figures
+from zoo.training.metrics import Statistic, Units, mean, measured, rms
+from zoo.training.recipe import RecipeError, Source
 
 LEVELS = (0.68, 0.95)
 """Of the central intervals whose coverage is reported."""
+
+
+@register_evaluation("distribution")
+class Distribution(EvaluationSettings):
+    """Scatter, bias, coverage and likelihood of answers with an uncertainty, beside trees on the data set's own features."""
+
+    kind: Literal["distribution"] = "distribution"
+    trees: Source | None = None
+    """The same rows with features for trees, which then stand beside the model."""
+    also_on: dict[str, dict[str, JsonValue]] = {}
+    """Further test sets, the data's parameters changed: label -> changes."""
+
+    def judge(self, runs: Runs) -> Evaluation:
+        return evaluate(runs, self)
 
 
 @dataclass(frozen=True)
@@ -51,28 +68,29 @@ class Answers:
         return None if self.probability is None else np.abs(2 * self.probability - 1) <= level
 
 
-def scatter(error: np.ndarray) -> float:
-    """Root mean square."""
-    return float(np.sqrt(np.mean(np.square(error))))
+def scatter(answers: Answers) -> float:
+    """Root mean square of the error."""
+    return rms(answers.error, answers.rows.weight)
 
 
-def mean(values: np.ndarray) -> float:
-    return float(np.mean(values))
+def _divergence(pairs: np.ndarray, weights: np.ndarray | None) -> float:
+    return divergence(*pairs.T)
 
 
-STATISTICS: dict[str, tuple[Callable[[Answers], np.ndarray | None], Callable[[np.ndarray], float], str]] = {
-    "scatter": (lambda a: a.error, scatter, "root mean square of answer - truth"),
+STATISTICS: dict[str, tuple[Callable[[Answers], np.ndarray | None], Statistic, str]] = {
+    "scatter": (lambda a: a.error, rms, "root mean square of answer - truth"),
     "bias": (lambda a: a.error, mean, "mean of answer - truth"),
     "log likelihood": (lambda a: a.log_likelihood, mean, "mean over rows, nat"),
     f"coverage of {LEVELS[0]:.0%}": (lambda a: a.covered(LEVELS[0]), mean, "rows whose truth lies in the central interval"),
     f"coverage of {LEVELS[1]:.0%}": (lambda a: a.covered(LEVELS[1]), mean, "rows whose truth lies in the central interval"),
     "divergence": (
-        lambda a: np.stack([a.truth, a.location], axis=1),
-        lambda pairs: divergence(*pairs.T),
+        lambda a: None if a.rows.weight is not None else np.stack([a.truth, a.location], axis=1),
+        _divergence,
         "Kullback-Leibler divergence of the answers' distribution from the truths', Gaussian kernels of Scott's width, nat",
     ),
 }
-"""Name -> values of the rows, None where the answers have none, how they are summed up, and what that is."""
+"""Name -> values of the rows, None where the answers have none, how they are summed up, and what that is; no divergence of rows
+with event weights."""
 
 
 def evaluate(runs: Runs, settings: Distribution) -> Evaluation:
@@ -90,26 +108,43 @@ def evaluate(runs: Runs, settings: Distribution) -> Evaluation:
         evaluation.metrics += _statistics(f"{label}/", members)
     shown = {released.recipe.name: found[""][0]} | {variant: members[0] for variant, members in found.items() if variant}
     if settings.trees is not None:
-        dataset = cast(Featured, settings.trees.dataset())
-        trees = fitted_trees(dataset)
-        rows, features = described(dataset, "test")
-        beside = tree_answers(trees, rows, features)
-        evaluation.metrics += _beside("", beside, found[""]) + _of_features(beside, dataset)
-        for label, changes in settings.also_on.items():
-            other = cast(Featured, settings.trees.dataset(**changes))
-            evaluation.metrics += _beside(f"{label}/", tree_answers(trees, *described(other, "test")), elsewhere[label])
-        best = min(beside, key=lambda key: scatter(beside[key].error))
-        shown[" on ".join(best)] = beside[best]
-        evaluation.figures |= importance_figures(trees, dataset, rows, features)
+        best, beside = _trees(evaluation, settings, settings.trees, found[""], elsewhere)
+        shown[" on ".join(best)] = beside
     evaluation.figures |= _figures(shown, released.recipe.data.dataset().units)
     evaluation.figures["learning_curves"] = plots.learning_curves(released.history)
     return evaluation
 
 
+def _trees(
+    evaluation: Evaluation,
+    settings: Distribution,
+    source: Source,
+    model: list[Answers],
+    elsewhere: dict[str, list[Answers]],
+) -> tuple[Key, Answers]:
+    """Trees on the data set's features beside the model, and the best of them."""
+    dataset = source.dataset()
+    if not isinstance(dataset, Featured):
+        raise RecipeError(f"trees: expected a data set that has features, given {source.source}: name another, or leave it out")
+    trees = fitted_trees(dataset)
+    rows, features = described(dataset, "test")
+    beside = tree_answers(trees, rows, features)
+    evaluation.metrics += _beside("", beside, model) + _of_features(beside, dataset)
+    for label, changes in settings.also_on.items():
+        other = cast(Featured, source.dataset(**changes))
+        evaluation.metrics += _beside(f"{label}/", tree_answers(trees, *described(other, "test")), elsewhere[label])
+    evaluation.figures |= importance_figures(trees, dataset, rows, features)
+    best = min(beside, key=lambda key: scatter(beside[key]))
+    return best, beside[best]
+
+
 def answers(run: Run, changes: dict | None = None) -> Answers:
     """A run on its test split, the data's parameters changed for a further test set."""
     rows = run.recipe.data.dataset(**(changes or {})).rows("test")
-    return Answers(rows, *run.model.predictive(rows.inputs, rows.target))
+    model = run.load()
+    if not isinstance(model, Predictive):
+        raise RecipeError(f"{run.recipe.name}: expected a family with predictive(inputs, target): choose another evaluation")
+    return Answers(rows, *model.predictive(rows.inputs, rows.target))
 
 
 def tree_answers(trees: dict[Key, Any], rows: Rows, features: dict[str, np.ndarray]) -> dict[Key, Answers]:
@@ -122,38 +157,21 @@ def _statistics(prefix: str, members: list[Answers]) -> list[Metric]:
     for name, (values_of, statistic, meaning) in STATISTICS.items():
         values = [values_of(member) for member in members]
         if values[0] is not None:
-            metrics.append(
-                metric_of_runs(f"{prefix}{name}", cast(list[np.ndarray], values), statistic, meaning, members[0].rows)
-            )
+            units = Units.of(members[0].rows)
+            metrics.append(measured(f"{prefix}{name}", statistic, cast(list[np.ndarray], values), units, meaning))
     return metrics
 
 
-def metric_of_runs(
-    name: str,
-    values: list[np.ndarray],
-    statistic: Callable[[np.ndarray], float],
-    meaning: str,
-    rows: Rows,
-    *,
-    draws: int = 400,
-) -> Metric:
-    """Of the first of several runs; ``values`` has the rows of each."""
-    found = [statistic(v) for v in values]
-    return Metric(
-        name=name,
-        value=found[0],
-        interval=bootstrap(lambda i: statistic(values[0][i]), rows.group, draws=draws),
-        n=len(rows),
-        seeds=len(values),
-        detail=f"{meaning}; {over_seeds(found)}; interval by bootstrap over {len(np.unique(rows.group))} simulations",
-    )
+def ratio(errors: np.ndarray, weights: np.ndarray | None) -> float:
+    """Scatter over scatter, of two errors along the last axis."""
+    return rms(errors[..., 0], weights) / rms(errors[..., 1], weights)
 
 
 def _ratio(name: str, ours: list[Answers], theirs: list[Answers]) -> Metric:
     """Scatter over scatter, on the same rows; one run may stand beside several."""
     pairs = zip(ours, theirs * (len(ours) // len(theirs)), strict=True)
     values = [np.stack([a.error, b.error], axis=1) for a, b in pairs]
-    return metric_of_runs(name, values, lambda e: scatter(e[:, 0]) / scatter(e[:, 1]), "on the same rows", ours[0].rows)
+    return measured(name, ratio, values, Units.of(ours[0].rows), "on the same rows")
 
 
 def _beside(prefix: str, trees: dict[Key, Answers], model: list[Answers]) -> list[Metric]:
@@ -162,8 +180,9 @@ def _beside(prefix: str, trees: dict[Key, Answers], model: list[Answers]) -> lis
     for key, found in trees.items():
         for name in ("scatter", "divergence"):
             values_of, statistic, meaning = STATISTICS[name]
-            values = cast(np.ndarray, values_of(found))
-            metrics.append(metric_of_runs(f"{prefix}{name} of {' on '.join(key)}", [values], statistic, meaning, found.rows))
+            if (values := values_of(found)) is not None:
+                label = f"{prefix}{name} of {' on '.join(key)}"
+                metrics.append(measured(label, statistic, [values], Units.of(found.rows), meaning))
         metrics.append(_ratio(f"{prefix}scatter over that of {' on '.join(key)}", model, [found]))
     return metrics
 

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import Literal
 
 import numpy as np
 
-from zoo.data.dataset import Dataset, Rows
+from zoo.data.dataset import Dataset, HasPrior, KnowsPosterior, Rows
+from zoo.families.contracts import Density, Generates
 from zoo.interpret import plots
 from zoo.interpret.posteriors.c2st import c2st
 from zoo.interpret.posteriors.coverage import Coverage, rank_uniformity, sbc_ranks, tarp
 from zoo.model.spec import Metric
 from zoo.progress import track
-from zoo.training.evaluate import Evaluation, Run, Runs, over_seeds
-from zoo.training.intervals import bootstrap
-from zoo.training.recipe import Posterior
-
-if TYPE_CHECKING:
-    from zoo.families.flows.flow import Flow
+from zoo.training.evaluate import Evaluation, Run, Runs
+from zoo.training.evaluations import EvaluationSettings, register_evaluation
+from zoo.training.metrics import DISTANCE, Units, expect_equal_weights, mean, measured, metric, of_distance, root_mean
 
 CALIBRATED = 1000
 """Test rows at most for ranks, coverage and posterior means, which need draws of each."""
@@ -28,32 +26,44 @@ BATCH = 100
 """Test rows whose posteriors are drawn at once."""
 OBSERVATIONS, SAMPLES = 10, 2000
 """Of the comparison with exact posteriors."""
-CRITICAL = 1.358
-"""95% quantile of the Kolmogorov-Smirnov distance of n uniform numbers, times sqrt(n)."""
 
 Reference = Callable[[np.ndarray, int, np.random.Generator], np.ndarray]
+
+
+@register_evaluation("posterior")
+class Posterior(EvaluationSettings):
+    """Log-probability of the true parameters, calibration of the posterior, distance from a reference where there is one."""
+
+    kind: Literal["posterior"] = "posterior"
+    parameters: list[str]
+    """Names of the parameters, in the order of the flow's variables."""
+
+    def judge(self, runs: Runs) -> Evaluation:
+        return evaluate(runs, self)
 
 
 def evaluate(runs: Runs, settings: Posterior) -> Evaluation:
     """Log-probability of the truth, calibration, error of the posterior mean, and distance from exact posteriors.
 
-    Calibration is that of the released run. A data set may have ``prior`` (with ``log_density`` and
-    ``standard_deviation``), the baseline, and ``reference(x, n, rng)``, exact draws from p(theta | x).
+    Calibration is that of the released run. The prior of a data set that ``HasPrior`` is the baseline; one that
+    ``KnowsPosterior`` is asked for exact draws.
     """
     released = runs[""][0]
     dataset = released.recipe.data.dataset()
     rows, names = dataset.rows("test"), settings.parameters
+    expect_equal_weights(rows, "evaluation of a posterior")
     evaluation = Evaluation()
     for variant, members in runs.items():
         evaluation.metrics.append(_log_prob(f"{variant}/" if variant else "", members, rows, dataset))
     theta, x = (array[:CALIBRATED] for array in rows.inputs.values())
-    drawn = Drawn(released.model, x)
+    model = released.load()
+    drawn = Drawn(model, x)
     ranks = sbc_ranks(drawn, theta, x, DRAWS)
     covered = {kind: tarp(drawn, theta, x, DRAWS, references=kind) for kind in ("uniform", "predicted")}
     evaluation.metrics += _means(drawn.samples, theta, names, dataset)
     evaluation.metrics += _ranks(ranks, names)
     evaluation.metrics += [_coverage(kind, found) for kind, found in covered.items()]
-    pairs = _beside_exact(released, x[:OBSERVATIONS], getattr(dataset, "reference", None))
+    pairs = _beside_exact(model, x[:OBSERVATIONS], dataset.reference if isinstance(dataset, KnowsPosterior) else None)
     evaluation.metrics += _distance(pairs)
     evaluation.curves = {
         "ranks": [np.bincount(column * 20 // (DRAWS + 1), minlength=20).tolist() for column in ranks.T],
@@ -70,26 +80,28 @@ def evaluate(runs: Runs, settings: Posterior) -> Evaluation:
 
 
 def _log_prob(prefix: str, members: list[Run], rows: Rows, dataset: Dataset) -> Metric:
-    theta, x = rows.inputs.values()
-    found = [run.model.log_density(theta, x).astype(np.float64) for run in members]
-    prior = getattr(dataset, "prior", None)
     exact = np.stack(list(rows.truth.values()), axis=1)  # rounded to single precision, a value may leave the support
-    return Metric(
-        name=f"{prefix}log_prob",
-        value=float(found[0].mean()),
-        interval=bootstrap(lambda i: float(found[0][i].mean()), rows.group),
-        n=len(rows),
-        seeds=len(members),
-        baseline=None if prior is None else float(prior.log_density(exact).mean()),
-        baseline_name=None if prior is None else "prior",
-        detail=f"log q(true theta | x), nat; {over_seeds([float(values.mean()) for values in found])}; bootstrap interval",
+    return measured(
+        f"{prefix}log_prob",
+        mean,
+        [_log_density(run, rows) for run in members],
+        Units.of(rows),
+        "log q(true theta | x), nat",
+        baseline=float(dataset.prior.log_density(exact).mean()) if isinstance(dataset, HasPrior) else None,
+        baseline_name="prior",
     )
+
+
+def _log_density(run: Run, rows: Rows) -> np.ndarray:
+    model: Density = run.load()
+    theta, x = rows.inputs.values()
+    return model.log_density(theta, x).astype(np.float64)
 
 
 class Drawn:
     """Draws from the posterior of each row of x (n, C), made once for every check of them."""
 
-    def __init__(self, model: Flow, x: np.ndarray) -> None:
+    def __init__(self, model: Generates, x: np.ndarray) -> None:
         batches = np.array_split(np.arange(len(x)), -(-len(x) // BATCH))
         parts = [model.draw(DRAWS, x[batch], seed=i) for i, batch in enumerate(track(batches, "posteriors of the test rows"))]
         self.samples = np.concatenate(parts)
@@ -101,53 +113,56 @@ class Drawn:
 
 def _means(samples: np.ndarray, theta: np.ndarray, names: list[str], dataset: Dataset) -> list[Metric]:
     """Error of the posterior mean, beside that of the prior's."""
-    prior = getattr(dataset, "prior", None)
-    known = np.full(len(names), np.nan) if prior is None else prior.standard_deviation()
+    known = dataset.prior.standard_deviation().tolist() if isinstance(dataset, HasPrior) else [None] * len(names)
     squared = np.square(samples.mean(axis=1, dtype=np.float64) - theta)
     return [
-        Metric(
-            name=f"rmse {name}",
-            value=float(np.sqrt(column.mean())),
-            interval=bootstrap(lambda i: float(np.sqrt(column[i].mean())), np.arange(len(column))),  # noqa: B023 - called at once
-            n=len(column),
-            baseline=None if prior is None else float(deviation),
-            baseline_name=None if prior is None else "prior mean",
-            detail=f"of the posterior mean, {dataset.units[name]}; {DRAWS} draws each; bootstrap interval",
+        measured(
+            f"rmse {name}",
+            root_mean,
+            [column],
+            Units(np.arange(len(column))),
+            f"of the posterior mean, {dataset.units[name]}; {DRAWS} draws each",
+            baseline=deviation,
+            baseline_name="prior mean",
         )
         for name, column, deviation in zip(names, squared.T, known, strict=True)
     ]
 
 
+def _distance_from_uniform(name: str, distance: float, n: int, meaning: str) -> Metric:
+    return metric(
+        name,
+        [distance],
+        of_distance(distance, n),
+        n,
+        meaning,
+        baseline=DISTANCE / float(np.sqrt(n)),
+        baseline_name="95% of exact posteriors stay below",
+    )
+
+
 def _ranks(ranks: np.ndarray, names: list[str]) -> list[Metric]:
     test = rank_uniformity(ranks, DRAWS)
     return [
-        Metric(
-            name=f"sbc distance {name}",
-            value=float(distance),
-            n=test.n,
-            baseline=CRITICAL / float(np.sqrt(test.n)),
-            baseline_name="95% of exact posteriors stay below",
-            detail=f"Kolmogorov-Smirnov distance of {DRAWS}-draw ranks from uniform; p = {p_value:.2g}",
+        _distance_from_uniform(
+            f"sbc distance {name}",
+            float(distance),
+            test.n,
+            f"Kolmogorov-Smirnov distance of {DRAWS}-draw ranks from uniform; p = {p_value:.2g}",
         )
         for name, distance, p_value in zip(names, test.distance, test.p_value, strict=True)
     ]
 
 
 def _coverage(kind: str, found: Coverage) -> Metric:
-    return Metric(
-        name=f"coverage distance, {kind} references",
-        value=found.distance,
-        n=found.n,
-        baseline=CRITICAL / float(np.sqrt(found.n)),
-        baseline_name="95% of exact posteriors stay below",
-        detail=f"TARP, largest |coverage - credibility|; p = {found.p_value:.2g}",
-    )
+    meaning = f"TARP, largest |coverage - credibility|; p = {found.p_value:.2g}"
+    return _distance_from_uniform(f"coverage distance, {kind} references", found.distance, found.n, meaning)
 
 
-def _beside_exact(run: Run, x: np.ndarray, reference: Reference | None) -> list[dict[str, np.ndarray]]:
+def _beside_exact(model: Generates, x: np.ndarray, reference: Reference | None) -> list[dict[str, np.ndarray]]:
     """Samples (SAMPLES, D) of the posterior of each observation by who drew them."""
     rng = np.random.default_rng(0)
-    pairs = [{"model": run.model.draw(SAMPLES, row, seed=i)} for i, row in enumerate(x)]
+    pairs = [{"model": model.draw(SAMPLES, row, seed=i)} for i, row in enumerate(x)]
     if reference is not None:
         for row, pair in zip(x, track(pairs, "exact posteriors"), strict=True):
             pair["exact"] = reference(row, SAMPLES, rng)
@@ -158,14 +173,6 @@ def _distance(pairs: list[dict[str, np.ndarray]]) -> list[Metric]:
     if "exact" not in pairs[0]:
         return []
     values = np.array([c2st(pair["exact"], pair["model"]) for pair in track(pairs, "C2ST against exact posteriors")])
-    return [
-        Metric(
-            name="c2st",
-            value=float(values.mean()),
-            interval=bootstrap(lambda i: float(values[i].mean()), np.arange(len(values))),
-            n=len(values),
-            baseline=0.5,
-            baseline_name="exact posterior",
-            detail=f"over test observations, {SAMPLES} samples each; bootstrap interval over observations",
-        )
-    ]
+    meaning = f"over test observations, {SAMPLES} samples each"
+    units = Units(np.arange(len(values)))
+    return [measured("c2st", mean, [values], units, meaning, baseline=0.5, baseline_name="exact posterior")]

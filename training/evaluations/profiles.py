@@ -2,32 +2,76 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
+from pydantic import JsonValue
 from scipy.optimize import linear_sum_assignment
 
-from zoo.data.dataset import Rows
+from zoo.data.dataset import Described, Noisy, Rows
+from zoo.families.contracts import Queried
 from zoo.interpret import plots
 from zoo.interpret.latents.information import information_profile
 from zoo.interpret.latents.report import LatentReport
-from zoo.interpret.latents.traversal import active_latents, kl_per_latent, sample, traverse
+from zoo.interpret.latents.traversal import active_latents, sample, traverse
 from zoo.model.spec import Metric
-from zoo.training.evaluate import Evaluation, Run, Runs, over_seeds
-from zoo.training.evaluations.distribution import metric_of_runs, scatter
-from zoo.training.evaluations.latents import encoded, kl_metrics, related, report_metrics
-from zoo.training.recipe import Profiles
+from zoo.training.evaluate import Evaluation, Run, Runs
+from zoo.training.evaluations import EvaluationSettings, register_evaluation
+from zoo.training.evaluations.distribution import ratio
+from zoo.training.evaluations.latents import Encoded, encoded, kl_metrics, related, report_metrics
+from zoo.training.metrics import (
+    Interval,
+    Statistic,
+    Units,
+    bootstrapped,
+    expect_equal_weights,
+    mean,
+    measured,
+    metric,
+    quantile,
+    rms,
+)
+from zoo.training.recipe import RecipeError
 
 LEAST = 1e-3
 """Information that counts as none, nat."""
-Statistic = Callable[[np.ndarray], float]
+DRAWS = 200
+"""Resamples of the rows, whose every value is a profile, of which fewer are enough."""
 
 
-def median(errors: np.ndarray) -> float:
-    """Of the absolute error."""
-    return float(np.median(np.abs(errors)))
+@register_evaluation("profiles")
+class Profiles(EvaluationSettings):
+    """Scatter along a profile, beside its mean and other descriptions, and which quantities the latents carry."""
+
+    kind: Literal["profiles"] = "profiles"
+    query: str
+    """The input that is queried."""
+    query_label: str
+    """What the query is called on figures, with its unit."""
+    answer_label: str
+    """What the answer is called on figures, with its unit."""
+    quantities: list[str]
+    """Truths that the latents may have found."""
+    separate: list[str] = []
+    """Those of them that should each have a latent to itself."""
+    boundary: float | None = None
+    """Query below and above which errors are also given apart."""
+    inside: str = "inside"
+    """What the part below is called."""
+    outside: str = "outside"
+    """What the part above is called."""
+    also_on: dict[str, dict[str, JsonValue]] = {}
+    """Further test sets, the data's parameters changed: label -> changes."""
+
+    def judge(self, runs: Runs) -> Evaluation:
+        return evaluate(runs, self)
+
+
+def median(errors: np.ndarray, weights: np.ndarray | None = None) -> float:
+    """Median of the absolute error."""
+    return quantile(np.abs(errors), 0.5, weights)
 
 
 @dataclass(frozen=True)
@@ -50,12 +94,14 @@ def evaluate(runs: Runs, settings: Profiles) -> Evaluation:
     released = runs[""][0]
     dataset = released.recipe.data.dataset()
     rows = dataset.rows("test")
+    expect_equal_weights(rows, "evaluation of profiles")
     queries = rows.inputs[settings.query][0]
-    found = {variant: [answered(run, rows) for run in members] for variant, members in runs.items()}
+    judged = {variant: [_judge(run, rows) for run in members] for variant, members in runs.items()}
+    found = {variant: [answers for answers, _ in members] for variant, members in judged.items()}
     for variant, members in found.items():
         prefix = f"{variant}/" if variant else ""
         evaluation.metrics += _statistics(prefix, members, rows, settings, queries)
-        evaluation.metrics += _carried(prefix, runs[variant], rows)
+        evaluation.metrics += _carried(prefix, [latents for _, latents in judged[variant]], Units.of(rows))
     for variant, members in found.items():
         if variant:
             evaluation.metrics += _ratios(variant, found[""], members, rows, settings, queries)
@@ -63,11 +109,7 @@ def evaluate(runs: Runs, settings: Profiles) -> Evaluation:
     for label, answers in simple.items():
         evaluation.metrics += _scatter("", [answers], rows, settings, queries, f" of {label}")
     for label, changes in settings.also_on.items():
-        elsewhere = released.recipe.data.dataset(**changes)
-        other = elsewhere.rows("test")
-        evaluation.metrics += _errors(f"{label}/", [answered(run, other) for run in runs[""]], other, settings, queries)
-        for name, error in _described(elsewhere, other):
-            evaluation.metrics += _scatter(f"{label}/", [Answers(error)], other, settings, queries, f" of {name}")
+        evaluation.metrics += _elsewhere(label, changes, runs[""], settings, queries)
     shown = (
         {released.recipe.name: found[""][0]} | {variant: members[0] for variant, members in found.items() if variant} | simple
     )
@@ -82,17 +124,37 @@ def evaluate(runs: Runs, settings: Profiles) -> Evaluation:
         "profiles": plots.answered_profiles(
             queries, rows.target, found[""][0].error, found[""][0].scale, settings.query_label, settings.answer_label
         ),
-        "traversal": plots.latent_traversal(traverse(released.model, drawn=sample(*encoded(released, rows)))),
+        "traversal": plots.latent_traversal(traverse(released.load(), drawn=sample(*judged[""][0][1]))),
     }
-    _informed(evaluation, released, rows, settings, queries)
+    latents = [encoded for _, encoded in judged[""]]
+    _informed(evaluation, released.recipe.name, latents[0], rows, settings, queries)
     if settings.separate:
-        evaluation.metrics.append(_separation([related(run, rows, settings.separate) for run in runs[""]]))
+        reports = [related(released.recipe.name, one, rows, settings.separate) for one in latents]
+        evaluation.metrics.append(_separation(reports))
     return evaluation
 
 
-def answered(run: Run, rows: Rows) -> Answers:
-    """A run at the mean of the latents."""
-    answer = run.model.predictive(rows.inputs)
+def _elsewhere(label: str, changes: dict, members: list[Run], settings: Profiles, queries: np.ndarray) -> list[Metric]:
+    """Errors on a further test set, beside the simpler descriptions there."""
+    dataset = members[0].recipe.data.dataset(**changes)
+    rows = dataset.rows("test")
+    metrics = _errors(f"{label}/", [_judge(run, rows)[0] for run in members], rows, settings, queries)
+    for name, error in _described(dataset, rows):
+        metrics += _scatter(f"{label}/", [Answers(error)], rows, settings, queries, f" of {name}")
+    return metrics
+
+
+def _judge(run: Run, rows: Rows) -> tuple[Answers, Encoded]:
+    """What a run answers at the mean of the latents, and the latents."""
+    model = run.load()
+    if not isinstance(model, Queried):
+        raise RecipeError(f"{run.recipe.name}: expected a family that answers queries: choose another evaluation")
+    return answered(model, rows), encoded(model, rows)
+
+
+def answered(model: Queried, rows: Rows) -> Answers:
+    """What a model answers at the mean of the latents."""
+    answer = model.answers_at(rows.inputs)
     if answer.shape[1] == rows.target.shape[1]:
         return Answers(answer - rows.target)
     location, scale = np.split(answer, 2, axis=1)
@@ -104,10 +166,10 @@ def _described(dataset: Any, rows: Rows) -> Iterator[tuple[str, np.ndarray]]:
     split, of other descriptions that the data set has, and the noise of the profiles themselves.
     """
     yield "the mean profile", dataset.rows("validation").target.mean(axis=0) - rows.target
-    if hasattr(dataset, "descriptions"):
+    if isinstance(dataset, Described):
         for label, answer in dataset.descriptions("test").items():
             yield label, answer - rows.target
-    if hasattr(dataset, "noise"):
+    if isinstance(dataset, Noisy):
         yield "the particles' noise", dataset.noise("test")
 
 
@@ -125,9 +187,9 @@ def _statistics(prefix: str, members: list[Answers], rows: Rows, settings: Profi
     if scales:
         z = [answers.error / scale for answers, scale in zip(members, scales, strict=True)]
         likelihood = [-0.5 * v**2 - np.log(scale) - 0.5 * np.log(2 * np.pi) for v, scale in zip(z, scales, strict=True)]
-        metrics.append(_metric(f"{prefix}log likelihood", likelihood, lambda v: float(v.mean()), rows, "nat a query"))
+        metrics.append(_metric(f"{prefix}log likelihood", likelihood, mean, rows, "nat a query"))
         inside = [(np.abs(v) < 0.9945).astype(float) for v in z]  # 68% of a Gaussian
-        metrics.append(_metric(f"{prefix}coverage of 68%", inside, lambda v: float(v.mean()), rows, "of the central interval"))
+        metrics.append(_metric(f"{prefix}coverage of 68%", inside, mean, rows, "of the central interval"))
     return metrics
 
 
@@ -145,7 +207,7 @@ def _scatter(
     """All along the query, and on either side of the boundary."""
     parts = _parts(settings, queries).items()
     return [
-        _metric(f"{prefix}scatter{part}{suffix}", [a.error[:, chosen] for a in members], scatter, rows, "root mean square, dex")
+        _metric(f"{prefix}scatter{part}{suffix}", [a.error[:, chosen] for a in members], rms, rows, "root mean square, dex")
         for part, chosen in parts
     ]
 
@@ -153,9 +215,6 @@ def _scatter(
 def _ratios(
     variant: str, ours: list[Answers], theirs: list[Answers], rows: Rows, settings: Profiles, queries: np.ndarray
 ) -> list[Metric]:
-    def ratio(errors: np.ndarray) -> float:
-        return scatter(errors[..., 0]) / scatter(errors[..., 1])
-
     return [
         _metric(
             f"scatter{part} over that of {variant}",
@@ -169,23 +228,27 @@ def _ratios(
 
 
 def _metric(name: str, values: list[np.ndarray], statistic: Statistic, rows: Rows, meaning: str) -> Metric:
-    """Values are (n, queries, ...), of which fewer draws are enough."""
-    return metric_of_runs(name, values, statistic, meaning, rows, draws=200)
+    """A metric of values (n, queries, ...)."""
+    return measured(name, statistic, values, Units.of(rows), meaning, draws=DRAWS)
 
 
-def _carried(prefix: str, members: list[Run], rows: Rows) -> list[Metric]:
+def _carried(prefix: str, members: list[Encoded], units: Units) -> list[Metric]:
     """KL of each latent, and how many are active."""
-    kls = [kl_per_latent(*encoded(run, rows)) for run in members]
-    active = [float(len(active_latents(kl))) for kl in kls]
-    count = Metric(name=f"{prefix}active latents", value=active[0], n=len(rows), seeds=len(members), detail=over_seeds(active))
-    return [*kl_metrics(prefix, kls, len(rows)), count]
+
+    def active(kl: np.ndarray, weights: np.ndarray | None = None) -> float:
+        return float(len(active_latents(kl.mean(axis=0))))
+
+    kls = [member.kl for member in members]
+    interval = bootstrapped(active, kls[0], units, DRAWS)
+    count = metric(f"{prefix}active latents", [active(kl) for kl in kls], interval, len(units.group), "")
+    return [*kl_metrics(prefix, members, units), count]
 
 
-def _informed(evaluation: Evaluation, released: Run, rows: Rows, settings: Profiles, queries: np.ndarray) -> None:
+def _informed(evaluation: Evaluation, name: str, encoded: Encoded, rows: Rows, settings: Profiles, queries: np.ndarray) -> None:
     """Mutual information of samples of the latents with quantities and with the profile, and formulae of the latents."""
-    report = related(released, rows, settings.quantities)
+    report = related(name, encoded, rows, settings.quantities)
     evaluation.metrics += report_metrics(report)
-    latents = dict(zip(report.names, sample(*encoded(released, rows)).T, strict=True))
+    latents = dict(zip(report.names, sample(*encoded).T, strict=True))
     values, errors = information_profile(latents, rows.target, jobs=-1)
     evaluation.curves = {"query": queries.tolist(), "information": values.tolist(), "information error": errors.tolist()}
     evaluation.figures["information"] = report.plot()
@@ -198,11 +261,25 @@ def _separation(reports: list[LatentReport]) -> Metric:
     """Each quantity has a latent of its own: the least information of these pairs over the most of all other pairs."""
     values, pairs = [], []
     for report in reports:
-        matrix = np.array([[report.information[latent, name].value for name in report.quantities] for latent in report.names])
+        matrix, _ = _information(report)
         own = linear_sum_assignment(matrix, maximize=True)
-        others = matrix.copy()
-        others[own] = -np.inf
-        values.append(float(matrix[own].min() / max(others.max(), LEAST)))
+        values.append(_apart(matrix, own))
         pairs.append(", ".join(f"{report.quantities[j]} by {report.names[i]}" for i, j in zip(*own, strict=True)))
-    detail = f"least information of own pairs over most of other pairs; {pairs[0]}; {over_seeds(values)}"
-    return Metric(name="separation", value=values[0], n=reports[0].rows, seeds=len(reports), detail=detail)
+    matrix, error = _information(reports[0])
+    own, rng = linear_sum_assignment(matrix, maximize=True), np.random.default_rng(0)
+    drawn = [_apart(rng.normal(matrix, error), own) for _ in range(DRAWS)]
+    interval = Interval(*map(float, np.percentile(drawn, [2.5, 97.5])), "interval from the errors of the information")
+    meaning = f"least information of own pairs over most of other pairs; {pairs[0]}"
+    return metric("separation", values, interval, reports[0].rows, meaning)
+
+
+def _information(report: LatentReport) -> tuple[np.ndarray, np.ndarray]:
+    """Information of each latent about each quantity, (latents, quantities), and its standard error."""
+    found = [[report.information[latent, name] for name in report.quantities] for latent in report.names]
+    return np.array([[one.value for one in row] for row in found]), np.array([[one.error for one in row] for row in found])
+
+
+def _apart(matrix: np.ndarray, own: tuple[np.ndarray, np.ndarray]) -> float:
+    others = matrix.copy()
+    others[own] = -np.inf
+    return float(matrix[own].min() / max(others.max(), LEAST))

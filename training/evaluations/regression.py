@@ -3,52 +3,58 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from itertools import product
-from typing import Protocol, cast
+from typing import Literal, cast
 
 import keras
 import numpy as np
 
-from zoo.data.dataset import Dataset, Rows
+from zoo.data.dataset import Rows, Scaled
 from zoo.interpret import plots
 from zoo.model.spec import Metric
-from zoo.training.evaluate import Evaluation, Run, Runs, over_seeds
-from zoo.training.intervals import bootstrap
-from zoo.training.recipe import Regression
+from zoo.training.evaluate import Evaluation, Run, Runs
+from zoo.training.evaluations import EvaluationSettings, register_evaluation
+from zoo.training.metrics import Statistic, Units, mean, measured, quantile, rms
 
 WITHIN = 0.1
 """Error, in the data set's scale, below which an output counts as right."""
 
-STATISTICS: dict[str, tuple[Callable[[np.ndarray], float], str]] = {
+
+@register_evaluation("regression")
+class Regression(EvaluationSettings):
+    """Error of each output, absolute and in the data set's own scale, beside a polynomial regression."""
+
+    kind: Literal["regression"] = "regression"
+
+    def judge(self, runs: Runs) -> Evaluation:
+        return evaluate(runs, self)
+
+
+NEAR_ALL = partial(quantile, level=0.99)
+
+STATISTICS: dict[str, tuple[Statistic, str]] = {
     "worst error, 99%": (
-        lambda error: float(np.quantile(error.max(axis=1), 0.99)),
+        lambda error, weight: NEAR_ALL(error.max(axis=1), weights=weight),
         "99th percentile over rows of the largest |error| among a row's outputs",
     ),
     f"rows within {WITHIN}": (
-        lambda error: float(np.mean(error.max(axis=1) < WITHIN)),
+        lambda error, weight: mean(error.max(axis=1) < WITHIN, weight),
         f"fraction of rows whose every output has |error| below {WITHIN}",
     ),
-    "error, 99%": (lambda error: float(np.quantile(error, 0.99)), "99th percentile of |error| over rows and outputs"),
+    "error, 99%": (
+        lambda error, weight: NEAR_ALL(error, weights=weight),
+        "99th percentile of |error| over rows and outputs",
+    ),
     "total error, 99%": (
-        lambda error: float(np.quantile(np.sqrt(np.square(error).sum(axis=1)), 0.99)),
+        lambda error, weight: NEAR_ALL(np.sqrt(np.square(error).sum(axis=1)), weights=weight),
         "99th percentile over rows of the root of the summed squares of a row's errors",
     ),
-    "rmse": (lambda error: float(np.sqrt(np.mean(np.square(error)))), "root mean square over rows and outputs"),
+    "rmse": (rms, "root mean square over rows and outputs"),
 }
 """Name -> statistic of absolute errors (n, outputs) in the data set's scale, and what it is."""
 
 DEGREES, PENALTIES = (2, 3, 4), 10.0 ** np.arange(-10, 0, 2)
-
-
-class Scaled(Dataset, Protocol):
-    """A data set whose errors have a scale of their own."""
-
-    scale: np.ndarray
-    """(outputs,) what an error of each output is measured in."""
-    scale_description: str
-    panels: dict[str, tuple[slice, np.ndarray]]
-    """Label -> where its outputs lie, and their abscissa: the panels of the figure."""
-    abscissa: str
 
 
 def evaluate(runs: Runs, settings: Regression) -> Evaluation:
@@ -63,7 +69,7 @@ def evaluate(runs: Runs, settings: Regression) -> Evaluation:
     for variant, found in errors.items():
         for statistic in STATISTICS:
             evaluation.metrics.append(
-                _metric(f"{variant}/" if variant else "", statistic, found, rows.group, dataset.scale_description, beside, name)
+                _metric(f"{variant}/" if variant else "", statistic, found, rows, dataset.scale_description, beside, name)
             )
     evaluation.curves = {"error_99": np.quantile(errors[""][0], 0.99, axis=0).tolist()}
     evaluation.figures = {
@@ -76,31 +82,23 @@ def evaluate(runs: Runs, settings: Regression) -> Evaluation:
 def residual(run: Run, rows: Rows) -> np.ndarray:
     """(answer - target) / scale of each row and output, (n, outputs)."""
     (inputs,) = rows.inputs.values()
-    answer = keras.ops.convert_to_numpy(run.model(inputs)).astype(np.float64)
+    answer = keras.ops.convert_to_numpy(run.load()(inputs)).astype(np.float64)
     return (answer - rows.target) / cast(Scaled, run.recipe.data.dataset()).scale
 
 
 def _metric(
-    prefix: str,
-    name: str,
-    errors: list[np.ndarray],
-    group: np.ndarray,
-    unit: str,
-    beside: np.ndarray,
-    baseline: str,
+    prefix: str, name: str, errors: list[np.ndarray], rows: Rows, unit: str, beside: np.ndarray, baseline: str
 ) -> Metric:
     statistic, meaning = STATISTICS[name]
-    values = [statistic(error) for error in errors]
     unit = "" if name.startswith("rows") else f", in units of the {unit}"
-    return Metric(
-        name=f"{prefix}{name}",
-        value=values[0],
-        interval=bootstrap(lambda i: statistic(errors[0][i]), group),
-        n=len(group),
-        seeds=len(errors),
-        baseline=statistic(beside),
+    return measured(
+        f"{prefix}{name}",
+        statistic,
+        errors,
+        Units.of(rows),
+        f"{meaning}{unit}",
+        baseline=statistic(beside, rows.weight),
         baseline_name=baseline,
-        detail=f"{meaning}{unit}; {over_seeds(values)}; interval by bootstrap over {len(np.unique(group))} simulations",
     )
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from itertools import product
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from zoo.data.dataset import Dataset, Rows, Split
+from zoo.data.dataset import Featured, Rows, Split
 from zoo.interpret import plots
 from zoo.progress import track
 
@@ -21,20 +21,6 @@ TUNED_ON, FOREST = 50, 200
 """Trees of a random forest, and of those on which its settings are tried."""
 STAGES = 600
 """Most trees of a boosting; the validation split says how many are kept."""
-
-
-class Featured(Dataset, Protocol):
-    """A data set that can describe its rows by engineered features."""
-
-    feature_sets: tuple[str, ...]
-    scales: np.ndarray
-    """(k,) that the features are of; a set holds a whole number of kinds of feature, each on all scales."""
-    scale_label: str
-    kinds_of_feature: tuple[str, ...]
-
-    def features(self, rows: Rows, names: str) -> np.ndarray:
-        """(n, features) of the named set."""
-        ...
 
 
 def boosted_trees(x: np.ndarray, y: np.ndarray, held_x: np.ndarray, held_y: np.ndarray) -> Any:

@@ -424,13 +424,13 @@ def _validation_rows(spec: ModelSpec) -> Mapping[str, np.ndarray] | None:
     """Inputs of a released model's own validation rows; None, which is said, where they would have to be simulated first."""
     import inspect
 
-    from zoo.data.dataset import dataset_class
+    from zoo.data.dataset import DATASETS
     from zoo.training.recipe import load_recipe, recipe_names
 
     if spec.name not in recipe_names():
         return None
     data = load_recipe(spec.name).data
-    simulated = "on_missing" in inspect.signature(dataset_class(data.source)).parameters
+    simulated = "on_missing" in inspect.signature(DATASETS.get(data.source)).parameters
     try:
         return data.dataset(**({"on_missing": "fail"} if simulated else {})).rows("validation").inputs
     except (ZooError, OSError, ImportError) as error:

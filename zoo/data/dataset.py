@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import importlib
 import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 
-from zoo.errors import UnknownNameError
+from zoo.registration import Register
 
 Split = Literal["train", "validation", "test"]
 
@@ -22,17 +21,25 @@ class Rows:
 
     Attributes
     ----------
-    inputs : by tensor name, each (n, ...), in the order of the model's ``call``; arrays, or what makes arrays of the rows that
-        it is indexed with, such as cubes cut from mapped fields
-    target : (n, outputs), or what makes arrays of the rows that it is indexed with, such as images to be reconstructed
-    group : (n,) the independent simulation of each row: no two splits share one
-    truth : physical parameters of each row by name, (n,) each; what a latent or an error may depend on
+    inputs : dict of str to numpy.ndarray
+        Input tensors by name, each (n, ...), in the order of the model's ``call``; arrays, or what makes arrays of the rows
+        that it is indexed with, such as cubes cut from mapped fields.
+    target : numpy.ndarray
+        Targets (n, outputs), or what makes arrays of the rows that it is indexed with, such as images to be reconstructed.
+    group : numpy.ndarray
+        The independent simulation of each row, (n,): no two splits share one.
+    truth : dict of str to numpy.ndarray
+        Physical parameters of each row by name, (n,) each; what a latent or an error may depend on.
+    weight : numpy.ndarray, optional
+        Event weight of each row, (n,), of either sign, in every number that is measured on the rows; None where all rows count
+        the same. Training does not take it.
     """
 
     inputs: dict[str, Any]
     target: Any
     group: np.ndarray
     truth: dict[str, np.ndarray] = field(default_factory=dict)
+    weight: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.target)
@@ -47,6 +54,7 @@ class Rows:
             target=np.asarray(self.target[index]) if target is None else target,
             group=self.group[index],
             truth={name: np.asarray(values)[index] for name, values in self.truth.items()},
+            weight=None if self.weight is None else self.weight[index],
         )
 
 
@@ -56,13 +64,17 @@ def groups(sizes: Mapping[Split, int], split: Split) -> np.ndarray:
     return np.arange(sizes[split]) + sum(sizes[name] for name in names[: names.index(split)])
 
 
+@runtime_checkable
 class Dataset(Protocol):
     """Simulated data in three splits that share no simulation."""
 
     description: str
+    """What the rows are, in one sentence."""
     simulator: str
+    """What made them."""
     seed: int
-    units: dict[str, str]
+    """Seed that all rows follow from."""
+    units: Mapping[str, str]
     """Unit of each truth, "1" for dimensionless."""
 
     def rows(self, split: Split, epoch: int = 0) -> Rows:
@@ -70,41 +82,147 @@ class Dataset(Protocol):
         ...
 
 
-DATASETS = {
-    "cmb-emulation": ("zoo.data.cmb.emulation", "CMBEmulation"),
-    "cmb-feature": ("zoo.data.cmb.feature", "CMBFeature"),
-    "cmb-posterior": ("zoo.data.cmb.posterior_data", "CMBPosterior"),
-    "halo-mass": ("zoo.data.nbody.halo_mass", "HaloMass"),
-    "halo-mass-features": ("zoo.data.nbody.halo_mass", "HaloMassFeatures"),
-    "halo-profile": ("zoo.data.nbody.halo_profile", "HaloProfile"),
-    "pendulum": ("zoo.data.pendulum", "Pendulum"),
-    "sbi": ("zoo.data.sbi.dataset", "BenchmarkTask"),
-    "shapes3d": ("zoo.data.shapes3d.dataset", "Shapes3D"),
-    "simulations": ("zoo.data.sbi.dataset", "SimulationsFile"),
-    "simulator": ("zoo.data.sbi.dataset", "UserSimulator"),
-    "synthetic-halo": ("zoo.data.halos.synthetic_halo", "SyntheticHalo"),
-    "two-moons": ("zoo.data.moons", "TwoMoons"),
-}
-"""Name in a recipe -> module and class; imported when asked for."""
+# What else the zoo asks of a data set where it has it. One that has a part of it says so by having the attributes.
 
 
-def get_dataset(source: str, folder: Path | None = None, **parameters) -> Dataset:
+@runtime_checkable
+class KnowsDensity(Protocol):
+    """A data set whose rows are drawn from a density that is known."""
+
+    def log_density(self, x: np.ndarray) -> np.ndarray:
+        """Natural logarithm of the true density, (n,), at points (n, D)."""
+        ...
+
+
+class PriorDensity(Protocol):
+    """The distribution that parameters were drawn from."""
+
+    def log_density(self, theta: np.ndarray) -> np.ndarray:
+        """Natural logarithm of the prior density, (n,), at parameters (n, D)."""
+        ...
+
+    def standard_deviation(self) -> np.ndarray:
+        """Standard deviation of each parameter under the prior, (D,)."""
+        ...
+
+
+@runtime_checkable
+class HasPrior(Protocol):
+    """A data set of parameters drawn from a prior, and of data simulated at them."""
+
+    prior: PriorDensity
+
+
+@runtime_checkable
+class KnowsPosterior(Protocol):
+    """A data set that can draw from the exact posterior of an observation."""
+
+    def reference(self, x: np.ndarray, n: int, rng: np.random.Generator, /) -> np.ndarray:
+        """Exact draws (n, D) from p(theta | x), given one observation x (C,)."""
+        ...
+
+
+@runtime_checkable
+class Described(Protocol):
+    """A data set that knows simpler descriptions of its targets, such as a fitted profile."""
+
+    def descriptions(self, split: Split) -> Mapping[str, np.ndarray]:
+        """What each description answers to the rows of a split, (n, outputs), by its name."""
+        ...
+
+
+@runtime_checkable
+class Noisy(Protocol):
+    """A data set that knows how noisy its targets are."""
+
+    def noise(self, split: Split) -> np.ndarray:
+        """Noise of the targets of a split, (n, outputs), in their unit."""
+        ...
+
+
+@runtime_checkable
+class Scaled(Dataset, Protocol):
+    """A data set whose errors have a scale of their own."""
+
+    scale: np.ndarray
+    """What an error of each output is measured in, (outputs,)."""
+    scale_description: str
+    """What the scale is, in the words of a metric's detail."""
+    panels: Mapping[str, tuple[slice, np.ndarray]]
+    """Label of a panel of the figure -> where its outputs lie, and their abscissa."""
+    abscissa: str
+    """What the abscissa is, with its unit."""
+
+
+@runtime_checkable
+class Featured(Dataset, Protocol):
+    """A data set that can describe its rows by engineered features."""
+
+    feature_sets: tuple[str, ...]
+    """Names of the sets of features, the simplest first."""
+    scales: np.ndarray
+    """Scales (k,) that the features are of; a set holds a whole number of kinds of feature, each on all scales."""
+    scale_label: str
+    """What the scales are, with their unit."""
+    kinds_of_feature: tuple[str, ...]
+    """What the kinds of feature are called."""
+
+    def features(self, rows: Rows, names: str) -> np.ndarray:
+        """Features (n, features) of the named set."""
+        ...
+
+
+@runtime_checkable
+class FromUser(Dataset, Protocol):
+    """A data set of a user's rows, which errors and cards name as the user's file does."""
+
+    target_names: list[str]
+    """Columns of the target."""
+    target_unit: str | None
+    """Unit of the target, None where it is not known."""
+    labels: list[str] | None
+    """Names of the classes in their order, None where the target counts no classes that have names."""
+
+    def numbers(self, split: Split) -> np.ndarray:
+        """Which row of the user's each row of a split is, (n,), counted from 0."""
+        ...
+
+
+DATASETS: Register[type[Any]] = Register(
+    "data set",
+    "zoo.datasets",
+    {
+        "cmb-emulation": "zoo.data.cmb.emulation",
+        "cmb-feature": "zoo.data.cmb.feature",
+        "cmb-posterior": "zoo.data.cmb.posterior_data",
+        "halo-mass": "zoo.data.nbody.halo_mass",
+        "halo-mass-features": "zoo.data.nbody.halo_mass",
+        "halo-profile": "zoo.data.nbody.halo_profile",
+        "pendulum": "zoo.data.pendulum",
+        "sbi": "zoo.data.sbi.dataset",
+        "shapes3d": "zoo.data.shapes3d.dataset",
+        "simulations": "zoo.data.sbi.dataset",
+        "simulator": "zoo.data.sbi.dataset",
+        "synthetic-halo": "zoo.data.halos.synthetic_halo",
+        "two-moons": "zoo.data.moons",
+    },
+)
+register_dataset = DATASETS.register
+
+
+def get_dataset(source: str, folder: Path | None = None, **parameters: Any) -> Dataset:
     """A data set by name; UnknownNameError with suggestions, TypeError on a parameter that it has not.
 
     Parameters
     ----------
-    folder : of a user's recipe, given to the data sets that read files beside it
+    source : str
+        Name under which the data set is registered.
+    folder : Path, optional
+        Folder of a user's recipe, given to the data sets that read files beside it.
+    **parameters
+        What the data set is made with.
     """
-    kind = dataset_class(source)
+    kind = DATASETS.get(source)
     if "folder" in inspect.signature(kind).parameters:
         return kind(folder=folder, **parameters)
     return kind(**parameters)
-
-
-def dataset_class(source: str) -> type:
-    """The class of a data set by name; UnknownNameError with suggestions."""
-    if source not in DATASETS:
-        raise UnknownNameError("data set", source, DATASETS)
-    module, name = DATASETS[source]
-    kind: type = getattr(importlib.import_module(module), name)
-    return kind

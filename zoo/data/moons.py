@@ -10,7 +10,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from zoo.data.dataset import Rows, Split, groups
+from zoo.data.dataset import Rows, Split, groups, register_dataset
 from zoo.model.axes import Axis
 
 NOISE = 0.1
@@ -18,6 +18,7 @@ NODES = 200
 """Of the quadrature over t: 6 to a standard deviation of the noise, far beyond its accuracy in float64."""
 
 
+@register_dataset("two-moons")
 class TwoMoons:
     """Points of the plane.
 

@@ -11,7 +11,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from zoo.data.dataset import Rows, Split, groups
+from zoo.data.dataset import Rows, Split, groups, register_dataset
 from zoo.model.axes import Axis, Coordinates
 
 DAMPING = (0.4, 1.2)
@@ -42,6 +42,7 @@ def observation_times() -> np.ndarray:
     return np.linspace(0.0, OBSERVED_UNTIL, SAMPLES)
 
 
+@register_dataset("pendulum")
 class Pendulum:
     """Observed trajectory and query time -> displacement at that time.
 

@@ -26,8 +26,14 @@ class EndpointModel:
     endpoints: ClassVar[dict[str, str]]
     """Endpoint name -> method; the method takes the endpoint's inputs and returns its outputs, in the spec's order."""
 
+    config: dict[str, Any]
+    """Keyword arguments that build the same model again, plain data."""
+
     library: ClassVar[Library]
     """What it is made with."""
+
+    opset_reason: ClassVar[Mapping[int, str]] = {}
+    """Opset of ONNX -> why there is no graph of this family at it; empty where there is one at 11, 13 and 18."""
 
     no_gradient: ClassVar[str | None] = None
     """Why an answer has no derivative with respect to an input, and what explains the model instead; None where it has one."""
@@ -143,6 +149,9 @@ class ZooModel(keras.Model, EndpointModel):
 
     library: ClassVar[Library] = "keras"
 
+    squash: Literal["sigmoid", "softmax"] | None = None
+    """What makes probabilities of ``logits``, None where answers are no probabilities."""
+
     asks_many: ClassVar[bool] = False
     """Whether a row of training may hold several queries: its last input and its target are then as many times as wide."""
 
@@ -153,7 +162,7 @@ class ZooModel(keras.Model, EndpointModel):
 
     def objective(self, target, answer):
         """The loss of each row, (batch,), that this family is trained on, given what ``call`` answered."""
-        raise TypeError(f"{type(self).__name__} declares no objective")
+        raise TypeError(f"{type(self).__name__} declares no objective: say in its class what each row costs")
 
     @property
     def classes(self) -> int | None:

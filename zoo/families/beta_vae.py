@@ -122,13 +122,13 @@ class BetaVAE(ZooModel):
         mean = self.mean(features)
         return mean, self.log_variance(features) if self.variational else ops.full_like(mean, POINT)
 
-    def logits(self, latent):
+    def decoded_logits(self, latent):
         """Logits of the intensities, (batch, height, width, channels), given latents (batch, latents)."""
         return self.head(self.decoder(latent))
 
     def decode(self, latent):
         """Intensities (batch, height, width, channels) in [0, 1], given latents (batch, latents)."""
-        return ops.sigmoid(self.logits(latent))
+        return ops.sigmoid(self.decoded_logits(latent))
 
     def answer(self, image):
         """The image reconstructed at the mean of the latents: no noise."""
@@ -146,7 +146,7 @@ class BetaVAE(ZooModel):
             self.add_loss(self.beta * (self.ramp(kl) if training and self.ramp else kl))
             if training:
                 mean = mean + ops.exp(0.5 * log_variance) * keras.random.normal(ops.shape(mean), seed=self.noise)
-        return self.logits(mean)
+        return self.decoded_logits(mean)
 
     def log_likelihood(self, target, answer):
         """log p(target) in nat, (batch,), of images under the logits ``answer`` of the same shape, which ``call`` gave."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from zoo.families.base import EndpointModel
+from zoo.families.contracts import Prediction
 from zoo.families.tree_arrays import BASELINE, FIELDS, FIRST, check, first_trees, from_arrays, to_arrays
 from zoo.families.tree_graph import convert_trees
 from zoo.model.registry import register_family
@@ -68,10 +69,23 @@ class BoostedTrees(EndpointModel):
         """As ``predict``."""
         return self.predict(x)
 
-    def predictive(self, inputs: Mapping[str, np.ndarray], target: np.ndarray) -> tuple[np.ndarray, None, None]:
-        """Answers (n,) to rows of a data set; no density and no probability, which these trees do not give."""
+    def predictive(self, inputs: Mapping[str, np.ndarray], target: np.ndarray) -> Prediction:
+        """Answers to rows of a data set; no density and no probability, which these trees do not give."""
         (x,) = inputs.values()
-        return self.predict(x)[:, 0].astype(np.float64), None, None
+        return Prediction(self.predict(x)[:, 0].astype(np.float64))
+
+    def estimator(self, learning_rate: float, seed: int) -> HistGradientBoostingRegressor:
+        """scikit-learn's estimator of this config before a fit, which grows on from call to call."""
+        from sklearn.ensemble import HistGradientBoostingRegressor
+
+        return HistGradientBoostingRegressor(
+            learning_rate=learning_rate,
+            max_leaf_nodes=self.config["max_leaf_nodes"],
+            min_samples_leaf=self.config["min_samples_leaf"],
+            early_stopping=False,
+            warm_start=True,
+            random_state=seed,
+        )
 
     def take(self, fitted: HistGradientBoostingRegressor, trees: int, mean: np.ndarray) -> None:
         """Become the first trees of a fitted regressor, their thresholds rounded down to float32.

@@ -14,6 +14,7 @@ from keras import ops
 
 from zoo.families.base import ZooModel
 from zoo.families.batches import in_batches
+from zoo.families.contracts import Prediction
 from zoo.families.layers import MEASURED, Standardize, conv3d_stages, dense_stack
 from zoo.model.registry import register_family
 
@@ -104,13 +105,14 @@ class CNN3D(ZooModel):
     def standardized(self, *inputs) -> tuple:
         return (self.standardize(inputs[0]),)
 
-    def predictive(self, inputs: Mapping[str, Any], target: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Location, log p(target) and the probability of less than the target, (n,) each, for any number of rows."""
+    def predictive(self, inputs: Mapping[str, Any], target: np.ndarray) -> Prediction:
+        """Location, log p(target) and the probability of less than the target, for any number of rows."""
         (cubes,) = inputs.values()
         answer = in_batches(self, cubes).astype(np.float64)
         _, cumulative = LIKELIHOODS[self.config["likelihood"]]
         probability = cumulative((target[:, 0] - answer[:, 0]) / answer[:, 1])
-        return answer[:, 0], *map(ops.convert_to_numpy, (self.log_likelihood(target.astype(np.float64), answer), probability))
+        log_density = self.log_likelihood(target.astype(np.float64), answer)
+        return Prediction(answer[:, 0], ops.convert_to_numpy(log_density), ops.convert_to_numpy(probability))
 
     @property
     def blocks(self) -> dict[str, list[keras.layers.Layer]]:

@@ -49,8 +49,8 @@ class Ensemble(ZooModel):
         self.kind = first.answers_with
         if self.kind not in POOLS:
             raise ValueError(f"expected a family that answers with {', '.join(POOLS)}, {member} of this config does not")
-        squashed = getattr(first, "output_activation", None)
-        self.answers_with = "number" if self.kind == "probability" and squashed is not keras.activations.sigmoid else self.kind
+        self.answers_with = "number" if self.kind == "probability" and first.squash != "sigmoid" else self.kind
+        self.squash = first.squash if self.answers_with == "probability" else None
         self.endpoint_of_members = next(iter(first.endpoints))
         self.endpoints = {self.endpoint_of_members: "answer"}  # type: ignore[misc]
         self.built = True
@@ -68,17 +68,18 @@ class Ensemble(ZooModel):
         pooled = POOLS[self.kind](given)
         return pooled[0] if isinstance(pooled, tuple) else pooled
 
-    @property
-    def logits(self) -> Callable[..., Any]:
-        """log(p / (1 - p)) of the mean probability p, precise where p is saturated; of classifiers by a sigmoid alone."""
+    def logits(self, *inputs):
+        """log(p / (1 - p)) of the mean probability p, precise where p is saturated.
+
+        Raises
+        ------
+        TypeError
+            If the members do not answer with the sigmoid of their logits.
+        """
         if self.answers_with != "probability":
-            raise AttributeError("an ensemble has logits where its members answer with the sigmoid of theirs")
-
-        def log_odds(*inputs):
-            given = ops.stack([member.logits(*inputs) for member in self.members])
-            return _log_of_sum(-ops.softplus(-given)) - _log_of_sum(-ops.softplus(given))
-
-        return log_odds
+            raise TypeError("an ensemble has logits where its members answer with the sigmoid of theirs: ask each member")
+        given = ops.stack([member.logits(*inputs) for member in self.members])
+        return _log_of_sum(-ops.softplus(-given)) - _log_of_sum(-ops.softplus(given))
 
     @property
     def blocks(self) -> dict[str, list[keras.layers.Layer]]:

@@ -29,7 +29,7 @@ LOG_SCALE = 5.0
 class IVE(ZooModel):
     """Encoder to Gaussian latents, decoder from latents and a query.
 
-    Trained on (observation, queries) -> answers with the loss of ``compile`` plus beta KL(q(z|x) || N(0, 1)),
+    Trained on (observation, queries) -> answers with the objective plus beta KL(q(z|x) || N(0, 1)),
     the KL summed over latents: a latent that carries nothing falls back to the prior and is dead. A row of training may
     ask several queries of one observation, (batch, k query) -> (batch, k outputs); the endpoints take one each.
 
@@ -45,8 +45,8 @@ class IVE(ZooModel):
     warm_up : training steps in which that weight rises from zero
     channels : of convolutions of 3^3 before the encoder's dense layers; each halves the cube
     log_query : whether the decoder is given the logarithm of the query, which must then be positive
-    scatter : whether an answer is a Gaussian, trained with the loss ``negative_log_likelihood``, its mean over the queries of a
-        row. Its deviation depends on the query alone: otherwise latents tell how noisy an observation is
+    scatter : whether an answer is a Gaussian, trained on its negative log-likelihood, the mean over the queries of a row. Its
+        deviation depends on the query alone: otherwise latents tell how noisy an observation is
 
     Raises
     ------
@@ -194,7 +194,7 @@ class IVE(ZooModel):
             return super().with_inputs(inputs)
         return {**self.config, "observation": inputs}, ["observed", self.encoder.layers[0].name]
 
-    def predictive(self, inputs: Mapping[str, Any], latent: np.ndarray | None = None) -> np.ndarray:
+    def answers_at(self, inputs: Mapping[str, Any], latent: np.ndarray | None = None) -> np.ndarray:
         """What ``call`` answers at the mean of the latents, or at ``latent`` (n, latents), to any number of rows."""
         observation, queries = inputs.values()
         if latent is None:

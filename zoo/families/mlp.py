@@ -64,7 +64,8 @@ class MLP(ZooModel):
         self.head.build((None, hidden[-1] if hidden else inputs))
         self.rescale = Standardize((outputs,), name="rescale") if rescale else None
         self.output_activation = keras.activations.get(output_activation)
-        self.answers_with = "probability" if output_activation in ("sigmoid", "softmax") else "number"
+        self.squash = output_activation if output_activation in ("sigmoid", "softmax") else None
+        self.answers_with = "number" if self.squash is None else "probability"
         self.built = True
 
     def logits(self, x):
@@ -92,20 +93,20 @@ class MLP(ZooModel):
 
     @property
     def classes(self) -> int | None:
-        if self.output_activation is keras.activations.softmax:
+        if self.squash == "softmax":
             return self.head.units
-        return 2 if self.output_activation is keras.activations.sigmoid and self.head.units == 1 else None
+        return 2 if self.squash == "sigmoid" and self.head.units == 1 else None
 
     @property
     def objective_name(self) -> str:
-        if self.output_activation in (keras.activations.softmax, keras.activations.sigmoid):
+        if self.squash is not None:
             return "log loss, nat"
         return "squared error" if self.rescale is None else "squared error in units of the targets' deviation"
 
     def objective(self, target, answer):
-        if self.output_activation is keras.activations.softmax:
+        if self.squash == "softmax":
             return keras.losses.sparse_categorical_crossentropy(target[:, 0], answer)
-        if self.output_activation is keras.activations.sigmoid:
+        if self.squash == "sigmoid":
             return keras.losses.binary_crossentropy(target, answer)
         return keras.ops.mean(keras.ops.square((answer - target) / self.target_scale), axis=-1)
 

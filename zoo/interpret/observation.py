@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -104,8 +103,8 @@ def _units(spec: ModelSpec, dimensions: int) -> dict[str, str]:
     """Parameter -> unit as the data set's class says, or parameters as the flow's output describes them, or numbered ones."""
     from zoo.data.dataset import DATASETS
 
-    module, name = DATASETS.get(spec.data.source, ("builtins", "object"))
-    units = getattr(getattr(importlib.import_module(module), name), "units", None)
+    known = spec.data.source in DATASETS.names()
+    units = getattr(DATASETS.get(spec.data.source), "units", None) if known else None
     if isinstance(units, dict) and len(units) == dimensions:
         return units
     names = spec.endpoints["sample"].outputs[0].description.split(", ")

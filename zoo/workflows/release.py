@@ -8,7 +8,9 @@ from __future__ import annotations
 import json
 import platform
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,6 +27,7 @@ from zoo.workflows.folder import exported, test_inputs, write_test_tensors
 
 if TYPE_CHECKING:
     from zoo.data.dataset import Dataset
+    from zoo.families.base import EndpointModel
     from zoo.training.evaluate import Evaluation, Runs
     from zoo.training.recipe import Recipe
 
@@ -55,8 +58,8 @@ def train(recipe: Recipe, out: Path, *, seeds: list[int] | None = None, variants
     import matplotlib as mpl
 
     mpl.use("Agg")
-    from zoo.training.evaluate import Run, evaluate
-    from zoo.training.fit import fit
+    from zoo.training.evaluate import evaluate
+    from zoo.training.fit import trained
 
     seeds = recipe.seeds[:1] if seeds is None else seeds
     runs: Runs = {}
@@ -65,15 +68,15 @@ def train(recipe: Recipe, out: Path, *, seeds: list[int] | None = None, variants
         runs[variant] = []
         for seed in seeds:
             title = f"{recipe.name}{' ' + variant if variant else ''}, seed {seed}"
-            model, history = fit(changed, out / (variant or "model") / f"seed-{seed}", seed, title=title)
-            runs[variant].append(Run(changed, seed, model, history))
-    runs[""][0].model.spec = _describe(recipe, recipe.data.dataset(), [])
+            runs[variant].append(trained(changed, out / (variant or "model") / f"seed-{seed}", seed, title=title))
+    described = partial(_described, runs[""][0].load, _describe(recipe, recipe.data.dataset(), []))
+    runs[""][0] = replace(runs[""][0], load=described)
     evaluation = evaluate(runs)
     plots = out / "plots"
     plots.mkdir(exist_ok=True)
     for name, figure in evaluation.figures.items():
         figure.savefig(plots / f"{name}.png", dpi=120)
-    runs[""][0].model.bare().save_weights(out / WEIGHTS)
+    runs[""][0].load().save_weights(out / WEIGHTS)
     with whole_file(out / METRICS, "w") as file:
         json.dump(_measured(recipe, evaluation, runs), file, indent=1)
     return runs, evaluation
@@ -102,7 +105,7 @@ def release(recipe: Recipe, out: Path, folder: Path | None = None) -> Path:
         If an exported graph does not answer as the model does; nothing is released then.
     """
     runs, evaluation = train(recipe, out, seeds=recipe.seeds, variants=True)
-    model = runs[""][0].model
+    model = runs[""][0].load()
     dataset = recipe.data.dataset()
     target = RELEASED / recipe.name if folder is None else folder
     prose = prose_of(target / CARD)
@@ -116,6 +119,13 @@ def release(recipe: Recipe, out: Path, folder: Path | None = None) -> Path:
         write_card(staged, spec, prose)
     model.spec = spec
     return target
+
+
+def _described(load: Callable[[], EndpointModel], spec: ModelSpec) -> EndpointModel:
+    """The model of a run, with what is known of it before it is judged."""
+    model = load()
+    model.spec = spec
+    return model
 
 
 def _describe(recipe: Recipe, dataset: Dataset, metrics: list[Metric]) -> ModelSpec:

@@ -10,7 +10,7 @@ import numpy as np
 from zoo.data.cmb.binning import CHANNELS, SLICES, joint_multipoles, multipole_axis
 from zoo.data.cmb.feature import SPLITS, load_spectra
 from zoo.data.cmb.simulate import RANGES, design
-from zoo.data.dataset import Rows, Split
+from zoo.data.dataset import Rows, Split, register_dataset
 from zoo.model.axes import Axis
 
 PARAMETERS = tuple(RANGES)
@@ -28,6 +28,7 @@ LOW, HIGH = np.array(list(RANGES.values())).T
 """Corners of the hypercube, (6,) each."""
 
 
+@register_dataset("cmb-emulation")
 class CMBEmulation:
     """The spectra without a primordial feature of the classifiers' set, by cosmological parameters; no noise.
 

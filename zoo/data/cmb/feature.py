@@ -12,7 +12,7 @@ import numpy as np
 
 from zoo.data.cmb.binning import multipole_axis
 from zoo.data.cmb.simulate import FEATURE_RANGES, PARAMETERS, SimulationConfig, design
-from zoo.data.dataset import Rows, Split
+from zoo.data.dataset import Rows, Split, register_dataset
 from zoo.data.shipped_files import shipped_file
 from zoo.model.axes import Axis
 
@@ -59,6 +59,7 @@ def load_spectra(path: Path | None = None) -> Spectra:
         )
 
 
+@register_dataset("cmb-feature")
 class CMBFeature:
     """LambdaCDM (target 0) against LambdaCDM with an oscillating primordial feature (target 1); in ln k in the shipped file.
 

@@ -10,7 +10,7 @@ import numpy as np
 from zoo.data.cmb.emulation import AXES, UNITS
 from zoo.data.cmb.feature import load_spectra
 from zoo.data.cmb.simulate import RANGES
-from zoo.data.dataset import Rows, Split, groups
+from zoo.data.dataset import Rows, Split, groups, register_dataset
 from zoo.data.sbi.prior import Normal, Prior, Uniform
 from zoo.model.axes import Axis
 
@@ -40,6 +40,7 @@ def load_emulator(name: str) -> ZooModel:
     return load(name)
 
 
+@register_dataset("cmb-posterior")
 class CMBPosterior:
     """Cosmological parameters and the noisy binned spectra of their sky.
 

@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from zoo.data.dataset import Rows, Split, groups
+from zoo.data.dataset import Rows, Split, groups, register_dataset
 from zoo.data.halos.dk14 import OVERDENSITY, dk14_density
 from zoo.data.halos.triaxial_cells import TriaxialCells, shape_matrices
 from zoo.data.nbody.cosmology import Cosmology, lagrangian_radius
@@ -48,6 +48,7 @@ class _Haloes:
     truth: dict[str, np.ndarray]
 
 
+@register_dataset("synthetic-halo")
 class SyntheticHalo:
     """Crops of the density of synthetic haloes and radii, and log10 of the true rho / rho_mean at these radii.
 

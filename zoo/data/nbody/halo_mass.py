@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from zoo.data.dataset import Rows, Split
+from zoo.data.dataset import Rows, Split, register_dataset
 from zoo.data.nbody.cosmology import growth, lagrangian_radius
 from zoo.data.nbody.cubes import Cubes
 from zoo.data.nbody.lagrangian import SYMMETRIES, particle_cells, tidal_shear, top_hat_densities
@@ -25,6 +25,7 @@ FEATURE_MASSES = np.linspace(11.0, 15.0, 25)
 """Mass scales of the engineered features, log10 Msun/h: from less than a cell to beyond the cubes."""
 
 
+@register_dataset("halo-mass")
 class HaloMass(SplitSimulations):
     """Cubes of the linear density at z = 99 around particles, and log10 of the mass of the halo that each ends in.
 
@@ -117,6 +118,7 @@ class HaloMass(SplitSimulations):
         return found
 
 
+@register_dataset("halo-mass-features")
 class HaloMassFeatures(HaloMass):
     """As `HaloMass`, but of each particle the features instead of the cube, and the same training rows each epoch.
 

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from zoo.data.dataset import Rows, Split
+from zoo.data.dataset import Rows, Split, register_dataset
 from zoo.data.nbody.halo_crops import CELL, SIZE, TurnedCrops, halo_crops
 from zoo.data.nbody.halo_quantities import UNITS, halo_quantities
 from zoo.data.nbody.halo_shells import EDGES, INNER, OUTER, RADII, SortedRadii, shell_of, volume
@@ -39,6 +39,7 @@ class _Halos:
     truth: dict[str, np.ndarray]
 
 
+@register_dataset("halo-profile")
 class HaloProfile(SplitSimulations):
     """Crops of the density around halos and radii, and log10 of rho / rho_mean in the shells at these radii.
 

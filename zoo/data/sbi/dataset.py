@@ -11,7 +11,7 @@ from typing import Any, Literal
 import numpy as np
 from pydantic import JsonValue
 
-from zoo.data.dataset import Rows, Split, groups
+from zoo.data.dataset import KnowsPosterior, Rows, Split, groups, register_dataset
 from zoo.data.sbi.prior import Prior
 from zoo.data.sbi.simulations import Simulations, check_simulations, read_simulations, simulate
 from zoo.data.sbi.simulator_file import SimulatorFile, inside
@@ -73,6 +73,7 @@ class Pairs:
         )
 
 
+@register_dataset("sbi")
 class BenchmarkTask(Pairs):
     """A task of the benchmark of Lueckmann et al. 2021 (arXiv:2101.04653).
 
@@ -87,11 +88,13 @@ class BenchmarkTask(Pairs):
     def __init__(self, task: str, simulations: int = 100_000, test: int = 2000, seed: int = 0) -> None:
         chosen = get_task(task)
         self.description, self.simulator, self.seed = chosen.description, "sbibm's definition, own code", seed
-        self.reference = getattr(chosen, "reference", None)
+        if isinstance(chosen, KnowsPosterior):
+            self.reference = chosen.reference
         run = functools.partial(simulate, chosen.simulate, chosen.prior, vectorised=True, jobs=1)
         super().__init__(run(simulations, seed=[seed, 0]), run(test, seed=[seed, 1]), chosen.prior)
 
 
+@register_dataset("simulations")
 class SimulationsFile(Pairs):
     """A user's simulations, made beforehand.
 
@@ -120,6 +123,7 @@ class SimulationsFile(Pairs):
         super().__init__(*_split(found, test), Prior(prior))
 
 
+@register_dataset("simulator")
 class UserSimulator(Pairs):
     """A user's simulator, run on draws from a prior.
 

@@ -6,13 +6,14 @@ from typing import ClassVar
 
 import numpy as np
 
-from zoo.data.dataset import Rows, Split
+from zoo.data.dataset import Rows, Split, register_dataset
 from zoo.data.shapes3d.factors import FACTORS, GRID, grid_factors
 from zoo.data.shapes3d.images import Images
 from zoo.errors import InputError
 from zoo.model.axes import Axis
 
 
+@register_dataset("shapes3d")
 class Shapes3D:
     """Images of the grid of Shapes3D, each its own target, rendered when they are asked for.
 

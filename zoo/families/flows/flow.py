@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from functools import cached_property
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import keras
 import numpy as np
@@ -15,6 +15,7 @@ from scipy.special import ndtr
 from zoo.errors import InputError
 from zoo.families.base import ZooModel
 from zoo.families.batches import in_batches
+from zoo.families.contracts import Prediction
 from zoo.families.flows.bijector import Bijector
 from zoo.families.flows.support import Support
 from zoo.families.layers import Standardize, dense_stack
@@ -23,7 +24,7 @@ from zoo.families.layers import Standardize, dense_stack
 class Flow(ZooModel):
     """p(x) or p(x | c): log p = log N(u; 0, 1) + sum of log |det| of the bijectors, u their image of x.
 
-    Trained on -log p (recipe loss ``negative_log_prob``). A family is a subclass that says what its bijectors are.
+    Trained on -log p. A family is a subclass that says what its bijectors are.
 
     Parameters
     ----------
@@ -40,6 +41,7 @@ class Flow(ZooModel):
     data_endpoint: ClassVar[str] = "log_prob"
     objective_name = "negative log density, nat"
     answers_with = "log density"
+    _xla = False
 
     def __init__(
         self,
@@ -147,8 +149,8 @@ class Flow(ZooModel):
         given = [] if contexts is None else [np.broadcast_to(contexts, (len(x), self.context))]
         return in_batches(self._log_prob_graph, x, *given)
 
-    def predictive(self, inputs: Mapping[str, np.ndarray], target: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Median, log density and the probability of less than the variable, (n,) each; of a flow of one variable.
+    def predictive(self, inputs: Mapping[str, np.ndarray], target: np.ndarray) -> Prediction:
+        """Median, log density and the probability of less than the variable; of a flow of one variable.
 
         The map to the normal increases with the variable, so the probability is the normal's of its image.
 
@@ -162,7 +164,7 @@ class Flow(ZooModel):
         x, *context = (np.asarray(array, np.float32) for array in inputs.values())
         median = in_batches(self._sample_graph, np.zeros_like(x), *context)
         u, _ = in_batches(self.to_base, x, *context)
-        return median[:, 0], self.log_density(x, *context), ndtr(u[:, 0].astype(np.float64))
+        return Prediction(median[:, 0], self.log_density(x, *context), ndtr(u[:, 0].astype(np.float64)))
 
     def _contexts(self, c: np.ndarray | None) -> np.ndarray | None:
         """c as (m, C)."""
@@ -192,17 +194,29 @@ class Flow(ZooModel):
         widths = [self.dimensions, self.context] if self.context else [self.dimensions]
         return tf.function(method, input_signature=[tf.TensorSpec([None, width]) for width in widths])
 
+    def compile(self, *args, jit_compile: bool | Literal["auto"] = "auto", **kwargs) -> None:
+        """Compile as Keras does, by default on TensorFlow with XLA, which fuses the many small operations of a training step.
+
+        Parameters
+        ----------
+        jit_compile : bool or "auto"
+            Whether XLA compiles the step. Keras' own "auto" leaves it out when operations are to be deterministic, for the sake
+            of some that a flow has not.
+        *args, **kwargs
+            As Keras takes them.
+        """
+        if jit_compile == "auto":
+            jit_compile = keras.backend.backend() == "tensorflow" and not kwargs.get("run_eagerly", False)
+        super().compile(*args, jit_compile=jit_compile, **kwargs)
+
     @property
     def jit_compile(self) -> bool:
-        """XLA fuses the many small operations of a training step.
-
-        Keras would do so by itself, but not when operations are to be deterministic, for the sake of some that a flow has not.
-        """
-        return keras.backend.backend() == "tensorflow"
+        """Whether XLA compiles the training step; Keras' own property says no under deterministic operations."""
+        return self._xla
 
     @jit_compile.setter
     def jit_compile(self, value: bool) -> None:
-        pass
+        self._xla = bool(value)
 
     @property
     def blocks(self) -> dict[str, list[keras.layers.Layer]]:

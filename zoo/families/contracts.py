@@ -1,0 +1,145 @@
+"""What the zoo may ask of a model beyond its endpoints, where its family can do it: one Protocol for each thing, with shapes.
+
+A family fulfils a Protocol by having its members; nothing is registered. A batch is n rows; C is the width of a context, D the
+number of variables of a density. ``zoo.testing.check_family`` holds a family to the shapes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple, Protocol, runtime_checkable
+
+import numpy as np
+
+
+class Prediction(NamedTuple):
+    """What a model says of one quantity of each row, and of its true value.
+
+    Attributes
+    ----------
+    location : numpy.ndarray
+        The answer, or the middle of the distribution that is answered, (n,), in units of the target.
+    log_density : numpy.ndarray or None
+        Logarithm of the density at the truth, (n,), nat; None where no distribution is answered.
+    probability : numpy.ndarray or None
+        Probability of less than the truth, (n,); None where no distribution is answered.
+    """
+
+    location: np.ndarray
+    log_density: np.ndarray | None = None
+    probability: np.ndarray | None = None
+
+
+@runtime_checkable
+class Classifies(Protocol):
+    """A model that makes the probabilities it answers with of logits."""
+
+    def logits(self, *inputs: Any) -> Any:
+        """Logits (batch, outputs) of the inputs of ``predict``."""
+        ...
+
+
+@runtime_checkable
+class Softens(Protocol):
+    """A classifier whose probabilities can be made less sure in its weights."""
+
+    def soften(self, temperature: float) -> None:
+        """Divide the logits by a temperature for good."""
+        ...
+
+
+@runtime_checkable
+class Predictive(Protocol):
+    """A model of one quantity that can be held against its true value, with a distribution or without."""
+
+    def predictive(self, inputs: Mapping[str, Any], target: np.ndarray) -> Prediction:
+        """What is said of rows of a data set, any number of them, and of their targets (n, 1)."""
+        ...
+
+
+@runtime_checkable
+class Density(Protocol):
+    """A density p(x), or p(x | c) given a context."""
+
+    dimensions: int
+    """Number D of variables."""
+    context: int
+    """Width C of the context, 0 where there is none."""
+
+    def log_density(self, x: np.ndarray, c: np.ndarray | None = None) -> np.ndarray:
+        """Natural logarithm of the density, (n,), at rows x (n, D), given contexts (n, C) or one (C,)."""
+        ...
+
+
+@runtime_checkable
+class Generates(Protocol):
+    """A model that samples can be drawn from."""
+
+    def draw(self, n: int, c: np.ndarray | None = None, seed: int = 0) -> np.ndarray:
+        """Samples (n, D), or (m, n, D) for contexts (m, C)."""
+        ...
+
+
+@runtime_checkable
+class Latent(Protocol):
+    """A model that passes an observation through Gaussian latents."""
+
+    latents: int
+    """Number of latents."""
+
+    def encode(self, observation: Any) -> tuple[Any, Any]:
+        """Mean and log-variance of the latents, (batch, latents) each, of the first input."""
+        ...
+
+    def answer(self, *inputs: Any) -> Any:
+        """What ``predict`` answers, at the mean of the latents: no noise."""
+        ...
+
+
+@runtime_checkable
+class Queried(Latent, Protocol):
+    """A latent model that answers queries of an observation, several of them to a row."""
+
+    def answers_at(self, inputs: Mapping[str, Any], latent: np.ndarray | None = None) -> np.ndarray:
+        """Answers (n, k outputs) to the k queries of each row, with their deviations (n, 2 k outputs) where there are such.
+
+        They are taken at the mean of the latents, or at ``latent`` (n, latents).
+        """
+        ...
+
+
+@runtime_checkable
+class Reconstructs(Latent, Protocol):
+    """A latent model of images whose intensities are probabilities."""
+
+    variational: bool
+    """Whether latents are random, with a prior; a plain autoencoder's are not."""
+
+    def decode(self, latent: Any) -> Any:
+        """Intensities (batch, height, width, channels) in [0, 1], given latents (batch, latents)."""
+        ...
+
+    def decoded_logits(self, latent: Any) -> Any:
+        """Logits of these intensities, which ``objective`` takes as an answer."""
+        ...
+
+
+@runtime_checkable
+class Boosted(Protocol):
+    """A family that is fitted to all rows at once, tree after tree, by an estimator with scikit-learn's interface."""
+
+    def estimator(self, learning_rate: float, seed: int) -> Any:
+        """An unfitted estimator with ``max_iter`` and a warm start, whose ``staged_predict`` answers after each tree."""
+        ...
+
+    def take(self, fitted: Any, trees: int, mean: np.ndarray) -> None:
+        """Become the first trees of a fitted estimator; ``mean`` (inputs,) is that of the training rows."""
+        ...
+
+
+@runtime_checkable
+class Trees(Protocol):
+    """A model that holds an estimator of trees, which scikit-learn's and shap's own functions take."""
+
+    regressor: Any
+    """The fitted estimator."""
