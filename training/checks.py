@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from keras import ops
 
-from zoo.data.dataset import Dataset, Rows, Split
+from zoo.data.dataset import Dataset, FromUser, Rows, Split
 from zoo.errors import InputError
 from zoo.families.base import ZooModel
 from zoo.families.batches import rows_at_once
@@ -114,8 +114,7 @@ def check(dataset: Dataset, model: ZooModel, spec: ModelSpec) -> Checked:
 
 def row_numbers(dataset: Dataset, split: Split) -> np.ndarray:
     """(n,) which row of the user's each row of a split is, for messages."""
-    numbers = getattr(dataset, "numbers", None)
-    return np.arange(len(dataset.rows(split))) if numbers is None else numbers(split)
+    return dataset.numbers(split) if isinstance(dataset, FromUser) else np.arange(len(dataset.rows(split)))
 
 
 def _expect_shapes(rows: Rows, inputs: list[Tensor], model: ZooModel, split: str) -> None:

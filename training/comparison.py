@@ -10,10 +10,10 @@ from zoo.data.dataset import Rows
 from zoo.families.base import ZooModel
 from zoo.model.spec import Metric
 from zoo.training.fine_tune import losses
-from zoo.training.intervals import bootstrap
+from zoo.training.metrics import Units, measured
 
 Statistic = Callable[[np.ndarray], float]
-"""Of row indices."""
+"""Function of row indices."""
 
 
 def compare(models: dict[str, ZooModel], rows: Rows) -> list[Metric]:
@@ -26,16 +26,12 @@ def compare(models: dict[str, ZooModel], rows: Rows) -> list[Metric]:
     """
     label, *others = models
     found = {name: statistics(model, rows) for name, model in models.items()}
-    metrics = []
+    metrics, everything = [], np.arange(len(rows))
     for statistic, (ours, meaning) in found[label].items():
         beside = {name: found[name][statistic][0] for name in others}
         first = next(iter(beside), None)
-        everything = np.arange(len(rows))
-        metrics.append(
-            _metric(statistic, ours, meaning, rows).model_copy(
-                update={"baseline": None if first is None else beside[first](everything), "baseline_name": first}
-            )
-        )
+        baseline = None if first is None else beside[first](everything)
+        metrics.append(_metric(statistic, ours, meaning, rows, baseline, first))
         for name, theirs in beside.items():
             metrics.append(_metric(f"{name}/{statistic}", theirs, meaning, rows))
 
@@ -46,11 +42,14 @@ def compare(models: dict[str, ZooModel], rows: Rows) -> list[Metric]:
     return metrics
 
 
-def _metric(name: str, statistic: Statistic, meaning: str, rows: Rows) -> Metric:
-    groups = len(np.unique(rows.group))
-    detail = f"{meaning}; one seed; interval by bootstrap over {groups} groups of rows"
-    value, interval = statistic(np.arange(len(rows))), bootstrap(statistic, rows.group)
-    return Metric(name=name, value=value, interval=interval, n=len(rows), detail=detail)
+def _metric(
+    name: str, statistic: Statistic, meaning: str, rows: Rows, baseline: float | None = None, baseline_name: str | None = None
+) -> Metric:
+    def of_rows(chosen: np.ndarray, weights: np.ndarray | None) -> float:
+        return statistic(chosen)
+
+    units = Units(rows.group)  # a user's rows count the same
+    return measured(name, of_rows, [np.arange(len(rows))], units, meaning, baseline=baseline, baseline_name=baseline_name)
 
 
 def statistics(model: ZooModel, rows: Rows) -> dict[str, tuple[Statistic, str]]:

@@ -49,8 +49,11 @@ def npe_recipe(
         [bounds[end] for bounds in prior.support if bounds is not None] if all(bounded) else None for end in (0, 1)
     )  # without them the ranges are the training rows'
     unit = _common(list(prior.units.values()))
-    theta = {"name": "theta", "shape": [dimensions], "unit": unit, "description": ", ".join(prior.names)}
-    x = {"name": "x", "shape": [width], "unit": "1", "description": "an observation, as the simulator gives it"}
+    units = list(prior.units.values()) if len(set(prior.units.values())) > 1 else None
+    parameter = {"name": "parameter", "size": dimensions, "labels": list(prior.names), "units": units}
+    theta = {"name": "theta", "axes": [parameter], "unit": unit, "description": ", ".join(prior.names)}
+    observed = {"name": "datum", "size": width}
+    x = {"name": "x", "axes": [observed], "unit": "1", "description": "an observation, as the simulator gives it"}
     settings = next(found for most, found in SETTINGS if most is None or simulations <= most)
     values: dict[str, Any] = {
         "name": name,
@@ -79,12 +82,12 @@ def npe_recipe(
             "log_prob": {
                 "description": "logarithm of the posterior density at theta, given x",
                 "inputs": [{**theta, "low": low, "high": high}, x],
-                "outputs": [{"name": "log_prob", "shape": [], "unit": "1", "description": "natural logarithm of the density"}],
+                "outputs": [{"name": "log_prob", "axes": [], "unit": "1", "description": "natural logarithm of the density"}],
             },
             "sample": {
                 "description": "a draw from the posterior, given x",
                 "inputs": [
-                    {"name": "z", "shape": [dimensions], "unit": "1", "low": -8.0, "high": 8.0,
+                    {"name": "z", "axes": [{"name": "parameter", "size": dimensions}], "unit": "1", "low": -8.0, "high": 8.0,
                      "description": "standard normal numbers"},
                     x,
                 ],

@@ -10,6 +10,7 @@ from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 
+from zoo.model.axes import Axis
 from zoo.registration import Register
 
 Split = Literal["train", "validation", "test"]
@@ -83,6 +84,14 @@ class Dataset(Protocol):
 
 
 # What else the zoo asks of a data set where it has it. One that has a part of it says so by having the attributes.
+
+
+@runtime_checkable
+class KnowsAxes(Protocol):
+    """A data set that knows more of the axes of its tensors than their sizes."""
+
+    axes: Mapping[str, Axis]
+    """Name of an axis -> the axis with labels, units, coordinates and groups, where it has such."""
 
 
 @runtime_checkable
