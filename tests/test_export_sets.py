@@ -10,7 +10,7 @@ import pytest
 
 keras = pytest.importorskip("keras")
 tf = pytest.importorskip("tensorflow")
-pytest.importorskip("tf2onnx")
+tf2onnx = pytest.importorskip("tf2onnx")
 import onnx  # noqa: E402
 from keras import ops  # noqa: E402
 from set_families import ENDPOINTS, SETS, DeepSet, released, rows, write_folder  # noqa: E402
@@ -23,6 +23,7 @@ from zoo.export.parity import check_parity, onnx_function  # noqa: E402
 from zoo.export.rows import padded, resized, sizes_to_try  # noqa: E402
 from zoo.export.targets import TARGETS, Target, find_target, fit, register_target  # noqa: E402
 from zoo.loading import read_test_tensors, verify_model  # noqa: E402
+from zoo.model.registry import get_family  # noqa: E402
 from zoo.model.spec import TEST_TENSORS, Tolerance, onnx_file  # noqa: E402
 from zoo.model.store import locate  # noqa: E402
 
@@ -91,6 +92,29 @@ def test_families_pass_the_gate(family, endpoint, opset):
     assert {parity.rows for parity in report.outputs.values()} == {50 + 40 * len(report.sizes)}
     for tensor in model.spec.endpoint(endpoint).outputs:
         assert report.outputs[tensor.name].max_absolute <= (1e-5 if tensor.dtype.startswith("float") else 0)
+
+
+def test_an_ensemble_of_sets_passes_too():
+    model = get_family("ensemble")(member="deep-set", config={}, count=2)
+    one = ENDPOINTS["deep-set"]["predict"]
+    deviation = one.outputs[0].model_copy(update={"name": "deviation"})
+    endpoint = one.model_copy(update={"outputs": [*one.outputs, deviation]})
+    spec = released("deep-set").spec.model_copy(update={"endpoints": {"predict": endpoint}})
+    report = check_export(
+        model, spec, "predict", onnx_function(to_onnx(model, spec, "predict").SerializeToString()), rows("deep-set"), 20
+    )
+    assert len(report.sizes) == 3
+
+
+@pytest.mark.parametrize("family", SETS)
+def test_same_model_gives_the_same_bytes(family, monkeypatch):
+    """tf2onnx keeps any one of the many equal shapes that a graph with free axes asks for."""
+    model, first = graph_of(family)
+    for counter in (7, 95, 996):
+        monkeypatch.setattr(tf2onnx.utils, "INTERNAL_NAME", counter)
+        assert to_onnx(model, model.spec, "predict").SerializeToString(deterministic=True) == first.SerializeToString(
+            deterministic=True
+        )
 
 
 # -- rows ---------------------------------------------------------------------------------------------------------------
