@@ -84,7 +84,7 @@ class HlsProject:
         answers = self.model.predict(ports[0] if len(ports) == 1 else ports)
         outputs = self.endpoint.outputs
         answers = [answers] if len(outputs) == 1 else answers
-        return {t.name: a.reshape(len(ports[0]), *t.shape) for t, a in zip(outputs, answers, strict=True)}
+        return {t.name: a.reshape(len(ports[0]), *t.fixed_shape) for t, a in zip(outputs, answers, strict=True)}
 
 
 def to_hls(

@@ -11,7 +11,8 @@ import numpy as np
 import onnx
 
 from zoo.errors import ExportError, ZooError
-from zoo.model.spec import DType, Endpoint, Tensor, wire_name
+from zoo.model.dtypes import NAMES, little_endian
+from zoo.model.spec import Endpoint, Tensor, wire_name
 
 if find_spec("tritonclient") is None or find_spec("grpc") is None:
     raise ZooError("a model repository needs tritonclient[grpc], which is not installed: pip install 'physzoo[export,cpu]'")
@@ -27,13 +28,7 @@ FREE = -1
 MAX_ROWS = 4096
 BATCH_BYTES = 16 * 2**20
 _WARM_UP_ROWS = (1, 32)
-_TYPES: dict[DType, triton.DataType] = {
-    "float32": triton.TYPE_FP32,
-    "float64": triton.TYPE_FP64,
-    "int32": triton.TYPE_INT32,
-    "int64": triton.TYPE_INT64,
-    "bool": triton.TYPE_BOOL,
-}
+_TYPES = {dtype: triton.DataType.Value(names.triton) for dtype, names in NAMES.items()}
 
 
 def model_config(model: str, endpoint: str, described: Endpoint, sizes: Mapping[str, int] | None = None) -> triton.ModelConfig:
@@ -96,7 +91,7 @@ def write_config(config: triton.ModelConfig, described: Endpoint, rows: Mapping[
             (folder / label_file(tensor)).write_text("".join(f"{label}\n" for label in tensor.labels))
     (folder / WARM_UP).mkdir()
     for tensor in described.inputs:
-        (folder / WARM_UP / tensor.name).write_bytes(_little_endian(rows[tensor.name][0], tensor.dtype).tobytes())
+        (folder / WARM_UP / tensor.name).write_bytes(rows[tensor.name][0].astype(little_endian(tensor.dtype)).tobytes())
 
 
 def read_config(folder: Path) -> triton.ModelConfig:
@@ -182,10 +177,6 @@ def _config_facts(tensor: triton.ModelInput | triton.ModelOutput) -> list[object
     """The same of a tensor in a configuration, the batch first, which Triton leaves out."""
     dims = tensor.reshape.shape if tensor.HasField("reshape") else tensor.dims
     return [triton.DataType.Name(tensor.data_type), FREE, *dims]
-
-
-def _little_endian(array: np.ndarray, dtype: DType) -> np.ndarray:
-    return np.ascontiguousarray(array, np.dtype(dtype).newbyteorder("<"))
 
 
 def _bytes_each(data_type: int) -> int:

@@ -231,8 +231,8 @@ def check_parity(
         expected = _in_batches(reference, rows, range(0, n, BATCH))
     except Exception as error:  # whatever the model's own code does with rows of such a size
         sizes = ", ".join(f"{axis} {size}" for axis, size in sizes_of(described, rows).items())
-        given_sizes = f" with {sizes}: correct least and most of the axis" if sizes else ""
-        raise ParityError(f"{where}: the model does not run{given_sizes}: {str(error).splitlines()[0]}") from error
+        how = f"does not run with {sizes}: correct least and most of the axis" if sizes else "does not run"
+        raise ParityError(f"{where}: the model {how}: {(str(error) or repr(error)).splitlines()[0]}") from error
     try:
         given = _in_batches(exported, rows, [start for start in (0, 1, 8, *range(8 + BATCH, n, BATCH)) if start < n])
     except Exception as error:  # each runtime has its own

@@ -11,8 +11,8 @@ from onnx import helper, numpy_helper
 
 from zoo.errors import ExportError, UnknownNameError
 from zoo.export.nodes import walk
-from zoo.model.registry import _entry_points, _load
 from zoo.model.spec import DType
+from zoo.registration import entry_points, load_entry_point
 
 GROUP = "zoo.targets"
 """Entry point group of the packages that add targets."""
@@ -112,8 +112,8 @@ def find_target(name: str) -> Target:
         With the nearest names.
     """
     if name not in TARGETS:
-        for entry_point in _entry_points(GROUP):
-            _load(entry_point)
+        for entry_point in entry_points(GROUP):
+            load_entry_point(entry_point)
     if name not in TARGETS:
         raise UnknownNameError("export target", name, TARGETS)
     return TARGETS[name]

@@ -42,7 +42,7 @@ class DeepSet(ZooModel):
         The units of the hidden layer.
     """
 
-    endpoints: ClassVar[dict[str, str]] = {"predict": "call", "inspect": "inspect"}
+    endpoints: ClassVar[dict[str, str]] = {"predict": "answer", "inspect": "inspect"}
 
     def __init__(self, features: int = FEATURES, hidden: int = 6, **kwargs) -> None:
         super().__init__(**kwargs)
@@ -53,7 +53,10 @@ class DeepSet(ZooModel):
         self.head = _dense(hidden, 1, "head")
         self.built = True
 
-    def call(self, particles, mask):
+    def call(self, inputs):
+        return self.answer(*inputs)
+
+    def answer(self, particles, mask):
         """Particles (batch, particle, features) and mask (batch, particle) -> mass (batch, 1)."""
         real = ops.cast(mask, "float32")[..., None]
         total = ops.sum(self.particle(self.standardize(particles)) * real, axis=1)
@@ -91,7 +94,8 @@ class EdgeNetwork(ZooModel):
         The units of the hidden layer.
     """
 
-    endpoints: ClassVar[dict[str, str]] = {"predict": "call"}
+    endpoints: ClassVar[dict[str, str]] = {"predict": "answer"}
+    opset_reason: ClassVar[dict[int, str]] = {11: "tf2onnx takes rows of a batch by position from opset 13 on"}
 
     def __init__(self, features: int = FEATURES, hidden: int = 6, **kwargs) -> None:
         super().__init__(**kwargs)
@@ -101,14 +105,17 @@ class EdgeNetwork(ZooModel):
         self.head = _dense(hidden, 1, "head")
         self.built = True
 
-    def call(self, nodes, edges, edge_mask):
+    def call(self, inputs):
+        return self.answer(*inputs)[0]
+
+    def answer(self, nodes, edges, edge_mask):
         """Nodes (batch, node, features), edges (batch, edge, 2) and their mask -> energy (batch, 1), score (batch, edge)."""
         ends = [ops.take_along_axis(nodes, edges[..., end : end + 1], axis=1) for end in (0, 1)]
         state = self.edge(ops.concatenate(ends, axis=-1)) * ops.cast(edge_mask, "float32")[..., None]
         return self.head(ops.sum(state, axis=1)), self.score(state)[..., 0]
 
     def objective(self, target, answer):
-        return ops.mean(ops.square(answer[0] - target), axis=-1)
+        return ops.mean(ops.square(answer - target), axis=-1)
 
     @property
     def blocks(self) -> dict[str, list[keras.layers.Layer]]:
@@ -128,22 +135,25 @@ class Clock(ZooModel):
         The length of a cycle in days.
     """
 
-    endpoints: ClassVar[dict[str, str]] = {"predict": "call"}
+    endpoints: ClassVar[dict[str, str]] = {"predict": "answer"}
 
     def __init__(self, period: float = 0.25, **kwargs) -> None:
         super().__init__(**kwargs)
         self.config = {"period": period}
-        self.offset = self.add_weight(name="offset", shape=(1,), initializer="zeros", trainable=False)
+        self.origin = Standardize((1,), name="origin")
         self.built = True
 
-    def call(self, time, delay):
+    def call(self, inputs):
+        return self.answer(*inputs)[0]
+
+    def answer(self, time, delay):
         """Time in days (batch, 1) of float64 and a delay in cycles of int32 -> time in the cycle of float64, cycle of int32."""
-        cycle = ops.floor((time + ops.cast(self.offset, "float64")) / self.config["period"])
+        cycle = ops.floor((time + ops.cast(self.origin.mean, "float64")) / self.config["period"])
         return time - cycle * self.config["period"], ops.cast(cycle, "int32") + delay
 
     @property
     def blocks(self) -> dict[str, list[keras.layers.Layer]]:
-        return {}
+        return {"origin": [self.origin]}
 
     def get_config(self) -> dict:
         return {"name": self.name, **self.config}
