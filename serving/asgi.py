@@ -41,7 +41,8 @@ class AsgiApp:
             async with asyncio.timeout(limits.reading):
                 await self._receive(receive, body)
             headers = dict(scope["headers"])
-            answer = await self.rest.answer(scope["method"], scope["path"], headers, body, scope.get("client"))
+            path = scope["path"].removeprefix(scope.get("root_path", ""))  # where a host keeps several applications apart
+            answer = await self.rest.answer(scope["method"], path, headers, body, scope.get("client"))
         except TimeoutError:
             answer = refusal(limits.too_slow())
         except RefusedError as error:

@@ -20,9 +20,10 @@ import ray
 import tritonclient.http as triton
 from live_server import infer
 from ray import serve
+from set_models import JETS
 
 from zoo.model.spec import TEST_TENSORS
-from zoo.serving import Session
+from zoo.serving import Session, ray_serve
 from zoo.serving.verify import read_tensors
 
 CLIENT, ON_RAY = re.findall(r"```python\n(.*?)```", (Path(__file__).parents[1] / "docs" / "triton.md").read_text(), re.DOTALL)
@@ -86,6 +87,24 @@ def test_a_bad_request_is_refused_through_the_proxy(address, model, body, status
         urllib.request.urlopen(f"http://{address}/v2/models/{model}/infer", body)
     assert refused.value.code == status
     assert says in refused.value.read().decode()
+
+
+def test_sets_of_any_length(address: str, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """A second application beside the page's, behind the same proxy."""
+    folder = JETS.write(tmp_path_factory.mktemp("sets") / JETS.name)
+    serve.run(ray_serve.deployment([folder], name="sets"), name="sets", route_prefix="/sets")
+    try:
+        with triton.InferenceServerClient(f"{address}/sets") as client:
+            for seed in range(5):
+                inputs = JETS.draw(np.random.default_rng(seed), 3)
+                tensors = [triton.InferInput("momenta", inputs["momenta"].shape, "FP32")]
+                tensors.append(triton.InferInput("mask", inputs["mask"].shape, "BOOL"))
+                for tensor in tensors:
+                    tensor.set_data_from_numpy(inputs[tensor.name()])
+                given = client.infer(JETS.name, tensors).as_numpy("mean")
+                np.testing.assert_array_equal(given, Session(folder).run(inputs)["mean"], strict=True)
+    finally:
+        serve.delete("sets")
 
 
 def test_the_application_is_not_built_where_it_is_described():

@@ -224,10 +224,11 @@ def test_times_near_two_million_days_keep_their_seconds(server: Server) -> None:
     np.testing.assert_array_equal(result.as_numpy("later")[0] - 2_459_000.5, inputs["time"][0] - 2_459_000.5 + [1, 2, 3])
 
 
-def test_the_asgi_application_of_ray_and_uvicorn(folders, sessions) -> None:
+@pytest.mark.parametrize("root_path", ["", "/sets"])
+def test_the_asgi_application_of_ray_and_uvicorn(folders, sessions, root_path: str) -> None:
     inputs = JETS.draw(np.random.default_rng(4), 3)
     with (
-        hosted(create_app([folders["jet-mean"]])) as address,
+        hosted(create_app([folders["jet-mean"]]), root_path=root_path) as address,
         tritonclient.http.InferenceServerClient(address) as client,
     ):
         result = client.infer("jet-mean", tensors(tritonclient.http, JETS, inputs))
