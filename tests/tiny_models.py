@@ -186,8 +186,10 @@ TREES_RECIPE = {
     "endpoints": {
         "predict": {
             "description": "the mass",
-            "inputs": [{"name": "densities", "shape": [DENSITIES], "unit": "1", "description": "densities"}],
-            "outputs": [{"name": "log_mass", "shape": [1], "unit": "dex", "description": "log10 M"}],
+            "inputs": [
+                {"name": "densities", "axes": [{"name": "density", "size": DENSITIES}], "unit": "1", "description": "densities"}
+            ],
+            "outputs": [{"name": "log_mass", "axes": [{"name": "mass", "size": 1}], "unit": "dex", "description": "log10 M"}],
         }
     },
 }
