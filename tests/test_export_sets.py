@@ -301,7 +301,7 @@ def test_lower_precision_keeps_dtypes_and_sizes(precision, tmp_path):
     assert report.reduced is not None
     assert set(report.reduced.differences["predict"]) == {"mass"}
     run = onnx_function(tmp_path / "out" / "predict.onnx")
-    tolerance = zoo.model.card.read_spec(tmp_path / "out" / "README.md").tolerance
+    tolerance = locate(tmp_path / "out").spec.tolerance
     inputs = rows("deep-set", 7, seed=2, particle=11)
     expected = np.asarray(model.answer(**inputs))
     np.testing.assert_allclose(run(inputs)["mass"], expected, rtol=tolerance.relative, atol=10 * tolerance.absolute)
