@@ -22,6 +22,7 @@ from pathlib import Path
 
 import onnx
 
+from zoo.atomic import exchange
 from zoo.errors import ExportError, ZooError
 from zoo.export.kserve import check_address, write_kserve
 from zoo.export.model_config import WARM_UP, check_config, model_config, read_config, same_tensors, write_config
@@ -223,7 +224,7 @@ def _publish(place: _Place, stage: Path) -> None:
         version.rename(place.folder)
     elif not place.overwrite:
         raise ExportError(f"{place.folder} has appeared meanwhile")
-    else:
+    elif not exchange(version, place.folder):
         old = stage / f"{place.model.name}.old"
         place.folder.rename(old)
         try:
