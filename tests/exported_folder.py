@@ -20,7 +20,7 @@ SPEC = "clients/model.json"
 MEAN = "clients/encode/out/mean.npy"
 
 
-def exported(name: str, folder: Path) -> Path:
+def exported(name: str | Path, folder: Path) -> Path:
     """What they read of an export, made of the released graphs: exporting anew takes TensorFlow and a minute."""
     found = locate(name)
     folder.mkdir()

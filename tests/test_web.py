@@ -102,6 +102,18 @@ def test_sets_check_themselves(web, sets):
     assert all(line.endswith(": ok") for line in printed[1:])
 
 
+@pytest.mark.parametrize("family", ["deep-set", "edge-network"])
+def test_released_families_of_sets_check_themselves(web, tmp_path, family):
+    pytest.importorskip("tensorflow")
+    pytest.importorskip("tf2onnx")
+    from set_families import ENDPOINTS, write_folder
+
+    folder = exported(write_folder(family, tmp_path / "released"), tmp_path / "exported")
+    printed = succeed("node", web / "check.mjs", folder).splitlines()
+    assert len(printed) == 1 + sum(len(endpoint.outputs) for endpoint in ENDPOINTS[family].values())
+    assert all(line.endswith(": ok") for line in printed[1:])
+
+
 UNREAD = "expected a folder that zoo export of this physzoo wrote, export or copy it again"
 
 
