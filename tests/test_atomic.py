@@ -196,3 +196,11 @@ def test_a_folder_that_appears_meanwhile_is_kept(tmp_path: Path) -> None:
     assert (target / "mine").read_text() == "mine"
     with pytest.raises(ExportError, match=r"exists: choose a new folder, or replace it with overwrite=True \(--overwrite\)"):
         make()
+
+
+@pytest.mark.timeout(30)
+def test_a_file_in_a_folder_that_is_being_made_waits_for_nobody(tmp_path: Path) -> None:
+    with whole_folder(tmp_path / "out", overwrite=False, marker="a.txt") as new, whole_file(new / "a.txt", "w") as file:
+        file.write("whole")
+    assert (tmp_path / "out" / "a.txt").read_text() == "whole"
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["a.txt"]

@@ -30,6 +30,8 @@ except ImportError:  # Windows, where remains stay until somebody removes them
     fcntl = None  # type: ignore[assignment]
 
 _PARTIAL, _NEW, _OLD = "part", "new", "old"
+_making: set[Path] = set()
+"""Folders that this process is making, whose locks it has: nobody else knows their names, so a file in one needs no lock."""
 _HERE, _EXCHANGE = -100, 2
 """AT_FDCWD and RENAME_EXCHANGE of Linux."""
 _CANNOT = {errno.ENOSYS, errno.EINVAL, errno.ENOTSUP, errno.EXDEV, errno.EPERM}
@@ -128,6 +130,8 @@ def whole_folder(target: Path, *, overwrite: bool, marker: str) -> Iterator[Path
                 new.mkdir()
                 opened.callback(shutil.rmtree, new, ignore_errors=True)
                 opened.enter_context(_locked(new))
+                _making.add(new)
+                opened.callback(_making.discard, new)
             yield new
             with _locked(target.parent):
                 _publish(new, target, overwrite)
@@ -229,7 +233,7 @@ def _remove_remains(target: Path, ending: str) -> None:
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
     """Hold the lock of a folder, where there are locks: of one where names are looked at and changed, or of one being made."""
-    if fcntl is None:
+    if fcntl is None or folder.resolve() in _making:
         yield
         return
     descriptor = os.open(folder, os.O_RDONLY)
