@@ -88,4 +88,4 @@ wheel: $(VENV)/installed
 	$(RUN)/python -m build --quiet --wheel --outdir dist packages/physzoo-models
 
 clean:
-	rm -rf $(VENV) build dist demo exports *.egg-info
+	rm -rf $(VENV) build dist demo exports *.egg-info packages/*/build packages/*/*.egg-info

@@ -87,7 +87,7 @@ def npe_recipe(
             "sample": {
                 "description": "a draw from the posterior, given x",
                 "inputs": [
-                    {"name": "z", "axes": [{"name": "parameter", "size": dimensions}], "unit": "1", "low": -8.0, "high": 8.0,
+                    {"name": "z", "axes": [{"name": "noise", "size": dimensions}], "unit": "1", "low": -8.0, "high": 8.0,
                      "description": "standard normal numbers"},
                     x,
                 ],

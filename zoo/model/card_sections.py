@@ -50,7 +50,7 @@ def _number(value: float) -> str:
 
 def _use(spec: ModelSpec, address: str) -> str:
     """A summary, five lines of Python and one command, as far as the files of the folder allow."""
-    parts = [spec.summary, _origin(spec)]
+    parts = [spec.summary, _origin(spec, address)]
     endpoint = spec.default_endpoint
     rows = {tensor.name: f'rows["{endpoint}/in/{tensor.name}"]' for tensor in spec.endpoints[endpoint].inputs}
     if spec.file(WEIGHTS):
@@ -72,13 +72,13 @@ def _python(imported: str, model: str, answer: str) -> str:
     return "\n".join(lines)
 
 
-def _origin(spec: ModelSpec) -> str:
+def _origin(spec: ModelSpec, address: str) -> str:
     said = [f"Family `{spec.family}`", f"task `{spec.task}`", f"revision {spec.revision}"]
     if spec.library != "keras":
         said.append(f"made with {LIBRARIES[spec.library]}, not a Keras model")
     if spec.lineage:
         said.append(f"made from `{spec.lineage.parent}@{spec.lineage.revision}`")
-    text = f"{', '.join(said)}. `zoo show` says what each tensor is, with its unit and the range it was trained on."
+    text = f"{', '.join(said)}.\n`zoo show {address}` says what each tensor is, its unit and the range it was trained on."
     if spec.export.reduced:
         text += f" Large matrices of the graphs are in {spec.export.reduced.precision}; `model.json` says what that changes."
     return text

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from zoo.atomic import whole_file, whole_folder
+from zoo.data.dataset import KnowsAxes
 from zoo.model.axes import Axis
 from zoo.model.card import prose_of, write_card
 from zoo.model.model_json import write_spec
@@ -130,7 +131,7 @@ def _described(load: Callable[[], EndpointModel], spec: ModelSpec) -> EndpointMo
 
 def _describe(recipe: Recipe, dataset: Dataset, metrics: list[Metric]) -> ModelSpec:
     splits = {split: dataset.rows(split) for split in ("train", "validation", "test")}
-    endpoints = with_axes(recipe.endpoints, getattr(dataset, "axes", {}))
+    endpoints = with_axes(recipe.endpoints, dataset.axes if isinstance(dataset, KnowsAxes) else {})
     return ModelSpec(
         name=recipe.name,
         revision=recipe.revision,
