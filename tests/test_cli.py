@@ -54,11 +54,20 @@ def test_predict_writes_arrays(tmp_path):
         assert file["probability"].shape[1:] == (1,)
 
 
-def test_predict_on_planck(tmp_path, planck_folder):
-    report = json.loads(ok("predict", "mlp-cmb-feature", "--planck", planck_folder, "--out", tmp_path, "--json"))
-    assert 0 < report["probability"] < 1
-    assert report["best_fit"]["TT"]["bins"] == 83
-    assert (tmp_path / "mlp-cmb-feature-planck.png").stat().st_size > 20_000
+def test_predict_on_an_observation(tmp_path, planck_folder):
+    report = json.loads(ok("predict", "mlp-cmb-feature", "--observation", planck_folder, "--out", tmp_path, "--json"))
+    assert 0 < report["answers"]["probability"][0][0] < 1
+    assert report["agreement"]["TT"]["elements"] == 83
+    assert report["placements"][0]["rows"] == 1280
+    assert (tmp_path / "mlp-cmb-feature-predict.npz").exists()
+    text = ok("predict", "mlp-cmb-feature", "--observation", planck_folder)
+    assert "simulated LambdaCDM skies with at least this probability" in text
+    assert "chi2 / elements against Planck's best fit  TT" in text
+
+
+def test_explain_an_observation(tmp_path, planck_folder):
+    ok("explain", "logistic-cmb-feature", "--observation", planck_folder, "--out", tmp_path)
+    assert (tmp_path / "logistic-cmb-feature-integrated-gradients.png").stat().st_size > 20_000
 
 
 @pytest.mark.parametrize(("name", "stem"), [("mlp-cmb-feature", "integrated-gradients"), ("ive-pendulum", "traversal")])
@@ -69,13 +78,10 @@ def test_explain(tmp_path, name, stem):
 
 
 def test_explain_help_lists_every_method():
-    from zoo.interpret.attribution.explain import METHODS
-    from zoo.interpret.methods import ALL, ATTRIBUTION, OPTIONS
+    from zoo.interpret.methods import registered
 
     shown = ok("explain", "--help")
-    assert all(f" {method} " in shown for method in ALL)
-    assert ATTRIBUTION.keys() == METHODS.keys()
-    assert {method for takers in OPTIONS.values() for method in takers} <= ALL.keys()
+    assert all(f" {method} " in shown for method in registered())
 
 
 @pytest.mark.parametrize(
@@ -83,7 +89,7 @@ def test_explain_help_lists_every_method():
     [
         ("mlp-cmb-feature --method lime --patch 5", "mlp-cmb-feature-lime"),
         ("mlp-cmb-feature --method deletion_insertion --of occlusion", "mlp-cmb-feature-deletion-insertion"),
-        ("mlp-cmb-feature --method randomisation", "mlp-cmb-feature-randomisation"),
+        ("mlp-cmb-feature --method randomization", "mlp-cmb-feature-randomization"),
         ("mlp-cmb-feature --method partial_dependence --features 10,12 --rows 50", "mlp-cmb-feature-partial-dependence"),
         ("mlp-cmb-feature --method permutation_importance --patch 40 --rows 100", "mlp-cmb-feature-permutation-importance"),
         ("mlp-cmb-feature --method pca --layer hidden --rows 50", "mlp-cmb-feature-pca"),
@@ -118,11 +124,11 @@ def test_importance_of_rows_of_a_file_needs_what_the_model_should_answer(tmp_pat
     [
         ("mlp-cmb-feature --method gradients", "did you mean gradient"),
         ("mlp-cmb-feature --method grad_cam", "needs a convolution, and MLP has none"),
-        ("mlp-cmb-feature --method gradient --patch 3", "takes no --patch, which goes with occlusion, shap, lime"),
-        ("mlp-cmb-feature --method pca --planck .", "takes no --planck"),
+        ("mlp-cmb-feature --method gradient --patch 3", "takes no --patch, which goes with lime, occlusion, shap"),
+        ("mlp-cmb-feature --method pca --observation .", "takes no --observation"),
         ("mlp-cmb-feature --method impurity_importance", "needs trees, and MLP has none"),
         ("gbt-halo-mass --method smoothgrad", "needs gradients, and BoostedTrees has none"),
-        ("gbt-halo-mass --method randomisation", "needs layers of weights"),
+        ("gbt-halo-mass --method randomization", "needs layers of weights"),
         ("mlp-cmb-feature --method deletion", "did you mean deletion_insertion"),
         ("ive-pendulum --method gradient --endpoint encoder", "did you mean encode"),
         ("ive-pendulum --method latents --patch 3", "latents takes no --patch"),
@@ -160,7 +166,7 @@ def test_explain_latents_of_a_file(tmp_path):
     ("arguments", "message"),
     [
         (("ive-pendulum", "--rows", "5"), "--rows goes with --method latents"),
-        (("ive-pendulum", "--method", "latents", "--planck", "."), "takes no --planck"),
+        (("ive-pendulum", "--method", "latents", "--observation", "."), "takes no --observation"),
         (("ive-pendulum", "--method", "latents", "--rows", "5"), "at least 50 rows"),
         (("mlp-cmb-feature", "--method", "latents"), "no endpoint of mlp-cmb-feature named 'encode'"),
     ],
@@ -202,7 +208,7 @@ def test_wrong_name_is_one_line_with_suggestions():
     [
         (("train", "mlp-cmb-feature", "--set", "epoch=1"), "did you mean epochs"),
         (("predict", "mlp-cmb-feature", "--input", "nothing.npz"), "nothing.npz"),
-        (("predict", "mlp-cmb-feature", "--planck", "nowhere"), "CMB-TT"),
+        (("predict", "mlp-cmb-feature", "--observation", "nowhere"), "CMB-TT"),
         (("verify", "./nowhere"), "nowhere"),
         (("simulate", "cmb-featur", "--out", "x"), "cmb-feature"),
     ],
@@ -319,7 +325,7 @@ def test_infer_draws_the_posterior_of_a_file(tmp_path):
 
     sky = read_npz(locate("nsf-cmb-posterior").path(TEST_TENSORS))["sample/in/spectrum"][0]
     np.save(tmp_path / "sky.npy", sky)
-    report = json.loads(ok("infer", "nsf-cmb-posterior", "--input", tmp_path / "sky.npy", "--out", tmp_path, "--json"))
+    report = json.loads(ok("infer", "nsf-cmb-posterior", "--observation", tmp_path / "sky.npy", "--out", tmp_path, "--json"))
     assert [parameter["name"] for parameter in report["parameters"]] == ["H0", "ombh2", "omch2", "tau", "ns", "ln10As"]
     assert report["draws"] == 10_000
     samples = read_npz(tmp_path / "nsf-cmb-posterior-sky.npz")
@@ -331,9 +337,9 @@ def test_infer_draws_the_posterior_of_a_file(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["infer", "nsf-cmb-posterior"], "--planck FOLDER or --input FILE"),
-        (["infer", "mlp-cmb-feature", "--planck", "."], "no conditional flow"),
-        (["infer", "nsf-cmb-posterior", "--planck", "."], "Planck's binned spectra are at"),
+        (["infer", "nsf-cmb-posterior"], "--observation PATH"),
+        (["infer", "mlp-cmb-feature", "--observation", "."], "no conditional flow"),
+        (["infer", "nsf-cmb-posterior", "--observation", "."], "Planck's binned spectra are at"),
         (["train"], "--recipe FILE"),
         (["train", "ive-pendulum", "--recipe", "mine.yaml"], "one recipe"),
         (["train", "--recipe", "missing.yaml"], "missing.yaml"),

@@ -15,7 +15,7 @@ from zoo.families.cnn3d import CNN3D
 from zoo.families.logistic import Logistic
 from zoo.families.mlp import MLP
 from zoo.interpret import explain, permutation_importance
-from zoo.interpret.methods import ATTRIBUTION
+from zoo.interpret.methods import registered
 
 WIDTH = 6
 RNG = np.random.default_rng(3)
@@ -190,7 +190,7 @@ def planted():
     return model, spectra, label, np.flatnonzero(bump > 0.3)
 
 
-@pytest.mark.parametrize("method", [method for method in ATTRIBUTION if method != "grad_cam"])
+@pytest.mark.parametrize("method", [method for method in registered("attribution") if method != "grad_cam"])
 def test_a_feature_planted_at_known_multipoles_is_found_there(planted, method):
     needs_shap(method)
     model, spectra, label, bins = planted

@@ -18,9 +18,12 @@ InputOption = Annotated[
     Path | None,
     typer.Option("--input", help=".npz with one array per input tensor, or .npy for a single one; default: shipped test rows"),
 ]
-PlanckOption = Annotated[
+ObservationOption = Annotated[
     Path | None,
-    typer.Option("--planck", help="folder with Planck's public binned spectra (COM_PowerSpect_CMB-*-binned_R3.0*.txt)"),
+    typer.Option(
+        "--observation",
+        help="what was measured: a file or folder as the model's data source reads it, or a .npy or .npz of one row",
+    ),
 ]
 SettingsOption = Annotated[
     list[str] | None,

@@ -1,26 +1,29 @@
-"""Activation maximisation: the input within the trained range that excites a unit most (Erhan et al. 2009)."""
+"""Activation maximization: the input within the trained range that excites a unit most (Erhan et al. 2009)."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from zoo.errors import ExplanationError, InputError
+from zoo.errors import InputError
 from zoo.interpret.attribution.activations import default_layer
 from zoo.interpret.attribution.differentiate import value_and_gradient
 from zoo.interpret.attribution.layer_outputs import last_output, layer_named, outputs_of
 from zoo.interpret.attribution.scalar_output import Answer, answer_of, baseline_of, chosen_endpoint, name_of
+from zoo.interpret.elements import axes_of
+from zoo.interpret.methods import Asked, differentiable, explanation_method
 from zoo.interpret.result import Result
+from zoo.model.axes import Axis
 from zoo.progress import track
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 UNITS = 8
-"""Maximised where none is asked for."""
+"""Maximized where none is asked for."""
 RATE = 0.02
 """Of a step, in trained ranges of an element."""
 MOMENTS = (0.9, 0.999)
@@ -28,11 +31,11 @@ MOMENTS = (0.9, 0.999)
 STARTS, SPREAD = 32, 0.1
 """Random starts that are tried for each unit, and their deviation about the given one, in trained ranges."""
 SMOOTH = 1e-3
-"""Differences of neighbours, in trained ranges, below which total variation is quadratic."""
+"""Differences of neighbors, in trained ranges, below which total variation is quadratic."""
 
 
 @dataclass(frozen=True, eq=False)
-class Maximised(Result):
+class Maximized(Result):
     """Inputs that excite the units of a layer.
 
     Attributes
@@ -42,6 +45,8 @@ class Maximised(Result):
     units : (units,) numbers of the units, the channels of a convolution
     activation : (units, steps + 1) mean over space after each step
     layer, tensor, model : names
+    axes : of the tensor after the batch, as the model's spec has them
+    unit : of the tensor
     """
 
     inputs: np.ndarray
@@ -51,15 +56,22 @@ class Maximised(Result):
     layer: str
     tensor: str
     model: str
+    axes: list[Axis] = field(default_factory=list)
+    unit: str = ""
+
+    @property
+    def along(self) -> list[Axis]:
+        """The axes of the tensor with the sizes of these inputs."""
+        return axes_of(self.axes, self.start.shape)
 
     def plot(self) -> Figure:
         """A panel for each unit: the input minus where it began; of cubes the middle slice."""
         from zoo.interpret import plots
 
-        return plots.maximised_inputs(self)
+        return plots.maximized_inputs(self)
 
 
-def maximise_activation(
+def maximize_activation(
     model: Any,
     layer: str | None = None,
     units: Sequence[int] | None = None,
@@ -70,12 +82,12 @@ def maximise_activation(
     smoothness: float = 1.0,
     steps: int = 200,
     seed: int = 0,
-) -> Maximised:
+) -> Maximized:
     """Climb from near the baseline to inputs that excite units, kept smooth by total variation and inside the trained range.
 
     With elements u in units of their trained ranges, u_0 where it begins and a the mean of the unit over space, the climb is on
-    a(u) / |da/du|_1 - smoothness mean(|u_i - u_neighbour| + (u - u_0)^2), by Adam (Mahendran & Vedaldi 2015, arXiv:1412.0035);
-    |da/du|_1 is that of the first step. The square holds elements back that only follow their neighbours.
+    a(u) / |da/du|_1 - smoothness mean(|u_i - u_neighbor| + (u - u_0)^2), by Adam (Mahendran & Vedaldi 2015, arXiv:1412.0035);
+    |da/du|_1 is that of the first step. The square holds elements back that only follow their neighbors.
 
     Parameters
     ----------
@@ -96,8 +108,7 @@ def maximise_activation(
     """
     import keras
 
-    if reason := getattr(model, "no_gradient", None):
-        raise ExplanationError(f"activation_maximisation needs gradients, and {type(model).__name__} has none: {reason}")
+    differentiable(model, "activation_maximization")
     if steps < 1 or smoothness < 0:
         raise InputError(f"expected steps from 1 and smoothness from 0, given {steps} and {smoothness}")
     chosen = layer_named(model, layer or default_layer(model))
@@ -129,7 +140,7 @@ def maximise_activation(
     u = starts[loudest[numbers]]
     axes = tuple(range(1, u.ndim))
     history, scale, first, second = [], None, np.zeros_like(u), np.zeros_like(u)
-    for step in track(range(1, steps + 1), "activation maximisation"):
+    for step in track(range(1, steps + 1), "activation maximization"):
         value, gradient = value_and_gradient(activation, (low + u * width).astype(np.float32))
         history.append(value)
         gradient = gradient * width
@@ -145,7 +156,16 @@ def maximise_activation(
     found = (low + u * width).astype(np.float32)
     history.append(keras.ops.convert_to_numpy(activation(keras.ops.convert_to_tensor(found))))
     name = name_of(model)
-    return Maximised(found, start, numbers, np.stack(history, axis=1), chosen.name, answer.wrt, name)
+    return Maximized(
+        found, start, numbers, np.stack(history, axis=1), chosen.name, answer.wrt, name, answer.tensor.axes, answer.tensor.unit
+    )
+
+
+@explanation_method(
+    "activation_maximization", "inputs that excite the units of a layer", kind="global", asks="nothing", requires=differentiable
+)
+def _maximized(asked: Asked, *, layer: str | None = None, endpoint: str | None = None, wrt: str | None = None) -> Maximized:
+    return maximize_activation(asked.model, layer, endpoint=endpoint, wrt=wrt)
 
 
 def _total_variation_gradient(u: np.ndarray) -> np.ndarray:

@@ -9,14 +9,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from zoo.errors import InputError, UnknownNameError
-from zoo.interpret.attribution.scalar_output import described_endpoint, name_of
+from zoo.interpret.attribution.scalar_output import name_of
+from zoo.interpret.elements import element_units
+from zoo.interpret.methods import Asked, explanation_method
 from zoo.interpret.result import Result
 from zoo.progress import track
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from zoo.interpret.attribution.estimator import EndpointRegressor
+    from zoo.interpret.estimator import EndpointRegressor
 
 FEATURES = 4
 """Drawn where none is asked for."""
@@ -81,14 +83,16 @@ def partial_dependence(
     """
     from sklearn.inspection import partial_dependence as of_features
 
-    from zoo.interpret.attribution.estimator import as_estimator, feature_names
+    from zoo.interpret.estimator import as_estimator, feature_names
 
     estimator, matrix = as_estimator(
         model, inputs, endpoint=endpoint, output=output, target=target, allow_out_of_range=allow_out_of_range
     )
     names = feature_names(estimator.answer)
-    described = described_endpoint(model, estimator.answer.endpoint, inputs)
-    units = [tensor.unit for tensor in described.inputs for _ in range(estimator.answer.arrays[tensor.name][0].size)]
+    arrays = estimator.answer.arrays
+    units = [
+        unit for name, tensor in estimator.answer.tensors.items() for unit in element_units(tensor, arrays[name].shape[1:])
+    ]
     columns = _telling(estimator, matrix, seed) if features is None else [_column(one, names) for one in features]
     if not columns:
         raise InputError("features: expected at least one, given none")
@@ -104,9 +108,22 @@ def partial_dependence(
         individual=np.stack([one["individual"][0] for one in found]),
         names=[names[column] for column in columns],
         units=[units[column] for column in columns],
-        answer=estimator.answer.output,
+        answer=estimator.answer.element,
         model=name_of(model),
     )
+
+
+@explanation_method("partial_dependence", "mean and single answers along an input", kind="global", asks="data")
+def _dependence(
+    asked: Asked,
+    *,
+    features: Sequence[str] | None = None,
+    endpoint: str | None = None,
+    output: str | None = None,
+    target: int = 0,
+) -> Dependence:
+    chosen = {"endpoint": endpoint, "output": output, "target": target}
+    return partial_dependence(asked.model, asked.inputs, features, allow_out_of_range=True, **chosen)
 
 
 def _column(feature: int | str, names: list[str]) -> int:

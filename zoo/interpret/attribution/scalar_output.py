@@ -11,6 +11,7 @@ import numpy as np
 
 from zoo.errors import InputError, UnknownNameError
 from zoo.interpret.attribution.differentiate import compiled_gradient, value_and_gradient
+from zoo.interpret.elements import element_name
 from zoo.model.axes import fixed_axes
 from zoo.model.inputs import InputCheck
 from zoo.model.spec import Endpoint, Tensor
@@ -33,8 +34,8 @@ class Answer:
     arrays : every input of the endpoint by name, (n, ...) each
     endpoint, wrt, output, target : names of the endpoint, of the tensor it is a function of and of the output; the element
         of that output, counted in C order
-    output_shape : of one row of that output
-    unit : of the tensor
+    tensors : every input as the spec describes it
+    answered : the output as the spec describes it
     low, high : the tensor's trained range, None where it has none
     """
 
@@ -45,8 +46,8 @@ class Answer:
     wrt: str
     output: str
     target: int
-    output_shape: tuple[int, ...]
-    unit: str
+    tensors: dict[str, Tensor]
+    answered: Tensor
     low: np.ndarray | None
     high: np.ndarray | None
 
@@ -54,6 +55,18 @@ class Answer:
     def x(self) -> np.ndarray:
         """(n, ...) the given rows of the tensor."""
         return self.arrays[self.wrt]
+
+    @property
+    def tensor(self) -> Tensor:
+        """The tensor as the spec describes it."""
+        return self.tensors[self.wrt]
+
+    @property
+    def element(self) -> str:
+        """What the number is called: the name of its tensor, with its label or position where there are several."""
+        sizes = [axis.size for axis in self.answered.axes]
+        fixed = [size for size in sizes if size is not None]
+        return element_name(self.answered, fixed if fixed and len(fixed) == len(sizes) else [self.target + 1], self.target)
 
     def at(self, points: np.ndarray, rows: np.ndarray | None = None) -> np.ndarray:
         """(n,) values at ``points``, each with the other inputs of the row in ``rows``, by default of its own."""
@@ -116,12 +129,19 @@ def answer_of(
     if not len(arrays[wrt]):
         raise InputError(f"input {wrt!r}: expected at least one row to explain, given none")
     function, output = chosen_output(model, endpoint, output, described)
-    shape = next(
-        (one.shape for one in described.outputs if one.name == output), described.outputs[0].shape
-    )  # logits: the first
-    tensor = described.inputs[names.index(wrt)]
-    low, high = (None if bound is None else np.asarray(bound, np.float32) for bound in (tensor.low, tensor.high))
-    return Answer(model, function, arrays, endpoint, wrt, output, target, tuple(shape), tensor.unit, low, high)
+    tensors = {tensor.name: tensor for tensor in described.inputs}
+    low, high = (None if bound is None else np.asarray(bound, np.float32) for bound in (tensors[wrt].low, tensors[wrt].high))
+    return Answer(
+        model, function, arrays, endpoint, wrt, output, target, tensors, _described_output(described, output), low, high
+    )
+
+
+def _described_output(described: Endpoint, output: str) -> Tensor:
+    """An output as the spec describes it; logits, which it does not, have the axes of the probabilities made of them."""
+    for tensor in described.outputs:
+        if tensor.name == output:
+            return tensor
+    return described.outputs[0].model_copy(update={"name": "logit", "unit": "1"})
 
 
 def chosen_endpoint(model: Any, endpoint: str | None) -> str:

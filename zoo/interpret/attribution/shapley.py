@@ -9,9 +9,11 @@ import numpy as np
 from zoo.errors import ExplanationError, InputError
 from zoo.interpret.attribution.patches import spread, tiles
 from zoo.interpret.attribution.scalar_output import Answer
+from zoo.interpret.methods import explanation_method
 from zoo.progress import track
 
 
+@explanation_method("shap", "Shapley values", baseline=True)
 def shap(
     answer: Answer,
     x: np.ndarray,

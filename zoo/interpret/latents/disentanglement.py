@@ -230,7 +230,7 @@ def dci(latents: np.ndarray, factors: np.ndarray, *, model: Literal["trees", "la
     ----------
     latents, factors : (n, latents) and (n, factors)
     model : "trees": gradient-boosted trees of scikit-learn's defaults, classifiers for classes; their importances of each
-        factor add up to one. "lasso": absolute coefficients of a cross-validated lasso between standardised variables,
+        factor add up to one. "lasso": absolute coefficients of a cross-validated lasso between standardized variables,
         which takes classes for numbers
     seed : of the split and the trees
 
@@ -245,8 +245,8 @@ def dci(latents: np.ndarray, factors: np.ndarray, *, model: Literal["trees", "la
     if factors.shape[1] < 2:
         raise InputError("factors: expected at least two, since disentanglement compares them; given one")
     train, test = _split(len(latents), factors, seed)
-    centre, scale = latents[train].mean(axis=0), latents[train].std(axis=0)
-    latents = (latents - centre) / np.where(scale > 0, scale, 1)
+    center, scale = latents[train].mean(axis=0), latents[train].std(axis=0)
+    latents = (latents - center) / np.where(scale > 0, scale, 1)
     importance, explained = np.zeros((latents.shape[1], factors.shape[1])), []
     for j, factor in enumerate(factors.T):
         truth = (factor - factor[train].mean()) / factor[train].std() if model == "lasso" else factor

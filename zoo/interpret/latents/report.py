@@ -7,17 +7,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from zoo.atomic import whole_file
 from zoo.data.dataset import Rows
 from zoo.errors import InputError, UnknownNameError
-from zoo.interpret.latents.distillation import Formula, distil
+from zoo.interpret.latents.distillation import Formula, distill
 from zoo.interpret.latents.information import MutualInformation, mutual_information_matrix
 from zoo.interpret.latents.traversal import DEAD, active_latents, linear_r2, sample
 from zoo.interpret.latents.use import LatentUse, use_of_latents
+from zoo.interpret.methods import Asked, explanation_method
+from zoo.interpret.result import Result
 from zoo.model.inputs import InputCheck
 from zoo.progress import track
 
@@ -31,13 +33,13 @@ CLASSES = 20
 """A quantity of at most this many different values is taken for a factor with classes."""
 LEAST_ROWS = 50
 LEAST_IN_CLASS = 4
-"""Rows of a class that its nearest neighbours need."""
+"""Rows of a class that its nearest neighbors need."""
 SIGNIFICANT = 3.0
 """Standard errors above zero from which information counts as found."""
 
 
 @dataclass(frozen=True, eq=False)
-class LatentReport:
+class LatentReport(Result):
     """What each latent of a model has to do with each physical quantity.
 
     Attributes
@@ -62,6 +64,8 @@ class LatentReport:
     linear_r2_error: np.ndarray
     formulae: dict[str, Formula]
     use: LatentUse
+
+    suffixes: ClassVar[tuple[str, ...]] = (".json", ".npz")
 
     @property
     def quantities(self) -> tuple[str, ...]:
@@ -244,6 +248,18 @@ def relate_latents(
     return relate_posteriors(mean, log_variance, truth, name=model.spec.name, degree=degree, seed=seed, jobs=jobs)
 
 
+@explanation_method(
+    "latents",
+    "which physical quantities latents carry, and by which formula",
+    kind="global",
+    asks="data",
+    endpoint="encode",
+    rows=ROWS,
+)
+def _latents(asked: Asked) -> LatentReport:
+    return relate_latents(asked.model, asked.rows, quantities=asked.quantities, rows=len(asked.rows))
+
+
 def relate_posteriors(
     mean: np.ndarray,
     log_variance: np.ndarray,
@@ -256,7 +272,7 @@ def relate_posteriors(
 ) -> LatentReport:
     """Relate latents to physical quantities.
 
-    Information is by a Gaussian mixture; for quantities of at most 20 different values by nearest neighbours within
+    Information is by a Gaussian mixture; for quantities of at most 20 different values by nearest neighbors within
     classes (Ross 2014). Formulae are of the means of active latents.
 
     Parameters
@@ -295,7 +311,7 @@ def relate_posteriors(
         linear_r2=scores[0],
         linear_r2_error=scores[1],
         formulae={
-            latent: distil(values, known, degree=degree, seed=seed)
+            latent: distill(values, known, degree=degree, seed=seed)
             for latent, values in track(list(explained.items()), "formulae")
         },
         use=use,

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from zoo.errors import InputError
+from zoo.interpret.elements import axes_of, layout
+from zoo.interpret.methods import Asked, explanation_method
+from zoo.interpret.result import Result
 from zoo.model.array_files import write_outputs
+from zoo.model.axes import Axis
 from zoo.model.inputs import InputCheck
-from zoo.model.spec import Tensor
+from zoo.model.spec import TEST_TENSORS, Tensor
+from zoo.model.test_tensors import read_test_tensors
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -21,6 +26,8 @@ DEAD = 0.05
 """KL in nat below which a latent carries nothing."""
 QUANTILES = np.linspace(0.05, 0.95, 7)
 """Through which a latent moves."""
+DRAWN = 64
+"""Samples of the posterior of each test row."""
 QUERIES = 101
 """Of a traversal over the trained range."""
 SCALE = "scale"
@@ -74,7 +81,7 @@ def _posterior(mean: np.ndarray, log_variance: np.ndarray) -> tuple[np.ndarray, 
 
 
 @dataclass(frozen=True, eq=False)
-class Traversal:
+class Traversal(Result):
     """What a decoder answers as one latent moves.
 
     Attributes
@@ -87,6 +94,7 @@ class Traversal:
     query_label, answer_label : names with units
     scale : standard deviations of the answers, of the shape of ``decoded``, None for a decoder without an output of that name
     trained : (2, d) lowest and highest trained query, None where the spec has none
+    axes : of the answer after the batch, as the model's spec has them
     """
 
     latents: np.ndarray
@@ -98,6 +106,13 @@ class Traversal:
     scale: np.ndarray | None = None
     trained: np.ndarray | None = None
     quantiles: np.ndarray | None = None
+    axes: list[Axis] = field(default_factory=list)
+
+    @property
+    def images(self) -> bool:
+        """Whether the answers are images."""
+        shape = self.decoded.shape[2:]
+        return self.query is None and layout(axes_of(self.axes, shape), shape) == "image"
 
     @property
     def effect(self) -> np.ndarray:
@@ -217,7 +232,23 @@ def traverse(
         scale=shaped.get(SCALE),
         trained=_trained(queries[0]) if queries else None,
         quantiles=quantiles,
+        axes=answer.axes,
     )
+
+
+@explanation_method("traversal", "what answers do as one latent moves", kind="global", asks="nothing")
+def _traversal(asked: Asked) -> Traversal:
+    return traverse(asked.model, drawn=_drawn(asked.model))
+
+
+def _drawn(model: Any) -> np.ndarray | None:
+    """Samples of the latents of the test rows that came with the model, None for one without."""
+    if model.folder is None or "encode" not in model.spec.endpoints:
+        return None
+    _, outputs = read_test_tensors(model.folder.path(TEST_TENSORS), model.spec)["encode"]
+    if not {"mean", "log_variance"} <= outputs.keys():
+        return None
+    return sample(*(np.repeat(outputs[name], DRAWN, axis=0) for name in ("mean", "log_variance")))
 
 
 def _trained(tensor: Tensor) -> np.ndarray | None:

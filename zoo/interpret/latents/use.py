@@ -58,7 +58,7 @@ def gaussian_total_correlation(latents: np.ndarray) -> float:
 def information_between(
     latents: np.ndarray,
     *,
-    estimator: Literal["mixture", "neighbours"] = "neighbours",
+    estimator: Literal["mixture", "neighbors"] = "neighbors",
     rows: int = 5000,
     seed: int = 0,
     jobs: int = 1,
@@ -102,7 +102,7 @@ class LatentUse:
     active : indices of the active units
     total_correlation_of_means : Gaussian, of the means of the active units, as disentanglement_lib has it
     total_correlation_of_samples : Gaussian, of samples of all latents
-    total_correlation : of samples of the active units, by nearest neighbours, with its error; 0 for fewer than two
+    total_correlation : of samples of the active units, by nearest neighbors, with its error; 0 for fewer than two
     information, information_error : (latents, latents) of samples of every two latents
     """
 
@@ -141,7 +141,7 @@ def use_of_latents(
     Raises
     ------
     InputError
-        Different shapes, NaN or infinity, too few rows for nearest neighbours.
+        Different shapes, NaN or infinity, too few rows for nearest neighbors.
     """
     kl, drawn = kl_per_latent(mean, log_variance), sample(mean, log_variance, seed)
     active = active_units(mean, threshold)

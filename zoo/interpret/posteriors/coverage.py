@@ -319,8 +319,8 @@ def _predicted_references(theta: np.ndarray, x: np.ndarray, rng: np.random.Gener
     for fitted, predicted in (halves, halves[::-1]):
         model = make_pipeline(StandardScaler(), RidgeCV(np.logspace(-3, 4, 15))).fit(x[fitted], theta[fitted])
         residual = (theta[fitted] - model.predict(x[fitted]).reshape(theta[fitted].shape)).std(axis=0)
-        centre = model.predict(x[predicted]).reshape(len(predicted), -1)
-        reference[predicted] = centre + residual * rng.normal(size=centre.shape)
+        center = model.predict(x[predicted]).reshape(len(predicted), -1)
+        reference[predicted] = center + residual * rng.normal(size=center.shape)
     return reference
 
 

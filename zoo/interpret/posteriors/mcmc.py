@@ -235,7 +235,7 @@ class _Global:
         self._propose, self._train, self._log_weight = propose, train, tf.function(log_weight, reduce_retracing=True)
 
     def train(self, rows: np.ndarray, steps: int) -> None:
-        """Maximise the likelihood of the rows (n, D)."""
+        """Maximize the likelihood of the rows (n, D)."""
         if steps:
             self._train(rows[self.rng.integers(len(rows), size=(steps, BATCH))])
 
@@ -276,7 +276,7 @@ def _check_start(target: Callable[[Any], Any], initial: np.ndarray) -> None:
 
 
 def _flow(flow: Any, rows: np.ndarray, seed: int) -> Any:
-    """The given flow, or a new one standardised on the rows."""
+    """The given flow, or a new one standardized on the rows."""
     dimensions = rows.shape[1]
     if flow is None:
         import keras

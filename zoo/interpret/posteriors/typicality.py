@@ -79,9 +79,9 @@ def typicality_test(flow: Any, reference: np.ndarray, x: np.ndarray, seed: int =
         statistics, log_likelihood = _of_latent(flow, rows)
 
     measured, ranked = np.array_split(np.arange(fitted, len(reference)), 2)
-    centre, inverse = _gaussian(statistics[measured], flow.dimensions)
+    center, inverse = _gaussian(statistics[measured], flow.dimensions)
     inside = np.isfinite(statistics).all(axis=1)
-    away = np.where(inside[:, None], statistics, 0.0) - centre
+    away = np.where(inside[:, None], statistics, 0.0) - center
     score = np.where(inside, np.einsum("ni,ij,nj->n", away, inverse, away), np.inf)
     given = score[len(reference) :]
     nearer = np.searchsorted(np.sort(score[ranked]), given, side="left")

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from zoo.errors import InputError
+from zoo.interpret.attribution.explain import explain
 from zoo.interpret.attribution.explanation import Explanation
 from zoo.interpret.attribution.patches import masked_answers
 from zoo.interpret.attribution.scalar_output import answer_of, baseline_of
+from zoo.interpret.methods import Asked, default_attribution, explanation_method
 from zoo.interpret.result import Result
 
 if TYPE_CHECKING:
@@ -55,6 +57,12 @@ class DeletionInsertion(Result):
         from zoo.interpret import plots
 
         return plots.deletion_insertion_curves(self)
+
+
+@explanation_method("deletion_insertion", "whether the answer follows the elements that an attribution names", kind="trust")
+def _deletion(asked: Asked, *, of: str | None = None, **chosen: Any) -> DeletionInsertion:
+    found = explain(asked.model, asked.inputs, method=of or default_attribution(asked.model), **chosen)
+    return deletion_insertion(asked.model, found)
 
 
 def deletion_insertion(

@@ -13,6 +13,7 @@ from zoo.interpret.attribution.explain import explain
 from zoo.interpret.attribution.explanation import Explanation
 from zoo.interpret.attribution.gradients import noise_of
 from zoo.interpret.attribution.scalar_output import answer_of
+from zoo.interpret.methods import Asked, default_attribution, explanation_method, possible
 from zoo.interpret.result import Result
 from zoo.progress import track
 
@@ -87,6 +88,11 @@ def agreement(explanations: Sequence[Explanation]) -> Agreement:
     return Agreement(np.array(pairs), [one.method for one in explanations], str(first.meta.get("model", "model")))
 
 
+@explanation_method("agreement", "rank correlation between all attributions that the model allows", kind="trust")
+def _agreement(asked: Asked, **chosen: Any) -> Agreement:
+    return agreement([explain(asked.model, asked.inputs, method=one, **chosen) for one in possible(asked.model)])
+
+
 @dataclass(frozen=True, eq=False)
 class Stability(Result):
     """How much of an explanation survives noise in its input.
@@ -154,6 +160,11 @@ def stability(
             correlation[number, draw] = rank_correlation(plain.values, found)
             change[number, draw] = np.divide(_norm(found - plain.values), norm, out=np.full(len(norm), np.nan), where=norm > 0)
     return Stability(correlation, change, [float(one) for one in noises], method, str(plain.meta["model"]))
+
+
+@explanation_method("stability", "how much of an attribution survives noise", kind="trust")
+def _stability(asked: Asked, *, of: str | None = None, **chosen: Any) -> Stability:
+    return stability(asked.model, asked.inputs, method=of or default_attribution(asked.model), **chosen)
 
 
 def _norm(values: np.ndarray) -> np.ndarray:

@@ -82,9 +82,9 @@ def wilson_interval(successes: np.ndarray, trials: np.ndarray, z: float = 1.9599
     low, high : arrays in [0, 1]
     """
     fraction = successes / trials
-    centre = (fraction + z**2 / (2 * trials)) / (1 + z**2 / trials)
+    center = (fraction + z**2 / (2 * trials)) / (1 + z**2 / trials)
     half = z * np.sqrt(fraction * (1 - fraction) / trials + z**2 / (4 * trials**2)) / (1 + z**2 / trials)
-    return np.clip(centre - half, 0.0, 1.0), np.clip(centre + half, 0.0, 1.0)
+    return np.clip(center - half, 0.0, 1.0), np.clip(center + half, 0.0, 1.0)
 
 
 COLDEST, HOTTEST = 1e-2, 1e2

@@ -17,7 +17,7 @@ class Efficiency:
     Attributes
     ----------
     edges : (bins, 2) of the bins
-    centre : mean of the parameter in each
+    center : mean of the parameter in each
     efficiency : fraction of its rows that pass
     count : its rows
     low, high : 95% Wilson interval of ``efficiency``
@@ -25,7 +25,7 @@ class Efficiency:
     """
 
     edges: np.ndarray
-    centre: np.ndarray
+    center: np.ndarray
     efficiency: np.ndarray
     count: np.ndarray
     low: np.ndarray

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from sklearn.base import BaseEstimator, RegressorMixin
 
-from zoo.data.cmb.binning import CHANNELS, N_JOINT, SLICES, joint_multipoles
+from zoo.interpret import elements
 from zoo.interpret.attribution.scalar_output import Answer, answer_of, chosen_endpoint, described_endpoint
 
 
@@ -73,14 +73,16 @@ def as_estimator(
 
 
 def feature_names(answer: Answer) -> list[str]:
-    """A name for each element: of the tensor where it has one element, channel and multipole of joint spectra, or a number."""
-    names: list[str] = []
-    for name, array in answer.arrays.items():
-        if name == "spectrum" and array.shape[1:] == (N_JOINT,):
-            ell = joint_multipoles()
-            names += [f"{channel} l = {value:.0f}" for channel in CHANNELS for value in ell[SLICES[channel]]]
-        elif array[0].size == 1:
-            names.append(name)
-        else:
-            names += [f"{name}[{', '.join(map(str, at))}]" for at in np.ndindex(array.shape[1:])]
-    return names
+    """A name for each feature of an estimator, as the axes of its inputs tell.
+
+    Parameters
+    ----------
+    answer : Answer
+        The number that the estimator gives.
+
+    Returns
+    -------
+    list of str
+        Labels, or group, axis and coordinate, such as "TT multipole 1425"; else the tensor's name and the position.
+    """
+    return elements.feature_names(answer.tensors, {name: array.shape[1:] for name, array in answer.arrays.items()})
