@@ -35,7 +35,7 @@ from zoo.data.nbody.initial import linear_density
 from zoo.data.nbody.particle_mesh import evolve
 from zoo.data.nbody.power import expected_power, field_power, particle_power
 from zoo.data.nbody.simulate import NBodyConfig, Simulation, cached_simulations, load_simulation, simulate
-from zoo.interpret.plots.style import BLUE, GREEN, GRAY, ORANGE, RED, panels, styled
+from zoo.interpret.plots.style import BLUE, GRAY, GREEN, ORANGE, RED, panels, styled
 from zoo.progress import track
 
 FIRST_SEED = 2000

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from zoo.errors import InputError, IntegrityError, UnknownNameError
+from zoo.families.base import ZooModel
 from zoo.families.beta_vae import BetaVAE
 from zoo.interpret import Explanation, explain
 from zoo.interpret.attribution import scalar_output as answer
@@ -24,10 +25,11 @@ MEAN = RNG.normal(size=WIDTH).astype(np.float32)
 X = RNG.normal(size=(5, WIDTH)).astype(np.float32)
 
 
-class Linear(keras.Model):
+class Linear(ZooModel):
     """logit = w (x - mean); predict is its sigmoid."""
 
     endpoints: ClassVar[dict[str, str]] = {"predict": "call"}
+    answers_with = "probability"
 
     def logits(self, spectrum):
         return keras.ops.matmul(keras.ops.subtract(spectrum, MEAN), W[:, None])
@@ -39,7 +41,7 @@ class Linear(keras.Model):
         return MEAN
 
 
-class Additive(keras.Model):
+class Additive(ZooModel):
     """sin(x0) + x1^2 + 3 x2, the other elements of no effect."""
 
     endpoints: ClassVar[dict[str, str]] = {"predict": "call"}
@@ -48,7 +50,7 @@ class Additive(keras.Model):
         return (keras.ops.sin(x[:, 0]) + keras.ops.square(x[:, 1]) + 3.0 * x[:, 2])[:, None]
 
 
-class TwoInputs(keras.Model):
+class TwoInputs(ZooModel):
     """Two tensors in, two out: product = x t, both = (x^2, t)."""
 
     endpoints: ClassVar[dict[str, str]] = {"encode": "encode"}
@@ -61,7 +63,7 @@ class TwoInputs(keras.Model):
 def mlp():
     keras.utils.set_random_seed(0)
 
-    class Net(keras.Model):
+    class Net(ZooModel):
         endpoints: ClassVar[dict[str, str]] = {"predict": "call"}
 
         def __init__(self):
@@ -190,8 +192,9 @@ def test_a_planted_feature_is_found():
     spectra = rng.normal(size=(3000, 40)).astype(np.float32)
     spectra[:, 11:14] += 1.5 * label[:, None]
 
-    class Classifier(keras.Model):
+    class Classifier(ZooModel):
         endpoints: ClassVar[dict[str, str]] = {"predict": "call"}
+        answers_with = "probability"
 
         def __init__(self):
             super().__init__()
@@ -231,7 +234,7 @@ def test_one_tensor_of_several_and_one_output_of_several():
 
 
 def test_an_input_of_several_axes():
-    class Cube(keras.Model):
+    class Cube(ZooModel):
         endpoints: ClassVar[dict[str, str]] = {"predict": "call"}
 
         def call(self, field):

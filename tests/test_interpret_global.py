@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from sklearn.ensemble import HistGradientBoostingRegressor
 
 from zoo.errors import ExplanationError, InputError, UnknownNameError
+from zoo.families.base import ZooModel
 from zoo.families.boosted_trees import BoostedTrees
 from zoo.families.cnn3d import CNN3D
 from zoo.families.mlp import MLP
@@ -68,7 +69,7 @@ def with_spec(model, low: float = -5.0, high: float = 5.0):
     return model
 
 
-class Additive(keras.Model):
+class Additive(ZooModel):
     """sin(x0) + x1^2, and t, a tensor of its own."""
 
     endpoints: ClassVar[dict[str, str]] = {"predict": "call"}
@@ -129,7 +130,7 @@ def test_correlated_features_hide_each_other_unless_they_are_shuffled_together()
 
 
 def test_importance_over_shells_of_a_cube():
-    class Shell(keras.Model):
+    class Shell(ZooModel):
         endpoints: ClassVar[dict[str, str]] = {"predict": "call"}
 
         def call(self, cube):

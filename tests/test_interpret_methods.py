@@ -11,6 +11,7 @@ import pytest
 from zoo.data.cmb.binning import SLICES, joint_multipoles
 from zoo.data.cmb.feature import load_spectra
 from zoo.errors import ExplanationError, InputError, UnknownNameError
+from zoo.families.base import ZooModel
 from zoo.families.cnn3d import CNN3D
 from zoo.families.logistic import Logistic
 from zoo.families.mlp import MLP
@@ -43,7 +44,7 @@ def linear() -> Logistic:
     return model
 
 
-class Additive(keras.Model):
+class Additive(ZooModel):
     """sin(x0) + x1^2 + 3 x2, the other elements of no effect."""
 
     endpoints: ClassVar[dict[str, str]] = {"predict": "call"}
@@ -52,7 +53,7 @@ class Additive(keras.Model):
         return (keras.ops.sin(x[:, 0]) + keras.ops.square(x[:, 1]) + 3.0 * x[:, 2])[:, None]
 
 
-class Product(keras.Model):
+class Product(ZooModel):
     """x0 x1, whose Shapley values share the interaction equally."""
 
     endpoints: ClassVar[dict[str, str]] = {"predict": "call"}
@@ -128,7 +129,7 @@ def test_smoothgrad_is_the_gradient_of_the_smoothed_function():
     )
 
 
-class Convolution(keras.Model):
+class Convolution(ZooModel):
     """Sum over channels of c_k times the mean of map k: Grad-CAM is sum_k c_k map_k / cells."""
 
     endpoints: ClassVar[dict[str, str]] = {"predict": "call"}

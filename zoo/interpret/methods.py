@@ -268,7 +268,7 @@ def differentiable(model: Any, method: str) -> None:
     ExplanationError
         The model has no gradient; with the reason and what explains it instead.
     """
-    if reason := getattr(model, "no_gradient", None):
+    if reason := model.no_gradient:
         raise ExplanationError(f"method {method!r} needs gradients, and {type(model).__name__} has none: {reason}")
 
 
@@ -308,7 +308,7 @@ def default_attribution(model: Any) -> str:
     str
         Integrated gradients, or occlusion of a model without gradients.
     """
-    return "integrated_gradients" if getattr(model, "no_gradient", None) is None else "occlusion"
+    return "integrated_gradients" if model.no_gradient is None else "occlusion"
 
 
 def given_options(method: ExplanationMethod, options: Mapping[str, Any]) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from zoo.errors import InputError
 from zoo.interpret.attribution.activations import default_layer
 from zoo.interpret.attribution.differentiate import value_and_gradient
 from zoo.interpret.attribution.layer_outputs import last_output, layer_named, outputs_of
-from zoo.interpret.attribution.scalar_output import Answer, answer_of, baseline_of, chosen_endpoint, name_of
+from zoo.interpret.attribution.scalar_output import Answer, answer_of, baseline_of, chosen_endpoint, name_of, spec_of
 from zoo.interpret.elements import axes_of
 from zoo.interpret.methods import Asked, differentiable, explanation_method
 from zoo.interpret.result import Result
@@ -182,7 +182,7 @@ def _total_variation_gradient(u: np.ndarray) -> np.ndarray:
 
 def _start(model: Any, endpoint: str | None) -> dict[str, np.ndarray]:
     """One row: the baseline of each input tensor, or the middle of its trained range."""
-    if (spec := getattr(model, "spec", None)) is None:
+    if (spec := spec_of(model)) is None:
         raise InputError("inputs: expected a row to start from, as the model has no spec that says what it takes")
     rows = {}
     for tensor in spec.endpoint(chosen_endpoint(model, endpoint)).inputs:

@@ -13,7 +13,7 @@ import numpy as np
 
 from zoo.errors import InputError, UnknownNameError
 from zoo.interpret.attribution.explanation import Explanation
-from zoo.interpret.attribution.scalar_output import answer_of, baseline_of, name_of
+from zoo.interpret.attribution.scalar_output import answer_of, baseline_of, name_of, spec_of
 from zoo.interpret.methods import ExplanationMethod, method_named, registered
 
 
@@ -90,7 +90,7 @@ def explain(
     if not chosen.baseline and baseline is not None:
         takers = sorted(other.name for other in registered("attribution").values() if other.baseline)
         raise InputError(f"method {method!r} takes no baseline; {_listed(takers)} do")
-    x, spec = answer.x, getattr(model, "spec", None)
+    x, spec = answer.x, spec_of(model)
     start = baseline_of(model, answer.wrt, x, baseline) if chosen.baseline else None
     return Explanation(
         values=chosen.function(answer, x, start, **options),

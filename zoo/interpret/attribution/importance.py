@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from zoo.errors import ExplanationError, InputError
+from zoo.families.contracts import Trees
 from zoo.interpret.attribution.patches import MOST, shells, tiles
-from zoo.interpret.attribution.scalar_output import name_of
+from zoo.interpret.attribution.scalar_output import name_of, spec_of
 from zoo.interpret.elements import axes_of, cell_side, element_names, layout
 from zoo.interpret.methods import Asked, explanation_method
 from zoo.interpret.result import Result
@@ -137,7 +138,7 @@ def permutation_importance(
 
 
 def _comparable(model: Any, method: str) -> None:
-    if getattr(model, "answers_with", None) == "log density":
+    if model.answers_with == "log density":
         raise ExplanationError(
             f"{method} compares answers with the truth, and {name_of(model)} answers with a log density:"
             " partial_dependence and occlusion need no truth"
@@ -165,7 +166,7 @@ def _permutation(
 
 
 def _has_trees(model: Any, method: str) -> None:
-    if getattr(model, "regressor", None) is None:
+    if not isinstance(model, Trees):
         raise ExplanationError(
             f"{method} needs trees, and {type(model).__name__} has none: permutation_importance needs only answers"
         )
@@ -194,7 +195,7 @@ def impurity_importance(model: Any) -> Importance:
     inner = arrays["is_leaf"] == 0
     gain = np.bincount(arrays["feature_idx"][inner].astype(int), arrays["gain"][inner], regressor.n_features_in_)
     names, axis = [str(number) for number in range(len(gain))], None
-    if (spec := getattr(model, "spec", None)) is not None:
+    if (spec := spec_of(model)) is not None:
         tensor = spec.endpoint(spec.default_endpoint).inputs[0]
         names, axis = element_names(tensor.name, tensor.axes, tensor.fixed_shape), tensor.axes[-1]
     label = "impurity importance [share of all gains]"

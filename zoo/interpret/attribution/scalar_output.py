@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 
 from zoo.errors import InputError, UnknownNameError
+from zoo.families.contracts import Classifies
 from zoo.interpret.attribution.differentiate import compiled_gradient, value_and_gradient
 from zoo.interpret.elements import element_name
 from zoo.model.axes import fixed_axes
 from zoo.model.inputs import InputCheck
-from zoo.model.spec import Endpoint, Tensor
+from zoo.model.spec import Endpoint, ModelSpec, Tensor
 
 LOGITS = "logits"
 """Name of a classifier's method that returns what its `predict` puts through the sigmoid."""
@@ -155,7 +156,7 @@ def chosen_endpoint(model: Any, endpoint: str | None) -> str:
 
 def described_endpoint(model: Any, endpoint: str, inputs: Any) -> Endpoint:
     """The endpoint as the model's spec has it; of a model without one, as its method and the given arrays suggest."""
-    if (spec := getattr(model, "spec", None)) is not None:
+    if (spec := spec_of(model)) is not None:
         return spec.endpoint(endpoint)
     names = list(inspect.signature(getattr(model, model.endpoints[endpoint])).parameters)
     arrays = inputs if isinstance(inputs, Mapping) else {names[0]: inputs}
@@ -167,12 +168,11 @@ def described_endpoint(model: Any, endpoint: str, inputs: Any) -> Endpoint:
 def chosen_output(model: Any, endpoint: str, output: str | None, described: Endpoint) -> tuple[Callable[..., Any], str]:
     """The function that returns the tensor named ``output``, and that name."""
     names = [tensor.name for tensor in described.outputs]
-    classifies = getattr(model, "answers_with", "probability") == "probability" and hasattr(model, LOGITS)
-    has_logits = endpoint == "predict" and classifies
+    has_logits = endpoint == "predict" and model.answers_with == "probability" and isinstance(model, Classifies)
     if output is None:
         output = LOGITS if has_logits else names[0]
     if output == LOGITS and has_logits:
-        return getattr(model, LOGITS), LOGITS
+        return model.logits, LOGITS
     if output not in names:
         raise UnknownNameError(f"output of {endpoint}", output, [*names, LOGITS] if has_logits else names)
     method, position = getattr(model, model.endpoints[endpoint]), names.index(output)
@@ -187,7 +187,7 @@ def chosen_output(model: Any, endpoint: str, output: str | None, described: Endp
 def baseline_of(model: Any, tensor: str, x: np.ndarray, given: np.ndarray | float | None) -> np.ndarray:
     """The baseline of each row, of the shape of ``x``."""
     if given is None:
-        known = model.baseline(tensor) if hasattr(model, "baseline") else None
+        known = model.baseline(tensor)
         given = 0.0 if known is None else known
     array = np.asarray(given)
     if array.dtype.kind not in "fiu":
@@ -205,14 +205,31 @@ def batches(rows: np.ndarray, elements: int) -> list[np.ndarray]:
     return [rows[i : i + size] for i in range(0, len(rows), size)]
 
 
+def spec_of(model: Any) -> ModelSpec | None:
+    """The spec of a model that was loaded.
+
+    Parameters
+    ----------
+    model : EndpointModel
+        The model.
+
+    Returns
+    -------
+    ModelSpec or None
+        None for a freshly built one.
+    """
+    return getattr(model, "spec", None)
+
+
 def name_of(model: Any) -> str:
     """Of the model's spec, or of its class."""
-    return getattr(getattr(model, "spec", None), "name", type(model).__name__)
+    spec = spec_of(model)
+    return type(model).__name__ if spec is None else spec.name
 
 
 def is_keras(model: Any) -> bool:
     """Whether a model takes and returns tensors; others take and return arrays."""
-    return getattr(model, "library", "keras") == "keras"
+    return model.library == "keras"
 
 
 def _to_numpy(values: Any) -> np.ndarray:

@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from zoo.errors import InputError
+from zoo.families.contracts import Density
 from zoo.interpret.plots.style import BLUE, RED, SEQUENTIAL, panels, styled
 
 GRID = 200
@@ -46,7 +47,7 @@ def density_and_samples(
     edges = [np.linspace(low[k], high[k], GRID + 1) for k in (0, 1)]
     centers = [(edge[1:] + edge[:-1]) / 2 for edge in edges]
     grid = np.stack(np.meshgrid(*centers, indexing="xy"), axis=-1).reshape(-1, 2).astype(np.float32)
-    log_density = np.asarray(getattr(density, "log_density", density)(grid)).reshape(GRID, GRID)
+    log_density = np.asarray((density.log_density if isinstance(density, Density) else density)(grid)).reshape(GRID, GRID)
     value = np.exp(log_density)
 
     figure, axes = panels(1, 3, (12.0, 4.2), sharex=True, sharey=True)

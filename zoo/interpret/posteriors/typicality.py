@@ -64,7 +64,7 @@ def typicality_test(flow: Any, reference: np.ndarray, x: np.ndarray, seed: int =
     InputError
         Rows of another width or with NaN; fewer reference rows than 60 or than four for each feature of an embedding.
     """
-    conditional = bool(getattr(flow, "context", 0))
+    conditional = flow.context > 0
     width = flow.context if conditional else flow.dimensions
     reference, x = (_rows(name, rows, width) for name, rows in (("reference", reference), ("x", x)))
     if len(reference) < FEWEST:

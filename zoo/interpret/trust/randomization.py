@@ -11,7 +11,7 @@ import numpy as np
 from zoo.errors import ExplanationError, InputError
 from zoo.interpret.attribution.explain import explain
 from zoo.interpret.attribution.layer_outputs import layers_of
-from zoo.interpret.attribution.scalar_output import is_keras
+from zoo.interpret.attribution.scalar_output import is_keras, spec_of
 from zoo.interpret.methods import Asked, default_attribution, explanation_method
 from zoo.interpret.result import Result
 from zoo.interpret.trust.rank_agreement import rank_correlation
@@ -83,7 +83,7 @@ def randomization_check(
         raise InputError(f"draws: expected at least 1, given {draws}")
     trained = explain(model, inputs, method=method, **options)
     forgetful = type(model).from_config(model.get_config())
-    if (spec := getattr(model, "spec", None)) is not None:
+    if (spec := spec_of(model)) is not None:
         forgetful.spec = spec
     order = [name for name, layer in layers_of(forgetful).items() if layer.trainable_weights][::-1]
     rng = np.random.default_rng(seed)

@@ -83,7 +83,7 @@ def propagate(
 
     if method not in ("first_order", "monte_carlo"):
         raise UnknownNameError("method of propagation", method, ("first_order", "monte_carlo"))
-    if method == "first_order" and (reason := getattr(model, "no_gradient", None)):
+    if method == "first_order" and (reason := model.no_gradient):
         raise ExplanationError(f"first order needs gradients, and {type(model).__name__} has none: {reason}; use monte_carlo")
     if draws < 2:
         raise InputError(f"draws: expected at least 2, given {draws}")
