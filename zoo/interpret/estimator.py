@@ -18,7 +18,8 @@ class EndpointRegressor(RegressorMixin, BaseEstimator):
 
     Parameters
     ----------
-    answer : the number and, by the inputs that it holds, the shapes of its inputs
+    answer : Answer
+        The number and, by the inputs that it holds, the shapes of its inputs.
     """
 
     def __init__(self, answer: Answer) -> None:
@@ -53,8 +54,14 @@ def as_estimator(
 
     Parameters
     ----------
-    inputs, endpoint, target : as of `zoo.interpret.explain`
-    output : output tensor; default the first, for a classifier its probability
+    inputs : ndarray or mapping of str to ndarray
+        The explained number, as `zoo.interpret.explain` takes it.
+    endpoint : str, optional
+        The explained number, as `zoo.interpret.explain` takes it.
+    target : int
+        The explained number, as `zoo.interpret.explain` takes it.
+    output : str, optional
+        Output tensor; default the first, for a classifier its probability.
 
     Returns
     -------

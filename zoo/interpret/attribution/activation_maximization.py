@@ -40,13 +40,20 @@ class Maximized(Result):
 
     Attributes
     ----------
-    inputs : (units, ...) in physical units
-    start : (...) about which all began
-    units : (units,) numbers of the units, the channels of a convolution
-    activation : (units, steps + 1) mean over space after each step
-    layer, tensor, model : names
-    axes : of the tensor after the batch, as the model's spec has them
-    unit : of the tensor
+    inputs : ndarray
+        The inputs in physical units, of shape (units, ...).
+    start : ndarray
+        The row about which every climb began, of shape (...).
+    units : ndarray
+        Numbers of the units, the channels of a convolution, of shape (units,).
+    activation : ndarray
+        Mean over space after each step, of shape (units, steps + 1).
+    layer, tensor, model : str
+        Names of the layer, the input tensor and the model.
+    axes : list of Axis
+        The axes of the tensor after the batch, as the model's spec has them.
+    unit : str
+        The unit of the tensor.
     """
 
     inputs: np.ndarray
@@ -91,13 +98,19 @@ def maximize_activation(
 
     Parameters
     ----------
-    layer : name of a layer, or of a block for its last; default the last before the head
-    units : numbers of units, or of channels of a convolution; default the first eight
-    inputs : one row for each input tensor of the endpoint, about which the climb starts; default the model's baseline
-        (the mean of the training data), or the middle of the trained range
-    endpoint, wrt : as of `zoo.interpret.explain`
-    smoothness : weight of the total variation and of the distance
-    steps : of Adam
+    layer : str, optional
+        Name of a layer, or of a block for its last; default the last before the head.
+    units : sequence of int, optional
+        Numbers of units, or of channels of a convolution; default the first eight.
+    inputs : ndarray or dict of str to ndarray, optional
+        One row for each input tensor of the endpoint, about which the climb starts; by default the model's baseline, which is
+        the mean of the training data, or the middle of the trained range.
+    endpoint, wrt : str, optional
+        The function of the model and its input tensor, as `zoo.interpret.explain` takes them.
+    smoothness : float
+        Weight of the total variation and of the distance.
+    steps : int
+        Number of steps of Adam.
 
     Raises
     ------

@@ -28,8 +28,10 @@ class FeatureMaps(Result):
 
     Attributes
     ----------
-    values : (n, ..., channels) activations
-    layer, model : names
+    values : ndarray
+        Activations, of shape (n, ..., channels).
+    layer, model : str
+        Names of the layer and the model.
     """
 
     values: np.ndarray
@@ -49,11 +51,16 @@ class Embedding(Result):
 
     Attributes
     ----------
-    points : (n, 2)
-    truth : physical quantities of the rows by name, (n,) each
-    method : "pca" or "tsne"
-    layer, model : names
-    explained : share of the variance along each axis, of PCA
+    points : ndarray
+        The points, of shape (n, 2).
+    truth : dict of str to ndarray
+        Physical quantities of the rows by name, of shape (n,).
+    method : str
+        "pca" or "tsne".
+    layer, model : str
+        Names of the layer and the model.
+    explained : list of float
+        Share of the variance along each axis, of PCA.
     """
 
     points: np.ndarray
@@ -82,9 +89,12 @@ def feature_maps(
 
     Parameters
     ----------
-    inputs : (n, ...) array, or one for each input tensor of the endpoint by name
-    layer : name of a layer, or of a block for its last; default the last before the head
-    endpoint : by default ``predict``, or the first where there is none
+    inputs : ndarray or mapping of str to ndarray
+        Rows of shape (n, ...), or an array for each input tensor of the endpoint by name.
+    layer : str, optional
+        Name of a layer, or of a block for its last; default the last before the head.
+    endpoint : str, optional
+        Name of the endpoint; by default ``predict``, or the first where there is none.
 
     Raises
     ------
@@ -129,10 +139,17 @@ def embed(
 
     Parameters
     ----------
-    inputs, layer, endpoint : as of `feature_maps`; at least ten rows
-    method : "pca", or "tsne" (van der Maaten & Hinton 2008) of the first 50 principal components, in which neighbors are
-        kept and distances are not
-    truth : physical quantities of the rows by name, (n,) each, for the colors
+    inputs : ndarray or mapping of str to ndarray
+        What `feature_maps` takes, with at least ten rows.
+    layer : str, optional
+        What `feature_maps` takes, with at least ten rows.
+    endpoint : str, optional
+        What `feature_maps` takes, with at least ten rows.
+    method : str
+        "pca", or "tsne" (van der Maaten & Hinton 2008) of the first 50 principal components, in which neighbors are kept and
+        distances are not.
+    truth : mapping of str to ndarray, optional
+        Physical quantities of the rows by name, of shape (n,), for the colors.
 
     Raises
     ------

@@ -32,11 +32,16 @@ class Dependence(Result):
 
     Attributes
     ----------
-    grid : (k, g) values that each feature takes
-    average : (k, g) mean answers: partial dependence (Friedman 2001)
-    individual : (k, n, g) of each row: ICE (Goldstein et al. 2015, arXiv:1309.6392)
-    names, units : of the features
-    answer, model : names of the output and the model
+    grid : ndarray
+        Values that each feature takes, of shape (k, g).
+    average : ndarray
+        Mean answers: partial dependence (Friedman 2001); of shape (k, g).
+    individual : ndarray
+        Answers of each row, individual conditional expectations (Goldstein et al. 2015, arXiv:1309.6392), of shape (k, n, g).
+    names, units : list of str
+        Names and units of the features.
+    answer, model : str
+        Names of the answer and the model.
     """
 
     grid: np.ndarray
@@ -70,11 +75,21 @@ def partial_dependence(
 
     Parameters
     ----------
-    inputs : (n, ...) array, or one for each input tensor of the endpoint by name
-    features : elements, counted through all input tensors in C order, or their names (`feature_names`); default the four whose
-        shuffling among the rows changes the answer most
-    points : of the grid, from the 5th to the 95th percentile of the rows
-    endpoint, output, target, allow_out_of_range : as of `as_estimator`
+    inputs : ndarray or mapping of str to ndarray
+        Rows of shape (n, ...), or an array for each input tensor of the endpoint by name.
+    features : sequence of int or str, optional
+        Elements, counted through all input tensors in C order, or their names (`feature_names`); default the four whose
+        shuffling among the rows changes the answer most.
+    points : int
+        Points of the grid, from the 5th to the 95th percentile of the rows.
+    endpoint : str, optional
+        The explained number, as `as_estimator` takes it.
+    output : str, optional
+        The explained number, as `as_estimator` takes it.
+    target : int
+        The explained number, as `as_estimator` takes it.
+    allow_out_of_range : bool
+        The explained number, as `as_estimator` takes it.
 
     Raises
     ------

@@ -34,30 +34,41 @@ def explain(
 
     Parameters
     ----------
-    model : a loaded or freshly built model of any family
-    inputs : (n, ...) array, or one for each input tensor of the endpoint by name; physical units, as for the endpoint
-    method : of derivatives "gradient" (Simonyan et al. 2013, arXiv:1312.6034), "gradient_x_input" (Shrikumar et al. 2016,
-        arXiv:1605.01713), "integrated_gradients" (Sundararajan et al. 2017, arXiv:1703.01365), "smoothgrad" (Smilkov et al.
-        2017, arXiv:1706.03825) and "grad_cam" (Selvaraju et al. 2017, arXiv:1610.02391), which needs convolutions;
-        of answers alone, for any model, "occlusion" (Zeiler & Fergus 2014, arXiv:1311.2901), "shap" (Lundberg & Lee 2017,
-        arXiv:1705.07874) and "lime" (Ribeiro et al. 2016, arXiv:1602.04938)
-    endpoint : the function of the model to explain; by default `predict`, or the first where there is none
-    output : output tensor of the endpoint; by default "logits" for the `predict` of a classifier that has them, else the
-        first. A probability is saturated wherever the classifier is sure and its gradient vanishes there; its logit,
-        log(p / (1 - p)), does not saturate and is additive in the evidence.
-    target : element of that tensor, counted in C order
-    wrt : input tensor to attribute to, default the first; the others are held as given
-    baseline : what stands for nothing in integrated_gradients, occlusion, shap and lime: a number, one row, or one row each.
-        Default: the mean of the training data where the model standardizes the tensor (``model.baseline(tensor)``), else zero
-    allow_out_of_range : explain inputs outside the trained range too
-    options : of the method, each with a default.
-        ``steps`` (integrated_gradients, 64): nodes of the Gauss-Legendre rule along the path.
-        ``samples`` (smoothgrad, 50; shap, 10 permutations, each in both directions; lime, ten for each patch).
-        ``noise`` (smoothgrad, 0.1): standard deviation, as a fraction of the trained range of each element.
-        ``patch`` (occlusion, shap, lime): elements along a side of the patches that are taken away together and share their
-        contribution evenly; by default single elements, and more where that would make more than 256 patches.
-        ``layer`` (grad_cam): name of a convolution, by default the last.
-        ``seed`` (smoothgrad, shap, lime): of the samples, 0.
+    model : EndpointModel
+        A loaded or freshly built model of any family.
+    inputs : ndarray or mapping of str to ndarray
+        Rows of shape (n, ...) in physical units, or an array for each input tensor of the endpoint by name.
+    method : str
+        Name of an attribution method. Derivatives are asked by "gradient" (Simonyan et al. 2013, arXiv:1312.6034),
+        "gradient_x_input" (Shrikumar et al. 2016, arXiv:1605.01713), "integrated_gradients" (Sundararajan et al. 2017,
+        arXiv:1703.01365), "smoothgrad" (Smilkov et al. 2017, arXiv:1706.03825) and "grad_cam" (Selvaraju et al. 2017,
+        arXiv:1610.02391), which needs convolutions; answers alone, of any model, by "occlusion" (Zeiler & Fergus 2014,
+        arXiv:1311.2901), "shap" (Lundberg & Lee 2017, arXiv:1705.07874) and "lime" (Ribeiro et al. 2016, arXiv:1602.04938). A
+        package may register others.
+    endpoint : str, optional
+        The function of the model to explain; by default `predict`, or the first where there is none.
+    output : str, optional
+        Output tensor of the endpoint; by default "logits" for the `predict` of a classifier that has them, else the first. A
+        probability is saturated wherever the classifier is sure and its gradient vanishes there; its logit, log(p / (1 - p)),
+        does not saturate and is additive in the evidence.
+    target : int
+        Element of that tensor, counted in C order.
+    wrt : str, optional
+        The input tensor to attribute to, by default the first; the others are held as given.
+    baseline : ndarray or float, optional
+        What stands for nothing in integrated_gradients, occlusion, shap and lime: a number, one row, or one row each.
+        Default: the mean of the training data where the model standardizes the tensor (``model.baseline(tensor)``), else
+        zero.
+    allow_out_of_range : bool
+        Explain inputs outside the trained range too.
+    options : object
+        Options of the method, each with a default. ``steps`` (integrated_gradients, 64) are nodes of the Gauss-Legendre rule
+        along the path. ``samples`` (smoothgrad, 50; shap, 10 permutations, each in both directions; lime, ten for each patch)
+        are evaluations. ``noise`` (smoothgrad, 0.1) is a standard deviation, as a fraction of the trained range of each
+        element. ``patch`` (occlusion, shap, lime) counts elements along a side of the patches that are taken away together
+        and share their contribution evenly; by default single elements, and more where that would make more than 256 patches.
+        ``layer`` (grad_cam) names a convolution, by default the last. ``seed`` (smoothgrad, shap, lime; 0) is that of the
+        samples.
 
     Returns
     -------

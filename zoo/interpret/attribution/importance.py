@@ -29,12 +29,18 @@ class Importance(Result):
 
     Attributes
     ----------
-    values : (groups, repeats)
-    names : of the groups
-    label : what the values are
-    model : name of the model
-    score : minus the mean squared error of the undisturbed model on the same rows, None where no rows were asked
-    axis : along which the groups lie, None where they lie along none
+    values : ndarray
+        The importance of each group in each repeat, of shape (groups, repeats).
+    names : list of str
+        Names of the groups.
+    label : str
+        What the values are.
+    model : str
+        Name of the model.
+    score : float, optional
+        Minus the mean squared error of the undisturbed model on the same rows, None where no rows were asked.
+    axis : Axis, optional
+        The axis along which the groups lie, None where they lie along none.
     """
 
     values: np.ndarray
@@ -77,14 +83,27 @@ def permutation_importance(
 
     Parameters
     ----------
-    inputs : (n, ...) array, or one for each input tensor of the endpoint by name
-    truth : (n,) or (n, 1) what the model should answer; 0 or 1 for a probability, whose default score is then Brier's
-    groups : name -> elements that are shuffled together, counted through all input tensors in C order. Default: single
-        elements, shells about the middle of a cube, patches of whatever has more than 256 elements
-    patch : elements along a side of a patch, instead of that default
-    repeats : shuffles of each group
-    scoring : scikit-learn's name of a score of a regressor, or (estimator, features, truth) -> number
-    endpoint, output, target, allow_out_of_range : as of `as_estimator`
+    inputs : ndarray or mapping of str to ndarray
+        Rows of shape (n, ...), or an array for each input tensor of the endpoint by name.
+    truth : ndarray
+        What the model should answer, of shape (n,) or (n, 1); 0 or 1 for a probability, whose default score is then Brier's.
+    groups : mapping of str to sequence of int, optional
+        Name -> elements that are shuffled together, counted through all input tensors in C order. Default: single elements,
+        shells about the middle of a cube, patches of whatever has more than 256 elements.
+    patch : int, optional
+        Elements along a side of a patch, instead of that default.
+    repeats : int
+        Shuffles of each group.
+    scoring : str or callable
+        scikit-learn's name of a score of a regressor, or a function of estimator, features and truth.
+    endpoint : str, optional
+        The explained number, as `as_estimator` takes it.
+    output : str, optional
+        The explained number, as `as_estimator` takes it.
+    target : int
+        The explained number, as `as_estimator` takes it.
+    allow_out_of_range : bool
+        The explained number, as `as_estimator` takes it.
 
     Raises
     ------

@@ -19,9 +19,11 @@ def tiles(shape: tuple[int, ...], patch: int | None = None) -> np.ndarray:
 
     Parameters
     ----------
-    shape : of one row
-    patch : elements along a side of a patch, on an axis that is shorter all of it; by default the fewest that make at most 256
-        patches
+    shape : tuple of int
+        The shape of one row.
+    patch : int, optional
+        Elements along a side of a patch, on an axis that is shorter all of it; by default the fewest that make at most 256
+        patches.
 
     Returns
     -------
@@ -62,7 +64,8 @@ def masked_answers(
 
     Parameters
     ----------
-    kept : (m, patches) whether a patch is left, or (n, m, patches) where rows differ
+    kept : ndarray
+        Whether a patch is left, of shape (m, patches), or (n, m, patches) where rows differ.
     """
     n, m = len(x), kept.shape[-2]
     found = np.empty(n * m)

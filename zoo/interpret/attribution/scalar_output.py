@@ -30,14 +30,30 @@ class Answer:
 
     Attributes
     ----------
-    model : whose answer it is
-    function : the endpoint's tensors in order -> the output tensor
-    arrays : every input of the endpoint by name, (n, ...) each
-    endpoint, wrt, output, target : names of the endpoint, of the tensor it is a function of and of the output; the element
-        of that output, counted in C order
-    tensors : every input as the spec describes it
-    answered : the output as the spec describes it
-    low, high : the tensor's trained range, None where it has none
+    model : object
+        The model whose answer it is.
+    function : callable
+        Takes the endpoint's tensors in order and returns the output tensor.
+    arrays : dict of str to ndarray
+        Every input of the endpoint by name, (n, ...) each.
+    endpoint : str
+        Names of the endpoint, of the tensor it is a function of and of the output; the element of that output, counted in C
+        order.
+    wrt : str
+        Names of the endpoint, of the tensor it is a function of and of the output; the element of that output, counted in C
+        order.
+    output : str
+        Names of the endpoint, of the tensor it is a function of and of the output; the element of that output, counted in C
+        order.
+    target : int
+        Names of the endpoint, of the tensor it is a function of and of the output; the element of that output, counted in C
+        order.
+    tensors : dict of str to Tensor
+        Every input as the spec describes it.
+    answered : Tensor
+        The output as the spec describes it.
+    low, high : ndarray, optional
+        The tensor's trained range, None where it has none.
     """
 
     model: Any

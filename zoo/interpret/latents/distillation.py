@@ -31,12 +31,20 @@ class Formula:
 
     Attributes
     ----------
-    text : as people write it, in numbers of three digits
-    names, centers : (q,) of the quantities
-    powers : (terms, q)
-    coefficients : (terms,)
-    intercept : where all quantities are at their centers
-    r2, r2_error : on rows that neither fitted the numbers nor chose the terms, mean over folds and its standard error
+    text : str
+        The formula as people write it, in numbers of three digits.
+    names : tuple of str
+        Names and means of the quantities, (q,) of each.
+    centers : ndarray
+        Names and means of the quantities, (q,) of each.
+    powers : ndarray
+        The power of each quantity in each term, of shape (terms, q).
+    coefficients : ndarray
+        The coefficient of each term, of shape (terms,).
+    intercept : float
+        The value where all quantities are at their centers.
+    r2, r2_error : float
+        R^2 on rows that neither fitted the numbers nor chose the terms: its mean over folds and the standard error.
     """
 
     text: str
@@ -92,11 +100,16 @@ def distill(
 
     Parameters
     ----------
-    latent : (n,) mean of the latent's posterior
-    quantities : name -> (n,) in physical units, or their logarithms
-    degree : of the products of quantities
-    most_terms : beside the intercept
-    seed : of the shuffled folds
+    latent : ndarray
+        Mean of the latent's posterior, of shape (n,).
+    quantities : mapping of str to ndarray
+        Quantities by name, of shape (n,), in physical units or their logarithms.
+    degree : int
+        Degree of the products of quantities.
+    most_terms : int
+        Terms at most beside the intercept.
+    seed : int
+        Seed of the shuffled folds.
 
     Raises
     ------

@@ -37,8 +37,10 @@ class Grid:
 
     Attributes
     ----------
-    sizes : number of values of each factor
-    render : (n, factors) indices -> what the encoder takes
+    sizes : tuple of int
+        Number of values of each factor.
+    render : callable
+        Makes what the encoder takes of indices of shape (n, factors).
     """
 
     sizes: tuple[int, ...]

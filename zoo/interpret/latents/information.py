@@ -53,11 +53,16 @@ def mutual_information(
 
     Parameters
     ----------
-    x, y : (n,) or (n, d) arrays in any units
-    components : of the mixture; None chooses them by cross-validation
-    bootstrap : refits for the error
-    rows : larger samples are thinned to this many
-    seed : of thinning, initialization, integral and bootstrap
+    x, y : ndarray
+        Arrays of shape (n,) or (n, d), in any units.
+    components : int, optional
+        Components of the mixture; None chooses them by cross-validation.
+    bootstrap : int
+        Refits for the error.
+    rows : int
+        Larger samples are thinned to this many.
+    seed : int
+        Seed of thinning, initialization, integral and bootstrap.
 
     Raises
     ------
@@ -103,11 +108,16 @@ def neighbor_information(
 
     Parameters
     ----------
-    x, y : (n,) or (n, d) arrays in any units
-    classes : whether y (n,) are labels instead
-    neighbors : k; few for little bias, many for little scatter
-    rows : larger samples are thinned to this many
-    seed : of thinning and of the parts whose scatter gives the error
+    x, y : ndarray
+        Arrays of shape (n,) or (n, d), in any units.
+    classes : bool
+        Whether y, of shape (n,), holds labels instead.
+    neighbors : int
+        Number of nearest neighbors; few for little bias, many for little scatter.
+    rows : int
+        Larger samples are thinned to this many.
+    seed : int
+        Seed of thinning and of the parts whose scatter gives the error.
 
     Raises
     ------
@@ -138,8 +148,10 @@ def total_correlation(variables: np.ndarray, *, neighbors: int = 3, rows: int = 
 
     Parameters
     ----------
-    variables : (n, d) in any units; the estimate comes out low as d and the dependence grow
-    neighbors, rows, seed : as for `neighbor_information`
+    variables : ndarray
+        Variables of shape (n, d), in any units; the estimate comes out low as d and the dependence grow.
+    neighbors, rows, seed : int
+        Settings of the estimator, as `neighbor_information` takes them.
 
     Raises
     ------
@@ -173,14 +185,19 @@ def mutual_information_matrix(
 
     Parameters
     ----------
-    first, second : name -> (n,) values: latents, say, and the physical quantities that they may carry. Give samples of the
-        latents (`zoo.interpret.latents.traversal.sample`), not means: the mean of a dead latent is a small but noiseless
-        function of the input, so that it shares much information that no sample of it has.
-    pairs : names of those that are asked for, default each of the first with each of the second
-    estimator : "mixture" for `mutual_information`, "neighbors" for `neighbor_information`, "classes" for the latter where
-        the second quantities are labels
-    rows, seed : as for the estimator
-    jobs : processes; the answers do not depend on it
+    first, second : mapping of str to ndarray
+        Name -> (n,) values: latents, say, and the physical quantities that they may carry. Give samples of the latents
+        (`zoo.interpret.latents.traversal.sample`), not means: the mean of a dead latent is a small but noiseless function of
+        the input, so that it shares much information that no sample of it has.
+    pairs : sequence of tuple of str, optional
+        Names of those that are asked for, default each of the first with each of the second.
+    estimator : str
+        "mixture" for `mutual_information`, "neighbors" for `neighbor_information`, "classes" for the latter where the second
+        quantities are labels.
+    rows, seed : int
+        Settings of the estimator.
+    jobs : int
+        Processes; the answers do not depend on it.
     """
     import joblib
 
@@ -211,9 +228,18 @@ def information_profile(
 
     Parameters
     ----------
-    latents : name -> (n,) samples
-    profile : (n, radii), density at each radius, say
-    estimator, rows, seed, jobs : as for `mutual_information_matrix`
+    latents : mapping of str to ndarray
+        Samples of the latents by name, of shape (n,).
+    profile : ndarray
+        Density at each radius, say, of shape (n, radii).
+    estimator : str
+        Settings that `mutual_information_matrix` takes.
+    rows : int
+        Settings that `mutual_information_matrix` takes.
+    seed : int
+        Settings that `mutual_information_matrix` takes.
+    jobs : int
+        Settings that `mutual_information_matrix` takes.
 
     Raises
     ------

@@ -28,8 +28,10 @@ def ksg(blocks: Sequence[np.ndarray], neighbors: int) -> float:
 
     Parameters
     ----------
-    blocks : m arrays (n, d_i), scaled alike
-    neighbors : k
+    blocks : sequence of ndarray
+        The variables, arrays of shape (n, d_i), scaled alike.
+    neighbors : int
+        Number k of nearest neighbors.
 
     Raises
     ------

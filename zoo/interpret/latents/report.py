@@ -44,15 +44,23 @@ class LatentReport(Result):
 
     Attributes
     ----------
-    name : of the model, or what the table is to be headed with
-    rows : that all numbers are from
-    names : of the latents, "latent 0" and so on
-    active : indices of those whose KL exceeds 0.05 nat; the others are dead
-    information : (latent, quantity) -> mutual information of a sample of the latent, nat
-    linear_r2, linear_r2_error : (latents,) R^2 of a linear function of all quantities for the latent's mean, held out; NaN for
-        dead latents, whose means are small functions of anything
-    formulae : name of each active latent -> its distilled formula
-    use : KL per latent, total correlation and information between latents
+    name : str
+        Name of the model, or what the table is to be headed with.
+    rows : int
+        Number of rows that all numbers are from.
+    names : tuple of str
+        Names of the latents, "latent 0" and so on.
+    active : ndarray
+        Indices of those whose KL exceeds 0.05 nat; the others are dead.
+    information : dict of tuple of str to MutualInformation
+        Mutual information of a sample of each latent with each quantity in nat, by their two names.
+    linear_r2, linear_r2_error : ndarray
+        R^2 of a linear function of all quantities for the latent's mean, held out; NaN for dead latents, whose means are
+        small functions of anything; of shape (latents,).
+    formulae : dict of str to Formula
+        The distilled formula of each active latent by its name.
+    use : LatentUse
+        KL per latent, total correlation and information between latents.
     """
 
     name: str
@@ -206,13 +214,20 @@ def relate_latents(
 
     Parameters
     ----------
-    model : loaded, with an endpoint ``encode`` that returns ``mean`` and ``log_variance``
-    data : holds the endpoint's inputs by name, which may be cut as they are asked for, and the quantities as ``truth``
-    quantities : names of those that are asked for, default the whole truth
-    rows : at most, drawn at random
-    degree, jobs : as for `relate_posteriors`
-    seed : of the rows, and as for `relate_posteriors`
-    allow_out_of_range : encode inputs outside the trained range too
+    model : EndpointModel
+        A loaded model with an endpoint ``encode`` that returns ``mean`` and ``log_variance``.
+    data : Rows
+        Rows that hold the endpoint's inputs by name, which may be cut as they are asked for, and the quantities as ``truth``.
+    quantities : sequence of str, optional
+        Names of those that are asked for, default the whole truth.
+    rows : int
+        Number of rows at most, drawn at random.
+    degree, jobs : int
+        Settings that `relate_posteriors` takes.
+    seed : int
+        Seed of the rows, and of what `relate_posteriors` draws.
+    allow_out_of_range : bool
+        Encode inputs outside the trained range too.
 
     Raises
     ------
@@ -277,12 +292,18 @@ def relate_posteriors(
 
     Parameters
     ----------
-    mean, log_variance : (n, latents) of the Gaussian posterior of each row
-    quantities : name -> (n,) in physical units, or their logarithms
-    name : that heads the table
-    degree : of the formulae
-    seed : of samples, estimators and folds
-    jobs : processes for the information
+    mean, log_variance : ndarray
+        Mean and log-variance of the Gaussian posterior of each row, of shape (n, latents).
+    quantities : mapping of str to ndarray
+        Quantities by name, of shape (n,), in physical units or their logarithms.
+    name : str
+        Name that heads the table.
+    degree : int
+        Degree of the formulae.
+    seed : int
+        Seed of samples, estimators and folds.
+    jobs : int
+        Processes for the information.
 
     Raises
     ------

@@ -39,7 +39,8 @@ def kl_per_latent(mean: np.ndarray, log_variance: np.ndarray) -> np.ndarray:
 
     Parameters
     ----------
-    mean, log_variance : (n, latents) of the Gaussian posterior of each row
+    mean, log_variance : ndarray
+        Mean and log-variance of the Gaussian posterior of each row, of shape (n, latents).
 
     Returns
     -------
@@ -86,15 +87,24 @@ class Traversal(Result):
 
     Attributes
     ----------
-    latents : (k,) indices of the moved latents
-    grid : (k, g) values that each of them takes
-    quantiles : (g,) of the encoded rows that these values are, None where they are not from rows
-    query : (q, d) queries, None for a decoder that takes latents alone
-    decoded : (k, g, q, ...) answers; (k, g, ...) without queries
-    query_label, answer_label : names with units
-    scale : standard deviations of the answers, of the shape of ``decoded``, None for a decoder without an output of that name
-    trained : (2, d) lowest and highest trained query, None where the spec has none
-    axes : of the answer after the batch, as the model's spec has them
+    latents : ndarray
+        Indices of the moved latents, of shape (k,).
+    grid : ndarray
+        Values that each of them takes, of shape (k, g).
+    quantiles : ndarray, optional
+        Quantiles of the encoded rows that these values are, of shape (g,); None where they are not from rows.
+    query : ndarray, optional
+        Queries, None for a decoder that takes latents alone, of shape (q, d).
+    decoded : ndarray
+        Answers of shape (k, g, q, ...), without queries of shape (k, g, ...).
+    query_label, answer_label : str
+        Names with units.
+    scale : ndarray, optional
+        Standard deviations of the answers, of the shape of ``decoded``, None for a decoder without an output of that name.
+    trained : ndarray, optional
+        Lowest and highest trained query, None where the spec has none, of shape (2, d).
+    axes : list of Axis
+        The axes of the answer after the batch, as the model's spec has them.
     """
 
     latents: np.ndarray
@@ -169,14 +179,24 @@ def traverse(
 
     Parameters
     ----------
-    model : with a spec and an endpoint ``decode``: latents, and a query where it takes one -> a value at the query, an image
-    latents : indices to move, default all
-    grid : (g,) values of the moved latent, default seven quantiles from 5% to 95%, of its prior N(0, 1) or of ``drawn``
-    query : (q,) or (q, d) queries, default 101 points over the trained range; evenly in the logarithm if it is positive
-        and spans a decade or more
-    at : (latents,) or one value: where the others stay, default the mean of the prior, or the median of ``drawn``
-    drawn : (n, latents) samples of the posteriors of rows, as of `sample`
-    allow_out_of_range : decode latents and queries outside the trained range too; the answer says which queries
+    model : EndpointModel
+        A model with a spec and an endpoint ``decode``, which takes latents, and a query where there is one, and answers with
+        a value at the query or an image.
+    latents : ndarray, optional
+        Indices to move, default all.
+    grid : ndarray, optional
+        Values of the moved latent, default seven quantiles from 5% to 95%, of its prior N(0, 1) or of ``drawn``, of shape
+        (g,).
+    query : ndarray, optional
+        Queries of shape (q,) or (q, d), by default 101 points over the trained range; evenly in the logarithm if it is
+        positive and spans a decade or more.
+    at : ndarray or float, optional
+        Where the other latents stay, one value or one each, of shape (latents,); by default the mean of the prior, or the
+        median of ``drawn``.
+    drawn : ndarray, optional
+        Samples of the posteriors of rows, as of `sample`, of shape (n, latents).
+    allow_out_of_range : bool
+        Decode latents and queries outside the trained range too; the answer says which queries.
 
     Raises
     ------
@@ -283,9 +303,12 @@ def linear_r2(
 
     Parameters
     ----------
-    predictors : (n, d) latents, or name -> (n,) quantities
-    targets : name -> (n,): physical quantities to read off the latents or, the other way, latents
-    folds, seed : of the shuffled cross-validation
+    predictors : ndarray or mapping of str to ndarray
+        Latents of shape (n, d), or quantities of shape (n,) by name.
+    targets : mapping of str to ndarray
+        What is read off the predictors by name, of shape (n,): physical quantities or, the other way, latents.
+    folds, seed : int
+        Number of folds and seed of the shuffled cross-validation.
 
     Returns
     -------

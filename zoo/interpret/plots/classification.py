@@ -19,7 +19,8 @@ def roc(curves: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> Figure:
 
     Parameters
     ----------
-    curves : label -> (false positive rate, true positive rate)
+    curves : mapping of str to tuple of ndarray
+        False and true positive rates by label.
     """
     figure, ax = one_panel((4.8, 4.8))
     ax.plot([0, 1], [0, 1], color=GRAY, linestyle="--", linewidth=1, label="chance")
@@ -36,8 +37,10 @@ def confusion(matrix: np.ndarray, labels: Sequence[str]) -> Figure:
 
     Parameters
     ----------
-    matrix : (k, k) counts, true class down and predicted class across
-    labels : of the classes
+    matrix : ndarray
+        Counts, true class down and predicted class across, of shape (k, k).
+    labels : sequence of str
+        Names of the classes.
     """
     matrix = np.asarray(matrix)
     fraction = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
@@ -94,9 +97,12 @@ def recall_against_difficulty(
 
     Parameters
     ----------
-    curves : label -> columns ``at`` (difficulty), ``recall``, and ``low`` and ``high`` of its 95% interval
-    difficulty : name of the abscissa
-    published : metric -> value, where the metric's name ends in "recall at <difficulty> <number>"
+    curves : mapping of str to mapping of str to sequence of float
+        Columns by label: ``at`` (difficulty), ``recall``, and ``low`` and ``high`` of its 95% interval.
+    difficulty : str
+        Name of the abscissa.
+    published : mapping of str to float, optional
+        Published values by metric, where the metric's name ends in "recall at <difficulty> <number>".
     """
     figure, ax = one_panel((6.4, 4.6))
     for (label, curve), color, marker in zip(curves.items(), cycle(COLORS), cycle(MARKERS), strict=False):
@@ -126,8 +132,10 @@ def efficiency_curve(curves: Mapping[str, Efficiency], nuisance: str) -> Figure:
 
     Parameters
     ----------
-    curves : label, such as the class, -> curve
-    nuisance : name and unit of the abscissa
+    curves : mapping of str to Efficiency
+        Curves by label, such as the class.
+    nuisance : str
+        Name and unit of the abscissa.
     """
     figure, ax = one_panel((6.0, 4.4))
     for (label, curve), color, marker in zip(curves.items(), cycle(COLORS), cycle(MARKERS), strict=False):

@@ -36,9 +36,12 @@ def rank_histograms(ranks: np.ndarray, draws: int, names: Sequence[str]) -> Figu
 
     Parameters
     ----------
-    ranks : (n, D) from `zoo.interpret.sbc_ranks`
-    draws : that they were ranked among
-    names : of the D parameters
+    ranks : ndarray
+        Ranks of shape (n, D) from `zoo.interpret.sbc_ranks`.
+    draws : int
+        Number of draws that they were ranked among.
+    names : sequence of str
+        Names of the D parameters.
     """
     from scipy.stats import binom
 
@@ -107,12 +110,17 @@ def corner_plot(
 
     Parameters
     ----------
-    samples : (n, D), or several such by label to lay over one another
-    names : of the D parameters, as they shall be drawn
-    units : name -> unit; the other parameters are dimensionless
-    truth : (D,) true values
-    constraints : label -> name -> (value, low, high): published values and the limits of their 68% intervals, drawn as bands on
-        the diagonal and as crosses elsewhere; parameters that they lack are left out
+    samples : ndarray or mapping of str to ndarray
+        Samples of shape (n, D), or several such by label to lay over one another.
+    names : sequence of str
+        Names of the D parameters, as they shall be drawn.
+    units : mapping of str to str, optional
+        Units by name; the other parameters are dimensionless.
+    truth : sequence of float, optional
+        True values, of shape (D,).
+    constraints : mapping of str to mapping of str to Constraint, optional
+        Published values with the limits of their 68% intervals by label and name, drawn as bands on the diagonal and as
+        crosses elsewhere; parameters that they lack are left out.
 
     Raises
     ------
@@ -248,9 +256,12 @@ def predictive_plot(
 
     Parameters
     ----------
-    check : from `zoo.interpret.posterior_predictive`
-    abscissa : (C,) where the elements are drawn; by default their index
-    xlabel, ylabel : with units
+    check : PredictiveCheck
+        The result of `zoo.interpret.posterior_predictive`.
+    abscissa : ndarray, optional
+        Where the elements are drawn; by default their index; of shape (C,).
+    xlabel, ylabel : str
+        Labels of the axes with units.
     """
     at = np.arange(len(check.observed)) if abscissa is None else np.asarray(abscissa)
     _of_length(at, len(check.observed), "abscissa: expected as many elements as the observation")

@@ -28,10 +28,14 @@ def density_and_samples(
 
     Parameters
     ----------
-    density : an unconditional flow, or its logarithmic density as a function (n, 2) -> (n,)
-    samples : (m, 2) of the model
-    data : (n, 2) that it should follow
-    names : of the two variables, with units
+    density : object or callable
+        An unconditional flow, or its logarithmic density as a function of points (n, 2).
+    samples : ndarray
+        Samples of the model, of shape (m, 2).
+    data : ndarray
+        Data that it should follow, of shape (n, 2).
+    names : sequence of str
+        Names of the two variables, with units.
 
     Raises
     ------

@@ -21,7 +21,8 @@ def against_beta(shown: Mapping[str, Mapping[str, Mapping[float, Sequence[float]
 
     Parameters
     ----------
-    shown : label of the ordinate -> name of the number -> beta -> its values over seeds
+    shown : mapping of str to mapping of str to mapping of float to sequence of float
+        Values over seeds by label of the ordinate, name of the number and beta.
 
     Raises
     ------

@@ -21,9 +21,12 @@ def error_against_truth(truth: np.ndarray, answers: Mapping[str, np.ndarray], qu
 
     Parameters
     ----------
-    truth : (n,)
-    answers : label -> (n,)
-    quantity, unit : of the truth
+    truth : ndarray
+        True values, of shape (n,).
+    answers : mapping of str to ndarray
+        Answers by label, of shape (n,).
+    quantity, unit : str
+        Name and unit of the truth.
     """
     edges = np.linspace(truth.min(), truth.max(), BINS + 1)
     middle = (edges[1:] + edges[:-1]) / 2
@@ -68,7 +71,8 @@ def coverage_of_intervals(probability: Mapping[str, np.ndarray]) -> Figure:
 
     Parameters
     ----------
-    probability : label -> (n,) that the answered distribution gives to values below the truth
+    probability : mapping of str to ndarray
+        Probabilities that the answered distribution gives to values below the truth by label, of shape (n,).
     """
     level = np.linspace(0, 1, 101)
     figure, axes = panels(2, 1, (5.2, 6.0), sharex=True, height_ratios=[2.4, 1])
@@ -95,10 +99,14 @@ def importance_over_scale(
 
     Parameters
     ----------
-    curves : label -> importance of the features (k * scales,), kinds one after another, and its deviation or None
-    scales : (scales,)
-    label : of the scales
-    kinds : names of the kinds of feature; of k, the first k
+    curves : mapping of str to tuple of ndarray
+        Importance of the features, of shape (k * scales,), kinds one after another, and its deviation or None, by label.
+    scales : ndarray
+        The scales, of shape (scales,).
+    label : str
+        Label of the scales.
+    kinds : sequence of str
+        Names of the kinds of feature; of k, the first k.
     """
     k = len(next(iter(curves.values()))[0]) // len(scales)
     figure, axes = panels(1, k, (1.4 + 3.6 * k, 4.2), sharey=True)

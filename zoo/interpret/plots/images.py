@@ -87,8 +87,10 @@ def image_grid(images: np.ndarray, labels: Sequence[str] = (), title: str = "") 
 
     Parameters
     ----------
-    images : (rows, columns, height, width, 3) in [0, 1]; those that are NaN throughout are left blank
-    labels : one a row, or none
+    images : ndarray
+        Images in [0, 1], of shape (rows, columns, height, width, 3); those that are NaN throughout are left blank.
+    labels : sequence of str
+        Labels, one a row, or none.
 
     Raises
     ------

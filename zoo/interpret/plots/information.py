@@ -56,11 +56,16 @@ def information_along_query(
 
     Parameters
     ----------
-    query : (q,), on a logarithmic axis if above zero over a decade or more
-    values, errors : (latents, q), nat
-    label : of the query
-    boundary : query at which a line is drawn, R200m say
-    names : of the latents, default "latent 0" and so on
+    query : ndarray
+        Queries of shape (q,), on a logarithmic axis if they are above zero over a decade or more.
+    values, errors : ndarray
+        Information and its error in nat, of shape (latents, q).
+    label : str
+        Label of the query.
+    boundary : float, optional
+        Query at which a line is drawn, R200m say.
+    names : sequence of str
+        Names of the latents, by default "latent 0" and so on.
 
     Raises
     ------

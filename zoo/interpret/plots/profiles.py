@@ -21,10 +21,14 @@ def scatter_along_query(query: np.ndarray, curves: Mapping[str, np.ndarray], lab
 
     Parameters
     ----------
-    query : (q,)
-    curves : name -> (q,)
-    label : of the query
-    unit : of the error
+    query : ndarray
+        The queries, of shape (q,).
+    curves : mapping of str to ndarray
+        Errors by name, of shape (q,).
+    label : str
+        Label of the query.
+    unit : str
+        Unit of the error.
     """
     figure, ax = one_panel((6.0, 4.4))
     first = next(iter(curves))
@@ -46,11 +50,16 @@ def answered_profiles(
 
     Parameters
     ----------
-    query : (q,)
-    profile : (n, q)
-    error : (n, q) answer - profile
-    scale : (n, q), None where answers have none
-    label, answer : of the query and of the profile, with units
+    query : ndarray
+        The queries, of shape (q,).
+    profile : ndarray
+        The profiles, of shape (n, q).
+    error : ndarray
+        Answer minus profile, of shape (n, q).
+    scale : ndarray, optional
+        Deviations of the answers, of shape (n, q); None where they have none.
+    label, answer : str
+        Labels of the query and of the profile, with units.
     """
     order = np.argsort(profile[:, 0], kind="stable")
     chosen = order[np.linspace(0.03 * len(order), 0.97 * len(order) - 1, SHOWN).round().astype(int)]

@@ -109,9 +109,12 @@ def latents_against_parameters(mean: np.ndarray, parameters: Mapping[str, np.nda
 
     Parameters
     ----------
-    mean : (n, latents) posterior means
-    parameters : name -> (n,)
-    kl : (latents,) KL of each latent, nat
+    mean : ndarray
+        Posterior means, of shape (n, latents).
+    parameters : mapping of str to ndarray
+        Parameters by name, of shape (n,).
+    kl : ndarray
+        KL of each latent, nat, of shape (latents,).
     """
     names = list(parameters)
     shown = np.random.default_rng(0).permutation(len(mean))[:POINTS]

@@ -31,14 +31,23 @@ class Chains:
 
     Attributes
     ----------
-    samples : (draws, chains, D)
-    local_acceptance : fraction of Hamiltonian moves accepted
-    global_acceptance : fraction of the flow's proposals accepted, NaN without global moves
-    r_hat : (D,) potential scale reduction of split chains (Gelman & Rubin 1992; Vehtari et al. 2021); below 1.01 when mixed
-    ess : (D,) effective sample size of all chains together
-    step_size : of the Hamiltonian moves, in units of ``scale``
-    scale : (D,) standard deviation within the basins, measured in the warm-up
-    flow : the trained proposal, None without global moves
+    samples : ndarray
+        The kept states, of shape (draws, chains, D).
+    local_acceptance : float
+        Fraction of Hamiltonian moves accepted.
+    global_acceptance : float
+        Fraction of the flow's proposals accepted, NaN without global moves.
+    r_hat : ndarray
+        Potential scale reduction of split chains (Gelman & Rubin 1992; Vehtari et al. 2021); below 1.01 when mixed; of shape
+        (D,).
+    ess : ndarray
+        Effective sample size of all chains together, of shape (D,).
+    step_size : float
+        Step of the Hamiltonian moves, in units of ``scale``.
+    scale : ndarray
+        Standard deviation within the basins, measured in the warm-up, of shape (D,).
+    flow : object
+        The trained proposal, None without global moves.
     """
 
     samples: np.ndarray
@@ -79,19 +88,31 @@ def flow_mcmc(
 
     Parameters
     ----------
-    target_log_prob : TensorFlow function, float32 (n, D) -> (n,) logarithm of the density up to a constant, differentiable;
-        minus infinity outside the support
-    initial : (chains, D) where the density is not zero; in the basin of every mode (see the module), tens of chains or more
-    flow : unconditional flow over D variables: one already trained is trained further, in place; by default a new spline flow
-    draws : kept states of each chain
-    warmup : local moves before the first global one
-    rounds : of training
-    local_steps, global_steps : moves in each round and in each cycle of the kept states; global_steps=0 is plain Hamiltonian
-        Monte Carlo, without a flow
-    leapfrog_steps : of each local move
-    train_steps : gradient steps of the flow in each round, on batches of 512
-    learning_rate : of Adam
-    seed : of moves and batches
+    target_log_prob : callable
+        A TensorFlow function from float32 points (n, D) to the logarithm of the density (n,) up to a constant,
+        differentiable; minus infinity outside the support.
+    initial : ndarray
+        Starts of shape (chains, D) where the density is not zero; in the basin of every mode (see the module), tens of chains
+        or more.
+    flow : Flow
+        Unconditional flow over D variables: one already trained is trained further, in place; by default a new spline flow.
+    draws : int
+        Kept states of each chain.
+    warmup : int
+        Local moves before the first global one.
+    rounds : int
+        Rounds of training.
+    local_steps, global_steps : int
+        Moves in each round and in each cycle of the kept states; none of the latter is plain Hamiltonian Monte Carlo, without
+        a flow.
+    leapfrog_steps : int
+        Steps of each local move.
+    train_steps : int
+        Gradient steps of the flow in each round, on batches of 512.
+    learning_rate : float
+        Learning rate of Adam.
+    seed : int
+        Seed of moves and batches.
 
     Raises
     ------

@@ -25,10 +25,14 @@ class DeletionInsertion(Result):
 
     Attributes
     ----------
-    share : (k + 1,) of the elements taken away or put back
-    deletion, insertion : (n, k + 1) answers
-    random : (n, k + 1) answers as elements are taken away in random order, mean over orders
-    method, model, answer : names of method, model and output
+    share : ndarray
+        Share of the elements that are taken away or put back, of shape (k + 1,).
+    deletion, insertion : ndarray
+        Answers, of shape (n, k + 1).
+    random : ndarray
+        Answers as elements are taken away in random order, mean over orders, of shape (n, k + 1).
+    method, model, answer : str
+        Names of the method, the model and the output.
     """
 
     share: np.ndarray
@@ -74,9 +78,12 @@ def deletion_insertion(
 
     Parameters
     ----------
-    explanation : of this model
-    steps : parts into which the elements are cut
-    orders : random ones beside it
+    explanation : Explanation
+        An explanation of this model.
+    steps : int
+        Parts into which the elements are cut.
+    orders : int
+        Number of random orders beside it.
 
     Raises
     ------

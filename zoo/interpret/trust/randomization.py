@@ -27,10 +27,13 @@ class Randomization(Result):
 
     Attributes
     ----------
-    correlation : (layers, draws, n) rank correlation with the explanation of the trained model, once this layer and all
-        after it are random
-    layers : names, from the output to the input
-    method, model : names
+    correlation : ndarray
+        Rank correlation with the explanation of the trained model, once this layer and all after it are random, of shape
+        (layers, draws, n).
+    layers : list of str
+        Names of the layers, from the output to the input.
+    method, model : str
+        Names of the method and the model.
     """
 
     correlation: np.ndarray
@@ -67,8 +70,12 @@ def randomization_check(
 
     Parameters
     ----------
-    method, options : of `zoo.interpret.explain`
-    draws : of random weights
+    method : str
+        An attribution method and its options, as `zoo.interpret.explain` takes them.
+    options : object
+        An attribution method and its options, as `zoo.interpret.explain` takes them.
+    draws : int
+        Number of draws of random weights.
 
     Raises
     ------

@@ -43,9 +43,12 @@ class Agreement(Result):
 
     Attributes
     ----------
-    correlation : (methods, methods, n) of each row
-    methods : names
-    model : name of the model
+    correlation : ndarray
+        Rank correlation on each row, of shape (methods, methods, n).
+    methods : list of str
+        Names of the methods.
+    model : str
+        Name of the model.
     """
 
     correlation: np.ndarray
@@ -99,10 +102,14 @@ class Stability(Result):
 
     Attributes
     ----------
-    correlation : (noises, draws, n) rank correlation with the explanation of the input itself
-    change : (noises, draws, n) |values - values of the input| / |values of the input|, Euclidean norms
-    noises : standard deviations as fractions of the trained range
-    method, model : names
+    correlation : ndarray
+        Rank correlation with the explanation of the input itself, of shape (noises, draws, n).
+    change : ndarray
+        |values - values of the input| / |values of the input|, Euclidean norms, of shape (noises, draws, n).
+    noises : list of float
+        Standard deviations as fractions of the trained range.
+    method, model : str
+        Names of the method and the model.
     """
 
     correlation: np.ndarray
@@ -132,9 +139,12 @@ def stability(
 
     Parameters
     ----------
-    noises : standard deviations, as fractions of the trained range of each element
-    draws : of each
-    options : of `zoo.interpret.explain`
+    noises : sequence of float
+        Standard deviations, as fractions of the trained range of each element.
+    draws : int
+        Number of draws of each noise.
+    options : object
+        Options of `zoo.interpret.explain`.
 
     Raises
     ------

@@ -24,10 +24,14 @@ class Propagated:
 
     Attributes
     ----------
-    mean : (n, k); to first order the answer to the mean of the input
-    covariance : (n, k, k)
-    method : "first_order" or "monte_carlo"
-    draws : of Monte Carlo, None to first order
+    mean : ndarray
+        Mean of shape (n, k); to first order the answer to the mean of the input.
+    covariance : ndarray
+        Covariance, of shape (n, k, k).
+    method : str
+        "first_order" or "monte_carlo".
+    draws : int, optional
+        Number of draws of Monte Carlo, None to first order.
     """
 
     mean: np.ndarray
@@ -61,14 +65,22 @@ def propagate(
 
     Parameters
     ----------
-    model : a loaded model
-    inputs : (n, ...) means of the input tensor, or one array for each tensor of the endpoint by name
-    covariance : (d, d), or (n, d, d), of the d elements of the tensor in C order, in its unit squared
-    method : "first_order", which needs a gradient, or "monte_carlo", which takes any model
-    endpoint : by default `predict`, or the first where there is none
-    output : of its tensors, by default the first
-    wrt : the uncertain input tensor, default the first; the others are exact
-    draws, seed : of Monte Carlo
+    model : EndpointModel
+        A loaded model.
+    inputs : ndarray or mapping of str to ndarray
+        Means of the input tensor, of shape (n, ...), or an array for each tensor of the endpoint by name.
+    covariance : ndarray
+        Covariance of the d elements of the tensor in C order, in its unit squared, of shape (d, d) or (n, d, d).
+    method : str
+        "first_order", which needs a gradient, or "monte_carlo", which takes any model.
+    endpoint : str, optional
+        Name of the endpoint; by default `predict`, or the first where there is none.
+    output : str, optional
+        The explained one of its tensors, by default the first.
+    wrt : str, optional
+        The uncertain input tensor, default the first; the others are exact.
+    draws, seed : int
+        Number and seed of the draws of Monte Carlo.
 
     Raises
     ------
