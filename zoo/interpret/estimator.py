@@ -65,7 +65,10 @@ def as_estimator(
 
     Returns
     -------
-    The regressor, and (n, elements) features, whose names `feature_names` gives.
+    regressor : EndpointRegressor
+        The endpoint as a regressor.
+    features : ndarray
+        Features of shape (n, elements), whose names `feature_names` gives.
 
     Raises
     ------

@@ -20,8 +20,10 @@ def value_and_gradient(function: Callable[[Any], Any], x: np.ndarray) -> tuple[n
 
     Returns
     -------
-    value : (n,) array
-    gradient : array of the shape of ``x``, d function_i / d x_i; zero where the output does not depend on ``x``
+    value : ndarray
+        Values, of shape (n,).
+    gradient : ndarray
+        d function_i / d x_i, of the shape of ``x``; zero where the output does not depend on ``x``.
     """
     import keras
 

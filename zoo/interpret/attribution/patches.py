@@ -27,7 +27,8 @@ def tiles(shape: tuple[int, ...], patch: int | None = None) -> np.ndarray:
 
     Returns
     -------
-    Whole numbers from 0, of that shape.
+    ndarray
+        Whole numbers from 0, of that shape.
 
     Raises
     ------

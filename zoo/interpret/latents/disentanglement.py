@@ -192,7 +192,8 @@ def mig(latents: np.ndarray, factors: np.ndarray, *, bins: int = BINS) -> Gap:
 
     Returns
     -------
-    Gap, its matrix the mutual information in nat
+    Gap
+        Gaps, whose matrix is the mutual information in nat.
 
     Raises
     ------

@@ -44,7 +44,8 @@ def kl_per_latent(mean: np.ndarray, log_variance: np.ndarray) -> np.ndarray:
 
     Returns
     -------
-    (latents,) array
+    ndarray
+        The KL of each latent, of shape (latents,).
 
     Raises
     ------
@@ -312,7 +313,8 @@ def linear_r2(
 
     Returns
     -------
-    name -> (folds,) R^2 of each fold
+    dict of str to ndarray
+        R^2 of each fold by name, of shape (folds,).
 
     Raises
     ------

@@ -45,7 +45,8 @@ def sbc_ranks(flow: Draws, theta: np.ndarray, x: np.ndarray, draws: int = 999, s
 
     Returns
     -------
-    ranks : (n, D) integers from 0 to ``draws``
+    ndarray
+        Integers from 0 to ``draws``, of shape (n, D).
 
     Raises
     ------

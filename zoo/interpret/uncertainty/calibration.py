@@ -88,7 +88,8 @@ def wilson_interval(successes: np.ndarray, trials: np.ndarray, z: float = 1.9599
 
     Returns
     -------
-    low, high : arrays in [0, 1]
+    low, high : ndarray
+        Ends of the intervals in [0, 1].
     """
     fraction = successes / trials
     center = (fraction + z**2 / (2 * trials)) / (1 + z**2 / trials)
