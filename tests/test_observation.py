@@ -92,7 +92,7 @@ def test_an_endpoint_that_takes_more_is_refused():
 
 
 def test_a_reader_is_registered_by_the_name_of_its_source(tmp_path, monkeypatch):
-    monkeypatch.setattr(module, "_readers", {})
+    monkeypatch.setattr(module.READERS, "_found", {})
 
     @observes("mine")
     class Survey:

@@ -6,28 +6,22 @@ nothing more, so that a model answers an observation wherever ONNX Runtime is in
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol, TypeVar, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
 from zoo.errors import InputError
 from zoo.model.spec import Endpoint, ModelSpec
 from zoo.model.test_tensors import read_npz
+from zoo.registration import Register
 
 Constraint = tuple[float, float, float]
 """A value, and the limits of its 68% interval."""
-GROUP = "zoo.observations"
-"""Entry point group in which an installed package names the readers of its own data sources."""
 FILES = (".npy", ".npz")
 """What is read for every data source: one row as an array, or one array for each input by its name."""
-
-_OURS = {"cmb-feature": "zoo.data.cmb.planck", "cmb-posterior": "zoo.data.cmb.planck"}
-_readers: dict[str, type[Observes]] = {}
-Reader = TypeVar("Reader", bound="type[Observes]")
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,25 +128,13 @@ class Observes(Protocol):
         ...
 
 
-def observes(source: str) -> Callable[[Reader], Reader]:
-    """Register a class decorated with it as the reader of a data source's observations.
-
-    Parameters
-    ----------
-    source : str
-        Name of the data source, as a spec has it.
-
-    Returns
-    -------
-    callable
-        The decorator.
-    """
-
-    def register(cls: Reader) -> Reader:
-        _readers[source] = cls
-        return cls
-
-    return register
+READERS: Register[type[Observes]] = Register(
+    "reader of observations",
+    "zoo.observations",
+    {"cmb-feature": "zoo.data.cmb.planck", "cmb-posterior": "zoo.data.cmb.planck"},
+)
+"""Data source -> class that reads its observations; an installed package names its own in the entry point group."""
+observes = READERS.register
 
 
 def reader_of(source: str) -> Observes | None:
@@ -168,15 +150,7 @@ def reader_of(source: str) -> Observes | None:
     Observes or None
         None for a source without a reader of its own.
     """
-    if source not in _readers and source in _OURS:
-        importlib.import_module(_OURS[source])
-    if source not in _readers:
-        from importlib.metadata import entry_points  # 20 ms, and most processes need only our own
-
-        for entry_point in entry_points(group=GROUP):
-            if entry_point.name == source:
-                entry_point.load()
-    return _readers[source]() if source in _readers else None
+    return READERS.get(source)() if source in READERS.names() else None
 
 
 def read_observation(spec: ModelSpec, path: str | Path) -> Observation:

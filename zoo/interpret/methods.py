@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from zoo.errors import ExplanationError, InputError, UnknownNameError
+from zoo.registration import entry_points, load_entry_point
 
 if TYPE_CHECKING:
     import numpy as np
@@ -217,10 +218,8 @@ def registered(kind: Kind | None = None) -> dict[str, ExplanationMethod]:
         for room in ROOMS:
             for module in pkgutil.iter_modules([str(Path(__file__).with_name(room))]):
                 importlib.import_module(f"zoo.interpret.{room}.{module.name}")
-        from importlib.metadata import entry_points
-
-        for entry_point in entry_points(group=GROUP):
-            entry_point.load()
+        for entry_point in entry_points(GROUP):
+            load_entry_point(entry_point)
         _complete = True
     order = list(KINDS)
     found = sorted(_methods.values(), key=lambda method: (order.index(method.kind), method.name))

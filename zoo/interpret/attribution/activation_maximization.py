@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -150,7 +150,31 @@ def maximize_activation(
 
     # A rectified unit that is silent where the climb begins has no slope to climb: each begins where it is loudest.
     loudest = np.argmax(keras.ops.convert_to_numpy(means(low + starts.astype(np.float32) * width)), axis=0)
-    u = starts[loudest[numbers]]
+    found, history = _climb(activation, starts[loudest[numbers]], begin, low, width, smoothness, steps)
+    history.append(keras.ops.convert_to_numpy(activation(keras.ops.convert_to_tensor(found))))
+    return Maximized(
+        inputs=found,
+        start=start,
+        units=numbers,
+        activation=np.stack(history, axis=1),
+        layer=chosen.name,
+        tensor=answer.wrt,
+        model=name_of(model),
+        axes=answer.tensor.axes,
+        unit=answer.tensor.unit,
+    )
+
+
+def _climb(
+    activation: Callable[[Any], Any],
+    u: np.ndarray,
+    begin: np.ndarray,
+    low: np.ndarray,
+    width: np.ndarray,
+    smoothness: float,
+    steps: int,
+) -> tuple[np.ndarray, list[np.ndarray]]:
+    """Inputs after steps of Adam from elements ``u`` in trained ranges, and the activations before each step."""
     axes = tuple(range(1, u.ndim))
     history, scale, first, second = [], None, np.zeros_like(u), np.zeros_like(u)
     for step in track(range(1, steps + 1), "activation maximization"):
@@ -160,18 +184,13 @@ def maximize_activation(
         if scale is None:
             norm = np.sum(np.abs(gradient), axis=axes, keepdims=True)
             scale = np.where(norm > 0, norm, 1.0)
-        gradient = gradient / scale - smoothness * (_total_variation_gradient(u) + 2 * (u - begin) / start.size)
+        gradient = gradient / scale - smoothness * (_total_variation_gradient(u) + 2 * (u - begin) / begin.size)
         first = MOMENTS[0] * first + (1 - MOMENTS[0]) * gradient
         second = MOMENTS[1] * second + (1 - MOMENTS[1]) * gradient**2
         mean, square = first / (1 - MOMENTS[0] ** step), second / (1 - MOMENTS[1] ** step)
         # The rate falls to zero, so that the climb comes to rest on ridges.
         u = np.clip(u + RATE * (1 - (step - 1) / steps) * mean / (np.sqrt(square) + 1e-12), 0, 1)
-    found = (low + u * width).astype(np.float32)
-    history.append(keras.ops.convert_to_numpy(activation(keras.ops.convert_to_tensor(found))))
-    name = name_of(model)
-    return Maximized(
-        found, start, numbers, np.stack(history, axis=1), chosen.name, answer.wrt, name, answer.tensor.axes, answer.tensor.unit
-    )
+    return (low + u * width).astype(np.float32), history
 
 
 @explanation_method(

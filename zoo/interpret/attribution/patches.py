@@ -1,4 +1,4 @@
-"""Parts of an input that are taken away together: patches, shells about the middle of a cube, channels of joint spectra."""
+"""Parts of an input that are taken away together: patches, and shells about the middle of a cube."""
 
 from __future__ import annotations
 

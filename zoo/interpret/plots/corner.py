@@ -129,12 +129,8 @@ def corner_plot(
     """
     import corner
 
-    sets = {name: np.asarray(array) for name, array in (samples if isinstance(samples, Mapping) else {"": samples}).items()}
     _of_length(names, len(names) if truth is None else len(truth))
-    for label, array in sets.items():
-        if array.ndim != 2 or array.shape[1] != len(names) or len(array) <= len(names) or not np.isfinite(array).all():
-            raise InputError(f"samples {label!r}: expected finite (n, {len(names)}), n > {len(names)}, given {array.shape}")
-    constraints = constraints or {}
+    sets, constraints = _checked_samples(samples, names), constraints or {}
     for label, published in constraints.items():
         if unknown := set(published) - set(names):
             raise InputError(
@@ -143,9 +139,7 @@ def corner_plot(
     limits = _limits(list(sets.values()), names, truth, constraints)
     labels = [f"{name} [{units[name]}]" if units and units.get(name, "1") != "1" else name for name in names]
     size = 1.2 + 1.75 * len(names)
-    smooth = (
-        SMOOTH if importlib.util.find_spec("scipy") else None
-    )  # corner smooths by scipy, which an inference needs for nothing
+    smooth = SMOOTH if importlib.util.find_spec("scipy") else None  # by which corner smooths
     figure = Figure(figsize=(size, size), dpi=100)
     handles: list[Line2D] = []
     for (label, array), color in zip(sets.items(), cycle(COLORS), strict=False):
@@ -182,6 +176,15 @@ def corner_plot(
     if shown := [handle for handle in handles if handle.get_label()]:
         figure.legend(handles=shown, loc="upper right", bbox_to_anchor=(0.98, 0.97), fontsize=10)
     return figure
+
+
+def _checked_samples(samples: np.ndarray | Mapping[str, np.ndarray], names: Sequence[str]) -> dict[str, np.ndarray]:
+    """Samples by label, each finite and of the right width."""
+    sets = {name: np.asarray(array) for name, array in (samples if isinstance(samples, Mapping) else {"": samples}).items()}
+    for label, array in sets.items():
+        if array.ndim != 2 or array.shape[1] != len(names) or len(array) <= len(names) or not np.isfinite(array).all():
+            raise InputError(f"samples {label!r}: expected finite (n, {len(names)}), n > {len(names)}, given {array.shape}")
+    return sets
 
 
 CONSTRAINED = (ORANGE, *COLORS[2:])

@@ -8,7 +8,7 @@ from itertools import cycle
 import numpy as np
 from matplotlib.figure import Figure
 
-from zoo.interpret.latents.smoothing import smoothed
+from zoo.interpret.kernel_density import smoothed
 from zoo.interpret.plots.style import COLORS, GRAY, one_panel, panels, styled
 
 BINS = 12
