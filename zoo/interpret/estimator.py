@@ -26,14 +26,14 @@ class EndpointRegressor(RegressorMixin, BaseEstimator):
         self.answer = answer
 
     def fit(self, X: Any, y: Any = None) -> EndpointRegressor:
-        """Nothing: the model is trained."""
+        """Leave the model as it is, since it is trained."""
         return self
 
     def __sklearn_is_fitted__(self) -> bool:
         return True
 
     def predict(self, X: np.ndarray) -> np.ndarray:
-        """(n, elements) -> (n,)."""
+        """The number (n,) at each row of features (n, elements)."""
         shapes = {name: array.shape[1:] for name, array in self.answer.arrays.items()}
         ends = np.cumsum([int(np.prod(shape)) for shape in shapes.values()])
         parts = np.split(np.asarray(X, np.float32), ends[:-1], axis=1)

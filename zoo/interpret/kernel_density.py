@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 CELLS = 2000
-"""Of the grid on which kernels are laid."""
+"""Number of cells of the grid on which kernels are laid."""
 TRUNCATE = 8.0
 """Standard deviations at which a kernel ends."""
 

@@ -12,7 +12,7 @@ from zoo.interpret.elements import element_name, positions
 from zoo.model.spec import Endpoint, ModelSpec
 
 Runs = Callable[[dict[str, np.ndarray]], Mapping[str, np.ndarray]]
-"""Inputs of an endpoint -> its outputs, in whatever runtime."""
+"""An endpoint in whatever runtime: makes its outputs of its inputs."""
 MOST = 12
 """Elements of an output at most that are placed among simulated rows."""
 
@@ -54,7 +54,7 @@ class ObservedAnswer(BaseModel):
     reference: str
     """What the observation is compared with."""
     agreement: dict[str, Agreement]
-    """Group of elements -> its distance from the reference."""
+    """The distance of each group of elements from the reference."""
 
     def text(self) -> str:
         """What is known besides the answers, a line each.

@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 UNITS = 8
-"""Maximized where none is asked for."""
+"""How many units are maximized where none is asked for."""
 RATE = 0.02
-"""Of a step, in trained ranges of an element."""
+"""The rate of a step, in trained ranges of an element."""
 MOMENTS = (0.9, 0.999)
 """Adam's decay rates (Kingma & Ba 2014)."""
 STARTS, SPREAD = 32, 0.1

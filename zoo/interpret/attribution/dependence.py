@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from zoo.interpret.estimator import EndpointRegressor
 
 FEATURES = 4
-"""Drawn where none is asked for."""
+"""How many features are drawn where none is asked for."""
 MOST_FEATURES = 1000
-"""Among which these are looked for."""
+"""How many features at most these are looked for among."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -35,7 +35,7 @@ def gradient_x_input(answer: Answer, x: np.ndarray, start: None) -> np.ndarray:
     requires=differentiable,
 )
 def integrated_gradients(answer: Answer, x: np.ndarray, start: np.ndarray, *, steps: int = 64) -> np.ndarray:
-    """(x - start) times the mean gradient on the straight line between them (Sundararajan et al. 2017, eq. 1)."""
+    """Multiply x - start by the mean gradient on the straight line between them (Sundararajan et al. 2017, eq. 1)."""
     if steps < 1:
         raise InputError(f"steps: expected at least 1, given {steps}")
     nodes, weights = np.polynomial.legendre.leggauss(steps)

@@ -52,7 +52,7 @@ class Importance(Result):
 
     @property
     def mean(self) -> np.ndarray:
-        """(groups,) over repeats."""
+        """The mean over repeats, of shape (groups,)."""
         return self.values.mean(axis=1)
 
     def plot(self) -> Figure:

@@ -61,7 +61,7 @@ def spread(contributions: np.ndarray, labels: np.ndarray) -> np.ndarray:
 def masked_answers(
     answer: Answer, x: np.ndarray, start: np.ndarray, labels: np.ndarray, kept: np.ndarray, description: str
 ) -> np.ndarray:
-    """(n, m) answers where only some patches of each row are left, the others at the baseline ``start``.
+    """Answers (n, m) where only some patches of each row are left, the others at the baseline ``start``.
 
     Parameters
     ----------

@@ -70,7 +70,7 @@ class Answer:
 
     @property
     def x(self) -> np.ndarray:
-        """(n, ...) the given rows of the tensor."""
+        """The given rows of the tensor, of shape (n, ...)."""
         return self.arrays[self.wrt]
 
     @property
@@ -86,7 +86,7 @@ class Answer:
         return element_name(self.answered, fixed if fixed and len(fixed) == len(sizes) else [self.target + 1], self.target)
 
     def at(self, points: np.ndarray, rows: np.ndarray | None = None) -> np.ndarray:
-        """(n,) values at ``points``, each with the other inputs of the row in ``rows``, by default of its own."""
+        """Values (n,) at ``points``, each with the other inputs of the row in ``rows``, by default of its own."""
         rows = np.arange(len(points)) if rows is None else rows
         parts = [_to_numpy(self.scalar(points[part], rows[part])) for part in batches(np.arange(len(points)), points[0].size)]
         return np.concatenate(parts)
@@ -108,7 +108,7 @@ class Answer:
         return lambda points, rows: compiled(points, *(array[rows] for array in others))
 
     def scalar(self, x: Any, rows: np.ndarray) -> Any:
-        """(n,) of one batch, as the model's library has it."""
+        """The number for each row of one batch, as the model's library has it."""
         return self._element([x if name == self.wrt else array[rows] for name, array in self.arrays.items()])
 
     def _element(self, tensors: list[Any]) -> Any:
@@ -238,7 +238,7 @@ def spec_of(model: Any) -> ModelSpec | None:
 
 
 def name_of(model: Any) -> str:
-    """Of the model's spec, or of its class."""
+    """The name in the model's spec, or that of its class."""
     spec = spec_of(model)
     return type(model).__name__ if spec is None else spec.name
 

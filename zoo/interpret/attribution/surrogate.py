@@ -9,7 +9,7 @@ from zoo.interpret.attribution.scalar_output import Answer
 from zoo.interpret.methods import explanation_method
 
 WIDTH = 0.25
-"""Of the Gaussian weight of a sample in its cosine distance from the whole input, LIME's own for images."""
+"""Width of the Gaussian weight of a sample in its cosine distance from the whole input, LIME's own for images."""
 RIDGE = 1e-6
 """Penalty: only enough to make the fit unique."""
 PER_PATCH = 10

@@ -357,7 +357,7 @@ def _gap(matrix: np.ndarray, unit: np.ndarray) -> Gap:
 
 
 def _squared_correlation(latents: np.ndarray, factors: np.ndarray) -> np.ndarray:
-    """(latents, factors); zero for a constant latent."""
+    """Squared correlations (latents, factors); zero for a constant latent."""
     z, y = latents - latents.mean(axis=0), factors - factors.mean(axis=0)
     norms = np.outer((z**2).sum(axis=0), (y**2).sum(axis=0))
     return np.divide((z.T @ y) ** 2, norms, out=np.zeros_like(norms), where=norms > 0)

@@ -74,7 +74,7 @@ class Formula:
         return self.terms > 0 and self.r2 >= FOUND
 
     def predict(self, quantities: Mapping[str, np.ndarray]) -> np.ndarray:
-        """(n,) values for named quantities (n,).
+        """Values (n,) for named quantities (n,).
 
         Raises
         ------
@@ -169,7 +169,7 @@ def distill_latents(
 
 
 def _table(quantities: Mapping[str, np.ndarray], names: tuple[str, ...]) -> np.ndarray:
-    """(n, q) finite numbers."""
+    """The quantities side by side as finite numbers (n, q)."""
     if not names or (missing := [name for name in names if name not in quantities]):
         raise InputError(f"quantities: expected {', '.join(missing) if names else 'at least one'}, given none")
     columns = {name: np.asarray(quantities[name], dtype=float) for name in names}
@@ -213,7 +213,7 @@ def _path(features: np.ndarray, target: np.ndarray, most: int) -> tuple[np.ndarr
 
 
 def _rounded(value: float, step: float) -> float:
-    """To the decimal place next to the step, so that the number is short and exact."""
+    """Round to the decimal place next to the step, so that the number is short and exact."""
     return round(float(value), round(-float(np.log10(step)))) + 0.0
 
 

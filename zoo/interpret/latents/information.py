@@ -264,7 +264,7 @@ def _thinned(given: int, rows: int, neighbors: int, rng: np.random.Generator) ->
 
 
 def _labels(values: np.ndarray, neighbors: int) -> np.ndarray:
-    """(n,) labels of classes with enough rows each."""
+    """Labels (n,) of classes with enough rows each."""
     array = np.asarray(values)
     if array.ndim != 1:
         raise InputError(f"y: expected labels of shape (n,), given shape {array.shape}")
@@ -279,7 +279,7 @@ def _labels(values: np.ndarray, neighbors: int) -> np.ndarray:
 
 
 def _columns(name: str, values: np.ndarray) -> np.ndarray:
-    """(n, d) finite, continuous columns."""
+    """Finite, continuous columns (n, d)."""
     array = np.asarray(values)
     if array.ndim not in (1, 2) or array.dtype.kind not in "fiu":
         raise InputError(f"{name}: expected numbers of shape (n,) or (n, d), given {array.dtype} of shape {array.shape}")

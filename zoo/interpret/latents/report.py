@@ -342,7 +342,7 @@ def relate_posteriors(
 def _information(
     samples: Mapping[str, np.ndarray], known: Mapping[str, np.ndarray], seed: int, jobs: int
 ) -> dict[tuple[str, str], MutualInformation]:
-    """Of each sample with each quantity, by the estimator that suits the quantity."""
+    """The information of each sample with each quantity, by the estimator that suits the quantity."""
     factors = {quantity: values for quantity, values in known.items() if _has_classes(values)}
     rng = np.random.default_rng(seed)
     continuous = {quantity: _untied(values, rng) for quantity, values in known.items() if quantity not in factors}
@@ -356,7 +356,7 @@ def _information(
 
 
 def _measured(value: float, error: float, digits: int) -> str:
-    """With the error rounded up, so that it never reads as zero."""
+    """A value with its error, which is rounded up, so that it never reads as zero."""
     return f"{round(value, digits) + 0.0:.{digits}f} +- {np.ceil(round(error * 10**digits, 6)) / 10**digits:.{digits}f}"
 
 

@@ -25,11 +25,11 @@ if TYPE_CHECKING:
 DEAD = 0.05
 """KL in nat below which a latent carries nothing."""
 QUANTILES = np.linspace(0.05, 0.95, 7)
-"""Through which a latent moves."""
+"""Quantiles through which a latent moves."""
 DRAWN = 64
 """Samples of the posterior of each test row."""
 QUERIES = 101
-"""Of a traversal over the trained range."""
+"""Number of queries of a traversal over the trained range."""
 SCALE = "scale"
 """Name of a decoder's output that is the standard deviation of its answer."""
 
@@ -127,12 +127,12 @@ class Traversal(Result):
 
     @property
     def effect(self) -> np.ndarray:
-        """(k,) largest change of any answer as the latent runs through the grid, in the unit of the answer."""
+        """The largest change (k,) of any answer as the latent runs through the grid, in the unit of the answer."""
         return np.ptp(self.decoded, axis=1).reshape(len(self.latents), -1).max(axis=1)
 
     @property
     def extrapolated(self) -> np.ndarray | None:
-        """(q,) whether each query lies outside the trained range; None without queries."""
+        """Whether each query (q,) lies outside the trained range; None without queries."""
         if self.query is None:
             return None
         if self.trained is None:
@@ -273,7 +273,7 @@ def _drawn(model: Any) -> np.ndarray | None:
 
 
 def _trained(tensor: Tensor) -> np.ndarray | None:
-    """(2, d) float32 bounds of the trained range, infinite on a side that has none."""
+    """Float32 bounds (2, d) of the trained range, infinite on a side that has none."""
     if tensor.low is None and tensor.high is None:
         return None
     bounds = -np.inf if tensor.low is None else tensor.low, np.inf if tensor.high is None else tensor.high
@@ -286,7 +286,7 @@ def spans_decade(low: float, high: float) -> bool:
 
 
 def _queries(tensor: Tensor, given: np.ndarray | None) -> np.ndarray:
-    """(q, d) queries, over the trained range where none are given."""
+    """Queries (q, d), over the trained range where none are given."""
     if given is None:
         trained = _trained(tensor)
         if tensor.shape != [1] or trained is None or not np.isfinite(trained).all():

@@ -12,7 +12,7 @@ from zoo.interpret.latents.information import MutualInformation, mutual_informat
 from zoo.interpret.latents.traversal import kl_per_latent, sample
 
 ACTIVE_VARIANCE = 0.01
-"""Of the posterior mean over inputs, above which Burda et al. call a unit active."""
+"""Variance of the posterior mean over inputs, above which Burda et al. call a unit active."""
 
 
 def activity(mean: np.ndarray) -> np.ndarray:

@@ -12,7 +12,7 @@ from zoo.errors import InputError
 from zoo.interpret.plots.style import COLORS, MARKERS, panels, styled
 
 BESIDE = 0.06
-"""Between the points of two lines at the same beta, of the distance between two values of beta."""
+"""Distance between the points of two lines at the same beta, over that between two values of beta."""
 
 
 @styled

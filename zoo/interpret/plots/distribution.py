@@ -12,7 +12,7 @@ from zoo.interpret.kernel_density import smoothed
 from zoo.interpret.plots.style import COLORS, GRAY, one_panel, panels, styled
 
 BINS = 12
-"""Of the truth."""
+"""Number of bins of the truth."""
 
 
 @styled

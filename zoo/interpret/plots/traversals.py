@@ -69,7 +69,7 @@ def latent_traversal(traversal: Traversal) -> Figure:
 
 
 def _levels(traversal: Traversal) -> tuple[np.ndarray, str]:
-    """(g,) what the columns of the grid are called, the same for all latents."""
+    """What the columns (g,) of the grid are called, the same for all latents."""
     if traversal.quantiles is not None:
         return traversal.quantiles, "quantile of the latent, of encoded rows"
     return np.atleast_2d(traversal.grid)[0], "value of the latent [prior $\\sigma$]"

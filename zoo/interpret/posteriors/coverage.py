@@ -287,7 +287,7 @@ FEWEST = 20
 
 
 def checked_ranks(ranks: np.ndarray, draws: int) -> np.ndarray:
-    """(n, D) ranks from 0 to ``draws``; InputError otherwise."""
+    """Ranks (n, D) from 0 to ``draws``; InputError otherwise."""
     ranks = np.asarray(ranks)
     if ranks.ndim != 2 or not ranks.size or ranks.dtype.kind not in "iu":
         raise InputError(f"ranks: expected integers of shape (n, D), given {ranks.dtype} of shape {ranks.shape}")

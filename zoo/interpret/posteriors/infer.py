@@ -18,7 +18,7 @@ from zoo.interpret.elements import element_names, element_units
 from zoo.model.spec import ModelSpec, Tensor
 
 Sampler = Callable[[dict[str, np.ndarray]], Mapping[str, np.ndarray]]
-"""Inputs of the endpoint ``sample`` of a flow -> its outputs, in whatever runtime."""
+"""The endpoint ``sample`` of a flow, in whatever runtime: makes its outputs of its inputs."""
 CORNER = "pip install 'physzoo[interpret]'"
 """What a corner plot needs."""
 
@@ -50,10 +50,10 @@ class PosteriorReport(BaseModel):
     model: str
     observation: str
     source: str
-    """Of what is published."""
+    """Where the published values are from."""
     draws: int
     seconds: float
-    """That the draws took."""
+    """How long the draws took."""
     parameters: list[ParameterEstimate]
     notes: list[str]
     """What the posterior leaves out."""

@@ -22,7 +22,7 @@ from zoo.progress import track
 
 BATCH = 512
 ACCEPTANCE = 0.8
-"""That the step of the local moves is tuned to: more than the 0.65 of one Gaussian, since basins differ."""
+"""Acceptance that the step of the local moves is tuned to: more than the 0.65 of one Gaussian, since basins differ."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,7 +61,7 @@ class Chains:
 
     @property
     def flat(self) -> np.ndarray:
-        """(draws x chains, D) samples of all chains."""
+        """Samples of all chains, of shape (draws x chains, D)."""
         return self.samples.reshape(-1, self.samples.shape[-1])
 
 
@@ -217,7 +217,7 @@ class _Local:
         return states.numpy()
 
     def move(self, x: np.ndarray) -> tuple[np.ndarray, float]:
-        """(steps, chains, D) states from x (chains, D), and the fraction of moves accepted."""
+        """States (steps, chains, D) from x (chains, D), and the fraction of moves accepted."""
         states, accepted = self._move(x, self.scale, np.array(self.step, np.float32), self._seed())
         return states.numpy(), float(accepted.numpy().mean())
 
@@ -261,7 +261,7 @@ class _Global:
             self._train(rows[self.rng.integers(len(rows), size=(steps, BATCH))])
 
     def move(self, x: np.ndarray) -> tuple[np.ndarray, float]:
-        """(steps, chains, D) states from x (chains, D), and the fraction of moves accepted."""
+        """States (steps, chains, D) from x (chains, D), and the fraction of moves accepted."""
         chains, dimensions = x.shape
         z = self.rng.standard_normal((self.steps * chains, dimensions), dtype=np.float32)
         proposed, weight = (value.numpy() for value in self._propose(z))

@@ -45,12 +45,12 @@ class DeletionInsertion(Result):
 
     @property
     def direction(self) -> np.ndarray:
-        """(n,) sign of f(x) - f(baseline)."""
+        """The sign (n,) of f(x) - f(baseline)."""
         return np.sign(self.deletion[:, 0] - self.deletion[:, -1])
 
     @property
     def area(self) -> np.ndarray:
-        """(n,) area between insertion and deletion, in the direction from baseline to input, in the unit of the answer.
+        """The area (n,) between insertion and deletion, in the direction from baseline to input, in the unit of the answer.
 
         The larger, the better the order; zero is expected of a random one where elements do not interact.
         """

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def rank_correlation(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """(n,) Spearman's correlation of the magnitudes of two attributions (n, ...), row by row.
+    """Spearman's correlation (n,) of the magnitudes of two attributions (n, ...), row by row.
 
     Magnitudes, since methods differ in units and in whether a sign is that of a slope or of a contribution; NaN where one of
     them is the same everywhere.
@@ -57,7 +57,7 @@ class Agreement(Result):
 
     @property
     def matrix(self) -> np.ndarray:
-        """(methods, methods) mean over rows."""
+        """The mean over rows, of shape (methods, methods)."""
         return np.nanmean(self.correlation, axis=-1)
 
     def plot(self) -> Figure:

@@ -135,7 +135,7 @@ def fit_temperature(logit: np.ndarray, label: np.ndarray) -> float:
     of_label = np.take_along_axis(scores, label.astype(int)[:, None], axis=1)[:, 0]
 
     def slope(log_temperature: float) -> float:
-        """Of the mean log-likelihood against 1 / temperature: it falls as that grows."""
+        """The slope of the mean log-likelihood against 1 / temperature, which falls as that grows."""
         scaled = scores / np.exp(log_temperature)
         weight = np.exp(scaled - scaled.max(axis=1, keepdims=True))
         return float(np.mean(of_label - (weight * scores).sum(axis=1) / weight.sum(axis=1)))

@@ -62,7 +62,7 @@ class ConformalClassifier:
     rows: int
 
     def sets(self, probability: np.ndarray) -> np.ndarray:
-        """(n, k) whether each class is in the row's set, of probabilities (n, k), or (n,) of class 1."""
+        """Whether each class is in the row's set (n, k), of probabilities (n, k), or (n,) of class 1."""
         return _classes(probability) >= self.threshold
 
 

@@ -41,7 +41,7 @@ class Propagated:
 
     @property
     def deviation(self) -> np.ndarray:
-        """(n, k) standard deviations."""
+        """Standard deviations, of shape (n, k)."""
         return np.sqrt(np.diagonal(self.covariance, axis1=1, axis2=2))
 
 
@@ -134,7 +134,7 @@ def propagate(
 
 
 def _jacobian(answer: Callable[..., Any], arrays: Mapping[str, np.ndarray], wrt: str, elements: int) -> np.ndarray:
-    """(n, elements, d), all pairs of row and element in one list that is cut into batches."""
+    """The Jacobian (n, elements, d), all pairs of row and element in one list that is cut into batches."""
     import keras
 
     x = arrays[wrt]
@@ -154,7 +154,7 @@ def _jacobian(answer: Callable[..., Any], arrays: Mapping[str, np.ndarray], wrt:
 
 
 def _root(covariance: np.ndarray, rows: int, size: int) -> np.ndarray:
-    """(1 or rows, size, size) matrices whose product with their transpose is the covariance, singular or not."""
+    """Matrices (1 or rows, size, size) whose product with their transpose is the covariance, singular or not."""
     given = np.asarray(covariance, dtype=np.float64)
     if given.shape not in ((size, size), (rows, size, size)):
         raise InputError(f"covariance: expected shape {(size, size)} or {(rows, size, size)}, given {given.shape}")
