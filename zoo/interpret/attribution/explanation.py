@@ -88,7 +88,7 @@ class Explanation(Result):
 
     @property
     def completeness_error(self) -> np.ndarray | None:
-        """Give abs(sum of the attributions - [f(x) - f(baseline)]) of each row, in the unit of the output; None without a baseline.
+        """The sum of the attributions of each row minus [f(x) - f(baseline)], in absolute value; None without a baseline.
 
         Axiom 2 of Sundararajan et al. (2017, arXiv:1703.01365): zero for an exact path integral and for Shapley values, so
         that what is left is the error of the quadrature and of float32; of occlusion and a local surrogate, what patches do

@@ -18,7 +18,7 @@ from zoo.interpret.uncertainty.calibration import wilson_interval
 FEWEST = 60
 """Reference rows below which no tail probability is told."""
 LEAST_SPREAD = 1e-3
-"""Least spread in nat per square root of a dimension. A log-determinant that varies less does so by rounding and says nothing."""
+"""Least spread in nat per square root of a dimension: a log-determinant that varies less does so by rounding alone."""
 
 
 @dataclass(frozen=True, eq=False)
