@@ -218,7 +218,7 @@ def _start(model: Any, endpoint: str | None) -> dict[str, np.ndarray]:
         raise InputError("inputs: expected a row to start from, as the model has no spec that says what it takes")
     rows = {}
     for tensor in spec.endpoint(chosen_endpoint(model, endpoint)).inputs:
-        shape = (1, *tensor.shape)
+        shape = (1, *tensor.fixed_shape)
         middle = None if tensor.low is None or tensor.high is None else (np.asarray(tensor.low) + np.asarray(tensor.high)) / 2
         known = model.baseline(tensor.name)
         given = middle if known is None else known

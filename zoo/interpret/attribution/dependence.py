@@ -137,8 +137,15 @@ def _dependence(
     output: str | None = None,
     target: int = 0,
 ) -> Dependence:
-    chosen = {"endpoint": endpoint, "output": output, "target": target}
-    return partial_dependence(asked.model, asked.inputs, features, allow_out_of_range=True, **chosen)
+    return partial_dependence(
+        asked.model,
+        asked.inputs,
+        features,
+        endpoint=endpoint,
+        output=output,
+        target=target,
+        allow_out_of_range=True,
+    )
 
 
 def _column(feature: int | str, names: list[str]) -> int:

@@ -180,8 +180,16 @@ def _permutation(
     truth = np.asarray(data.target).reshape(len(data), -1)
     if not 0 <= target < truth.shape[1]:
         raise InputError(f"target: expected 0 to {truth.shape[1] - 1}, given {target}")
-    chosen = {"endpoint": endpoint, "output": output, "target": target}
-    return permutation_importance(asked.model, asked.inputs, truth[:, target], patch=patch, allow_out_of_range=True, **chosen)
+    return permutation_importance(
+        asked.model,
+        asked.inputs,
+        truth[:, target],
+        patch=patch,
+        endpoint=endpoint,
+        output=output,
+        target=target,
+        allow_out_of_range=True,
+    )
 
 
 def _has_trees(model: Any, method: str) -> None:

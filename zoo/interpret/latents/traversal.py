@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -153,9 +154,9 @@ class Traversal(Result):
         }
         return {name: array for name, array in found.items() if array is not None}
 
-    def save(self, path: Path) -> Path:
+    def save(self, path: str | PathLike[str]) -> Path:
         """Write `arrays` to a ``.npz``, whole or not at all."""
-        return write_outputs(path, self.arrays())
+        return write_outputs(Path(path), self.arrays())
 
     def plot(self) -> Figure:
         """What the decoder answers as each latent moves: curves, or images."""
@@ -269,7 +270,8 @@ def _drawn(model: Any) -> np.ndarray | None:
     _, outputs = read_test_tensors(model.folder.path(TEST_TENSORS), model.spec)["encode"]
     if not {"mean", "log_variance"} <= outputs.keys():
         return None
-    return sample(*(np.repeat(outputs[name], DRAWN, axis=0) for name in ("mean", "log_variance")))
+    mean, log_variance = (np.repeat(outputs[name], DRAWN, axis=0) for name in ("mean", "log_variance"))
+    return sample(mean, log_variance)
 
 
 def _trained(tensor: Tensor) -> np.ndarray | None:
@@ -277,7 +279,7 @@ def _trained(tensor: Tensor) -> np.ndarray | None:
     if tensor.low is None and tensor.high is None:
         return None
     bounds = -np.inf if tensor.low is None else tensor.low, np.inf if tensor.high is None else tensor.high
-    return np.stack([np.broadcast_to(np.asarray(bound, np.float32), tensor.shape) for bound in bounds])
+    return np.stack([np.broadcast_to(np.asarray(bound, np.float32), tensor.fixed_shape) for bound in bounds])
 
 
 def spans_decade(low: float, high: float) -> bool:
