@@ -34,10 +34,13 @@ class EndpointRegressor(RegressorMixin, BaseEstimator):
 
     def predict(self, X: np.ndarray) -> np.ndarray:
         """The number (n,) at each row of features (n, elements)."""
-        shapes = {name: array.shape[1:] for name, array in self.answer.arrays.items()}
-        ends = np.cumsum([int(np.prod(shape)) for shape in shapes.values()])
+        like = self.answer.arrays
+        ends = np.cumsum([int(np.prod(array.shape[1:])) for array in like.values()])
         parts = np.split(np.asarray(X, np.float32), ends[:-1], axis=1)
-        arrays = {name: part.reshape(-1, *shape) for (name, shape), part in zip(shapes.items(), parts, strict=True)}
+        arrays = {
+            name: part.reshape(-1, *array.shape[1:]).astype(array.dtype)
+            for (name, array), part in zip(like.items(), parts, strict=True)
+        }
         return replace(self.answer, arrays=arrays).at(arrays[self.answer.wrt]).astype(float)
 
 

@@ -138,9 +138,7 @@ def answer_of(
     endpoint = chosen_endpoint(model, endpoint)
     described = described_endpoint(model, endpoint, inputs)
     names = [tensor.name for tensor in described.inputs]
-    wrt = names[0] if wrt is None else wrt
-    if wrt not in names:
-        raise UnknownNameError(f"input tensor of {endpoint}", wrt, names)
+    wrt = _continuous(described, endpoint, wrt)
     given = inputs if isinstance(inputs, Mapping) else {names[0]: inputs}
     arrays = InputCheck(described)(given, allow_out_of_range=allow_out_of_range)
     if not len(arrays[wrt]):
@@ -159,6 +157,22 @@ def _described_output(described: Endpoint, output: str) -> Tensor:
         if tensor.name == output:
             return tensor
     return described.outputs[0].model_copy(update={"name": "logit", "unit": "1"})
+
+
+def _continuous(described: Endpoint, endpoint: str, wrt: str | None) -> str:
+    """The tensor that an answer is a function of, by default the first of floating-point numbers."""
+    dtypes: dict[str, str] = {tensor.name: tensor.dtype for tensor in described.inputs}
+    known = [name for name, dtype in dtypes.items() if dtype.startswith("float")]
+    if wrt is None:
+        wrt = (known or list(dtypes))[0]
+    if wrt not in dtypes:
+        raise UnknownNameError(f"input tensor of {endpoint}", wrt, dtypes)
+    if wrt not in known:
+        raise InputError(
+            f"wrt: expected a tensor of floating-point numbers, {' or '.join(known) or 'of which there is none'};"
+            f" {wrt} is {dtypes[wrt]}, which has no small changes"
+        )
+    return wrt
 
 
 def chosen_endpoint(model: Any, endpoint: str | None) -> str:
