@@ -39,7 +39,7 @@ def main() -> None:
     latents = rng.standard_normal((ROWS, LATENTS))
     first, second = {f"latent {i}": column for i, column in enumerate(latents.T)}, quantities(latents, rng)
     seconds = {}
-    for estimator in ("neighbours", "mixture"):
+    for estimator in ("neighbors", "mixture"):
         start = time.perf_counter()
         pairs = len(mutual_information_matrix(first, second, estimator=estimator, jobs=jobs))
         seconds[estimator] = round(time.perf_counter() - start, 1)

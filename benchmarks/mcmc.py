@@ -22,7 +22,7 @@ import tensorflow as tf
 from interleaved import RESULTS, about, write
 
 from zoo.interpret import flow_mcmc
-from zoo.interpret.plots.style import BLUE, GREY, RED, panels, styled
+from zoo.interpret.plots.style import BLUE, GRAY, RED, panels, styled
 
 SEEDS = range(5)
 CHAINS = 100
@@ -136,7 +136,7 @@ def figure(results: dict[str, dict]) -> Any:
     drawn, axes = panels(1, len(results), (3.3 * len(results), 3.8), sharey=True)
     for ax, (name, found) in zip(axes[0], results.items(), strict=True):
         ax.axhspan(0.95, 1.05, color="0.88", label="within 5%")
-        ax.axhline(1, color=GREY, linestyle="--", linewidth=1, label="exact")
+        ax.axhline(1, color=GRAY, linestyle="--", linewidth=1, label="exact")
         for at, (way, colour) in enumerate(zip(WAYS, (RED, BLUE), strict=True)):
             ratio = [one["weight"] / found["exact"] for one in found[way]]
             ax.plot(at + np.linspace(-0.15, 0.15, len(ratio)), ratio, "o", color=colour)

@@ -84,7 +84,7 @@ def halo_masses(folder: Path) -> None:
 def main(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     planck = os.environ.get("PLANCK")
-    source = ("--planck", planck) if planck else ()
+    source = ("--observation", planck) if planck else ()
 
     zoo("list")
     zoo("show", CLASSIFIER)
@@ -92,13 +92,13 @@ def main(folder: Path) -> None:
         print("\nNo folder of Planck's spectra given (make demo PLANCK=DIR): simulated skies that ship with the model instead.")
     zoo("predict", CLASSIFIER, *source, "--out", folder)
     zoo("explain", CLASSIFIER, *source, "--out", folder)
-    zoo("infer", POSTERIOR, *(source or ("--input", simulated_sky(folder))), "--out", folder)
+    zoo("infer", POSTERIOR, "--observation", planck or simulated_sky(folder), "--out", folder)
     zoo("explain", PENDULUM, "--out", folder)
     halo_masses(folder)
 
     exported = folder / f"{CLASSIFIER}-onnx"
     shutil.rmtree(exported, ignore_errors=True)
-    zoo("export", CLASSIFIER, "--format", "onnx", "--out", exported)
+    zoo("export", CLASSIFIER, "--format", "onnx", "--folder", exported)
     zoo("verify", exported)
 
     tests = read_npz(locate(CLASSIFIER).path(TEST_TENSORS))  # inputs, and what Keras answered on the day of release

@@ -19,7 +19,7 @@ from matplotlib.figure import Figure
 
 import zoo
 from zoo.data.pendulum import DAMPING, QUERIED_UNTIL, STIFFNESS, displacement, observation_times
-from zoo.interpret.plots.style import BLUE, GREY, RED, panels, styled
+from zoo.interpret.plots.style import BLUE, GRAY, RED, panels, styled
 from zoo.model.spec import METRICS
 from zoo.serving import Session
 
@@ -28,7 +28,7 @@ ERROR = 0.1
 """Of an observed position, m."""
 QUERIES = 10
 """Later positions that are known of each pendulum."""
-WAYS = {"before": GREY, "from scratch": RED, "fine-tuned": BLUE}
+WAYS = {"before": GRAY, "from scratch": RED, "fine-tuned": BLUE}
 
 
 def measured(n: int, seed: int) -> dict[str, np.ndarray]:

@@ -82,10 +82,10 @@ def compare(model, n: int, folder: Path) -> None:
     print(f"\nmethods on {n} spectra")
     for explanation, row in zip(found, agreement.matrix, strict=True):
         deletion = interpret.deletion_insertion(model, explanation, steps=16, orders=2)
-        random = interpret.randomisation_check(model, spectra, method=explanation.method, draws=1, allow_out_of_range=True)
+        random = interpret.randomization_check(model, spectra, method=explanation.method, draws=1, allow_out_of_range=True)
         if explanation is found[0]:
             save(deletion.plot(), folder / "deletion.png")
-            save(random.plot(), folder / "randomisation.png")
+            save(random.plot(), folder / "randomization.png")
         ranks = ", ".join(f"{method} {value:.2f}" for method, value in zip(METHODS, row, strict=True))
         left = np.nanmean(random.correlation[-1])
         print(

@@ -35,7 +35,7 @@ from zoo.data.nbody.initial import linear_density
 from zoo.data.nbody.particle_mesh import evolve
 from zoo.data.nbody.power import expected_power, field_power, particle_power
 from zoo.data.nbody.simulate import NBodyConfig, Simulation, cached_simulations, load_simulation, simulate
-from zoo.interpret.plots.style import BLUE, GREEN, GREY, ORANGE, RED, panels, styled
+from zoo.interpret.plots.style import BLUE, GRAY, GREEN, ORANGE, RED, panels, styled
 from zoo.progress import track
 
 FIRST_SEED = 2000
@@ -63,7 +63,7 @@ def power_figure(config: NBodyConfig, wide: NBodyConfig, simulations: list[Simul
     _band(ax, k[low], np.array(over_own)[:, low], RED, "linear power of the same field")
     at = np.geomspace(k[0], LOW, 50)
     ratio = halofit_power(wide.cosmology, at) / linear_power(wide.cosmology, at, transfer=wide.transfer)
-    ax.plot(at, ratio, color=GREY, linestyle="--", label="HALOFIT over linear theory")
+    ax.plot(at, ratio, color=GRAY, linestyle="--", label="HALOFIT over linear theory")
     title = f"{wide.particles}$^3$ particles in {wide.box:g} Mpc/$h$: simulated power over"
     ax.set(xscale="log", ylim=(0.7, 1.3), title=title, xlabel="$k$ [$h$/Mpc]", ylabel="ratio of powers, $z$ = 0")
     ax.set_xticks([0.02, 0.05, 0.1], ["0.02", "0.05", "0.1"])
@@ -83,7 +83,7 @@ def power_figure(config: NBodyConfig, wide: NBodyConfig, simulations: list[Simul
     pairs = np.array(paired).reshape(-1, 2, len(at)).mean(axis=1)
     _band(ax, at, pairs, RED, f"{len(pairs)} pairs of fixed amplitude")
     ratio = linear_power(config.cosmology, at, transfer=config.transfer) / halofit_power(config.cosmology, at)
-    ax.plot(at[ratio > 0.5], ratio[ratio > 0.5], ":", color=GREY, label="linear theory")
+    ax.plot(at[ratio > 0.5], ratio[ratio > 0.5], ":", color=GRAY, label="linear theory")
     title = f"{config.particles}$^3$ particles in {config.box:g} Mpc/$h$: power over HALOFIT"
     ax.set(xscale="log", ylim=(0.2, 1.3), xlim=(edges[0], edges[-1]), title=title, xlabel="$k$ [$h$/Mpc]")
     ax.legend(loc="lower right")
@@ -117,7 +117,7 @@ def growth_figure(wide: NBodyConfig, seeds: int) -> Figure:
     figure, axes = panels(2, 1, (5.6, 5.4), sharex=True, height_ratios=[3, 2])
     upper, lower = axes[:, 0]
     fine = np.linspace(wide.start, 1, 100)
-    upper.plot(fine, growth(wide.cosmology, fine), color=GREY, label="linear theory, $D(a)$")
+    upper.plot(fine, growth(wide.cosmology, fine), color=GRAY, label="linear theory, $D(a)$")
     upper.plot(a, found.mean(axis=0), "o", color=BLUE, label=f"modes of $k$ < {largest:.3g} $h$/Mpc, {seeds} fields")
     lower.axhspan(-1, 1, color="0.9", zorder=0)
     expected = growth(wide.cosmology, a)
@@ -151,7 +151,7 @@ def momentum_figure(config: NBodyConfig, seed: int) -> Figure:
     ax = axes[0, 0]
     for axis, (name, colour, marker) in enumerate(zip("xyz", (BLUE, RED, GREEN), "os^", strict=True)):
         ax.plot(a, np.abs(mean[:, axis]), color=colour, marker=marker, markersize=3.5, linewidth=1, label=f"along ${name}$")
-    ax.axhline(1e-6, color=GREY, linestyle="--", label="bound of the test")
+    ax.axhline(1e-6, color=GRAY, linestyle="--", label="bound of the test")
     title = f"{config.particles}$^3$ particles in {config.box:g} Mpc/$h$, {config.steps} steps"
     ax.set(yscale="log", ylim=(1e-11, 1e-5), xlabel="scale factor $a$", ylabel="|mean momentum| / rms", title=title)
     ax.legend(loc="lower center", ncols=4, columnspacing=1.0, handletextpad=0.4)

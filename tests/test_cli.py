@@ -8,6 +8,7 @@ import sys
 
 import numpy as np
 import pytest
+import typer
 from command_line import ok, runner
 
 import zoo
@@ -53,11 +54,20 @@ def test_predict_writes_arrays(tmp_path):
         assert file["probability"].shape[1:] == (1,)
 
 
-def test_predict_on_planck(tmp_path, planck_folder):
-    report = json.loads(ok("predict", "mlp-cmb-feature", "--planck", planck_folder, "--out", tmp_path, "--json"))
-    assert 0 < report["probability"] < 1
-    assert report["best_fit"]["TT"]["bins"] == 83
-    assert (tmp_path / "mlp-cmb-feature-planck.png").stat().st_size > 20_000
+def test_predict_on_an_observation(tmp_path, planck_folder):
+    report = json.loads(ok("predict", "mlp-cmb-feature", "--observation", planck_folder, "--out", tmp_path, "--json"))
+    assert 0 < report["answers"]["probability"][0][0] < 1
+    assert report["agreement"]["TT"]["elements"] == 83
+    assert report["placements"][0]["rows"] == 1280
+    assert (tmp_path / "mlp-cmb-feature-predict.npz").exists()
+    text = ok("predict", "mlp-cmb-feature", "--observation", planck_folder)
+    assert "simulated LambdaCDM skies with at least this probability" in text
+    assert "chi2 / elements against Planck's best fit  TT" in text
+
+
+def test_explain_an_observation(tmp_path, planck_folder):
+    ok("explain", "logistic-cmb-feature", "--observation", planck_folder, "--out", tmp_path)
+    assert (tmp_path / "logistic-cmb-feature-integrated-gradients.png").stat().st_size > 20_000
 
 
 @pytest.mark.parametrize(("name", "stem"), [("mlp-cmb-feature", "integrated-gradients"), ("ive-pendulum", "traversal")])
@@ -68,13 +78,10 @@ def test_explain(tmp_path, name, stem):
 
 
 def test_explain_help_lists_every_method():
-    from zoo.interpret.attribution.explain import METHODS
-    from zoo.interpret.methods import ALL, ATTRIBUTION, OPTIONS
+    from zoo.interpret.methods import registered
 
     shown = ok("explain", "--help")
-    assert all(f" {method} " in shown for method in ALL)
-    assert ATTRIBUTION.keys() == METHODS.keys()
-    assert {method for takers in OPTIONS.values() for method in takers} <= ALL.keys()
+    assert all(f" {method} " in shown for method in registered())
 
 
 @pytest.mark.parametrize(
@@ -82,7 +89,7 @@ def test_explain_help_lists_every_method():
     [
         ("mlp-cmb-feature --method lime --patch 5", "mlp-cmb-feature-lime"),
         ("mlp-cmb-feature --method deletion_insertion --of occlusion", "mlp-cmb-feature-deletion-insertion"),
-        ("mlp-cmb-feature --method randomisation", "mlp-cmb-feature-randomisation"),
+        ("mlp-cmb-feature --method randomization", "mlp-cmb-feature-randomization"),
         ("mlp-cmb-feature --method partial_dependence --features 10,12 --rows 50", "mlp-cmb-feature-partial-dependence"),
         ("mlp-cmb-feature --method permutation_importance --patch 40 --rows 100", "mlp-cmb-feature-permutation-importance"),
         ("mlp-cmb-feature --method pca --layer hidden --rows 50", "mlp-cmb-feature-pca"),
@@ -117,11 +124,11 @@ def test_importance_of_rows_of_a_file_needs_what_the_model_should_answer(tmp_pat
     [
         ("mlp-cmb-feature --method gradients", "did you mean gradient"),
         ("mlp-cmb-feature --method grad_cam", "needs a convolution, and MLP has none"),
-        ("mlp-cmb-feature --method gradient --patch 3", "takes no --patch, which goes with occlusion, shap, lime"),
-        ("mlp-cmb-feature --method pca --planck .", "takes no --planck"),
+        ("mlp-cmb-feature --method gradient --patch 3", "takes no --patch, which goes with lime, occlusion, shap"),
+        ("mlp-cmb-feature --method pca --observation .", "takes no --observation"),
         ("mlp-cmb-feature --method impurity_importance", "needs trees, and MLP has none"),
         ("gbt-halo-mass --method smoothgrad", "needs gradients, and BoostedTrees has none"),
-        ("gbt-halo-mass --method randomisation", "needs layers of weights"),
+        ("gbt-halo-mass --method randomization", "needs layers of weights"),
         ("mlp-cmb-feature --method deletion", "did you mean deletion_insertion"),
         ("ive-pendulum --method gradient --endpoint encoder", "did you mean encode"),
         ("ive-pendulum --method latents --patch 3", "latents takes no --patch"),
@@ -137,7 +144,7 @@ def test_explain_latents(tmp_path):
     output = ok("explain", "ive-pendulum", "--method", "latents", "--rows", 300, "--out", tmp_path)
     assert "latents of ive-pendulum, 300 rows" in output
     assert "dead" in output
-    assert "the test split of pendulum, as its recipe makes it" in output
+    assert "the test split of pendulum, as ive-pendulum records it" in output
     assert (tmp_path / "ive-pendulum-latents.png").stat().st_size > 5_000
     assert (tmp_path / "ive-pendulum-latents.npz").exists()
     table = json.loads((tmp_path / "ive-pendulum-latents.json").read_text())
@@ -159,7 +166,7 @@ def test_explain_latents_of_a_file(tmp_path):
     ("arguments", "message"),
     [
         (("ive-pendulum", "--rows", "5"), "--rows goes with --method latents"),
-        (("ive-pendulum", "--method", "latents", "--planck", "."), "takes no --planck"),
+        (("ive-pendulum", "--method", "latents", "--observation", "."), "takes no --observation"),
         (("ive-pendulum", "--method", "latents", "--rows", "5"), "at least 50 rows"),
         (("mlp-cmb-feature", "--method", "latents"), "no endpoint of mlp-cmb-feature named 'encode'"),
     ],
@@ -170,7 +177,7 @@ def test_latents_that_cannot_be_explained(tmp_path, arguments, message):
 
 
 def test_export_and_verify(tmp_path):
-    assert "parity" in ok("export", "logistic-cmb-feature", "--opset", "11", "--out", tmp_path / "out")
+    assert "parity" in ok("export", "logistic-cmb-feature", "--opset", "11", "--folder", tmp_path / "out")
     assert json.loads(ok("verify", tmp_path / "out", "--json"))["ok"] is True
 
 
@@ -201,7 +208,7 @@ def test_wrong_name_is_one_line_with_suggestions():
     [
         (("train", "mlp-cmb-feature", "--set", "epoch=1"), "did you mean epochs"),
         (("predict", "mlp-cmb-feature", "--input", "nothing.npz"), "nothing.npz"),
-        (("predict", "mlp-cmb-feature", "--planck", "nowhere"), "CMB-TT"),
+        (("predict", "mlp-cmb-feature", "--observation", "nowhere"), "CMB-TT"),
         (("verify", "./nowhere"), "nowhere"),
         (("simulate", "cmb-featur", "--out", "x"), "cmb-feature"),
     ],
@@ -232,6 +239,78 @@ def test_spectrum_in_kelvin_is_refused_with_the_unit(tmp_path):
     assert "muK^2" in result.stderr
 
 
+def test_errors_name_the_option_of_the_interface_in_use(tmp_path):
+    kelvin = np.full((1, 215), 1e6)
+    np.save(tmp_path / "far.npy", kelvin)
+    far = ["predict", "mlp-cmb-feature", "--input", str(tmp_path / "far.npy")]
+    assert "extrapolate with --allow-out-of-range" in str(runner.invoke(app, far).exception)
+    assert "probability" in json.loads(ok(*far, "--allow-out-of-range", "--json"))
+    spectrum = kelvin.copy()
+    spectrum[0, 0] = np.nan
+    np.save(tmp_path / "far.npy", spectrum)
+    message = str(runner.invoke(app, far).exception)
+    assert "allow_nonfinite=True in Python (zoo predict has no option for it) lets them through" in message
+    (tmp_path / "there").mkdir()
+    exists = runner.invoke(app, ["calibrate", "mlp-cmb-feature", "--folder", str(tmp_path / "there")])
+    assert "replace the model there with --overwrite" in str(exists.exception)
+    with pytest.raises(
+        zoo.errors.InputError, match="extrapolate with allow_out_of_range=True"
+    ):  # what the command line said is over
+        zoo.serving.Session("mlp-cmb-feature").run({"spectrum": kelvin})
+
+
+def test_every_option_that_an_error_names_is_there():
+    """A command's parameters are called as the keywords of the API that errors know."""
+    from zoo.cli.terminal import as_option
+
+    commands = {command.name: command for command in typer.main.get_command(app).commands.values()}
+    for command, names in {
+        "finetune": ["columns", "inputs", "target", "task", "outputs", "group", "overwrite"],
+        "calibrate": ["data", "overwrite"],
+        "ensemble": ["overwrite"],
+        "export": ["data", "explain", "overwrite"],
+        "predict": ["allow_out_of_range"],
+        "explain": ["data"],
+    }.items():
+        for name in names:
+            assert as_option(commands[command], name, "True", "True").startswith("--"), (command, name)
+    assert as_option(commands["explain"], "data", "FILE", "FILE") == "--input FILE"
+
+
+@pytest.mark.parametrize("text", ["[m]", "[/m]", "[bold]", "[0, 1)", ":smile:", "[red]x[/blue]"])
+def test_brackets_of_a_user_are_text(text, capsys):
+    """Units and summaries may look like the markup of what prints them."""
+    from zoo.cli.tables import metric_table, model_details, output_table
+    from zoo.cli.terminal import show
+    from zoo.model.registry import get_spec
+
+    spec = get_spec("logistic-cmb-feature")
+    endpoint = spec.endpoint("predict")
+    odd = endpoint.model_copy(update={"outputs": [endpoint.outputs[0].model_copy(update={"unit": text})]})
+    metric = spec.metrics[0].model_copy(update={"name": f"rmse {text}", "baseline": 1.0, "baseline_name": text})
+    spec = spec.model_copy(update={"summary": text, "endpoints": {"predict": odd}, "metrics": [metric]})
+    show(*model_details(spec), metric_table([metric]))
+    show(output_table(spec, "predict", {"probability": np.zeros((1, 1))}, f"{text}.npy"))
+    printed = "".join(capsys.readouterr().out.split())
+    assert printed.count(text.replace(" ", "")) >= 6  # of eight, since narrow columns break two into lines
+
+
+def test_help_and_version():
+    assert ok("--version") == f"physzoo {zoo.__version__}\n"
+    assert ok("-h") == ok("--help")
+    assert "INPUT=A,B,..." in ok("finetune", "-h")
+
+
+def test_words_of_fine_tuning_are_those_of_the_api():
+    import inspect
+
+    from zoo.training.fine_tune import FineTuning
+
+    command = typer.main.get_command(app).commands["finetune"]
+    given = {parameter.name for parameter in command.params} - {"name"}
+    assert given == {*inspect.signature(zoo.fine_tune).parameters, *FineTuning.model_fields} - {"model", "settings"}
+
+
 def test_pickle_is_never_opened(tmp_path):
     np.save(tmp_path / "object.npy", np.array([{"a": 1}], dtype=object), allow_pickle=True)
     result = run("predict", "mlp-cmb-feature", "--input", tmp_path / "object.npy")
@@ -246,7 +325,7 @@ def test_infer_draws_the_posterior_of_a_file(tmp_path):
 
     sky = read_npz(locate("nsf-cmb-posterior").path(TEST_TENSORS))["sample/in/spectrum"][0]
     np.save(tmp_path / "sky.npy", sky)
-    report = json.loads(ok("infer", "nsf-cmb-posterior", "--input", tmp_path / "sky.npy", "--out", tmp_path, "--json"))
+    report = json.loads(ok("infer", "nsf-cmb-posterior", "--observation", tmp_path / "sky.npy", "--out", tmp_path, "--json"))
     assert [parameter["name"] for parameter in report["parameters"]] == ["H0", "ombh2", "omch2", "tau", "ns", "ln10As"]
     assert report["draws"] == 10_000
     samples = read_npz(tmp_path / "nsf-cmb-posterior-sky.npz")
@@ -258,9 +337,9 @@ def test_infer_draws_the_posterior_of_a_file(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["infer", "nsf-cmb-posterior"], "--planck FOLDER or --input FILE"),
-        (["infer", "mlp-cmb-feature", "--planck", "."], "no conditional flow"),
-        (["infer", "nsf-cmb-posterior", "--planck", "."], "Planck's binned spectra are at"),
+        (["infer", "nsf-cmb-posterior"], "--observation PATH"),
+        (["infer", "mlp-cmb-feature", "--observation", "."], "no conditional flow"),
+        (["infer", "nsf-cmb-posterior", "--observation", "."], "Planck's binned spectra are at"),
         (["train"], "--recipe FILE"),
         (["train", "ive-pendulum", "--recipe", "mine.yaml"], "one recipe"),
         (["train", "--recipe", "missing.yaml"], "missing.yaml"),
@@ -279,16 +358,34 @@ def test_prediction_of_a_model_without_predict_is_its_first_endpoint():
 
 
 def test_export_with_explanations_and_an_ensemble(tmp_path):
-    ok("export", "logistic-cmb-feature", "--explain", "--out", tmp_path / "one")
+    ok("export", "logistic-cmb-feature", "--explain", "--folder", tmp_path / "one")
     assert "explain" in ok("verify", tmp_path / "one")
-    with pytest.raises(zoo.ZooError, match="zoo export NAME --explain --out DIR first"):
+    with pytest.raises(zoo.ZooError, match="zoo export NAME --explain --folder DIR first"):
         ok("export", "logistic-cmb-feature", "--explain", "--repository", tmp_path / "repository")
     with pytest.raises(zoo.ZooError, match="at least two"):
-        ok("ensemble", "logistic-cmb-feature", "--out", tmp_path / "all")
+        ok("ensemble", "logistic-cmb-feature", "--folder", tmp_path / "all")
 
 
 def test_calibrated_classifier(tmp_path):
-    assert "temperature" in ok("calibrate", "logistic-cmb-feature", "--out", tmp_path / "calibrated")
-    assert json.loads(ok("show", tmp_path / "calibrated", "--json"))["lineage"]["parent"] == "logistic-cmb-feature"
+    assert "temperature" in ok("calibrate", "logistic-cmb-feature", "--folder", tmp_path / "my-calibrated")
+    assert json.loads(ok("show", tmp_path / "my-calibrated", "--json"))["lineage"]["parent"] == "logistic-cmb-feature"
     with pytest.raises(zoo.ZooError, match="expected a classifier"):
-        ok("calibrate", "ive-pendulum", "--out", tmp_path / "other")
+        ok("calibrate", "ive-pendulum", "--folder", tmp_path / "other")
+
+
+def test_free_axes_dtypes_and_open_ranges_are_shown():
+    from zoo.cli.tables import model_details
+    from zoo.cli.terminal import show
+    from zoo.model.axes import Axis
+    from zoo.model.registry import get_spec
+
+    spec = get_spec("logistic-cmb-feature")
+    endpoint, free = spec.endpoint("predict"), Axis(name="hit", least=2, most=64)
+    changes = [{"axes": [free], "low": 0.0, "high": None}, {"axes": [free], "dtype": "int64", "low": None, "high": 1.0}]
+    tensors = [endpoint.inputs[0].model_copy(update=change) for change in changes]
+    spec = spec.model_copy(update={"endpoints": {"predict": endpoint.model_copy(update={"inputs": tensors})}})
+    _, table, *_ = model_details(spec)
+    show(table)
+    cells = {column.header: list(column.cells) for column in table.columns}
+    assert cells["shape"][:2] == ["(batch, hit 2 to 64)", "(batch, hit 2 to 64) int64"]
+    assert cells["trained range"][:2] == ["from 0", "to 1"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 
 import numpy as np
 import pytest
@@ -12,13 +11,13 @@ from scipy.stats import kstest, truncnorm
 import zoo
 from zoo.data.cmb.emulation import HIGH, LOW, PARAMETERS
 from zoo.data.cmb.likelihood import nuts
+from zoo.data.cmb.planck import PUBLISHED
 from zoo.data.cmb.posterior_data import PRIOR, TAU, CMBPosterior
+from zoo.data.observation import Observation, read_observation
 from zoo.errors import InputError
-from zoo.interpret.observation import PLANCK, Observation, planck_observation, read_observation
 from zoo.interpret.posteriors.infer import infer
-from zoo.model.axes import fixed_axes
+from zoo.model.axes import Axis
 from zoo.model.spec import Data, Endpoint, ModelSpec, Tensor
-from zoo.training.recipe import load_recipe
 
 WIDTH, MIDDLE = HIGH - LOW, (LOW + HIGH) / 2
 
@@ -144,19 +143,19 @@ def spec_of(endpoints, source="cmb-posterior") -> ModelSpec:
 
 @pytest.fixture(scope="module")
 def spec():
-    return spec_of(load_recipe("nsf-cmb-posterior").endpoints)
+    return zoo.get_spec("nsf-cmb-posterior")
 
 
-def sampler(z, x):
+def sampler(inputs):
     """Planck's own errors around its values, H0 one sigma higher; whatever the observation."""
-    assert x.shape == (len(z), 215)
-    values = np.array([PLANCK[name] for name in PARAMETERS])
+    assert inputs["spectrum"].shape == (len(inputs["z"]), 215)
+    values = np.array([PUBLISHED[name] for name in PARAMETERS])
     mean, std = values[:, 0], (values[:, 2] - values[:, 1]) / 2
-    return (mean + std * (z + np.eye(6)[0])).astype(np.float32)
+    return {"theta": (mean + std * (inputs["z"] + np.eye(6)[0])).astype(np.float32)}
 
 
-def test_planck_report(spec, planck_folder, tmp_path):
-    report = infer(spec.name, sampler, planck_observation(spec, planck_folder), tmp_path, draws=4000)
+def test_posterior_of_plancks_spectra(spec, planck_folder, tmp_path):
+    report = infer(spec, sampler, read_observation(spec, planck_folder), tmp_path, draws=4000)
     h0, tau = report.parameters[0], report.parameters[PARAMETERS.index("tau")]
     assert (h0.name, h0.published) == ("H0", (67.27, 66.67, 67.87))
     assert h0.mean == pytest.approx(67.87, abs=0.05)
@@ -175,8 +174,10 @@ def test_planck_report(spec, planck_folder, tmp_path):
 
 
 def test_draws_follow_the_seed(tmp_path):
+    flow, observed = two_dimensional(["a", "b"]), Observation({"x": np.zeros((1, 2))}, "x", "zeros")
+
     def run(draws: int, seed: int = 0):
-        return infer("tiny", lambda z, x: z + x, Observation(np.zeros(2), "x", "zeros", "ab"), tmp_path, draws=draws, seed=seed)
+        return infer(flow, lambda given: {"theta": given["z"] + given["x"]}, observed, tmp_path, draws=draws, seed=seed)
 
     means = [run(100, seed).parameters[0].mean for seed in (0, 0, 1)]
     assert means[0] == means[1] != means[2]
@@ -184,71 +185,55 @@ def test_draws_follow_the_seed(tmp_path):
         run(2)
 
 
-def test_planck_needs_a_flow_of_six_parameters_from_spectra(planck_folder):
-    with pytest.raises(InputError, match="no conditional flow"):
-        planck_observation(zoo.get_spec("mlp-cmb-feature"), planck_folder)
-    with pytest.raises(InputError, match="Planck's spectra need 6"):
-        planck_observation(two_dimensional(), planck_folder)
+def test_only_a_conditional_flow_has_a_posterior(planck_folder, tmp_path):
+    classifier = zoo.get_spec("mlp-cmb-feature")
+    observation = read_observation(classifier, planck_folder)
+    for other in (classifier, zoo.get_spec("nsf-two-moons")):
+        with pytest.raises(InputError, match="no conditional flow"):
+            infer(other, sampler, observation, tmp_path)
+    with pytest.raises(InputError, match="an observation of spectrum, and the endpoint also takes x"):
+        infer(two_dimensional(), sampler, observation, tmp_path)
 
 
-def two_dimensional(description: str = "x and y") -> ModelSpec:
-    tensor = {
-        name: Tensor(name=name, axes=fixed_axes(name, [2]), unit="1", description=description) for name in ("z", "x", "theta")
+def two_dimensional(labels: list[str] | None = None) -> ModelSpec:
+    axes = {
+        name: [Axis(name=f"{name}_axis", size=2, labels=labels if name == "theta" else None)] for name in ("z", "x", "theta")
     }
+    tensor = {name: Tensor(name=name, axes=of, unit="1", description="mass, spin") for name, of in axes.items()}
     endpoint = Endpoint(description="sample", inputs=[tensor["z"], tensor["x"]], outputs=[tensor["theta"]])
     return spec_of({"sample": endpoint}, source="elsewhere")
 
 
-def test_planck_files_that_are_missing(spec, tmp_path):
-    with pytest.raises(FileNotFoundError, match="expected one COM_PowerSpect_CMB-TT"):
-        planck_observation(spec, tmp_path)
-
-
-@pytest.mark.parametrize(("description", "names"), [("x and y", ["theta 0", "theta 1"]), ("mass, spin", ["mass", "spin"])])
-def test_observation_of_another_flow_is_read_from_a_file(tmp_path, description, names):
+@pytest.mark.parametrize(("labels", "names"), [(None, ["theta[0]", "theta[1]"]), (["mass", "spin"], ["mass", "spin"])])
+def test_parameters_are_called_what_their_axis_says(tmp_path, labels, names):
+    """A description is prose: a comma in it names nothing."""
     np.save(tmp_path / "row.npy", np.array([[1.0, 2.0]]))
     np.savez(tmp_path / "row.npz", x=np.array([1.0, 2.0]), other=np.zeros(3))
+    flow = two_dimensional(labels)
     for name in ("row.npy", "row.npz"):
-        observation = read_observation(two_dimensional(description), tmp_path / name)
-        np.testing.assert_array_equal(observation.data, [1.0, 2.0])
-        assert list(observation.names) == names
-    report = infer("tiny", lambda z, x: x + z, observation, tmp_path, draws=500)
+        observation = read_observation(flow, tmp_path / name)
+        np.testing.assert_array_equal(observation.inputs["x"], [[1.0, 2.0]])
+    report = infer(flow, lambda given: {"theta": given["x"] + given["z"]}, observation, tmp_path, draws=500)
+    assert [parameter.name for parameter in report.parameters] == names
     assert report.parameters[1].mean == pytest.approx(2.0, abs=0.2)
     assert "published" not in report.text()
     assert np.isnan(report.parameters[0].shift)
 
 
-@pytest.mark.parametrize(
-    ("array", "message"),
-    [(np.zeros(3), r"shape \(2,\)"), (np.zeros((2, 2)), "given float64 of shape"), (np.array(["a", "b"]), "given <U1")],
-)
-def test_observation_that_does_not_fit_is_refused(tmp_path, array, message):
-    np.save(tmp_path / "row.npy", array)
-    with pytest.raises(InputError, match=message):
-        read_observation(two_dimensional(), tmp_path / "row.npy")
+def test_a_posterior_without_the_libraries_of_its_figure(tmp_path, monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    observation = Observation({"x": np.zeros((1, 2))}, "x", "zeros")
+    report = infer(two_dimensional(), lambda given: {"theta": given["z"]}, observation, tmp_path, draws=10)
+    assert report.figure is None
+    assert "physzoo[interpret]" in report.text()
+    assert report.samples.exists()
 
 
-def test_observation_file_that_is_none_is_refused(tmp_path):
-    (tmp_path / "row.npy").write_text("1 2")
-    with pytest.raises(InputError, match="is not a"):
-        read_observation(two_dimensional(), tmp_path / "row.npy")
-    np.savez(tmp_path / "row.npz", y=np.zeros(2))
-    with pytest.raises(InputError, match="expected an array 'x', found y"):
-        read_observation(two_dimensional(), tmp_path / "row.npz")
-
-
-def test_released_flow_finds_plancks_parameters_in_a_second(planck_folder, tmp_path):
+def test_released_flow_finds_plancks_parameters(spec, planck_folder, tmp_path):
     from zoo.serving import Session
 
     session = Session("nsf-cmb-posterior")
-
-    def sample(z, x):
-        return session.run({"z": z, "spectrum": x}, "sample")["theta"]
-
-    sample(np.zeros((1, 6), np.float32), planck_observation(session.spec, planck_folder).data[None].astype(np.float32))
-    start = time.perf_counter()
-    report = infer("posterior", sample, planck_observation(session.spec, planck_folder), tmp_path)
-    assert report.seconds <= time.perf_counter() - start
+    report = infer(session.spec, lambda inputs: session.run(inputs, "sample"), read_observation(spec, planck_folder), tmp_path)
     for parameter in report.parameters:
         _, low, high = parameter.published
         assert abs(parameter.shift) < 1.5, parameter

@@ -10,7 +10,7 @@ from scipy import stats
 from sklearn.ensemble import RandomForestRegressor
 
 from zoo.data.dataset import Rows, register_dataset
-from zoo.interpret.latents.smoothing import divergence
+from zoo.interpret.kernel_density import divergence
 from zoo.training.evaluate import Run
 from zoo.training.evaluations import tree_baseline as trees
 from zoo.training.evaluations.distribution import Distribution, evaluate

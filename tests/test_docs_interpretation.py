@@ -12,7 +12,7 @@ pytest.importorskip("tf2onnx")
 from typer.testing import CliRunner
 
 from zoo.cli import app
-from zoo.interpret.methods import ATTRIBUTION
+from zoo.interpret.methods import registered
 
 PAGE = Path(__file__).parents[1] / "docs" / "interpretation.md"
 BLOCKS = re.findall(r"```(\w+)\n(.*?)```", PAGE.read_text(), re.DOTALL)
@@ -39,7 +39,7 @@ def test_every_block(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_table_has_every_attribution_method_and_the_page_its_figures() -> None:
     text = PAGE.read_text()
-    assert set(re.findall(r"^\| `(\w+)` \|", text, re.MULTILINE)) == ATTRIBUTION.keys()
+    assert set(re.findall(r"^\| `(\w+)` \|", text, re.MULTILINE)) == registered("attribution").keys()
     figures = [PAGE.parent / name for name in re.findall(r"!\[.+?\]\((.+?)\)", text)]
     assert figures
     assert all(path.stat().st_size < 150_000 for path in figures)

@@ -26,5 +26,5 @@ def test_planted_feature_is_found(tmp_path: Path) -> None:
         assert inside > 4 * abs(elsewhere)
     before, after = map(float, re.search(r"from (\S+) to (\S+)", ran.stdout).groups())
     assert sum(changes["integrated_gradients"]) == pytest.approx(after - before, abs=0.02)  # nothing is lost on the way
-    names = {"planted", "agreement", "deletion", "randomisation", "halo-mass"}
+    names = {"planted", "agreement", "deletion", "randomization", "halo-mass"}
     assert {path.stem for path in tmp_path.glob("*.png") if path.stat().st_size > 5_000} == names

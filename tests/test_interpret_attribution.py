@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 
 from zoo.errors import InputError, IntegrityError, UnknownNameError
+from zoo.families.base import ZooModel
 from zoo.families.beta_vae import BetaVAE
-from zoo.interpret import Explanation, explain
+from zoo.interpret import Explanation, as_estimator, explain, feature_names
 from zoo.interpret.attribution import scalar_output as answer
-from zoo.model.axes import fixed_axes
+from zoo.model.axes import Axis, fixed_axes
 from zoo.model.spec import Data, Endpoint, ModelSpec, Tensor
 
 WIDTH = 6
@@ -24,10 +25,11 @@ MEAN = RNG.normal(size=WIDTH).astype(np.float32)
 X = RNG.normal(size=(5, WIDTH)).astype(np.float32)
 
 
-class Linear(keras.Model):
+class Linear(ZooModel):
     """logit = w (x - mean); predict is its sigmoid."""
 
     endpoints: ClassVar[dict[str, str]] = {"predict": "call"}
+    answers_with = "probability"
 
     def logits(self, spectrum):
         return keras.ops.matmul(keras.ops.subtract(spectrum, MEAN), W[:, None])
@@ -39,7 +41,7 @@ class Linear(keras.Model):
         return MEAN
 
 
-class Additive(keras.Model):
+class Additive(ZooModel):
     """sin(x0) + x1^2 + 3 x2, the other elements of no effect."""
 
     endpoints: ClassVar[dict[str, str]] = {"predict": "call"}
@@ -48,7 +50,7 @@ class Additive(keras.Model):
         return (keras.ops.sin(x[:, 0]) + keras.ops.square(x[:, 1]) + 3.0 * x[:, 2])[:, None]
 
 
-class TwoInputs(keras.Model):
+class TwoInputs(ZooModel):
     """Two tensors in, two out: product = x t, both = (x^2, t)."""
 
     endpoints: ClassVar[dict[str, str]] = {"encode": "encode"}
@@ -61,7 +63,7 @@ class TwoInputs(keras.Model):
 def mlp():
     keras.utils.set_random_seed(0)
 
-    class Net(keras.Model):
+    class Net(ZooModel):
         endpoints: ClassVar[dict[str, str]] = {"predict": "call"}
 
         def __init__(self):
@@ -190,8 +192,9 @@ def test_a_planted_feature_is_found():
     spectra = rng.normal(size=(3000, 40)).astype(np.float32)
     spectra[:, 11:14] += 1.5 * label[:, None]
 
-    class Classifier(keras.Model):
+    class Classifier(ZooModel):
         endpoints: ClassVar[dict[str, str]] = {"predict": "call"}
+        answers_with = "probability"
 
         def __init__(self):
             super().__init__()
@@ -231,7 +234,7 @@ def test_one_tensor_of_several_and_one_output_of_several():
 
 
 def test_an_input_of_several_axes():
-    class Cube(keras.Model):
+    class Cube(ZooModel):
         endpoints: ClassVar[dict[str, str]] = {"predict": "call"}
 
         def call(self, field):
@@ -344,3 +347,43 @@ def test_an_image_model_is_explained_by_what_it_answers():
     explanation = explain(model, image, method="gradient", target=5)
     assert explanation.values.shape == image.shape
     np.testing.assert_allclose(explanation.answer, np.asarray(model.answer(image)).reshape(3, -1)[:, 5], rtol=1e-6)
+
+
+class Jet(ZooModel):
+    """The sum over real particles of their momenta times 1, 2 and 3, and of their charges, which are whole numbers."""
+
+    endpoints: ClassVar[dict[str, str]] = {"predict": "call"}
+
+    def call(self, charge, momentum, mask):
+        real = keras.ops.cast(mask, "float32")
+        weighed = keras.ops.sum(momentum * np.array([1.0, 2.0, 3.0], np.float32), axis=-1) + keras.ops.cast(charge, "float32")
+        return keras.ops.sum(weighed * real, axis=1, keepdims=True)
+
+
+def test_a_set_with_a_mask_is_explained_along_its_axes():
+    """Padding has no share, and what cannot change a little is held as it is."""
+    particles = Axis(name="particle", least=1, most=8)
+    features = Axis(name="feature", size=3, labels=["px", "py", "pz"])
+    model = Jet()
+    model.spec = spec_of(
+        [
+            Tensor(name="charge", axes=[particles], dtype="int64", unit="e", description="", mask="mask"),
+            Tensor(name="momentum", axes=[particles, features], unit="GeV", description="", mask="mask"),
+            Tensor(name="mask", axes=[particles], dtype="bool", unit="1", description=""),
+        ],
+        [tensor("mass", [1])],
+    )
+    momentum, mask = RNG.normal(size=(2, 5, 3)).astype(np.float32), np.array([[1, 1, 1, 0, 0], [1, 1, 1, 1, 1]], bool)
+    momentum[~mask] = 0
+    given = {"charge": np.ones((2, 5), np.int64), "momentum": momentum, "mask": mask}
+    for method in ("integrated_gradients", "occlusion", "gradient_x_input"):
+        found = explain(model, given, method=method)
+        assert found.tensor == "momentum"
+        np.testing.assert_allclose(found.values, momentum * [1, 2, 3] * mask[..., None], rtol=1e-5, atol=1e-6)
+    assert [axis.size for axis in found.along] == [5, 3]
+    assert "py" in " ".join(tick.get_text() for tick in found.plot().axes[0].get_xticklabels())
+    estimator, matrix = as_estimator(model, given)
+    np.testing.assert_allclose(estimator.predict(matrix), found.answer, rtol=1e-5)
+    assert feature_names(estimator.answer)[:6] == [*(f"charge[{i}]" for i in range(5)), "momentum[0, px]"]
+    with pytest.raises(InputError, match="wrt: expected a tensor of floating-point numbers, momentum; charge is int64"):
+        explain(model, given, wrt="charge")

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from zoo.errors import InputError
-from zoo.interpret.latents.distillation import distil, distil_latents
+from zoo.interpret.latents.distillation import distill, distill_latents
 
 
 def halos(rows: int = 2000, seed: int = 0) -> dict[str, np.ndarray]:
@@ -32,13 +32,13 @@ def test_recovers_a_known_formula_from_noisy_rows(degree):
     known = halos()
     signal = 2.3 * (known["log_mass"] - 13.2) - 50 * (known["log_c"] - 0.8) ** 2
     noise = 0.3 * np.random.default_rng(1).standard_normal(2000)
-    found = distil(signal + noise, known, degree=degree)
+    found = distill(signal + noise, known, degree=degree)
     assert found.terms == 2
     assert found.found
     assert re.fullmatch(r"2\.[23]\d? log_mass - (4|5)[\d.]+ \(log_c - 0\.[78]\d*\)\^2 - (29|30|31)[.\d]*", found.text), (
         found.text
     )
-    assert found.symbols == 7  # three numbers, two names, a centre, an exponent
+    assert found.symbols == 7  # three numbers, two names, a center, an exponent
     truth = 1 - 0.09 / (signal + noise).var()
     assert found.r2 == pytest.approx(truth, abs=3 * found.r2_error)
     fresh = halos(500, seed=5)
@@ -49,7 +49,7 @@ def test_recovers_a_known_formula_from_noisy_rows(degree):
 
 def test_a_product():
     known = halos()
-    found = distil(known["environment"] * (known["spin"] - 0.5) + 0.05 * np.random.default_rng(1).standard_normal(2000), known)
+    found = distill(known["environment"] * (known["spin"] - 0.5) + 0.05 * np.random.default_rng(1).standard_normal(2000), known)
     assert found.terms == 1
     assert found.powers.tolist() == [[0, 0, 1, 1]]
     assert found.coefficients == pytest.approx([1.0], abs=0.02)
@@ -58,7 +58,7 @@ def test_a_product():
 
 def test_an_exact_line_in_large_units():
     mass = 10 ** np.random.default_rng(0).uniform(12, 14, 400)
-    found = distil(3e-14 * mass - 1, {"mass": mass})
+    found = distill(3e-14 * mass - 1, {"mass": mass})
     assert found.text == "3e-14 mass - 1"
     assert (found.terms, found.symbols) == (1, 3)
     assert found.r2 == pytest.approx(1)
@@ -71,7 +71,7 @@ def test_nothing_from_noise():
     for seed in range(30):
         rng = np.random.default_rng(seed)
         known = {name: rng.standard_normal(500) for name in "abcdefgh"}
-        tries.append(distil(rng.standard_normal(500), known))
+        tries.append(distill(rng.standard_normal(500), known))
     assert sum(found.terms > 0 for found in tries) <= 1
     assert not any(found.found for found in tries)
     scores = [found.r2 for found in tries]
@@ -84,7 +84,7 @@ def test_nothing_from_noise():
 
 def test_little_is_reported_but_not_found():
     known = halos()
-    found = distil(known["environment"] + 2 * np.random.default_rng(1).standard_normal(2000), known)
+    found = distill(known["environment"] + 2 * np.random.default_rng(1).standard_normal(2000), known)
     assert found.terms == 1
     assert found.r2 == pytest.approx(0.2, abs=0.06)
     assert not found.found
@@ -94,10 +94,10 @@ def test_little_is_reported_but_not_found():
 def test_more_terms_only_where_they_explain_more():
     known = halos()
     latent = known["environment"] + 0.02 * known["spin"]  # 0.003% of the variance
-    assert distil(latent, known).powers.tolist() == [[0, 0, 1, 0]]
+    assert distill(latent, known).powers.tolist() == [[0, 0, 1, 0]]
     many = sum((i + 1.0) * (column - column.mean()) / column.std() for i, column in enumerate(known.values()))
-    assert distil(many, known).terms == 4
-    assert distil(many, known, most_terms=2).terms == 2
+    assert distill(many, known).terms == 4
+    assert distill(many, known, most_terms=2).terms == 2
 
 
 def test_quantities_that_say_the_same():
@@ -105,7 +105,7 @@ def test_quantities_that_say_the_same():
     known = halos()
     known |= {"log_radius": known["log_mass"] / 3, "both": known["log_c"] + known["environment"]}
     latent = 2 * known["log_mass"] + 0.3 * np.random.default_rng(1).standard_normal(2000)
-    found = distil(latent, known, degree=3)
+    found = distill(latent, known, degree=3)
     assert found.terms == 1
     assert found.powers[0].sum() == 1
     assert found.r2 == pytest.approx(1 - 0.09 / 1.09, abs=0.02)
@@ -115,13 +115,13 @@ def test_r2_is_held_out():
     """What fits itself perfectly says nothing of other rows."""
     rng = np.random.default_rng(0)
     known = {f"q{i}": rng.standard_normal(60) for i in range(30)}
-    assert distil(rng.standard_normal(60), known).r2 < 0.1
+    assert distill(rng.standard_normal(60), known).r2 < 0.1
 
 
 def test_every_latent():
     known = halos()
     mean = np.column_stack([known["environment"], known["spin"], np.random.default_rng(9).standard_normal(2000)])
-    found = distil_latents(mean, known)
+    found = distill_latents(mean, known)
     assert [formula.terms for formula in found] == [1, 1, 0]
     assert found[0].text == "1 environment"
 
@@ -146,12 +146,12 @@ GOOD = np.random.default_rng(0).standard_normal(60)
 )
 def test_bad_input(latent, quantities, options, message):
     with pytest.raises(InputError, match=message):
-        distil(latent, quantities, **options)
+        distill(latent, quantities, **options)
 
 
 def test_bad_predictions_and_tables():
-    found = distil(GOOD, {"m": GOOD})
+    found = distill(GOOD, {"m": GOOD})
     with pytest.raises(InputError, match="expected m"):
         found.predict({"c": GOOD})
     with pytest.raises(InputError, match=r"\(n, latents\)"):
-        distil_latents(GOOD, {"m": GOOD})
+        distill_latents(GOOD, {"m": GOOD})

@@ -16,7 +16,7 @@ def test_efficiency_follows_what_the_score_depends_on():
     rng = np.random.default_rng(0)
     nuisance = rng.uniform(-1, 3, 100_000)
     found = efficiency_against(nuisance + rng.normal(size=len(nuisance)), nuisance, 1.0, bins=np.linspace(-1, 3, 81))
-    expected = norm.cdf(found.centre - 1)
+    expected = norm.cdf(found.center - 1)
     assert np.mean((found.low <= expected) & (expected <= found.high)) > 0.85
     assert np.abs(found.efficiency - expected).max() < 0.06
     assert found.count.sum() == len(nuisance)

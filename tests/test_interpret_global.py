@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import ClassVar
 
 import keras
@@ -11,6 +12,7 @@ from matplotlib.figure import Figure
 from sklearn.ensemble import HistGradientBoostingRegressor
 
 from zoo.errors import ExplanationError, InputError, UnknownNameError
+from zoo.families.base import ZooModel
 from zoo.families.boosted_trees import BoostedTrees
 from zoo.families.cnn3d import CNN3D
 from zoo.families.mlp import MLP
@@ -22,14 +24,14 @@ from zoo.interpret import (
     explain,
     feature_maps,
     impurity_importance,
-    maximise_activation,
+    maximize_activation,
+    methods,
     partial_dependence,
     permutation_importance,
-    randomisation_check,
+    randomization_check,
     rank_correlation,
     stability,
 )
-from zoo.interpret.attribution import explain as methods_by_name
 from zoo.interpret.attribution.patches import shells, tiles
 from zoo.model.axes import fixed_axes
 from zoo.model.spec import Data, Endpoint, ModelSpec, Tensor
@@ -67,7 +69,7 @@ def with_spec(model, low: float = -5.0, high: float = 5.0):
     return model
 
 
-class Additive(keras.Model):
+class Additive(ZooModel):
     """sin(x0) + x1^2, and t, a tensor of its own."""
 
     endpoints: ClassVar[dict[str, str]] = {"predict": "call"}
@@ -128,7 +130,7 @@ def test_correlated_features_hide_each_other_unless_they_are_shuffled_together()
 
 
 def test_importance_over_shells_of_a_cube():
-    class Shell(keras.Model):
+    class Shell(ZooModel):
         endpoints: ClassVar[dict[str, str]] = {"predict": "call"}
 
         def call(self, cube):
@@ -190,14 +192,14 @@ def test_feature_maps_are_what_the_layer_returns():
         assert isinstance(maps.plot(), Figure)
 
 
-def test_maximised_inputs_of_a_linear_unit():
-    """Without smoothness a unit climbs into the corner that its weights point at; with it, neighbours go together."""
+def test_maximized_inputs_of_a_linear_unit():
+    """Without smoothness a unit climbs into the corner that its weights point at; with it, neighbors go together."""
     model = with_spec(regressor())
-    corner = maximise_activation(model, "head", smoothness=0.0)
+    corner = maximize_activation(model, "head", smoothness=0.0)
     np.testing.assert_allclose(corner.inputs[0, :4], 5 * np.sign(W[:4]), atol=1e-3)
     assert np.abs(corner.inputs[0, 4:]).max() < 4  # no weight: where it began
     assert corner.activation[0, -1] == pytest.approx(5 * np.abs(W).sum(), rel=1e-3)
-    smooth = maximise_activation(model, "head", smoothness=2.0)
+    smooth = maximize_activation(model, "head", smoothness=2.0)
     assert np.abs(np.diff(smooth.inputs[0])).sum() < 0.7 * np.abs(np.diff(corner.inputs[0])).sum()
     assert smooth.activation[0, -1] > 1  # zero at the baseline
 
@@ -206,15 +208,15 @@ def test_a_rectified_unit_that_is_silent_at_the_baseline_is_woken():
     model = with_spec(MLP(WIDTH, [1], output_activation="linear", standardize=False))
     model.hidden.layers[0].kernel.assign(W[:, None])
     model.hidden.layers[0].bias.assign([-1.0])
-    found = maximise_activation(model, "hidden", smoothness=0.0)
+    found = maximize_activation(model, "hidden", smoothness=0.0)
     assert found.activation[0, -1] > 20
 
 
-def test_a_planted_filter_is_found_by_activation_maximisation():
+def test_a_planted_filter_is_found_by_activation_maximization():
     model = with_spec(MLP(40, [2], activation="linear", output_activation="linear", standardize=False))
     bump = np.exp(-(((np.arange(40) - 25) / 2.0) ** 2))
     model.hidden.layers[0].kernel.assign(np.stack([bump, -bump], axis=1))
-    found = maximise_activation(model, "hidden")
+    found = maximize_activation(model, "hidden")
     assert found.units.tolist() == [0, 1]
     for row, sign in zip(found.inputs, (1, -1), strict=True):
         assert 23 <= np.argmax(sign * row) <= 27
@@ -260,15 +262,16 @@ def test_methods_agree_on_a_linear_model():
         agreement([explain(regressor(), rows)])
 
 
-def test_randomisation_tells_a_gradient_from_a_picture_of_the_input(monkeypatch):
+def test_randomization_tells_a_gradient_from_a_picture_of_the_input(monkeypatch):
     model = regressor((16, 16))
     before = [np.array(weight) for weight in model.get_weights()]
-    found = randomisation_check(model, X[:5], method="gradient", draws=40)
+    found = randomization_check(model, X[:5], method="gradient", draws=40)
     assert found.layers == ["head", "hidden_1", "hidden_0"]
     assert found.correlation.shape == (3, 40, 5)
     assert abs(np.nanmean(found.correlation[-1])) < 0.15
-    monkeypatch.setitem(methods_by_name.METHODS, "gradient", lambda answer, x, start: x)
-    np.testing.assert_allclose(randomisation_check(model, X[:5], method="gradient", draws=2).correlation, 1)
+    constant = replace(methods.method_named("gradient"), function=lambda answer, x, start: x)
+    monkeypatch.setitem(methods._methods, "gradient", constant)
+    np.testing.assert_allclose(randomization_check(model, X[:5], method="gradient", draws=2).correlation, 1)
     for now, then in zip(model.get_weights(), before, strict=True):
         np.testing.assert_array_equal(now, then)
 
@@ -283,8 +286,6 @@ def test_deletion_and_insertion_of_a_linear_model():
     wanted = np.abs(terms.sum(axis=1, keepdims=True)) - np.pad(np.cumsum(evidence, axis=1), ((0, 0), (1, 0)))
     np.testing.assert_allclose(found.deletion * np.sign(terms.sum(axis=1, keepdims=True)), wanted, atol=1e-4)
     np.testing.assert_allclose(found.insertion[:, -1], found.deletion[:, 0], atol=1e-5)
-    from dataclasses import replace
-
     worst = deletion_insertion(model, replace(explanation, values=-explanation.values))
     np.testing.assert_allclose(worst.area, -found.area, atol=1e-4)
     shuffled = replace(explanation, values=RNG.normal(size=rows.shape).astype(np.float32))
@@ -310,9 +311,9 @@ def test_every_result_is_drawn_and_saved(tmp_path, trees):
         "embedding": embed(model, rows, truth={"first": rows[:, 0]}),
         "impurity": impurity_importance(trees),
         "maps": feature_maps(model, rows),
-        "maximised": maximise_activation(with_spec(regressor((8,))), steps=3),
+        "maximized": maximize_activation(with_spec(regressor((8,))), steps=3),
         "permutation": permutation_importance(model, rows, rows[:, 0], repeats=2),
-        "randomisation": randomisation_check(model, rows, draws=1),
+        "randomization": randomization_check(model, rows, draws=1),
         "stability": stability(model, rows, noises=[0.1], draws=1),
     }
     for name, result in results.items():
@@ -339,10 +340,10 @@ def test_every_result_is_drawn_and_saved(tmp_path, trees):
         (lambda m: embed(m, X[:9]), InputError, "at least 10 rows, given 9"),
         (lambda m: embed(m, X[:20], method="umap"), InputError, "expected pca or tsne"),
         (lambda m: embed(m, X[:20], truth={"a": np.zeros(3)}), InputError, "truth 'a': expected 20 numbers"),
-        (lambda m: maximise_activation(m), InputError, "no spec that says what it takes"),
-        (lambda m: maximise_activation(with_spec(m), units=[8]), InputError, "units: expected 0 to 7 of layer 'hidden_0'"),
-        (lambda m: maximise_activation(with_spec(m, low=None), "head"), InputError, "expected a trained range"),
-        (lambda m: randomisation_check(Additive(), {"x": X, "t": X[:, :1]}), ExplanationError, "declares no blocks"),
+        (lambda m: maximize_activation(m), InputError, "no spec that says what it takes"),
+        (lambda m: maximize_activation(with_spec(m), units=[8]), InputError, "units: expected 0 to 7 of layer 'hidden_0'"),
+        (lambda m: maximize_activation(with_spec(m, low=None), "head"), InputError, "expected a trained range"),
+        (lambda m: randomization_check(Additive(), {"x": X, "t": X[:, :1]}), ExplanationError, "declares no blocks"),
         (lambda m: stability(m, X, noises=[-1.0]), InputError, "noise: expected a positive fraction"),
     ],
 )
@@ -353,8 +354,8 @@ def test_what_is_missing_is_said(function, error, message):
 
 def test_trees_say_what_they_do_not_have(trees):
     with pytest.raises(ExplanationError, match="needs layers of weights"):
-        randomisation_check(trees, X[:3])
-    with pytest.raises(ExplanationError, match="activation_maximisation needs gradients"):
-        maximise_activation(trees)
+        randomization_check(trees, X[:3])
+    with pytest.raises(ExplanationError, match="'activation_maximization' needs gradients"):
+        maximize_activation(trees)
     with pytest.raises(ExplanationError, match="has no layers to look into"):
         feature_maps(trees, X[:3])

@@ -10,7 +10,7 @@ from zoo.interpret.latents.information import (
     information_profile,
     mutual_information,
     mutual_information_matrix,
-    neighbour_information,
+    neighbor_information,
     total_correlation,
 )
 
@@ -50,7 +50,7 @@ def test_exactly_invariant_under_monotone_maps():
 def test_strongly_nonlinear_monotone_maps_against_the_closed_form():
     """Lognormal over eight decades and a saturated response, of a Gaussian pair with rho = 0.6."""
     x, y = bivariate(0.6, 2000, 5)
-    for estimate in (mutual_information, neighbour_information):
+    for estimate in (mutual_information, neighbor_information):
         found = estimate(np.exp(3 * x), np.tanh(2 * y))
         assert abs(found.value - true_value(0.6)) < 3 * found.error + 0.003
 
@@ -60,11 +60,11 @@ def test_what_is_not_finite_is_refused_by_all():
     latent = np.where(latent > 1, np.nan, latent)
     for estimate in (
         lambda: mutual_information(other, latent),
-        lambda: neighbour_information(other, latent),
+        lambda: neighbor_information(other, latent),
         lambda: total_correlation(np.column_stack([other, latent])),
         lambda: mutual_information_matrix({"latent 0": latent}, {"b": other}),
         lambda: information_profile({"latent 0": latent}, other[:, None]),
-        lambda: information_profile({"latent 0": other}, latent[:, None], estimator="neighbours"),
+        lambda: information_profile({"latent 0": other}, latent[:, None], estimator="neighbors"),
     ):
         with pytest.raises(InputError, match="values are NaN or infinite"):
             estimate()

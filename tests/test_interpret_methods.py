@@ -11,11 +11,12 @@ import pytest
 from zoo.data.cmb.binning import SLICES, joint_multipoles
 from zoo.data.cmb.feature import load_spectra
 from zoo.errors import ExplanationError, InputError, UnknownNameError
+from zoo.families.base import ZooModel
 from zoo.families.cnn3d import CNN3D
 from zoo.families.logistic import Logistic
 from zoo.families.mlp import MLP
 from zoo.interpret import explain, permutation_importance
-from zoo.interpret.methods import ATTRIBUTION
+from zoo.interpret.methods import registered
 
 WIDTH = 6
 RNG = np.random.default_rng(3)
@@ -43,7 +44,7 @@ def linear() -> Logistic:
     return model
 
 
-class Additive(keras.Model):
+class Additive(ZooModel):
     """sin(x0) + x1^2 + 3 x2, the other elements of no effect."""
 
     endpoints: ClassVar[dict[str, str]] = {"predict": "call"}
@@ -52,7 +53,7 @@ class Additive(keras.Model):
         return (keras.ops.sin(x[:, 0]) + keras.ops.square(x[:, 1]) + 3.0 * x[:, 2])[:, None]
 
 
-class Product(keras.Model):
+class Product(ZooModel):
     """x0 x1, whose Shapley values share the interaction equally."""
 
     endpoints: ClassVar[dict[str, str]] = {"predict": "call"}
@@ -128,7 +129,7 @@ def test_smoothgrad_is_the_gradient_of_the_smoothed_function():
     )
 
 
-class Convolution(keras.Model):
+class Convolution(ZooModel):
     """Sum over channels of c_k times the mean of map k: Grad-CAM is sum_k c_k map_k / cells."""
 
     endpoints: ClassVar[dict[str, str]] = {"predict": "call"}
@@ -190,7 +191,7 @@ def planted():
     return model, spectra, label, np.flatnonzero(bump > 0.3)
 
 
-@pytest.mark.parametrize("method", [method for method in ATTRIBUTION if method != "grad_cam"])
+@pytest.mark.parametrize("method", [method for method in registered("attribution") if method != "grad_cam"])
 def test_a_feature_planted_at_known_multipoles_is_found_there(planted, method):
     needs_shap(method)
     model, spectra, label, bins = planted

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from zoo.data.cmb.binning import N_JOINT, SLICES, joint_multipoles
+from zoo.data.observation import Observation
 from zoo.errors import InputError
 from zoo.interpret import Explanation, plots, reliability
 from zoo.interpret.latents.information import MutualInformation
 from zoo.interpret.latents.traversal import Traversal
+from zoo.model.axes import Axis, Coordinates
 
 RNG = np.random.default_rng(0)
 
@@ -25,32 +27,40 @@ def drawn(figure: Figure) -> str:
     return "\n".join(text.get_text() for text in figure.findobj(match=lambda artist: hasattr(artist, "get_text")))
 
 
-def explanation(rows: int = 1, width: int = N_JOINT, **changes) -> Explanation:
+GROUPS = {"low": (0, 5), "middle": (5, 8), "high": (8, 12)}
+AT = [*range(10, 60, 10), *range(10, 40, 10), *range(20, 60, 10)]
+BANDS = Axis(name="wavenumber", size=12, coordinates=Coordinates(values=AT, unit="h/Mpc"), groups=GROUPS)
+"""An axis of another domain: three groups that lie along wavenumbers."""
+
+
+def explanation(rows: int = 1, width: int = 12, **changes) -> Explanation:
     values = RNG.normal(size=(rows, width)).astype(np.float32)
-    start = {"baseline": np.zeros_like(values), "baseline_answer": np.zeros(rows, np.float32)}
-    known = {"method": "integrated_gradients", "endpoint": "predict", "tensor": "spectrum", "output": "logits", "target": 0}
-    meta = {"model": "mlp-cmb-feature", "unit": "muK^2"}
-    return Explanation(values, values, values.sum(axis=1), **{**known, **start, "meta": meta, **changes})
+    known = {"method": "integrated_gradients", "endpoint": "predict", "tensor": "power", "output": "logits", "target": 0}
+    known |= {"baseline": np.zeros_like(values), "baseline_answer": np.zeros(rows, np.float32)}
+    known |= {"meta": {"model": "tiny", "unit": "muK^2"}, "axes": [BANDS] if width == 12 else []}
+    return Explanation(values, values, values.sum(axis=1), **known | changes)
 
 
-def test_attribution_over_multipoles():
+def test_attribution_over_an_axis_with_groups():
     found = explanation()
     figure = found.plot()
-    ee = figure.axes[2]
-    heights = [bar.get_height() for bar in ee.patches]
-    centres = [bar.get_x() + bar.get_width() / 2 for bar in ee.patches]
-    np.testing.assert_allclose(heights, found.values[0, SLICES["EE"]], rtol=1e-5)
-    np.testing.assert_allclose(centres, joint_multipoles()[SLICES["EE"]], rtol=1e-5)
+    assert len(figure.axes) == 3
+    high = figure.axes[2]
+    heights = [bar.get_height() for bar in high.patches]
+    centers = [bar.get_x() + bar.get_width() / 2 for bar in high.patches]
+    np.testing.assert_allclose(heights, found.values[0, 8:12], rtol=1e-5)
+    np.testing.assert_allclose(centers, AT[8:12], rtol=1e-5)
     text = drawn(figure)
     assert "contribution to logit" in text
     assert "completeness error" in text
-    assert f"EE   sum {found.values[0, SLICES['EE']].sum():+.3g}" in text
+    assert f"high   sum {found.values[0, 8:12].sum():+.3g}" in text
+    assert "wavenumber [h/Mpc]" in text
 
 
 def test_attribution_of_many_rows_is_mean_and_band():
     found = explanation(rows=50, method="gradient", baseline=None, baseline_answer=None)
-    figure = plots.attribution_over_multipoles(found)
-    np.testing.assert_allclose(figure.axes[0].lines[1].get_ydata(), found.values[:, SLICES["TT"]].mean(axis=0), rtol=1e-5)
+    figure = plots.attribution_over_axis(found)
+    np.testing.assert_allclose(figure.axes[0].lines[1].get_ydata(), found.values[:, :5].mean(axis=0), rtol=1e-5)
     text = drawn(figure)
     assert "gradient of logit per" in text
     assert "completeness" not in text
@@ -62,8 +72,15 @@ def test_attribution_over_elements(rows):
     text = drawn(found.plot())
     assert "trajectory [m]" in text
     assert "contribution to displacement" in text
-    with pytest.raises(InputError, match="215 joint"):
-        plots.attribution_over_multipoles(found)
+    assert "element" in text.splitlines()  # nothing is known of the axis
+    seconds = Axis(name="time_step", size=50, coordinates=Coordinates(values=np.linspace(0, 5, 50).tolist(), unit="s"))
+    timed = explanation(rows=rows, width=50, tensor="trajectory", output="displacement", axes=[seconds])
+    figure = timed.plot()
+    assert "time step [s]" in drawn(figure)
+    np.testing.assert_allclose(figure.axes[0].lines[0].get_xdata(), np.linspace(0, 5, 50))
+    particles = RNG.normal(size=(2, 4, 3)).astype(np.float32)
+    with pytest.raises(InputError, match="to draw a curve"):
+        plots.attribution_over_axis(Explanation(particles, particles, np.zeros(2), "gradient", "predict", "set", "mass", 0))
 
 
 @pytest.mark.parametrize("rows", [1, 8])
@@ -81,15 +98,59 @@ def test_attribution_over_a_cube(rows):
     np.testing.assert_array_equal(figure.axes[0].images[0].get_array(), values[0, 3].T)
 
 
-def test_planck_figure():
-    best_fit, error = 100 * np.ones(N_JOINT), np.full(N_JOINT, 2.0)
-    data = best_fit + 3 * error
-    figure = plots.planck_spectrum_plot(data, error, best_fit, explanation(), 0.123)
-    residuals = figure.axes[3].lines[0].get_ydata()
-    np.testing.assert_allclose(residuals, 3)
-    assert "probability of a feature 0.123" in drawn(figure)
-    with pytest.raises(InputError, match="error: expected 215"):
-        plots.planck_spectrum_plot(data, error[:10], best_fit, explanation(), 0.1)
+def test_labels_of_elements_are_ticks():
+    labels = ["H0", "ombh2", "omch2"]
+    axis = Axis(name="parameter", size=3, labels=labels, units=["km/s/Mpc", "1", "1"])
+    figure = explanation(rows=5, width=3, tensor="theta", axes=[axis]).plot()
+    assert [tick.get_text() for tick in figure.axes[0].get_xticklabels()] == ["H0 km/s/Mpc", "ombh2", "omch2"]
+    found = explanation(width=3, tensor="theta", axes=[axis])
+    first = found.plot().axes[0].get_xticklabels()[0].get_text()
+    assert first == f"H0\n{found.inputs[0, 0]:.4g} km/s/Mpc"
+    drawn(figure)
+
+
+def test_attribution_over_a_map_of_two_axes():
+    """Particles and their features are neither an image nor a curve."""
+    values = RNG.normal(size=(2, 6, 3)).astype(np.float32)
+    axes = [Axis(name="particle", least=1, most=9), Axis(name="feature", size=3, labels=["pt", "eta", "phi"])]
+    found = Explanation(values, values, np.zeros(2), "occlusion", "predict", "jet", "logits", 0, meta={"unit": "1"}, axes=axes)
+    figure = found.plot()
+    np.testing.assert_array_equal(figure.axes[1].images[0].get_array(), values[0])
+    text = drawn(figure)
+    assert all(word in text for word in ("particle", "feature", "eta", "contribution to logit"))
+
+
+def test_a_cube_with_coordinates_is_drawn_in_their_unit():
+    cells = Coordinates(values=[0.5 * number - 1.5 for number in range(6)], unit="Mpc/h")
+    values = RNG.normal(size=(1, 6, 6, 6))
+    axes = [Axis(name=name, size=6, coordinates=cells) for name in "xyz"]
+    found = Explanation(values, values, np.zeros(1), "occlusion", "predict", "density", "log_mass", 0, axes=axes)
+    figure = found.plot()
+    text = drawn(figure)
+    assert all(word in text for word in ("y [Mpc/h]", "z [Mpc/h]", "distance from the middle [Mpc/h]", "slices at x = 0 "))
+    np.testing.assert_allclose(figure.axes[0].images[0].get_extent(), [-1.75, 1.25, -1.75, 1.25])
+    np.testing.assert_allclose(figure.axes[2].lines[-1].get_xdata()[:3], [0, 0.5, 1.0])
+
+
+def test_attribution_beside_an_observation():
+    """Data over their reference, pulls and contributions, a column for each group."""
+    found = explanation()
+    error, reference = np.full((1, 12), 2.0), found.inputs - 6.0
+    observation = Observation(
+        inputs={"power": found.inputs},
+        label="sky",
+        description="a sky",
+        error={"power": error},
+        reference={"power": reference},
+        reference_name="best fit",
+    )
+    figure = plots.attribution_over_observation(found, observation)
+    assert len(figure.axes) == 9
+    np.testing.assert_allclose(figure.axes[3].lines[0].get_ydata(), 3, rtol=1e-5)
+    text = drawn(figure)
+    assert all(word in text for word in ("a sky", "best fit", "middle", "wavenumber [h/Mpc]", "contribution to logit"))
+    with pytest.raises(InputError, match="error of power: expected 12 numbers"):
+        plots.attribution_over_observation(found, replace(observation, error={"power": error[:, :3]}))
 
 
 def test_classification_figures():
@@ -142,7 +203,7 @@ def test_latent_figures():
 
 
 def test_traversal_of_a_profile():
-    """A band of one deviation around the outer and the middle curve; untrained radii are grey, and the axis is logarithmic."""
+    """A band of one deviation around the outer and the middle curve; untrained radii are gray, and the axis is logarithmic."""
     radius, grid = np.geomspace(0.1, 5, 30), np.array([-1.0, -0.5, 0.0, 0.5, 1.0])
     curves = (grid[:, None] - 2 * np.log10(radius))[None, ..., None]
     deviations, trained = np.full(curves.shape, 0.25), np.array([[0.2], [3.0]])

@@ -35,8 +35,8 @@ class Conjugate:
         noise = rng.normal(size=shape)
         if self.prior:
             return noise
-        centre = (c if c.ndim == 1 else c[:, None]) / (1 + NOISE**2)
-        return centre + self.shift + self.width * np.sqrt(NOISE**2 / (1 + NOISE**2)) * noise
+        center = (c if c.ndim == 1 else c[:, None]) / (1 + NOISE**2)
+        return center + self.shift + self.width * np.sqrt(NOISE**2 / (1 + NOISE**2)) * noise
 
 
 def test_ranks_are_those_counted_by_hand():

@@ -12,7 +12,7 @@ from pydantic import JsonValue
 from zoo.data.dataset import Featured, Rows
 from zoo.families.contracts import Predictive
 from zoo.interpret import plots
-from zoo.interpret.latents.smoothing import divergence
+from zoo.interpret.kernel_density import divergence
 from zoo.model.spec import Metric
 from zoo.training.evaluate import Evaluation, Run, Runs
 from zoo.training.evaluations import EvaluationSettings, register_evaluation

@@ -7,18 +7,34 @@ from abc import ABC, abstractmethod
 from dataclasses import fields
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
+from pydantic import BaseModel
 
 from zoo.atomic import whole_file
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+    from rich.table import Table
+
+
+def _plain(value: Any) -> Any:
+    """An axis as plain data, since it is kept with the arrays that lie along it."""
+    if isinstance(value, BaseModel):
+        return value.model_dump(mode="json", exclude_none=True)
+    raise TypeError(f"expected plain data, given {type(value).__name__}")
 
 
 class Result(ABC):
     """A frozen dataclass of arrays, dictionaries of arrays, and plain data."""
+
+    suffixes: ClassVar[tuple[str, ...]] = (".npz",)
+    """Forms in which ``save`` writes it."""
+
+    def table(self) -> Table | None:
+        """Say what a person reads of it in a terminal; None where the figure says it all."""
+        return None
 
     @abstractmethod
     def plot(self) -> Figure:
@@ -41,5 +57,5 @@ class Result(ABC):
             else:
                 about[field.name] = value
         with whole_file(path) as file:
-            np.savez_compressed(file, allow_pickle=False, about=np.array(json.dumps(about)), **arrays)
+            np.savez_compressed(file, allow_pickle=False, about=np.array(json.dumps(about, default=_plain)), **arrays)
         return path

@@ -82,20 +82,41 @@ class CMBFeature:
         self.description = f"Planck-binned CMB spectra with and without a {oscillation} primordial feature"
         self.simulator = f"{self._set.simulator}, design seed {self._set.config.seed}"
 
-    def rows(self, split: Split, epoch: int = 0) -> Rows:
-        config = self._set.config
-        start, stop = (round(fraction * config.cosmologies) for fraction in SPLITS[split])
-        chosen = self._set.spectra[start:stop]
-        spectra = chosen.reshape(-1, chosen.shape[-1])
+    def spectra(self, split: Split, epoch: int = 0) -> np.ndarray:
+        """The spectra of a split, with noise where the data set has it.
+
+        Parameters
+        ----------
+        split : str
+            Name of the split.
+        epoch : int
+            Epoch of the training, by which the noise of its rows differs.
+
+        Returns
+        -------
+        ndarray
+            D_l in muK^2 of shape (cosmologies, pairs, 2, bins), of each pair first the sky without the feature.
+        """
+        spectra = self._set.spectra[self._part(split)]
         if self.noise:
             stream = [self.seed, list(SPLITS).index(split), epoch if split == "train" else 0]
-            spectra = spectra + np.random.default_rng(stream).standard_normal(spectra.shape) @ self._set.cholesky.T
+            normal = np.random.default_rng(stream).standard_normal((spectra[..., 0].size, spectra.shape[-1]))
+            spectra = spectra + (normal @ self._set.cholesky.T).reshape(spectra.shape)
+        return spectra
+
+    def _part(self, split: Split) -> slice:
+        """Where the cosmologies of a split lie in the simulated set."""
+        return slice(*(round(fraction * self._set.config.cosmologies) for fraction in SPLITS[split]))
+
+    def rows(self, split: Split, epoch: int = 0) -> Rows:
+        config, part = self._set.config, self._part(split)
+        spectra = self.spectra(split, epoch)
         drawn = design(config)
-        shape = chosen.shape[:-1]
+        shape = spectra.shape[:-1]
 
         def per_row(values: np.ndarray) -> np.ndarray:
             """(cosmologies,), (cosmologies, pairs) or (2,) -> one value a spectrum."""
-            values = values[start:stop] if values.shape[0] == config.cosmologies else values
+            values = values[part] if values.shape[0] == config.cosmologies else values
             axes = {1: (slice(None), None, None), 2: (slice(None), slice(None), None)}[values.ndim]
             return np.broadcast_to(values if values.shape == (2,) else values[axes], shape).reshape(-1)
 
@@ -104,7 +125,7 @@ class CMBFeature:
         for name in FEATURE_RANGES:
             truth[name] = np.where(has_feature, truth[name], np.nan)
         return Rows(
-            inputs={"spectrum": spectra.astype(np.float32)},
+            inputs={"spectrum": spectra.reshape(-1, spectra.shape[-1]).astype(np.float32)},
             target=has_feature[:, None].astype(np.float32),
             group=per_row(np.arange(config.cosmologies)),
             truth=truth,

@@ -1,4 +1,4 @@
-"""Planck's public binned spectra as a model's input.
+"""Planck's public binned spectra as an observation.
 
 The files are COM_PowerSpect_CMB-{TT,TE,EE}-binned_R3.0x.txt of the Planck Legacy Archive
 (https://pla.esac.esa.int, "CMB angular power spectra"); columns l, D_l, -dD_l, +dD_l, best fit in muK^2.
@@ -7,18 +7,50 @@ They are not shipped: a user downloads them and gives their folder.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from zoo.data.cmb.binning import CHANNELS, SLICES, joint_multipoles
+from zoo.data.observation import Comparison, Constraint, Observation, observes
 from zoo.errors import InputError
+
+PUBLISHED: dict[str, Constraint] = {
+    "H0": (67.27, 66.67, 67.87),
+    "ombh2": (0.02236, 0.02221, 0.02251),
+    "omch2": (0.1202, 0.1188, 0.1216),
+    "tau": (0.0544, 0.0463, 0.0614),
+    "ns": (0.9649, 0.9605, 0.9693),
+    "ln10As": (3.045, 3.029, 3.061),
+}
+"""Planck 2018 TT,TE,EE+lowE (arXiv:1807.06209, table 2)."""
+
+NOT_KNOWN = (
+    "correlations between neighboring bins (from the mask, lensing and foregrounds), which Planck's covariance has",
+    "foregrounds, calibration and beams: subtracted from the public spectra at their best fit, without their uncertainty",
+    "tau: the bins begin at l = 30, where tau and As are degenerate; a prior of 0.0544 +- 0.0073 stands in for lowE",
+    "non-linear lensing: simulations lens linearly, which changes TT by 0.2% at l = 2000",
+    "noise that varies with the cosmology: every sky has the covariance of the best fit",
+)
+"""What a posterior of Planck's spectra leaves out."""
 
 
 @dataclass(frozen=True)
 class PlanckSpectra:
-    """Joint TT, TE, EE bins, each (215,): multipole, D_l, its error and Planck's best fit in muK^2."""
+    """Joint TT, TE and EE bins of Planck's public files.
+
+    Attributes
+    ----------
+    multipole : ndarray
+        Multipole of each of the 215 bins.
+    d_ell : ndarray
+        D_l of each bin in muK^2.
+    error : ndarray
+        Standard deviation of each bin in muK^2.
+    best_fit : ndarray
+        Planck's best fit in each bin in muK^2.
+    """
 
     multipole: np.ndarray
     d_ell: np.ndarray
@@ -26,15 +58,84 @@ class PlanckSpectra:
     best_fit: np.ndarray
 
 
+@observes("cmb-feature")
+class PlanckSky:
+    """Planck's spectra for a classifier of spectra, beside simulated skies without a feature."""
+
+    def read_observation(self, path: Path) -> Observation:
+        """Read a folder of Planck's binned spectra.
+
+        Parameters
+        ----------
+        path : Path
+            The folder.
+
+        Returns
+        -------
+        Observation
+            The spectrum with its errors and Planck's best fit.
+        """
+        return replace(_observation(path), compare=_skies_without_feature)
+
+
+@observes("cmb-posterior")
+class PlanckParameters:
+    """Planck's spectra for a posterior of the parameters of LambdaCDM, beside Planck's own constraints."""
+
+    def read_observation(self, path: Path) -> Observation:
+        """Read a folder of Planck's binned spectra.
+
+        Parameters
+        ----------
+        path : Path
+            The folder.
+
+        Returns
+        -------
+        Observation
+            The spectrum with its errors, Planck's best fit and Planck's constraints.
+        """
+        return replace(_observation(path), published=PUBLISHED, source="Planck 2018 TT,TE,EE+lowE", notes=NOT_KNOWN)
+
+
+def _observation(folder: Path) -> Observation:
+    planck = read_planck(folder)
+    return Observation(
+        inputs={"spectrum": planck.d_ell[None]},
+        label="planck",
+        description="Planck's binned spectra",
+        error={"spectrum": planck.error[None]},
+        reference={"spectrum": planck.best_fit[None]},
+        reference_name="Planck's best fit",
+    )
+
+
+def _skies_without_feature() -> Comparison:
+    from zoo.data.cmb.feature import CMBFeature
+
+    spectra = CMBFeature(noise=True).spectra("test")[:, :, 0]
+    return Comparison("simulated LambdaCDM skies", {"spectrum": spectra.reshape(-1, spectra.shape[-1]).astype(np.float32)})
+
+
 def read_planck(folder: str | Path) -> PlanckSpectra:
-    """Read the three binned files in ``folder``.
+    """Read Planck's three binned files.
+
+    Parameters
+    ----------
+    folder : str or Path
+        The folder that holds one file for each channel.
+
+    Returns
+    -------
+    PlanckSpectra
+        The joint bins, TT, then TE, then EE.
 
     Raises
     ------
     FileNotFoundError
-        If a channel has no file, or several.
+        A channel has no file, or several.
     InputError
-        If a file has another binning, missing columns or values that are not finite.
+        A file has another binning, missing columns or values that are not finite.
     """
     joined = np.concatenate([_read_channel(Path(folder), channel) for channel in CHANNELS])
     multipole, d_ell, lower, upper, best_fit = joined.T

@@ -18,7 +18,6 @@ from typing import Literal
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict
-from scipy.stats import qmc
 
 from zoo.atomic import claim, whole_file
 from zoo.data.cmb.binning import L_MAX, N_JOINT, bin_spectra
@@ -67,6 +66,7 @@ class SimulationConfig(BaseModel):
 
 def design(config: SimulationConfig) -> dict[str, np.ndarray]:
     """Latin hypercubes over the cosmologies, shape (cosmologies,), and the primordial draws, (cosmologies, pairs)."""
+    from scipy.stats import qmc  # not needed by those who only read the spectra
 
     def hypercube(names: tuple[str, ...], n: int, seed: int) -> dict[str, np.ndarray]:
         ranges = {**RANGES, **FEATURE_RANGES}

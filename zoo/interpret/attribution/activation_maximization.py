@@ -1,47 +1,59 @@
-"""Activation maximisation: the input within the trained range that excites a unit most (Erhan et al. 2009)."""
+"""Activation maximization: the input within the trained range that excites a unit most (Erhan et al. 2009)."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from zoo.errors import ExplanationError, InputError
+from zoo.errors import InputError
 from zoo.interpret.attribution.activations import default_layer
 from zoo.interpret.attribution.differentiate import value_and_gradient
 from zoo.interpret.attribution.layer_outputs import last_output, layer_named, outputs_of
-from zoo.interpret.attribution.scalar_output import Answer, answer_of, baseline_of, chosen_endpoint, name_of
+from zoo.interpret.attribution.scalar_output import Answer, answer_of, baseline_of, chosen_endpoint, name_of, spec_of
+from zoo.interpret.elements import axes_of
+from zoo.interpret.methods import Asked, differentiable, explanation_method
 from zoo.interpret.result import Result
+from zoo.model.axes import Axis
 from zoo.progress import track
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 UNITS = 8
-"""Maximised where none is asked for."""
+"""How many units are maximized where none is asked for."""
 RATE = 0.02
-"""Of a step, in trained ranges of an element."""
+"""The rate of a step, in trained ranges of an element."""
 MOMENTS = (0.9, 0.999)
 """Adam's decay rates (Kingma & Ba 2014)."""
 STARTS, SPREAD = 32, 0.1
 """Random starts that are tried for each unit, and their deviation about the given one, in trained ranges."""
 SMOOTH = 1e-3
-"""Differences of neighbours, in trained ranges, below which total variation is quadratic."""
+"""Differences of neighbors, in trained ranges, below which total variation is quadratic."""
 
 
 @dataclass(frozen=True, eq=False)
-class Maximised(Result):
+class Maximized(Result):
     """Inputs that excite the units of a layer.
 
     Attributes
     ----------
-    inputs : (units, ...) in physical units
-    start : (...) about which all began
-    units : (units,) numbers of the units, the channels of a convolution
-    activation : (units, steps + 1) mean over space after each step
-    layer, tensor, model : names
+    inputs : ndarray
+        The inputs in physical units, of shape (units, ...).
+    start : ndarray
+        The row about which every climb began, of shape (...).
+    units : ndarray
+        Numbers of the units, the channels of a convolution, of shape (units,).
+    activation : ndarray
+        Mean over space after each step, of shape (units, steps + 1).
+    layer, tensor, model : str
+        Names of the layer, the input tensor and the model.
+    axes : list of Axis
+        The axes of the tensor after the batch, as the model's spec has them.
+    unit : str
+        The unit of the tensor.
     """
 
     inputs: np.ndarray
@@ -51,15 +63,22 @@ class Maximised(Result):
     layer: str
     tensor: str
     model: str
+    axes: list[Axis] = field(default_factory=list)
+    unit: str = ""
+
+    @property
+    def along(self) -> list[Axis]:
+        """The axes of the tensor with the sizes of these inputs."""
+        return axes_of(self.axes, self.start.shape)
 
     def plot(self) -> Figure:
         """A panel for each unit: the input minus where it began; of cubes the middle slice."""
         from zoo.interpret import plots
 
-        return plots.maximised_inputs(self)
+        return plots.maximized_inputs(self)
 
 
-def maximise_activation(
+def maximize_activation(
     model: Any,
     layer: str | None = None,
     units: Sequence[int] | None = None,
@@ -70,22 +89,28 @@ def maximise_activation(
     smoothness: float = 1.0,
     steps: int = 200,
     seed: int = 0,
-) -> Maximised:
+) -> Maximized:
     """Climb from near the baseline to inputs that excite units, kept smooth by total variation and inside the trained range.
 
     With elements u in units of their trained ranges, u_0 where it begins and a the mean of the unit over space, the climb is on
-    a(u) / |da/du|_1 - smoothness mean(|u_i - u_neighbour| + (u - u_0)^2), by Adam (Mahendran & Vedaldi 2015, arXiv:1412.0035);
-    |da/du|_1 is that of the first step. The square holds elements back that only follow their neighbours.
+    a(u) / |da/du|_1 - smoothness mean(|u_i - u_neighbor| + (u - u_0)^2), by Adam (Mahendran & Vedaldi 2015, arXiv:1412.0035);
+    |da/du|_1 is that of the first step. The square holds elements back that only follow their neighbors.
 
     Parameters
     ----------
-    layer : name of a layer, or of a block for its last; default the last before the head
-    units : numbers of units, or of channels of a convolution; default the first eight
-    inputs : one row for each input tensor of the endpoint, about which the climb starts; default the model's baseline
-        (the mean of the training data), or the middle of the trained range
-    endpoint, wrt : as of `zoo.interpret.explain`
-    smoothness : weight of the total variation and of the distance
-    steps : of Adam
+    layer : str, optional
+        Name of a layer, or of a block for its last; default the last before the head.
+    units : sequence of int, optional
+        Numbers of units, or of channels of a convolution; default the first eight.
+    inputs : ndarray or dict of str to ndarray, optional
+        One row for each input tensor of the endpoint, about which the climb starts; by default the model's baseline, which is
+        the mean of the training data, or the middle of the trained range.
+    endpoint, wrt : str, optional
+        The function of the model and its input tensor, as `zoo.interpret.explain` takes them.
+    smoothness : float
+        Weight of the total variation and of the distance.
+    steps : int
+        Number of steps of Adam.
 
     Raises
     ------
@@ -96,8 +121,7 @@ def maximise_activation(
     """
     import keras
 
-    if reason := getattr(model, "no_gradient", None):
-        raise ExplanationError(f"activation_maximisation needs gradients, and {type(model).__name__} has none: {reason}")
+    differentiable(model, "activation_maximization")
     if steps < 1 or smoothness < 0:
         raise InputError(f"expected steps from 1 and smoothness from 0, given {steps} and {smoothness}")
     chosen = layer_named(model, layer or default_layer(model))
@@ -126,26 +150,54 @@ def maximise_activation(
 
     # A rectified unit that is silent where the climb begins has no slope to climb: each begins where it is loudest.
     loudest = np.argmax(keras.ops.convert_to_numpy(means(low + starts.astype(np.float32) * width)), axis=0)
-    u = starts[loudest[numbers]]
+    found, history = _climb(activation, starts[loudest[numbers]], begin, low, width, smoothness, steps)
+    history.append(keras.ops.convert_to_numpy(activation(keras.ops.convert_to_tensor(found))))
+    return Maximized(
+        inputs=found,
+        start=start,
+        units=numbers,
+        activation=np.stack(history, axis=1),
+        layer=chosen.name,
+        tensor=answer.wrt,
+        model=name_of(model),
+        axes=answer.tensor.axes,
+        unit=answer.tensor.unit,
+    )
+
+
+def _climb(
+    activation: Callable[[Any], Any],
+    u: np.ndarray,
+    begin: np.ndarray,
+    low: np.ndarray,
+    width: np.ndarray,
+    smoothness: float,
+    steps: int,
+) -> tuple[np.ndarray, list[np.ndarray]]:
+    """Inputs after steps of Adam from elements ``u`` in trained ranges, and the activations before each step."""
     axes = tuple(range(1, u.ndim))
     history, scale, first, second = [], None, np.zeros_like(u), np.zeros_like(u)
-    for step in track(range(1, steps + 1), "activation maximisation"):
+    for step in track(range(1, steps + 1), "activation maximization"):
         value, gradient = value_and_gradient(activation, (low + u * width).astype(np.float32))
         history.append(value)
         gradient = gradient * width
         if scale is None:
             norm = np.sum(np.abs(gradient), axis=axes, keepdims=True)
             scale = np.where(norm > 0, norm, 1.0)
-        gradient = gradient / scale - smoothness * (_total_variation_gradient(u) + 2 * (u - begin) / start.size)
+        gradient = gradient / scale - smoothness * (_total_variation_gradient(u) + 2 * (u - begin) / begin.size)
         first = MOMENTS[0] * first + (1 - MOMENTS[0]) * gradient
         second = MOMENTS[1] * second + (1 - MOMENTS[1]) * gradient**2
         mean, square = first / (1 - MOMENTS[0] ** step), second / (1 - MOMENTS[1] ** step)
         # The rate falls to zero, so that the climb comes to rest on ridges.
         u = np.clip(u + RATE * (1 - (step - 1) / steps) * mean / (np.sqrt(square) + 1e-12), 0, 1)
-    found = (low + u * width).astype(np.float32)
-    history.append(keras.ops.convert_to_numpy(activation(keras.ops.convert_to_tensor(found))))
-    name = name_of(model)
-    return Maximised(found, start, numbers, np.stack(history, axis=1), chosen.name, answer.wrt, name)
+    return (low + u * width).astype(np.float32), history
+
+
+@explanation_method(
+    "activation_maximization", "inputs that excite the units of a layer", kind="global", asks="nothing", requires=differentiable
+)
+def _maximized(asked: Asked, *, layer: str | None = None, endpoint: str | None = None, wrt: str | None = None) -> Maximized:
+    return maximize_activation(asked.model, layer, endpoint=endpoint, wrt=wrt)
 
 
 def _total_variation_gradient(u: np.ndarray) -> np.ndarray:
@@ -162,11 +214,11 @@ def _total_variation_gradient(u: np.ndarray) -> np.ndarray:
 
 def _start(model: Any, endpoint: str | None) -> dict[str, np.ndarray]:
     """One row: the baseline of each input tensor, or the middle of its trained range."""
-    if (spec := getattr(model, "spec", None)) is None:
+    if (spec := spec_of(model)) is None:
         raise InputError("inputs: expected a row to start from, as the model has no spec that says what it takes")
     rows = {}
     for tensor in spec.endpoint(chosen_endpoint(model, endpoint)).inputs:
-        shape = (1, *tensor.shape)
+        shape = (1, *tensor.fixed_shape)
         middle = None if tensor.low is None or tensor.high is None else (np.asarray(tensor.low) + np.asarray(tensor.high)) / 2
         known = model.baseline(tensor.name)
         given = middle if known is None else known

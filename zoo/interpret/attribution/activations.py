@@ -11,6 +11,7 @@ import numpy as np
 from zoo.errors import ExplanationError, InputError
 from zoo.interpret.attribution.layer_outputs import last_output, layer_named, layers_of, outputs_of
 from zoo.interpret.attribution.scalar_output import answer_of, batches, name_of
+from zoo.interpret.methods import Asked, explanation_method
 from zoo.interpret.result import Result
 
 if TYPE_CHECKING:
@@ -27,8 +28,10 @@ class FeatureMaps(Result):
 
     Attributes
     ----------
-    values : (n, ..., channels) activations
-    layer, model : names
+    values : ndarray
+        Activations, of shape (n, ..., channels).
+    layer, model : str
+        Names of the layer and the model.
     """
 
     values: np.ndarray
@@ -48,11 +51,16 @@ class Embedding(Result):
 
     Attributes
     ----------
-    points : (n, 2)
-    truth : physical quantities of the rows by name, (n,) each
-    method : "pca" or "tsne"
-    layer, model : names
-    explained : share of the variance along each axis, of PCA
+    points : ndarray
+        The points, of shape (n, 2).
+    truth : dict of str to ndarray
+        Physical quantities of the rows by name, of shape (n,).
+    method : str
+        "pca" or "tsne".
+    layer, model : str
+        Names of the layer and the model.
+    explained : list of float
+        Share of the variance along each axis, of PCA.
     """
 
     points: np.ndarray
@@ -63,7 +71,7 @@ class Embedding(Result):
     explained: list[float] = field(default_factory=list)
 
     def plot(self) -> Figure:
-        """A panel for each physical quantity, its colour."""
+        """A panel for each physical quantity, its color."""
         from zoo.interpret import plots
 
         return plots.embedding_by_quantity(self)
@@ -81,9 +89,12 @@ def feature_maps(
 
     Parameters
     ----------
-    inputs : (n, ...) array, or one for each input tensor of the endpoint by name
-    layer : name of a layer, or of a block for its last; default the last before the head
-    endpoint : by default ``predict``, or the first where there is none
+    inputs : ndarray or mapping of str to ndarray
+        Rows of shape (n, ...), or an array for each input tensor of the endpoint by name.
+    layer : str, optional
+        Name of a layer, or of a block for its last; default the last before the head.
+    endpoint : str, optional
+        Name of the endpoint; by default ``predict``, or the first where there is none.
 
     Raises
     ------
@@ -128,10 +139,17 @@ def embed(
 
     Parameters
     ----------
-    inputs, layer, endpoint : as of `feature_maps`; at least ten rows
-    method : "pca", or "tsne" (van der Maaten & Hinton 2008) of the first 50 principal components, in which neighbours are
-        kept and distances are not
-    truth : physical quantities of the rows by name, (n,) each, for the colours
+    inputs : ndarray or mapping of str to ndarray
+        What `feature_maps` takes, with at least ten rows.
+    layer : str, optional
+        What `feature_maps` takes, with at least ten rows.
+    endpoint : str, optional
+        What `feature_maps` takes, with at least ten rows.
+    method : str
+        "pca", or "tsne" (van der Maaten & Hinton 2008) of the first 50 principal components, in which neighbors are kept and
+        distances are not.
+    truth : mapping of str to ndarray, optional
+        Physical quantities of the rows by name, of shape (n,), for the colors.
 
     Raises
     ------
@@ -161,3 +179,23 @@ def embed(
         points = np.pad(points, ((0, 0), (0, 2 - points.shape[1])))
         explained = [float(share) for share in fitted.explained_variance_ratio_]
     return Embedding(points, quantities, method, maps.layer, maps.model, explained)
+
+
+@explanation_method("feature_maps", "activations of a layer", kind="global")
+def _maps(asked: Asked, *, layer: str | None = None, endpoint: str | None = None) -> FeatureMaps:
+    return feature_maps(asked.model, asked.inputs, layer, endpoint=endpoint)
+
+
+@explanation_method("pca", "activations of a layer in two dimensions, colored by physics", kind="global", asks="data")
+def _principal(asked: Asked, *, layer: str | None = None, endpoint: str | None = None) -> Embedding:
+    return _embedded(asked, "pca", layer, endpoint)
+
+
+@explanation_method("tsne", "the same, neighbors kept", kind="global", asks="data")
+def _neighbors(asked: Asked, *, layer: str | None = None, endpoint: str | None = None) -> Embedding:
+    return _embedded(asked, "tsne", layer, endpoint)
+
+
+def _embedded(asked: Asked, method: str, layer: str | None, endpoint: str | None) -> Embedding:
+    truth = asked.rows.truth
+    return embed(asked.model, asked.inputs, layer, method=method, truth=truth, endpoint=endpoint, allow_out_of_range=True)

@@ -9,19 +9,21 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from zoo.errors import InputError, UnknownNameError
-from zoo.interpret.attribution.scalar_output import described_endpoint, name_of
+from zoo.interpret.attribution.scalar_output import name_of
+from zoo.interpret.elements import element_units
+from zoo.interpret.methods import Asked, explanation_method
 from zoo.interpret.result import Result
 from zoo.progress import track
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from zoo.interpret.attribution.estimator import EndpointRegressor
+    from zoo.interpret.estimator import EndpointRegressor
 
 FEATURES = 4
-"""Drawn where none is asked for."""
+"""How many features are drawn where none is asked for."""
 MOST_FEATURES = 1000
-"""Among which these are looked for."""
+"""How many features at most these are looked for among."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,11 +32,16 @@ class Dependence(Result):
 
     Attributes
     ----------
-    grid : (k, g) values that each feature takes
-    average : (k, g) mean answers: partial dependence (Friedman 2001)
-    individual : (k, n, g) of each row: ICE (Goldstein et al. 2015, arXiv:1309.6392)
-    names, units : of the features
-    answer, model : names of the output and the model
+    grid : ndarray
+        Values that each feature takes, of shape (k, g).
+    average : ndarray
+        Mean answers: partial dependence (Friedman 2001); of shape (k, g).
+    individual : ndarray
+        Answers of each row, individual conditional expectations (Goldstein et al. 2015, arXiv:1309.6392), of shape (k, n, g).
+    names, units : list of str
+        Names and units of the features.
+    answer, model : str
+        Names of the answer and the model.
     """
 
     grid: np.ndarray
@@ -68,11 +75,21 @@ def partial_dependence(
 
     Parameters
     ----------
-    inputs : (n, ...) array, or one for each input tensor of the endpoint by name
-    features : elements, counted through all input tensors in C order, or their names (`feature_names`); default the four whose
-        shuffling among the rows changes the answer most
-    points : of the grid, from the 5th to the 95th percentile of the rows
-    endpoint, output, target, allow_out_of_range : as of `as_estimator`
+    inputs : ndarray or mapping of str to ndarray
+        Rows of shape (n, ...), or an array for each input tensor of the endpoint by name.
+    features : sequence of int or str, optional
+        Elements, counted through all input tensors in C order, or their names (`feature_names`); default the four whose
+        shuffling among the rows changes the answer most.
+    points : int
+        Points of the grid, from the 5th to the 95th percentile of the rows.
+    endpoint : str, optional
+        The explained number, as `as_estimator` takes it.
+    output : str, optional
+        The explained number, as `as_estimator` takes it.
+    target : int
+        The explained number, as `as_estimator` takes it.
+    allow_out_of_range : bool
+        The explained number, as `as_estimator` takes it.
 
     Raises
     ------
@@ -81,14 +98,16 @@ def partial_dependence(
     """
     from sklearn.inspection import partial_dependence as of_features
 
-    from zoo.interpret.attribution.estimator import as_estimator, feature_names
+    from zoo.interpret.estimator import as_estimator, feature_names
 
     estimator, matrix = as_estimator(
         model, inputs, endpoint=endpoint, output=output, target=target, allow_out_of_range=allow_out_of_range
     )
     names = feature_names(estimator.answer)
-    described = described_endpoint(model, estimator.answer.endpoint, inputs)
-    units = [tensor.unit for tensor in described.inputs for _ in range(estimator.answer.arrays[tensor.name][0].size)]
+    arrays = estimator.answer.arrays
+    units = [
+        unit for name, tensor in estimator.answer.tensors.items() for unit in element_units(tensor, arrays[name].shape[1:])
+    ]
     columns = _telling(estimator, matrix, seed) if features is None else [_column(one, names) for one in features]
     if not columns:
         raise InputError("features: expected at least one, given none")
@@ -104,8 +123,28 @@ def partial_dependence(
         individual=np.stack([one["individual"][0] for one in found]),
         names=[names[column] for column in columns],
         units=[units[column] for column in columns],
-        answer=estimator.answer.output,
+        answer=estimator.answer.element,
         model=name_of(model),
+    )
+
+
+@explanation_method("partial_dependence", "mean and single answers along an input", kind="global", asks="data")
+def _dependence(
+    asked: Asked,
+    *,
+    features: Sequence[str] | None = None,
+    endpoint: str | None = None,
+    output: str | None = None,
+    target: int = 0,
+) -> Dependence:
+    return partial_dependence(
+        asked.model,
+        asked.inputs,
+        features,
+        endpoint=endpoint,
+        output=output,
+        target=target,
+        allow_out_of_range=True,
     )
 
 

@@ -13,13 +13,17 @@ def value_and_gradient(function: Callable[[Any], Any], x: np.ndarray) -> tuple[n
 
     Parameters
     ----------
-    function : backend tensor (n, ...) -> backend tensor (n,), row i of the output depending on row i of the input alone
-    x : (n, ...) float32 array
+    function : callable
+        A function from a backend tensor (n, ...) to one (n,), whose element i depends on row i alone.
+    x : ndarray
+        Float32 array, of shape (n, ...).
 
     Returns
     -------
-    value : (n,) array
-    gradient : array of the shape of ``x``, d function_i / d x_i; zero where the output does not depend on ``x``
+    value : ndarray
+        Values, of shape (n,).
+    gradient : ndarray
+        d function_i / d x_i, of the shape of ``x``; zero where the output does not depend on ``x``.
     """
     import keras
 
@@ -53,8 +57,10 @@ def compiled_gradient(function: Callable[..., Any], like: Sequence[np.ndarray]) 
 
     Parameters
     ----------
-    function : backend tensors (n, ...) -> backend tensor (n,)
-    like : an array for each argument, any number of rows; arguments have these shapes and types
+    function : callable
+        A function from backend tensors (n, ...) to one (n,).
+    like : sequence of ndarray
+        An array for each argument, any number of rows; arguments have these shapes and types.
     """
     import keras
 

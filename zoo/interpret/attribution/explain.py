@@ -6,34 +6,15 @@ answer and that at a baseline among the elements; occlusion and a local surrogat
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from zoo.errors import ExplanationError, InputError, UnknownNameError
+from zoo.errors import InputError, UnknownNameError
 from zoo.interpret.attribution.explanation import Explanation
-from zoo.interpret.attribution.grad_cam import grad_cam
-from zoo.interpret.attribution.gradients import gradient, gradient_x_input, integrated_gradients, smoothgrad
-from zoo.interpret.attribution.occlusion import occlusion
-from zoo.interpret.attribution.scalar_output import answer_of, baseline_of, name_of
-from zoo.interpret.attribution.shapley import shap
-from zoo.interpret.attribution.surrogate import lime
-
-METHODS: dict[str, Callable[..., np.ndarray]] = {
-    "gradient": gradient,
-    "gradient_x_input": gradient_x_input,
-    "integrated_gradients": integrated_gradients,
-    "smoothgrad": smoothgrad,
-    "grad_cam": grad_cam,
-    "occlusion": occlusion,
-    "shap": shap,
-    "lime": lime,
-}
-"""Word -> (answer, rows, baseline, options) -> attributions of the shape of the rows."""
-WITH_BASELINE = {"integrated_gradients", "occlusion", "shap", "lime"}
-WITHOUT_GRADIENTS = {"occlusion", "shap", "lime"}
+from zoo.interpret.attribution.scalar_output import answer_of, baseline_of, name_of, spec_of
+from zoo.interpret.methods import ExplanationMethod, method_named, registered
 
 
 def explain(
@@ -53,30 +34,41 @@ def explain(
 
     Parameters
     ----------
-    model : a loaded or freshly built model of any family
-    inputs : (n, ...) array, or one for each input tensor of the endpoint by name; physical units, as for the endpoint
-    method : of derivatives "gradient" (Simonyan et al. 2013, arXiv:1312.6034), "gradient_x_input" (Shrikumar et al. 2016,
-        arXiv:1605.01713), "integrated_gradients" (Sundararajan et al. 2017, arXiv:1703.01365), "smoothgrad" (Smilkov et al.
-        2017, arXiv:1706.03825) and "grad_cam" (Selvaraju et al. 2017, arXiv:1610.02391), which needs convolutions;
-        of answers alone, for any model, "occlusion" (Zeiler & Fergus 2014, arXiv:1311.2901), "shap" (Lundberg & Lee 2017,
-        arXiv:1705.07874) and "lime" (Ribeiro et al. 2016, arXiv:1602.04938)
-    endpoint : the function of the model to explain; by default `predict`, or the first where there is none
-    output : output tensor of the endpoint; by default "logits" for the `predict` of a classifier that has them, else the
-        first. A probability is saturated wherever the classifier is sure and its gradient vanishes there; its logit,
-        log(p / (1 - p)), does not saturate and is additive in the evidence.
-    target : element of that tensor, counted in C order
-    wrt : input tensor to attribute to, default the first; the others are held as given
-    baseline : what stands for nothing in integrated_gradients, occlusion, shap and lime: a number, one row, or one row each.
-        Default: the mean of the training data where the model standardises the tensor (``model.baseline(tensor)``), else zero
-    allow_out_of_range : explain inputs outside the trained range too
-    options : of the method, each with a default.
-        ``steps`` (integrated_gradients, 64): nodes of the Gauss-Legendre rule along the path.
-        ``samples`` (smoothgrad, 50; shap, 10 permutations, each in both directions; lime, ten for each patch).
-        ``noise`` (smoothgrad, 0.1): standard deviation, as a fraction of the trained range of each element.
-        ``patch`` (occlusion, shap, lime): elements along a side of the patches that are taken away together and share their
-        contribution evenly; by default single elements, and more where that would make more than 256 patches.
-        ``layer`` (grad_cam): name of a convolution, by default the last.
-        ``seed`` (smoothgrad, shap, lime): of the samples, 0.
+    model : EndpointModel
+        A loaded or freshly built model of any family.
+    inputs : ndarray or mapping of str to ndarray
+        Rows of shape (n, ...) in physical units, or an array for each input tensor of the endpoint by name.
+    method : str
+        Name of an attribution method. Derivatives are asked by "gradient" (Simonyan et al. 2013, arXiv:1312.6034),
+        "gradient_x_input" (Shrikumar et al. 2016, arXiv:1605.01713), "integrated_gradients" (Sundararajan et al. 2017,
+        arXiv:1703.01365), "smoothgrad" (Smilkov et al. 2017, arXiv:1706.03825) and "grad_cam" (Selvaraju et al. 2017,
+        arXiv:1610.02391), which needs convolutions; answers alone, of any model, by "occlusion" (Zeiler & Fergus 2014,
+        arXiv:1311.2901), "shap" (Lundberg & Lee 2017, arXiv:1705.07874) and "lime" (Ribeiro et al. 2016, arXiv:1602.04938). A
+        package may register others.
+    endpoint : str, optional
+        The function of the model to explain; by default `predict`, or the first where there is none.
+    output : str, optional
+        Output tensor of the endpoint; by default "logits" for the `predict` of a classifier that has them, else the first. A
+        probability is saturated wherever the classifier is sure and its gradient vanishes there; its logit, log(p / (1 - p)),
+        does not saturate and is additive in the evidence.
+    target : int
+        Element of that tensor, counted in C order.
+    wrt : str, optional
+        The input tensor to attribute to, by default the first; the others are held as given.
+    baseline : ndarray or float, optional
+        What stands for nothing in integrated_gradients, occlusion, shap and lime: a number, one row, or one row each.
+        Default: the mean of the training data where the model standardizes the tensor (``model.baseline(tensor)``), else
+        zero.
+    allow_out_of_range : bool
+        Explain inputs outside the trained range too.
+    options : object
+        Options of the method, each with a default. ``steps`` (integrated_gradients, 64) are nodes of the Gauss-Legendre rule
+        along the path. ``samples`` (smoothgrad, 50; shap, 10 permutations, each in both directions; lime, ten for each patch)
+        are evaluations. ``noise`` (smoothgrad, 0.1) is a standard deviation, as a fraction of the trained range of each
+        element. ``patch`` (occlusion, shap, lime) counts elements along a side of the patches that are taken away together
+        and share their contribution evenly; by default single elements, and more where that would make more than 256 patches.
+        ``layer`` (grad_cam) names a convolution, by default the last. ``seed`` (smoothgrad, shap, lime; 0) is that of the
+        samples.
 
     Returns
     -------
@@ -94,11 +86,9 @@ def explain(
     ExplanationError
         The model has no gradient, or no convolution, and the method needs one; the library shap is not there.
     """
-    if method not in METHODS:
-        raise UnknownNameError("attribution method", method, METHODS)
-    if method not in WITHOUT_GRADIENTS and (reason := getattr(model, "no_gradient", None)):
-        raise ExplanationError(f"method {method!r} needs gradients, and {type(model).__name__} has none: {reason}")
-    options = _options(method, options)
+    chosen = method_named(method, "attribution")
+    chosen.check(model)
+    options = _options(chosen, options)
     answer = answer_of(
         model,
         inputs,
@@ -108,12 +98,13 @@ def explain(
         wrt=wrt,
         allow_out_of_range=allow_out_of_range,
     )
-    if method not in WITH_BASELINE and baseline is not None:
-        raise InputError(f"method {method!r} takes no baseline; {_listed(WITH_BASELINE)} do")
-    x = answer.x
-    start = baseline_of(model, answer.wrt, x, baseline) if method in WITH_BASELINE else None
+    if not chosen.baseline and baseline is not None:
+        takers = sorted(other.name for other in registered("attribution").values() if other.baseline)
+        raise InputError(f"method {method!r} takes no baseline; {_listed(takers)} do")
+    x, spec = answer.x, spec_of(model)
+    start = baseline_of(model, answer.wrt, x, baseline) if chosen.baseline else None
     return Explanation(
-        values=METHODS[method](answer, x, start, **options),
+        values=chosen.function(answer, x, start, **options),
         inputs=x,
         answer=answer.at(x),
         method=method,
@@ -126,31 +117,26 @@ def explain(
         fixed={name: array for name, array in answer.arrays.items() if name != answer.wrt},
         meta={
             "model": name_of(model),
-            "revision": getattr(getattr(model, "spec", None), "revision", None),
-            "unit": answer.unit,
-            "output_shape": list(answer.output_shape),
+            "revision": None if spec is None else spec.revision,
+            "unit": answer.tensor.unit,
             **options,
         },
+        axes=[] if spec is None else answer.tensor.axes,
+        answered=answer.element,
     )
 
 
-def options_of(method: str) -> dict[str, Any]:
-    """What a method can be told, and what it takes when it is told nothing."""
-    parameters = inspect.signature(METHODS[method]).parameters.values()
-    return {one.name: one.default for one in parameters if one.kind is inspect.Parameter.KEYWORD_ONLY}
-
-
-def _options(method: str, given: dict[str, Any]) -> dict[str, Any]:
+def _options(method: ExplanationMethod, given: dict[str, Any]) -> dict[str, Any]:
     """The options of a method, those given over its defaults."""
-    known = options_of(method)
+    known = method.keywords
     for name in given.keys() - known.keys():
-        takers = {other for other in METHODS if name in options_of(other)}
+        takers = sorted(other.name for other in registered("attribution").values() if name in other.keywords)
         if not takers:
-            raise UnknownNameError(f"option of method {method!r}", name, known)
-        raise InputError(f"method {method!r} takes no {name}; {_listed(takers)} {'does' if len(takers) == 1 else 'do'}")
+            raise UnknownNameError(f"option of method {method.name!r}", name, known)
+        raise InputError(f"method {method.name!r} takes no {name}; {_listed(takers)} {'does' if len(takers) == 1 else 'do'}")
     return known | given
 
 
-def _listed(names: set[str]) -> str:
-    *most, last = sorted(names)
+def _listed(names: Sequence[str]) -> str:
+    *most, last = names
     return f"{', '.join(most)} and {last}" if most else last

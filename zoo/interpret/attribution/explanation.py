@@ -12,6 +12,9 @@ import numpy as np
 
 from zoo.atomic import whole_file
 from zoo.errors import InputError
+from zoo.interpret.elements import axes_of, layout
+from zoo.interpret.result import Result
+from zoo.model.axes import Axis
 from zoo.model.test_tensors import read_npz
 
 if TYPE_CHECKING:
@@ -23,20 +26,39 @@ FIXED = "fixed/"
 
 
 @dataclass(frozen=True, eq=False)
-class Explanation:
+class Explanation(Result):
     """How much each element of an input tensor contributes to one number that a model returns.
 
     Attributes
     ----------
-    values : (n, ...) attributions, of the shape of ``inputs``
-    inputs : (n, ...) the explained rows of the tensor ``tensor``
-    answer : (n,) the explained number at each row
-    method, endpoint : names of the method and of the model's endpoint
-    tensor, output, target : what is attributed to what: input tensor, output tensor and the element of it
-    baseline, baseline_answer : what stands for nothing, of the shape of ``inputs``, and the number there; None for methods
-        without a baseline
-    fixed : the endpoint's other inputs, held as given
-    meta : plain data about the making: model, revision, unit, options of the method
+    values : ndarray
+        Attributions, of the shape of ``inputs``.
+    inputs : ndarray
+        The explained rows of the tensor ``tensor``, of shape (n, ...).
+    answer : ndarray
+        The explained number at each row, of shape (n,).
+    method : str
+        Name of the method.
+    endpoint : str
+        Name of the model's endpoint.
+    tensor : str
+        Name of the input tensor that is attributed to.
+    output : str
+        Name of the output tensor that is explained.
+    target : int
+        The element of that output, counted in C order.
+    baseline : ndarray, optional
+        What stands for nothing, of the shape of ``inputs``; None for methods without a baseline.
+    baseline_answer : ndarray, optional
+        The explained number there, of shape (n,).
+    fixed : dict of str to ndarray
+        The endpoint's other inputs, held as given.
+    meta : dict
+        Plain data about the making: model, revision, unit of the tensor, options of the method.
+    axes : list of Axis
+        Axes of the tensor after the batch, as the model's spec has them.
+    answered : str
+        What the explained number is called, such as "logit" or "theta[H0]"; by default the output's name and the element.
     """
 
     values: np.ndarray
@@ -51,10 +73,22 @@ class Explanation:
     baseline_answer: np.ndarray | None = None
     fixed: dict[str, np.ndarray] = field(default_factory=dict)
     meta: dict[str, Any] = field(default_factory=dict)
+    axes: list[Axis] = field(default_factory=list)
+    answered: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.answered:
+            name = "logit" if self.output == "logits" else self.output
+            object.__setattr__(self, "answered", f"{name}[{self.target}]" if self.target else name)
+
+    @property
+    def along(self) -> list[Axis]:
+        """The axes of the tensor with the sizes of these rows, numbered where nothing is known of them."""
+        return axes_of(self.axes, self.inputs.shape[1:])
 
     @property
     def completeness_error(self) -> np.ndarray | None:
-        """(n,) |sum of the attributions - [f(x) - f(baseline)]|, in the unit of the output; None without a baseline.
+        """The sum of the attributions of each row minus [f(x) - f(baseline)], in absolute value; None without a baseline.
 
         Axiom 2 of Sundararajan et al. (2017, arXiv:1703.01365): zero for an exact path integral and for Shapley values, so
         that what is left is the error of the quadrature and of float32; of occlusion and a local surrogate, what patches do
@@ -70,7 +104,8 @@ class Explanation:
         path = Path(path)
         arrays = {name: array for name in ARRAYS if (array := getattr(self, name)) is not None}
         arrays |= {FIXED + name: array for name, array in self.fixed.items()}
-        about = {name: getattr(self, name) for name in ("method", "endpoint", "tensor", "output", "target", "meta")}
+        about = {name: getattr(self, name) for name in ("method", "endpoint", "tensor", "output", "target", "meta", "answered")}
+        about["axes"] = [axis.model_dump(exclude_none=True) for axis in self.axes]
         with whole_file(path) as file:
             np.savez_compressed(file, allow_pickle=False, about=np.array(json.dumps(about)), **arrays)
         return path
@@ -90,25 +125,33 @@ class Explanation:
             stored = read_npz(Path(path))
             arrays: dict[str, Any] = {name: stored[name] for name in ARRAYS if name in stored}
             fixed = {name.removeprefix(FIXED): array for name, array in stored.items() if name.startswith(FIXED)}
-            return cls(**arrays, fixed=fixed, **json.loads(str(stored["about"])))
+            about = json.loads(str(stored["about"]))
+            axes = [Axis(**axis) for axis in about.pop("axes", [])]
+            return cls(**arrays, fixed=fixed, axes=axes, **about)
         except (ValueError, KeyError, TypeError) as error:
             raise InputError(f"{path} is not an explanation written by Explanation.save: {error}") from error
 
     def plot(self) -> Figure:
-        """Attributions over multipoles for joint CMB spectra, slices and shells of a cube, images, else a curve.
+        """Attributions along the axes of the tensor: a curve for each group, slices and shells of a cube, images, a map.
+
+        Returns
+        -------
+        Figure
+            The figure.
 
         Raises
         ------
         InputError
-            If the explained tensor has several axes and is neither a cube nor an image.
+            The explained tensor has three axes or more and is neither a cube nor an image.
         """
-        from zoo.data.cmb.binning import N_JOINT
         from zoo.interpret import plots
 
-        if self.tensor == "spectrum" and self.inputs.shape[1:] == (N_JOINT,):
-            return plots.attribution_over_multipoles(self)
-        if self.inputs.ndim == 4 and len(set(self.inputs.shape[1:])) == 1:
-            return plots.attribution_over_cube(self)
-        if self.inputs.ndim == 4 and self.inputs.shape[-1] in (1, 3):
-            return plots.attribution_over_image(self)
-        return plots.attribution_over_elements(self)
+        match layout(self.along, self.inputs.shape[1:]):
+            case "cube":
+                return plots.attribution_over_cube(self)
+            case "image":
+                return plots.attribution_over_image(self)
+            case "other" if self.inputs.ndim == 3:
+                return plots.attribution_over_map(self)
+            case _:
+                return plots.attribution_over_axis(self)

@@ -10,9 +10,16 @@ from zoo.errors import ExplanationError
 from zoo.interpret.attribution.differentiate import value_and_gradient
 from zoo.interpret.attribution.layer_outputs import last_output, layer_named, layers_of, outputs_of
 from zoo.interpret.attribution.scalar_output import Answer, batches
+from zoo.interpret.methods import differentiable, explanation_method
 from zoo.progress import track
 
 
+def _convolutional(model: Any, method: str) -> None:
+    differentiable(model, method)
+    convolution(model)
+
+
+@explanation_method("grad_cam", "places of the maps of a convolution, by default the last", requires=_convolutional)
 def grad_cam(answer: Answer, x: np.ndarray, start: None, *, layer: str | None = None) -> np.ndarray:
     """Sum over channels of each map times its mean gradient, interpolated linearly to the cells of the input.
 

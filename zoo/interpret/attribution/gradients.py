@@ -8,25 +8,34 @@ import numpy as np
 
 from zoo.errors import InputError
 from zoo.interpret.attribution.scalar_output import Answer, batches
+from zoo.interpret.methods import differentiable, explanation_method
 from zoo.progress import track
 
 COMPILED = 8
 """Batches from which compiling the gradient takes less time than it saves."""
 
 
+@explanation_method("gradient", "derivative of the answer", requires=differentiable)
 def gradient(answer: Answer, x: np.ndarray, start: None) -> np.ndarray:
     """Simonyan et al. 2013 (arXiv:1312.6034)."""
     parts = batches(np.arange(len(x)), x[0].size)
     return np.concatenate([answer.gradient(x[rows], rows) for rows in track(parts, "gradient")])
 
 
+@explanation_method("gradient_x_input", "derivative times input", requires=differentiable)
 def gradient_x_input(answer: Answer, x: np.ndarray, start: None) -> np.ndarray:
     """Shrikumar et al. 2016 (arXiv:1605.01713)."""
     return gradient(answer, x, start) * x
 
 
+@explanation_method(
+    "integrated_gradients",
+    "mean derivative from the baseline to the input, times their difference",
+    baseline=True,
+    requires=differentiable,
+)
 def integrated_gradients(answer: Answer, x: np.ndarray, start: np.ndarray, *, steps: int = 64) -> np.ndarray:
-    """(x - start) times the mean gradient on the straight line between them (Sundararajan et al. 2017, eq. 1)."""
+    """Multiply x - start by the mean gradient on the straight line between them (Sundararajan et al. 2017, eq. 1)."""
     if steps < 1:
         raise InputError(f"steps: expected at least 1, given {steps}")
     nodes, weights = np.polynomial.legendre.leggauss(steps)
@@ -39,6 +48,7 @@ def integrated_gradients(answer: Answer, x: np.ndarray, start: np.ndarray, *, st
     return ((x - start) * _mean_gradient(answer, x, weights, along, "integrated gradients")).astype(x.dtype)
 
 
+@explanation_method("smoothgrad", "mean derivative under noise", requires=differentiable)
 def smoothgrad(
     answer: Answer, x: np.ndarray, start: None, *, samples: int = 50, noise: float = 0.1, seed: int = 0
 ) -> np.ndarray:

@@ -9,9 +9,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from zoo.errors import ExplanationError, InputError
+from zoo.families.contracts import Trees
 from zoo.interpret.attribution.patches import MOST, shells, tiles
-from zoo.interpret.attribution.scalar_output import name_of
+from zoo.interpret.attribution.scalar_output import name_of, spec_of
+from zoo.interpret.elements import axes_of, cell_side, element_names, layout
+from zoo.interpret.methods import Asked, explanation_method
 from zoo.interpret.result import Result
+from zoo.model.axes import Axis, Coordinates
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -25,11 +29,18 @@ class Importance(Result):
 
     Attributes
     ----------
-    values : (groups, repeats)
-    names : of the groups
-    label : what the values are
-    model : name of the model
-    score : minus the mean squared error of the undisturbed model on the same rows, None where no rows were asked
+    values : ndarray
+        The importance of each group in each repeat, of shape (groups, repeats).
+    names : list of str
+        Names of the groups.
+    label : str
+        What the values are.
+    model : str
+        Name of the model.
+    score : float, optional
+        Minus the mean squared error of the undisturbed model on the same rows, None where no rows were asked.
+    axis : Axis, optional
+        The axis along which the groups lie, None where they lie along none.
     """
 
     values: np.ndarray
@@ -37,10 +48,11 @@ class Importance(Result):
     label: str
     model: str
     score: float | None = None
+    axis: Axis | None = None
 
     @property
     def mean(self) -> np.ndarray:
-        """(groups,) over repeats."""
+        """The mean over repeats, of shape (groups,)."""
         return self.values.mean(axis=1)
 
     def plot(self) -> Figure:
@@ -71,14 +83,27 @@ def permutation_importance(
 
     Parameters
     ----------
-    inputs : (n, ...) array, or one for each input tensor of the endpoint by name
-    truth : (n,) or (n, 1) what the model should answer; 0 or 1 for a probability, whose default score is then Brier's
-    groups : name -> elements that are shuffled together, counted through all input tensors in C order. Default: single
-        elements, shells about the middle of a cube, patches of whatever has more than 256 elements
-    patch : elements along a side of a patch, instead of that default
-    repeats : shuffles of each group
-    scoring : scikit-learn's name of a score of a regressor, or (estimator, features, truth) -> number
-    endpoint, output, target, allow_out_of_range : as of `as_estimator`
+    inputs : ndarray or mapping of str to ndarray
+        Rows of shape (n, ...), or an array for each input tensor of the endpoint by name.
+    truth : ndarray
+        What the model should answer, of shape (n,) or (n, 1); 0 or 1 for a probability, whose default score is then Brier's.
+    groups : mapping of str to sequence of int, optional
+        Name -> elements that are shuffled together, counted through all input tensors in C order. Default: single elements,
+        shells about the middle of a cube, patches of whatever has more than 256 elements.
+    patch : int, optional
+        Elements along a side of a patch, instead of that default.
+    repeats : int
+        Shuffles of each group.
+    scoring : str or callable
+        scikit-learn's name of a score of a regressor, or a function of estimator, features and truth.
+    endpoint : str, optional
+        The explained number, as `as_estimator` takes it.
+    output : str, optional
+        The explained number, as `as_estimator` takes it.
+    target : int
+        The explained number, as `as_estimator` takes it.
+    allow_out_of_range : bool
+        The explained number, as `as_estimator` takes it.
 
     Raises
     ------
@@ -88,7 +113,7 @@ def permutation_importance(
     from sklearn.base import BaseEstimator
     from sklearn.inspection import permutation_importance as importance_of_columns
 
-    from zoo.interpret.attribution.estimator import as_estimator
+    from zoo.interpret.estimator import as_estimator
 
     estimator, features = as_estimator(
         model, inputs, endpoint=endpoint, output=output, target=target, allow_out_of_range=allow_out_of_range
@@ -98,6 +123,7 @@ def permutation_importance(
         raise InputError(f"truth: expected {len(features)} numbers, one a row, given shape {truth.shape}")
     if not np.isfinite(truth).all():
         raise InputError(f"truth: {np.count_nonzero(~np.isfinite(truth))} values are NaN or infinite")
+    axis = default_axis(estimator.answer, patch) if groups is None else None
     chosen = default_groups(estimator.answer, patch) if groups is None else _checked(groups, features.shape[1])
     of_element = np.full(features.shape[1], len(chosen))
     for number, members in enumerate(chosen.values()):
@@ -127,7 +153,57 @@ def permutation_importance(
     )
     score = -float(np.mean((estimator.predict(features) - truth.reshape(-1)) ** 2))
     told = scoring.removeprefix("neg_").replace("_", " ") if isinstance(scoring, str) else "score"
-    return Importance(found.importances, list(chosen), f"permutation importance [{told}]", name_of(model), score)
+    return Importance(found.importances, list(chosen), f"permutation importance [{told}]", name_of(model), score, axis)
+
+
+def _comparable(model: Any, method: str) -> None:
+    if model.answers_with == "log density":
+        raise ExplanationError(
+            f"{method} compares answers with the truth, and {name_of(model)} answers with a log density:"
+            " partial_dependence and occlusion need no truth"
+        )
+
+
+@explanation_method(
+    "permutation_importance",
+    "what answers lose when an input is shuffled among rows",
+    kind="global",
+    asks="data",
+    requires=_comparable,
+)
+def _permutation(
+    asked: Asked, *, patch: int | None = None, endpoint: str | None = None, output: str | None = None, target: int = 0
+) -> Importance:
+    data = asked.rows
+    if data.target is next(iter(data.inputs.values())):
+        raise InputError("--method permutation_importance needs what the model should answer: an array named target")
+    truth = np.asarray(data.target).reshape(len(data), -1)
+    if not 0 <= target < truth.shape[1]:
+        raise InputError(f"target: expected 0 to {truth.shape[1] - 1}, given {target}")
+    return permutation_importance(
+        asked.model,
+        asked.inputs,
+        truth[:, target],
+        patch=patch,
+        endpoint=endpoint,
+        output=output,
+        target=target,
+        allow_out_of_range=True,
+    )
+
+
+def _has_trees(model: Any, method: str) -> None:
+    if not isinstance(model, Trees):
+        raise ExplanationError(
+            f"{method} needs trees, and {type(model).__name__} has none: permutation_importance needs only answers"
+        )
+
+
+@explanation_method(
+    "impurity_importance", "what splits on an input gained, of trees", kind="global", asks="nothing", requires=_has_trees
+)
+def _impurity(asked: Asked) -> Importance:
+    return impurity_importance(asked.model)
 
 
 def impurity_importance(model: Any) -> Importance:
@@ -140,39 +216,55 @@ def impurity_importance(model: Any) -> Importance:
     """
     from zoo.families.tree_arrays import to_arrays
 
-    if (regressor := getattr(model, "regressor", None)) is None:
-        raise ExplanationError(
-            f"impurity_importance needs trees, and {type(model).__name__} has none: permutation_importance needs only answers"
-        )
+    _has_trees(model, "impurity_importance")
+    regressor = model.regressor
     arrays = to_arrays(regressor)
     inner = arrays["is_leaf"] == 0
     gain = np.bincount(arrays["feature_idx"][inner].astype(int), arrays["gain"][inner], regressor.n_features_in_)
-    names = [str(number) for number in range(len(gain))]
-    if (spec := getattr(model, "spec", None)) is not None:
-        tensor = spec.endpoint(spec.default_endpoint).inputs[0].name
-        names = [f"{tensor}[{number}]" for number in names]
+    names, axis = [str(number) for number in range(len(gain))], None
+    if (spec := spec_of(model)) is not None:
+        tensor = spec.endpoint(spec.default_endpoint).inputs[0]
+        names, axis = element_names(tensor.name, tensor.axes, tensor.fixed_shape), tensor.axes[-1]
     label = "impurity importance [share of all gains]"
-    return Importance((gain / gain.sum())[:, None], names, label, name_of(model))
+    return Importance((gain / gain.sum())[:, None], names, label, name_of(model), axis=axis)
 
 
 def default_groups(answer: Answer, patch: int | None) -> dict[str, np.ndarray]:
     """Name -> elements of all inputs side by side: single ones, shells of cubes, patches of what is larger or as asked."""
-    from zoo.interpret.attribution.estimator import feature_names
+    from zoo.interpret.estimator import feature_names
 
     groups: dict[str, np.ndarray] = {}
     elements, start = feature_names(answer), 0
     for name, array in answer.arrays.items():
         shape, size = array.shape[1:], array[0].size
-        if patch is None and len(shape) == 3 and len(set(shape)) == 1:
-            labels, word = shells(shape), "shell"
-        else:
-            labels, word = tiles(shape, patch), "patch"
+        labels, word = (shells(shape), "shell") if _in_shells(answer, name, patch) else (tiles(shape, patch), "patch")
         single = word == "patch" and labels.max(initial=0) + 1 == size <= MOST
         for number in range(int(labels.max(initial=0)) + 1):
             members = start + np.flatnonzero(labels.ravel() == number)
             groups[elements[members[0]] if single else f"{name} {word} {number}"] = members
         start += size
     return groups
+
+
+def default_axis(answer: Answer, patch: int | None) -> Axis | None:
+    """The axis along which the default groups of the only input lie: its own, or the distance of shells from the middle."""
+    if len(answer.arrays) != 1:
+        return None
+    shape, axes = answer.x.shape[1:], answer.tensor.axes
+    if _in_shells(answer, answer.wrt, patch):
+        side, unit = cell_side(axes_of(axes, shape))
+        distances = side * np.arange(int(shells(shape).max()) + 1)
+        return Axis(
+            name="distance_from_the_middle",
+            size=len(distances),
+            coordinates=Coordinates(values=distances.tolist(), unit=unit),
+        )
+    return axes[0] if len(axes) == 1 and patch is None and answer.x[0].size <= MOST else None
+
+
+def _in_shells(answer: Answer, name: str, patch: int | None) -> bool:
+    shape = answer.arrays[name].shape[1:]
+    return patch is None and layout(axes_of(answer.tensors[name].axes, shape), shape) == "cube"
 
 
 def _checked(groups: Mapping[str, Sequence[int]], elements: int) -> dict[str, np.ndarray]:

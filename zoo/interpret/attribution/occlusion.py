@@ -6,8 +6,10 @@ import numpy as np
 
 from zoo.interpret.attribution.patches import masked_answers, spread, tiles
 from zoo.interpret.attribution.scalar_output import Answer
+from zoo.interpret.methods import explanation_method
 
 
+@explanation_method("occlusion", "what the answer loses with a patch", baseline=True)
 def occlusion(answer: Answer, x: np.ndarray, start: np.ndarray, *, patch: int | None = None) -> np.ndarray:
     """The loss of each patch, divided evenly among its elements."""
     labels = tiles(x.shape[1:], patch)

@@ -1,4 +1,4 @@
-"""Parts of an input that are taken away together: patches, shells about the middle of a cube, channels of joint spectra."""
+"""Parts of an input that are taken away together: patches, and shells about the middle of a cube."""
 
 from __future__ import annotations
 
@@ -19,13 +19,16 @@ def tiles(shape: tuple[int, ...], patch: int | None = None) -> np.ndarray:
 
     Parameters
     ----------
-    shape : of one row
-    patch : elements along a side of a patch, on an axis that is shorter all of it; by default the fewest that make at most 256
-        patches
+    shape : tuple of int
+        The shape of one row.
+    patch : int, optional
+        Elements along a side of a patch, on an axis that is shorter all of it; by default the fewest that make at most 256
+        patches.
 
     Returns
     -------
-    Whole numbers from 0, of that shape.
+    ndarray
+        Whole numbers from 0, of that shape.
 
     Raises
     ------
@@ -58,11 +61,12 @@ def spread(contributions: np.ndarray, labels: np.ndarray) -> np.ndarray:
 def masked_answers(
     answer: Answer, x: np.ndarray, start: np.ndarray, labels: np.ndarray, kept: np.ndarray, description: str
 ) -> np.ndarray:
-    """(n, m) answers where only some patches of each row are left, the others at the baseline ``start``.
+    """Answers (n, m) where only some patches of each row are left, the others at the baseline ``start``.
 
     Parameters
     ----------
-    kept : (m, patches) whether a patch is left, or (n, m, patches) where rows differ
+    kept : ndarray
+        Whether a patch is left, of shape (m, patches), or (n, m, patches) where rows differ.
     """
     n, m = len(x), kept.shape[-2]
     found = np.empty(n * m)

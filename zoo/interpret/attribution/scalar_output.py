@@ -10,10 +10,12 @@ from typing import Any
 import numpy as np
 
 from zoo.errors import InputError, UnknownNameError
+from zoo.families.contracts import Classifies
 from zoo.interpret.attribution.differentiate import compiled_gradient, value_and_gradient
+from zoo.interpret.elements import element_name
 from zoo.model.axes import fixed_axes
 from zoo.model.inputs import InputCheck
-from zoo.model.spec import Endpoint, Tensor
+from zoo.model.spec import Endpoint, ModelSpec, Tensor
 
 LOGITS = "logits"
 """Name of a classifier's method that returns what its `predict` puts through the sigmoid."""
@@ -28,14 +30,30 @@ class Answer:
 
     Attributes
     ----------
-    model : whose answer it is
-    function : the endpoint's tensors in order -> the output tensor
-    arrays : every input of the endpoint by name, (n, ...) each
-    endpoint, wrt, output, target : names of the endpoint, of the tensor it is a function of and of the output; the element
-        of that output, counted in C order
-    output_shape : of one row of that output
-    unit : of the tensor
-    low, high : the tensor's trained range, None where it has none
+    model : object
+        The model whose answer it is.
+    function : callable
+        Takes the endpoint's tensors in order and returns the output tensor.
+    arrays : dict of str to ndarray
+        Every input of the endpoint by name, (n, ...) each.
+    endpoint : str
+        Names of the endpoint, of the tensor it is a function of and of the output; the element of that output, counted in C
+        order.
+    wrt : str
+        Names of the endpoint, of the tensor it is a function of and of the output; the element of that output, counted in C
+        order.
+    output : str
+        Names of the endpoint, of the tensor it is a function of and of the output; the element of that output, counted in C
+        order.
+    target : int
+        Names of the endpoint, of the tensor it is a function of and of the output; the element of that output, counted in C
+        order.
+    tensors : dict of str to Tensor
+        Every input as the spec describes it.
+    answered : Tensor
+        The output as the spec describes it.
+    low, high : ndarray, optional
+        The tensor's trained range, None where it has none.
     """
 
     model: Any
@@ -45,18 +63,30 @@ class Answer:
     wrt: str
     output: str
     target: int
-    output_shape: tuple[int, ...]
-    unit: str
+    tensors: dict[str, Tensor]
+    answered: Tensor
     low: np.ndarray | None
     high: np.ndarray | None
 
     @property
     def x(self) -> np.ndarray:
-        """(n, ...) the given rows of the tensor."""
+        """The given rows of the tensor, of shape (n, ...)."""
         return self.arrays[self.wrt]
 
+    @property
+    def tensor(self) -> Tensor:
+        """The tensor as the spec describes it."""
+        return self.tensors[self.wrt]
+
+    @property
+    def element(self) -> str:
+        """What the number is called: the name of its tensor, with its label or position where there are several."""
+        sizes = [axis.size for axis in self.answered.axes]
+        fixed = [size for size in sizes if size is not None]
+        return element_name(self.answered, fixed if fixed and len(fixed) == len(sizes) else [self.target + 1], self.target)
+
     def at(self, points: np.ndarray, rows: np.ndarray | None = None) -> np.ndarray:
-        """(n,) values at ``points``, each with the other inputs of the row in ``rows``, by default of its own."""
+        """Values (n,) at ``points``, each with the other inputs of the row in ``rows``, by default of its own."""
         rows = np.arange(len(points)) if rows is None else rows
         parts = [_to_numpy(self.scalar(points[part], rows[part])) for part in batches(np.arange(len(points)), points[0].size)]
         return np.concatenate(parts)
@@ -78,7 +108,7 @@ class Answer:
         return lambda points, rows: compiled(points, *(array[rows] for array in others))
 
     def scalar(self, x: Any, rows: np.ndarray) -> Any:
-        """(n,) of one batch, as the model's library has it."""
+        """The number for each row of one batch, as the model's library has it."""
         return self._element([x if name == self.wrt else array[rows] for name, array in self.arrays.items()])
 
     def _element(self, tensors: list[Any]) -> Any:
@@ -108,20 +138,41 @@ def answer_of(
     endpoint = chosen_endpoint(model, endpoint)
     described = described_endpoint(model, endpoint, inputs)
     names = [tensor.name for tensor in described.inputs]
-    wrt = names[0] if wrt is None else wrt
-    if wrt not in names:
-        raise UnknownNameError(f"input tensor of {endpoint}", wrt, names)
+    wrt = _continuous(described, endpoint, wrt)
     given = inputs if isinstance(inputs, Mapping) else {names[0]: inputs}
     arrays = InputCheck(described)(given, allow_out_of_range=allow_out_of_range)
     if not len(arrays[wrt]):
         raise InputError(f"input {wrt!r}: expected at least one row to explain, given none")
     function, output = chosen_output(model, endpoint, output, described)
-    shape = next(
-        (one.shape for one in described.outputs if one.name == output), described.outputs[0].shape
-    )  # logits: the first
-    tensor = described.inputs[names.index(wrt)]
-    low, high = (None if bound is None else np.asarray(bound, np.float32) for bound in (tensor.low, tensor.high))
-    return Answer(model, function, arrays, endpoint, wrt, output, target, tuple(shape), tensor.unit, low, high)
+    tensors = {tensor.name: tensor for tensor in described.inputs}
+    low, high = (None if bound is None else np.asarray(bound, np.float32) for bound in (tensors[wrt].low, tensors[wrt].high))
+    return Answer(
+        model, function, arrays, endpoint, wrt, output, target, tensors, _described_output(described, output), low, high
+    )
+
+
+def _described_output(described: Endpoint, output: str) -> Tensor:
+    """An output as the spec describes it; logits, which it does not, have the axes of the probabilities made of them."""
+    for tensor in described.outputs:
+        if tensor.name == output:
+            return tensor
+    return described.outputs[0].model_copy(update={"name": "logit", "unit": "1"})
+
+
+def _continuous(described: Endpoint, endpoint: str, wrt: str | None) -> str:
+    """The tensor that an answer is a function of, by default the first of floating-point numbers."""
+    dtypes: dict[str, str] = {tensor.name: tensor.dtype for tensor in described.inputs}
+    known = [name for name, dtype in dtypes.items() if dtype.startswith("float")]
+    if wrt is None:
+        wrt = (known or list(dtypes))[0]
+    if wrt not in dtypes:
+        raise UnknownNameError(f"input tensor of {endpoint}", wrt, dtypes)
+    if wrt not in known:
+        raise InputError(
+            f"wrt: expected a tensor of floating-point numbers, {' or '.join(known) or 'of which there is none'};"
+            f" {wrt} is {dtypes[wrt]}, which has no small changes"
+        )
+    return wrt
 
 
 def chosen_endpoint(model: Any, endpoint: str | None) -> str:
@@ -135,7 +186,7 @@ def chosen_endpoint(model: Any, endpoint: str | None) -> str:
 
 def described_endpoint(model: Any, endpoint: str, inputs: Any) -> Endpoint:
     """The endpoint as the model's spec has it; of a model without one, as its method and the given arrays suggest."""
-    if (spec := getattr(model, "spec", None)) is not None:
+    if (spec := spec_of(model)) is not None:
         return spec.endpoint(endpoint)
     names = list(inspect.signature(getattr(model, model.endpoints[endpoint])).parameters)
     arrays = inputs if isinstance(inputs, Mapping) else {names[0]: inputs}
@@ -147,12 +198,11 @@ def described_endpoint(model: Any, endpoint: str, inputs: Any) -> Endpoint:
 def chosen_output(model: Any, endpoint: str, output: str | None, described: Endpoint) -> tuple[Callable[..., Any], str]:
     """The function that returns the tensor named ``output``, and that name."""
     names = [tensor.name for tensor in described.outputs]
-    classifies = getattr(model, "answers_with", "probability") == "probability" and hasattr(model, LOGITS)
-    has_logits = endpoint == "predict" and classifies
+    has_logits = endpoint == "predict" and model.answers_with == "probability" and isinstance(model, Classifies)
     if output is None:
         output = LOGITS if has_logits else names[0]
     if output == LOGITS and has_logits:
-        return getattr(model, LOGITS), LOGITS
+        return model.logits, LOGITS
     if output not in names:
         raise UnknownNameError(f"output of {endpoint}", output, [*names, LOGITS] if has_logits else names)
     method, position = getattr(model, model.endpoints[endpoint]), names.index(output)
@@ -167,7 +217,7 @@ def chosen_output(model: Any, endpoint: str, output: str | None, described: Endp
 def baseline_of(model: Any, tensor: str, x: np.ndarray, given: np.ndarray | float | None) -> np.ndarray:
     """The baseline of each row, of the shape of ``x``."""
     if given is None:
-        known = model.baseline(tensor) if hasattr(model, "baseline") else None
+        known = model.baseline(tensor)
         given = 0.0 if known is None else known
     array = np.asarray(given)
     if array.dtype.kind not in "fiu":
@@ -185,14 +235,31 @@ def batches(rows: np.ndarray, elements: int) -> list[np.ndarray]:
     return [rows[i : i + size] for i in range(0, len(rows), size)]
 
 
+def spec_of(model: Any) -> ModelSpec | None:
+    """The spec of a model that was loaded.
+
+    Parameters
+    ----------
+    model : EndpointModel
+        The model.
+
+    Returns
+    -------
+    ModelSpec or None
+        None for a freshly built one.
+    """
+    return getattr(model, "spec", None)
+
+
 def name_of(model: Any) -> str:
-    """Of the model's spec, or of its class."""
-    return getattr(getattr(model, "spec", None), "name", type(model).__name__)
+    """The name in the model's spec, or that of its class."""
+    spec = spec_of(model)
+    return type(model).__name__ if spec is None else spec.name
 
 
 def is_keras(model: Any) -> bool:
     """Whether a model takes and returns tensors; others take and return arrays."""
-    return getattr(model, "library", "keras") == "keras"
+    return model.library == "keras"
 
 
 def _to_numpy(values: Any) -> np.ndarray:

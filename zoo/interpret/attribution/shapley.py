@@ -7,11 +7,14 @@ from typing import Any
 import numpy as np
 
 from zoo.errors import ExplanationError, InputError
+from zoo.families.contracts import Trees
 from zoo.interpret.attribution.patches import spread, tiles
 from zoo.interpret.attribution.scalar_output import Answer
+from zoo.interpret.methods import explanation_method
 from zoo.progress import track
 
 
+@explanation_method("shap", "Shapley values", baseline=True)
 def shap(
     answer: Answer,
     x: np.ndarray,
@@ -27,9 +30,10 @@ def shap(
     away, which is exact where no three patches interact.
     """
     library = _library()
-    if (trees := getattr(answer.model, "regressor", None)) is not None:
+    if isinstance(answer.model, Trees):
+        trees = answer.model.regressor
         return _from(start, lambda base: library.TreeExplainer(trees, base, feature_perturbation="interventional"), x)
-    if getattr(answer.model, "linear_output", None) == answer.output:
+    if answer.model.linear_output == answer.output:
         coefficients = answer.gradient(start[:1], np.zeros(1, int)).ravel().astype(float)
         return _from(start, lambda base: library.LinearExplainer((coefficients, 0.0), base), x)
     if samples < 1:

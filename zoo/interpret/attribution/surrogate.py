@@ -6,15 +6,17 @@ import numpy as np
 
 from zoo.interpret.attribution.patches import masked_answers, spread, tiles
 from zoo.interpret.attribution.scalar_output import Answer
+from zoo.interpret.methods import explanation_method
 
 WIDTH = 0.25
-"""Of the Gaussian weight of a sample in its cosine distance from the whole input, LIME's own for images."""
+"""Width of the Gaussian weight of a sample in its cosine distance from the whole input, LIME's own for images."""
 RIDGE = 1e-6
 """Penalty: only enough to make the fit unique."""
 PER_PATCH = 10
 """Samples for each patch, by default."""
 
 
+@explanation_method("lime", "local linear surrogate", baseline=True)
 def lime(
     answer: Answer,
     x: np.ndarray,
@@ -26,7 +28,7 @@ def lime(
 ) -> np.ndarray:
     """Coefficients of a weighted ridge regression of the answers where half of the patches are at the baseline.
 
-    All rows share one design, so that one factorisation serves them all.
+    All rows share one design, so that one factorization serves them all.
     """
     from sklearn.linear_model import Ridge
 

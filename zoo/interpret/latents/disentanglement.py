@@ -29,9 +29,12 @@ class Gap:
 
     Attributes
     ----------
-    score : mean over factors
-    per_factor : (factors,) gaps
-    matrix : (latents, factors) what the gaps are taken of
+    score : float
+        The mean of the gaps over factors.
+    per_factor : ndarray
+        The gap of each factor, of shape (factors,).
+    matrix : ndarray
+        What the gaps are taken of, of shape (latents, factors).
     """
 
     score: float
@@ -45,11 +48,17 @@ class DCI:
 
     Attributes
     ----------
-    disentanglement : whether each latent serves one factor, 0 to 1
-    completeness : whether each factor is served by one latent, 0 to 1
-    informativeness : accuracy for classes, R^2 for continuous factors, on held-out rows, mean over factors
-    per_latent, per_factor : (latents,) and (factors,) disentanglement and completeness before averaging
-    importance : (latents, factors) of each latent for predicting each factor
+    disentanglement : float
+        Whether each latent serves one factor, 0 to 1.
+    completeness : float
+        Whether each factor is served by one latent, 0 to 1.
+    informativeness : float
+        Accuracy for classes, R^2 for continuous factors, on held-out rows, mean over factors.
+    per_latent, per_factor : ndarray
+        Disentanglement of each latent, of shape (latents,), and completeness of each factor, of shape (factors,), before
+        averaging.
+    importance : ndarray
+        The importance of each latent for predicting each factor, of shape (latents, factors).
     """
 
     disentanglement: float
@@ -71,10 +80,16 @@ def beta_vae_score(
 
     Parameters
     ----------
-    encode, sampler : see `zoo.interpret.latents.factors`
-    train, test : points
-    pairs : of each point
-    seed : of factors, noise and choices
+    encode : Encode
+        The encoder and the source of observations, as `zoo.interpret.latents.factors` describes them.
+    sampler : Sampler
+        The encoder and the source of observations, as `zoo.interpret.latents.factors` describes them.
+    train, test : int
+        Number of points to fit and to judge the classifier on.
+    pairs : int
+        Number of pairs for each point.
+    seed : int
+        Seed of factors, noise and choices.
 
     Raises
     ------
@@ -119,13 +134,21 @@ def factor_vae_score(
 
     Parameters
     ----------
-    encode, sampler : see `zoo.interpret.latents.factors`
-    train, test : votes
-    rows : observations of each vote
-    variance_rows : observations for the variance over all
-    active : variance below which a latent is left out as collapsed; disentanglement_lib's default keeps all, so
-        that rounding errors may vote
-    seed : of factors, noise and choices
+    encode : Encode
+        The encoder and the source of observations, as `zoo.interpret.latents.factors` describes them.
+    sampler : Sampler
+        The encoder and the source of observations, as `zoo.interpret.latents.factors` describes them.
+    train, test : int
+        Number of votes to fit and to judge the classifier on.
+    rows : int
+        Observations of each vote.
+    variance_rows : int
+        Observations for the variance over all.
+    active : float
+        Variance below which a latent is left out as collapsed; disentanglement_lib's default keeps all, so that rounding
+        errors may vote.
+    seed : int
+        Seed of factors, noise and choices.
 
     Raises
     ------
@@ -164,11 +187,13 @@ def mig(latents: np.ndarray, factors: np.ndarray, *, bins: int = BINS) -> Gap:
 
     Parameters
     ----------
-    latents, factors : (n, latents) and (n, factors)
+    latents, factors : ndarray
+        Latents of shape (n, latents) and factors of shape (n, factors) of the same rows.
 
     Returns
     -------
-    Gap, its matrix the mutual information in nat
+    Gap
+        Gaps, whose matrix is the mutual information in nat.
 
     Raises
     ------
@@ -197,8 +222,10 @@ def sap(latents: np.ndarray, factors: np.ndarray, *, seed: int) -> Gap:
 
     Parameters
     ----------
-    latents, factors : (n, latents) and (n, factors)
-    seed : of the split
+    latents, factors : ndarray
+        Latents of shape (n, latents) and factors of shape (n, factors) of the same rows.
+    seed : int
+        Seed of the split.
 
     Raises
     ------
@@ -228,11 +255,14 @@ def dci(latents: np.ndarray, factors: np.ndarray, *, model: Literal["trees", "la
 
     Parameters
     ----------
-    latents, factors : (n, latents) and (n, factors)
-    model : "trees": gradient-boosted trees of scikit-learn's defaults, classifiers for classes; their importances of each
-        factor add up to one. "lasso": absolute coefficients of a cross-validated lasso between standardised variables,
-        which takes classes for numbers
-    seed : of the split and the trees
+    latents, factors : ndarray
+        Latents of shape (n, latents) and factors of shape (n, factors) of the same rows.
+    model : EndpointModel
+        "trees": gradient-boosted trees of scikit-learn's defaults, classifiers for classes; their importances of each factor
+        add up to one. "lasso": absolute coefficients of a cross-validated lasso between standardized variables, which takes
+        classes for numbers.
+    seed : int
+        Seed of the split and the trees.
 
     Raises
     ------
@@ -245,8 +275,8 @@ def dci(latents: np.ndarray, factors: np.ndarray, *, model: Literal["trees", "la
     if factors.shape[1] < 2:
         raise InputError("factors: expected at least two, since disentanglement compares them; given one")
     train, test = _split(len(latents), factors, seed)
-    centre, scale = latents[train].mean(axis=0), latents[train].std(axis=0)
-    latents = (latents - centre) / np.where(scale > 0, scale, 1)
+    center, scale = latents[train].mean(axis=0), latents[train].std(axis=0)
+    latents = (latents - center) / np.where(scale > 0, scale, 1)
     importance, explained = np.zeros((latents.shape[1], factors.shape[1])), []
     for j, factor in enumerate(factors.T):
         truth = (factor - factor[train].mean()) / factor[train].std() if model == "lasso" else factor
@@ -270,9 +300,14 @@ def disentanglement_scores(encode: Encode, sampler: Sampler, *, rows: int = 15_0
 
     Parameters
     ----------
-    encode, sampler : see `zoo.interpret.latents.factors`
-    rows : observations for the scores that take arrays; two for training and one for testing of each three
-    seed : of everything random
+    encode : Encode
+        The encoder and the source of observations, as `zoo.interpret.latents.factors` describes them.
+    sampler : Sampler
+        The encoder and the source of observations, as `zoo.interpret.latents.factors` describes them.
+    rows : int
+        Observations for the scores that take arrays; two for training and one for testing of each three.
+    seed : int
+        Seed of everything random.
     """
     latents, factors = encoded_sample(encode, sampler, rows, seed=seed)
     found = dci(latents, factors, seed=seed)
@@ -322,7 +357,7 @@ def _gap(matrix: np.ndarray, unit: np.ndarray) -> Gap:
 
 
 def _squared_correlation(latents: np.ndarray, factors: np.ndarray) -> np.ndarray:
-    """(latents, factors); zero for a constant latent."""
+    """Squared correlations (latents, factors); zero for a constant latent."""
     z, y = latents - latents.mean(axis=0), factors - factors.mean(axis=0)
     norms = np.outer((z**2).sum(axis=0), (y**2).sum(axis=0))
     return np.divide((z.T @ y) ** 2, norms, out=np.zeros_like(norms), where=norms > 0)

@@ -1,6 +1,6 @@
 """Symbolic distillation: a latent as a short polynomial of named physical quantities, with how much of it that explains.
 
-Candidates are all products of the quantities up to a degree, each quantity measured from its mean: uncentred powers of one
+Candidates are all products of the quantities up to a degree, each quantity measured from its mean: uncentered powers of one
 quantity would be nearly the same column. Orthogonal matching pursuit orders them, cross-validation says how many to take. Give
 logarithms where power laws are expected: their sums are products.
 """
@@ -27,21 +27,29 @@ DIGITS = 3
 
 @dataclass(frozen=True, eq=False)
 class Formula:
-    """intercept + sum_i coefficient_i prod_j (quantity_j - centre_j)^power_ij, in the units of the quantities.
+    """intercept + sum_i coefficient_i prod_j (quantity_j - center_j)^power_ij, in the units of the quantities.
 
     Attributes
     ----------
-    text : as people write it, in numbers of three digits
-    names, centres : (q,) of the quantities
-    powers : (terms, q)
-    coefficients : (terms,)
-    intercept : where all quantities are at their centres
-    r2, r2_error : on rows that neither fitted the numbers nor chose the terms, mean over folds and its standard error
+    text : str
+        The formula as people write it, in numbers of three digits.
+    names : tuple of str
+        Names and means of the quantities, (q,) of each.
+    centers : ndarray
+        Names and means of the quantities, (q,) of each.
+    powers : ndarray
+        The power of each quantity in each term, of shape (terms, q).
+    coefficients : ndarray
+        The coefficient of each term, of shape (terms,).
+    intercept : float
+        The value where all quantities are at their centers.
+    r2, r2_error : float
+        R^2 on rows that neither fitted the numbers nor chose the terms: its mean over folds and the standard error.
     """
 
     text: str
     names: tuple[str, ...]
-    centres: np.ndarray
+    centers: np.ndarray
     powers: np.ndarray
     coefficients: np.ndarray
     intercept: float
@@ -58,7 +66,7 @@ class Formula:
         """How many names and numbers are written in it."""
         written = 1 + self.terms + np.count_nonzero(self.powers) + np.count_nonzero(self.powers > 1)
         curved = self.powers.sum(axis=1) > 1
-        return int(written + np.count_nonzero((self.powers[curved] > 0) & (self.centres != 0)))
+        return int(written + np.count_nonzero((self.powers[curved] > 0) & (self.centers != 0)))
 
     @property
     def found(self) -> bool:
@@ -66,7 +74,7 @@ class Formula:
         return self.terms > 0 and self.r2 >= FOUND
 
     def predict(self, quantities: Mapping[str, np.ndarray]) -> np.ndarray:
-        """(n,) values for named quantities (n,).
+        """Values (n,) for named quantities (n,).
 
         Raises
         ------
@@ -74,7 +82,7 @@ class Formula:
             If a quantity is missing, or their lengths differ.
         """
         table = _table({name: quantities[name] for name in self.names if name in quantities}, self.names)
-        factors = (table - self.centres)[:, None, :] ** self.powers
+        factors = (table - self.centers)[:, None, :] ** self.powers
         return self.intercept + factors.prod(axis=2) @ self.coefficients
 
     def __str__(self) -> str:
@@ -82,7 +90,7 @@ class Formula:
         return f"{found}{self.text}   (R^2 {self.r2:.3f} +- {self.r2_error:.3f}, {self.terms} term{'s' * (self.terms != 1)})"
 
 
-def distil(
+def distill(
     latent: np.ndarray, quantities: Mapping[str, np.ndarray], *, degree: int = 2, most_terms: int = 5, seed: int = 0
 ) -> Formula:
     """The shortest formula that explains a latent about as well as longer ones do.
@@ -92,11 +100,16 @@ def distil(
 
     Parameters
     ----------
-    latent : (n,) mean of the latent's posterior
-    quantities : name -> (n,) in physical units, or their logarithms
-    degree : of the products of quantities
-    most_terms : beside the intercept
-    seed : of the shuffled folds
+    latent : ndarray
+        Mean of the latent's posterior, of shape (n,).
+    quantities : mapping of str to ndarray
+        Quantities by name, of shape (n,), in physical units or their logarithms.
+    degree : int
+        Degree of the products of quantities.
+    most_terms : int
+        Terms at most beside the intercept.
+    seed : int
+        Seed of the shuffled folds.
 
     Raises
     ------
@@ -119,9 +132,9 @@ def distil(
         raise InputError(f"expected degree 1, 2 or 3 and at least one term, given {degree} and {most_terms}")
 
     spread = table.std(axis=0)
-    centres = np.array([_rounded(mean, 0.1 * width) for mean, width in zip(table.mean(axis=0), spread, strict=True)])
+    centers = np.array([_rounded(mean, 0.1 * width) for mean, width in zip(table.mean(axis=0), spread, strict=True)])
     products = PolynomialFeatures(degree, include_bias=False)
-    features = products.fit_transform((table - centres) / spread)
+    features = products.fit_transform((table - centers) / spread)
 
     scores = []
     for train, held_out in KFold(FOLDS, shuffle=True, random_state=seed).split(features):
@@ -133,9 +146,9 @@ def distil(
     powers = products.powers_[kept]
     coefficients = weights[kept] / np.prod(spread**powers, axis=1)
     return Formula(
-        text=_written(names, centres, powers, coefficients, table, target),
+        text=_written(names, centers, powers, coefficients, table, target),
         names=names,
-        centres=centres,
+        centers=centers,
         powers=powers,
         coefficients=coefficients,
         intercept=intercept,
@@ -144,19 +157,19 @@ def distil(
     )
 
 
-def distil_latents(
+def distill_latents(
     mean: np.ndarray, quantities: Mapping[str, np.ndarray], *, degree: int = 2, most_terms: int = 5, seed: int = 0
 ) -> list[Formula]:
-    """A formula for each latent, from the means of their posteriors (n, latents); options and errors as for `distil`."""
+    """A formula for each latent, from the means of their posteriors (n, latents); options and errors as for `distill`."""
     array = np.asarray(mean, dtype=float)
     if array.ndim != 2:
         raise InputError(f"mean: expected shape (n, latents), given {array.shape}")
     options = {"degree": degree, "most_terms": most_terms, "seed": seed}
-    return [distil(latent, quantities, **options) for latent in track(list(array.T), "formulae")]
+    return [distill(latent, quantities, **options) for latent in track(list(array.T), "formulae")]
 
 
 def _table(quantities: Mapping[str, np.ndarray], names: tuple[str, ...]) -> np.ndarray:
-    """(n, q) finite numbers."""
+    """The quantities side by side as finite numbers (n, q)."""
     if not names or (missing := [name for name in names if name not in quantities]):
         raise InputError(f"quantities: expected {', '.join(missing) if names else 'at least one'}, given none")
     columns = {name: np.asarray(quantities[name], dtype=float) for name in names}
@@ -186,9 +199,9 @@ def _path(features: np.ndarray, target: np.ndarray, most: int) -> tuple[np.ndarr
     """Weights (most + 1, f) and intercepts (most + 1,) of fits with 0, 1, ... terms; the last repeats where no more fit."""
     from sklearn.linear_model import orthogonal_mp
 
-    centre, scale = features.mean(axis=0), features.std(axis=0)
+    center, scale = features.mean(axis=0), features.std(axis=0)
     scale[scale == 0] = 1  # a quantity that is rarely not zero
-    number, scaled = min(most, features.shape[1]), (features - centre) / scale
+    number, scaled = min(most, features.shape[1]), (features - center) / scale
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # it stops where all that is left depends on what it has
         path = orthogonal_mp(scaled, target - target.mean(), n_nonzero_coefs=number, return_path=True)
@@ -196,26 +209,26 @@ def _path(features: np.ndarray, target: np.ndarray, most: int) -> tuple[np.ndarr
     found = path.reshape(features.shape[1], -1).T / scale
     steps[1 : len(found) + 1] = found
     steps[len(found) + 1 :] = steps[len(found)]
-    return steps, target.mean() - steps @ centre
+    return steps, target.mean() - steps @ center
 
 
 def _rounded(value: float, step: float) -> float:
-    """To the decimal place next to the step, so that the number is short and exact."""
+    """Round to the decimal place next to the step, so that the number is short and exact."""
     return round(float(value), round(-float(np.log10(step)))) + 0.0
 
 
 def _written(
     names: tuple[str, ...],
-    centres: np.ndarray,
+    centers: np.ndarray,
     powers: np.ndarray,
     coefficients: np.ndarray,
     table: np.ndarray,
     target: np.ndarray,
 ) -> str:
-    """Centres of linear terms go into the intercept, which makes up for the rounding of the coefficients at the mean."""
+    """Centers of linear terms go into the intercept, which makes up for the rounding of the coefficients at the mean."""
     terms, left = [], target.copy()
     for power, coefficient in zip(powers, coefficients, strict=True):
-        shifts = centres if power.sum() > 1 else np.zeros(len(centres))
+        shifts = centers if power.sum() > 1 else np.zeros(len(centers))
         rounded = float(f"{coefficient:.{DIGITS}g}")
         left -= rounded * np.prod((table - shifts) ** power, axis=1)
         factors = [

@@ -14,14 +14,14 @@ BATCH = 1024
 """Rows that are observed and encoded at a time."""
 
 Encode = Callable[[Any], np.ndarray]
-"""What a sampler shows -> (n, latents): the means of the posterior, as all published scores take them."""
+"""Makes latents (n, latents) of what a sampler shows: the means of the posterior, as all published scores take them."""
 
 
 class Sampler(Protocol):
     """A world whose factors are independent and known, and can be set one by one."""
 
     def draw(self, rows: int, rng: np.random.Generator) -> np.ndarray:
-        """(rows, factors), integers for classes or floats for continuous factors."""
+        """Factors (rows, factors), integers for classes or floats for continuous ones."""
 
     def observe(self, factors: np.ndarray, rng: np.random.Generator) -> Any:
         """What the encoder takes, one row for each row of factors; noise is drawn anew."""
@@ -37,15 +37,17 @@ class Grid:
 
     Attributes
     ----------
-    sizes : number of values of each factor
-    render : (n, factors) indices -> what the encoder takes
+    sizes : tuple of int
+        Number of values of each factor.
+    render : callable
+        Makes what the encoder takes of indices of shape (n, factors).
     """
 
     sizes: tuple[int, ...]
     render: Callable[[np.ndarray], Any]
 
     def draw(self, rows: int, rng: np.random.Generator) -> np.ndarray:
-        """(rows, factors) indices."""
+        """Indices (rows, factors)."""
         return rng.integers(self.sizes, size=(rows, len(self.sizes)))
 
     def observe(self, factors: np.ndarray, rng: np.random.Generator) -> Any:

@@ -1,11 +1,11 @@
-"""Mutual information between continuous quantities, by a Gaussian mixture or by nearest neighbours, with its error.
+"""Mutual information between continuous quantities, by a Gaussian mixture or by nearest neighbors, with its error.
 
 The mixture is after GMM-MI (Piras et al. 2023, arXiv:2211.00024): one is fitted to the joint distribution, its number
 of components chosen by cross-validated likelihood; its marginals are mixtures too, so that the integral needs nothing
 but samples of the fit; refits on bootstrap samples give the error. Here every column is first mapped to normal scores:
 mutual information does not change under monotone maps of one variable, and a mixture has then only the dependence left
 to describe. That makes the estimate exactly invariant under such maps, and several times faster on skewed quantities.
-Nearest neighbours (`zoo.interpret.latents.neighbors`) assume less and need more rows; they take normal scores too.
+Nearest neighbors (`zoo.interpret.latents.neighbors`) assume less and need more rows; they take normal scores too.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ GAIN = 1e-3
 """Held-out log-likelihood per row, nat, that the next step must add."""
 FOLDS = 2
 ROWS_PER_COMPONENT = 10
-ROWS_PER_NEIGHBOUR = 15
+ROWS_PER_NEIGHBOR = 15
 SAMPLES = 100_000
 """Monte Carlo samples of the mixture for one integral: at 0.6 nat their error is 0.002."""
 BOOTSTRAP_SAMPLES = 20_000
@@ -53,11 +53,16 @@ def mutual_information(
 
     Parameters
     ----------
-    x, y : (n,) or (n, d) arrays in any units
-    components : of the mixture; None chooses them by cross-validation
-    bootstrap : refits for the error
-    rows : larger samples are thinned to this many
-    seed : of thinning, initialisation, integral and bootstrap
+    x, y : ndarray
+        Arrays of shape (n,) or (n, d), in any units.
+    components : int, optional
+        Components of the mixture; None chooses them by cross-validation.
+    bootstrap : int
+        Refits for the error.
+    rows : int
+        Larger samples are thinned to this many.
+    seed : int
+        Seed of thinning, initialization, integral and bootstrap.
 
     Raises
     ------
@@ -92,69 +97,76 @@ def mutual_information(
         return MutualInformation(_integral(mixture, width, SAMPLES, rng), float(np.std(values, ddof=1)), components)
 
 
-def neighbour_information(
-    x: np.ndarray, y: np.ndarray, *, classes: bool = False, neighbours: int = 3, rows: int = 5000, seed: int = 0
+def neighbor_information(
+    x: np.ndarray, y: np.ndarray, *, classes: bool = False, neighbors: int = 3, rows: int = 5000, seed: int = 0
 ) -> MutualInformation:
-    """Mutual information from nearest neighbours: KSG's algorithm 1, or Ross's estimator where y is discrete.
+    """Mutual information from nearest neighbors: KSG's algorithm 1, or Ross's estimator where y is discrete.
 
     It may come out below zero: clipped, the average over independent quantities would not be zero. For Gaussians of rho = 0.6
-    and 3 neighbours it is 0.004 to 0.006 nat (2%) high at 200 to 1,000 rows, a tenth of its scatter. It comes out low where
-    the relation is tighter than the distance between neighbours, near log(n / neighbours) nat.
+    and 3 neighbors it is 0.004 to 0.006 nat (2%) high at 200 to 1,000 rows, a tenth of its scatter. It comes out low where
+    the relation is tighter than the distance between neighbors, near log(n / neighbors) nat.
 
     Parameters
     ----------
-    x, y : (n,) or (n, d) arrays in any units
-    classes : whether y (n,) are labels instead
-    neighbours : k; few for little bias, many for little scatter
-    rows : larger samples are thinned to this many
-    seed : of thinning and of the parts whose scatter gives the error
+    x, y : ndarray
+        Arrays of shape (n,) or (n, d), in any units.
+    classes : bool
+        Whether y, of shape (n,), holds labels instead.
+    neighbors : int
+        Number of nearest neighbors; few for little bias, many for little scatter.
+    rows : int
+        Larger samples are thinned to this many.
+    seed : int
+        Seed of thinning and of the parts whose scatter gives the error.
 
     Raises
     ------
     InputError
         Different numbers of rows, NaN or infinity, a constant column, one in which most values repeat, rows that repeat more
-        than ``neighbours`` times, fewer than 15 rows a neighbour, a class of at most ``neighbours`` rows.
+        than ``neighbors`` times, fewer than 15 rows a neighbor, a class of at most ``neighbors`` rows.
     """
     first = _columns("x", x)
-    second = _labels(y, neighbours) if classes else _columns("y", y)
+    second = _labels(y, neighbors) if classes else _columns("y", y)
     if len(first) != len(second):
         raise InputError(f"x and y must have the same number of rows, given {len(first)} and {len(second)}")
     rng = np.random.default_rng(seed)
-    kept = _thinned(len(first), rows, neighbours, rng)
+    kept = _thinned(len(first), rows, neighbors, rng)
     first, second = first[kept], second[kept]
     first = _normal_scores(first)
     second = second if classes else _normal_scores(second)
 
     def estimate(part: np.ndarray | slice) -> float:
         if classes:
-            return ross(first[part], second[part], neighbours)
-        return ksg([first[part], second[part]], neighbours)
+            return ross(first[part], second[part], neighbors)
+        return ksg([first[part], second[part]], neighbors)
 
     return MutualInformation(estimate(slice(None)), error_by_parts(estimate, len(first), rng))
 
 
-def total_correlation(variables: np.ndarray, *, neighbours: int = 3, rows: int = 5000, seed: int = 0) -> MutualInformation:
+def total_correlation(variables: np.ndarray, *, neighbors: int = 3, rows: int = 5000, seed: int = 0) -> MutualInformation:
     """Total correlation KL(p(x) || prod p(x_i)) of the columns, by KSG's algorithm 1 for more than two variables.
 
     Parameters
     ----------
-    variables : (n, d) in any units; the estimate comes out low as d and the dependence grow
-    neighbours, rows, seed : as for `neighbour_information`
+    variables : ndarray
+        Variables of shape (n, d), in any units; the estimate comes out low as d and the dependence grow.
+    neighbors, rows, seed : int
+        Settings of the estimator, as `neighbor_information` takes them.
 
     Raises
     ------
     InputError
-        Fewer than two columns, and as for `neighbour_information`.
+        Fewer than two columns, and as for `neighbor_information`.
     """
     columns = _columns("variables", variables)
     if columns.shape[1] < 2:
         raise InputError(f"variables: expected at least two columns, given {columns.shape[1]}")
     rng = np.random.default_rng(seed)
-    columns = columns[_thinned(len(columns), rows, neighbours, rng)]
+    columns = columns[_thinned(len(columns), rows, neighbors, rng)]
     columns = _normal_scores(columns)
 
     def estimate(part: np.ndarray | slice) -> float:
-        return ksg(np.split(columns[part], columns.shape[1], axis=1), neighbours)
+        return ksg(np.split(columns[part], columns.shape[1], axis=1), neighbors)
 
     return MutualInformation(estimate(slice(None)), error_by_parts(estimate, len(columns), rng))
 
@@ -164,7 +176,7 @@ def mutual_information_matrix(
     second: Mapping[str, np.ndarray],
     *,
     pairs: Sequence[tuple[str, str]] | None = None,
-    estimator: Literal["mixture", "neighbours", "classes"] = "mixture",
+    estimator: Literal["mixture", "neighbors", "classes"] = "mixture",
     rows: int = 5000,
     seed: int = 0,
     jobs: int = 1,
@@ -173,21 +185,26 @@ def mutual_information_matrix(
 
     Parameters
     ----------
-    first, second : name -> (n,) values: latents, say, and the physical quantities that they may carry. Give samples of the
-        latents (`zoo.interpret.latents.traversal.sample`), not means: the mean of a dead latent is a small but noiseless
-        function of the input, so that it shares much information that no sample of it has.
-    pairs : names of those that are asked for, default each of the first with each of the second
-    estimator : "mixture" for `mutual_information`, "neighbours" for `neighbour_information`, "classes" for the latter where
-        the second quantities are labels
-    rows, seed : as for the estimator
-    jobs : processes; the answers do not depend on it
+    first, second : mapping of str to ndarray
+        Name -> (n,) values: latents, say, and the physical quantities that they may carry. Give samples of the latents
+        (`zoo.interpret.latents.traversal.sample`), not means: the mean of a dead latent is a small but noiseless function of
+        the input, so that it shares much information that no sample of it has.
+    pairs : sequence of tuple of str, optional
+        Names of those that are asked for, default each of the first with each of the second.
+    estimator : str
+        "mixture" for `mutual_information`, "neighbors" for `neighbor_information`, "classes" for the latter where the second
+        quantities are labels.
+    rows, seed : int
+        Settings of the estimator.
+    jobs : int
+        Processes; the answers do not depend on it.
     """
     import joblib
 
     estimators = {
         "mixture": mutual_information,
-        "neighbours": neighbour_information,
-        "classes": partial(neighbour_information, classes=True),
+        "neighbors": neighbor_information,
+        "classes": partial(neighbor_information, classes=True),
     }
     if estimator not in estimators:
         raise InputError(f"estimator: expected one of {', '.join(estimators)}, given {estimator!r}")
@@ -202,7 +219,7 @@ def information_profile(
     latents: Mapping[str, np.ndarray],
     profile: np.ndarray,
     *,
-    estimator: Literal["mixture", "neighbours"] = "mixture",
+    estimator: Literal["mixture", "neighbors"] = "mixture",
     rows: int = 5000,
     seed: int = 0,
     jobs: int = 1,
@@ -211,9 +228,18 @@ def information_profile(
 
     Parameters
     ----------
-    latents : name -> (n,) samples
-    profile : (n, radii), density at each radius, say
-    estimator, rows, seed, jobs : as for `mutual_information_matrix`
+    latents : mapping of str to ndarray
+        Samples of the latents by name, of shape (n,).
+    profile : ndarray
+        Density at each radius, say, of shape (n, radii).
+    estimator : str
+        Settings that `mutual_information_matrix` takes.
+    rows : int
+        Settings that `mutual_information_matrix` takes.
+    seed : int
+        Settings that `mutual_information_matrix` takes.
+    jobs : int
+        Settings that `mutual_information_matrix` takes.
 
     Raises
     ------
@@ -229,31 +255,31 @@ def information_profile(
     return table[..., 0], table[..., 1]
 
 
-def _thinned(given: int, rows: int, neighbours: int, rng: np.random.Generator) -> np.ndarray:
-    """Indices of at most ``rows`` random rows, if they are enough for nearest neighbours."""
-    used, least = min(given, rows), ROWS_PER_NEIGHBOUR * neighbours
-    if neighbours < 1 or used < least:
-        raise InputError(f"neighbours: expected at least 1, and {least} rows for {neighbours}, given {used} rows")
+def _thinned(given: int, rows: int, neighbors: int, rng: np.random.Generator) -> np.ndarray:
+    """Indices of at most ``rows`` random rows, if they are enough for nearest neighbors."""
+    used, least = min(given, rows), ROWS_PER_NEIGHBOR * neighbors
+    if neighbors < 1 or used < least:
+        raise InputError(f"neighbors: expected at least 1, and {least} rows for {neighbors}, given {used} rows")
     return rng.choice(given, used, replace=False)
 
 
-def _labels(values: np.ndarray, neighbours: int) -> np.ndarray:
-    """(n,) labels of classes with enough rows each."""
+def _labels(values: np.ndarray, neighbors: int) -> np.ndarray:
+    """Labels (n,) of classes with enough rows each."""
     array = np.asarray(values)
     if array.ndim != 1:
         raise InputError(f"y: expected labels of shape (n,), given shape {array.shape}")
     kinds, sizes = np.unique(array, return_counts=True)
     if len(kinds) < 2:
         raise InputError("y: expected at least two classes")
-    if sizes.min() <= neighbours:
+    if sizes.min() <= neighbors:
         raise InputError(
-            f"y: class {kinds[sizes.argmin()]} has {sizes.min()} rows; expected more than {neighbours}, the neighbours"
+            f"y: class {kinds[sizes.argmin()]} has {sizes.min()} rows; expected more than {neighbors}, the neighbors"
         )
     return array
 
 
 def _columns(name: str, values: np.ndarray) -> np.ndarray:
-    """(n, d) finite, continuous columns."""
+    """Finite, continuous columns (n, d)."""
     array = np.asarray(values)
     if array.ndim not in (1, 2) or array.dtype.kind not in "fiu":
         raise InputError(f"{name}: expected numbers of shape (n,) or (n, d), given {array.dtype} of shape {array.shape}")

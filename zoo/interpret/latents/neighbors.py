@@ -1,4 +1,4 @@
-"""Information from the distances to nearest neighbours, in nat: no density is fitted.
+"""Information from the distances to nearest neighbors, in nat: no density is fitted.
 
 Kraskov, Stoegbauer & Grassberger 2004 (arXiv:cond-mat/0305641) for continuous quantities, Ross 2014
 (doi:10.1371/journal.pone.0087357) for a continuous and a discrete one, and the error of either after Holmes & Nemenman
@@ -20,7 +20,7 @@ SHUFFLES = 8
 """Cuts that the error is averaged over, which is then known to 15%."""
 
 
-def ksg(blocks: Sequence[np.ndarray], neighbours: int) -> float:
+def ksg(blocks: Sequence[np.ndarray], neighbors: int) -> float:
     """Total correlation of two or more blocks of columns, for two their mutual information.
 
     Algorithm 1 with the maximum norm, eqs. 8 and 23: psi(k) + (m - 1) psi(N) - <sum_i psi(n_i + 1)>. May come out below
@@ -28,8 +28,10 @@ def ksg(blocks: Sequence[np.ndarray], neighbours: int) -> float:
 
     Parameters
     ----------
-    blocks : m arrays (n, d_i), scaled alike
-    neighbours : k
+    blocks : sequence of ndarray
+        The variables, arrays of shape (n, d_i), scaled alike.
+    neighbors : int
+        Number k of nearest neighbors.
 
     Raises
     ------
@@ -40,17 +42,17 @@ def ksg(blocks: Sequence[np.ndarray], neighbours: int) -> float:
     from scipy.special import digamma
 
     joint = np.concatenate(blocks, axis=1)
-    radius = cKDTree(joint).query(joint, neighbours + 1, p=np.inf)[0][:, -1]
+    radius = cKDTree(joint).query(joint, neighbors + 1, p=np.inf)[0][:, -1]
     if not radius.all():
-        raise InputError(f"rows repeat more than {neighbours} times; nearest neighbours need continuous quantities")
+        raise InputError(f"rows repeat more than {neighbors} times; nearest neighbors need continuous quantities")
     counted = sum(digamma(_closer(block, radius) + 1) for block in blocks)
-    return float(digamma(neighbours) + (len(blocks) - 1) * digamma(len(joint)) - np.mean(counted))
+    return float(digamma(neighbors) + (len(blocks) - 1) * digamma(len(joint)) - np.mean(counted))
 
 
-def ross(x: np.ndarray, labels: np.ndarray, neighbours: int) -> float:
+def ross(x: np.ndarray, labels: np.ndarray, neighbors: int) -> float:
     """Mutual information of columns (n, d) with classes (n,): psi(N) - <psi(N_c)> + <psi(k)> - <psi(m)>, eq. 2.
 
-    A class of fewer than k + 1 rows takes as many neighbours as it has; one of a single row is left out.
+    A class of fewer than k + 1 rows takes as many neighbors as it has; one of a single row is left out.
     """
     from scipy.spatial import cKDTree
     from scipy.special import digamma
@@ -58,12 +60,12 @@ def ross(x: np.ndarray, labels: np.ndarray, neighbours: int) -> float:
     _, labels, sizes = np.unique(labels, return_inverse=True, return_counts=True)
     kept = sizes[labels] > 1
     x, labels = x[kept], labels[kept]
-    radius, used = np.empty(len(x)), np.minimum(neighbours, sizes[labels] - 1)
+    radius, used = np.empty(len(x)), np.minimum(neighbors, sizes[labels] - 1)
     for label in np.unique(labels):
         members = np.flatnonzero(labels == label)
         radius[members] = cKDTree(x[members]).query(x[members], used[members[0]] + 1, p=np.inf)[0][:, -1]
     if not radius.all():
-        raise InputError(f"rows repeat more than {neighbours} times; nearest neighbours need a continuous quantity")
+        raise InputError(f"rows repeat more than {neighbors} times; nearest neighbors need a continuous quantity")
     means = [np.mean(digamma(counts)) for counts in (sizes[labels], used, _closer(x, radius) + 1)]
     return float(digamma(len(x)) - means[0] + means[1] - means[2])
 

@@ -7,17 +7,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from zoo.atomic import whole_file
 from zoo.data.dataset import Rows
 from zoo.errors import InputError, UnknownNameError
-from zoo.interpret.latents.distillation import Formula, distil
+from zoo.interpret.latents.distillation import Formula, distill
 from zoo.interpret.latents.information import MutualInformation, mutual_information_matrix
 from zoo.interpret.latents.traversal import DEAD, active_latents, linear_r2, sample
 from zoo.interpret.latents.use import LatentUse, use_of_latents
+from zoo.interpret.methods import Asked, explanation_method
+from zoo.interpret.result import Result
 from zoo.model.inputs import InputCheck
 from zoo.progress import track
 
@@ -31,26 +33,34 @@ CLASSES = 20
 """A quantity of at most this many different values is taken for a factor with classes."""
 LEAST_ROWS = 50
 LEAST_IN_CLASS = 4
-"""Rows of a class that its nearest neighbours need."""
+"""Rows of a class that its nearest neighbors need."""
 SIGNIFICANT = 3.0
 """Standard errors above zero from which information counts as found."""
 
 
 @dataclass(frozen=True, eq=False)
-class LatentReport:
+class LatentReport(Result):
     """What each latent of a model has to do with each physical quantity.
 
     Attributes
     ----------
-    name : of the model, or what the table is to be headed with
-    rows : that all numbers are from
-    names : of the latents, "latent 0" and so on
-    active : indices of those whose KL exceeds 0.05 nat; the others are dead
-    information : (latent, quantity) -> mutual information of a sample of the latent, nat
-    linear_r2, linear_r2_error : (latents,) R^2 of a linear function of all quantities for the latent's mean, held out; NaN for
-        dead latents, whose means are small functions of anything
-    formulae : name of each active latent -> its distilled formula
-    use : KL per latent, total correlation and information between latents
+    name : str
+        Name of the model, or what the table is to be headed with.
+    rows : int
+        Number of rows that all numbers are from.
+    names : tuple of str
+        Names of the latents, "latent 0" and so on.
+    active : ndarray
+        Indices of those whose KL exceeds 0.05 nat; the others are dead.
+    information : dict of tuple of str to MutualInformation
+        Mutual information of a sample of each latent with each quantity in nat, by their two names.
+    linear_r2, linear_r2_error : ndarray
+        R^2 of a linear function of all quantities for the latent's mean, held out; NaN for dead latents, whose means are
+        small functions of anything; of shape (latents,).
+    formulae : dict of str to Formula
+        The distilled formula of each active latent by its name.
+    use : LatentUse
+        KL per latent, total correlation and information between latents.
     """
 
     name: str
@@ -62,6 +72,8 @@ class LatentReport:
     linear_r2_error: np.ndarray
     formulae: dict[str, Formula]
     use: LatentUse
+
+    suffixes: ClassVar[tuple[str, ...]] = (".json", ".npz")
 
     @property
     def quantities(self) -> tuple[str, ...]:
@@ -202,13 +214,20 @@ def relate_latents(
 
     Parameters
     ----------
-    model : loaded, with an endpoint ``encode`` that returns ``mean`` and ``log_variance``
-    data : holds the endpoint's inputs by name, which may be cut as they are asked for, and the quantities as ``truth``
-    quantities : names of those that are asked for, default the whole truth
-    rows : at most, drawn at random
-    degree, jobs : as for `relate_posteriors`
-    seed : of the rows, and as for `relate_posteriors`
-    allow_out_of_range : encode inputs outside the trained range too
+    model : EndpointModel
+        A loaded model with an endpoint ``encode`` that returns ``mean`` and ``log_variance``.
+    data : Rows
+        Rows that hold the endpoint's inputs by name, which may be cut as they are asked for, and the quantities as ``truth``.
+    quantities : sequence of str, optional
+        Names of those that are asked for, default the whole truth.
+    rows : int
+        Number of rows at most, drawn at random.
+    degree, jobs : int
+        Settings that `relate_posteriors` takes.
+    seed : int
+        Seed of the rows, and of what `relate_posteriors` draws.
+    allow_out_of_range : bool
+        Encode inputs outside the trained range too.
 
     Raises
     ------
@@ -244,6 +263,18 @@ def relate_latents(
     return relate_posteriors(mean, log_variance, truth, name=model.spec.name, degree=degree, seed=seed, jobs=jobs)
 
 
+@explanation_method(
+    "latents",
+    "which physical quantities latents carry, and by which formula",
+    kind="global",
+    asks="data",
+    endpoint="encode",
+    rows=ROWS,
+)
+def _latents(asked: Asked) -> LatentReport:
+    return relate_latents(asked.model, asked.rows, quantities=asked.quantities, rows=len(asked.rows))
+
+
 def relate_posteriors(
     mean: np.ndarray,
     log_variance: np.ndarray,
@@ -256,17 +287,23 @@ def relate_posteriors(
 ) -> LatentReport:
     """Relate latents to physical quantities.
 
-    Information is by a Gaussian mixture; for quantities of at most 20 different values by nearest neighbours within
+    Information is by a Gaussian mixture; for quantities of at most 20 different values by nearest neighbors within
     classes (Ross 2014). Formulae are of the means of active latents.
 
     Parameters
     ----------
-    mean, log_variance : (n, latents) of the Gaussian posterior of each row
-    quantities : name -> (n,) in physical units, or their logarithms
-    name : that heads the table
-    degree : of the formulae
-    seed : of samples, estimators and folds
-    jobs : processes for the information
+    mean, log_variance : ndarray
+        Mean and log-variance of the Gaussian posterior of each row, of shape (n, latents).
+    quantities : mapping of str to ndarray
+        Quantities by name, of shape (n,), in physical units or their logarithms.
+    name : str
+        Name that heads the table.
+    degree : int
+        Degree of the formulae.
+    seed : int
+        Seed of samples, estimators and folds.
+    jobs : int
+        Processes for the information.
 
     Raises
     ------
@@ -295,7 +332,7 @@ def relate_posteriors(
         linear_r2=scores[0],
         linear_r2_error=scores[1],
         formulae={
-            latent: distil(values, known, degree=degree, seed=seed)
+            latent: distill(values, known, degree=degree, seed=seed)
             for latent, values in track(list(explained.items()), "formulae")
         },
         use=use,
@@ -305,7 +342,7 @@ def relate_posteriors(
 def _information(
     samples: Mapping[str, np.ndarray], known: Mapping[str, np.ndarray], seed: int, jobs: int
 ) -> dict[tuple[str, str], MutualInformation]:
-    """Of each sample with each quantity, by the estimator that suits the quantity."""
+    """The information of each sample with each quantity, by the estimator that suits the quantity."""
     factors = {quantity: values for quantity, values in known.items() if _has_classes(values)}
     rng = np.random.default_rng(seed)
     continuous = {quantity: _untied(values, rng) for quantity, values in known.items() if quantity not in factors}
@@ -319,7 +356,7 @@ def _information(
 
 
 def _measured(value: float, error: float, digits: int) -> str:
-    """With the error rounded up, so that it never reads as zero."""
+    """A value with its error, which is rounded up, so that it never reads as zero."""
     return f"{round(value, digits) + 0.0:.{digits}f} +- {np.ceil(round(error * 10**digits, 6)) / 10**digits:.{digits}f}"
 
 

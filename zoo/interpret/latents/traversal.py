@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from zoo.cli.files import write_outputs
 from zoo.errors import InputError
+from zoo.interpret.elements import axes_of, layout
+from zoo.interpret.methods import Asked, explanation_method
+from zoo.interpret.result import Result
+from zoo.model.array_files import write_outputs
+from zoo.model.axes import Axis
 from zoo.model.inputs import InputCheck
-from zoo.model.spec import Tensor
+from zoo.model.spec import TEST_TENSORS, Tensor
+from zoo.model.test_tensors import read_test_tensors
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -20,9 +26,11 @@ if TYPE_CHECKING:
 DEAD = 0.05
 """KL in nat below which a latent carries nothing."""
 QUANTILES = np.linspace(0.05, 0.95, 7)
-"""Through which a latent moves."""
+"""Quantiles through which a latent moves."""
+DRAWN = 64
+"""Samples of the posterior of each test row."""
 QUERIES = 101
-"""Of a traversal over the trained range."""
+"""Number of queries of a traversal over the trained range."""
 SCALE = "scale"
 """Name of a decoder's output that is the standard deviation of its answer."""
 
@@ -32,11 +40,13 @@ def kl_per_latent(mean: np.ndarray, log_variance: np.ndarray) -> np.ndarray:
 
     Parameters
     ----------
-    mean, log_variance : (n, latents) of the Gaussian posterior of each row
+    mean, log_variance : ndarray
+        Mean and log-variance of the Gaussian posterior of each row, of shape (n, latents).
 
     Returns
     -------
-    (latents,) array
+    ndarray
+        The KL of each latent, of shape (latents,).
 
     Raises
     ------
@@ -74,19 +84,29 @@ def _posterior(mean: np.ndarray, log_variance: np.ndarray) -> tuple[np.ndarray, 
 
 
 @dataclass(frozen=True, eq=False)
-class Traversal:
+class Traversal(Result):
     """What a decoder answers as one latent moves.
 
     Attributes
     ----------
-    latents : (k,) indices of the moved latents
-    grid : (k, g) values that each of them takes
-    quantiles : (g,) of the encoded rows that these values are, None where they are not from rows
-    query : (q, d) queries, None for a decoder that takes latents alone
-    decoded : (k, g, q, ...) answers; (k, g, ...) without queries
-    query_label, answer_label : names with units
-    scale : standard deviations of the answers, of the shape of ``decoded``, None for a decoder without an output of that name
-    trained : (2, d) lowest and highest trained query, None where the spec has none
+    latents : ndarray
+        Indices of the moved latents, of shape (k,).
+    grid : ndarray
+        Values that each of them takes, of shape (k, g).
+    quantiles : ndarray, optional
+        Quantiles of the encoded rows that these values are, of shape (g,); None where they are not from rows.
+    query : ndarray, optional
+        Queries, None for a decoder that takes latents alone, of shape (q, d).
+    decoded : ndarray
+        Answers of shape (k, g, q, ...), without queries of shape (k, g, ...).
+    query_label, answer_label : str
+        Names with units.
+    scale : ndarray, optional
+        Standard deviations of the answers, of the shape of ``decoded``, None for a decoder without an output of that name.
+    trained : ndarray, optional
+        Lowest and highest trained query, None where the spec has none, of shape (2, d).
+    axes : list of Axis
+        The axes of the answer after the batch, as the model's spec has them.
     """
 
     latents: np.ndarray
@@ -98,15 +118,22 @@ class Traversal:
     scale: np.ndarray | None = None
     trained: np.ndarray | None = None
     quantiles: np.ndarray | None = None
+    axes: list[Axis] = field(default_factory=list)
+
+    @property
+    def images(self) -> bool:
+        """Whether the answers are images."""
+        shape = self.decoded.shape[2:]
+        return self.query is None and layout(axes_of(self.axes, shape), shape) == "image"
 
     @property
     def effect(self) -> np.ndarray:
-        """(k,) largest change of any answer as the latent runs through the grid, in the unit of the answer."""
+        """The largest change (k,) of any answer as the latent runs through the grid, in the unit of the answer."""
         return np.ptp(self.decoded, axis=1).reshape(len(self.latents), -1).max(axis=1)
 
     @property
     def extrapolated(self) -> np.ndarray | None:
-        """(q,) whether each query lies outside the trained range; None without queries."""
+        """Whether each query (q,) lies outside the trained range; None without queries."""
         if self.query is None:
             return None
         if self.trained is None:
@@ -127,9 +154,9 @@ class Traversal:
         }
         return {name: array for name, array in found.items() if array is not None}
 
-    def save(self, path: Path) -> Path:
+    def save(self, path: str | PathLike[str]) -> Path:
         """Write `arrays` to a ``.npz``, whole or not at all."""
-        return write_outputs(path, self.arrays())
+        return write_outputs(Path(path), self.arrays())
 
     def plot(self) -> Figure:
         """What the decoder answers as each latent moves: curves, or images."""
@@ -154,14 +181,24 @@ def traverse(
 
     Parameters
     ----------
-    model : with a spec and an endpoint ``decode``: latents, and a query where it takes one -> a value at the query, an image
-    latents : indices to move, default all
-    grid : (g,) values of the moved latent, default seven quantiles from 5% to 95%, of its prior N(0, 1) or of ``drawn``
-    query : (q,) or (q, d) queries, default 101 points over the trained range; evenly in the logarithm if it is positive
-        and spans a decade or more
-    at : (latents,) or one value: where the others stay, default the mean of the prior, or the median of ``drawn``
-    drawn : (n, latents) samples of the posteriors of rows, as of `sample`
-    allow_out_of_range : decode latents and queries outside the trained range too; the answer says which queries
+    model : EndpointModel
+        A model with a spec and an endpoint ``decode``, which takes latents, and a query where there is one, and answers with
+        a value at the query or an image.
+    latents : ndarray, optional
+        Indices to move, default all.
+    grid : ndarray, optional
+        Values of the moved latent, default seven quantiles from 5% to 95%, of its prior N(0, 1) or of ``drawn``, of shape
+        (g,).
+    query : ndarray, optional
+        Queries of shape (q,) or (q, d), by default 101 points over the trained range; evenly in the logarithm if it is
+        positive and spans a decade or more.
+    at : ndarray or float, optional
+        Where the other latents stay, one value or one each, of shape (latents,); by default the mean of the prior, or the
+        median of ``drawn``.
+    drawn : ndarray, optional
+        Samples of the posteriors of rows, as of `sample`, of shape (n, latents).
+    allow_out_of_range : bool
+        Decode latents and queries outside the trained range too; the answer says which queries.
 
     Raises
     ------
@@ -217,15 +254,32 @@ def traverse(
         scale=shaped.get(SCALE),
         trained=_trained(queries[0]) if queries else None,
         quantiles=quantiles,
+        axes=answer.axes,
     )
 
 
+@explanation_method("traversal", "what answers do as one latent moves", kind="global", asks="nothing")
+def _traversal(asked: Asked) -> Traversal:
+    return traverse(asked.model, drawn=_drawn(asked.model))
+
+
+def _drawn(model: Any) -> np.ndarray | None:
+    """Samples of the latents of the test rows that came with the model, None for one without."""
+    if model.folder is None or "encode" not in model.spec.endpoints:
+        return None
+    _, outputs = read_test_tensors(model.folder.path(TEST_TENSORS), model.spec)["encode"]
+    if not {"mean", "log_variance"} <= outputs.keys():
+        return None
+    mean, log_variance = (np.repeat(outputs[name], DRAWN, axis=0) for name in ("mean", "log_variance"))
+    return sample(mean, log_variance)
+
+
 def _trained(tensor: Tensor) -> np.ndarray | None:
-    """(2, d) float32 bounds of the trained range, infinite on a side that has none."""
+    """Float32 bounds (2, d) of the trained range, infinite on a side that has none."""
     if tensor.low is None and tensor.high is None:
         return None
     bounds = -np.inf if tensor.low is None else tensor.low, np.inf if tensor.high is None else tensor.high
-    return np.stack([np.broadcast_to(np.asarray(bound, np.float32), tensor.shape) for bound in bounds])
+    return np.stack([np.broadcast_to(np.asarray(bound, np.float32), tensor.fixed_shape) for bound in bounds])
 
 
 def spans_decade(low: float, high: float) -> bool:
@@ -234,7 +288,7 @@ def spans_decade(low: float, high: float) -> bool:
 
 
 def _queries(tensor: Tensor, given: np.ndarray | None) -> np.ndarray:
-    """(q, d) queries, over the trained range where none are given."""
+    """Queries (q, d), over the trained range where none are given."""
     if given is None:
         trained = _trained(tensor)
         if tensor.shape != [1] or trained is None or not np.isfinite(trained).all():
@@ -252,13 +306,17 @@ def linear_r2(
 
     Parameters
     ----------
-    predictors : (n, d) latents, or name -> (n,) quantities
-    targets : name -> (n,): physical quantities to read off the latents or, the other way, latents
-    folds, seed : of the shuffled cross-validation
+    predictors : ndarray or mapping of str to ndarray
+        Latents of shape (n, d), or quantities of shape (n,) by name.
+    targets : mapping of str to ndarray
+        What is read off the predictors by name, of shape (n,): physical quantities or, the other way, latents.
+    folds, seed : int
+        Number of folds and seed of the shuffled cross-validation.
 
     Returns
     -------
-    name -> (folds,) R^2 of each fold
+    dict of str to ndarray
+        R^2 of each fold by name, of shape (folds,).
 
     Raises
     ------

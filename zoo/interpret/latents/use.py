@@ -12,7 +12,7 @@ from zoo.interpret.latents.information import MutualInformation, mutual_informat
 from zoo.interpret.latents.traversal import kl_per_latent, sample
 
 ACTIVE_VARIANCE = 0.01
-"""Of the posterior mean over inputs, above which Burda et al. call a unit active."""
+"""Variance of the posterior mean over inputs, above which Burda et al. call a unit active."""
 
 
 def activity(mean: np.ndarray) -> np.ndarray:
@@ -58,7 +58,7 @@ def gaussian_total_correlation(latents: np.ndarray) -> float:
 def information_between(
     latents: np.ndarray,
     *,
-    estimator: Literal["mixture", "neighbours"] = "neighbours",
+    estimator: Literal["mixture", "neighbors"] = "neighbors",
     rows: int = 5000,
     seed: int = 0,
     jobs: int = 1,
@@ -97,13 +97,20 @@ class LatentUse:
 
     Attributes
     ----------
-    kl : (latents,) KL of each posterior from the prior, mean over inputs
-    activity : (latents,) variance of each posterior mean over inputs
-    active : indices of the active units
-    total_correlation_of_means : Gaussian, of the means of the active units, as disentanglement_lib has it
-    total_correlation_of_samples : Gaussian, of samples of all latents
-    total_correlation : of samples of the active units, by nearest neighbours, with its error; 0 for fewer than two
-    information, information_error : (latents, latents) of samples of every two latents
+    kl : ndarray
+        KL of each posterior from the prior, mean over inputs, of shape (latents,).
+    activity : ndarray
+        Variance of each posterior mean over inputs, of shape (latents,).
+    active : ndarray
+        Indices of the active units.
+    total_correlation_of_means : float
+        Gaussian total correlation of the means of the active units, as disentanglement_lib has it.
+    total_correlation_of_samples : float
+        Gaussian total correlation of samples of all latents.
+    total_correlation : MutualInformation
+        Total correlation of samples of the active units, by nearest neighbors, with its error; 0 for fewer than two.
+    information, information_error : ndarray
+        Information between samples of every two latents and its error, of shape (latents, latents).
     """
 
     kl: np.ndarray
@@ -133,15 +140,19 @@ def use_of_latents(
 
     Parameters
     ----------
-    mean, log_variance : (n, latents) of the Gaussian posterior of each input
-    threshold : of the activity of an active unit
-    rows, jobs : as for `zoo.interpret.latents.information.mutual_information_matrix`
-    seed : of the samples and the estimators
+    mean, log_variance : ndarray
+        Mean and log-variance of the Gaussian posterior of each input, of shape (n, latents).
+    threshold : float
+        The least activity of an active unit.
+    rows, jobs : int
+        Settings that `zoo.interpret.latents.information.mutual_information_matrix` takes.
+    seed : int
+        Seed of the samples and the estimators.
 
     Raises
     ------
     InputError
-        Different shapes, NaN or infinity, too few rows for nearest neighbours.
+        Different shapes, NaN or infinity, too few rows for nearest neighbors.
     """
     kl, drawn = kl_per_latent(mean, log_variance), sample(mean, log_variance, seed)
     active = active_units(mean, threshold)

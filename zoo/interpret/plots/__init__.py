@@ -1,6 +1,7 @@
 """Figures. Each function returns a `matplotlib.figure.Figure` made without pyplot: no window, no global state."""
 
-from zoo.interpret.plots.activations import embedding_by_quantity, feature_map_grid, maximised_inputs
+from zoo.interpret.plots.activations import embedding_by_quantity, feature_map_grid, maximized_inputs
+from zoo.interpret.plots.attribution import attribution_over_axis, attribution_over_observation
 from zoo.interpret.plots.classification import (
     confusion,
     efficiency_curve,
@@ -19,17 +20,16 @@ from zoo.interpret.plots.distribution import (
     error_against_truth,
     importance_over_scale,
 )
-from zoo.interpret.plots.images import attribution_over_image, image_grid
+from zoo.interpret.plots.images import attribution_over_image, attribution_over_map, image_grid
 from zoo.interpret.plots.importance import importance_of_groups, partial_dependence_curves
 from zoo.interpret.plots.information import information_along_query, information_heat_map
 from zoo.interpret.plots.profiles import answered_profiles, scatter_along_query
 from zoo.interpret.plots.regression import error_quantiles
-from zoo.interpret.plots.spectra import attribution_over_elements, attribution_over_multipoles, planck_spectrum_plot
 from zoo.interpret.plots.traversals import latent_traversal, latents_against_parameters
 from zoo.interpret.plots.trust import (
     agreement_matrix,
     deletion_insertion_curves,
-    randomisation_curve,
+    randomization_curve,
     stability_under_noise,
 )
 from zoo.interpret.plots.typicality import typicality_curve
@@ -38,10 +38,11 @@ __all__ = [
     "against_beta",
     "agreement_matrix",
     "answered_profiles",
+    "attribution_over_axis",
     "attribution_over_cube",
-    "attribution_over_elements",
     "attribution_over_image",
-    "attribution_over_multipoles",
+    "attribution_over_map",
+    "attribution_over_observation",
     "confusion",
     "corner_plot",
     "coverage_curve",
@@ -62,11 +63,10 @@ __all__ = [
     "latent_traversal",
     "latents_against_parameters",
     "learning_curves",
-    "maximised_inputs",
+    "maximized_inputs",
     "partial_dependence_curves",
-    "planck_spectrum_plot",
     "predictive_plot",
-    "randomisation_curve",
+    "randomization_curve",
     "rank_histograms",
     "recall_against_difficulty",
     "reliability_diagram",

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from itertools import cycle
 from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from zoo.data.cmb.binning import CHANNELS, N_JOINT, SLICES, joint_multipoles
-from zoo.interpret.plots.style import BLUE, COLOURS, GREY, SEQUENTIAL, one_panel, panels, styled
+from zoo.interpret.elements import layout, positions
+from zoo.interpret.plots.style import BLUE, COLORS, GRAY, SEQUENTIAL, one_panel, panels, styled, with_unit
 
 if TYPE_CHECKING:
-    from zoo.interpret.attribution.activation_maximization import Maximised
+    from zoo.interpret.attribution.activation_maximization import Maximized
     from zoo.interpret.attribution.activations import Embedding, FeatureMaps
 
 MAPS = 16
@@ -53,48 +54,50 @@ def feature_map_grid(maps: FeatureMaps) -> Figure:
 
 
 @styled
-def maximised_inputs(found: Maximised) -> Figure:
+def maximized_inputs(found: Maximized) -> Figure:
     """A panel for each unit: the input that excites it minus the one where the climb began; of cubes the middle slice."""
     changes = found.inputs - found.start
     figure, axes = _grid(len(changes), 2.6)
     largest = np.abs(changes).max() or 1.0
     for ax, unit, change, activation in zip(axes, found.units, changes, found.activation, strict=False):
         if change.ndim == 1:
-            _curve(ax, change, found.tensor)
+            _curve(ax, change, found)
         else:
-            field = change[len(change) // 2] if change.ndim == 3 and change.shape[-1] > 3 else change
+            field = change[len(change) // 2] if layout(found.along, change.shape) == "cube" else change
             field = field.mean(axis=-1) if field.ndim == 3 else field
             image = ax.imshow(field.T, origin="lower", cmap="RdBu_r", vmin=-largest, vmax=largest)
             ax.set(xticks=[], yticks=[])
             ax.grid(False)
         ax.set_title(f"unit {unit}: {activation[0]:.2g} to {activation[-1]:.2g}", fontsize=8)
+    label = with_unit(f"change of {found.tensor}", found.unit)
     if found.start.ndim > 1:
-        figure.colorbar(image, ax=list(axes), label=f"change of {found.tensor}", shrink=0.6)
-    figure.suptitle(f"{found.model}: what excites {found.layer}, minus where it began ({found.tensor})", fontsize=11)
+        figure.colorbar(image, ax=list(axes), label=label, shrink=0.6)
+    else:
+        figure.supylabel(label, fontsize=9)
+    figure.suptitle(f"{found.model}: what excites {found.layer}, minus where it began", fontsize=11)
     return figure
 
 
-def _curve(ax: Axes, change: np.ndarray, tensor: str) -> None:
-    ax.axhline(0, color=GREY, linewidth=0.8)
-    if tensor == "spectrum" and len(change) == N_JOINT:
-        ell = joint_multipoles()
-        for channel, colour in zip(CHANNELS, COLOURS, strict=False):
-            ax.plot(ell[SLICES[channel]], change[SLICES[channel]], color=colour, linewidth=1, label=channel)
+def _curve(ax: Axes, change: np.ndarray, found: Maximized) -> None:
+    """A change along the only axis of a tensor, a curve for each group."""
+    at = positions(found.along[0], len(change))
+    ax.axhline(0, color=GRAY, linewidth=0.8)
+    for (group, inside), color in zip(at.groups.items(), cycle(COLORS), strict=False):
+        ax.plot(at.values[inside], change[inside], color=color, linewidth=1 if group else 1.6, label=group)
+    if len(at.groups) > 1:
         ax.legend(fontsize=6)
-        ax.set_xlabel(r"multipole $\ell$", fontsize=8)
-    else:
-        ax.plot(change, color=BLUE)
+    ax.set_xlabel(at.label, fontsize=8)
 
 
 @styled
 def embedding_by_quantity(embedding: Embedding) -> Figure:
-    """A panel for each physical quantity, its colour; grey where a row has none."""
+    """A panel for each physical quantity, its color; gray where a row has none."""
     quantities = embedding.truth or {"": np.full(len(embedding.points), np.nan)}
     figure, axes = _grid(len(quantities), 3.2)
     axis = "principal component" if embedding.method == "pca" else "t-SNE"
     for ax, (name, values) in zip(axes, quantities.items(), strict=False):
         known = np.isfinite(values)
-        ax.scatter(*embedding.points[~known].T, s=5, color=GREY, linewidths=0, rasterized=True)
+        ax.scatter(*embedding.points[~known].T, s=5, color=GRAY, linewidths=0, rasterized=True)
         if known.any():
             image = ax.scatter(*embedding.points[known].T, s=5, c=values[known], cmap=SEQUENTIAL, linewidths=0, rasterized=True)
             figure.colorbar(image, ax=ax, shrink=0.8)

@@ -8,7 +8,7 @@ from itertools import cycle
 import numpy as np
 from matplotlib.figure import Figure
 
-from zoo.interpret.plots.style import BLUE, COLOURS, GREY, MARKERS, one_panel, panels, styled
+from zoo.interpret.plots.style import BLUE, COLORS, GRAY, MARKERS, one_panel, panels, styled
 from zoo.interpret.uncertainty.calibration import Reliability
 from zoo.interpret.uncertainty.efficiency import Efficiency
 
@@ -19,12 +19,13 @@ def roc(curves: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> Figure:
 
     Parameters
     ----------
-    curves : label -> (false positive rate, true positive rate)
+    curves : mapping of str to tuple of ndarray
+        False and true positive rates by label.
     """
     figure, ax = one_panel((4.8, 4.8))
-    ax.plot([0, 1], [0, 1], color=GREY, linestyle="--", linewidth=1, label="chance")
-    for (label, (false_positive, true_positive)), colour in zip(curves.items(), cycle(COLOURS), strict=False):
-        ax.plot(false_positive, true_positive, color=colour, label=label)
+    ax.plot([0, 1], [0, 1], color=GRAY, linestyle="--", linewidth=1, label="chance")
+    for (label, (false_positive, true_positive)), color in zip(curves.items(), cycle(COLORS), strict=False):
+        ax.plot(false_positive, true_positive, color=color, label=label)
     ax.set(xlabel="false positive rate", ylabel="true positive rate", xlim=(-0.01, 1.01), ylim=(-0.01, 1.01), aspect="equal")
     ax.legend(loc="lower right")
     return figure
@@ -36,16 +37,18 @@ def confusion(matrix: np.ndarray, labels: Sequence[str]) -> Figure:
 
     Parameters
     ----------
-    matrix : (k, k) counts, true class down and predicted class across
-    labels : of the classes
+    matrix : ndarray
+        Counts, true class down and predicted class across, of shape (k, k).
+    labels : sequence of str
+        Names of the classes.
     """
     matrix = np.asarray(matrix)
     fraction = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
     figure, ax = one_panel((4.8, 4.2))
     image = ax.imshow(fraction, cmap="Blues", vmin=0, vmax=1)
     for (i, j), count in np.ndenumerate(matrix):
-        colour = "white" if fraction[i, j] > 0.55 else "black"
-        ax.text(j, i, f"{fraction[i, j]:.1%}\n{count:,}", ha="center", va="center", color=colour)
+        color = "white" if fraction[i, j] > 0.55 else "black"
+        ax.text(j, i, f"{fraction[i, j]:.1%}\n{count:,}", ha="center", va="center", color=color)
     ax.set_xticks(range(len(labels)), labels)
     ax.set_yticks(range(len(labels)), labels)
     ax.set(xlabel="predicted", ylabel="true")
@@ -59,7 +62,7 @@ def reliability_diagram(bins: Reliability) -> Figure:
     """Observed against predicted frequency with 95% intervals, and how many rows stand behind each point."""
     figure, axes = panels(2, 1, (5.0, 5.8), sharex=True, height_ratios=[3.2, 1])
     upper, lower = axes[:, 0]
-    upper.plot([0, 1], [0, 1], color=GREY, linestyle="--", linewidth=1, label="perfect calibration")
+    upper.plot([0, 1], [0, 1], color=GRAY, linestyle="--", linewidth=1, label="perfect calibration")
     bars = np.abs(np.stack([bins.observed - bins.low, bins.high - bins.observed]))
     upper.errorbar(bins.predicted, bins.observed, bars, fmt="o-", color=BLUE, capsize=2, label="observed, 95% interval")
     upper.set(ylabel="observed fraction", xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
@@ -75,9 +78,9 @@ def learning_curves(history: Mapping[str, Sequence[float]]) -> Figure:
     names = [name for name in history if not name.startswith("val_") and name not in ("learning_rate", "lr")]
     figure, axes = panels(1, len(names), (max(5.0, 4.2 * len(names)), 3.8))
     for name, ax in zip(names, axes[0], strict=True):
-        for key, label, colour, style in ((name, "training", BLUE, "-"), (f"val_{name}", "validation", COLOURS[1], "--")):
+        for key, label, color, style in ((name, "training", BLUE, "-"), (f"val_{name}", "validation", COLORS[1], "--")):
             if key in history:
-                ax.plot(np.arange(1, len(history[key]) + 1), history[key], style, color=colour, label=label)
+                ax.plot(np.arange(1, len(history[key]) + 1), history[key], style, color=color, label=label)
         values = np.concatenate([history[key] for key in (name, f"val_{name}") if key in history])
         if values.min() > 0 and values.max() > 20 * values.min():
             ax.set_yscale("log")
@@ -94,14 +97,17 @@ def recall_against_difficulty(
 
     Parameters
     ----------
-    curves : label -> columns ``at`` (difficulty), ``recall``, and ``low`` and ``high`` of its 95% interval
-    difficulty : name of the abscissa
-    published : metric -> value, where the metric's name ends in "recall at <difficulty> <number>"
+    curves : mapping of str to mapping of str to sequence of float
+        Columns by label: ``at`` (difficulty), ``recall``, and ``low`` and ``high`` of its 95% interval.
+    difficulty : str
+        Name of the abscissa.
+    published : mapping of str to float, optional
+        Published values by metric, where the metric's name ends in "recall at <difficulty> <number>".
     """
     figure, ax = one_panel((6.4, 4.6))
-    for (label, curve), colour, marker in zip(curves.items(), cycle(COLOURS), cycle(MARKERS), strict=False):
-        ax.plot(curve["at"], curve["recall"], marker=marker, markersize=4, color=colour, label=label)
-        ax.fill_between(curve["at"], curve["low"], curve["high"], color=colour, alpha=0.18, linewidth=0)
+    for (label, curve), color, marker in zip(curves.items(), cycle(COLORS), cycle(MARKERS), strict=False):
+        ax.plot(curve["at"], curve["recall"], marker=marker, markersize=4, color=color, label=label)
+        ax.fill_between(curve["at"], curve["low"], curve["high"], color=color, alpha=0.18, linewidth=0)
     found = {
         float(metric.rsplit(" ", 1)[1]): value
         for metric, value in (published or {}).items()
@@ -126,15 +132,17 @@ def efficiency_curve(curves: Mapping[str, Efficiency], nuisance: str) -> Figure:
 
     Parameters
     ----------
-    curves : label, such as the class, -> curve
-    nuisance : name and unit of the abscissa
+    curves : mapping of str to Efficiency
+        Curves by label, such as the class.
+    nuisance : str
+        Name and unit of the abscissa.
     """
     figure, ax = one_panel((6.0, 4.4))
-    for (label, curve), colour, marker in zip(curves.items(), cycle(COLOURS), cycle(MARKERS), strict=False):
+    for (label, curve), color, marker in zip(curves.items(), cycle(COLORS), cycle(MARKERS), strict=False):
         bars = np.abs(np.stack([curve.efficiency - curve.low, curve.high - curve.efficiency]))
-        widths = np.abs(np.stack([curve.centre - curve.edges[:, 0], curve.edges[:, 1] - curve.centre]))
+        widths = np.abs(np.stack([curve.center - curve.edges[:, 0], curve.edges[:, 1] - curve.center]))
         text = f"{label} (flat: p = {curve.p_value:.2g})"
-        ax.errorbar(curve.centre, curve.efficiency, bars, widths, fmt=marker, markersize=4, color=colour, capsize=2, label=text)
+        ax.errorbar(curve.center, curve.efficiency, bars, widths, fmt=marker, markersize=4, color=color, capsize=2, label=text)
     ax.set(xlabel=nuisance, ylabel="efficiency", ylim=(-0.02, 1.02))
     figure.legend(loc="outside lower center", ncols=2)
     return figure

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Mapping, Sequence
 from itertools import cycle
 from typing import Any
@@ -11,13 +12,15 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from zoo.errors import InputError
-from zoo.interpret.plots.style import BLUE, COLOURS, GREY, MARKERS, ORANGE, panels, styled
+from zoo.interpret.plots.style import BLUE, COLORS, GRAY, MARKERS, ORANGE, panels, styled
 from zoo.interpret.posteriors.coverage import Coverage, PredictiveCheck, checked_ranks, rank_uniformity
 
 RANK_BINS = 20
 COLUMNS = 4
 """Most histograms in one line."""
 CREDIBILITY = (0.68, 0.95)
+SMOOTH = 1.4
+"""Bins over which contours are smoothed; without scipy they have half as many bins and are not."""
 CURVE = 30
 """Elements above which predictive data are drawn as a curve."""
 
@@ -33,9 +36,12 @@ def rank_histograms(ranks: np.ndarray, draws: int, names: Sequence[str]) -> Figu
 
     Parameters
     ----------
-    ranks : (n, D) from `zoo.interpret.sbc_ranks`
-    draws : that they were ranked among
-    names : of the D parameters
+    ranks : ndarray
+        Ranks of shape (n, D) from `zoo.interpret.sbc_ranks`.
+    draws : int
+        Number of draws that they were ranked among.
+    names : sequence of str
+        Names of the D parameters.
     """
     from scipy.stats import binom
 
@@ -54,7 +60,7 @@ def rank_histograms(ranks: np.ndarray, draws: int, names: Sequence[str]) -> Figu
     for j, (name, ax) in enumerate(zip(names, axes.flat, strict=False)):
         count = np.histogram(ranks[:, j], edges - 0.5)[0]
         ax.stairs(high, edges / (draws + 1), baseline=low, fill=True, color="0.85", label="95% of right posteriors")
-        ax.axhline(1, color=GREY, linestyle="--", linewidth=1)
+        ax.axhline(1, color=GRAY, linestyle="--", linewidth=1)
         ax.stairs(count / (len(ranks) * share), edges / (draws + 1), color=BLUE, linewidth=1.6, label="ranks")
         ax.set_title(f"{name}\nKS {tests.distance[j]:.3f}, p = {tests.p_value[j]:.2g}")
         ax.set_xlim(0, 1)
@@ -77,13 +83,13 @@ def coverage_curve(coverage: Coverage | Mapping[str, Coverage]) -> Figure:
     curves = {"coverage": coverage} if isinstance(coverage, Coverage) else coverage
     figure, axes = panels(2, 1, (5.2, 6.2), sharex=True, height_ratios=[2.4, 1])
     upper, lower = axes[:, 0]
-    upper.plot([0, 1], [0, 1], color=GREY, linestyle="--", linewidth=1, label="right posteriors")
-    lower.axhline(0, color=GREY, linestyle="--", linewidth=1)
-    for (label, found), colour in zip(curves.items(), cycle(COLOURS), strict=False):
+    upper.plot([0, 1], [0, 1], color=GRAY, linestyle="--", linewidth=1, label="right posteriors")
+    lower.axhline(0, color=GRAY, linestyle="--", linewidth=1)
+    for (label, found), color in zip(curves.items(), cycle(COLORS), strict=False):
         label = f"{label}: n = {found.n:,}, KS {found.distance:.3f}, p = {found.p_value:.2g}"
         for ax, less in ((upper, 0.0), (lower, found.levels)):
-            ax.fill_between(found.levels, found.low - less, found.high - less, color=colour, alpha=0.2, linewidth=0)
-            ax.plot(found.levels, found.expected - less, color=colour, label=label)
+            ax.fill_between(found.levels, found.low - less, found.high - less, color=color, alpha=0.2, linewidth=0)
+            ax.plot(found.levels, found.expected - less, color=color, label=label)
     upper.set(ylabel="expected coverage", xlim=(0, 1), ylim=(0, 1))
     lower.set(xlabel="credibility", ylabel="coverage $-$\ncredibility")
     largest = max(0.05, 1.1 * max(np.abs(np.array([c.low - c.levels, c.high - c.levels])).max() for c in curves.values()))
@@ -104,12 +110,17 @@ def corner_plot(
 
     Parameters
     ----------
-    samples : (n, D), or several such by label to lay over one another
-    names : of the D parameters, as they shall be drawn
-    units : name -> unit; the other parameters are dimensionless
-    truth : (D,) true values
-    constraints : label -> name -> (value, low, high): published values and the limits of their 68% intervals, drawn as bands on
-        the diagonal and as crosses elsewhere; parameters that they lack are left out
+    samples : ndarray or mapping of str to ndarray
+        Samples of shape (n, D), or several such by label to lay over one another.
+    names : sequence of str
+        Names of the D parameters, as they shall be drawn.
+    units : mapping of str to str, optional
+        Units by name; the other parameters are dimensionless.
+    truth : sequence of float, optional
+        True values, of shape (D,).
+    constraints : mapping of str to mapping of str to Constraint, optional
+        Published values with the limits of their 68% intervals by label and name, drawn as bands on the diagonal and as
+        crosses elsewhere; parameters that they lack are left out.
 
     Raises
     ------
@@ -118,12 +129,8 @@ def corner_plot(
     """
     import corner
 
-    sets = {name: np.asarray(array) for name, array in (samples if isinstance(samples, Mapping) else {"": samples}).items()}
     _of_length(names, len(names) if truth is None else len(truth))
-    for label, array in sets.items():
-        if array.ndim != 2 or array.shape[1] != len(names) or len(array) <= len(names) or not np.isfinite(array).all():
-            raise InputError(f"samples {label!r}: expected finite (n, {len(names)}), n > {len(names)}, given {array.shape}")
-    constraints = constraints or {}
+    sets, constraints = _checked_samples(samples, names), constraints or {}
     for label, published in constraints.items():
         if unknown := set(published) - set(names):
             raise InputError(
@@ -132,19 +139,20 @@ def corner_plot(
     limits = _limits(list(sets.values()), names, truth, constraints)
     labels = [f"{name} [{units[name]}]" if units and units.get(name, "1") != "1" else name for name in names]
     size = 1.2 + 1.75 * len(names)
+    smooth = SMOOTH if importlib.util.find_spec("scipy") else None  # by which corner smooths
     figure = Figure(figsize=(size, size), dpi=100)
     handles: list[Line2D] = []
-    for (label, array), colour in zip(sets.items(), cycle(COLOURS), strict=False):
-        first = not handles and colour == COLOURS[0]
+    for (label, array), color in zip(sets.items(), cycle(COLORS), strict=False):
+        first = not handles and color == COLORS[0]
         corner.corner(
             array,
             fig=figure,
-            bins=40,
-            smooth=1.4,
+            bins=40 if smooth else 20,
+            smooth=smooth,
             range=limits,
             labels=labels,
             levels=CREDIBILITY,
-            color=colour,
+            color=color,
             plot_datapoints=False,
             plot_density=False,
             fill_contours=first,
@@ -154,14 +162,14 @@ def corner_plot(
             max_n_ticks=4,
             labelpad=0.0,
         )
-        handles.append(Line2D([], [], color=colour, linewidth=2, label=label))
+        handles.append(Line2D([], [], color=color, linewidth=2, label=label))
     figure.subplots_adjust(left=0.85 / size, bottom=0.85 / size, right=1 - 0.15 / size, top=1 - 0.5 / size)
     axes = np.array(figure.axes).reshape(len(names), len(names))
     _truth(axes, truth, handles)
-    for (label, published), colour, marker in zip(constraints.items(), CONSTRAINED, MARKERS, strict=False):
-        _published(axes, [published.get(name) for name in names], colour, marker)
-        handles.append(Line2D([], [], color=colour, marker=marker, label=label))
-    _titles(axes, next(iter(sets.values())), names, COLOURS[0] if len(sets) > 1 else "black")
+    for (label, published), color, marker in zip(constraints.items(), CONSTRAINED, MARKERS, strict=False):
+        _published(axes, [published.get(name) for name in names], color, marker)
+        handles.append(Line2D([], [], color=color, marker=marker, label=label))
+    _titles(axes, next(iter(sets.values())), names, COLORS[0] if len(sets) > 1 else "black")
     for ax in axes.flat:
         ax.grid(False)
         ax.tick_params(labelsize=8)
@@ -170,7 +178,16 @@ def corner_plot(
     return figure
 
 
-CONSTRAINED = (ORANGE, *COLOURS[2:])
+def _checked_samples(samples: np.ndarray | Mapping[str, np.ndarray], names: Sequence[str]) -> dict[str, np.ndarray]:
+    """Samples by label, each finite and of the right width."""
+    sets = {name: np.asarray(array) for name, array in (samples if isinstance(samples, Mapping) else {"": samples}).items()}
+    for label, array in sets.items():
+        if array.ndim != 2 or array.shape[1] != len(names) or len(array) <= len(names) or not np.isfinite(array).all():
+            raise InputError(f"samples {label!r}: expected finite (n, {len(names)}), n > {len(names)}, given {array.shape}")
+    return sets
+
+
+CONSTRAINED = (ORANGE, *COLORS[2:])
 
 
 def _limits(
@@ -202,14 +219,14 @@ def _truth(axes: np.ndarray, truth: Sequence[float] | None, handles: list[Line2D
     handles.append(Line2D([], [], **style, label="truth"))
 
 
-def _published(axes: np.ndarray, published: Sequence[Constraint | None], colour: str, marker: str) -> None:
+def _published(axes: np.ndarray, published: Sequence[Constraint | None], color: str, marker: str) -> None:
     """Bands on the diagonal, crosses below it: what their correlations are is not told."""
     for j, across in enumerate(published):
         if across is None:
             continue
         value, low, high = across
-        axes[j, j].axvspan(low, high, color=colour, alpha=0.3, linewidth=0)
-        axes[j, j].axvline(value, color=colour, linewidth=1.4)
+        axes[j, j].axvspan(low, high, color=color, alpha=0.3, linewidth=0)
+        axes[j, j].axvline(value, color=color, linewidth=1.4)
         for i in range(j + 1, len(published)):
             if (up := published[i]) is not None:
                 axes[i, j].errorbar(
@@ -219,19 +236,19 @@ def _published(axes: np.ndarray, published: Sequence[Constraint | None], colour:
                     yerr=[[up[0] - up[1]], [up[2] - up[0]]],
                     fmt=marker,
                     markersize=4,
-                    color=colour,
+                    color=color,
                     linewidth=1.6,
                     zorder=10,
                 )
 
 
-def _titles(axes: np.ndarray, samples: np.ndarray, names: Sequence[str], colour: str) -> None:
+def _titles(axes: np.ndarray, samples: np.ndarray, names: Sequence[str], color: str) -> None:
     """Median and 68% interval over each marginal, to two digits of the smaller error."""
     for j, name in enumerate(names):
         low, middle, high = np.quantile(samples[:, j], [0.16, 0.5, 0.84])
         digits = int(np.clip(1 - np.floor(np.log10(max(min(high - middle, middle - low), 1e-12))), 0, 8))
         up, down = (f"{value:.{digits}f}" for value in (high - middle, middle - low))
-        axes[j, j].set_title(f"{name}\n${middle:.{digits}f}^{{+{up}}}_{{-{down}}}$", fontsize=9.5, color=colour)
+        axes[j, j].set_title(f"{name}\n${middle:.{digits}f}^{{+{up}}}_{{-{down}}}$", fontsize=9.5, color=color)
 
 
 @styled
@@ -242,19 +259,22 @@ def predictive_plot(
 
     Parameters
     ----------
-    check : from `zoo.interpret.posterior_predictive`
-    abscissa : (C,) where the elements are drawn; by default their index
-    xlabel, ylabel : with units
+    check : PredictiveCheck
+        The result of `zoo.interpret.posterior_predictive`.
+    abscissa : ndarray, optional
+        Where the elements are drawn; by default their index; of shape (C,).
+    xlabel, ylabel : str
+        Labels of the axes with units.
     """
     at = np.arange(len(check.observed)) if abscissa is None else np.asarray(abscissa)
     _of_length(at, len(check.observed), "abscissa: expected as many elements as the observation")
     figure, axes = panels(2, 1, (7.0, 5.4), sharex=True, height_ratios=[2.2, 1])
     upper, lower = axes[:, 0]
-    centre, scale = check.replicated.mean(axis=0), check.replicated.std(axis=0)
+    center, scale = check.replicated.mean(axis=0), check.replicated.std(axis=0)
     quantiles = np.quantile(check.replicated, [0.025, 0.16, 0.5, 0.84, 0.975], axis=0)
     scale = np.where(scale > 0, scale, 1.0)
     curve = len(at) > CURVE
-    for ax, values in ((upper, quantiles), (lower, (quantiles - centre) / scale)):
+    for ax, values in ((upper, quantiles), (lower, (quantiles - center) / scale)):
         ax.use_sticky_edges = False
         for low, high, alpha, label in ((0, 4, 0.22, "95% of predictions"), (1, 3, 0.45, "68% of predictions")):
             if curve:
@@ -263,7 +283,7 @@ def predictive_plot(
                 ax.bar(at, values[high] - values[low], 0.6, values[low], color=BLUE, alpha=alpha, linewidth=0, label=label)
     style: dict[str, Any] = {"color": "black", "linestyle": "none", "marker": "o", "markersize": 2.5 if curve else 5}
     upper.plot(at, check.observed, **style, label="observed")
-    lower.plot(at, (check.observed - centre) / scale, **style)
+    lower.plot(at, (check.observed - center) / scale, **style)
     if not curve:
         lower.set_xticks(at)
     upper.set_ylabel(ylabel)

@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from zoo.errors import InputError
+from zoo.families.contracts import Density
 from zoo.interpret.plots.style import BLUE, RED, SEQUENTIAL, panels, styled
 
 GRID = 200
@@ -27,10 +28,14 @@ def density_and_samples(
 
     Parameters
     ----------
-    density : an unconditional flow, or its logarithmic density as a function (n, 2) -> (n,)
-    samples : (m, 2) of the model
-    data : (n, 2) that it should follow
-    names : of the two variables, with units
+    density : object or callable
+        An unconditional flow, or its logarithmic density as a function of points (n, 2).
+    samples : ndarray
+        Samples of the model, of shape (m, 2).
+    data : ndarray
+        Data that it should follow, of shape (n, 2).
+    names : sequence of str
+        Names of the two variables, with units.
 
     Raises
     ------
@@ -44,16 +49,16 @@ def density_and_samples(
     low, high = data.min(axis=0), data.max(axis=0)
     low, high = low - 0.1 * (high - low), high + 0.1 * (high - low)
     edges = [np.linspace(low[k], high[k], GRID + 1) for k in (0, 1)]
-    centres = [(edge[1:] + edge[:-1]) / 2 for edge in edges]
-    grid = np.stack(np.meshgrid(*centres, indexing="xy"), axis=-1).reshape(-1, 2).astype(np.float32)
-    log_density = np.asarray(getattr(density, "log_density", density)(grid)).reshape(GRID, GRID)
+    centers = [(edge[1:] + edge[:-1]) / 2 for edge in edges]
+    grid = np.stack(np.meshgrid(*centers, indexing="xy"), axis=-1).reshape(-1, 2).astype(np.float32)
+    log_density = np.asarray((density.log_density if isinstance(density, Density) else density)(grid)).reshape(GRID, GRID)
     value = np.exp(log_density)
 
     figure, axes = panels(1, 3, (12.0, 4.2), sharex=True, sharey=True)
     shown, model, drawn = axes[0]
-    for ax, points, colour, title in ((shown, data, BLUE, "data"), (drawn, samples, RED, "samples of the model")):
+    for ax, points, color, title in ((shown, data, BLUE, "data"), (drawn, samples, RED, "samples of the model")):
         few = np.random.default_rng(0).permutation(len(points))[:POINTS]
-        ax.scatter(*points[few].T, s=3, alpha=0.5, linewidths=0, color=colour, rasterized=True)
+        ax.scatter(*points[few].T, s=3, alpha=0.5, linewidths=0, color=color, rasterized=True)
         ax.set_title(f"{title} ({len(few):,} of {len(points):,})" if len(few) < len(points) else f"{title} ({len(points):,})")
     image = model.pcolormesh(*edges, value, cmap=SEQUENTIAL, vmin=0, vmax=np.quantile(value, 0.9995), rasterized=True)
     inside = value.sum() * np.prod((high - low) / GRID)

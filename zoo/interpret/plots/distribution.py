@@ -8,11 +8,11 @@ from itertools import cycle
 import numpy as np
 from matplotlib.figure import Figure
 
-from zoo.interpret.latents.smoothing import smoothed
-from zoo.interpret.plots.style import COLOURS, GREY, one_panel, panels, styled
+from zoo.interpret.kernel_density import smoothed
+from zoo.interpret.plots.style import COLORS, GRAY, one_panel, panels, styled
 
 BINS = 12
-"""Of the truth."""
+"""Number of bins of the truth."""
 
 
 @styled
@@ -21,9 +21,12 @@ def error_against_truth(truth: np.ndarray, answers: Mapping[str, np.ndarray], qu
 
     Parameters
     ----------
-    truth : (n,)
-    answers : label -> (n,)
-    quantity, unit : of the truth
+    truth : ndarray
+        True values, of shape (n,).
+    answers : mapping of str to ndarray
+        Answers by label, of shape (n,).
+    quantity, unit : str
+        Name and unit of the truth.
     """
     edges = np.linspace(truth.min(), truth.max(), BINS + 1)
     middle = (edges[1:] + edges[:-1]) / 2
@@ -31,13 +34,13 @@ def error_against_truth(truth: np.ndarray, answers: Mapping[str, np.ndarray], qu
     filled = [b for b in range(BINS) if np.any(which == b)]
     figure, axes = panels(2, 1, (5.6, 6.0), sharex=True, height_ratios=[1.6, 1])
     upper, lower = axes[:, 0]
-    upper.axhline(0, color=GREY, linestyle="--", linewidth=1)
-    for (label, answer), colour in zip(answers.items(), cycle(COLOURS), strict=False):
+    upper.axhline(0, color=GRAY, linestyle="--", linewidth=1)
+    for (label, answer), color in zip(answers.items(), cycle(COLORS), strict=False):
         errors = [(answer - truth)[which == b] for b in filled]
         low, median, high = np.array([np.quantile(e, [0.16, 0.5, 0.84]) for e in errors]).T
-        upper.fill_between(middle[filled], low, high, color=colour, alpha=0.15, linewidth=0)
-        upper.plot(middle[filled], median, color=colour, label=label)
-        lower.plot(middle[filled], [np.sqrt(np.mean(e**2)) for e in errors], color=colour)
+        upper.fill_between(middle[filled], low, high, color=color, alpha=0.15, linewidth=0)
+        upper.plot(middle[filled], median, color=color, label=label)
+        lower.plot(middle[filled], [np.sqrt(np.mean(e**2)) for e in errors], color=color)
     name = quantity.replace("_", " ")
     upper.set(ylabel=f"{name}, answer $-$ truth\n(median, central 68%)")
     lower.set(xlabel=f"true {name} [{unit}]", ylabel="root mean square")
@@ -54,8 +57,8 @@ def distribution_of_answers(truth: np.ndarray, answers: Mapping[str, np.ndarray]
     middle = (edges[1:] + edges[:-1]) / 2
     figure, ax = one_panel()
     ax.fill_between(middle, smoothed(truth, edges), color="0.85", linewidth=0, label="truth")
-    for (label, answer), colour in zip(answers.items(), cycle(COLOURS), strict=False):
-        ax.plot(middle, smoothed(answer, edges), color=colour, label=label)
+    for (label, answer), color in zip(answers.items(), cycle(COLORS), strict=False):
+        ax.plot(middle, smoothed(answer, edges), color=color, label=label)
     ax.set(xlabel=f"{quantity.replace('_', ' ')} [{unit}]", ylabel="density of rows")
     ax.set_ylim(bottom=0)
     figure.legend(*ax.get_legend_handles_labels(), loc="outside lower center", ncols=2)
@@ -68,17 +71,18 @@ def coverage_of_intervals(probability: Mapping[str, np.ndarray]) -> Figure:
 
     Parameters
     ----------
-    probability : label -> (n,) that the answered distribution gives to values below the truth
+    probability : mapping of str to ndarray
+        Probabilities that the answered distribution gives to values below the truth by label, of shape (n,).
     """
     level = np.linspace(0, 1, 101)
     figure, axes = panels(2, 1, (5.2, 6.0), sharex=True, height_ratios=[2.4, 1])
     upper, lower = axes[:, 0]
-    upper.plot([0, 1], [0, 1], color=GREY, linestyle="--", linewidth=1)
-    lower.axhline(0, color=GREY, linestyle="--", linewidth=1)
-    for (label, values), colour in zip(probability.items(), cycle(COLOURS), strict=False):
+    upper.plot([0, 1], [0, 1], color=GRAY, linestyle="--", linewidth=1)
+    lower.axhline(0, color=GRAY, linestyle="--", linewidth=1)
+    for (label, values), color in zip(probability.items(), cycle(COLORS), strict=False):
         held = np.searchsorted(np.sort(np.abs(2 * values - 1)), level, side="right") / len(values)
-        upper.plot(level, held, color=colour, label=label)
-        lower.plot(level, held - level, color=colour)
+        upper.plot(level, held, color=color, label=label)
+        lower.plot(level, held - level, color=color)
     upper.set(ylabel="rows whose truth is inside", xlim=(0, 1), ylim=(0, 1))
     lower.set(xlabel="probability of the central interval", ylabel="difference")
     largest = max(0.05, 1.1 * max(abs(edge) for edge in lower.get_ylim()))
@@ -95,20 +99,24 @@ def importance_over_scale(
 
     Parameters
     ----------
-    curves : label -> importance of the features (k * scales,), kinds one after another, and its deviation or None
-    scales : (scales,)
-    label : of the scales
-    kinds : names of the kinds of feature; of k, the first k
+    curves : mapping of str to tuple of ndarray
+        Importance of the features, of shape (k * scales,), kinds one after another, and its deviation or None, by label.
+    scales : ndarray
+        The scales, of shape (scales,).
+    label : str
+        Label of the scales.
+    kinds : sequence of str
+        Names of the kinds of feature; of k, the first k.
     """
     k = len(next(iter(curves.values()))[0]) // len(scales)
     figure, axes = panels(1, k, (1.4 + 3.6 * k, 4.2), sharey=True)
     for ax, kind, part in zip(axes[0], kinds, range(k), strict=False):
         inside = slice(part * len(scales), (part + 1) * len(scales))
-        for (name, (share, deviation)), colour in zip(curves.items(), COLOURS, strict=False):
-            ax.plot(scales, share[inside], color=colour, marker="o", markersize=3, label=name)
+        for (name, (share, deviation)), color in zip(curves.items(), COLORS, strict=False):
+            ax.plot(scales, share[inside], color=color, marker="o", markersize=3, label=name)
             if deviation is not None:
                 low, high = share[inside] - deviation[inside], share[inside] + deviation[inside]
-                ax.fill_between(scales, low, high, color=colour, alpha=0.2, linewidth=0)
+                ax.fill_between(scales, low, high, color=color, alpha=0.2, linewidth=0)
         ax.set(title=kind, xlabel=label)
     axes[0, 0].set_ylabel("share of the importance")
     figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=k)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 
 import numpy as np
@@ -9,8 +10,9 @@ from matplotlib.figure import Figure
 
 from zoo.errors import InputError
 from zoo.interpret.attribution.explanation import Explanation
-from zoo.interpret.plots.spectra import explanation_title, value_label
-from zoo.interpret.plots.style import one_panel, panels, styled
+from zoo.interpret.elements import positions
+from zoo.interpret.plots.attribution import LABEL, explanation_title, value_label
+from zoo.interpret.plots.style import one_panel, panels, styled, with_unit
 
 GAP = 2
 """White pixels between images."""
@@ -20,8 +22,20 @@ SHOWN = 6
 
 @styled
 def attribution_over_image(explanation: Explanation) -> Figure:
-    """The first images (n, height, width, channels) above their attributions, summed over channels."""
-    values = explanation.values[:SHOWN].sum(axis=-1)
+    """The first images above their attributions, summed over channels.
+
+    Parameters
+    ----------
+    explanation : Explanation
+        An explanation of a tensor of rows and columns, with or without channels.
+
+    Returns
+    -------
+    Figure
+        The figure.
+    """
+    values = explanation.values[:SHOWN]
+    values = values.sum(axis=-1) if values.ndim == 4 else values
     figure, axes = panels(2, len(values), (1.0 + 2.2 * len(values), 4.6))
     largest = np.abs(values).max() or 1.0
     for upper, lower, image, value in zip(*axes, explanation.inputs, values, strict=False):
@@ -30,8 +44,40 @@ def attribution_over_image(explanation: Explanation) -> Figure:
         for ax in (upper, lower):
             ax.grid(False)
             ax.set(xticks=[], yticks=[])
-    figure.colorbar(mapped, ax=list(axes[1]), label=value_label(explanation))
+    figure.colorbar(mapped, ax=list(axes[1]), label="\n".join(textwrap.wrap(value_label(explanation), LABEL)))
     figure.suptitle(explanation_title(explanation), fontsize=11)
+    return figure
+
+
+@styled
+def attribution_over_map(explanation: Explanation) -> Figure:
+    """The first row of a tensor with two axes, such as particles and their features, beside its attribution.
+
+    Parameters
+    ----------
+    explanation : Explanation
+        An explanation of a tensor with two axes.
+
+    Returns
+    -------
+    Figure
+        The figure.
+    """
+    down, across = (positions(axis, n) for axis, n in zip(explanation.along, explanation.inputs.shape[1:], strict=True))
+    figure, axes = panels(1, 2, (11.0, 4.8), sharey=True)
+    told = with_unit(explanation.tensor, explanation.meta.get("unit"))
+    for ax, values, label in zip(
+        axes[0], (explanation.inputs[0], explanation.values[0]), (told, value_label(explanation)), strict=True
+    ):
+        largest = np.abs(values).max() or 1.0
+        image = ax.imshow(values, cmap="RdBu_r", vmin=-largest, vmax=largest, aspect="auto", interpolation="nearest")
+        ax.grid(False)
+        ax.set(xlabel=across.label)
+        if across.ticks is not None:
+            ax.set_xticks(range(len(across.ticks)), across.ticks, rotation=40, ha="right")
+        figure.colorbar(image, ax=ax, label=label)
+    axes[0, 0].set_ylabel(down.label)
+    figure.suptitle(f"{explanation_title(explanation)}; the first row", fontsize=11)
     return figure
 
 
@@ -41,8 +87,10 @@ def image_grid(images: np.ndarray, labels: Sequence[str] = (), title: str = "") 
 
     Parameters
     ----------
-    images : (rows, columns, height, width, 3) in [0, 1]; those that are NaN throughout are left blank
-    labels : one a row, or none
+    images : ndarray
+        Images in [0, 1], of shape (rows, columns, height, width, 3); those that are NaN throughout are left blank.
+    labels : sequence of str
+        Labels, one a row, or none.
 
     Raises
     ------

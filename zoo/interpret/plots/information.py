@@ -11,7 +11,7 @@ from zoo.errors import InputError
 from zoo.interpret.latents.information import MutualInformation
 from zoo.interpret.latents.traversal import spans_decade
 from zoo.interpret.plots.axes import log_x
-from zoo.interpret.plots.style import COLOURS, GREY, MARKERS, SEQUENTIAL, one_panel, panels, styled
+from zoo.interpret.plots.style import COLORS, GRAY, MARKERS, SEQUENTIAL, one_panel, panels, styled
 
 
 @styled
@@ -24,7 +24,7 @@ def information_heat_map(information: Mapping[tuple[str, str], MutualInformation
     top = max(float(values.max()), 0.1)
     image = ax.imshow(values, cmap=SEQUENTIAL, vmin=0, vmax=top, aspect="auto")
     for (i, j), value in np.ndenumerate(values):
-        colour = "black" if value > 0.6 * top else "white"
+        color = "black" if value > 0.6 * top else "white"
         found = information[rows[i], columns[j]]
         ax.text(
             j,
@@ -32,7 +32,7 @@ def information_heat_map(information: Mapping[tuple[str, str], MutualInformation
             f"{round(found.value, 2) + 0.0:.2f}\n$\\pm$ {np.ceil(round(100 * found.error, 6)) / 100:.2f}",
             ha="center",
             va="center",
-            color=colour,
+            color=color,
         )
     ax.set_xticks(range(len(columns)), columns)
     ax.set_yticks(range(len(rows)), rows)
@@ -56,11 +56,16 @@ def information_along_query(
 
     Parameters
     ----------
-    query : (q,), on a logarithmic axis if above zero over a decade or more
-    values, errors : (latents, q), nat
-    label : of the query
-    boundary : query at which a line is drawn, R200m say
-    names : of the latents, default "latent 0" and so on
+    query : ndarray
+        Queries of shape (q,), on a logarithmic axis if they are above zero over a decade or more.
+    values, errors : ndarray
+        Information and its error in nat, of shape (latents, q).
+    label : str
+        Label of the query.
+    boundary : float, optional
+        Query at which a line is drawn, R200m say.
+    names : sequence of str
+        Names of the latents, by default "latent 0" and so on.
 
     Raises
     ------
@@ -76,11 +81,11 @@ def information_along_query(
         )
     figure, ax = one_panel()
     for i, name in enumerate(names):
-        colour = COLOURS[i % len(COLOURS)]
-        ax.plot(query, values[i], color=colour, marker=MARKERS[i % len(MARKERS)], markersize=4, label=name)
-        ax.fill_between(query, values[i] - errors[i], values[i] + errors[i], color=colour, alpha=0.25, linewidth=0)
+        color = COLORS[i % len(COLORS)]
+        ax.plot(query, values[i], color=color, marker=MARKERS[i % len(MARKERS)], markersize=4, label=name)
+        ax.fill_between(query, values[i] - errors[i], values[i] + errors[i], color=color, alpha=0.25, linewidth=0)
     if boundary is not None:
-        ax.axvline(boundary, color=GREY, linestyle="--", linewidth=1)
+        ax.axvline(boundary, color=GRAY, linestyle="--", linewidth=1)
     if spans_decade(float(query.min()), float(query.max())):
         log_x(ax)
     ax.set_ylim(bottom=min(0.0, float((values - errors).min())))

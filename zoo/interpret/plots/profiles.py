@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from zoo.interpret.plots.axes import log_x
-from zoo.interpret.plots.style import COLOURS, one_panel, panels, styled
+from zoo.interpret.plots.style import COLORS, one_panel, panels, styled
 
 SHOWN = 6
 """Profiles in one figure."""
@@ -21,16 +21,20 @@ def scatter_along_query(query: np.ndarray, curves: Mapping[str, np.ndarray], lab
 
     Parameters
     ----------
-    query : (q,)
-    curves : name -> (q,)
-    label : of the query
-    unit : of the error
+    query : ndarray
+        The queries, of shape (q,).
+    curves : mapping of str to ndarray
+        Errors by name, of shape (q,).
+    label : str
+        Label of the query.
+    unit : str
+        Unit of the error.
     """
     figure, ax = one_panel((6.0, 4.4))
     first = next(iter(curves))
-    for (name, curve), colour, line in zip(curves.items(), cycle(COLOURS), cycle("-----::::"), strict=False):
+    for (name, curve), color, line in zip(curves.items(), cycle(COLORS), cycle("-----::::"), strict=False):
         wide = 3.5 if name == first else 1.4  # another may lie on it
-        ax.plot(query, curve, line, color=colour, label=name, marker="o", markersize=3, linewidth=wide)
+        ax.plot(query, curve, line, color=color, label=name, marker="o", markersize=3, linewidth=wide)
     log_x(ax)
     ax.set(xlabel=label, ylabel=f"root mean square error [{unit}]")
     ax.set_ylim(bottom=0)
@@ -46,11 +50,16 @@ def answered_profiles(
 
     Parameters
     ----------
-    query : (q,)
-    profile : (n, q)
-    error : (n, q) answer - profile
-    scale : (n, q), None where answers have none
-    label, answer : of the query and of the profile, with units
+    query : ndarray
+        The queries, of shape (q,).
+    profile : ndarray
+        The profiles, of shape (n, q).
+    error : ndarray
+        Answer minus profile, of shape (n, q).
+    scale : ndarray, optional
+        Deviations of the answers, of shape (n, q); None where they have none.
+    label, answer : str
+        Labels of the query and of the profile, with units.
     """
     order = np.argsort(profile[:, 0], kind="stable")
     chosen = order[np.linspace(0.03 * len(order), 0.97 * len(order) - 1, SHOWN).round().astype(int)]
@@ -58,11 +67,9 @@ def answered_profiles(
     for ax, i in zip(axes.flat, chosen, strict=True):
         found = profile[i] + error[i]
         ax.plot(query, profile[i], "o", color="black", markersize=3.5, label="profile")
-        ax.plot(query, found, color=COLOURS[0], label="answer")
+        ax.plot(query, found, color=COLORS[0], label="answer")
         if scale is not None:
-            ax.fill_between(
-                query, found - scale[i], found + scale[i], color=COLOURS[0], alpha=0.2, linewidth=0, label="1 sigma"
-            )
+            ax.fill_between(query, found - scale[i], found + scale[i], color=COLORS[0], alpha=0.2, linewidth=0, label="1 sigma")
         log_x(ax)
     for ax in axes[-1]:
         ax.set_xlabel(label)

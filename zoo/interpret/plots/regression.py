@@ -18,15 +18,19 @@ def error_quantiles(error: np.ndarray, parts: Mapping[str, tuple[slice, np.ndarr
 
     Parameters
     ----------
-    error : (n, outputs) absolute errors
-    parts : label -> where its outputs lie, and their abscissa; one panel each
-    abscissa : what it is called
-    unit : of the error
+    error : ndarray
+        Absolute errors, of shape (n, outputs).
+    parts : mapping of str to tuple of slice
+        Where its outputs lie and their abscissa by label, one panel each.
+    abscissa : str
+        What the abscissa is called.
+    unit : str
+        Unit of the error.
     """
     figure, axes = panels(1, len(parts), (1.0 + 3.6 * len(parts), 3.8), sharey=True)
     for ax, (label, (inside, at)) in zip(axes[0], parts.items(), strict=True):
-        for level, colour, style in QUANTILES:
-            ax.plot(at, np.quantile(error[:, inside], level, axis=0), style, color=colour, label=f"{level:.0%} of rows")
+        for level, color, style in QUANTILES:
+            ax.plot(at, np.quantile(error[:, inside], level, axis=0), style, color=color, label=f"{level:.0%} of rows")
         ax.set(title=label, xlabel=abscissa, yscale="log")
     axes[0, 0].set_ylabel(f"|error| /\n{unit}")
     figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=len(QUANTILES))

@@ -1,4 +1,4 @@
-"""One look for all figures, legible at 100 dots an inch and without colour vision."""
+"""One look for all figures, legible at 100 dots an inch and without color vision."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from matplotlib.figure import Figure
 F = TypeVar("F", bound=Callable[..., Figure])
 
 BLUE, ORANGE, GREEN, PURPLE, SKY, RED = "#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00"
-"""Okabe and Ito's palette, distinct in all common forms of colour blindness."""
-COLOURS = (BLUE, RED, GREEN, PURPLE, ORANGE, SKY, "0.35")
+"""Okabe and Ito's palette, distinct in all common forms of color blindness."""
+COLORS = (BLUE, RED, GREEN, PURPLE, ORANGE, SKY, "0.35")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "d", "<", ">")
-GREY = "0.45"
+GRAY = "0.45"
 SEQUENTIAL = "viridis"
 
 UNITS = {"muK^2": r"$\mu\mathrm{K}^2$"}
@@ -50,6 +50,28 @@ def styled(function: F) -> F:
             return function(*args, **kwargs)
 
     return draw  # type: ignore[return-value]
+
+
+def with_unit(name: str, unit: str | None, *, always: bool = False) -> str:
+    """A name with its unit in brackets, typeset where it can be.
+
+    Parameters
+    ----------
+    name : str
+        The name of a quantity.
+    unit : str or None
+        Its unit, "1" for a dimensionless one.
+    always : bool
+        Whether a dimensionless quantity has brackets too.
+
+    Returns
+    -------
+    str
+        The label.
+    """
+    if not unit or (unit == "1" and not always):
+        return name
+    return f"{name} [{UNITS.get(unit, unit)}]"
 
 
 def method_title(method: str) -> str:

@@ -24,7 +24,7 @@ POINTS = 4000
 
 @styled
 def latent_traversal(traversal: Traversal) -> Figure:
-    """What the decoder answers as one latent moves; latents without effect are labelled dead.
+    """What the decoder answers as one latent moves; latents without effect are labeled dead.
 
     Curves have one panel a latent, bands of one deviation around the middle and outer ones where the decoder gives it, and
     queries outside the trained range shaded. Images have one row a latent.
@@ -35,25 +35,25 @@ def latent_traversal(traversal: Traversal) -> Figure:
         If the answers are neither images nor one number for each one-element query.
     """
     shape, query = traversal.decoded.shape, traversal.query
-    if query is None and len(shape) == 5 and shape[-1] in (1, 3):
+    if traversal.images:
         return _images(traversal)
     if query is None or query.shape[1] != 1 or np.prod(shape[3:]) != 1:
         raise InputError(f"expected images, or one number for each one-element query to draw curves, given {shape}")
     curves = traversal.decoded.reshape(shape[:3])
     bands = None if traversal.scale is None else traversal.scale.reshape(shape[:3])
-    colour = mpl.colormaps[SEQUENTIAL]
+    color = mpl.colormaps[SEQUENTIAL]
     levels, label = _levels(traversal)
     scale = Normalize(levels.min(), levels.max())
     figure, axes = panels(1, len(curves), (0.8 + 3.6 * len(curves), 3.6), sharex=True, sharey=True)
     banded = {0, len(levels) // 2, len(levels) - 1}
     for i, (ax, dead) in enumerate(zip(axes[0], _dead(traversal), strict=True)):
         for j, value in enumerate(levels):
-            ax.plot(query[:, 0], curves[i, j], color=colour(scale(value)), linewidth=1.3)
+            ax.plot(query[:, 0], curves[i, j], color=color(scale(value)), linewidth=1.3)
             if bands is not None and j in banded:
                 ax.fill_between(
                     query[:, 0],
                     *(curves[i, j] + sign * bands[i, j] for sign in (-1, 1)),
-                    color=colour(scale(value)),
+                    color=color(scale(value)),
                     alpha=0.15,
                     linewidth=0,
                 )
@@ -63,13 +63,13 @@ def latent_traversal(traversal: Traversal) -> Figure:
     if traversal.logarithmic:
         log_x(axes[0, 0])
     axes[0, 0].set_ylabel(_typeset(traversal.answer_label))
-    mapped = mpl.cm.ScalarMappable(norm=scale, cmap=colour)
+    mapped = mpl.cm.ScalarMappable(norm=scale, cmap=color)
     figure.colorbar(mapped, ax=list(axes[0]), label=label, pad=0.01)
     return figure
 
 
 def _levels(traversal: Traversal) -> tuple[np.ndarray, str]:
-    """(g,) what the columns of the grid are called, the same for all latents."""
+    """What the columns (g,) of the grid are called, the same for all latents."""
     if traversal.quantiles is not None:
         return traversal.quantiles, "quantile of the latent, of encoded rows"
     return np.atleast_2d(traversal.grid)[0], "value of the latent [prior $\\sigma$]"
@@ -78,8 +78,9 @@ def _levels(traversal: Traversal) -> tuple[np.ndarray, str]:
 def _images(traversal: Traversal) -> Figure:
     labels = [f"latent {i}" + (", dead" if dead else "") for i, dead in zip(traversal.latents, _dead(traversal), strict=True)]
     levels, label = _levels(traversal)
+    pictures = traversal.decoded if traversal.decoded.ndim == 5 else traversal.decoded[..., None]
     return image_grid(
-        np.broadcast_to(traversal.decoded, (*traversal.decoded.shape[:-1], 3)),
+        np.broadcast_to(pictures, (*pictures.shape[:-1], 3)),
         labels,
         f"one latent at a time, {label}: {levels[0]:.2f} to {levels[-1]:.2f}",
     )
@@ -90,7 +91,7 @@ def _dead(traversal: Traversal) -> np.ndarray:
 
 
 def _shade_untrained(ax: Axes, traversal: Traversal) -> None:
-    """Grey over the queries on either side of the trained range."""
+    """Gray over the queries on either side of the trained range."""
     if traversal.query is None or traversal.trained is None:
         return
     (low,), (high,) = traversal.trained
@@ -104,13 +105,16 @@ def _shade_untrained(ax: Axes, traversal: Traversal) -> None:
 
 @styled
 def latents_against_parameters(mean: np.ndarray, parameters: Mapping[str, np.ndarray], kl: np.ndarray) -> Figure:
-    """Each latent against each physical parameter, coloured by the next parameter; dead latents are labelled.
+    """Each latent against each physical parameter, colored by the next parameter; dead latents are labeled.
 
     Parameters
     ----------
-    mean : (n, latents) posterior means
-    parameters : name -> (n,)
-    kl : (latents,) KL of each latent, nat
+    mean : ndarray
+        Posterior means, of shape (n, latents).
+    parameters : mapping of str to ndarray
+        Parameters by name, of shape (n,).
+    kl : ndarray
+        KL of each latent, nat, of shape (latents,).
     """
     names = list(parameters)
     shown = np.random.default_rng(0).permutation(len(mean))[:POINTS]

@@ -8,11 +8,11 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from zoo.interpret.plots.style import BLUE, GREY, RED, SKY, method_title, one_panel, panels, styled
+from zoo.interpret.plots.style import BLUE, GRAY, RED, SKY, method_title, one_panel, panels, styled
 
 if TYPE_CHECKING:
     from zoo.interpret.trust.deletion import DeletionInsertion
-    from zoo.interpret.trust.randomization import Randomisation
+    from zoo.interpret.trust.randomization import Randomization
     from zoo.interpret.trust.rank_agreement import Agreement, Stability
 
 
@@ -36,13 +36,13 @@ def agreement_matrix(agreement: Agreement) -> Figure:
 
 
 @styled
-def randomisation_curve(found: Randomisation) -> Figure:
+def randomization_curve(found: Randomization) -> Figure:
     """Rank correlation with the trained model's explanation as layers become random, from the output on."""
     figure, ax = one_panel((6.4, 4.2))
     samples = np.concatenate([np.ones((1, found.correlation[0].size)), found.correlation.reshape(len(found.layers), -1)])
     _band(ax, np.arange(len(samples)), samples)
     ax.set_xticks(range(len(samples)), ["trained", *found.layers], rotation=30, ha="right")
-    ax.axhline(0, color=GREY, linewidth=0.8)
+    ax.axhline(0, color=GRAY, linewidth=0.8)
     ax.set(ylabel="rank correlation with the trained model's", xlabel="random from the output to this layer", ylim=(-0.5, 1.05))
     ax.set_title(f"{found.model}: {method_title(found.method)}")
     ax.legend()
@@ -73,16 +73,16 @@ def deletion_insertion_curves(found: DeletionInsertion) -> Figure:
     Of each row the change from the baseline, positive towards the input: rows on either side of the baseline would cancel.
     """
     figure, ax = one_panel((6.4, 4.8))
-    for values, colour, style, label in (
+    for values, color, style, label in (
         (found.insertion, BLUE, "-", "put back, strongest first"),
         (found.deletion, RED, "-", "taken away, strongest first"),
-        (found.random, GREY, "--", "taken away in random order"),
+        (found.random, GRAY, "--", "taken away in random order"),
     ):
         towards = found.direction[:, None] * (values - found.deletion[:, -1:])
-        ax.plot(found.share, towards.mean(axis=0), style, color=colour, label=label)
+        ax.plot(found.share, towards.mean(axis=0), style, color=color, label=label)
     area, n = found.area, len(found.area)
     scatter = f" $\\pm$ {area.std():.2g}" if n > 1 else ""
-    ax.axhline(0, color=GREY, linewidth=0.8)
+    ax.axhline(0, color=GRAY, linewidth=0.8)
     name = found.answer.replace("_", " ")
     ax.set(xlabel="share of the elements", ylabel=f"{name} minus the baseline's, towards the input's")
     ax.set_title(f"{found.model}: {method_title(found.method)}, area {area.mean():.3g}{scatter}, {n} row{'s' * (n > 1)}")

@@ -17,10 +17,15 @@ def c2st(first: np.ndarray, second: np.ndarray, seed: int = 1, folds: int = 5) -
 
     Parameters
     ----------
-    first : (n, D), the reference
-    second : (m, D); the published figures have n = m = 10,000. Unequal sizes shift the accuracy of a guess from 0.5
-    seed : of folds and classifier
-    folds : of the cross-validation
+    first : ndarray
+        The reference, of shape (n, D).
+    second : ndarray
+        What is held against it, of shape (m, D); the published figures have n = m = 10,000. Unequal sizes shift the accuracy
+        of a guess from 0.5.
+    seed : int
+        Seed of folds and classifier.
+    folds : int
+        Number of folds of the cross-validation.
 
     Raises
     ------

@@ -32,15 +32,21 @@ def sbc_ranks(flow: Draws, theta: np.ndarray, x: np.ndarray, draws: int = 999, s
 
     Parameters
     ----------
-    flow : posterior p(theta | x)
-    theta : (n, D) parameters drawn from the prior
-    x : (n, C) data simulated at them, not used in training
-    draws : posterior draws of each row; independent, so that no thinning is needed
-    seed : of the draws
+    flow : Flow
+        A posterior p(theta | x).
+    theta : ndarray
+        Parameters drawn from the prior, of shape (n, D).
+    x : ndarray
+        Data simulated at them, not used in training, of shape (n, C).
+    draws : int
+        Posterior draws of each row; independent, so that no thinning is needed.
+    seed : int
+        Seed of the draws.
 
     Returns
     -------
-    ranks : (n, D) integers from 0 to ``draws``
+    ndarray
+        Integers from 0 to ``draws``, of shape (n, D).
 
     Raises
     ------
@@ -62,9 +68,12 @@ class RankUniformity:
 
     Attributes
     ----------
-    distance : (D,) Kolmogorov-Smirnov distance, in [0, 1]
-    p_value : (D,) of that distance under uniform ranks
-    n : ranks of each parameter
+    distance : ndarray
+        Kolmogorov-Smirnov distance, in [0, 1], of shape (D,).
+    p_value : ndarray
+        The p-value of that distance under uniform ranks, of shape (D,).
+    n : int
+        Number of ranks of each parameter.
     """
 
     distance: np.ndarray
@@ -79,9 +88,12 @@ def rank_uniformity(ranks: np.ndarray, draws: int, seed: int = 0) -> RankUniform
 
     Parameters
     ----------
-    ranks : (n, D) integers from 0 to ``draws``
-    draws : that they were ranked among
-    seed : of the spreading
+    ranks : ndarray
+        Integers from 0 to ``draws``, of shape (n, D).
+    draws : int
+        Number of draws that they were ranked among.
+    seed : int
+        Seed of the spreading.
 
     Raises
     ------
@@ -100,12 +112,18 @@ class Coverage:
 
     Attributes
     ----------
-    levels : (k,) credibility levels from 0 to 1
-    expected : (k,) fraction of rows whose region of that level holds the truth
-    low, high : (k,) 95% interval of ``expected``, from a bootstrap over the rows
-    distance : largest |coverage - level| over all levels, the Kolmogorov-Smirnov distance
-    p_value : of that distance under right posteriors
-    n : rows
+    levels : ndarray
+        Credibility levels from 0 to 1, of shape (k,).
+    expected : ndarray
+        Fraction of rows whose region of that level holds the truth, of shape (k,).
+    low, high : ndarray
+        95% interval of ``expected``, from a bootstrap over the rows, of shape (k,).
+    distance : float
+        Largest |coverage - level| over all levels, the Kolmogorov-Smirnov distance.
+    p_value : float
+        The p-value of that distance under right posteriors.
+    n : int
+        Number of rows.
     """
 
     levels: np.ndarray
@@ -132,15 +150,22 @@ def tarp(
 
     Parameters
     ----------
-    flow : posterior p(theta | x)
-    theta : (n, D) parameters drawn from the prior
-    x : (n, C) data simulated at them, not used in training
-    draws : posterior draws of each row
-    seed : of the draws, references and bootstrap
-    references : "uniform" in the box of ``theta``, as in the paper's examples, or "predicted": a ridge regression of theta on x
-        fitted on the other half of the rows, scattered by its residuals. The test is sufficient only where references
-        depend on x (the paper's theorem 3): with "uniform", the prior passes as a posterior.
-    levels : of the curve, evenly from 0 to 1
+    flow : Flow
+        A posterior p(theta | x).
+    theta : ndarray
+        Parameters drawn from the prior, of shape (n, D).
+    x : ndarray
+        Data simulated at them, not used in training, of shape (n, C).
+    draws : int
+        Posterior draws of each row.
+    seed : int
+        Seed of the draws, references and bootstrap.
+    references : str
+        "uniform" in the box of ``theta``, as in the paper's examples, or "predicted": a ridge regression of theta on x fitted
+        on the other half of the rows, scattered by its residuals. The test is sufficient only where references depend on x
+        (the paper's theorem 3): with "uniform", the prior passes as a posterior.
+    levels : int
+        Number of levels of the curve, evenly from 0 to 1.
 
     Raises
     ------
@@ -178,13 +203,20 @@ class PredictiveCheck:
 
     Attributes
     ----------
-    observed : (C,) the observation
-    replicated : (draws, C) simulated data
-    theta : (draws, D) parameters that they were simulated at
-    p_value : (C,) two-sided tail probability of each element of the observation among the replicated
-    discrepancy : squared Mahalanobis distance of the observation from the replicated data
-    discrepancy_p_value : fraction of replicated data that are as far
-    failed : simulations that were not finite and were left out
+    observed : ndarray
+        The observation, of shape (C,).
+    replicated : ndarray
+        Simulated data, of shape (draws, C).
+    theta : ndarray
+        Parameters that they were simulated at, of shape (draws, D).
+    p_value : ndarray
+        Two-sided tail probability of each element of the observation among the replicated, of shape (C,).
+    discrepancy : float
+        Squared Mahalanobis distance of the observation from the replicated data.
+    discrepancy_p_value : float
+        Fraction of replicated data that are as far.
+    failed : int
+        Simulations that were not finite and were left out.
     """
 
     observed: np.ndarray
@@ -206,11 +238,16 @@ def posterior_predictive(
 
     Parameters
     ----------
-    flow : posterior p(theta | x)
-    simulator : (draws, D) parameters -> (draws, C) data with their noise
-    x_observed : (C,) observation
-    draws : from the posterior
-    seed : of the draws; the simulator keeps its own
+    flow : Flow
+        A posterior p(theta | x).
+    simulator : callable
+        Makes data with their noise, of shape (draws, C), of parameters of shape (draws, D).
+    x_observed : ndarray
+        Observation, of shape (C,).
+    draws : int
+        Number of draws from the posterior.
+    seed : int
+        Seed of the draws; the simulator keeps its own.
 
     Raises
     ------
@@ -250,7 +287,7 @@ FEWEST = 20
 
 
 def checked_ranks(ranks: np.ndarray, draws: int) -> np.ndarray:
-    """(n, D) ranks from 0 to ``draws``; InputError otherwise."""
+    """Ranks (n, D) from 0 to ``draws``; InputError otherwise."""
     ranks = np.asarray(ranks)
     if ranks.ndim != 2 or not ranks.size or ranks.dtype.kind not in "iu":
         raise InputError(f"ranks: expected integers of shape (n, D), given {ranks.dtype} of shape {ranks.shape}")
@@ -319,8 +356,8 @@ def _predicted_references(theta: np.ndarray, x: np.ndarray, rng: np.random.Gener
     for fitted, predicted in (halves, halves[::-1]):
         model = make_pipeline(StandardScaler(), RidgeCV(np.logspace(-3, 4, 15))).fit(x[fitted], theta[fitted])
         residual = (theta[fitted] - model.predict(x[fitted]).reshape(theta[fitted].shape)).std(axis=0)
-        centre = model.predict(x[predicted]).reshape(len(predicted), -1)
-        reference[predicted] = centre + residual * rng.normal(size=centre.shape)
+        center = model.predict(x[predicted]).reshape(len(predicted), -1)
+        reference[predicted] = center + residual * rng.normal(size=center.shape)
     return reference
 
 

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import importlib.util
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from zoo.atomic import whole_file
+from zoo.data.observation import Constraint, Observation
 from zoo.errors import InputError
-from zoo.interpret.observation import Constraint, Observation
+from zoo.interpret.elements import element_names, element_units
+from zoo.model.spec import ModelSpec, Tensor
 
-Sampler = Callable[[np.ndarray, np.ndarray], np.ndarray]
-"""(n, D) standard normal numbers and (n, C) observations -> (n, D) parameters: the endpoint ``sample`` of a flow."""
+Sampler = Callable[[dict[str, np.ndarray]], Mapping[str, np.ndarray]]
+"""The endpoint ``sample`` of a flow, in whatever runtime: makes its outputs of its inputs."""
+CORNER = "pip install 'physzoo[interpret]'"
+"""What a corner plot needs."""
 
 
 class ParameterEstimate(BaseModel):
@@ -45,15 +50,16 @@ class PosteriorReport(BaseModel):
     model: str
     observation: str
     source: str
-    """Of what is published."""
+    """Where the published values are from."""
     draws: int
     seconds: float
-    """That the draws took."""
+    """How long the draws took."""
     parameters: list[ParameterEstimate]
     notes: list[str]
     """What the posterior leaves out."""
     samples: Path
-    figure: Path
+    figure: Path | None
+    """The corner plot; None where the libraries that draw it are not installed."""
 
     def text(self) -> str:
         """The report as a person reads it."""
@@ -61,7 +67,10 @@ class PosteriorReport(BaseModel):
         lines.append(f"  {'':10s}{'posterior':>22s}" + (f"{self.source:>30s}{'difference':>14s}" if self.source else ""))
         lines += [_line(parameter) for parameter in self.parameters]
         lines += ["  this posterior leaves out"] * bool(self.notes) + [f"  - {note}" for note in self.notes]
-        return "\n".join([*lines, f"  corner plot: {self.figure}", f"  samples: {self.samples}"])
+        lines.append(
+            f"  no corner plot: {CORNER} brings what draws it" if self.figure is None else f"  corner plot: {self.figure}"
+        )
+        return "\n".join([*lines, f"  samples: {self.samples}"])
 
 
 def _line(parameter: ParameterEstimate) -> str:
@@ -76,56 +85,106 @@ def _line(parameter: ParameterEstimate) -> str:
 
 
 def infer(
-    name: str, sample: Sampler, observation: Observation, out: Path, *, draws: int = 10_000, seed: int = 0
+    spec: ModelSpec, sample: Sampler, observation: Observation, out: Path, *, draws: int = 10_000, seed: int = 0
 ) -> PosteriorReport:
-    """Draw the posterior of an observation; samples and a corner plot go to ``out``.
+    """Draw the posterior of an observation; samples and a corner plot go to a folder.
 
     Parameters
     ----------
-    name : of the flow
-    sample : its endpoint of that name, in whatever runtime
-    observation : what it is asked of
-    out : folder
-    draws : from the posterior
-    seed : of the draws
+    spec : ModelSpec
+        Spec of a conditional flow, whose endpoint ``sample`` takes noise and an observation.
+    sample : callable
+        That endpoint, in whatever runtime.
+    observation : Observation
+        What the posterior is given.
+    out : Path
+        The folder.
+    draws : int
+        How many draws from the posterior are made.
+    seed : int
+        Seed of the draws.
+
+    Returns
+    -------
+    PosteriorReport
+        Means and deviations beside what is published, and the paths of the files.
 
     Raises
     ------
     InputError
-        For fewer draws than a corner plot needs.
+        The model is no conditional flow, the observation is not one of its input, or there are fewer draws than a corner plot
+        needs.
     """
-    from zoo.interpret.plots.corner import corner_plot
-
-    names = list(observation.names)
+    noise, observed, parameters = conditional_flow(spec)
+    given = observation.of(spec.endpoint("sample"), given=[noise.name])[observed.name]
+    shape = [noise.fixed_shape[-1]]
+    names = element_names(parameters.name, parameters.axes, shape)
+    units = dict(zip(names, element_units(parameters, shape), strict=True))
     if draws <= len(names):
         raise InputError(f"draws: expected more than {len(names)}, the number of parameters, given {draws}")
     z = np.random.default_rng(seed).standard_normal((draws, len(names)), dtype=np.float32)
     start = time.perf_counter()
-    theta = sample(z, np.tile(observation.data.astype(np.float32), (draws, 1)))
+    theta = sample({noise.name: z, observed.name: np.repeat(given.astype(np.float32), draws, axis=0)})[parameters.name]
     seconds = time.perf_counter() - start
     out.mkdir(parents=True, exist_ok=True)
-    path = out / f"{name}-{observation.label}.npz"
+    path = out / f"{spec.name}-{observation.label}.npz"
     with whole_file(path) as file:
         np.savez(file, allow_pickle=False, **dict(zip(names, theta.T, strict=True)))
-    published = {observation.source: observation.published} if observation.published else None
-    figure = corner_plot({name: theta}, names, observation.units, constraints=published)
-    figure.savefig(path.with_suffix(".png"), dpi=100)
+    published = {name: observation.published[name] for name in names if name in observation.published}
     return PosteriorReport(
-        model=name,
+        model=spec.name,
         observation=observation.description,
-        source=observation.source,
+        source=observation.source if published else "",
         draws=draws,
         seconds=seconds,
         parameters=[
             ParameterEstimate(
-                name=parameter,
-                mean=float(column.mean()),
-                std=float(column.std()),
-                published=observation.published.get(parameter),
+                name=parameter, mean=float(column.mean()), std=float(column.std()), published=published.get(parameter)
             )
             for parameter, column in zip(names, theta.T.astype(np.float64), strict=True)
         ],
         notes=list(observation.notes),
         samples=path,
-        figure=path.with_suffix(".png"),
+        figure=_corner(path.with_suffix(".png"), theta, units, {observation.source: published} if published else None),
     )
+
+
+def conditional_flow(spec: ModelSpec) -> tuple[Tensor, Tensor, Tensor]:
+    """The tensors of a conditional flow.
+
+    Parameters
+    ----------
+    spec : ModelSpec
+        Spec of a model.
+
+    Returns
+    -------
+    noise : Tensor
+        What draws are made of.
+    observed : Tensor
+        What the posterior is given.
+    parameters : Tensor
+        What is drawn.
+
+    Raises
+    ------
+    InputError
+        The model is another kind.
+    """
+    endpoint = spec.endpoints.get("sample")
+    if endpoint is None or len(endpoint.inputs) != 2 or len(endpoint.outputs) != 1:
+        raise InputError(f"{spec.name} is no conditional flow: expected an endpoint 'sample' of noise and observation")
+    return (*endpoint.inputs, *endpoint.outputs)  # type: ignore[return-value]
+
+
+def _corner(
+    path: Path, theta: np.ndarray, units: Mapping[str, str], constraints: Mapping[str, Mapping[str, Constraint]] | None
+) -> Path | None:
+    """Draw the corner plot where its libraries are installed: samples and table need none of them."""
+    if not all(importlib.util.find_spec(library) for library in ("matplotlib", "corner")):
+        return None
+    from zoo.interpret.plots.corner import corner_plot
+
+    figure = corner_plot({path.stem: theta}, list(units), units, constraints=constraints)
+    figure.savefig(path, dpi=100)
+    return path

@@ -22,7 +22,7 @@ from zoo.progress import track
 
 BATCH = 512
 ACCEPTANCE = 0.8
-"""That the step of the local moves is tuned to: more than the 0.65 of one Gaussian, since basins differ."""
+"""Acceptance that the step of the local moves is tuned to: more than the 0.65 of one Gaussian, since basins differ."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,14 +31,23 @@ class Chains:
 
     Attributes
     ----------
-    samples : (draws, chains, D)
-    local_acceptance : fraction of Hamiltonian moves accepted
-    global_acceptance : fraction of the flow's proposals accepted, NaN without global moves
-    r_hat : (D,) potential scale reduction of split chains (Gelman & Rubin 1992; Vehtari et al. 2021); below 1.01 when mixed
-    ess : (D,) effective sample size of all chains together
-    step_size : of the Hamiltonian moves, in units of ``scale``
-    scale : (D,) standard deviation within the basins, measured in the warm-up
-    flow : the trained proposal, None without global moves
+    samples : ndarray
+        The kept states, of shape (draws, chains, D).
+    local_acceptance : float
+        Fraction of Hamiltonian moves accepted.
+    global_acceptance : float
+        Fraction of the flow's proposals accepted, NaN without global moves.
+    r_hat : ndarray
+        Potential scale reduction of split chains (Gelman & Rubin 1992; Vehtari et al. 2021); below 1.01 when mixed; of shape
+        (D,).
+    ess : ndarray
+        Effective sample size of all chains together, of shape (D,).
+    step_size : float
+        Step of the Hamiltonian moves, in units of ``scale``.
+    scale : ndarray
+        Standard deviation within the basins, measured in the warm-up, of shape (D,).
+    flow : object
+        The trained proposal, None without global moves.
     """
 
     samples: np.ndarray
@@ -52,7 +61,7 @@ class Chains:
 
     @property
     def flat(self) -> np.ndarray:
-        """(draws x chains, D) samples of all chains."""
+        """Samples of all chains, of shape (draws x chains, D)."""
         return self.samples.reshape(-1, self.samples.shape[-1])
 
 
@@ -79,19 +88,31 @@ def flow_mcmc(
 
     Parameters
     ----------
-    target_log_prob : TensorFlow function, float32 (n, D) -> (n,) logarithm of the density up to a constant, differentiable;
-        minus infinity outside the support
-    initial : (chains, D) where the density is not zero; in the basin of every mode (see the module), tens of chains or more
-    flow : unconditional flow over D variables: one already trained is trained further, in place; by default a new spline flow
-    draws : kept states of each chain
-    warmup : local moves before the first global one
-    rounds : of training
-    local_steps, global_steps : moves in each round and in each cycle of the kept states; global_steps=0 is plain Hamiltonian
-        Monte Carlo, without a flow
-    leapfrog_steps : of each local move
-    train_steps : gradient steps of the flow in each round, on batches of 512
-    learning_rate : of Adam
-    seed : of moves and batches
+    target_log_prob : callable
+        A TensorFlow function from float32 points (n, D) to the logarithm of the density (n,) up to a constant,
+        differentiable; minus infinity outside the support.
+    initial : ndarray
+        Starts of shape (chains, D) where the density is not zero; in the basin of every mode (see the module), tens of chains
+        or more.
+    flow : Flow
+        Unconditional flow over D variables: one already trained is trained further, in place; by default a new spline flow.
+    draws : int
+        Kept states of each chain.
+    warmup : int
+        Local moves before the first global one.
+    rounds : int
+        Rounds of training.
+    local_steps, global_steps : int
+        Moves in each round and in each cycle of the kept states; none of the latter is plain Hamiltonian Monte Carlo, without
+        a flow.
+    leapfrog_steps : int
+        Steps of each local move.
+    train_steps : int
+        Gradient steps of the flow in each round, on batches of 512.
+    learning_rate : float
+        Learning rate of Adam.
+    seed : int
+        Seed of moves and batches.
 
     Raises
     ------
@@ -196,7 +217,7 @@ class _Local:
         return states.numpy()
 
     def move(self, x: np.ndarray) -> tuple[np.ndarray, float]:
-        """(steps, chains, D) states from x (chains, D), and the fraction of moves accepted."""
+        """States (steps, chains, D) from x (chains, D), and the fraction of moves accepted."""
         states, accepted = self._move(x, self.scale, np.array(self.step, np.float32), self._seed())
         return states.numpy(), float(accepted.numpy().mean())
 
@@ -235,12 +256,12 @@ class _Global:
         self._propose, self._train, self._log_weight = propose, train, tf.function(log_weight, reduce_retracing=True)
 
     def train(self, rows: np.ndarray, steps: int) -> None:
-        """Maximise the likelihood of the rows (n, D)."""
+        """Maximize the likelihood of the rows (n, D)."""
         if steps:
             self._train(rows[self.rng.integers(len(rows), size=(steps, BATCH))])
 
     def move(self, x: np.ndarray) -> tuple[np.ndarray, float]:
-        """(steps, chains, D) states from x (chains, D), and the fraction of moves accepted."""
+        """States (steps, chains, D) from x (chains, D), and the fraction of moves accepted."""
         chains, dimensions = x.shape
         z = self.rng.standard_normal((self.steps * chains, dimensions), dtype=np.float32)
         proposed, weight = (value.numpy() for value in self._propose(z))
@@ -276,7 +297,7 @@ def _check_start(target: Callable[[Any], Any], initial: np.ndarray) -> None:
 
 
 def _flow(flow: Any, rows: np.ndarray, seed: int) -> Any:
-    """The given flow, or a new one standardised on the rows."""
+    """The given flow, or a new one standardized on the rows."""
     dimensions = rows.shape[1]
     if flow is None:
         import keras

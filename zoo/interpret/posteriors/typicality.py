@@ -18,7 +18,7 @@ from zoo.interpret.uncertainty.calibration import wilson_interval
 FEWEST = 60
 """Reference rows below which no tail probability is told."""
 LEAST_SPREAD = 1e-3
-"""Nat per square root of a dimension. A log-determinant that varies less does so by rounding and says nothing."""
+"""Least spread in nat per square root of a dimension: a log-determinant that varies less does so by rounding alone."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,10 +27,15 @@ class Typicality:
 
     Attributes
     ----------
-    score : (n,) squared Mahalanobis distance of a row's statistics from the reference's, infinite outside the support
-    p_value : (n,) fraction of reference rows that are at least as far; uniform for rows of the same distribution
-    ranked : those reference rows; they leave p-values uncertain by a binomial of as many trials, the same for all n rows
-    log_likelihood : (n,) of each row, for comparison; None where the flow is conditional
+    score : ndarray
+        Squared Mahalanobis distance of a row's statistics from the reference's, infinite outside the support, of shape (n,).
+    p_value : ndarray
+        Fraction of reference rows that are at least as far; uniform for rows of the same distribution; of shape (n,).
+    ranked : int
+        Number of those reference rows; they leave p-values uncertain by a binomial of as many trials, the same for all n
+        rows.
+    log_likelihood : ndarray, optional
+        Log-likelihood of each row, for comparison, of shape (n,); None where the flow is conditional.
     """
 
     score: np.ndarray
@@ -53,18 +58,22 @@ def typicality_test(flow: Any, reference: np.ndarray, x: np.ndarray, seed: int =
 
     Parameters
     ----------
-    flow : a flow
-    reference : (m, D) rows of the right distribution that the flow was not trained on; m >= 60. p-values are
-        at least 2 / m, of a conditional flow 3 / m
-    x : (n, D) rows to judge; for a conditional flow, reference and x are contexts (m, C) and (n, C)
-    seed : of the division of the reference
+    flow : Flow
+        The flow.
+    reference : ndarray
+        Rows of the right distribution that the flow was not trained on, of shape (m, D) with m >= 60. p-values are at least 2
+        / m, of a conditional flow 3 / m.
+    x : ndarray
+        Rows to judge; for a conditional flow, reference and x are contexts (m, C) and (n, C); of shape (n, D).
+    seed : int
+        Seed of the division of the reference.
 
     Raises
     ------
     InputError
         Rows of another width or with NaN; fewer reference rows than 60 or than four for each feature of an embedding.
     """
-    conditional = bool(getattr(flow, "context", 0))
+    conditional = flow.context > 0
     width = flow.context if conditional else flow.dimensions
     reference, x = (_rows(name, rows, width) for name, rows in (("reference", reference), ("x", x)))
     if len(reference) < FEWEST:
@@ -79,9 +88,9 @@ def typicality_test(flow: Any, reference: np.ndarray, x: np.ndarray, seed: int =
         statistics, log_likelihood = _of_latent(flow, rows)
 
     measured, ranked = np.array_split(np.arange(fitted, len(reference)), 2)
-    centre, inverse = _gaussian(statistics[measured], flow.dimensions)
+    center, inverse = _gaussian(statistics[measured], flow.dimensions)
     inside = np.isfinite(statistics).all(axis=1)
-    away = np.where(inside[:, None], statistics, 0.0) - centre
+    away = np.where(inside[:, None], statistics, 0.0) - center
     score = np.where(inside, np.einsum("ni,ij,nj->n", away, inverse, away), np.inf)
     given = score[len(reference) :]
     nearer = np.searchsorted(np.sort(score[ranked]), given, side="left")
@@ -99,10 +108,14 @@ class TypicalityCalibration:
 
     Attributes
     ----------
-    levels : (k,) nominal levels: a row is flagged where its p-value is at most the level
-    flagged : (k,) fraction of rows flagged
-    low, high : (k,) 95% interval of the fraction over all such rows and all references of the same size
-    n : rows
+    levels : ndarray
+        Nominal levels: a row is flagged where its p-value is at most the level; of shape (k,).
+    flagged : ndarray
+        Fraction of rows flagged, of shape (k,).
+    low, high : ndarray
+        95% interval of the fraction over all such rows and all references of the same size, of shape (k,).
+    n : int
+        Number of rows.
     """
 
     levels: np.ndarray
@@ -117,9 +130,12 @@ def typicality_calibration(p_value: np.ndarray, ranked: int, levels: np.ndarray 
 
     Parameters
     ----------
-    p_value : (n,) of further held-out rows, neither trained on nor in the reference
-    ranked : reference rows that the p-values are fractions of, ``Typicality.ranked``
-    levels : in (0, 1]; by default 41, evenly in the logarithm, from 0.002 or where ten rows are expected, to 1
+    p_value : ndarray
+        P-values of further held-out rows, neither trained on nor in the reference, of shape (n,).
+    ranked : int
+        Number of reference rows that the p-values are fractions of, ``Typicality.ranked``.
+    levels : ndarray, optional
+        Levels in (0, 1]; by default 41, evenly in the logarithm, from 0.002 or where ten rows are expected, to 1.
 
     Raises
     ------

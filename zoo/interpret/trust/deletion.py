@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from zoo.errors import InputError
+from zoo.interpret.attribution.explain import explain
 from zoo.interpret.attribution.explanation import Explanation
 from zoo.interpret.attribution.patches import masked_answers
 from zoo.interpret.attribution.scalar_output import answer_of, baseline_of
+from zoo.interpret.methods import Asked, default_attribution, explanation_method
 from zoo.interpret.result import Result
 
 if TYPE_CHECKING:
@@ -23,10 +25,14 @@ class DeletionInsertion(Result):
 
     Attributes
     ----------
-    share : (k + 1,) of the elements taken away or put back
-    deletion, insertion : (n, k + 1) answers
-    random : (n, k + 1) answers as elements are taken away in random order, mean over orders
-    method, model, answer : names of method, model and output
+    share : ndarray
+        Share of the elements that are taken away or put back, of shape (k + 1,).
+    deletion, insertion : ndarray
+        Answers, of shape (n, k + 1).
+    random : ndarray
+        Answers as elements are taken away in random order, mean over orders, of shape (n, k + 1).
+    method, model, answer : str
+        Names of the method, the model and the output.
     """
 
     share: np.ndarray
@@ -39,12 +45,12 @@ class DeletionInsertion(Result):
 
     @property
     def direction(self) -> np.ndarray:
-        """(n,) sign of f(x) - f(baseline)."""
+        """The sign (n,) of f(x) - f(baseline)."""
         return np.sign(self.deletion[:, 0] - self.deletion[:, -1])
 
     @property
     def area(self) -> np.ndarray:
-        """(n,) area between insertion and deletion, in the direction from baseline to input, in the unit of the answer.
+        """The area (n,) between insertion and deletion, in the direction from baseline to input, in the unit of the answer.
 
         The larger, the better the order; zero is expected of a random one where elements do not interact.
         """
@@ -57,6 +63,12 @@ class DeletionInsertion(Result):
         return plots.deletion_insertion_curves(self)
 
 
+@explanation_method("deletion_insertion", "whether the answer follows the elements that an attribution names", kind="trust")
+def _deletion(asked: Asked, *, of: str | None = None, **chosen: Any) -> DeletionInsertion:
+    found = explain(asked.model, asked.inputs, method=of or default_attribution(asked.model), **chosen)
+    return deletion_insertion(asked.model, found)
+
+
 def deletion_insertion(
     model: Any, explanation: Explanation, *, steps: int = 32, orders: int = 5, seed: int = 0
 ) -> DeletionInsertion:
@@ -66,9 +78,12 @@ def deletion_insertion(
 
     Parameters
     ----------
-    explanation : of this model
-    steps : parts into which the elements are cut
-    orders : random ones beside it
+    explanation : Explanation
+        An explanation of this model.
+    steps : int
+        Parts into which the elements are cut.
+    orders : int
+        Number of random orders beside it.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Sanity check by weight randomisation (Adebayo et al. 2018, arXiv:1810.03292): an explanation must depend on the weights."""
+"""Sanity check by weight randomization (Adebayo et al. 2018, arXiv:1810.03292): an explanation must depend on the weights."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ import numpy as np
 from zoo.errors import ExplanationError, InputError
 from zoo.interpret.attribution.explain import explain
 from zoo.interpret.attribution.layer_outputs import layers_of
-from zoo.interpret.attribution.scalar_output import is_keras
+from zoo.interpret.attribution.scalar_output import is_keras, spec_of
+from zoo.interpret.methods import Asked, default_attribution, explanation_method
 from zoo.interpret.result import Result
 from zoo.interpret.trust.rank_agreement import rank_correlation
 from zoo.progress import track
@@ -21,15 +22,18 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, eq=False)
-class Randomisation(Result):
+class Randomization(Result):
     """What is left of an explanation as a model forgets.
 
     Attributes
     ----------
-    correlation : (layers, draws, n) rank correlation with the explanation of the trained model, once this layer and all
-        after it are random
-    layers : names, from the output to the input
-    method, model : names
+    correlation : ndarray
+        Rank correlation with the explanation of the trained model, once this layer and all after it are random, of shape
+        (layers, draws, n).
+    layers : list of str
+        Names of the layers, from the output to the input.
+    method, model : str
+        Names of the method and the model.
     """
 
     correlation: np.ndarray
@@ -41,10 +45,15 @@ class Randomisation(Result):
         """Correlation after each layer, with the band that holds 68% of rows and draws."""
         from zoo.interpret import plots
 
-        return plots.randomisation_curve(self)
+        return plots.randomization_curve(self)
 
 
-def randomisation_check(
+@explanation_method("randomization", "what is left of an attribution when weights are random", kind="trust")
+def _randomization(asked: Asked, *, of: str | None = None, **chosen: Any) -> Randomization:
+    return randomization_check(asked.model, asked.inputs, method=of or default_attribution(asked.model), **chosen)
+
+
+def randomization_check(
     model: Any,
     inputs: np.ndarray | Mapping[str, np.ndarray],
     *,
@@ -52,17 +61,21 @@ def randomisation_check(
     draws: int = 3,
     seed: int = 0,
     **options: Any,
-) -> Randomisation:
+) -> Randomization:
     """Make layers random one after another, from the output to the input, and explain each time.
 
     An explanation that hardly changes is one of the input alone and says nothing about the model. Weights are drawn from a
     normal distribution of mean zero and the root mean square of the trained ones, so that activations keep their size; what
-    is measured and not trained, the standardisation, stays. The given model is left as it is.
+    is measured and not trained, the standardization, stays. The given model is left as it is.
 
     Parameters
     ----------
-    method, options : of `zoo.interpret.explain`
-    draws : of random weights
+    method : str
+        An attribution method and its options, as `zoo.interpret.explain` takes them.
+    options : object
+        An attribution method and its options, as `zoo.interpret.explain` takes them.
+    draws : int
+        Number of draws of random weights.
 
     Raises
     ------
@@ -72,17 +85,17 @@ def randomisation_check(
         As of `zoo.interpret.explain`; no draws.
     """
     if not is_keras(model) or not any(layer.trainable_weights for layer in layers_of(model).values()):
-        raise ExplanationError(f"randomisation needs layers of weights, and {type(model).__name__} has none")
+        raise ExplanationError(f"randomization needs layers of weights, and {type(model).__name__} has none")
     if draws < 1:
         raise InputError(f"draws: expected at least 1, given {draws}")
     trained = explain(model, inputs, method=method, **options)
     forgetful = type(model).from_config(model.get_config())
-    if (spec := getattr(model, "spec", None)) is not None:
+    if (spec := spec_of(model)) is not None:
         forgetful.spec = spec
     order = [name for name, layer in layers_of(forgetful).items() if layer.trainable_weights][::-1]
     rng = np.random.default_rng(seed)
     correlation = np.empty((len(order), draws, len(trained.values)))
-    for draw in track(range(draws), "weight randomisation"):
+    for draw in track(range(draws), "weight randomization"):
         forgetful.set_weights(model.get_weights())
         layers = layers_of(forgetful)
         for number, name in enumerate(order):
@@ -91,4 +104,4 @@ def randomisation_check(
                 weight.assign(np.sqrt(np.mean(values**2)) * rng.standard_normal(values.shape).astype(values.dtype))
             found = explain(forgetful, inputs, method=method, **options)
             correlation[number, draw] = rank_correlation(trained.values, found.values)
-    return Randomisation(correlation, order, method, str(trained.meta["model"]))
+    return Randomization(correlation, order, method, str(trained.meta["model"]))

@@ -13,6 +13,7 @@ from zoo.interpret.attribution.explain import explain
 from zoo.interpret.attribution.explanation import Explanation
 from zoo.interpret.attribution.gradients import noise_of
 from zoo.interpret.attribution.scalar_output import answer_of
+from zoo.interpret.methods import Asked, default_attribution, explanation_method, possible
 from zoo.interpret.result import Result
 from zoo.progress import track
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def rank_correlation(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """(n,) Spearman's correlation of the magnitudes of two attributions (n, ...), row by row.
+    """Spearman's correlation (n,) of the magnitudes of two attributions (n, ...), row by row.
 
     Magnitudes, since methods differ in units and in whether a sign is that of a slope or of a contribution; NaN where one of
     them is the same everywhere.
@@ -42,9 +43,12 @@ class Agreement(Result):
 
     Attributes
     ----------
-    correlation : (methods, methods, n) of each row
-    methods : names
-    model : name of the model
+    correlation : ndarray
+        Rank correlation on each row, of shape (methods, methods, n).
+    methods : list of str
+        Names of the methods.
+    model : str
+        Name of the model.
     """
 
     correlation: np.ndarray
@@ -53,7 +57,7 @@ class Agreement(Result):
 
     @property
     def matrix(self) -> np.ndarray:
-        """(methods, methods) mean over rows."""
+        """The mean over rows, of shape (methods, methods)."""
         return np.nanmean(self.correlation, axis=-1)
 
     def plot(self) -> Figure:
@@ -87,16 +91,25 @@ def agreement(explanations: Sequence[Explanation]) -> Agreement:
     return Agreement(np.array(pairs), [one.method for one in explanations], str(first.meta.get("model", "model")))
 
 
+@explanation_method("agreement", "rank correlation between all attributions that the model allows", kind="trust")
+def _agreement(asked: Asked, **chosen: Any) -> Agreement:
+    return agreement([explain(asked.model, asked.inputs, method=one, **chosen) for one in possible(asked.model)])
+
+
 @dataclass(frozen=True, eq=False)
 class Stability(Result):
     """How much of an explanation survives noise in its input.
 
     Attributes
     ----------
-    correlation : (noises, draws, n) rank correlation with the explanation of the input itself
-    change : (noises, draws, n) |values - values of the input| / |values of the input|, Euclidean norms
-    noises : standard deviations as fractions of the trained range
-    method, model : names
+    correlation : ndarray
+        Rank correlation with the explanation of the input itself, of shape (noises, draws, n).
+    change : ndarray
+        |values - values of the input| / |values of the input|, Euclidean norms, of shape (noises, draws, n).
+    noises : list of float
+        Standard deviations as fractions of the trained range.
+    method, model : str
+        Names of the method and the model.
     """
 
     correlation: np.ndarray
@@ -126,9 +139,12 @@ def stability(
 
     Parameters
     ----------
-    noises : standard deviations, as fractions of the trained range of each element
-    draws : of each
-    options : of `zoo.interpret.explain`
+    noises : sequence of float
+        Standard deviations, as fractions of the trained range of each element.
+    draws : int
+        Number of draws of each noise.
+    options : object
+        Options of `zoo.interpret.explain`.
 
     Raises
     ------
@@ -154,6 +170,11 @@ def stability(
             correlation[number, draw] = rank_correlation(plain.values, found)
             change[number, draw] = np.divide(_norm(found - plain.values), norm, out=np.full(len(norm), np.nan), where=norm > 0)
     return Stability(correlation, change, [float(one) for one in noises], method, str(plain.meta["model"]))
+
+
+@explanation_method("stability", "how much of an attribution survives noise", kind="trust")
+def _stability(asked: Asked, *, of: str | None = None, **chosen: Any) -> Stability:
+    return stability(asked.model, asked.inputs, method=of or default_attribution(asked.model), **chosen)
 
 
 def _norm(values: np.ndarray) -> np.ndarray:

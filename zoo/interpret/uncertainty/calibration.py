@@ -15,10 +15,14 @@ class Reliability:
 
     Attributes
     ----------
-    predicted : mean probability in each bin
-    observed : fraction of its rows that are of class 1
-    count : its rows
-    low, high : 95% Wilson interval of ``observed``
+    predicted : ndarray
+        Mean probability in each bin.
+    observed : ndarray
+        Fraction of its rows that are of class 1.
+    count : ndarray
+        Number of its rows.
+    low, high : ndarray
+        95% Wilson interval of ``observed``.
     """
 
     predicted: np.ndarray
@@ -33,9 +37,12 @@ def reliability(probability: np.ndarray, label: np.ndarray, bins: int = 15) -> R
 
     Parameters
     ----------
-    probability : (n,) in [0, 1]
-    label : (n,) of 0 and 1
-    bins : equal-width bins
+    probability : ndarray
+        Probabilities in [0, 1], of shape (n,).
+    label : ndarray
+        Labels 0 and 1, of shape (n,).
+    bins : int
+        Number of bins of equal width.
 
     Raises
     ------
@@ -74,17 +81,20 @@ def wilson_interval(successes: np.ndarray, trials: np.ndarray, z: float = 1.9599
 
     Parameters
     ----------
-    successes, trials : arrays of one shape, trials > 0
-    z : half-width in standard deviations
+    successes, trials : ndarray
+        Arrays of one shape, trials > 0.
+    z : float
+        Half-width in standard deviations.
 
     Returns
     -------
-    low, high : arrays in [0, 1]
+    low, high : ndarray
+        Ends of the intervals in [0, 1].
     """
     fraction = successes / trials
-    centre = (fraction + z**2 / (2 * trials)) / (1 + z**2 / trials)
+    center = (fraction + z**2 / (2 * trials)) / (1 + z**2 / trials)
     half = z * np.sqrt(fraction * (1 - fraction) / trials + z**2 / (4 * trials**2)) / (1 + z**2 / trials)
-    return np.clip(centre - half, 0.0, 1.0), np.clip(centre + half, 0.0, 1.0)
+    return np.clip(center - half, 0.0, 1.0), np.clip(center + half, 0.0, 1.0)
 
 
 COLDEST, HOTTEST = 1e-2, 1e2
@@ -96,8 +106,10 @@ def fit_temperature(logit: np.ndarray, label: np.ndarray) -> float:
 
     Parameters
     ----------
-    logit : (n,) log-odds of class 1, or (n, k) logits of k classes; not the rows that the model was trained on
-    label : (n,) of 0 and 1, or of 0 to k - 1
+    logit : ndarray
+        Log-odds of class 1 of shape (n,), or logits of k classes of shape (n, k), of rows that the model was not trained on.
+    label : ndarray
+        Labels 0 and 1, or 0 to k - 1, of shape (n,).
 
     Returns
     -------
@@ -123,7 +135,7 @@ def fit_temperature(logit: np.ndarray, label: np.ndarray) -> float:
     of_label = np.take_along_axis(scores, label.astype(int)[:, None], axis=1)[:, 0]
 
     def slope(log_temperature: float) -> float:
-        """Of the mean log-likelihood against 1 / temperature: it falls as that grows."""
+        """The slope of the mean log-likelihood against 1 / temperature, which falls as that grows."""
         scaled = scores / np.exp(log_temperature)
         weight = np.exp(scaled - scaled.max(axis=1, keepdims=True))
         return float(np.mean(of_label - (weight * scores).sum(axis=1) / weight.sum(axis=1)))

@@ -19,10 +19,14 @@ class ConformalRegressor:
 
     Attributes
     ----------
-    radius : half the width; infinite where fewer rows were calibrated on than the coverage takes
-    coverage : least probability of the truth inside
-    rows : calibrated on
-    scaled : whether ``interval`` needs scales
+    radius : float
+        Half the width; infinite where fewer rows were calibrated on than the coverage takes.
+    coverage : float
+        Least probability of the truth inside.
+    rows : int
+        Number of rows that it was calibrated on.
+    scaled : bool
+        Whether ``interval`` needs scales.
     """
 
     radius: float
@@ -45,9 +49,12 @@ class ConformalClassifier:
 
     Attributes
     ----------
-    threshold : least probability of a class in a set
-    coverage : least probability of the true class in the set
-    rows : calibrated on
+    threshold : float
+        Least probability of a class in a set.
+    coverage : float
+        Least probability of the true class in the set.
+    rows : int
+        Number of rows that it was calibrated on.
     """
 
     threshold: float
@@ -55,7 +62,7 @@ class ConformalClassifier:
     rows: int
 
     def sets(self, probability: np.ndarray) -> np.ndarray:
-        """(n, k) whether each class is in the row's set, of probabilities (n, k), or (n,) of class 1."""
+        """Whether each class is in the row's set (n, k), of probabilities (n, k), or (n,) of class 1."""
         return _classes(probability) >= self.threshold
 
 
@@ -66,9 +73,12 @@ def conformal_regressor(
 
     Parameters
     ----------
-    answer, truth : (n,)
-    coverage : wanted, in (0, 1)
-    scale : (n,) positive, such as the deviation that the model answers with: intervals are then wide where it is
+    answer, truth : ndarray
+        Answers and true values, of shape (n,).
+    coverage : float
+        The wanted coverage in (0, 1).
+    scale : ndarray, optional
+        Positive scales of shape (n,), such as the deviation that the model answers with: intervals are then wide where it is.
 
     Raises
     ------
@@ -90,9 +100,12 @@ def conformal_classifier(probability: np.ndarray, label: np.ndarray, coverage: f
 
     Parameters
     ----------
-    probability : (n, k), or (n,) of class 1
-    label : (n,) of 0 to k - 1
-    coverage : wanted, in (0, 1)
+    probability : ndarray
+        Probabilities of shape (n, k), or those of class 1, of shape (n,).
+    label : ndarray
+        Labels 0 to k - 1, of shape (n,).
+    coverage : float
+        The wanted coverage in (0, 1).
 
     Raises
     ------

@@ -16,16 +16,22 @@ class Efficiency:
 
     Attributes
     ----------
-    edges : (bins, 2) of the bins
-    centre : mean of the parameter in each
-    efficiency : fraction of its rows that pass
-    count : its rows
-    low, high : 95% Wilson interval of ``efficiency``
-    p_value : probability of curves no flatter than this one, were the efficiency the same everywhere (chi-squared test)
+    edges : ndarray
+        Edges of the bins, of shape (bins, 2).
+    center : ndarray
+        Mean of the parameter in each bin.
+    efficiency : ndarray
+        Fraction of the rows of each bin that pass.
+    count : ndarray
+        Number of rows of each bin.
+    low, high : ndarray
+        95% Wilson interval of ``efficiency``.
+    p_value : float
+        Probability of curves no flatter than this one, were the efficiency the same everywhere (chi-squared test).
     """
 
     edges: np.ndarray
-    centre: np.ndarray
+    center: np.ndarray
     efficiency: np.ndarray
     count: np.ndarray
     low: np.ndarray
@@ -42,11 +48,16 @@ def efficiency_against(
 
     Parameters
     ----------
-    score : (n,) of the classifier
-    nuisance : (n,) the parameter of each row, such as the energy scale or the noise
-    cut : of the score
-    bins : how many, of equal numbers of rows; or their edges, outside which rows are left out
-    least : whether rows of a score of at least the cut pass, or those of at most
+    score : ndarray
+        Scores of the classifier, of shape (n,).
+    nuisance : ndarray
+        The parameter of each row, such as the energy scale or the noise, of shape (n,).
+    cut : float
+        The cut on the score.
+    bins : int or ndarray
+        Number of bins with equal numbers of rows; or their edges, outside which rows are left out.
+    least : bool
+        Whether rows of a score of at least the cut pass, or those of at most.
 
     Raises
     ------

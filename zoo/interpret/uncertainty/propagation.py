@@ -24,10 +24,14 @@ class Propagated:
 
     Attributes
     ----------
-    mean : (n, k); to first order the answer to the mean of the input
-    covariance : (n, k, k)
-    method : "first_order" or "monte_carlo"
-    draws : of Monte Carlo, None to first order
+    mean : ndarray
+        Mean of shape (n, k); to first order the answer to the mean of the input.
+    covariance : ndarray
+        Covariance, of shape (n, k, k).
+    method : str
+        "first_order" or "monte_carlo".
+    draws : int, optional
+        Number of draws of Monte Carlo, None to first order.
     """
 
     mean: np.ndarray
@@ -37,7 +41,7 @@ class Propagated:
 
     @property
     def deviation(self) -> np.ndarray:
-        """(n, k) standard deviations."""
+        """Standard deviations, of shape (n, k)."""
         return np.sqrt(np.diagonal(self.covariance, axis1=1, axis2=2))
 
 
@@ -61,14 +65,22 @@ def propagate(
 
     Parameters
     ----------
-    model : a loaded model
-    inputs : (n, ...) means of the input tensor, or one array for each tensor of the endpoint by name
-    covariance : (d, d), or (n, d, d), of the d elements of the tensor in C order, in its unit squared
-    method : "first_order", which needs a gradient, or "monte_carlo", which takes any model
-    endpoint : by default `predict`, or the first where there is none
-    output : of its tensors, by default the first
-    wrt : the uncertain input tensor, default the first; the others are exact
-    draws, seed : of Monte Carlo
+    model : EndpointModel
+        A loaded model.
+    inputs : ndarray or mapping of str to ndarray
+        Means of the input tensor, of shape (n, ...), or an array for each tensor of the endpoint by name.
+    covariance : ndarray
+        Covariance of the d elements of the tensor in C order, in its unit squared, of shape (d, d) or (n, d, d).
+    method : str
+        "first_order", which needs a gradient, or "monte_carlo", which takes any model.
+    endpoint : str, optional
+        Name of the endpoint; by default `predict`, or the first where there is none.
+    output : str, optional
+        The explained one of its tensors, by default the first.
+    wrt : str, optional
+        The uncertain input tensor, default the first; the others are exact.
+    draws, seed : int
+        Number and seed of the draws of Monte Carlo.
 
     Raises
     ------
@@ -83,7 +95,7 @@ def propagate(
 
     if method not in ("first_order", "monte_carlo"):
         raise UnknownNameError("method of propagation", method, ("first_order", "monte_carlo"))
-    if method == "first_order" and (reason := getattr(model, "no_gradient", None)):
+    if method == "first_order" and (reason := model.no_gradient):
         raise ExplanationError(f"first order needs gradients, and {type(model).__name__} has none: {reason}; use monte_carlo")
     if draws < 2:
         raise InputError(f"draws: expected at least 2, given {draws}")
@@ -122,7 +134,7 @@ def propagate(
 
 
 def _jacobian(answer: Callable[..., Any], arrays: Mapping[str, np.ndarray], wrt: str, elements: int) -> np.ndarray:
-    """(n, elements, d), all pairs of row and element in one list that is cut into batches."""
+    """The Jacobian (n, elements, d), all pairs of row and element in one list that is cut into batches."""
     import keras
 
     x = arrays[wrt]
@@ -142,7 +154,7 @@ def _jacobian(answer: Callable[..., Any], arrays: Mapping[str, np.ndarray], wrt:
 
 
 def _root(covariance: np.ndarray, rows: int, size: int) -> np.ndarray:
-    """(1 or rows, size, size) matrices whose product with their transpose is the covariance, singular or not."""
+    """Matrices (1 or rows, size, size) whose product with their transpose is the covariance, singular or not."""
     given = np.asarray(covariance, dtype=np.float64)
     if given.shape not in ((size, size), (rows, size, size)):
         raise InputError(f"covariance: expected shape {(size, size)} or {(rows, size, size)}, given {given.shape}")

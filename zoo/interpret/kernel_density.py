@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.ndimage import gaussian_filter1d
 
 CELLS = 2000
-"""Of the grid on which kernels are laid."""
+"""Number of cells of the grid on which kernels are laid."""
 TRUNCATE = 8.0
 """Standard deviations at which a kernel ends."""
 
 
 def smoothed(values: np.ndarray, edges: np.ndarray) -> np.ndarray:
     """Density (cells,) of values (n,) in cells of equal width, by kernels of Scott's width n^(-1/5) sigma."""
+    from scipy.ndimage import gaussian_filter1d
+
     step = edges[1] - edges[0]
     width = len(values) ** -0.2 * np.std(values, ddof=1)
     counts = np.histogram(values, edges)[0].astype(float)

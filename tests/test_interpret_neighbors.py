@@ -1,4 +1,4 @@
-"""Information from nearest neighbours against closed forms."""
+"""Information from nearest neighbors against closed forms."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pytest
 from scipy.special import digamma
 
 from zoo.errors import InputError
-from zoo.interpret.latents.information import information_profile, mutual_information_matrix, neighbour_information
+from zoo.interpret.latents.information import information_profile, mutual_information_matrix, neighbor_information
 from zoo.interpret.latents.neighbors import ksg, ross
 
 
@@ -50,7 +50,7 @@ def test_against_scikit_learn():
 
 def test_unbiased_over_a_hundred_draws():
     """rho = 0.6: 0.223 nat; the mean of a hundred within its own error, and the errors as large as the scatter."""
-    draws = [neighbour_information(*bivariate(0.6, 500, seed), seed=seed) for seed in range(100)]
+    draws = [neighbor_information(*bivariate(0.6, 500, seed), seed=seed) for seed in range(100)]
     values, errors = np.array([draw.value for draw in draws]), np.array([draw.error for draw in draws])
     assert true_value(0.6) == pytest.approx(0.223, abs=5e-4)
     assert abs(values.mean() - true_value(0.6)) < 2.5 * values.std() / 10
@@ -61,29 +61,29 @@ def test_unbiased_over_a_hundred_draws():
 
 def test_unbiased_where_there_is_nothing():
     """Not clipped at zero."""
-    values = [neighbour_information(*bivariate(0.0, 300, seed)).value for seed in range(60)]
+    values = [neighbor_information(*bivariate(0.0, 300, seed)).value for seed in range(60)]
     assert abs(np.mean(values)) < 2.5 * np.std(values) / np.sqrt(60)
     assert min(values) < 0
 
 
 @pytest.mark.parametrize("rho", [0.3, 0.9, 0.99])
 def test_larger_gaussian_samples(rho):
-    found = neighbour_information(*bivariate(rho, 4000, 1))
+    found = neighbor_information(*bivariate(rho, 4000, 1))
     assert abs(found.value - true_value(rho)) < 3 * found.error + 0.005
 
 
 def test_exactly_invariant_under_monotone_maps():
     x, y = bivariate(0.6, 500, 2)
-    found = neighbour_information(x, y)
-    assert neighbour_information(np.exp(2 * x), 1e4 * y**3) == found
-    assert neighbour_information(1 / (1 + np.exp(-x)), np.arctan(y)) == found
+    found = neighbor_information(x, y)
+    assert neighbor_information(np.exp(2 * x), 1e4 * y**3) == found
+    assert neighbor_information(1 / (1 + np.exp(-x)), np.arctan(y)) == found
 
 
 def test_of_several_columns():
     rng = np.random.default_rng(0)
     x = rng.standard_normal((4000, 2))
     y = x.sum(axis=1) + rng.standard_normal(4000)
-    found = neighbour_information(x, y)
+    found = neighbor_information(x, y)
     assert found.value == pytest.approx(0.5 * np.log(3), abs=3 * found.error + 0.02)
 
 
@@ -91,7 +91,7 @@ def test_a_ring_is_found():
     """Radius 1 + 0.1 noise, angle uniform."""
     rng = np.random.default_rng(0)
     angle, radius = rng.uniform(0, 2 * np.pi, (2, 4000))[0], 1 + 0.1 * rng.standard_normal(4000)
-    found = neighbour_information(radius * np.cos(angle), radius * np.sin(angle))
+    found = neighbor_information(radius * np.cos(angle), radius * np.sin(angle))
     assert found.value == pytest.approx(ring(), rel=0.06)
 
 
@@ -113,10 +113,10 @@ def test_a_factor_that_decides_everything():
     """Intervals that do not overlap: the information is the factor's entropy."""
     labels = np.random.default_rng(0).integers(4, size=2000)
     latent = labels + np.random.default_rng(1).uniform(0, 0.5, 2000)
-    found = neighbour_information(latent, labels, classes=True)
+    found = neighbor_information(latent, labels, classes=True)
     assert found.value == pytest.approx(np.log(4), abs=0.01)
     names = np.array(["cube", "sphere", "cylinder", "pill"])[labels]
-    assert neighbour_information(-(latent**3), names, classes=True).value == pytest.approx(found.value, abs=0.01)
+    assert neighbor_information(-(latent**3), names, classes=True).value == pytest.approx(found.value, abs=0.01)
 
 
 def test_a_discrete_factor_over_many_draws():
@@ -125,7 +125,7 @@ def test_a_discrete_factor_over_many_draws():
     for seed in range(40):
         rng = np.random.default_rng(seed)
         labels = rng.integers(2, size=400)
-        draws.append(neighbour_information(rng.uniform(size=400) + 0.5 * labels, labels, classes=True, seed=seed))
+        draws.append(neighbor_information(rng.uniform(size=400) + 0.5 * labels, labels, classes=True, seed=seed))
     values, errors = np.array([draw.value for draw in draws]), np.array([draw.error for draw in draws])
     assert values.mean() == pytest.approx(0.5 * np.log(2), abs=0.01)
     assert 0.6 < errors.mean() / values.std() < 1.6
@@ -133,7 +133,7 @@ def test_a_discrete_factor_over_many_draws():
 
 def test_a_factor_that_decides_nothing():
     rng = np.random.default_rng(0)
-    found = neighbour_information(rng.standard_normal((2000, 2)), rng.integers(15, size=2000), classes=True)
+    found = neighbor_information(rng.standard_normal((2000, 2)), rng.integers(15, size=2000), classes=True)
     assert abs(found.value) < 3 * found.error + 0.01
 
 
@@ -146,13 +146,13 @@ def test_a_class_of_one_row_is_left_out():
 # many pairs
 
 
-def test_matrix_by_neighbours_in_two_processes():
+def test_matrix_by_neighbors_in_two_processes():
     x, y = bivariate(0.8, 600, 4)
     other = np.random.default_rng(9).standard_normal(600)
-    one = mutual_information_matrix({"latent 0": x, "latent 1": other}, {"b": y}, estimator="neighbours")
-    assert one["latent 0", "b"] == neighbour_information(x, y)
-    assert mutual_information_matrix({"latent 0": x, "latent 1": other}, {"b": y}, estimator="neighbours", jobs=2) == one
-    chosen = mutual_information_matrix({"z": x}, {"a": y, "b": other}, pairs=[("z", "b")], estimator="neighbours")
+    one = mutual_information_matrix({"latent 0": x, "latent 1": other}, {"b": y}, estimator="neighbors")
+    assert one["latent 0", "b"] == neighbor_information(x, y)
+    assert mutual_information_matrix({"latent 0": x, "latent 1": other}, {"b": y}, estimator="neighbors", jobs=2) == one
+    chosen = mutual_information_matrix({"z": x}, {"a": y, "b": other}, pairs=[("z", "b")], estimator="neighbors")
     assert list(chosen) == [("z", "b")]
 
 
@@ -163,7 +163,7 @@ def test_matrix_with_classes():
     assert found["z", "shape"].value == pytest.approx(np.log(3), abs=0.02)
 
 
-@pytest.mark.parametrize("estimator", ["mixture", "neighbours"])
+@pytest.mark.parametrize("estimator", ["mixture", "neighbors"])
 def test_profile(estimator):
     """A latent that sets the inner radii and one that sets the outer."""
     rng = np.random.default_rng(0)
@@ -184,7 +184,7 @@ def test_profile(estimator):
         (np.arange(60.0), np.arange(50.0), {}, "same number of rows, given 60 and 50"),
         (np.arange(40.0), np.arange(40.0), {}, "45 rows for 3, given 40"),
         (np.arange(400.0), np.arange(400.0), {"rows": 40}, "45 rows for 3, given 40"),
-        (np.arange(60.0), np.arange(60.0), {"neighbours": 0}, "at least 1"),
+        (np.arange(60.0), np.arange(60.0), {"neighbors": 0}, "at least 1"),
         (np.full(60, 2.0), np.arange(60.0), {}, "x: column 0 is constant"),
         (np.arange(60.0), np.arange(60) % 5, {}, "only 5 different values"),
         (np.append(np.arange(59.0), np.inf), np.arange(60.0), {}, "x: 1 values are NaN or infinite"),
@@ -197,15 +197,15 @@ def test_profile(estimator):
 )
 def test_bad_input(x, y, options, message):
     if message is None:
-        assert neighbour_information(x, y, **options).error > 0
+        assert neighbor_information(x, y, **options).error > 0
         return
     with pytest.raises(InputError, match=message):
-        neighbour_information(x, y, **options)
+        neighbor_information(x, y, **options)
 
 
 def test_bad_tables():
     x, y = bivariate(0.6, 100, 0)
-    with pytest.raises(InputError, match="mixture, neighbours, classes, given 'binned'"):
+    with pytest.raises(InputError, match="mixture, neighbors, classes, given 'binned'"):
         mutual_information_matrix({"x": x}, {"y": y}, estimator="binned")
     with pytest.raises(InputError, match=r"\(n, radii\), given \(100,\)"):
         information_profile({"x": x}, y)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from sklearn.base import BaseEstimator, RegressorMixin
 
-from zoo.data.cmb.binning import CHANNELS, N_JOINT, SLICES, joint_multipoles
+from zoo.interpret import elements
 from zoo.interpret.attribution.scalar_output import Answer, answer_of, chosen_endpoint, described_endpoint
 
 
@@ -18,25 +18,29 @@ class EndpointRegressor(RegressorMixin, BaseEstimator):
 
     Parameters
     ----------
-    answer : the number and, by the inputs that it holds, the shapes of its inputs
+    answer : Answer
+        The number and, by the inputs that it holds, the shapes of its inputs.
     """
 
     def __init__(self, answer: Answer) -> None:
         self.answer = answer
 
     def fit(self, X: Any, y: Any = None) -> EndpointRegressor:
-        """Nothing: the model is trained."""
+        """Leave the model as it is, since it is trained."""
         return self
 
     def __sklearn_is_fitted__(self) -> bool:
         return True
 
     def predict(self, X: np.ndarray) -> np.ndarray:
-        """(n, elements) -> (n,)."""
-        shapes = {name: array.shape[1:] for name, array in self.answer.arrays.items()}
-        ends = np.cumsum([int(np.prod(shape)) for shape in shapes.values()])
+        """The number (n,) at each row of features (n, elements)."""
+        like = self.answer.arrays
+        ends = np.cumsum([int(np.prod(array.shape[1:])) for array in like.values()])
         parts = np.split(np.asarray(X, np.float32), ends[:-1], axis=1)
-        arrays = {name: part.reshape(-1, *shape) for (name, shape), part in zip(shapes.items(), parts, strict=True)}
+        arrays = {
+            name: part.reshape(-1, *array.shape[1:]).astype(array.dtype)
+            for (name, array), part in zip(like.items(), parts, strict=True)
+        }
         return replace(self.answer, arrays=arrays).at(arrays[self.answer.wrt]).astype(float)
 
 
@@ -53,12 +57,21 @@ def as_estimator(
 
     Parameters
     ----------
-    inputs, endpoint, target : as of `zoo.interpret.explain`
-    output : output tensor; default the first, for a classifier its probability
+    inputs : ndarray or mapping of str to ndarray
+        The explained number, as `zoo.interpret.explain` takes it.
+    endpoint : str, optional
+        The explained number, as `zoo.interpret.explain` takes it.
+    target : int
+        The explained number, as `zoo.interpret.explain` takes it.
+    output : str, optional
+        Output tensor; default the first, for a classifier its probability.
 
     Returns
     -------
-    The regressor, and (n, elements) features, whose names `feature_names` gives.
+    regressor : EndpointRegressor
+        The endpoint as a regressor.
+    features : ndarray
+        Features of shape (n, elements), whose names `feature_names` gives.
 
     Raises
     ------
@@ -73,14 +86,16 @@ def as_estimator(
 
 
 def feature_names(answer: Answer) -> list[str]:
-    """A name for each element: of the tensor where it has one element, channel and multipole of joint spectra, or a number."""
-    names: list[str] = []
-    for name, array in answer.arrays.items():
-        if name == "spectrum" and array.shape[1:] == (N_JOINT,):
-            ell = joint_multipoles()
-            names += [f"{channel} l = {value:.0f}" for channel in CHANNELS for value in ell[SLICES[channel]]]
-        elif array[0].size == 1:
-            names.append(name)
-        else:
-            names += [f"{name}[{', '.join(map(str, at))}]" for at in np.ndindex(array.shape[1:])]
-    return names
+    """A name for each feature of an estimator, as the axes of its inputs tell.
+
+    Parameters
+    ----------
+    answer : Answer
+        The number that the estimator gives.
+
+    Returns
+    -------
+    list of str
+        Labels, or group, axis and coordinate, such as "TT multipole 1425"; else the tensor's name and the position.
+    """
+    return elements.feature_names(answer.tensors, {name: array.shape[1:] for name, array in answer.arrays.items()})
