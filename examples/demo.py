@@ -98,7 +98,7 @@ def main(folder: Path) -> None:
 
     exported = folder / f"{CLASSIFIER}-onnx"
     shutil.rmtree(exported, ignore_errors=True)
-    zoo("export", CLASSIFIER, "--format", "onnx", "--out", exported)
+    zoo("export", CLASSIFIER, "--format", "onnx", "--folder", exported)
     zoo("verify", exported)
 
     tests = read_npz(locate(CLASSIFIER).path(TEST_TENSORS))  # inputs, and what Keras answered on the day of release

@@ -54,7 +54,7 @@ def exact_posterior(counts: np.ndarray, cells: int = 80) -> tuple[np.ndarray, np
 def main(folder: Path) -> None:
     from zoo.workflows.npe import train_npe
 
-    flow = train_npe(simulate, PRIOR, simulations=10_000, out=folder)
+    flow = train_npe(simulate, PRIOR, simulations=10_000, folder=folder)
     for metric in flow.spec.metrics:
         print(f"{metric.name:45s} {metric.value:8.4g}  ({metric.baseline_name}: {metric.baseline:.4g})")
     truth = np.array([150.0, 2.0, 8.0])
@@ -65,8 +65,8 @@ def main(folder: Path) -> None:
     for i, name in enumerate(PRIOR):
         flow_says = f"{drawn[:, i].mean():8.2f} +- {drawn[:, i].std():6.2f}"
         print(f"{name:12s} {truth[i]:6.1f}  {flow_says}  {mean[i]:8.2f} +- {deviation[i]:6.2f}")
-    print(f"\ncalibration plots in {folder / 'run' / 'plots'}, the model for zoo.load and zoo serve in {folder / 'model'}")
+    print(f"\ncalibration plots in {folder}.run/plots, the model for zoo.load and zoo serve in {folder}")
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]) if len(sys.argv) > 1 else Path("runs/decay"))
+    main(Path(sys.argv[1]) if len(sys.argv) > 1 else Path("decay"))

@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 
 from zoo.atomic import whole_folder
-from zoo.errors import ExportError, UnknownNameError
+from zoo.errors import ExportError, UnknownNameError, option
 from zoo.export.client_files import write_client_files
 from zoo.export.gradient.explain import EXPLAIN, Explained
 from zoo.export.onnx import ir_version, to_onnx
@@ -117,7 +117,7 @@ def export(
     explained = Explained(model, spec, tensors) if explain else None
     if endpoints is not None:
         if EXPLAIN in endpoints and EXPLAIN not in spec.endpoints:
-            raise ExportError(f"endpoint {EXPLAIN!r} is made by explain=True (--explain), beside the endpoints that are named")
+            raise ExportError(f"endpoint {EXPLAIN!r} is made by {option('explain')}, beside the endpoints that are named")
         spec = with_endpoints(spec, endpoints)
     with whole_folder(Path(folder), overwrite=overwrite, marker=REPORT) as new:
         write_test_tensors(origin.path(TEST_TENSORS), new / TEST_TENSORS, spec, rows=place and place.batch)

@@ -22,7 +22,7 @@ from pathlib import Path
 
 import onnx
 
-from zoo.errors import ExportError, ZooError
+from zoo.errors import ExportError, ZooError, option
 from zoo.export.kserve import check_address, write_kserve
 from zoo.export.model_config import WARM_UP, check_config, model_config, read_config, same_tensors, write_config
 from zoo.export.rows import sizes_of
@@ -137,7 +137,7 @@ def _place(repository: Path, spec: ModelSpec, endpoint: str, overwrite: bool) ->
     version = next((number for number, revision in revisions.items() if revision == spec.revision), None)
     if version is not None and not overwrite:
         raise ExportError(
-            f"{model / str(version)} is {spec.name}@{spec.revision} already: pass --overwrite to write it anew,"
+            f"{model / str(version)} is {spec.name}@{spec.revision} already: write it anew with {option('overwrite')},"
             " or release a new revision"
         )
     if version is None:

@@ -44,7 +44,7 @@ def deployment(models: Sequence[str | Path] = (), settings: Settings | None = No
 
     Examples
     --------
-    >>> ray.serve.run(deployment(["mlp-cmb-feature"], num_replicas=4))
+    >>> ray.serve.run(deployment(["mlp-cmb-feature"], num_replicas=4))  # doctest: +SKIP
     """
 
     def build() -> AsgiApp:

@@ -40,7 +40,7 @@ class Session:
     Examples
     --------
     >>> session = Session("mlp-cmb-feature")
-    >>> session.run({"spectrum": spectra})["probability"]  # (batch, 215) in muK^2 -> (batch, 1)
+    >>> session.run({"spectrum": spectra})["probability"]  # doctest: +SKIP
     """
 
     def __init__(self, model: str | Path, *, providers: Sequence[str] | None = None, threads: int = 1) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from fnmatch import fnmatch
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -19,9 +20,11 @@ class Hub:
         (self.root / repo_id).mkdir(parents=True, exist_ok=exist_ok)
 
     def upload_folder(self, *, repo_id: str, folder_path: Path, allow_patterns: list[str], commit_message: str):
-        for path in folder_path.iterdir():
-            if any(path.match(pattern) for pattern in allow_patterns):
-                shutil.copy(path, self.root / repo_id / path.name)
+        for path in folder_path.rglob("*"):
+            inner = path.relative_to(folder_path)
+            if path.is_file() and any(fnmatch(str(inner), pattern) for pattern in allow_patterns):
+                (self.root / repo_id / inner).parent.mkdir(exist_ok=True)
+                shutil.copy(path, self.root / repo_id / inner)
         return SimpleNamespace(oid="c0ffee")
 
     def snapshot_download(self, repo_id: str, *, revision: str | None, allow_patterns: list[str]) -> str:

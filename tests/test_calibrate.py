@@ -17,6 +17,17 @@ from zoo.model.card import check_card
 from zoo.serving import Session
 from zoo.workflows.calibrate import calibrate
 
+
+class Held:
+    """Rows by split."""
+
+    def __init__(self, validation: Rows, test: Rows) -> None:
+        self.splits = {"validation": validation, "test": test}
+
+    def rows(self, split: str, epoch: int = 0) -> Rows:
+        return self.splits[split]
+
+
 CONFIG = {"inputs": 4, "hidden": [5]}
 TRUE = 2.5
 
@@ -82,7 +93,7 @@ def sure(tmp_path_factory):
 
 def test_calibrated_model_is_a_folder_whose_graph_has_the_temperature(sure, tmp_path):
     folder, model, (validation, test) = sure
-    found = calibrate(folder, tmp_path / "calibrated", validation=validation, test=test)
+    found = calibrate(folder, folder=tmp_path / "my-calibrated", data=Held(validation, test))
     metrics = {metric.name: metric for metric in found.spec.metrics}
     temperature = metrics["temperature"]
     assert temperature.interval[0] < TRUE < temperature.interval[1]
@@ -90,37 +101,37 @@ def test_calibrated_model_is_a_folder_whose_graph_has_the_temperature(sure, tmp_
     assert metrics["ece"].value < 0.03 < metrics["ece"].baseline
     assert metrics["log loss"].value < metrics["log loss"].baseline
     assert metrics["ece"].interval[0] <= metrics["ece"].value
-    assert (found.spec.name, found.spec.lineage.parent) == ("tiny-calibrated", "tiny")
-    check_card(found.folder, json.loads(found.path("metrics.json").read_text()))
+    assert (found.spec.name, found.spec.lineage.parent) == ("my-calibrated", "tiny")
+    check_card(found.folder.folder, json.loads(found.folder.path("metrics.json").read_text()))
 
     x = test.inputs["x"][:50]
     wanted = 1 / (1 + np.exp(-np.asarray(model.logits(x)) / temperature.value))
-    np.testing.assert_allclose(Session(tmp_path / "calibrated").run({"x": x})["probability"], wanted, atol=1e-5)
-    calibrated = zoo.load(tmp_path / "calibrated")
+    np.testing.assert_allclose(Session(tmp_path / "my-calibrated").run({"x": x})["probability"], wanted, atol=1e-5)
+    calibrated = zoo.load(tmp_path / "my-calibrated")
     np.testing.assert_allclose(calibrated.logits(x), np.asarray(model.logits(x)) / temperature.value, rtol=1e-4, atol=1e-5)
-    before, after = (onnx.load(place / "predict.onnx").graph.node for place in (folder, tmp_path / "calibrated"))
+    before, after = (onnx.load(place / "predict.onnx").graph.node for place in (folder, tmp_path / "my-calibrated"))
     assert [node.op_type for node in before] == [node.op_type for node in after]
 
 
 def test_what_cannot_be_calibrated_is_refused(sure, tmp_path):
     folder, _, (validation, test) = sure
     with pytest.raises(ZooError, match="share 6000 simulations"):
-        calibrate(folder, tmp_path / "out", validation=validation, test=validation)
+        calibrate(folder, folder=tmp_path / "out", data=Held(validation, validation))
     regressor = member_folder(
         tmp_path / "r", "mlp", CONFIG | {"outputs": 2, "output_activation": "linear"}, 1, [tensor("y", 2)]
     )
     with pytest.raises(ZooError, match="expected a classifier"):
-        calibrate(regressor, tmp_path / "out", validation=validation, test=test)
+        calibrate(regressor, folder=tmp_path / "out", data=Held(validation, test))
     with pytest.raises(ValueError, match="positive temperature"):
         zoo.load(folder).soften(0.0)
-    with pytest.raises(ZooError, match="given one of them"):
-        calibrate(folder, tmp_path / "out", validation=validation)
-    with pytest.raises(ZooError, match="tiny has no recipe"):
-        calibrate(folder, tmp_path / "out")
+    with pytest.raises(InputError, match=r"tiny: its own rows cannot be made again: its data came from 'none'.*data=FILE"):
+        calibrate(folder, folder=tmp_path / "out")
+    with pytest.raises(ZooError, match="is a released model, whose name never changes its meaning"):
+        calibrate(folder, folder=tmp_path / "mlp-cmb-feature", data=Held(validation, test))
     assert not (tmp_path / "out").exists()
 
 
 def test_under_its_own_name_it_is_the_next_revision(sure, tmp_path):
     folder, _, (validation, test) = sure
-    found = calibrate(folder, tmp_path / "out", validation=validation, test=test, new_name="tiny")
+    found = calibrate(zoo.load(folder), folder=tmp_path / "tiny", data=Held(validation, test))
     assert (found.spec.name, found.spec.revision, found.spec.lineage.revision) == ("tiny", "2", "1")

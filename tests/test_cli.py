@@ -8,6 +8,7 @@ import sys
 
 import numpy as np
 import pytest
+import typer
 from command_line import ok, runner
 
 import zoo
@@ -137,7 +138,7 @@ def test_explain_latents(tmp_path):
     output = ok("explain", "ive-pendulum", "--method", "latents", "--rows", 300, "--out", tmp_path)
     assert "latents of ive-pendulum, 300 rows" in output
     assert "dead" in output
-    assert "the test split of pendulum, as its recipe makes it" in output
+    assert "the test split of pendulum, as ive-pendulum records it" in output
     assert (tmp_path / "ive-pendulum-latents.png").stat().st_size > 5_000
     assert (tmp_path / "ive-pendulum-latents.npz").exists()
     table = json.loads((tmp_path / "ive-pendulum-latents.json").read_text())
@@ -170,7 +171,7 @@ def test_latents_that_cannot_be_explained(tmp_path, arguments, message):
 
 
 def test_export_and_verify(tmp_path):
-    assert "parity" in ok("export", "logistic-cmb-feature", "--opset", "11", "--out", tmp_path / "out")
+    assert "parity" in ok("export", "logistic-cmb-feature", "--opset", "11", "--folder", tmp_path / "out")
     assert json.loads(ok("verify", tmp_path / "out", "--json"))["ok"] is True
 
 
@@ -232,6 +233,78 @@ def test_spectrum_in_kelvin_is_refused_with_the_unit(tmp_path):
     assert "muK^2" in result.stderr
 
 
+def test_errors_name_the_option_of_the_interface_in_use(tmp_path):
+    kelvin = np.full((1, 215), 1e6)
+    np.save(tmp_path / "far.npy", kelvin)
+    far = ["predict", "mlp-cmb-feature", "--input", str(tmp_path / "far.npy")]
+    assert "extrapolate with --allow-out-of-range" in str(runner.invoke(app, far).exception)
+    assert "probability" in json.loads(ok(*far, "--allow-out-of-range", "--json"))
+    spectrum = kelvin.copy()
+    spectrum[0, 0] = np.nan
+    np.save(tmp_path / "far.npy", spectrum)
+    message = str(runner.invoke(app, far).exception)
+    assert "allow_nonfinite=True in Python (zoo predict has no option for it) lets them through" in message
+    (tmp_path / "there").mkdir()
+    exists = runner.invoke(app, ["calibrate", "mlp-cmb-feature", "--folder", str(tmp_path / "there")])
+    assert "replace the model there with --overwrite" in str(exists.exception)
+    with pytest.raises(
+        zoo.errors.InputError, match="extrapolate with allow_out_of_range=True"
+    ):  # what the command line said is over
+        zoo.serving.Session("mlp-cmb-feature").run({"spectrum": kelvin})
+
+
+def test_every_option_that_an_error_names_is_there():
+    """A command's parameters are called as the keywords of the API that errors know."""
+    from zoo.cli.terminal import as_option
+
+    commands = {command.name: command for command in typer.main.get_command(app).commands.values()}
+    for command, names in {
+        "finetune": ["columns", "inputs", "target", "task", "outputs", "group", "overwrite"],
+        "calibrate": ["data", "overwrite"],
+        "ensemble": ["overwrite"],
+        "export": ["data", "explain", "overwrite"],
+        "predict": ["allow_out_of_range"],
+        "explain": ["data"],
+    }.items():
+        for name in names:
+            assert as_option(commands[command], name, "True", "True").startswith("--"), (command, name)
+    assert as_option(commands["explain"], "data", "FILE", "FILE") == "--input FILE"
+
+
+@pytest.mark.parametrize("text", ["[m]", "[/m]", "[bold]", "[0, 1)", ":smile:", "[red]x[/blue]"])
+def test_brackets_of_a_user_are_text(text, capsys):
+    """Units and summaries may look like the markup of what prints them."""
+    from zoo.cli.tables import metric_table, model_details, output_table
+    from zoo.cli.terminal import show
+    from zoo.model.registry import get_spec
+
+    spec = get_spec("logistic-cmb-feature")
+    endpoint = spec.endpoint("predict")
+    odd = endpoint.model_copy(update={"outputs": [endpoint.outputs[0].model_copy(update={"unit": text})]})
+    metric = spec.metrics[0].model_copy(update={"name": f"rmse {text}", "baseline": 1.0, "baseline_name": text})
+    spec = spec.model_copy(update={"summary": text, "endpoints": {"predict": odd}, "metrics": [metric]})
+    show(*model_details(spec), metric_table([metric]))
+    show(output_table(spec, "predict", {"probability": np.zeros((1, 1))}, f"{text}.npy"))
+    printed = "".join(capsys.readouterr().out.split())
+    assert printed.count(text.replace(" ", "")) >= 6  # of eight, since narrow columns break two into lines
+
+
+def test_help_and_version():
+    assert ok("--version") == f"physzoo {zoo.__version__}\n"
+    assert ok("-h") == ok("--help")
+    assert "INPUT=A,B,..." in ok("finetune", "-h")
+
+
+def test_words_of_fine_tuning_are_those_of_the_api():
+    import inspect
+
+    from zoo.training.fine_tune import FineTuning
+
+    command = typer.main.get_command(app).commands["finetune"]
+    given = {parameter.name for parameter in command.params} - {"name"}
+    assert given == {*inspect.signature(zoo.fine_tune).parameters, *FineTuning.model_fields} - {"model", "settings"}
+
+
 def test_pickle_is_never_opened(tmp_path):
     np.save(tmp_path / "object.npy", np.array([{"a": 1}], dtype=object), allow_pickle=True)
     result = run("predict", "mlp-cmb-feature", "--input", tmp_path / "object.npy")
@@ -279,16 +352,34 @@ def test_prediction_of_a_model_without_predict_is_its_first_endpoint():
 
 
 def test_export_with_explanations_and_an_ensemble(tmp_path):
-    ok("export", "logistic-cmb-feature", "--explain", "--out", tmp_path / "one")
+    ok("export", "logistic-cmb-feature", "--explain", "--folder", tmp_path / "one")
     assert "explain" in ok("verify", tmp_path / "one")
-    with pytest.raises(zoo.ZooError, match="zoo export NAME --explain --out DIR first"):
+    with pytest.raises(zoo.ZooError, match="zoo export NAME --explain --folder DIR first"):
         ok("export", "logistic-cmb-feature", "--explain", "--repository", tmp_path / "repository")
     with pytest.raises(zoo.ZooError, match="at least two"):
-        ok("ensemble", "logistic-cmb-feature", "--out", tmp_path / "all")
+        ok("ensemble", "logistic-cmb-feature", "--folder", tmp_path / "all")
 
 
 def test_calibrated_classifier(tmp_path):
-    assert "temperature" in ok("calibrate", "logistic-cmb-feature", "--out", tmp_path / "calibrated")
-    assert json.loads(ok("show", tmp_path / "calibrated", "--json"))["lineage"]["parent"] == "logistic-cmb-feature"
+    assert "temperature" in ok("calibrate", "logistic-cmb-feature", "--folder", tmp_path / "my-calibrated")
+    assert json.loads(ok("show", tmp_path / "my-calibrated", "--json"))["lineage"]["parent"] == "logistic-cmb-feature"
     with pytest.raises(zoo.ZooError, match="expected a classifier"):
-        ok("calibrate", "ive-pendulum", "--out", tmp_path / "other")
+        ok("calibrate", "ive-pendulum", "--folder", tmp_path / "other")
+
+
+def test_free_axes_dtypes_and_open_ranges_are_shown():
+    from zoo.cli.tables import model_details
+    from zoo.cli.terminal import show
+    from zoo.model.axes import Axis
+    from zoo.model.registry import get_spec
+
+    spec = get_spec("logistic-cmb-feature")
+    endpoint, free = spec.endpoint("predict"), Axis(name="hit", least=2, most=64)
+    changes = [{"axes": [free], "low": 0.0, "high": None}, {"axes": [free], "dtype": "int64", "low": None, "high": 1.0}]
+    tensors = [endpoint.inputs[0].model_copy(update=change) for change in changes]
+    spec = spec.model_copy(update={"endpoints": {"predict": endpoint.model_copy(update={"inputs": tensors})}})
+    _, table, *_ = model_details(spec)
+    show(table)
+    cells = {column.header: list(column.cells) for column in table.columns}
+    assert cells["shape"][:2] == ["(batch, hit 2 to 64)", "(batch, hit 2 to 64) int64"]
+    assert cells["trained range"][:2] == ["from 0", "to 1"]

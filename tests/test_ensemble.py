@@ -19,7 +19,7 @@ from zoo.model.spec import TEST_TENSORS, Data, Endpoint, Metric, ModelSpec, Tens
 from zoo.model.test_tensors import read_test_tensors
 from zoo.serving import Session
 from zoo.serving.verify import verify
-from zoo.workflows.ensemble import build_ensemble
+from zoo.workflows.ensemble import ensemble as build_ensemble
 from zoo.workflows.folder import write_model_folder
 
 X = np.random.default_rng(0).normal(size=(9, 4)).astype(np.float32)
@@ -126,7 +126,7 @@ def members(tmp_path_factory):
 
 
 def test_ensemble_of_folders_is_a_folder_like_any_other(members, tmp_path):
-    found = build_ensemble(members, tmp_path / "all")
+    found = build_ensemble(members, folder=tmp_path / "all")
     assert verify(tmp_path / "all").ok
     model = zoo.load(tmp_path / "all")
     assert (found.spec.family, found.spec.config["count"], found.spec.metrics) == ("ensemble", 3, [])
@@ -144,7 +144,7 @@ def test_ensemble_of_folders_is_a_folder_like_any_other(members, tmp_path):
 
 
 def test_ensemble_under_its_members_name_is_the_next_revision(members, tmp_path):
-    assert build_ensemble(members, tmp_path / "all", name="tiny").spec.revision == "2"
+    assert build_ensemble(members, folder=tmp_path / "tiny").spec.revision == "2"
 
 
 @pytest.mark.parametrize("name", ["mlp-cmb-feature", "ive-pendulum", "maf-two-moons"])
@@ -155,7 +155,7 @@ def test_ensemble_of_each_kind_of_answer_is_explained_where_it_is_served(name, t
     inputs = {one: tuple(given[t.name] for t in model.spec.endpoint(one).inputs) for one, (given, _) in tensors.items()}
     model.set_weights([weight if weight.ndim < 2 else 0.97 * weight for weight in model.get_weights()])
     write_model_folder(model, model.spec, tmp_path / "other", inputs, prose="# Other")
-    build_ensemble([name, tmp_path / "other"], tmp_path / "all")
+    build_ensemble([name, tmp_path / "other"], folder=tmp_path / "all")
     export(zoo.load(tmp_path / "all"), tmp_path / "exported", explain=True, parity_rows=100)  # against GradientTape
     assert verify(tmp_path / "exported").ok
     assert list(Session(tmp_path / "exported").endpoints) == [endpoint, "explain"]
@@ -173,15 +173,15 @@ def test_ensemble_of_finished_runs_takes_the_best_epoch(members, tmp_path):
         history = json.dumps({"loss": [2.0, 1.0], "val_loss": [1.0, 2.0]})
         np.savez(run / "checkpoint.npz", history=history, **best, **last)
     runs = [tmp_path / "seed-0", tmp_path / "seed-1"]
-    build_ensemble(runs, tmp_path / "all", like=members[0], name="two-runs")
+    build_ensemble(runs, folder=tmp_path / "all", like=members[0])
     given = np.stack([np.asarray(model(X)) for model in models])
     np.testing.assert_allclose(zoo.load(tmp_path / "all")(X), given.mean(axis=0), atol=1e-6)
     (runs[0] / "run.json").write_text(json.dumps(settings | {"epochs": 3}))
     with pytest.raises(ZooError, match="2 of 3 epochs"):
-        build_ensemble(runs, tmp_path / "other", like=members[0])
+        build_ensemble(runs, folder=tmp_path / "other", like=members[0])
     (runs[0] / "run.json").unlink()
     with pytest.raises(IntegrityError, match=r"run\.json"):
-        build_ensemble(runs, tmp_path / "other", like=members[0])
+        build_ensemble(runs, folder=tmp_path / "other", like=members[0])
 
 
 def test_ensemble_of_what_does_not_go_together_is_refused(members, tmp_path):
@@ -195,5 +195,5 @@ def test_ensemble_of_what_does_not_go_together_is_refused(members, tmp_path):
         (["gbt-halo-mass", "gbt-halo-mass"], "expected a Keras model, given BoostedTrees of scikit-learn"),
     ):
         with pytest.raises(ZooError, match=message):
-            build_ensemble(chosen, tmp_path / "all")
+            build_ensemble(chosen, folder=tmp_path / "all")
     assert not (tmp_path / "all").exists()

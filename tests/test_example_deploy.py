@@ -19,8 +19,8 @@ def test_short_form(tmp_path):
     ran = subprocess.run(command, capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stdout + ran.stderr
     for way in ("REST", "gRPC"):
-        assert f"{way}: mlp-cmb-feature: probability (16, 1)" in ran.stdout
-        assert f"{way}: mlp-cmb-feature.explain: spectrum_gradient (16, 215)" in ran.stdout
+        assert f"{way}: my-classifier: probability (16, 1)" in ran.stdout
+        assert f"{way}: my-classifier.explain: spectrum_gradient (16, 215)" in ran.stdout
     failed, sent = map(int, re.search(r"(\d+) of (\d+) requests failed", ran.stdout).groups())
     assert failed == 0
     assert sent > 50
@@ -29,5 +29,5 @@ def test_short_form(tmp_path):
     assert answers["1"] != answers["2"]
     made = tmp_path / "deploy"
     assert (made / "deploy.png").stat().st_size > 10_000
-    for model in ("mlp-cmb-feature", "mlp-cmb-feature.explain"):
+    for model in ("my-classifier", "my-classifier.explain"):
         assert {path.parent.name for path in (made / "repository" / model).glob("*/model.onnx")} == {"1", "2"}

@@ -48,8 +48,8 @@ def epidemic(theta: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
-    out = tmp_path_factory.mktemp("npe") / "epidemic"
-    return out, train_npe(epidemic, SIR, 2000, out=out, test=200, jobs=1, changes=TINY)
+    folder = tmp_path_factory.mktemp("npe") / "epidemic"
+    return folder, train_npe(epidemic, SIR, 2000, folder=folder, test=200, jobs=1, changes=TINY)
 
 
 def test_posterior_of_an_epidemic_knows_more_than_the_prior(trained):
@@ -69,11 +69,11 @@ def test_posterior_of_an_epidemic_knows_more_than_the_prior(trained):
 def test_it_is_exported_and_served_as_any_model(trained):
     from zoo.serving import Session
 
-    out, flow = trained
+    folder, flow = trained
     z, x = np.zeros((3, 2), np.float32), np.tile(epidemic([0.5, 0.1], np.random.default_rng(0)), (3, 1)).astype(np.float32)
-    theta = Session(str(out / "model")).run({"z": z, "x": x}, "sample")["theta"]
+    theta = Session(folder).run({"z": z, "x": x}, "sample")["theta"]
     np.testing.assert_allclose(theta, np.asarray(flow.sample(z, x)), rtol=1e-4)
-    assert {path.stem for path in (out / "run" / "plots").glob("*.png")} >= {
+    assert {path.stem for path in (folder.with_name("epidemic.run") / "plots").glob("*.png")} >= {
         "ranks",
         "coverage",
         "posterior",
@@ -84,10 +84,11 @@ def test_it_is_exported_and_served_as_any_model(trained):
 def test_recipe_that_it_leaves_is_that_of_the_run_and_may_be_moved(trained, tmp_path):
     from zoo.training.fit import fit
 
-    out, flow = trained
+    folder, flow = trained
+    out = folder.with_name("epidemic.run")
     moved = shutil.copytree(out, tmp_path / "moved")
     recipe = load_recipe(moved / "recipe.yaml")
-    again, history = fit(recipe, moved / "run" / "model" / "seed-0")  # goes on, which for a finished run means: reads it
+    again, history = fit(recipe, moved / "model" / "seed-0")  # goes on, which for a finished run means: reads it
     assert len(history["loss"]) == recipe.epochs
     for a, b in zip(flow.get_weights(), again.get_weights(), strict=True):
         np.testing.assert_array_equal(a, b)
@@ -97,17 +98,17 @@ def test_recipe_that_it_leaves_is_that_of_the_run_and_may_be_moved(trained, tmp_
 
 def test_settings_that_are_refused(tmp_path):
     with pytest.raises(RecipeError, match=r"did you mean config\.hidden"):
-        train_npe(epidemic, SIR, 60, out=tmp_path / "a", test=20, jobs=1, changes={"config.hiden": [8]})
-    with pytest.raises(RecipeError, match="name"):
-        train_npe(epidemic, SIR, 60, out=tmp_path / "Not A Name", test=20, jobs=1)
+        train_npe(epidemic, SIR, 60, folder=tmp_path / "a", test=20, jobs=1, changes={"config.hiden": [8]})
+    with pytest.raises(InputError, match="names the model"):
+        train_npe(epidemic, SIR, 60, folder=tmp_path / "Not A Name", test=20, jobs=1)
     with pytest.raises(RecipeError, match="larger than the 54 training rows"):
-        train_npe(epidemic, SIR, 60, out=tmp_path / "b", test=20, jobs=1, changes={"batch_size": 64})
+        train_npe(epidemic, SIR, 60, folder=tmp_path / "b", test=20, jobs=1, changes={"batch_size": 64})
     with pytest.raises(InputError, match="column 1 of x"):
-        train_npe(lambda theta: [theta[0], 3.0], SIR, 60, out=tmp_path / "c", test=20, jobs=1)
+        train_npe(lambda theta: [theta[0], 3.0], SIR, 60, folder=tmp_path / "c", test=20, jobs=1)
     with pytest.raises(SimulationError, match=r"\d+ of 80 simulations"), np.errstate(invalid="ignore"):
-        train_npe(lambda theta: np.sqrt(theta - 0.1), SIR, 60, out=tmp_path / "d", test=20, jobs=1, on_nonfinite="fail")
+        train_npe(lambda theta: np.sqrt(theta - 0.1), SIR, 60, folder=tmp_path / "d", test=20, jobs=1, on_nonfinite="fail")
     with pytest.raises(InputError, match="seed"):
-        train_npe(epidemic, SIR, 60, out=tmp_path / "b", test=20, jobs=1, seed=1)
+        train_npe(epidemic, SIR, 60, folder=tmp_path / "b", test=20, jobs=1, seed=1)
 
 
 # The recipe

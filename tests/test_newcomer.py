@@ -41,15 +41,15 @@ def mine(spectra, tmp_path_factory) -> Path:
         writer.writerow([*(f"spectrum_{i}" for i in range(215)), "feature"])
         writer.writerows([*map(float, spectrum), label] for spectrum, label in zip(*spectra, strict=True))
     shown = ok(
-        "finetune", "mlp-cmb-feature", "--data", folder / "spectra.csv", "--target", "feature", "--out", folder / "my-feature",
-        "--epochs", 5,
+        "finetune", "mlp-cmb-feature", "--data", folder / "spectra.csv", "--target", "feature",
+        "--folder", folder / "my-feature", "--epochs", 5,
     )  # fmt: skip
     assert "accuracy minus that from scratch" in shown
     return folder / "my-feature"
 
 
 def test_second_command_exports(mine, tmp_path):
-    assert "parity" in ok("export", mine, "--out", tmp_path / "onnx")
+    assert "parity" in ok("export", mine, "--folder", tmp_path / "onnx")
     assert json.loads(ok("verify", tmp_path / "onnx", "--json"))["ok"]
     assert json.loads(ok("verify", mine, "--json"))["ok"]
     assert "my-feature revision 1" in ok("show", mine)
@@ -87,7 +87,7 @@ def test_its_name_is_found_on_the_path(mine, monkeypatch):
     [
         (("--target", "feature", "--unfreeze", "tail"), "no trainable block of the model named 'tail'"),
         (("--target", "featur"), "did you mean feature"),
-        ((), "expected a target column probability .* say which it is, target=NAME or --target NAME"),
+        ((), "expected a target column probability .* say which it is, --target NAME"),
         (
             ("--target", "feature", "--task", "ranking", "--outputs", "1"),
             "task: Input should be 'classification' or 'regression'",
@@ -98,7 +98,8 @@ def test_its_name_is_found_on_the_path(mine, monkeypatch):
 )
 def test_wrong_words(mine, arguments, message, tmp_path):
     data = mine.parent / "spectra.csv"
-    result = runner.invoke(app, ["finetune", "mlp-cmb-feature", "--data", str(data), "--out", str(tmp_path / "x"), *arguments])
+    given = ["mlp-cmb-feature", "--data", str(data), "--folder", str(tmp_path / "x"), *arguments]
+    result = runner.invoke(app, ["finetune", *given])
     assert isinstance(result.exception, ZooError)
     assert re.search(message, str(result.exception)), result.exception
     assert not (tmp_path / "x").exists()

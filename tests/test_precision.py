@@ -171,11 +171,10 @@ def test_what_does_not_go_together_is_said(load, tmp_path, options, error, words
 
 
 def test_repository_takes_the_folder_not_the_precision(tmp_path):
-    from zoo.cli import PrecisionChoice
-    from zoo.cli import export as command
+    from zoo.cli.deploy import export as command
 
     with pytest.raises(ZooError, match="export the model first, then add the folder"):
-        command(["mlp-cmb-feature"], precision=PrecisionChoice.int8, repository=tmp_path / "models")
+        command(["mlp-cmb-feature"], precision="int8", repository=tmp_path / "models")
 
 
 WIDTH = 64

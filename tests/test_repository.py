@@ -322,9 +322,9 @@ def test_the_largest_batch_stays_within_its_bytes(shape, rows):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--out", "x"), "neither --format, --out nor a --target"),
-        (("--target", "web"), "neither --format, --out nor a --target"),
-        (("--format", "savedmodel"), "neither --format, --out nor a --target"),
+        (("--folder", "x"), "neither --format, --folder nor a --target"),
+        (("--target", "web"), "neither --format, --folder nor a --target"),
+        (("--format", "savedmodel"), "neither --format, --folder nor a --target"),
     ],
 )
 def test_options_that_do_not_go_together(tmp_path, arguments, message):
@@ -335,5 +335,5 @@ def test_options_that_do_not_go_together(tmp_path, arguments, message):
 def test_options_that_need_a_repository_or_one_model(tmp_path):
     result = CliRunner().invoke(app, ["export", "logistic-cmb-feature", "--storage-uri", "s3://a/b"])
     assert "--storage-uri goes with --repository" in str(result.exception)
-    result = CliRunner().invoke(app, ["export", "logistic-cmb-feature", "mlp-cmb-feature", "--out", str(tmp_path / "x")])
-    assert "--out is the folder of one model" in str(result.exception)
+    result = CliRunner().invoke(app, ["export", "logistic-cmb-feature", "mlp-cmb-feature", "--folder", str(tmp_path / "x")])
+    assert "--folder is the folder of one model" in str(result.exception)

@@ -267,7 +267,7 @@ WRONG = {
     "three classes": (lambda d: table(answer=np.arange(60) % 3), {}, InputError, r"given 3 \(0, 1, 2\): .*--outputs 3"),
     "other classes": (lambda d: table(answer=np.arange(60) % 2 + 1), {}, InputError, "expected the numbers 0 to 1"),
     "named classes": (lambda d: table(answer=["no", "yes"] * 30), {}, InputError, "given no, yes: write them so, or"),
-    "a quantity": (lambda d: table(answer=np.linspace(0, 1, 60)), {}, InputError, "task='regression' or --task regression"),
+    "a quantity": (lambda d: table(answer=np.linspace(0, 1, 60)), {}, InputError, "task='regression'"),
     "a class missing": (
         lambda d: table(answer=np.where(np.arange(60) % 2 == 0, 1.0, np.nan)),
         {},

@@ -9,7 +9,7 @@ import numpy as np
 from keras import ops
 
 from zoo.data.dataset import Dataset, FromUser, Rows, Split
-from zoo.errors import InputError
+from zoo.errors import InputError, option
 from zoo.families.base import ZooModel
 from zoo.families.batches import rows_at_once
 from zoo.model.spec import ModelSpec, Strict, Tensor
@@ -232,7 +232,7 @@ def _leakage(passes: dict[Split, _Pass], inputs: list[Tensor]) -> list[str]:
                 return [f"{said}: if they come from the same source, name the column that tells sources apart as group"]
             raise InputError(
                 f"{said}, so nothing measured on them would be held out: remove the duplicates, or name the column that tells"
-                " simulations or objects apart, group=NAME or --group NAME"
+                f" simulations or objects apart, {option('group', 'NAME')}"
             )
     return []
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from zoo.data.dataset import Rows, Split
-from zoo.errors import InputError
+from zoo.errors import InputError, option
 from zoo.families.base import ZooModel
 from zoo.model.spec import ModelSpec, Tensor
 from zoo.training.columns import Columns, OnDisk, said
@@ -106,7 +106,7 @@ class UserData:
             raise InputError(
                 f"{self.columns.source}: expected a column {tensor.name}{numbered} for the input {tensor.name}"
                 f" ({tensor.description}), given {self._there()}: rename the columns, or say which they are,"
-                f" columns={{{tensor.name!r}: [...]}} or --columns {tensor.name}=NAME,NAME,..."
+                f" {option('columns', f'{{{tensor.name!r}: [...]}}', f'{tensor.name}=NAME,NAME,...')}"
             )
         given = self.columns.shape(names)
         if len(given) == 1 and given != shape:
@@ -116,7 +116,7 @@ class UserData:
                 raise InputError(
                     f"{self.columns.source}: expected {said(names)} to hold rows of {width} numbers, given {given[0]}: choose"
                     " the columns that belong to it, or ask for a new first layer that takes them all with"
-                    f" inputs={given[0]} or --inputs {given[0]}"
+                    f" {option('inputs', str(given[0]))}"
                 )
         return self.columns.array(names, shape, tensor.unit, self._units)
 
@@ -132,14 +132,14 @@ class UserData:
                 self.columns.one(single)  # says what is near
             raise InputError(
                 f"{self.columns.source}: expected a target column {output.name} ({output.description}), given {self._there()}:"
-                " say which it is, target=NAME or --target NAME"
+                f" say which it is, {option('target', 'NAME')}"
             )
         self.target_names = names if len(chosen) != 1 else chosen
         if model.classes:
             if len(names) > 1:
                 raise InputError(
                     f"{self.columns.source}: expected one column that says the class of each row, given {said(names)}: write"
-                    " the number or the name of the class into one, target=NAME or --target NAME"
+                    f" the number or the name of the class into one, {option('target', 'NAME')}"
                 )
             return self._classes(names[0], model.classes, outputs is not None)
         if outputs is not None:
@@ -162,13 +162,13 @@ class UserData:
         if values.dtype.kind == "f" and (found % 1 != 0).any():
             raise InputError(
                 f"{where}: expected classes as whole numbers or names, given {found[found % 1 != 0][0]:g}: for a quantity, ask"
-                " for a regressor with task='regression' or --task regression, and outputs"
+                f" for a regressor with {option('task', repr('regression'), 'regression')}, and outputs"
             )
         if len(found) > classes:
             shown = ", ".join(map(str, found[:6])) + (", ..." if len(found) > 6 else "")
             raise InputError(
                 f"{where}: expected {classes} classes, given {len(found)} ({shown}): ask for a new head with"
-                f" outputs={len(found)} or --outputs {len(found)}"
+                f" {option('outputs', str(len(found)))}"
             )
         if new_head:
             self.labels = [f"{value:g}" if values.dtype.kind == "f" else str(value) for value in found]
@@ -181,7 +181,7 @@ class UserData:
             raise InputError(
                 f"{where}: expected the numbers 0 to {classes - 1} that this model gives probabilities for, given"
                 f" {', '.join(map(str, found))}: write them so, or ask for a new head with"
-                f" outputs={1 if classes == 2 else classes}"
+                f" {option('outputs', str(1 if classes == 2 else classes))}"
             )
         return values.astype(np.float32)[:, None]
 

@@ -2,7 +2,9 @@
 
 >>> import zoo
 >>> zoo.list_models("ive-*")
-['ive-pendulum']
+['ive-halo-profile-2', 'ive-halo-profile-3', 'ive-pendulum', 'ive-synthetic-halo']
+>>> zoo.get_spec("ive-pendulum").endpoint("encode").outputs[0].name
+'mean'
 >>> model = zoo.load("ive-pendulum")  # doctest: +SKIP
 
 Names are imported when they are first used: ``import zoo`` loads neither Keras nor TensorFlow.

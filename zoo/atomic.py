@@ -22,7 +22,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
-from zoo.errors import ExportError, FolderError
+from zoo.errors import ExportError, FolderError, option
 
 try:
     import fcntl
@@ -168,7 +168,7 @@ def _may_be_made(target: Path, overwrite: bool, marker: str) -> None:
     if not target.exists():
         return
     if not overwrite:
-        raise ExportError(f"{target} exists: choose a new folder, or replace it with overwrite=True (--overwrite)")
+        raise ExportError(f"{target} exists: choose a new folder, or replace it with {option('overwrite')}")
     if not (target / marker).is_file():
         raise ExportError(
             f"{target} holds no {marker}: something else has made it, and it is not replaced; choose a new folder"

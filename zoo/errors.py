@@ -3,7 +3,41 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from contextvars import ContextVar
+
+
+def _in_python(name: str, value: str, text: str) -> str:
+    return f"{name}={value}"
+
+
+INTERFACE: ContextVar[Callable[[str, str, str], str]] = ContextVar("interface", default=_in_python)
+"""How the interface in use writes an option, of the arguments of :func:`option`; the command line sets its own."""
+
+
+def option(name: str, value: str = "True", text: str | None = None) -> str:
+    """Name an option as the user of a failed call writes it, for the end of an error's message.
+
+    Parameters
+    ----------
+    name : str
+        The keyword of the Python function.
+    value : str
+        The value as it is written in Python, or a word in capitals that stands for it.
+    text : str, optional
+        The value as it is written on a command line, where that is not the same.
+
+    Returns
+    -------
+    str
+        Such as ``overwrite=True`` in Python and ``--overwrite`` on the command line.
+
+    Examples
+    --------
+    >>> option("overwrite")
+    'overwrite=True'
+    """
+    return INTERFACE.get()(name, value, value if text is None else text)
 
 
 class ZooError(Exception):

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from zoo.errors import IntegrityError, ReproductionError
+from zoo.errors import IntegrityError, ReproductionError, option
 from zoo.families.base import EndpointModel
 from zoo.model.registry import get_family
 from zoo.model.spec import TEST_TENSORS, WEIGHTS
@@ -113,7 +113,7 @@ def verify_model(model: EndpointModel, tensors: TestTensors) -> None:
                     allowed = f"a difference of at most {tolerance.absolute:g} + {tolerance.relative:g} |value|"
                 raise ReproductionError(
                     f"{where}[{', '.join(map(str, at))}] should be {_number(wanted[at])}, this model gives"
-                    f" {_number(found[at])}; expected {allowed} (verify=False loads it all the same)"
+                    f" {_number(found[at])}; expected {allowed}; {option('verify', 'False')} loads it all the same"
                 )
 
 

@@ -12,7 +12,7 @@ import onnx
 import tensorflow as tf
 from onnx import helper, numpy_helper
 
-from zoo.errors import ExportError
+from zoo.errors import ExportError, option
 from zoo.export.gradient.backward import differentiate
 from zoo.export.onnx import describe_graph, to_onnx, value_info
 from zoo.export.rows import sizes_of, sizes_to_try
@@ -62,7 +62,7 @@ class Explained(ZooModel):
                 f"{spec.name}: {type(model).__name__} has no gradient to export: {model.no_gradient or 'not Keras'}"
             )
         if EXPLAIN in spec.endpoints:
-            raise ExportError(f"{spec.name} has an endpoint {EXPLAIN!r} already: export it without explain=True")
+            raise ExportError(f"{spec.name} has an endpoint {EXPLAIN!r} already: export it without {option('explain')}")
         self.model, self.spec_name, self.built = model, spec.name, True
         self.source = spec.default_endpoint
         described = spec.endpoint(self.source)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from rich.console import Console, RenderableType
+from rich.console import RenderableType
 from rich.table import Table
+from rich.text import Text
 
 from zoo.model.spec import LIBRARIES, Metric, ModelSpec, Tensor
 
@@ -16,15 +17,6 @@ if TYPE_CHECKING:
     from zoo.export.report import ExportReport
     from zoo.model.model_json import Summary
     from zoo.serving.verify import Report
-
-
-def show(*renderables: RenderableType) -> None:
-    """Print to the terminal; where there is none, 120 columns wide."""
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=120)
-    for renderable in renderables:
-        console.print(renderable)
 
 
 def _table(title: str, *columns: str, rows: Iterable[Iterable[str]]) -> Table:
@@ -49,7 +41,7 @@ def _first(metric: Metric | None) -> str:
 def model_details(spec: ModelSpec) -> list[RenderableType]:
     """Endpoints, metrics and provenance; variants and further test sets are left to the card."""
     tensors = (
-        (f"{name} {direction}", t.name, f"(batch, {', '.join(map(str, t.shape))})", t.unit, _range(t), t.description)
+        (f"{name} {direction}", t.name, _shape(t), t.unit, _range(t), t.description)
         for name, endpoint in spec.endpoints.items()
         for direction, side in (("in", endpoint.inputs), ("out", endpoint.outputs))
         for t in side
@@ -57,19 +49,30 @@ def model_details(spec: ModelSpec) -> list[RenderableType]:
     metrics = [metric for metric in spec.metrics if "/" not in metric.name]
     export = f"opset {spec.export.opset}, tested in {', '.join(spec.export.runtimes) or 'nothing'}"
     return [
-        f"[bold]{spec.name}[/] revision {spec.revision}, family {spec.family}, task {spec.task}\n{spec.summary}",
+        Text.assemble(
+            (spec.name, "bold"), f" revision {spec.revision}, family {spec.family}, task {spec.task}\n{spec.summary}"
+        ),
         _table("endpoints", "endpoint", "tensor", "shape", "unit", "trained range", "what", rows=tensors),
         metric_table(metrics) if metrics else "no metrics on its card",
         f"data: {spec.data.description} ({spec.data.simulator}, seed {spec.data.seed}); rows {spec.data.rows}\nONNX: {export}",
     ]
 
 
+def _shape(tensor: Tensor) -> str:
+    """Lengths of the axes, with the name and the bounds of one that is free; and the dtype, where it is not the usual one."""
+    sizes = (f"{axis.name} {axis.least} to {axis.most}" if axis.free else str(axis.size) for axis in tensor.axes)
+    axes = ", ".join(["batch", *sizes])
+    return f"({axes})" if tensor.dtype == "float32" else f"({axes}) {tensor.dtype}"
+
+
 def _range(tensor: Tensor) -> str:
-    if tensor.low is None and tensor.high is None:
+    if tensor.unbounded:
         return "any"
     if isinstance(tensor.low, list) or isinstance(tensor.high, list):
         return "per element"
-    return f"{tensor.low:g} to {tensor.high:g}"
+    if tensor.low is None:
+        return f"to {tensor.high:g}"
+    return f"from {tensor.low:g}" if tensor.high is None else f"{tensor.low:g} to {tensor.high:g}"
 
 
 def metric_table(metrics: list[Metric]) -> Table:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from zoo.cli.files import read_inputs
 from zoo.data.cmb.planck import read_planck
 from zoo.data.dataset import Rows
 from zoo.errors import ExplanationError, InputError
@@ -26,6 +25,7 @@ from zoo.interpret.trust.deletion import deletion_insertion
 from zoo.interpret.trust.randomization import randomisation_check
 from zoo.interpret.trust.rank_agreement import agreement, stability
 from zoo.loading import read_test_tensors
+from zoo.model.array_files import read_inputs
 from zoo.model.spec import TEST_TENSORS, ModelSpec
 from zoo.model.test_tensors import read_npz
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from zoo.errors import InputError
+from zoo.errors import InputError, option
 from zoo.model.axes import BATCH
 from zoo.model.spec import Endpoint, Tensor
 
@@ -152,7 +152,7 @@ class _Expected:
             padding = "; fill the padding with zeros" if mask is not None and not mask[at[: mask.ndim]] else ""
             raise InputError(
                 f"input {tensor.name!r}: {np.count_nonzero(~finite)} values are NaN or infinite, the first at {at}{padding};"
-                " allow_nonfinite=True lets them through"
+                f" {option('allow_nonfinite')} lets them through"
             )
         outside = finite & ((array < low) | (array > high))
         if mask is not None:
@@ -163,7 +163,7 @@ class _Expected:
             raise InputError(
                 f"input {tensor.name!r}: {np.count_nonzero(outside)} values lie outside the trained range, the first at {at}:"
                 f" expected {lowest:.6g} to {highest:.6g} {tensor.unit_of(at[1:])}, given {array[at]:.6g};"
-                " check the units, or extrapolate with allow_out_of_range=True"
+                f" check the units, or extrapolate with {option('allow_out_of_range')}"
             )
 
     def refuse_positions(self, array: np.ndarray, length: int) -> None:

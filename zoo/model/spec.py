@@ -217,7 +217,7 @@ class Data(Strict):
     simulator: str
     seed: int
     parameters: dict[str, JsonValue] = {}
-    """What the data set was made with, so that the same rows can be made again; empty for a user's own file."""
+    """What the data set was made with, so that the same rows can be made again; of a user's rows, how they were read."""
     rows: dict[str, int]
     """Rows of each split."""
     groups: dict[str, int] = {}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -13,10 +13,10 @@ from zoo.errors import InputError, ZooError
 from zoo.families.batches import in_batches
 from zoo.interpret.uncertainty.calibration import expected_calibration_error, fit_temperature
 from zoo.loading import load
-from zoo.model.spec import TEST_TENSORS, Lineage, Metric, ModelSpec
-from zoo.model.store import ModelFolder, locate
-from zoo.model.test_tensors import read_test_tensors
+from zoo.model.spec import Lineage, Metric
 from zoo.workflows.folder import revision_of, write_model_folder
+from zoo.workflows.new_folder import new_folder, opened, shipped_inputs
+from zoo.workflows.rows import own_rows
 
 if TYPE_CHECKING:
     from zoo.data.dataset import Rows
@@ -25,15 +25,7 @@ if TYPE_CHECKING:
 TEMPERATURE = "temperature"
 
 
-def calibrate(
-    name: str | Path,
-    folder: str | Path,
-    *,
-    validation: Rows | None = None,
-    test: Rows | None = None,
-    new_name: str | None = None,
-    overwrite: bool = False,
-) -> ModelFolder:
+def calibrate(model: str | Path | ZooModel, *, folder: str | Path, data: Any = None, overwrite: bool = False) -> ZooModel:
     """Write a binary classifier with its logits divided by the temperature that suits the validation rows best.
 
     The division is in the weights of the head, so that every export has it and no graph another operation. Which rows are
@@ -41,31 +33,69 @@ def calibrate(
 
     Parameters
     ----------
-    name : of the classifier, as ``zoo.load`` takes it
-    folder : to be made
-    validation : rows on which the temperature is fitted, on which the model was not trained; by default, where neither is
-        given, those of a released model's own recipe
-    test : rows of which the metrics are, each beside that of the model as it was
-    new_name : by default the model's with ``-calibrated``; under the model's own it is its next revision
+    model : str, Path or ZooModel
+        The classifier, as ``zoo.load`` takes or returns it.
+    folder : str or Path
+        The folder to be made. Its name is the model's; under the name of the classifier it is the next revision.
+    data : path, mapping or Dataset, optional
+        Rows to calibrate with in place of the model's own: a file, arrays by column name, or a data set. The temperature is
+        fitted on the validation split and judged on the test split; the model must have been trained on neither.
+    overwrite : bool
+        Whether an earlier model in ``folder`` is replaced.
+
+    Returns
+    -------
+    ZooModel
+        The calibrated model, as ``zoo.load(folder)`` gives it.
 
     Raises
     ------
     ZooError
-        When the model is no classifier of two classes whose head can be rescaled, it has no recipe and no rows are given, or
-        validation and test rows share a simulation.
+        The model is no classifier of two classes whose head can be rescaled, validation and test rows share a simulation, or
+        a released model has the folder's name.
     InputError
-        When no temperature is the best: the logits separate the rows, or say nothing about them.
-    """
-    from zoo.training.intervals import bootstrap
+        The model's own rows cannot be made again and none are given, or no temperature is the best: the logits separate the
+        rows, or say nothing about them.
+    ExportError
+        The folder exists.
 
-    model, source = load(name), locate(name)
+    Examples
+    --------
+    >>> calibrated = calibrate("mlp-cmb-feature", folder="my-calibrated")  # doctest: +SKIP
+    """
+    path, name = new_folder(folder, overwrite)
+    given, source = opened(model)
     spec = source.spec
-    if model.answers_with != "probability" or not hasattr(model, "soften") or spec.endpoint("predict").outputs[0].shape != [1]:
+    if given.answers_with != "probability" or not hasattr(given, "soften") or spec.endpoint("predict").outputs[0].shape != [1]:
         raise ZooError(f"{spec.name}: expected a classifier of two classes whose head can be rescaled, such as of family mlp")
-    if validation is None or test is None:
-        validation, test = _own_rows(spec, validation, test)
+    validation, test = own_rows(given, "validation", "test", data=data)
     if shared := np.intersect1d(validation.group, test.group).size:
         raise ZooError(f"validation and test rows share {shared} simulations: the calibration would be judged on what made it")
+    metrics, temperature = _measured(given, validation, test)
+    data_sha256 = None if spec.lineage is None else spec.lineage.data_sha256
+    described = spec.model_copy(
+        update={
+            "name": name,
+            "revision": revision_of(name, spec),
+            "summary": f"{spec.summary}; probabilities calibrated by temperature",
+            "metrics": metrics,
+            "lineage": Lineage(parent=spec.name, revision=spec.revision, data_sha256=data_sha256),
+            "earlier_revisions": {},
+            "physzoo_version": version("physzoo"),
+        }
+    )
+    softened = type(given).from_config(given.get_config())
+    softened.set_weights(given.get_weights())
+    softened.soften(temperature)
+    write_model_folder(softened, described, path, shipped_inputs(source), prose=_prose(name, spec.name), overwrite=overwrite)
+    calibrated: ZooModel = load(path)
+    return calibrated
+
+
+def _measured(model: ZooModel, validation: Rows, test: Rows) -> tuple[list[Metric], float]:
+    """How well calibrated the model is afterwards, each metric beside its value before; and the temperature."""
+    from zoo.training.intervals import bootstrap
+
     fitted, label = _logits(model, validation)
     temperature = fit_temperature(fitted, label)
     before, truth = _logits(model, test)
@@ -78,7 +108,7 @@ def calibrate(
             interval=bootstrap(lambda i: statistic(after[i], truth[i]), test.group),
             n=len(truth),
             baseline=statistic(before, truth),
-            baseline_name=f"{spec.name} before",
+            baseline_name=f"{model.spec.name} before",
             detail=f"before: {_text(bootstrap(lambda i: statistic(before[i], truth[i]), test.group))}; simulations resampled",
         )
 
@@ -90,37 +120,7 @@ def calibrate(
         split="validation",
         detail="simulations resampled",
     )
-    called = new_name or f"{spec.name}-calibrated"
-    described = spec.model_copy(
-        update={
-            "name": called,
-            "revision": revision_of(called, spec),
-            "summary": f"{spec.summary}; probabilities calibrated by temperature",
-            "metrics": [against("ece", _ece), against("log loss", _log_loss), found],
-            "lineage": Lineage(parent=spec.name, revision=spec.revision),
-            "earlier_revisions": {},
-            "physzoo_version": version("physzoo"),
-        }
-    )
-    model.soften(temperature)
-    tensors = read_test_tensors(source.path(TEST_TENSORS), spec)
-    rows = {name: tuple(inputs[t.name] for t in spec.endpoint(name).inputs) for name, (inputs, _) in tensors.items()}
-    write_model_folder(model, described, Path(folder), rows, prose=_prose(described.name, spec.name), overwrite=overwrite)
-    return locate(Path(folder))
-
-
-def _own_rows(spec: ModelSpec, *given: Rows | None) -> tuple[Rows, Rows]:
-    from zoo.training.recipe import load_recipe, recipe_names
-
-    if any(rows is not None for rows in given):
-        raise ZooError("expected validation and test rows, given one of them: pass both, or neither for the recipe's own")
-    if spec.name not in recipe_names():
-        raise ZooError(
-            f"{spec.name} has no recipe whose data it could be calibrated on: give rows of your own,"
-            " zoo.workflows.calibrate.calibrate(name, folder, validation=..., test=...)"
-        )
-    data = load_recipe(spec.name).data.dataset()
-    return data.rows("validation"), data.rows("test")
+    return [against("ece", _ece), against("log loss", _log_loss), found], temperature
 
 
 def _logits(model: ZooModel, rows: Rows) -> tuple[np.ndarray, np.ndarray]:

@@ -6,95 +6,123 @@ import hashlib
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from zoo.errors import ZooError
 from zoo.model.registry import get_family
-from zoo.model.spec import LIBRARIES, TEST_TENSORS, Endpoint, Metric, ModelSpec
+from zoo.model.spec import LIBRARIES, Endpoint, Metric, ModelSpec
 from zoo.model.store import ModelFolder, locate
-from zoo.model.test_tensors import read_test_tensors
 from zoo.workflows.folder import revision_of, write_model_folder
+from zoo.workflows.new_folder import new_folder, opened, shipped_inputs
 
 if TYPE_CHECKING:
     from zoo.families.base import ZooModel
 
 
-def build_ensemble(
-    members: Sequence[str | Path],
-    folder: str | Path,
+def ensemble(
+    models: Sequence[str | Path | ZooModel],
     *,
-    name: str | None = None,
-    like: str | Path | None = None,
+    folder: str | Path,
+    like: str | Path | ZooModel | None = None,
     metrics: Sequence[Metric] = (),
     overwrite: bool = False,
-) -> ModelFolder:
+) -> ZooModel:
     """Write an ensemble of models of one family, config and first endpoint.
 
     Parameters
     ----------
-    members : at least two, as ``zoo.load`` takes them; or with ``like``, finished runs of its recipe (folders ``seed-<n>`` of
-        ``zoo train`` and ``zoo release``)
-    folder : to be made
-    name : of the ensemble; by default that of the first member, or of ``like``, with ``-ensemble``. Under their own name it is
-        the next revision
-    like : a model whose card describes what the runs trained
-    metrics : of the ensemble, measured on held-out data. By default none: those of a member are not the ensemble's
+    models : sequence of str, Path or ZooModel
+        At least two members, as ``zoo.load`` takes or returns them; or with ``like``, finished runs of its recipe, which are
+        folders ``seed-<n>`` of ``zoo train`` and ``zoo release``.
+    folder : str or Path
+        The folder to be made. Its name is the ensemble's; under the name of its first member it is the next revision.
+    like : str, Path or ZooModel, optional
+        A model whose spec describes what the runs trained.
+    metrics : sequence of Metric
+        What was measured of the ensemble on held-out data. There is none by default: those of a member are not the ensemble's.
+    overwrite : bool
+        Whether an earlier model in ``folder`` is replaced.
+
+    Returns
+    -------
+    ZooModel
+        The ensemble, as ``zoo.load(folder)`` gives it.
 
     Raises
     ------
     ZooError
-        When there are fewer than two members, the same twice, they are not of one kind, or of one that is not averaged.
+        There are fewer than two members, the same twice, they are not of one kind, or of one that is not averaged; or a
+        released model has the folder's name.
     ExportError, ParityError
-        When the ensemble cannot be exported.
+        The folder exists, or the ensemble cannot be exported.
+
+    Examples
+    --------
+    >>> together = ensemble(["first", "second", "third"], folder="my-ensemble")  # doctest: +SKIP
     """
-    if len(members) < 2:
-        raise ZooError(f"an ensemble takes at least two members, given {len(members)}")
-    source = locate(members[0] if like is None else like)
+    from zoo.loading import load
+
+    path, name = new_folder(folder, overwrite)
+    if len(models) < 2:
+        raise ZooError(f"an ensemble takes at least two members, given {len(models)}")
+    source = _folder(models[0] if like is None else like)
     spec, endpoint = source.spec, next(iter(source.spec.endpoints))
-    loaded = [_member(member, spec, endpoint, run=like is not None) for member in members]
-    prints = [_fingerprint(model) for model in loaded]
+    members = [_member(model, spec, endpoint, run=like is not None) for model in models]
+    prints = [_fingerprint(member) for member in members]
     if len(set(prints)) < len(prints):
         raise ZooError(f"members {[i for i, one in enumerate(prints) if prints.count(one) > 1]} have the same weights")
-    config = {"member": spec.family, "config": spec.config, "count": len(members)}
-    try:
-        ensemble = get_family("ensemble")(**config)
-    except ValueError as error:
-        raise ZooError(f"{spec.name}: {error}") from error
-    for place, model in zip(ensemble.members, loaded, strict=True):
-        place.set_weights(model.get_weights())
-    called = name or f"{spec.name}-ensemble"
+    joined = _joined(spec, members)
     described = spec.model_copy(
         update={
-            "name": called,
-            "revision": revision_of(called, spec),
+            "name": name,
+            "revision": revision_of(name, spec),
             "family": "ensemble",
-            "config": config,
-            "summary": f"{spec.summary}; {len(members)} trainings together",
-            "endpoints": {endpoint: _described(spec.endpoint(endpoint), ensemble)},
+            "config": joined.config,
+            "summary": f"{spec.summary}; {len(models)} trainings together",
+            "endpoints": {endpoint: _described(spec.endpoint(endpoint), joined)},
             "metrics": list(metrics),
             "earlier_revisions": {},
             "lineage": None,
             "physzoo_version": version("physzoo"),
         }
     )
-    inputs, _ = read_test_tensors(source.path(TEST_TENSORS), spec)[endpoint]
-    rows = {endpoint: tuple(inputs[tensor.name] for tensor in spec.endpoint(endpoint).inputs)}
-    table = "".join(f"| `{member}` | {one} |\n" for member, one in zip(members, prints, strict=True))
-    prose = f"# {described.name}\n\n## Members\n\n| Member | sha256 of its weights |\n| --- | --- |\n{table}"
-    write_model_folder(ensemble, described, Path(folder), rows, prose=prose, overwrite=overwrite)
-    return locate(Path(folder))
+    inputs = {endpoint: shipped_inputs(source)[endpoint]}
+    write_model_folder(joined, described, path, inputs, prose=_prose(name, models, prints), overwrite=overwrite)
+    written: ZooModel = load(path)
+    return written
 
 
-def _member(member: str | Path, spec: ModelSpec, endpoint: str, *, run: bool) -> ZooModel:
+def _folder(model: Any) -> ModelFolder:
+    """The folder of a member by name, or of one that is loaded."""
+    return locate(model) if isinstance(model, str | Path) else opened(model)[1]
+
+
+def _joined(spec: ModelSpec, members: Sequence[ZooModel]) -> ZooModel:
+    """One model that holds all members; ZooError for a kind that is not averaged."""
+    try:
+        joined: Any = get_family("ensemble")(member=spec.family, config=spec.config, count=len(members))
+    except ValueError as error:
+        raise ZooError(f"{spec.name}: {error}") from error
+    for place, member in zip(joined.members, members, strict=True):
+        place.set_weights(member.get_weights())
+    return joined
+
+
+def _prose(name: str, models: Sequence[Any], prints: Sequence[str]) -> str:
+    called = [str(model) if isinstance(model, str | Path) else model.spec.name for model in models]
+    table = "".join(f"| `{model}` | {one} |\n" for model, one in zip(called, prints, strict=True))
+    return f"# {name}\n\n## Members\n\n| Member | sha256 of its weights |\n| --- | --- |\n{table}"
+
+
+def _member(member: Any, spec: ModelSpec, endpoint: str, *, run: bool) -> ZooModel:
+    """A member's network, of the family and config of the spec; ZooError for another."""
     if run:
         from zoo.training.checkpoint import trained_model
 
         model, settings = trained_model(Path(member))
         kind = settings["family"], settings["config"]
     else:
-        from zoo.loading import load
-
-        model = load(member)
+        model, _ = opened(member)
         if model.library != "keras":
             raise ZooError(
                 f"{member}: expected a Keras model, given {type(model).__name__} of {LIBRARIES[model.library]}:"

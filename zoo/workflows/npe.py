@@ -14,6 +14,7 @@ import yaml
 from zoo.atomic import whole_file
 from zoo.data.sbi.prior import Prior
 from zoo.data.sbi.simulations import Simulator, check_simulations, simulate
+from zoo.workflows.new_folder import new_folder
 
 if TYPE_CHECKING:
     from pydantic import JsonValue
@@ -28,48 +29,68 @@ def train_npe(
     prior: Prior | Mapping[str, Any],
     simulations: int = 10_000,
     *,
-    out: str | Path,
+    folder: str | Path,
     test: int = 1000,
     seed: int = 0,
     vectorised: bool = False,
     jobs: int | None = None,
     on_nonfinite: Literal["drop", "fail"] = "drop",
     changes: dict[str, JsonValue] | None = None,
+    overwrite: bool = False,
 ) -> Flow:
     """Neural posterior estimation: a conditional flow p(theta | x), trained on simulations of your own.
 
-    The folder ``out`` gets ``simulations.npz``, ``recipe.yaml`` (which ``zoo train`` takes too), ``run/`` with metrics,
-    calibration plots and TensorBoard logs, and ``model/``, which ``zoo.load``, ``zoo export`` and ``zoo serve`` take. The
-    same call goes on where it was killed.
+    ``folder`` becomes a model like any other, for ``zoo.load``, ``zoo export``, ``zoo serve`` and ``zoo push``. What it was
+    made of lies in ``<folder>.run``: ``simulations.npz``, ``recipe.yaml`` (which ``zoo train`` takes too), metrics,
+    calibration plots and TensorBoard logs. The same call goes on where it was killed.
 
     Parameters
     ----------
-    simulator : parameters to data, ``(D,) -> (C,)``; draws its noise from ``rng`` if it takes one
-    prior : of the parameters, in the simulator's order
-    simulations : the budget; a tenth of it is held out to stop the training
-    out : folder; its name is the model's
-    test : further simulations, for calibration and for the error of the posterior mean
-    seed : of simulations and training
-    vectorised, jobs, on_nonfinite : as ``zoo.data.sbi.simulate``
-    changes : values of the recipe to set, ``{"config.hidden": [128, 128], "epochs": 300}``
+    simulator : callable
+        From parameters to data, ``(D,) -> (C,)``. It draws its noise from ``rng`` if it takes one.
+    prior : Prior or mapping
+        The prior of the parameters, in the simulator's order.
+    simulations : int
+        The budget. A tenth of it is held out to stop the training.
+    folder : str or Path
+        The folder to be made. Its name is the model's.
+    test : int
+        How many further simulations are made, for calibration and for the error of the posterior mean.
+    seed : int
+        The seed of simulations and training.
+    vectorised : bool
+        Whether the simulator takes all parameters at once, as ``zoo.data.sbi.simulate`` says.
+    jobs : int, optional
+        How many processes simulate.
+    on_nonfinite : {"drop", "fail"}
+        What becomes of simulations with NaN or infinity.
+    changes : dict, optional
+        Values of the recipe to set, ``{"config.hidden": [128, 128], "epochs": 300}``.
+    overwrite : bool
+        Whether an earlier model in ``folder`` is replaced.
 
     Returns
     -------
-    A flow with ``draw(n, x)``, ``log_density(theta, x)``, and what was measured in ``spec.metrics``.
+    Flow
+        A flow with ``draw(n, x)``, ``log_density(theta, x)``, and what was measured in ``spec.metrics``.
 
     Raises
     ------
     InputError
-        For a prior or simulations from which nothing can be learnt; constant columns are named.
+        Nothing can be learnt from the prior or the simulations; constant columns are named.
+    ZooError
+        A released model has the folder's name.
+    ExportError
+        The folder exists.
     SimulationError
-        When the simulator fails.
+        The simulator fails.
     RecipeError
-        When the settings are not valid, there are fewer simulations than a batch, or ``out`` holds another run.
+        The settings are not valid, there are fewer simulations than a batch, or ``<folder>.run`` holds another run.
 
     Examples
     --------
     >>> prior = {"mean": {"distribution": "uniform", "low": -3, "high": 3}}
-    >>> flow = train_npe(lambda theta, rng: rng.normal(theta, 1.0), prior, out="runs/mean")  # doctest: +SKIP
+    >>> flow = train_npe(lambda theta, rng: rng.normal(theta, 1.0), prior, folder="models/mean")  # doctest: +SKIP
     >>> flow.draw(1000, [0.4]).mean(axis=0)  # doctest: +SKIP
     """
     from zoo.loading import load
@@ -77,9 +98,10 @@ def train_npe(
     from zoo.training.recipe import load_recipe
     from zoo.workflows.release import release
 
+    path, name = new_folder(folder, overwrite)
     prior = prior if isinstance(prior, Prior) else Prior(prior)
-    out = Path(out)
-    out.mkdir(parents=True, exist_ok=True)
+    run = path.with_name(f"{path.name}.run")
+    run.mkdir(parents=True, exist_ok=True)
     found = simulate(
         simulator,
         prior,
@@ -88,16 +110,16 @@ def train_npe(
         vectorised=vectorised,
         jobs=jobs,
         on_nonfinite=on_nonfinite,
-        path=out / SIMULATIONS,
+        path=run / SIMULATIONS,
     )
     check_simulations(found.theta, found.x, prior.names)
     data: dict[str, Any] = {
         "source": "simulations",
         "parameters": {"file": SIMULATIONS, "prior": prior.plain(), "test": test, "on_nonfinite": on_nonfinite},
     }
-    name = out.resolve().name
     recipe = npe_recipe(name, prior, data, len(found) - test, found.x.shape[1], seed=seed, changes=changes)
-    with whole_file(out / RECIPE, "w") as file:
+    with whole_file(run / RECIPE, "w") as file:
         yaml.safe_dump(recipe.model_dump(mode="json", exclude_none=True), file, sort_keys=False)
-    release(load_recipe(out / RECIPE), out / "run", out / "model")
-    return load(out / "model")
+    release(load_recipe(run / RECIPE), run, path)
+    flow: Flow = load(path)
+    return flow

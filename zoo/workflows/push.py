@@ -16,20 +16,24 @@ def push(folder: str | Path, address: str, *, private: bool = False) -> str:
 
     Parameters
     ----------
-    folder : of one model, as ``zoo.fine_tune`` and ``zoo release --folder`` write it
-    address : ``hf://owner/name``; the repository is made where there is none
-    private : whether only its owner sees a new repository
+    folder : str or Path
+        The folder of one model, as ``zoo.fine_tune`` and ``zoo release --folder`` write it.
+    address : str
+        Where it goes, ``hf://owner/name``. The repository is made where there is none.
+    private : bool
+        Whether only its owner sees a new repository.
 
     Returns
     -------
-    ``hf://owner/name@commit``, which stays what was uploaded now.
+    str
+        The address ``hf://owner/name@commit``, which stays what was uploaded now.
 
     Raises
     ------
     IntegrityError
-        If a file is not the one that the card describes: nothing is uploaded then.
+        A file is not the one that the spec describes; nothing is uploaded then.
     ZooError
-        For another address, or when the Hub refuses.
+        The address is of another kind, or the Hub refuses.
     """
     match = re.fullmatch(r"hf://([\w.-]+/[\w.-]+)", address)
     if match is None:

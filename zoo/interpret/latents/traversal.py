@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from zoo.cli.files import write_outputs
 from zoo.errors import InputError
+from zoo.model.array_files import write_outputs
 from zoo.model.inputs import InputCheck
 from zoo.model.spec import Tensor
 

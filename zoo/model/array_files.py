@@ -14,16 +14,26 @@ from zoo.model.test_tensors import read_npz
 
 
 def read_inputs(folder: ModelFolder, endpoint: str, file: Path | None) -> dict[str, np.ndarray]:
-    """Input tensors of an endpoint from a file, or its shipped test rows where ``file`` is None.
+    """Read input tensors of an endpoint from a file, or take its shipped test rows where there is none.
 
     Parameters
     ----------
-    file : ``.npz`` with one array per input tensor, or ``.npy`` where the endpoint takes one; first axis batch
+    folder : ModelFolder
+        The folder of the model.
+    endpoint : str
+        The endpoint.
+    file : Path or None
+        A ``.npz`` with one array for each input tensor, or a ``.npy`` where the endpoint takes one; batch first.
+
+    Returns
+    -------
+    dict
+        Arrays by the name of the tensor.
 
     Raises
     ------
     InputError, IntegrityError
-        For a file of another kind, a damaged one, or one that holds Python objects.
+        The file is of another kind, damaged, or holds Python objects.
     """
     described = folder.spec.endpoint(endpoint)
     if file is None:

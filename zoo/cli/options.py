@@ -1,0 +1,68 @@
+"""Arguments and options that several commands have."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from zoo.errors import ZooError
+
+NameArgument = Annotated[str, typer.Argument(help="released name, name@revision, folder or hf://owner/name")]
+JsonOption = Annotated[bool, typer.Option("--json", help="print JSON for scripts")]
+OutOption = Annotated[Path | None, typer.Option("--out", help="folder that files are written to")]
+FolderOption = Annotated[Path, typer.Option("--folder", help="folder to be made; its name becomes the model's")]
+OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="replace an earlier model in --folder")]
+InputOption = Annotated[
+    Path | None,
+    typer.Option("--input", help=".npz with one array per input tensor, or .npy for a single one; default: shipped test rows"),
+]
+PlanckOption = Annotated[
+    Path | None,
+    typer.Option("--planck", help="folder with Planck's public binned spectra (COM_PowerSpect_CMB-*-binned_R3.0*.txt)"),
+]
+SettingsOption = Annotated[
+    list[str] | None,
+    typer.Option("--set", help="change a value of the recipe, e.g. --set optimizer.learning_rate=1e-4; repeatable"),
+]
+RecipeArgument = Annotated[
+    str | None,
+    typer.Argument(help="model name, or path of a recipe.yaml; a simulator that such a file names is run"),
+]
+RecipeOption = Annotated[Path | None, typer.Option("--recipe", help="path of a recipe.yaml, as the argument")]
+
+
+def pairs(option: str, given: list[str] | None) -> list[tuple[str, str]]:
+    """Take apart what was given as NAME=VALUE.
+
+    Parameters
+    ----------
+    option : str
+        The option, for the message.
+    given : list of str or None
+        Its values.
+
+    Returns
+    -------
+    list of tuple
+        Name and value of each.
+
+    Raises
+    ------
+    ZooError
+        A value is not of this form.
+    """
+    found = [text.partition("=") for text in given or []]
+    for (key, equals, value), text in zip(found, given or [], strict=True):
+        if not (key and equals and value):
+            raise ZooError(f"expected {option} NAME=VALUE, given {text!r}")
+    return [(key, value) for key, _, value in found]
+
+
+def one_recipe(name: str | None, file: Path | None) -> str | Path:
+    """The recipe that was given by name or by file; ZooError for none, and for both."""
+    chosen = [given for given in (name, file) if given is not None]
+    if len(chosen) != 1:
+        raise ZooError("expected one recipe: a model's name, or --recipe FILE")
+    return chosen[0]

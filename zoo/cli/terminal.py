@@ -1,0 +1,97 @@
+"""What all commands share in speaking to a person."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+    from typer.core import TyperCommand as Command
+
+
+def show(*renderables: RenderableType) -> None:
+    """Print to the terminal; where there is none, 120 columns wide.
+
+    Names, units and summaries are a user's own as often as ours, so square brackets and colons in them are text and no markup.
+    """
+    from rich.console import Console
+
+    console = Console(markup=False, emoji=False, highlight=False)
+    if not console.is_terminal:
+        console = Console(markup=False, emoji=False, highlight=False, width=120)
+    for renderable in renderables:
+        console.print(renderable)
+
+
+def as_option(command: Command, name: str, value: str, text: str) -> str:
+    """Write an option of the Python interface as a command takes it.
+
+    Parameters
+    ----------
+    command : Command
+        The command that runs. Its parameters are named as the keywords that they are passed on as.
+    name : str
+        The keyword in Python.
+    value : str
+        The value in Python, or a word in capitals that stands for it.
+    text : str
+        The same for a command line.
+
+    Returns
+    -------
+    str
+        Such as ``--overwrite``; or the keyword, and that the command has no option for it.
+    """
+    for parameter in command.params:
+        if parameter.name == name and parameter.param_type_name == "option":
+            flag = next(text for text in parameter.opts if text.startswith("--"))
+            return flag if value == "True" else f"{flag} {text}"
+    return f"{name}={value} in Python (zoo {command.name} has no option for it)"
+
+
+def as_argument(folder: Path) -> str:
+    """A folder as commands take it, so that it is not read as a released name."""
+    return str(folder) if folder.is_absolute() else f"./{folder}"
+
+
+@contextmanager
+def plain_warnings() -> Iterator[None]:
+    """A warning of the zoo's is a line on standard error, without the place in our code."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", UserWarning)
+        warnings.showwarning = lambda message, *_: print(f"warning: {message}", file=sys.stderr)
+        yield
+
+
+@contextmanager
+def quiet_tensorflow() -> Iterator[None]:
+    """Send what TensorFlow's C++ code writes to descriptor 2 to a file; Python's own stderr stays where it is.
+
+    TensorFlow logs a dozen lines about absent GPUs before any of its log levels applies. ``ZOO_DEBUG=1`` shows them.
+    """
+    if os.environ.get("ZOO_DEBUG"):
+        yield
+        return
+    from rich.console import Console
+
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    sys.stderr.flush()
+    terminal, native = os.dup(2), sys.stderr
+    with tempfile.TemporaryFile() as log, os.fdopen(os.dup(2), "w", buffering=1) as python_stderr:
+        os.dup2(log.fileno(), 2)
+        sys.stderr = python_stderr
+        try:
+            with Console(stderr=True).status("starting TensorFlow"):
+                import keras  # noqa: F401
+            yield
+        finally:
+            sys.stderr = native
+            os.dup2(terminal, 2)
+            os.close(terminal)
