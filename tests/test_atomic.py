@@ -196,3 +196,9 @@ def test_a_folder_that_appears_meanwhile_is_kept(tmp_path: Path) -> None:
     assert (target / "mine").read_text() == "mine"
     with pytest.raises(ExportError, match=r"exists: choose a new folder, or replace it with overwrite=True"):
         make()
+
+
+def test_a_file_is_written_in_a_folder_that_is_being_made(tmp_path):
+    with whole_folder(tmp_path / "model", overwrite=False, marker="a") as staged, whole_file(staged / "a", "w") as file:
+        file.write("whole")
+    assert (tmp_path / "model" / "a").read_text() == "whole"

@@ -34,6 +34,8 @@ _HERE, _EXCHANGE = -100, 2
 """AT_FDCWD and RENAME_EXCHANGE of Linux."""
 _CANNOT = {errno.ENOSYS, errno.EINVAL, errno.ENOTSUP, errno.EXDEV, errno.EPERM}
 """What a system or a file system says that knows no exchange."""
+_making: set[Path] = set()
+"""Folders that this process is making, and so holds the lock of."""
 
 
 @contextmanager
@@ -128,6 +130,8 @@ def whole_folder(target: Path, *, overwrite: bool, marker: str) -> Iterator[Path
                 new.mkdir()
                 opened.callback(shutil.rmtree, new, ignore_errors=True)
                 opened.enter_context(_locked(new))
+            _making.add(new)
+            opened.callback(_making.discard, new)
             yield new
             with _locked(target.parent):
                 _publish(new, target, overwrite)
@@ -229,7 +233,7 @@ def _remove_remains(target: Path, ending: str) -> None:
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
     """Hold the lock of a folder, where there are locks: of one where names are looked at and changed, or of one being made."""
-    if fcntl is None:
+    if fcntl is None or folder in _making:  # a second lock of this process would wait for its first
         yield
         return
     descriptor = os.open(folder, os.O_RDONLY)
