@@ -34,6 +34,8 @@ _HERE, _EXCHANGE = -100, 2
 """AT_FDCWD and RENAME_EXCHANGE of Linux."""
 _CANNOT = {errno.ENOSYS, errno.EINVAL, errno.ENOTSUP, errno.EXDEV, errno.EPERM}
 """What a system or a file system says that knows no exchange."""
+_MAKING: set[Path] = set()
+"""Folders that this process is making, whose locks it holds: a file made in one must not wait for its own process."""
 
 
 @contextmanager
@@ -128,6 +130,8 @@ def whole_folder(target: Path, *, overwrite: bool, marker: str) -> Iterator[Path
                 new.mkdir()
                 opened.callback(shutil.rmtree, new, ignore_errors=True)
                 opened.enter_context(_locked(new))
+                _MAKING.add(new)
+                opened.callback(_MAKING.discard, new)
             yield new
             with _locked(target.parent):
                 _publish(new, target, overwrite)
@@ -229,7 +233,7 @@ def _remove_remains(target: Path, ending: str) -> None:
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
     """Hold the lock of a folder, where there are locks: of one where names are looked at and changed, or of one being made."""
-    if fcntl is None:
+    if fcntl is None or folder in _MAKING:
         yield
         return
     descriptor = os.open(folder, os.O_RDONLY)
