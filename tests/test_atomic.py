@@ -49,6 +49,19 @@ def test_failed_folder_leaves_the_old_one(tmp_path):
     assert list(tmp_path.iterdir()) == [target]
 
 
+def test_files_of_a_folder_that_is_being_made_do_not_wait_for_it(tmp_path):
+    """The process holds the lock of the folder, which a second lock of its own would wait for without end."""
+    with whole_folder(tmp_path / "model", overwrite=False, marker="report.json") as new:
+        with whole_file(new / "report.json", "w") as file:
+            file.write("whole")
+        (new / "clients").mkdir()
+        with whole_file(new / "clients" / "model.json", "w") as file:
+            file.write("whole")
+    assert (tmp_path / "model" / "report.json").read_text() == "whole"
+    assert (tmp_path / "model" / "clients" / "model.json").read_text() == "whole"
+    assert not atomic._MAKING
+
+
 def test_folder_that_is_not_ours_is_kept(tmp_path):
     (tmp_path / "thesis").mkdir()
     (tmp_path / "thesis" / "chapter1.tex").write_text("years of work")

@@ -6,10 +6,10 @@ import asyncio
 import gc
 import itertools
 import threading
-import time
 import weakref
 from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -22,10 +22,9 @@ Arrays = dict[str, np.ndarray]
 
 
 class Doubling:
-    """A model that doubles, notes its batches, and waits as long as it is told to."""
+    """A model that doubles, notes its batches, and waits until it is told to go."""
 
-    def __init__(self, seconds: float = 0.0) -> None:
-        self.seconds = seconds
+    def __init__(self) -> None:
         self.batches: list[list[float]] = []
         self.go = threading.Event()
         self.go.set()
@@ -35,10 +34,41 @@ class Doubling:
         self.batches.append(arrays["x"][:, 0].tolist())
         self.threads.add(threading.get_ident())
         assert self.go.wait(10)
-        time.sleep(self.seconds)
         if np.isnan(arrays["x"]).any():
             raise RuntimeError("no number")
         return {"y": 2 * arrays["x"]}
+
+
+class Clock:
+    """The event loop as the batcher sees it, whose time stands still until a test moves it on."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.timers: list[tuple[float, Callable[..., None], tuple[object, ...]]] = []
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(asyncio.get_running_loop(), name)
+
+    def time(self) -> float:
+        return self.now
+
+    def call_later(self, delay: float, callback: Callable[..., None], *arguments: object) -> SimpleNamespace:
+        timer = (self.now + delay, callback, arguments)
+        self.timers.append(timer)
+        return SimpleNamespace(cancel=lambda: self.timers.remove(timer))
+
+    def move_to(self, now: float) -> None:
+        self.now = now
+        for timer in [timer for timer in self.timers if timer[0] <= now]:
+            self.timers.remove(timer)
+            timer[1](*timer[2])
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr("zoo.serving.batching.asyncio", SimpleNamespace(get_running_loop=lambda: clock))
+    return clock
 
 
 @pytest.fixture
@@ -85,38 +115,43 @@ def test_requests_of_one_turn_and_those_that_arrive_meanwhile_are_joined(pool: T
     assert {size: batch[1].count for size, batch in statistics.batches.items()} == {3: 2}
 
 
-def test_an_idle_model_runs_at_once_even_with_a_delay(pool: ThreadPoolExecutor) -> None:
+def test_an_idle_model_runs_at_once_even_with_a_delay(pool: ThreadPoolExecutor, clock: Clock) -> None:
     batcher, _ = make(Doubling(), pool, max_delay=5.0)
 
     async def test() -> None:
-        start = time.perf_counter()
         for value in range(5):
             await batcher.submit(rows(value), "a")
-        assert time.perf_counter() - start < 2.0
 
     run(test)
+    assert clock.timers == []
 
 
-def test_a_busy_model_waits_for_the_delay_or_a_full_batch(pool: ThreadPoolExecutor) -> None:
+def test_a_busy_model_waits_for_the_delay(pool: ThreadPoolExecutor, clock: Clock) -> None:
     model = Doubling()
-    batcher, _ = make(model, pool, max_delay=0.3, max_batch=3)
+    batcher, _ = make(model, pool, max_delay=5.0, max_batch=4)
 
     async def test() -> None:
         model.go.clear()
         first = batcher.submit(rows(1.0), "a")
         await until(lambda: model.batches)
+        clock.move_to(1.0)
         second = batcher.submit(rows(2.0), "a")
+        clock.move_to(3.0)
         model.go.set()
         await first
-        await asyncio.sleep(0.02)
+        await until(lambda: clock.timers)
         third = batcher.submit(rows(3.0), "b")
+        clock.move_to(5.9)
+        await asyncio.sleep(0)
+        assert model.batches == [[1.0]]
+        clock.move_to(6.0)
         await asyncio.gather(second, third)
         assert model.batches == [[1.0], [2.0, 3.0]]
 
     run(test)
 
 
-def test_a_batch_that_is_full_does_not_wait_for_the_delay(pool: ThreadPoolExecutor) -> None:
+def test_a_batch_that_is_full_does_not_wait_for_the_delay(pool: ThreadPoolExecutor, clock: Clock) -> None:
     model = Doubling()
     batcher, _ = make(model, pool, max_delay=20.0, max_batch=4)
 
@@ -127,9 +162,10 @@ def test_a_batch_that_is_full_does_not_wait_for_the_delay(pool: ThreadPoolExecut
         second = batcher.submit(rows(2.0, 3.0), "a")
         model.go.set()
         await first
-        await asyncio.sleep(0.02)  # it waits by now
-        await asyncio.wait_for(asyncio.gather(second, batcher.submit(rows(4.0, 5.0), "b")), 10)
+        await until(lambda: clock.timers)
+        await asyncio.gather(second, batcher.submit(rows(4.0, 5.0), "b"))
         assert model.batches == [[1.0], [2.0, 3.0, 4.0, 5.0]]
+        assert (clock.now, clock.timers) == (0.0, [])
 
     run(test)
 
@@ -364,7 +400,7 @@ def test_a_caller_of_another_length_has_the_next_batch(pool: ThreadPoolExecutor)
     assert model.batches == [[1.0], [3.0, 3.0], [6.0, 6.0], [3.0, 3.0], [4.0], [3.0], [5.0]]
 
 
-def test_a_batch_of_one_length_is_full_by_its_own_rows(pool: ThreadPoolExecutor) -> None:
+def test_a_batch_of_one_length_is_full_by_its_own_rows(pool: ThreadPoolExecutor, clock: Clock) -> None:
     """Rows of other lengths do not end the delay of what waits to be joined."""
     model = Doubling()
     batcher = make_free(model, pool, max_batch=2, max_delay=20.0)
@@ -376,7 +412,7 @@ def test_a_batch_of_one_length_is_full_by_its_own_rows(pool: ThreadPoolExecutor)
         waiting = [batcher.submit(of_length(2), "b"), batcher.submit(of_length(4, rows=3), "c")]
         model.go.set()
         await first
-        await asyncio.sleep(0.02)
+        await until(lambda: clock.timers)
         await asyncio.gather(*waiting, batcher.submit(of_length(2), "d"))
 
     run(test)

@@ -247,15 +247,13 @@ def test_a_client_that_does_not_read_its_answers(address: str) -> None:
 
 
 def test_bytes_of_all_requests_together(folder: Path) -> None:
-    limits = Limits(body=2**20, pending=2**20, reading=30)
+    limits = Limits(body=2**20, pending=2**20, reading=600)  # a client gives up sooner than the first must
     server = Server([folder], Settings(limits=limits))
     with running(server) as address:
         with connect(address) as first, connect(address) as second:
             first.sendall(head(900_000) + bytes(800_000))
             until(lambda: server.handlers.pending >= 800_000)
-            start = time.monotonic()
-            assert answers(address)
-            assert time.monotonic() - start < 15  # nobody waits for the first, who has 30 s
+            assert answers(address)  # nobody waits for the first
             second.sendall(head(900_000) + bytes(800_000))
             time.sleep(0.1)
             second.sendall(bytes(100_000))  # one that is still sending reads the answer all the same
