@@ -59,7 +59,7 @@ def test_files_of_a_folder_that_is_being_made_do_not_wait_for_it(tmp_path):
             file.write("whole")
     assert (tmp_path / "model" / "report.json").read_text() == "whole"
     assert (tmp_path / "model" / "clients" / "model.json").read_text() == "whole"
-    assert not atomic._MAKING
+    assert not atomic._making
 
 
 def test_folder_that_is_not_ours_is_kept(tmp_path):
