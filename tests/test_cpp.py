@@ -255,8 +255,8 @@ def test_spec_as_json(tmp_path):
         tensor("x", low=[-1.5, 0.1, 1e-7], high=float("inf"), tolerance=Tolerance(absolute=1e-3)),
         tensor("n", axes=[Axis(name="of", least=2, most=4)], dtype="int64", low=0.5, high=float("inf"), index_of="x_0"),
     ]
-    make_model_folder(tmp_path, endpoints={"predict": Endpoint(description="", inputs=inputs, outputs=TINY_ENDPOINT.outputs)})
-    spec = locate(tmp_path).spec
+    endpoint = Endpoint(description="", inputs=inputs, outputs=TINY_ENDPOINT.outputs)
+    spec = make_model_folder(tmp_path).model_copy(update={"endpoints": {"predict": endpoint}})
     tensors = {
         "predict/in/x": np.asfortranarray(np.arange(6.0).reshape(2, 3)),
         "predict/in/n": np.arange(4).reshape(2, 2),
