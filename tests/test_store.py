@@ -18,6 +18,7 @@ import huggingface_hub
 import pytest
 from tiny_folder import make_model_folder
 
+from zoo.data import shipped_files
 from zoo.errors import IntegrityError, UnknownNameError, ZooError
 from zoo.model import integrity, registry
 from zoo.model.spec import METRICS, RANGES, SPEC, WEIGHTS
@@ -434,3 +435,18 @@ class TestHub:
     def test_a_wrong_address(self, address: str) -> None:
         with pytest.raises(ZooError, match="expected hf://owner/name"):
             locate(address)
+
+
+def test_shipped_data_lie_here_or_in_an_installed_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert shipped_files.shipped_file("halo-mass.npz").parent == shipped_files.FOLDER
+    monkeypatch.setattr(shipped_files, "FOLDER", tmp_path / "shipped")
+    monkeypatch.setattr(registry, "_entry_points", lambda group: ())
+    with pytest.raises(ZooError, match=r"halo-mass\.npz is not on this machine: pip install 'physzoo\[models\]'"):
+        shipped_files.shipped_file("halo-mass.npz")
+    package = tmp_path / "many_models"
+    (package / "shipped").mkdir(parents=True)
+    (package / "__init__.py").touch()
+    (package / "shipped" / "halo-mass.npz").touch()
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(registry, "_entry_points", lambda group: (EntryPoint("many", "many_models", group),))
+    assert shipped_files.shipped_file("halo-mass.npz") == package / "shipped" / "halo-mass.npz"
