@@ -351,8 +351,8 @@ def test_a_step_is_compiled_by_xla_unless_one_says_no():
     """Deterministic operations, under which Keras turns XLA off by itself, leave it on; what one asks for is kept."""
     flow = get_family("realnvp")(dimensions=2, transforms=1, hidden=[4])
     assert not flow.jit_compile
-    for given, kept in (({}, True), ({"jit_compile": False}, False), ({"jit_compile": True}, True)):
-        flow.compile("adam", loss=flow.objective, **given)
+    for asked, kept in (({}, True), ({"jit_compile": False}, False), ({"jit_compile": True}, True)):
+        flow.compile("adam", loss=flow.objective, **asked)
         assert flow.jit_compile is kept
     flow.compile("adam", loss=flow.objective, run_eagerly=True)
     assert not flow.jit_compile
