@@ -17,8 +17,9 @@ from zoo.families.beta_vae import BetaVAE
 from zoo.interpret.latents.factors import Grid
 from zoo.interpret.plots import against_beta
 from zoo.training.evaluate import Run
-from zoo.training.evaluations import disentanglement
-from zoo.training.evaluations.disentanglement import SCORES, _entropy, _scores, evaluate, nearest
+from zoo.training.evaluations import image_scores
+from zoo.training.evaluations.disentanglement import _entropy, evaluate
+from zoo.training.evaluations.image_scores import SCORES, nearest, scores_of
 from zoo.training.recipe import RecipeError, load_recipe
 
 ROWS, WIDTH = 600, 4
@@ -64,10 +65,10 @@ def judged(recipe):
         "autoencoder": [Run(recipe, 0, partial(Reader, variational=False), history)],
     }
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(disentanglement, "STEPS", (5, 5, 5, 4, 2, 7))
-        patch.setattr(disentanglement, "dci", partial(disentanglement.dci, model="lasso"))
-        patch.setattr(disentanglement, "TRAINED", 300)
-        patch.setattr(disentanglement, "SCORED", 300)
+        patch.setattr(image_scores, "STEPS", (5, 5, 5, 4, 2, 7))
+        patch.setattr(image_scores, "dci", partial(image_scores.dci, model="lasso"))
+        patch.setattr(image_scores, "TRAINED", 300)
+        patch.setattr(image_scores, "SCORED", 300)
         return evaluate(runs, recipe.evaluation)
 
 
@@ -138,14 +139,14 @@ def test_figures(judged):
 
 
 def test_scores_of_perfect_and_of_dead_latents(monkeypatch):
-    monkeypatch.setattr(disentanglement, "TREE_ROWS", 120)
+    monkeypatch.setattr(image_scores, "TREE_ROWS", 120)
     sizes = (5, 4, 3)
     factors = np.random.default_rng(0).integers(sizes, size=(300, 3))
-    perfect = _scores(factors / 1.0, factors, Grid(sizes, lambda index: index), seed=0)
+    perfect = scores_of(factors / 1.0, factors, Grid(sizes, lambda index: index), seed=0)
     for name in set(SCORES) - {"SAP"}:
         assert perfect[name] > 0.98, name
     noise = np.random.default_rng(1)
-    dead = _scores(noise.normal(size=(300, 3)), factors, Grid(sizes, lambda index: noise.normal(size=index.shape)), seed=0)
+    dead = scores_of(noise.normal(size=(300, 3)), factors, Grid(sizes, lambda index: noise.normal(size=index.shape)), seed=0)
     for name in SCORES:
         assert dead[name] < 0.55, name
 
@@ -156,7 +157,7 @@ def test_a_plain_autoencoder_cannot_be_the_released_model(recipe):
 
 
 def test_nearest_image_is_scipys(monkeypatch):
-    monkeypatch.setattr(disentanglement, "COMPARED", 7)
+    monkeypatch.setattr(image_scores, "COMPARED", 7)
     rng = np.random.default_rng(0)
     images, others = rng.random((5, 4, 4, 3)), rng.random((20, 4, 4, 3))
     expected = cdist(images.reshape(5, -1), others.reshape(20, -1)).min(axis=1) / np.sqrt(48)

@@ -39,6 +39,17 @@ class Toy:
         return rows.inputs["x"][:, 2:] if names == "noise" else rows.inputs["x"]
 
 
+@register_dataset("toy-events")
+class Events(Toy):
+    """The same rows with the first thousand twice more, once of weight +1 and once of -1, answered wrongly."""
+
+    def rows(self, split: str, epoch: int = 0) -> Rows:
+        rows = super().rows(split)
+        x, y = (np.concatenate([array, array[:1000] + 5, array[:1000] + 5]) for array in (rows.inputs["x"], rows.target))
+        weight = np.concatenate([np.ones(3000), np.ones(1000), -np.ones(1000)])
+        return Rows({"x": x}, y + 9 * (np.arange(5000) >= 3000)[:, None], np.arange(5000) // 10, weight=weight)
+
+
 class Exact:
     """The best answer, its scale wrong by a factor."""
 
@@ -133,3 +144,13 @@ def test_impurity_importance_is_scikit_learns():
     x = rng.normal(size=(400, 4))
     forest = RandomForestRegressor(20, min_samples_leaf=5, random_state=0).fit(x, x[:, 0] + 0.3 * x[:, 1] ** 2)
     np.testing.assert_allclose(trees.impurity_importance(forest), forest.feature_importances_, atol=1e-12)
+
+
+def test_events_that_cancel_change_no_number(metrics):
+    run_of_events = Run(SimpleNamespace(name="toy", data=Source(source="toy-events")), 0, Exact, {"loss": [1], "val_loss": [1]})
+    found = {metric.name: metric for metric in evaluate({"": [run_of_events]}, Distribution()).metrics}
+    for name in ("scatter", "bias", "coverage of 68%"):
+        assert found[name].value == pytest.approx(metrics[name].value, abs=1e-6)
+        assert found[name].interval[0] < found[name].value < found[name].interval[1]
+        assert "sum of weights 3000" in found[name].detail
+    assert "divergence" not in found

@@ -59,7 +59,8 @@ def test_probabilities_have_their_mean_and_its_logit():
     for member in model.members:
         member.head.bias.assign([200.0])  # where the probability is one in single precision
     assert 190 < float(model.logits(X)[0, 0]) < 210
-    assert not hasattr(ensemble("mlp", REGRESSOR), "logits")
+    with pytest.raises(TypeError, match="where its members answer with the sigmoid"):
+        ensemble("mlp", REGRESSOR).logits(X)
 
 
 def test_gaussians_become_the_moments_of_their_mixture():

@@ -345,3 +345,17 @@ def test_predictive_is_of_one_variable():
     flow = get_family("maf")(dimensions=2, transforms=1, hidden=[8])
     with pytest.raises(InputError, match="one variable, this one has 2"):
         flow.predictive({"x": np.zeros((1, 2))}, np.zeros((1, 2)))
+
+
+def test_a_step_is_compiled_by_xla_unless_one_says_no():
+    """Deterministic operations, under which Keras turns XLA off by itself, leave it on; what one asks for is kept."""
+    flow = get_family("realnvp")(dimensions=2, transforms=1, hidden=[4])
+    assert not flow.jit_compile
+    for asked, kept in (({}, True), ({"jit_compile": False}, False), ({"jit_compile": True}, True)):
+        flow.compile("adam", loss=flow.objective, **asked)
+        assert flow.jit_compile is kept
+    flow.compile("adam", loss=flow.objective, run_eagerly=True)
+    assert not flow.jit_compile
+    flow.compile("adam", loss=flow.objective, jit_compile=False)
+    flow.fit(np.zeros((4, 2), np.float32), np.zeros((4, 1), np.float32), batch_size=2, verbose=0)
+    assert flow.train_function is not None

@@ -279,3 +279,31 @@ def test_diverged_run_is_an_error_that_keeps_the_run(tmp_path):
 
     with pytest.raises(ZooError, match=r"became (nan|inf|-inf) in epoch \d+: lower optimizer.learning_rate"):
         fit(load_recipe("ive-pendulum").changed(SMALL | {"optimizer.learning_rate": 1e18}), tmp_path)
+
+
+def test_runs_of_a_release_keep_no_model(tmp_path, monkeypatch):
+    """Two variants of two seeds and their evaluation: never is more than one model alive when another is built."""
+    import gc
+    import weakref
+
+    from zoo.families.ive import IVE
+    from zoo.workflows.release import train
+
+    recipe = load_recipe("ive-pendulum").changed(SMALL | {"epochs": 2, "seeds": [0, 1]})
+    assert recipe.variants
+    living: weakref.WeakSet[IVE] = weakref.WeakSet()
+    counts = []
+    build = IVE.__init__
+
+    def counted(self, *args, **kwargs):
+        gc.collect()
+        counts.append(len(living))
+        build(self, *args, **kwargs)
+        living.add(self)
+
+    monkeypatch.setattr(IVE, "__init__", counted)
+    runs, _ = train(recipe, tmp_path, seeds=recipe.seeds, variants=True)
+    trained = sum(map(len, runs.values()))
+    assert trained == 2 * (1 + len(recipe.variants))
+    assert len(counts) > 2 * trained
+    assert max(counts) == 1

@@ -43,6 +43,47 @@ def npe_recipe(
     RecipeError
         For a name, a key or a value that a recipe cannot have.
     """
+    settings = next(found for most, found in SETTINGS if most is None or simulations <= most)
+    values: dict[str, Any] = {
+        "name": name,
+        "family": "nsf",
+        "task": "posterior-estimation",
+        "summary": f"Posterior of {', '.join(prior.names)} by neural posterior estimation",
+        "config": _config(prior, width),
+        "data": data,
+        "optimizer": {"learning_rate": 3e-3, "schedule": "cosine", "weight_decay": settings["weight_decay"]},
+        "epochs": settings["epochs"],
+        "patience": 15,
+        "batch_size": settings["batch_size"],
+        "seeds": [seed],
+        "evaluation": {"kind": "posterior", "parameters": prior.names},
+        "endpoints": _endpoints(prior, width),
+        "tolerance": {"absolute": 1e-3, "relative": 1e-3},
+    }
+    try:
+        return Recipe.model_validate(values).changed(changes or {})
+    except ValueError as error:
+        if isinstance(error, RecipeError):
+            raise
+        raise RecipeError(f"recipe {name}: {error}") from error
+
+
+def _config(prior: Prior, width: int) -> dict[str, Any]:
+    return {
+        "dimensions": len(prior.names),
+        "context": width,
+        "transforms": 4,
+        "hidden": [128, 128],
+        "activation": "relu",
+        "support": prior.support if any(bounds is not None for bounds in prior.support) else None,
+        "embedding": [],
+        "bins": 8,
+        "autoregressive": True,
+    }
+
+
+def _endpoints(prior: Prior, width: int) -> dict[str, Any]:
+    """Log density and samples of theta, given x, as a recipe describes them."""
     dimensions = len(prior.names)
     bounded = [bounds is not None for bounds in prior.support]
     low, high = (
@@ -54,54 +95,22 @@ def npe_recipe(
     theta = {"name": "theta", "axes": [parameter], "unit": unit, "description": ", ".join(prior.names)}
     observed = {"name": "datum", "size": width}
     x = {"name": "x", "axes": [observed], "unit": "1", "description": "an observation, as the simulator gives it"}
-    settings = next(found for most, found in SETTINGS if most is None or simulations <= most)
-    values: dict[str, Any] = {
-        "name": name,
-        "family": "nsf",
-        "task": "posterior-estimation",
-        "summary": f"Posterior of {', '.join(prior.names)} by neural posterior estimation",
-        "config": {
-            "dimensions": dimensions,
-            "context": width,
-            "transforms": 4,
-            "hidden": [128, 128],
-            "activation": "relu",
-            "support": prior.support if any(bounded) else None,
-            "embedding": [],
-            "bins": 8,
-            "autoregressive": True,
+    return {
+        "log_prob": {
+            "description": "logarithm of the posterior density at theta, given x",
+            "inputs": [{**theta, "low": low, "high": high}, x],
+            "outputs": [{"name": "log_prob", "axes": [], "unit": "1", "description": "natural logarithm of the density"}],
         },
-        "data": data,
-        "optimizer": {"learning_rate": 3e-3, "schedule": "cosine", "weight_decay": settings["weight_decay"]},
-        "epochs": settings["epochs"],
-        "patience": 15,
-        "batch_size": settings["batch_size"],
-        "seeds": [seed],
-        "evaluation": {"kind": "posterior", "parameters": prior.names},
-        "endpoints": {
-            "log_prob": {
-                "description": "logarithm of the posterior density at theta, given x",
-                "inputs": [{**theta, "low": low, "high": high}, x],
-                "outputs": [{"name": "log_prob", "axes": [], "unit": "1", "description": "natural logarithm of the density"}],
-            },
-            "sample": {
-                "description": "a draw from the posterior, given x",
-                "inputs": [
-                    {"name": "z", "axes": [{"name": "noise", "size": dimensions}], "unit": "1", "low": -8.0, "high": 8.0,
-                     "description": "standard normal numbers"},
-                    x,
-                ],
-                "outputs": [{**theta, "low": low, "high": high}],
-            },
+        "sample": {
+            "description": "a draw from the posterior, given x",
+            "inputs": [
+                {"name": "z", "axes": [{"name": "noise", "size": dimensions}], "unit": "1", "low": -8.0, "high": 8.0,
+                 "description": "standard normal numbers"},
+                x,
+            ],
+            "outputs": [{**theta, "low": low, "high": high}],
         },
-        "tolerance": {"absolute": 1e-3, "relative": 1e-3},
     }  # fmt: skip
-    try:
-        return Recipe.model_validate(values).changed(changes or {})
-    except ValueError as error:
-        if isinstance(error, RecipeError):
-            raise
-        raise RecipeError(f"recipe {name}: {error}") from error
 
 
 def _common(units: list[str]) -> str:

@@ -78,18 +78,7 @@ class BetaVAE(ZooModel):
         self.latents, self.beta, self.variational = latents, beta, variational
         filters = [number for number, _ in convolutions]
         small = (image[0] // halved, image[1] // halved, filters[-1])
-        self.encoder = keras.Sequential(
-            [
-                keras.Input(tuple(image)),
-                *(
-                    keras.layers.Conv2D(number, side, 2, padding="same", activation="relu", name=f"convolution_{i}")
-                    for i, (number, side) in enumerate(convolutions)
-                ),
-                keras.layers.Flatten(name="flatten"),
-                keras.layers.Dense(hidden, activation="relu", name="encoder_hidden"),
-            ],
-            name="encoder",
-        )
+        self.encoder = _encoder(image, convolutions, hidden)
         self.mean = keras.layers.Dense(latents, name="mean")
         self.mean.build((None, hidden))
         self.ramp = Ramp(warm_up, name="ramp") if variational and warm_up else None
@@ -179,3 +168,19 @@ class BetaVAE(ZooModel):
 
     def get_config(self) -> dict:
         return {"name": self.name, **self.config}
+
+
+def _encoder(image: list[int], convolutions: list[list[int]], hidden: int) -> keras.Sequential:
+    """An image (batch, height, width, channels) -> features (batch, hidden)."""
+    return keras.Sequential(
+        [
+            keras.Input(tuple(image)),
+            *(
+                keras.layers.Conv2D(number, side, 2, padding="same", activation="relu", name=f"convolution_{i}")
+                for i, (number, side) in enumerate(convolutions)
+            ),
+            keras.layers.Flatten(name="flatten"),
+            keras.layers.Dense(hidden, activation="relu", name="encoder_hidden"),
+        ],
+        name="encoder",
+    )

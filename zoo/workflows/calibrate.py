@@ -11,6 +11,7 @@ import numpy as np
 
 from zoo.errors import InputError, ZooError
 from zoo.families.batches import in_batches
+from zoo.families.contracts import Softens
 from zoo.interpret.uncertainty.calibration import expected_calibration_error, fit_temperature
 from zoo.loading import load
 from zoo.model.spec import Lineage, Metric
@@ -66,7 +67,11 @@ def calibrate(model: str | Path | ZooModel, *, folder: str | Path, data: Any = N
     path, name = new_folder(folder, overwrite)
     given, source = opened(model)
     spec = source.spec
-    if given.answers_with != "probability" or not hasattr(given, "soften") or spec.endpoint("predict").outputs[0].shape != [1]:
+    if (
+        given.answers_with != "probability"
+        or not isinstance(given, Softens)
+        or spec.endpoint("predict").outputs[0].shape != [1]
+    ):
         raise ZooError(f"{spec.name}: expected a classifier of two classes whose head can be rescaled, such as of family mlp")
     validation, test = own_rows(given, "validation", "test", data=data)
     if shared := np.intersect1d(validation.group, test.group).size:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pydantic import TypeAdapter, ValidationError
 
+from zoo.data.dataset import FromUser
 from zoo.model.axes import TensorName, fixed_axes
 from zoo.model.spec import Endpoint, ModelSpec, Tensor
 
@@ -83,7 +84,7 @@ def with_head(spec: ModelSpec, model: ZooModel, dataset: Dataset) -> ModelSpec:
 
 def _answer(old: Tensor, shape: list[int], model: ZooModel, dataset: Dataset, taken: set[str]) -> Tensor:
     """The output that a new head gives, named after the user's column where that can be a tensor's name."""
-    names, labels = getattr(dataset, "target_names", []), getattr(dataset, "labels", None)
+    names, labels = (dataset.target_names, dataset.labels) if isinstance(dataset, FromUser) else ([], None)
     if model.classes:
         labels = labels or [str(number) for number in range(model.classes)]
         labels = labels if shape[-1] == len(labels) else labels[1:]
@@ -95,5 +96,5 @@ def _answer(old: Tensor, shape: list[int], model: ZooModel, dataset: Dataset, ta
         TypeAdapter(TensorName).validate_python(name)
     except ValidationError:
         name = "answer"
-    unit = getattr(dataset, "target_unit", None) or "1"
+    unit = (dataset.target_unit if isinstance(dataset, FromUser) else None) or "1"
     return Tensor(name=name, axes=fixed_axes(name, shape), unit=unit, description=", ".join(names) or old.description)
