@@ -102,8 +102,8 @@ class Observation:
         names = [tensor.name for tensor in endpoint.inputs if tensor.name not in given]
         if missing := [name for name in names if name not in self.inputs]:
             raise InputError(
-                f"{self.description}: the endpoint also takes {', '.join(missing)}, and only {', '.join(self.inputs)} was observed;"
-                f" choose another with {option('endpoint', 'NAME')}, or give every input as rows"
+                f"{self.description}: the endpoint also takes {', '.join(missing)}, and only {', '.join(self.inputs)} was"
+                f" observed; choose another with {option('endpoint', 'NAME')}, or give every input as rows"
             )
         return {name: np.asarray(self.inputs[name]) for name in names}
 
