@@ -191,7 +191,7 @@ def test_only_a_conditional_flow_has_a_posterior(planck_folder, tmp_path):
     for other in (classifier, zoo.get_spec("nsf-two-moons")):
         with pytest.raises(InputError, match="no conditional flow"):
             infer(other, sampler, observation, tmp_path)
-    with pytest.raises(InputError, match="an observation of spectrum, and the endpoint also takes x"):
+    with pytest.raises(InputError, match="the endpoint also takes x, and only spectrum was observed"):
         infer(two_dimensional(), sampler, observation, tmp_path)
 
 

@@ -87,7 +87,7 @@ def test_a_source_without_a_reader_says_what_it_takes(tmp_path):
 def test_an_endpoint_that_takes_more_is_refused():
     observation = Observation({"power": np.zeros((1, 3))}, "a", "a survey")
     assert list(observation.of(spec_of().endpoint("predict"))) == ["power"]
-    with pytest.raises(InputError, match="an observation of power, and the endpoint also takes mask"):
+    with pytest.raises(InputError, match="the endpoint also takes mask, and only power was observed"):
         observation.of(spec_of(inputs=("power", "mask")).endpoint("predict"))
 
 

@@ -161,6 +161,7 @@ def explain(
     rows: Annotated[int | None, typer.Option(help="of the data set at most; default 1000, for latents 5000")] = None,
     out: OutOption = None,
 ) -> None:
+    """Explain a model by one method; its help is written by `ExplainCommand`."""
     from zoo.data.observation import read_observation
     from zoo.interpret.methods import given_options, method_named, registered
     from zoo.model.store import locate

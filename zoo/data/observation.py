@@ -13,7 +13,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
-from zoo.errors import InputError
+from zoo.errors import InputError, option
 from zoo.model.spec import Endpoint, ModelSpec
 from zoo.model.test_tensors import read_npz
 from zoo.registration import Register
@@ -102,8 +102,8 @@ class Observation:
         names = [tensor.name for tensor in endpoint.inputs if tensor.name not in given]
         if missing := [name for name in names if name not in self.inputs]:
             raise InputError(
-                f"{self.description} is an observation of {', '.join(self.inputs)}, and the endpoint also takes"
-                f" {', '.join(missing)}: choose another --endpoint, or give every input with --input FILE"
+                f"{self.description}: the endpoint also takes {', '.join(missing)}, and only {', '.join(self.inputs)} was"
+                f" observed; choose another with {option('endpoint', 'NAME')}, or give every input as rows"
             )
         return {name: np.asarray(self.inputs[name]) for name in names}
 

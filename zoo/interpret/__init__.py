@@ -1,5 +1,7 @@
-"""Look inside any loaded model: attribution, latents, their use and what they mean, disentanglement, information, distillation,
-calibration, plots; and use a flow: posteriors, typicality, flow-assisted MCMC.
+"""Look inside any loaded model, ask how far it can be believed, and use a flow.
+
+Attribution and trust in it; latents, what they mean, their disentanglement and distillation; calibration and the propagation of
+uncertainty; posteriors, typicality and flow-assisted MCMC; a figure for each.
 
 Names are imported when they are first used: ``import zoo.interpret`` loads neither Keras nor matplotlib.
 """

@@ -30,6 +30,7 @@ class EndpointRegressor(RegressorMixin, BaseEstimator):
         return self
 
     def __sklearn_is_fitted__(self) -> bool:
+        """Tell scikit-learn that there is nothing to fit."""
         return True
 
     def predict(self, X: np.ndarray) -> np.ndarray:

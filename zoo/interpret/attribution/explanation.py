@@ -77,6 +77,7 @@ class Explanation(Result):
     answered: str = ""
 
     def __post_init__(self) -> None:
+        """Name the explained number after its output, where nothing more is known of it."""
         if not self.answered:
             name = "logit" if self.output == "logits" else self.output
             object.__setattr__(self, "answered", f"{name}[{self.target}]" if self.target else name)

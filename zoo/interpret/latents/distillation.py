@@ -86,6 +86,7 @@ class Formula:
         return self.intercept + factors.prod(axis=2) @ self.coefficients
 
     def __str__(self) -> str:
+        """Write the formula with how well it explains held-out rows."""
         found = "" if self.found else "no formula found; the best is "
         return f"{found}{self.text}   (R^2 {self.r2:.3f} +- {self.r2_error:.3f}, {self.terms} term{'s' * (self.terms != 1)})"
 

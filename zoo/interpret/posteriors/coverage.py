@@ -7,24 +7,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal
 
 import numpy as np
 
 from zoo.errors import InputError, UnknownNameError
+from zoo.families.contracts import Generates
 from zoo.progress import track
 
 SAMPLES_PER_CALL = 2**17
 BOOTSTRAPS = 1000
 
 
-class Draws(Protocol):
-    """A conditional distribution that can be drawn from, such as a conditional flow."""
-
-    def draw(self, n: int, c: np.ndarray, seed: int) -> np.ndarray: ...
-
-
-def sbc_ranks(flow: Draws, theta: np.ndarray, x: np.ndarray, draws: int = 999, seed: int = 0) -> np.ndarray:
+def sbc_ranks(flow: Generates, theta: np.ndarray, x: np.ndarray, draws: int = 999, seed: int = 0) -> np.ndarray:
     """Rank of each true parameter among draws from the posterior of its own data (Talts et al. 2018, arXiv:1804.06788).
 
     Right posteriors give uniform ranks. So does the prior in place of the posterior: look at `tarp` with "predicted"
@@ -136,7 +131,7 @@ class Coverage:
 
 
 def tarp(
-    flow: Draws,
+    flow: Generates,
     theta: np.ndarray,
     x: np.ndarray,
     draws: int = 999,
@@ -229,9 +224,9 @@ class PredictiveCheck:
 
 
 def posterior_predictive(
-    flow: Draws, simulator: Callable[[np.ndarray], np.ndarray], x_observed: np.ndarray, draws: int = 1000, seed: int = 0
+    flow: Generates, simulator: Callable[[np.ndarray], np.ndarray], x_observed: np.ndarray, draws: int = 1000, seed: int = 0
 ) -> PredictiveCheck:
-    """Posterior predictive check (Rubin 1984; Gelman, Meng & Stern 1996): could the fitted model have made these data?
+    """Posterior predictive check (Rubin 1984; Gelman, Meng & Stern 1996) of whether the model could have made these data.
 
     A p-value near 0 says no. The data are used twice, to fit and to judge, so p-values are conservative: crowded around 0.5
     rather than uniform under a right model.
@@ -308,7 +303,7 @@ def _pairs(theta: np.ndarray, x: np.ndarray, draws: int) -> tuple[np.ndarray, np
     return theta, x
 
 
-def _posteriors(flow: Draws, theta: np.ndarray, x: np.ndarray, draws: int, seed: int, description: str):
+def _posteriors(flow: Generates, theta: np.ndarray, x: np.ndarray, draws: int, seed: int, description: str):
     """Draws for some rows at a time: (rows, (len(rows), draws, D))."""
     size = max(1, SAMPLES_PER_CALL // draws)
     parts = [np.arange(start, min(start + size, len(x))) for start in range(0, len(x), size)]

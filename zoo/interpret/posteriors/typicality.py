@@ -1,4 +1,4 @@
-"""Out-of-distribution test by typicality: is a row like the rows that a flow was trained on?
+"""Out-of-distribution test by typicality, of whether a row is like those that a flow was trained on.
 
 The likelihood alone cannot tell: in many dimensions almost no sample lies near the mode, and other data can be more likely
 than the training data (Nalisnick et al. 2019, arXiv:1810.09136, 1906.02994). Typical rows are those whose statistics, not

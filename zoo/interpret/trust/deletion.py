@@ -1,4 +1,4 @@
-"""Deletion and insertion curves (Petsiuk et al. 2018, arXiv:1806.07421): does the answer follow what is pointed at?"""
+"""Deletion and insertion curves (Petsiuk et al. 2018, arXiv:1806.07421), of whether the answer follows what is pointed at."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Does the efficiency of a cut depend on what it should not depend on?"""
+"""Whether the efficiency of a cut depends on what it should not depend on."""
 
 from __future__ import annotations
 
