@@ -224,7 +224,9 @@ def _publish(place: _Place, stage: Path) -> None:
         version.rename(place.folder)
     elif not place.overwrite:
         raise ExportError(f"{place.folder} has appeared meanwhile")
-    elif not exchange(version, place.folder):
+    elif exchange(version, place.folder):
+        version.rename(stage / f"{place.model.name}.old")  # away from the new files, which are the configuration's
+    else:
         old = stage / f"{place.model.name}.old"
         place.folder.rename(old)
         try:
