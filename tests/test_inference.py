@@ -178,7 +178,7 @@ def measured():
     recipe = load_recipe("nsf-sbi-gaussian-linear").changed({"data.parameters.simulations": 100, "data.parameters.test": 1000})
     history = {"loss": [1.0, 0.5], "val_loss": [1.0, 0.6]}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "OBSERVATIONS", 1)
+        patch.setattr(module, "OBSERVATIONS", 2)
         patch.setattr(module, "SAMPLES", 200)
         patch.setattr(module.plots, "corner_plot", lambda *_, **__: None)  # a hundred panels
         patch.setattr(module, "DRAWS", 99)
