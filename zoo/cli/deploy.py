@@ -74,31 +74,34 @@ def export(
         for name in names:
             _add_to_repository(name, repository, endpoint, opset, storage_uri, overwrite)
         return
+    settings = {
+        "format": format_,
+        "opset": opset,
+        "target": target,
+        "endpoints": endpoint,
+        "precision": precision,
+        "explain": explain,
+        "overwrite": overwrite,
+    }
     with quiet_tensorflow():
-        from zoo.cli.tables import parity_table
-        from zoo.cli.terminal import show as print_table
-        from zoo.export import export as run
-        from zoo.loading import load
-
         for name in names:
-            model = load(name)
-            reduced = None if precision == "float32" else precision
-            made = folder or Path("exports") / "-".join(filter(None, (model.spec.name, target or format_, reduced)))
-            report = run(
-                model,
-                made,
-                format=format_,
-                opset=opset,
-                target=target,
-                endpoints=endpoint,
-                precision=precision,
-                calibration=_calibration(model, data) if reduced == "int8" else None,
-                explain=explain,
-                overwrite=overwrite,
-            )
-            print_table(parity_table(report))
-            taken = ", which zoo predict, verify and serve take as " + as_argument(made) if format_ == "onnx" else ""
-            print(f"wrote {made}{taken}")
+            _export_to(folder, name, data, settings)
+
+
+def _export_to(folder: Path | None, name: str, data: Path | None, settings: dict[str, Any]) -> None:
+    """Export one model, by default to a folder in exports/ that is named after it and after what is not usual."""
+    from zoo.cli.tables import parity_table
+    from zoo.cli.terminal import show as print_table
+    from zoo.export import export as run
+    from zoo.loading import load
+
+    model, form, precision = load(name), settings["format"], settings["precision"]
+    reduced = None if precision == "float32" else precision
+    made = folder or Path("exports") / "-".join(filter(None, (model.spec.name, settings["target"] or form, reduced)))
+    report = run(model, made, calibration=_calibration(model, data) if precision == "int8" else None, **settings)
+    print_table(parity_table(report))
+    taken = ", which zoo predict, verify and serve take as " + as_argument(made) if form == "onnx" else ""
+    print(f"wrote {made}{taken}")
 
 
 def _calibration(model: Any, data: Path | None) -> Mapping[str, np.ndarray] | None:
