@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+from filelock import FileLock
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("MPLBACKEND", "Agg")
@@ -22,6 +26,36 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def minutes(request: pytest.FixtureRequest) -> float:
     """How long the soak test runs."""
     return request.config.getoption("--minutes")
+
+
+@pytest.fixture(scope="session")
+def load() -> Callable[[str], Any]:
+    """``zoo.load``, once in a worker for each name: for tests that leave the model as it is."""
+    import zoo
+
+    return functools.cache(zoo.load)
+
+
+@pytest.fixture(scope="session")
+def exported(load: Callable[[str], Any], tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """The export of a released model with the options of ``zoo.export.export``, for tests that leave the folder as it is.
+
+    Each is made once in a run, by the worker that asks for it first: the folder lies where all workers of the run see it.
+    """
+    root = tmp_path_factory.getbasetemp()
+    root = (root.parent if "PYTEST_XDIST_WORKER" in os.environ else root) / "exports"
+    root.mkdir(exist_ok=True)
+
+    def make(name: str, **options: object) -> Path:
+        from zoo.export import export
+
+        folder = root / "-".join([name, *(f"{option}-{value}" for option, value in sorted(options.items()))])
+        with FileLock(f"{folder}.lock"):
+            if not folder.exists():
+                export(load(name), folder, **options)
+        return folder
+
+    return make
 
 
 @pytest.fixture(scope="session")

@@ -23,9 +23,10 @@ from zoo.errors import (  # noqa: E402
     InputError,
     ParityError,
 )
-from zoo.export import check_parity, export  # noqa: E402
+from zoo.export import ExportReport, check_parity, export  # noqa: E402
 from zoo.export.gradient.explain import EXPLAIN, Explained  # noqa: E402
 from zoo.export.parity import in_range_rows, onnx_function  # noqa: E402
+from zoo.export.report import REPORT  # noqa: E402
 from zoo.families.base import ZooModel  # noqa: E402
 from zoo.loading import read_test_tensors  # noqa: E402
 from zoo.model.axes import fixed_axes  # noqa: E402
@@ -254,9 +255,9 @@ def test_rows_of_a_kink_are_spared_but_few():
 
 
 @pytest.mark.parametrize("name", ONE_A_FAMILY)
-def test_released_model_and_its_gradient(name):
+def test_released_model_and_its_gradient(name, load):
     """Close to the tape, and in double precision to finite differences."""
-    model = zoo.load(name)
+    model = load(name)
     tensors = read_test_tensors(model.folder.path(TEST_TENSORS), model.spec)
     if model.no_gradient:
         with pytest.raises(ExportError, match=model.no_gradient[:20]):
@@ -286,15 +287,14 @@ def test_released_model_and_its_gradient(name):
         assert np.quantile(np.abs(along - numeric), 0.9) < 1e-6 * np.abs(along).max(), key
 
 
-@pytest.fixture(scope="module")
-def classifier(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("explained") / "classifier"
-    report = export(zoo.load("mlp-cmb-feature"), folder, explain=True)
+@pytest.fixture
+def classifier(exported):
+    return exported("mlp-cmb-feature", explain=True)
+
+
+def test_exported_folder_answers_with_the_saliency(classifier, load):
+    report = ExportReport.model_validate_json((classifier / REPORT).read_text())
     assert [parity.endpoint for parity in report.endpoints] == ["predict", EXPLAIN]
-    return folder
-
-
-def test_exported_folder_answers_with_the_saliency(classifier):
     assert verify(classifier).ok
     session = Session(classifier)
     described = session.spec.endpoint(EXPLAIN)
@@ -304,7 +304,7 @@ def test_exported_folder_answers_with_the_saliency(classifier):
     found = session.run({"spectrum": x}, EXPLAIN)
     np.testing.assert_allclose(found["probability"], session.run({"spectrum": x})["probability"], atol=1e-6)
     np.testing.assert_allclose(found["probability"], 1 / (1 + np.exp(-found["logits"])), atol=1e-6)
-    by_zoo = zoo.interpret.explain(zoo.load("mlp-cmb-feature"), x, method="gradient")
+    by_zoo = zoo.interpret.explain(load("mlp-cmb-feature"), x, method="gradient")
     np.testing.assert_allclose(found["spectrum_gradient"], by_zoo.values, atol=1e-5 * np.abs(by_zoo.values).max())
     with pytest.raises(InputError, match="spectrum"):
         session.run({"spectrum": 1e6 * x}, EXPLAIN)
@@ -339,14 +339,13 @@ def test_exported_folder_goes_into_a_repository(classifier, tmp_path):
     assert (added[0].folder / "model.onnx").read_bytes() == (classifier / "explain.onnx").read_bytes()
 
 
-def test_of_several_outputs_the_client_says_which(tmp_path):
-    model = zoo.load("mlp-cmb-emulator")
-    export(model, tmp_path / "emulator", explain=True, parity_rows=100)
-    session = Session(tmp_path / "emulator")
+def test_of_several_outputs_the_client_says_which(load, exported):
+    model, folder = load("mlp-cmb-emulator"), exported("mlp-cmb-emulator", explain=True, parity_rows=100)
+    session = Session(folder)
     described = session.spec.endpoint(EXPLAIN)
     assert [tensor.name for tensor in described.inputs] == ["theta", "weight"]
     assert [tensor.name for tensor in described.outputs] == ["spectrum", "theta_gradient"]
-    theta = read_test_tensors(tmp_path / "emulator" / TEST_TENSORS, session.spec)["predict"][0]["theta"][:1]
+    theta = read_test_tensors(folder / TEST_TENSORS, session.spec)["predict"][0]["theta"][:1]
     weight = np.zeros((1, 215), np.float32)
     weight[0, [3, 70]] = 1.0, -2.0
     found = session.run({"theta": theta, "weight": weight}, EXPLAIN)["theta_gradient"]
@@ -354,9 +353,9 @@ def test_of_several_outputs_the_client_says_which(tmp_path):
     np.testing.assert_allclose(found, one - 2 * two, rtol=1e-4, atol=1e-5 * np.abs(found).max())
 
 
-def test_explain_is_not_for_saved_models(tmp_path):
+def test_explain_is_not_for_saved_models(load, tmp_path):
     with pytest.raises(ExportError, match="explain is written as ONNX"):
-        export(zoo.load("mlp-cmb-feature"), tmp_path / "out", format="savedmodel", explain=True)
+        export(load("mlp-cmb-feature"), tmp_path / "out", format="savedmodel", explain=True)
     with pytest.raises(ExportError, match="made by explain=True"):
-        export(zoo.load("mlp-cmb-feature"), tmp_path / "out", endpoints=[EXPLAIN])
+        export(load("mlp-cmb-feature"), tmp_path / "out", endpoints=[EXPLAIN])
     assert not (tmp_path / "out").exists()

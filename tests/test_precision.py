@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import json
 import shutil
 
@@ -41,27 +40,16 @@ SIZES = {
 """At most this part of the bytes in float32."""
 
 
-@pytest.fixture(scope="module")
-def load():
-    return functools.cache(zoo.load)
-
-
-@pytest.fixture(scope="module")
-def exported(load, tmp_path_factory):
-    """The folder of a model in a precision, made when it is first asked for."""
-    folder = tmp_path_factory.mktemp("exports")
-
-    def make(name, precision):
-        export(load(name), folder / f"{name}-{precision}", precision=precision, parity_rows=ROWS)
-        return folder / f"{name}-{precision}"
-
-    return functools.cache(make)
+@pytest.fixture
+def reduced(exported):
+    """The folder of a model in a precision."""
+    return lambda name, precision: exported(name, precision=precision, parity_rows=ROWS)
 
 
 @pytest.mark.parametrize(("name", "precision"), SIZES)
 class TestFolder:
-    def test_is_smaller_and_verifies(self, exported, name, precision):
-        folder, released = exported(name, precision), Session(name)
+    def test_is_smaller_and_verifies(self, reduced, name, precision):
+        folder, released = reduced(name, precision), Session(name)
         endpoints = released.spec.endpoints
         small = sum((folder / onnx_file(endpoint)).stat().st_size for endpoint in endpoints)
         assert small < SIZES[name, precision] * sum(released.folder.path(onnx_file(e)).stat().st_size for e in endpoints)
@@ -70,13 +58,13 @@ class TestFolder:
         tolerance = read_spec(folder).tolerance
         assert json.loads((folder / "clients" / "model.json").read_text())["tolerance"] == tolerance.model_dump()
 
-    def test_differences_are_those_of_the_card(self, exported, name, precision):
-        folder = exported(name, precision)
+    def test_differences_are_those_of_the_card(self, reduced, name, precision):
+        folder = reduced(name, precision)
         full, small = Session(name), Session(folder)
-        reduced = small.spec.export.reduced
+        said = small.spec.export.reduced
         tensors = read_test_tensors(folder / TEST_TENSORS, small.spec)
-        assert (reduced.precision, reduced.rows) == (precision, ROWS)
-        for endpoint, outputs in reduced.differences.items():
+        assert (said.precision, said.rows) == (precision, ROWS)
+        for endpoint, outputs in said.differences.items():
             rows = in_range_rows(tensors[endpoint][0], ROWS)
             expected = full.run(rows, endpoint, allow_out_of_range=True)
             given = small.run(rows, endpoint, allow_out_of_range=True)
@@ -97,8 +85,8 @@ class TestFolder:
                 allowed = small.spec.tolerance.absolute + small.spec.tolerance.relative * np.abs(expected[output])
                 assert (found <= 2 * allowed).all()
 
-    def test_a_damaged_matrix_does_not_verify(self, exported, tmp_path, name, precision):
-        folder = shutil.copytree(exported(name, precision), tmp_path / "damaged")
+    def test_a_damaged_matrix_does_not_verify(self, reduced, tmp_path, name, precision):
+        folder = shutil.copytree(reduced(name, precision), tmp_path / "damaged")
         spec = read_spec(folder)
         file = folder / onnx_file(spec.default_endpoint)
         proto = onnx.load(file)
@@ -126,16 +114,8 @@ def test_what_loses_too_much_is_refused_with_the_number(load, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
-def test_other_exports_keep_their_tolerance(load, exported, tmp_path):
-    exported("mlp-cmb-feature", "int8")
-    export(load("mlp-cmb-feature"), tmp_path / "out", parity_rows=ROWS)
-    spec = read_spec(tmp_path / "out")
-    assert spec.tolerance == zoo.get_spec("mlp-cmb-feature").tolerance
-    assert spec.export.reduced is None
-
-
-def test_server_serves_int8_in_float32(exported):
-    folder = exported("mlp-cmb-feature", "int8")
+def test_server_serves_int8_in_float32(reduced):
+    folder = reduced("mlp-cmb-feature", "int8")
     session = Session(folder)
     with np.load(folder / TEST_TENSORS) as stored:
         spectra = stored["predict/in/spectrum"][:1]
@@ -149,11 +129,15 @@ def test_server_serves_int8_in_float32(exported):
     assert (served != Session("mlp-cmb-feature").run({"spectrum": spectra})["probability"]).all()
 
 
-def test_calibration_takes_the_rows_given(load, tmp_path):
+def test_calibration_takes_the_rows_given_and_other_exports_keep_their_tolerance(load, tmp_path):
     rows = {"spectrum": read_test_tensors(Session("mlp-cmb-feature").folder.path(TEST_TENSORS), load("mlp-cmb-feature").spec)}
     rows = {"spectrum": rows["spectrum"]["predict"][0]["spectrum"]}
     export(load("mlp-cmb-feature"), tmp_path / "out", precision="int8", calibration=rows, parity_rows=ROWS)
     assert read_spec(tmp_path / "out").export.reduced.calibration == "16 rows of cmb-feature"
+    export(load("mlp-cmb-feature"), tmp_path / "float32", parity_rows=ROWS)
+    spec = read_spec(tmp_path / "float32")
+    assert spec.tolerance == zoo.get_spec("mlp-cmb-feature").tolerance
+    assert spec.export.reduced is None
 
 
 @pytest.mark.parametrize(

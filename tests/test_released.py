@@ -13,7 +13,9 @@ import pytest
 from released_models import ONE_A_FAMILY, RELEASED, UNCERTAIN, bounds
 
 import zoo
-from zoo.errors import IntegrityError, ReproductionError
+from zoo.errors import ExportError, IntegrityError, ReproductionError
+from zoo.export import ExportReport, export
+from zoo.export.report import REPORT
 from zoo.loading import read_test_tensors
 from zoo.model.card import check_card
 from zoo.model.card_sections import headline
@@ -27,23 +29,8 @@ ENDPOINTS = [(name, endpoint) for name in RELEASED for endpoint in zoo.get_spec(
 
 
 @pytest.fixture(scope="module")
-def models():
-    """Loaded once; loading verifies the test tensors."""
-    return {name: zoo.load(name) for name in RELEASED}
-
-
-@pytest.fixture(scope="module")
-def sessions():
-    return {name: Session(name) for name in RELEASED}
-
-
-@pytest.fixture(scope="module")
-def exported(models, tmp_path_factory):
-    """A fresh ONNX folder of any model, made when it is first asked for."""
-    from zoo.export import export
-
-    folder = tmp_path_factory.mktemp("exports")
-    return functools.cache(lambda name: (folder / name, export(models[name], folder / name)))
+def session():
+    return functools.cache(Session)
 
 
 def tensors(name):
@@ -151,27 +138,28 @@ def test_every_tensor_has_unit_and_description(name):
 
 
 @pytest.mark.parametrize(("name", "endpoint"), ENDPOINTS)
-def test_onnx_runtime_answers_as_keras(name, endpoint, models, sessions):
+def test_onnx_runtime_answers_as_keras(name, endpoint, load, session):
     inputs, expected = tensors(name)[endpoint]
     tolerance = zoo.get_spec(name).tolerance
-    for answer in (models[name].endpoint(endpoint)(**inputs), sessions[name].run(inputs, endpoint)):
+    for answer in (load(name).endpoint(endpoint)(**inputs), session(name).run(inputs, endpoint)):
         for key, values in expected.items():
             np.testing.assert_allclose(np.asarray(answer[key]), values, rtol=tolerance.relative, atol=tolerance.absolute)
 
 
 @pytest.mark.parametrize(("name", "endpoint"), ENDPOINTS)
-def test_rows_do_not_depend_on_their_batch(name, endpoint, sessions):
+def test_rows_do_not_depend_on_their_batch(name, endpoint, session):
     inputs, _ = tensors(name)[endpoint]
-    whole, tolerance = sessions[name].run(inputs, endpoint), zoo.get_spec(name).tolerance
+    whole, tolerance = session(name).run(inputs, endpoint), zoo.get_spec(name).tolerance
     for row in range(3):
-        one = sessions[name].run({key: array[row : row + 1] for key, array in inputs.items()}, endpoint)
+        one = session(name).run({key: array[row : row + 1] for key, array in inputs.items()}, endpoint)
         for key, values in one.items():
             np.testing.assert_allclose(values[0], whole[key][row], rtol=tolerance.relative, atol=tolerance.absolute)
 
 
 @pytest.mark.parametrize("name", ONE_A_FAMILY)
 def test_fresh_export_passes_parity_and_verifies(name, exported):
-    folder, report = exported(name)
+    folder = exported(name)
+    report = ExportReport.model_validate_json((folder / REPORT).read_text())
     rows = [output.rows for parity in report.endpoints for output in parity.outputs.values()]
     assert min(rows) >= 1000
     assert verify(folder).ok
@@ -179,7 +167,7 @@ def test_fresh_export_passes_parity_and_verifies(name, exported):
 
 @pytest.mark.parametrize("name", ONE_A_FAMILY)
 def test_fresh_export_is_the_released_graph(name, exported):
-    folder, _ = exported(name)
+    folder = exported(name)
     for endpoint in zoo.get_spec(name).endpoints:
         assert (folder / f"{endpoint}.onnx").read_bytes() == locate(name).path(f"{endpoint}.onnx").read_bytes()
 
@@ -187,22 +175,17 @@ def test_fresh_export_is_the_released_graph(name, exported):
 @pytest.mark.parametrize("name", RELEASED)
 @pytest.mark.parametrize("opset", [11, 18])
 @pytest.mark.slow  # of every family by tests/test_export.py and tests/test_flows_export.py
-def test_other_opsets_pass_parity(name, opset, models, tmp_path):
-    from zoo.export import export
-
-    assert export(models[name], tmp_path / "out", opset=opset, parity_rows=100).opset == opset
+def test_other_opsets_pass_parity(name, opset, load, tmp_path):
+    assert export(load(name), tmp_path / "out", opset=opset, parity_rows=100).opset == opset
 
 
 @pytest.mark.parametrize("name", ONE_A_FAMILY)
-def test_saved_model_passes_parity(name, models, tmp_path):
-    from zoo.errors import ExportError
-    from zoo.export import export
-
-    if models[name].library != "keras":
+def test_saved_model_passes_parity(name, load, tmp_path):
+    if load(name).library != "keras":
         with pytest.raises(ExportError, match="export it to ONNX"):
-            export(models[name], tmp_path / "out", format="savedmodel")
+            export(load(name), tmp_path / "out", format="savedmodel")
         return
-    assert export(models[name], tmp_path / "out", format="savedmodel", parity_rows=100).format == "savedmodel"
+    assert export(load(name), tmp_path / "out", format="savedmodel", parity_rows=100).format == "savedmodel"
 
 
 def copy_of(name: str, folder: Path) -> Path:

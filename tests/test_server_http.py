@@ -102,7 +102,7 @@ def body_of(x: np.ndarray) -> tuple[bytes, bytes]:
 
 
 def until(condition: Callable[[], object]) -> None:
-    end = time.monotonic() + 20
+    end = time.monotonic() + 120  # or it hangs
     while not condition():
         assert time.monotonic() < end
         time.sleep(0.005)

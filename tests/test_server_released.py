@@ -15,7 +15,7 @@ import tritonclient.grpc.aio as triton_grpc_aio
 import tritonclient.http as triton_http
 import tritonclient.http.aio as triton_http_aio
 from live_server import running
-from released_models import FIRST_OF_A_FAMILY, RELEASED
+from released_models import RELEASED, SMALLEST
 
 from zoo.model.registry import get_spec
 from zoo.model.spec import TEST_TENSORS, wire_name
@@ -164,7 +164,7 @@ def test_every_endpoint_over_one_client(server: Server, client: str, name: str, 
     assert_one_row_is_answered_bit_for_bit(server, client, name, endpoint)
 
 
-@pytest.mark.parametrize("name", FIRST_OF_A_FAMILY)
+@pytest.mark.parametrize("name", SMALLEST)
 @pytest.mark.parametrize("client", CLIENTS)
 def test_one_model_of_a_family_over_every_client(server: Server, client: str, name: str) -> None:
     assert_one_row_is_answered_bit_for_bit(server, client, name, get_spec(name).default_endpoint)
@@ -175,7 +175,7 @@ async def until(condition: Callable[[], object]) -> None:
         await asyncio.sleep(0.001)
 
 
-@pytest.mark.parametrize("name", FIRST_OF_A_FAMILY)
+@pytest.mark.parametrize("name", SMALLEST)
 def test_joined_requests_are_each_answered_within_the_tolerance(
     server: Server, gate: Gate, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

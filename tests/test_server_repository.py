@@ -244,7 +244,7 @@ class TestChanges:
                 thread.start()
             for version in range(2, 8):
                 add_version(folder, str(version), folder / str(version - 1))
-                end = time.monotonic() + 30
+                end = time.monotonic() + 120  # or it hangs
                 while server.repository.find("tiny").version != str(version) and time.monotonic() < end:
                     time.sleep(0.01)
                 time.sleep(0.05)

@@ -287,7 +287,7 @@ class TestReleased:
     def test_a_killed_download_leaves_no_file_of_that_name(self, mirror: Mirror, tmp_path: Path) -> None:
         mirror.pause = 0.2
         process = start_fetch(tmp_path)
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 120
         while not any(file.stat().st_size > 0 for file in files_below(tmp_path / "cache")):
             assert time.monotonic() < deadline
             time.sleep(0.01)
