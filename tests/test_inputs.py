@@ -35,3 +35,32 @@ def test_every_element_is_looked_at(rows: int, width: int, bounds: str) -> None:
                 continue
             with pytest.raises(InputError, match=rf"{words}.*\({at}\)"):
                 checked({"x": wrong})
+
+
+def test_positions_may_count_along_an_axis_that_only_the_answer_has() -> None:
+    chosen = Tensor(
+        name="chosen", axes=fixed_axes("chosen", [2]), dtype="int64", unit="1", description="places", index_of="y_0"
+    )
+    answer = Tensor(name="y", axes=fixed_axes("y", [4]), unit="1", description="places that were chosen")
+    checked = InputCheck(Endpoint(description="for the test", inputs=[chosen], outputs=[answer]))
+    assert checked({"chosen": [[0, 3]]})["chosen"].dtype == np.int64
+    with pytest.raises(InputError, match=r"expected positions from 0 to 3 along the axis 'y_0', given 4 at \(0, 1\)"):
+        checked({"chosen": [[0, 4]]})
+
+
+@pytest.mark.parametrize(
+    ("dtype", "good", "bad", "words"),
+    [
+        ("float64", [1], [True], "expected dtype float64, given bool"),
+        ("int32", [7], [7.0], "expected dtype int32, given float64"),
+        ("int32", [7], [2**40], "numbers that it cannot hold"),
+        ("int64", [2**40], ["7"], "expected dtype int64, given <U1"),
+        ("bool", [True], [1], "expected dtype bool, given int64"),
+    ],
+)
+def test_numbers_of_another_kind_are_refused(dtype: str, good: list[object], bad: list[object], words: str) -> None:
+    tensor = Tensor(name="x", dtype=dtype, unit="1", description="x")
+    checked = InputCheck(Endpoint(description="for the test", inputs=[tensor], outputs=[tensor]))
+    assert checked({"x": good})["x"].dtype == np.dtype(dtype)
+    with pytest.raises(InputError, match=words):
+        checked({"x": bad})

@@ -27,6 +27,7 @@ class InputCheck:
 
     def __init__(self, endpoint: Endpoint) -> None:
         self._expected = {tensor.name: _Expected(tensor) for tensor in endpoint.inputs}
+        self._fixed = {axis.name: axis.size for tensor in endpoint.tensors for axis in tensor.axes if axis.size is not None}
 
     def __call__(
         self, inputs: Mapping[str, object], allow_nonfinite: bool = False, allow_out_of_range: bool = False
@@ -83,11 +84,11 @@ class InputCheck:
                     )
 
     def _length(self, axis: str, arrays: Mapping[str, np.ndarray]) -> int:
-        for name, array in arrays.items():
-            for position, described in enumerate(self._expected[name].tensor.axes, start=1):
-                if described.name == axis:
-                    return int(array.shape[position])
-        return 0
+        """Length of an axis in this call, which is fixed or free in one of the inputs."""
+        if axis in self._fixed:
+            return self._fixed[axis]
+        places = ((array, *free) for name, array in arrays.items() for free in self._expected[name].free)
+        return next(int(array.shape[position]) for array, name, position in places if name == axis)
 
 
 class _Expected:
