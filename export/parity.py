@@ -13,7 +13,8 @@ from zoo.errors import ParityError
 from zoo.export.rows import Tensors, in_range_rows, padded, resized, sizes_of, sizes_to_try
 from zoo.export.traced import endpoint_call
 from zoo.families.base import EndpointModel
-from zoo.model.spec import LIBRARIES, Endpoint, ModelSpec, Strict, Tolerance
+from zoo.model.axes import Strict
+from zoo.model.spec import LIBRARIES, Endpoint, ModelSpec, Tolerance
 from zoo.model.test_tensors import excess
 
 Run = Callable[[Tensors], Mapping[str, np.ndarray]]

@@ -120,7 +120,7 @@ def export(
             raise ExportError(f"endpoint {EXPLAIN!r} is made by {option('explain')}, beside the endpoints that are named")
         spec = with_endpoints(spec, endpoints)
     with whole_folder(Path(folder), overwrite=overwrite, marker=REPORT) as new:
-        write_test_tensors(origin.path(TEST_TENSORS), new / TEST_TENSORS, spec, rows=place and place.batch)
+        write_test_tensors(origin.path(TEST_TENSORS), new / TEST_TENSORS, spec, rows=None if place is None else place.batch)
         if format == "onnx":
             settings = _Settings(opset, place, precision, calibration, parity_rows)
             spec, reports = _write_graphs(model, spec, tensors, new, settings, explained)
@@ -216,7 +216,7 @@ def _write_graphs(
     if explained is not None:
         spec = spec.model_copy(update={"endpoints": spec.endpoints | {EXPLAIN: explained.spec.endpoint(EXPLAIN)}})
         tensors = tensors | {EXPLAIN: explained.tensors}
-        rows = settings.target and settings.target.batch
+        rows = None if settings.target is None else settings.target.batch
         add_test_tensors(folder / TEST_TENSORS, {EXPLAIN: explained.tensors}, rows=rows)
     if settings.precision == "float32":
         reports, reduced = _write_float32(model, spec, tensors, folder, settings, explained), None

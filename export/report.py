@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Literal
 
 from zoo.export.parity import ParityReport
-from zoo.model.spec import LIBRARIES, Library, Reduced, Strict
+from zoo.model.axes import Strict
+from zoo.model.spec import LIBRARIES, Library, Reduced
 
 REPORT = "report.json"
 SUMMARY = "report.md"

@@ -104,7 +104,7 @@ def resized(endpoint: Endpoint, inputs: Tensors, sizes: Mapping[str, int]) -> di
         for place, axis in enumerate(tensor.axes, start=1):
             if axis.free and axis.name in sizes:
                 array = np.take(array, np.arange(sizes[axis.name]) % array.shape[place], axis=place)
-        if tensor.index_of in sizes:
+        if tensor.index_of is not None and tensor.index_of in sizes:
             array = array % np.asarray(sizes[tensor.index_of], array.dtype)
         found[tensor.name] = np.ascontiguousarray(array)
     return found
