@@ -125,8 +125,9 @@ def padded(endpoint: Endpoint, inputs: Tensors, seed: int = 0) -> tuple[dict[str
     Returns
     -------
     tuple of dict, or None
-        The rows, shortened where they leave no room for more, and the same rows with further elements that their masks call
-        padding, along every free axis that has a mask, and with other values in all padding; None where no input has a mask.
+        The rows, shortened where they leave no room for more, with some padding along masked axes that cannot grow; and the
+        same rows with further elements that their masks call padding, along every free axis that has a mask, and with other
+        values in all padding. None where no input has a mask.
     """
     masks = {tensor.mask for tensor in endpoint.inputs if tensor.mask}
     if not masks:
@@ -135,12 +136,16 @@ def padded(endpoint: Endpoint, inputs: Tensors, seed: int = 0) -> tuple[dict[str
     sizes = sizes_of(endpoint, inputs)
     short = {name: max(axis.least or 1, min(sizes[name], 2 * (axis.most or sizes[name]) // 3)) for name, axis in free.items()}
     long = {name: min(free[name].most or 2 * size, size + 1 + size // 2) for name, size in short.items()}
-    before = resized(endpoint, inputs, short)
+    before = {name: array.copy() for name, array in resized(endpoint, inputs, short).items()}
+    for name in masks:
+        for place, axis in enumerate(_tensor(endpoint, name).axes, start=1):
+            if axis.name not in short:
+                size = before[name].shape[place]
+                np.moveaxis(before[name], place, 0)[max(1, 2 * size // 3) :] = False
     after = {name: array.copy() for name, array in resized(endpoint, before, long).items()}
     for name in masks:
         for place, axis in enumerate(_tensor(endpoint, name).axes, start=1):
-            if axis.name in short:
-                np.moveaxis(after[name], place, 0)[short[axis.name] :] = False
+            np.moveaxis(after[name], place, 0)[short.get(axis.name, after[name].shape[place]) :] = False
     rng = np.random.default_rng(seed)
     for tensor in endpoint.inputs:
         if tensor.mask and tensor.name not in masks:

@@ -24,6 +24,7 @@ from zoo.export.parity import check_parity, onnx_function  # noqa: E402
 from zoo.export.rows import padded, resized, sizes_to_try  # noqa: E402
 from zoo.export.targets import TARGETS, Target, find_target, fit, register_target  # noqa: E402
 from zoo.loading import read_test_tensors, verify_model  # noqa: E402
+from zoo.model.axes import Axis  # noqa: E402
 from zoo.model.registry import get_family  # noqa: E402
 from zoo.model.spec import TEST_TENSORS, Tolerance, onnx_file  # noqa: E402
 from zoo.model.store import locate  # noqa: E402
@@ -226,6 +227,19 @@ def test_a_model_that_is_wrong_with_padding_or_sizes_is_refused(wrong, message):
         check_export(model, model.spec, "predict", exported, given, 20)
 
 
+def test_padding_in_a_set_of_a_fixed_size_must_change_nothing_either():
+    model, spec = Ignores(), released("deep-set").spec
+    one = spec.endpoints["predict"]
+    fixed = {"particle": Axis(name="particle", size=5)}
+    inputs = [t.model_copy(update={"axes": [fixed.get(axis.name, axis) for axis in t.axes]}) for t in one.inputs]
+    spec = spec.model_copy(update={"endpoints": {"predict": one.model_copy(update={"inputs": inputs})}})
+    exported = onnx_function(to_onnx(model, spec, "predict").SerializeToString())
+    given = rows("deep-set")
+    given["mask"][:] = True  # no test row has padding
+    with pytest.raises(ParityError, match="padding changes the answer"):
+        check_export(model, spec, "predict", exported, given, 20)
+
+
 @pytest.mark.parametrize(
     ("output", "change", "message"),
     [
@@ -318,15 +332,22 @@ def explained(family: str, endpoint: str = "predict") -> Explained:
     return Explained(model, model.spec, {endpoint: (inputs, outputs)})
 
 
-@pytest.mark.parametrize("endpoint", ["predict", "inspect"])
-@pytest.mark.parametrize("opset", [11, 13, 18])
-def test_gradient_of_a_set_is_the_tapes_at_every_size(endpoint, opset):
-    made = explained("deep-set", endpoint)
+@pytest.mark.parametrize(
+    ("family", "endpoint", "opset"),
+    [("deep-set", endpoint, opset) for endpoint in ("predict", "inspect") for opset in (11, 13, 18)]
+    + [("edge-network", "predict", 18)],
+)
+def test_gradient_of_a_set_is_the_tapes_at_every_size(family, endpoint, opset):
+    made = explained(family, endpoint)
     run = onnx_function(made.to_onnx(opset).SerializeToString())
     report = check_export(made, made.spec, EXPLAIN, run, made.tensors[0], 60, made.gradients)
     assert len(report.sizes) == 3
     inputs = made.tensors[0]
-    gradient = run(inputs)["particles_gradient"]
+    (name,) = made.gradients
+    gradient = run(inputs)[name]
+    if family == "edge-network":
+        assert np.abs(gradient).max() > 0
+        return
     assert np.abs(gradient[inputs["mask"]]).max() > 0
     assert not gradient[~inputs["mask"]].any()
 
@@ -345,7 +366,7 @@ def test_gradients_are_of_numbers_and_weights_have_the_axes_of_the_answer():
     ("family", "message"),
     [
         ("clock", "gradients are of a float32 output and of float32 inputs, 'phase' is float64"),
-        ("edge-network", "operation GatherND .* has no gradient here; export without explain"),
+        ("edge-network", "operation GatherND .* takes computed positions, whose gradient needs opset 16 or higher"),
     ],
 )
 def test_what_has_no_gradient_is_refused(family, message):

@@ -266,6 +266,30 @@ def _gather(back: Backward, node: onnx.NodeProto, given: list[str]) -> Adjoints:
     return [_scattered(back, g, rank, axis, np.atleast_1d(chosen).tolist(), size)]
 
 
+@rule("GatherND")
+def _gather_nd(back: Backward, node: onnx.NodeProto, given: list[str]) -> Adjoints:
+    """What was taken at computed positions is added up there."""
+    if back.opset < 16:
+        raise back.refusal("takes computed positions, whose gradient needs opset 16 or higher")
+    source, positions = node.input
+    batch_dims = back.attribute("batch_dims", 0)
+    if batch_dims > 1:
+        raise back.refusal("takes positions within more than the rows of the batch")
+    if batch_dims:
+        positions = _with_rows(back, positions)
+    return [back.op("ScatterND", back.filled(source, 0.0), positions, given[0], reduction="add")]
+
+
+def _with_rows(back: Backward, positions: str) -> str:
+    """Positions within each row, preceded by the number of the row."""
+    zero, one = back.constant(0, np.int64), back.constant(1, np.int64)
+    count = back.op("Gather", back.op("Shape", positions), zero)
+    column = back.constant([-1] + [1] * (len(back.shape(positions)) - 1), np.int64)
+    rows = back.op("Reshape", back.op("Range", zero, count, one), column)
+    zeros = back.op("Mul", _sliced(back, positions, -1, 0, 1), zero)
+    return back.op("Concat", back.op("Add", rows, zeros), positions, axis=-1)
+
+
 def _scattered(back: Backward, g: str, rank: int, axis: int, indices: list[int], size: int) -> str:
     """Adjoint of what was taken at indices along an axis of the given size."""
     places = np.asarray(indices) % size
