@@ -478,7 +478,7 @@ def test_failure_midway_leaves_nothing(tiny, source, tmp_path, monkeypatch, erro
 
 def test_folder_that_cannot_be_made_is_named(tiny, source, tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(ExportError, match=r"file/out was not written: .*Not a directory"):
+    with pytest.raises(ExportError, match="file/out was not written: "):
         export(tiny, tmp_path / "file" / "out", source=source)
 
 
