@@ -186,7 +186,7 @@ def test_a_version_is_not_overwritten_unless_told(tmp_path, own):
     models = tmp_path / "models"
     add_to_repository(own, models)
     before = files(models)
-    with pytest.raises(ExportError, match=r"my-classifier@1 already: pass --overwrite"):
+    with pytest.raises(ExportError, match=r"my-classifier@1 already: write it anew with overwrite=True"):
         add_to_repository(own, models)
     assert files(models) == before
     other = own_folder(tmp_path / "other", revision="1", shift=1.0)

@@ -17,7 +17,7 @@ import re
 import shutil
 import sys
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
@@ -30,8 +30,6 @@ except ImportError:  # Windows, where remains stay until somebody removes them
     fcntl = None  # type: ignore[assignment]
 
 _PARTIAL, _NEW, _OLD = "part", "new", "old"
-_making: set[Path] = set()
-"""Folders that this process is making, whose locks it has: nobody else knows their names, so a file in one needs no lock."""
 _HERE, _EXCHANGE = -100, 2
 """AT_FDCWD and RENAME_EXCHANGE of Linux."""
 _CANNOT = {errno.ENOSYS, errno.EINVAL, errno.ENOTSUP, errno.EXDEV, errno.EPERM}
@@ -54,19 +52,14 @@ def whole_file(path: Path, mode: str = "wb") -> Iterator[IO[Any]]:
     file object
         Where the content goes.
     """
-    with _locked(path.parent):
-        _remove_remains(path, _PARTIAL)
-        partial = _hidden(path, _PARTIAL)
-        file = partial.open(mode)
-        _lock(file.fileno())
-    try:
-        with file:
-            yield file
-            with _locked(path.parent):  # closing lifts the lock: nobody may take the file for remains before it has its name
-                file.close()
-                partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    _remove_remains(path, _PARTIAL)
+    with _being_made(path, _PARTIAL, Path.touch) as partial:
+        try:
+            with partial.open(mode) as file:
+                yield file
+            partial.replace(path)
+        finally:
+            partial.unlink(missing_ok=True)
 
 
 def claim(marker: Path, settings: dict[str, Any], what: str) -> None:
@@ -120,23 +113,18 @@ def whole_folder(target: Path, *, overwrite: bool, marker: str) -> Iterator[Path
         The target exists and may not be replaced, or cannot be written.
     """
     target = target.expanduser().resolve()
-    with contextlib.ExitStack() as opened:
-        try:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            with _locked(target.parent):
-                _recover(target)
-                _may_be_made(target, overwrite, marker)
-                new = _hidden(target, _NEW)
-                new.mkdir()
-                opened.callback(shutil.rmtree, new, ignore_errors=True)
-                opened.enter_context(_locked(new))
-                _making.add(new)
-                opened.callback(_making.discard, new)
-            yield new
-            with _locked(target.parent):
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        _recover(target)
+        _may_be_made(target, overwrite, marker)
+        with _being_made(target, _NEW, Path.mkdir) as new:
+            try:
+                yield new
                 _publish(new, target, overwrite)
-        except OSError as error:
-            raise ExportError(f"{target} was not written: {error}") from error
+            finally:
+                shutil.rmtree(new, ignore_errors=True)
+    except OSError as error:
+        raise ExportError(f"{target} was not written: {error}") from error
 
 
 def exchange(one: Path, other: Path) -> bool:
@@ -231,15 +219,23 @@ def _remove_remains(target: Path, ending: str) -> None:
 
 
 @contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Hold the lock of a folder, where there are locks: of one where names are looked at and changed, or of one being made."""
-    if fcntl is None or folder.resolve() in _making:
-        yield
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
+def _being_made(target: Path, ending: str, make: Callable[[Path], None]) -> Iterator[Path]:
+    """Make something beside a target under a hidden name, and keep its lock meanwhile."""
+    descriptor = None
+    while descriptor is None:
+        path = _hidden(target, ending)
+        make(path)
+        if fcntl is None:
+            yield path
+            return
+        with contextlib.suppress(FileNotFoundError):  # taken for remains, in the moment before it is locked: make another
+            descriptor = os.open(path, os.O_RDONLY)
+            _lock(descriptor)
+            if not path.exists():
+                os.close(descriptor)
+                descriptor = None
     try:
-        _lock(descriptor)
-        yield
+        yield path
     finally:
         os.close(descriptor)
 
