@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -63,8 +63,9 @@ def evaluate(runs: Runs, settings: DensityEvaluation) -> Evaluation:
         other = next(metric for metric in get_spec(name).metrics if metric.name == "log likelihood")
         evaluation.metrics.append(other.model_copy(update={"name": f"log likelihood, {name}"}))
     evaluation.figures = {"learning_curves": plots.learning_curves(released.history)}
-    model = released.load()
-    if model.dimensions == 2 and isinstance(model, Generates):
+    model: Any = released.load()
+    drawable = isinstance(model, Generates) and model.dimensions == 2
+    if drawable:
         drawn = model.draw(DRAWN)
         evaluation.figures["density"] = plots.density_and_samples(model.log_density, drawn, _variables(rows))
     return evaluation
