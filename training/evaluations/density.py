@@ -64,9 +64,8 @@ def evaluate(runs: Runs, settings: DensityEvaluation) -> Evaluation:
         evaluation.metrics.append(other.model_copy(update={"name": f"log likelihood, {name}"}))
     evaluation.figures = {"learning_curves": plots.learning_curves(released.history)}
     model: Any = released.load()
-    drawable = isinstance(model, Generates) and model.dimensions == 2
-    if drawable:
-        drawn = model.draw(DRAWN)
+    drawn = model.draw(DRAWN) if isinstance(model, Generates) else None
+    if drawn is not None and model.dimensions == 2:
         evaluation.figures["density"] = plots.density_and_samples(model.log_density, drawn, _variables(rows))
     return evaluation
 
