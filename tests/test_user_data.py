@@ -379,3 +379,13 @@ def test_digest_follows_the_rows():
     assert first == checked(user_data("logistic", ROWS)).sha256
     data["observed"][3, 2] += 1e-3
     assert checked(data).sha256 != first
+
+
+def test_free_axes_are_refused():
+    from zoo.model.axes import Axis
+    from zoo.model.spec import Tensor
+    from zoo.training.checks import expect_fixed
+
+    particles = Tensor(name="particles", axes=[Axis(name="particle", least=1, most=9)], unit="GeV", description="of a jet")
+    with pytest.raises(InputError, match=r"particles has free axes \(particle\), and fine-tuning takes rows of one shape"):
+        expect_fixed([particles])

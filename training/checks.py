@@ -12,7 +12,8 @@ from zoo.data.dataset import Dataset, FromUser, Rows, Split
 from zoo.errors import InputError, option
 from zoo.families.base import ZooModel
 from zoo.families.batches import rows_at_once
-from zoo.model.spec import ModelSpec, Strict, Tensor
+from zoo.model.axes import Strict
+from zoo.model.spec import ModelSpec, Tensor
 from zoo.progress import track
 
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
@@ -65,6 +66,7 @@ def check(dataset: Dataset, model: ZooModel, spec: ModelSpec) -> Checked:
         training split that are also held out.
     """
     inputs = spec.endpoint(model.data_endpoint).inputs
+    expect_fixed(inputs)
     splits = {split: dataset.rows(split) for split in SPLITS}
     for split, rows in splits.items():
         _expect_shapes(rows, inputs, model, split)
@@ -117,6 +119,16 @@ def row_numbers(dataset: Dataset, split: Split) -> np.ndarray:
     return dataset.numbers(split) if isinstance(dataset, FromUser) else np.arange(len(dataset.rows(split)))
 
 
+def expect_fixed(tensors: list[Tensor]) -> None:
+    """InputError where a tensor has free axes, whose rows have no common shape that a column could hold."""
+    for tensor in tensors:
+        if tensor.free:
+            raise InputError(
+                f"{tensor.name} has free axes ({', '.join(tensor.free)}), and fine-tuning takes rows of one shape: train a"
+                " recipe of the family on a data set of such rows instead"
+            )
+
+
 def _expect_shapes(rows: Rows, inputs: list[Tensor], model: ZooModel, split: str) -> None:
     names = [tensor.name for tensor in inputs]
     if list(rows.inputs) != names:
@@ -124,7 +136,7 @@ def _expect_shapes(rows: Rows, inputs: list[Tensor], model: ZooModel, split: str
     if not len(rows):
         raise InputError(f"{split} rows: expected some, given none")
     for tensor in inputs:
-        shape, wanted = tuple(rows.inputs[tensor.name].shape[1:]), tuple(tensor.shape)
+        shape, wanted = tuple(rows.inputs[tensor.name].shape[1:]), tuple(tensor.fixed_shape)
         many = model.asks_many and tensor is inputs[-1] and len(shape) == 1 and shape[0] % wanted[0] == 0
         if shape != wanted and not many:
             raise InputError(f"{split} rows: expected {tensor.name} of shape (n, {_said(wanted)}), given (n, {_said(shape)})")
@@ -169,7 +181,7 @@ class _Pass:
         for name, array in cut.items():
             tensor = tensors[name]
             low, high = (-np.inf if tensor.low is None else tensor.low), (np.inf if tensor.high is None else tensor.high)
-            each = array.reshape(-1, *tensor.shape)  # of several queries a row, each
+            each = array.reshape(-1, *tensor.fixed_shape)  # of several queries a row, each
             outside = (each < np.asarray(low, np.float32)) | (each > np.asarray(high, np.float32))
             self.outside[name] += int(outside.reshape(len(array), -1).any(axis=1).sum())
             by_element = tensor.unbounded or isinstance(tensor.low, list) or isinstance(tensor.high, list)
@@ -219,7 +231,7 @@ def _drift(moments: list[Any]) -> Drift:
 
 def _leakage(passes: dict[Split, _Pass], inputs: list[Tensor]) -> list[str]:
     """Rows of the training split that are held out too: an error, or a warning where rows are so short that they repeat."""
-    widths = {tensor.name: int(np.prod(tensor.shape, dtype=int)) for tensor in inputs}
+    widths = {tensor.name: int(np.prod(tensor.fixed_shape, dtype=int)) for tensor in inputs}
     kinds = {"": sum(widths.values())} | {name: width for name, width in widths.items() if width > UNIQUE and len(widths) > 1}
     for name, width in kinds.items():
         for split in ("validation", "test"):

@@ -18,8 +18,9 @@ from zoo.data.dataset import Dataset, Rows
 from zoo.errors import InputError, UnknownNameError
 from zoo.families.base import ZooModel
 from zoo.families.batches import in_batches, rows_at_once
+from zoo.model.axes import Strict
 from zoo.model.registry import get_family
-from zoo.model.spec import WEIGHTS, Strict
+from zoo.model.spec import WEIGHTS
 from zoo.training.checks import SPLITS, Checked, row_numbers
 from zoo.training.fit import History, alone, deterministic, model_inputs, train
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 
+from zoo.data.dataset import Rows
 from zoo.errors import InputError
 from zoo.model.spec import Metric
 from zoo.training.intervals import bootstrap
@@ -22,13 +22,6 @@ NORMAL = 1.96
 """Standard deviations of a normal distribution on either side of its 95% interval."""
 DISTANCE = 1.358
 """95% quantile of the Kolmogorov-Smirnov distance of n numbers from their distribution, times sqrt(n)."""
-
-
-class Weighted(Protocol):
-    """Rows that say which of them are independent, and how much each counts: ``zoo.data.dataset.Rows``, or a part of them."""
-
-    group: np.ndarray
-    weight: np.ndarray | None
 
 
 @dataclass(frozen=True)
@@ -47,7 +40,7 @@ class Units:
     weight: np.ndarray | None = None
 
     @classmethod
-    def of(cls, rows: Weighted, chosen: np.ndarray | slice = slice(None)) -> Units:
+    def of(cls, rows: Rows, chosen: np.ndarray | slice = slice(None)) -> Units:
         """Units of the chosen ones of some rows."""
         return cls(rows.group[chosen], None if rows.weight is None else rows.weight[chosen])
 
@@ -110,7 +103,7 @@ def auc(scored: np.ndarray, weights: np.ndarray | None = None) -> float:
     return float(signal @ below / (signal.sum() * background.sum()))
 
 
-def expect_equal_weights(rows: Weighted, what: str) -> None:
+def expect_equal_weights(rows: Rows, what: str) -> None:
     """InputError where rows have event weights, for numbers that have no meaning with them."""
     if rows.weight is not None:
         raise InputError(f"{what}: expected rows that count the same, given event weights: leave weight out of the rows")

@@ -12,8 +12,9 @@ from pydantic import BeforeValidator, Field, JsonValue, PrivateAttr, SerializeAs
 
 from zoo.data.dataset import Dataset, get_dataset
 from zoo.errors import UnknownNameError, ZooError
+from zoo.model.axes import Strict
 from zoo.model.registry import get_family
-from zoo.model.spec import Endpoint, Name, Strict, Tolerance
+from zoo.model.spec import Endpoint, Name, Tolerance
 from zoo.training.evaluations import EvaluationSettings, evaluation_settings
 
 RECIPES = Path(__file__).parent / "recipes"

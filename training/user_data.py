@@ -11,6 +11,7 @@ from zoo.data.dataset import Rows, Split
 from zoo.errors import InputError, option
 from zoo.families.base import ZooModel
 from zoo.model.spec import ModelSpec, Tensor
+from zoo.training.checks import expect_fixed
 from zoo.training.columns import Columns, OnDisk, said
 
 HELD_OUT = 0.2
@@ -71,12 +72,13 @@ class UserData:
         names = [tensor.name for tensor in endpoint.inputs]
         if unknown := sorted(matched.keys() - set(names)):
             raise InputError(f"columns of {', '.join(unknown)}: expected those of the inputs {', '.join(names)}")
+        expect_fixed([*endpoint.inputs, endpoint.outputs[0]])
         *_, last = endpoint.inputs
         self._inputs = {
             tensor.name: self._input(model, tensor, matched.get(tensor.name), tensor is endpoint.inputs[0], tensor is last)
             for tensor in endpoint.inputs
         }
-        queries = _width(np.shape(self._inputs[last.name])[1:]) // _width(last.shape)
+        queries = _width(np.shape(self._inputs[last.name])[1:]) // _width(last.fixed_shape)
         own = model.own_target(self._inputs)
         if own is not None and target is not None:
             raise InputError(f"{spec.name} takes no target beside its inputs: leave out target {target!r}")
@@ -99,7 +101,7 @@ class UserData:
         return self._cut[split]
 
     def _input(self, model: ZooModel, tensor: Tensor, chosen: Sequence[str] | None, first: bool, last: bool) -> Any:
-        shape, width = tuple(tensor.shape), _width(tensor.shape)
+        shape, width = tuple(tensor.fixed_shape), _width(tensor.fixed_shape)
         names = self.columns.find(tensor.name, chosen)
         if names is None:
             numbered = f" or {tensor.name}_0 to {tensor.name}_{width - 1}" if width > 1 else ""
@@ -124,7 +126,7 @@ class UserData:
         self, model: ZooModel, output: Tensor, target: str | Sequence[str] | None, outputs: int | None, queries: int
     ) -> np.ndarray | OnDisk:
         chosen = target.split(",") if isinstance(target, str) else list(target or [])
-        width = 1 if model.classes else queries * (_width(output.shape) if outputs is None else outputs)
+        width = 1 if model.classes else queries * (_width(output.fixed_shape) if outputs is None else outputs)
         single = chosen[0] if len(chosen) == 1 else output.name
         names = self.columns.find(single, chosen if len(chosen) > 1 else None)
         if names is None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -63,9 +63,9 @@ def evaluate(runs: Runs, settings: DensityEvaluation) -> Evaluation:
         other = next(metric for metric in get_spec(name).metrics if metric.name == "log likelihood")
         evaluation.metrics.append(other.model_copy(update={"name": f"log likelihood, {name}"}))
     evaluation.figures = {"learning_curves": plots.learning_curves(released.history)}
-    model = released.load()
-    if model.dimensions == 2 and isinstance(model, Generates):
-        drawn = model.draw(DRAWN)
+    model: Any = released.load()
+    drawn = model.draw(DRAWN) if isinstance(model, Generates) else None
+    if drawn is not None and model.dimensions == 2:
         evaluation.figures["density"] = plots.density_and_samples(model.log_density, drawn, _variables(rows))
     return evaluation
 

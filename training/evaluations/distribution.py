@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, cast
 
@@ -197,7 +197,7 @@ def _of_features(trees: dict[Key, Answers], dataset: Featured) -> list[Metric]:
     ]
 
 
-def _figures(shown: dict[str, Answers], units: dict[str, str]) -> dict[str, Any]:
+def _figures(shown: dict[str, Answers], units: Mapping[str, str]) -> dict[str, Any]:
     """Of the first run and its variants, and of the best tree."""
     ((quantity, unit),) = units.items()
     truth = next(iter(shown.values())).truth

@@ -107,7 +107,10 @@ class Drawn:
         self.samples = np.concatenate(parts)
         self._row = {row.tobytes(): i for i, row in enumerate(x)}
 
-    def draw(self, n: int, c: np.ndarray, seed: int = 0) -> np.ndarray:
+    def draw(self, n: int, c: np.ndarray | None = None, seed: int = 0) -> np.ndarray:
+        """The first n draws of each row c, or of every row, which are the same whatever the seed."""
+        if c is None:
+            return self.samples[:, :n]
         return self.samples[[self._row[row.tobytes()] for row in c], :n]
 
 

@@ -267,8 +267,8 @@ def _separation(reports: list[LatentReport]) -> Metric:
         pairs.append(", ".join(f"{report.quantities[j]} by {report.names[i]}" for i, j in zip(*own, strict=True)))
     matrix, error = _information(reports[0])
     own, rng = linear_sum_assignment(matrix, maximize=True), np.random.default_rng(0)
-    drawn = [_apart(rng.normal(matrix, error), own) for _ in range(DRAWS)]
-    interval = Interval(*map(float, np.percentile(drawn, [2.5, 97.5])), "interval from the errors of the information")
+    low, high = np.percentile([_apart(rng.normal(matrix, error), own) for _ in range(DRAWS)], [2.5, 97.5])
+    interval = Interval(float(low), float(high), "interval from the errors of the information")
     meaning = f"least information of own pairs over most of other pairs; {pairs[0]}"
     return metric("separation", values, interval, reports[0].rows, meaning)
 

@@ -123,6 +123,10 @@ class Reconstructs(Latent, Protocol):
         """Logits of these intensities, which ``objective`` takes as an answer."""
         ...
 
+    def objective(self, target: Any, answer: Any) -> Any:
+        """Negative log-likelihood of each image, (batch,), nat, as of every ``ZooModel``."""
+        ...
+
 
 @runtime_checkable
 class Boosted(Protocol):

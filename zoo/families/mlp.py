@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import keras
 import numpy as np
@@ -64,7 +64,8 @@ class MLP(ZooModel):
         self.head.build((None, hidden[-1] if hidden else inputs))
         self.rescale = Standardize((outputs,), name="rescale") if rescale else None
         self.output_activation = keras.activations.get(output_activation)
-        self.squash = output_activation if output_activation in ("sigmoid", "softmax") else None
+        squashes: dict[str, Literal["sigmoid", "softmax"]] = {"sigmoid": "sigmoid", "softmax": "softmax"}
+        self.squash = squashes.get(output_activation)
         self.answers_with = "number" if self.squash is None else "probability"
         self.built = True
 

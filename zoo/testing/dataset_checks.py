@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import combinations
 
 import numpy as np
 
@@ -43,7 +44,7 @@ def check_dataset(dataset: Dataset, *, again: Callable[[], Dataset] | None = Non
         assert shapes == first, (
             f"{name}: {split} rows have inputs {shapes}, training rows {first}: make them alike, in one order"
         )
-    for a, b in (("train", "validation"), ("train", "test"), ("validation", "test")):
+    for a, b in combinations(SPLITS, 2):
         shared = np.intersect1d(splits[a].group, splits[b].group)
         assert not shared.size, (
             f"{name}: {a} and {b} share {shared.size} groups, as {shared[:3]}: split by independent simulation"

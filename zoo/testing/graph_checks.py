@@ -76,7 +76,8 @@ def check_backends(
 
     cls = type(model)
     inputs = weights.with_name("inputs.npz")
-    np.savez(inputs, **{f"{name}/{i}": one for name, tensors in examples.items() for i, one in enumerate(tensors)})
+    arrays = {f"{name}/{i}": one for name, tensors in examples.items() for i, one in enumerate(tensors)}
+    np.savez(inputs, allow_pickle=False, **arrays)
     for backend in BACKENDS:
         if backend == keras.backend.backend() or importlib.util.find_spec(backend) is None:
             continue

@@ -67,11 +67,8 @@ def calibrate(model: str | Path | ZooModel, *, folder: str | Path, data: Any = N
     path, name = new_folder(folder, overwrite)
     given, source = opened(model)
     spec = source.spec
-    if (
-        given.answers_with != "probability"
-        or not isinstance(given, Softens)
-        or spec.endpoint("predict").outputs[0].shape != [1]
-    ):
+    softens = isinstance(given, Softens)
+    if given.answers_with != "probability" or not softens or spec.endpoint("predict").outputs[0].shape != [1]:
         raise ZooError(f"{spec.name}: expected a classifier of two classes whose head can be rescaled, such as of family mlp")
     validation, test = own_rows(given, "validation", "test", data=data)
     if shared := np.intersect1d(validation.group, test.group).size:
