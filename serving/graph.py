@@ -104,10 +104,10 @@ def _compare(file: Path, kind: str, nodes: Iterable[NodeArg], tensors: Sequence[
     if sorted(found) != (wanted := sorted(tensor.name for tensor in tensors)):
         raise IntegrityError(f"{file}: expected the {kind} {wanted} of its spec, found {sorted(found)}")
     for tensor in tensors:
-        node, expected = found[tensor.name], [None, *tensor.shape]
-        sizes = [size if isinstance(size, int) else None for size in node.shape]
+        node, expected = found[tensor.name], tensor.shape
+        sizes = [size if isinstance(size, int) else None for size in node.shape[1:]]  # the batch may be fixed, as for hls4ml
         # A dimension without a number takes any size, so a graph may leave open what its spec fixes, but not the reverse.
-        fits = len(sizes) == len(expected) and all(
+        fits = len(node.shape) == len(expected) + 1 and all(
             size is None or size == wanted for size, wanted in zip(sizes, expected, strict=True)
         )
         if node.type != NAMES[tensor.dtype].onnx or not fits:
