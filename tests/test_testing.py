@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import keras
 import numpy as np
 import pytest
@@ -12,7 +14,7 @@ from zoo.families.base import ZooModel
 from zoo.families.layers import Standardize
 from zoo.model.axes import Axis, fixed_axes
 from zoo.model.spec import Endpoint, Tensor
-from zoo.testing import check_dataset, check_family
+from zoo.testing import check_dataset, check_family, graph_checks
 
 X = np.random.default_rng(0).normal(3.0, 2.0, (32, 3)).astype(np.float32)
 ROWS = Rows({"x": X}, X[:, :1] ** 2, np.arange(32))
@@ -166,6 +168,20 @@ def test_an_operation_without_onnx_is_named_unless_there_is_a_reason():
     with pytest.raises(AssertionError, match=r"Erfinv.*NotInOnnx\.opset_reason\[13\]"):
         check_family(NotInOnnx, {"inputs": 3}, ROWS, opsets=[13])
     check_family(Excused, {"inputs": 3}, ROWS)
+
+
+class Otherwise(Line):
+    def call(self, x):
+        return super().call(x) + float("KERAS_BACKEND" in os.environ)
+
+
+def test_another_backend_is_asked_in_a_process_of_its_own(monkeypatch):
+    """Another process of TensorFlow stands for backends that may not be installed."""
+    monkeypatch.delenv("KERAS_BACKEND", raising=False)
+    monkeypatch.setattr(graph_checks, "other_backends", lambda: ["tensorflow"])
+    check_family(Line, {"inputs": 3}, ROWS, opsets=[])
+    with pytest.raises(AssertionError, match="Otherwise on the backend tensorflow: 'predict' answers otherwise"):
+        check_family(Otherwise, {"inputs": 3}, ROWS, opsets=[])
 
 
 class Masked(Line):

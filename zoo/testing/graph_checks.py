@@ -61,6 +61,13 @@ np.savez(weights + ".npz", **found)
 """
 
 
+def other_backends() -> list[str]:
+    """Backends of Keras that are installed beside the one in use."""
+    import keras
+
+    return [name for name in BACKENDS if name != keras.backend.backend() and importlib.util.find_spec(name) is not None]
+
+
 def check_backends(
     model: EndpointModel,
     config: Mapping[str, Any],
@@ -72,15 +79,11 @@ def check_backends(
     """Every other backend of Keras that is installed answers the same from the same weights."""
     if model.library != "keras":
         return
-    import keras
-
     cls = type(model)
     inputs = weights.with_name("inputs.npz")
     arrays = {f"{name}/{i}": one for name, tensors in examples.items() for i, one in enumerate(tensors)}
     np.savez(inputs, allow_pickle=False, **arrays)
-    for backend in BACKENDS:
-        if backend == keras.backend.backend() or importlib.util.find_spec(backend) is None:
-            continue
+    for backend in other_backends():
         arguments = [cls.__module__, cls.__qualname__, json.dumps(config), str(weights), str(inputs)]
         environment = os.environ | {"KERAS_BACKEND": backend, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
         ran = subprocess.run(
