@@ -29,7 +29,7 @@ demo: $(VENV)/installed
 	PLANCK="$(PLANCK)" $(RUN)/python examples/demo.py $(DEMO)
 
 test: $(VENV)/installed
-	$(RUN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
+	$(RUN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal
 
 slow: $(VENV)/installed
 	$(RUN)/python -m pytest -m slow

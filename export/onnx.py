@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterator
+import os
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from importlib.metadata import version
+from typing import Any
 
 import numpy as np
 import onnx
@@ -24,6 +27,8 @@ from zoo.model.spec import ModelSpec, Tensor
 
 OPSETS = range(9, 19)
 """What tf2onnx writes; skl2onnx goes further."""
+_COPIES = "TF2ONNX_CATCH_ERRORS"
+"""A variable of the environment that, set to anything, lets errors of tf2onnx's passes through and spares their copies."""
 
 
 def to_onnx(model: EndpointModel, spec: ModelSpec, endpoint: str, opset: int = OPSET) -> onnx.ModelProto:
@@ -118,13 +123,29 @@ def _traced_graph(model: EndpointModel, spec: ModelSpec, endpoint: str, opset: i
     function, inputs = traced(model, spec, endpoint), signature(spec.endpoint(endpoint))
     with _logged_errors() as errors:
         try:
-            proto, _ = tf2onnx.convert.from_function(function, input_signature=inputs, opset=opset)
+            proto, _ = _converted(partial(tf2onnx.convert.from_function, function, input_signature=inputs, opset=opset))
         except Exception as error:  # tf2onnx raises whatever went wrong inside, down to KeyError and AssertionError
             raise ExportError(f"{where}: tf2onnx failed: {'; '.join([*errors, str(error)])}") from error
     if errors:
         higher = "export with opset 13 or higher, or " if opset < OPSET else ""
         raise ExportError(f"{where}: no ONNX counterpart: {'; '.join(errors)}; {higher}write the layer with other operations")
     return proto
+
+
+def _converted(convert: Callable[[], tuple[onnx.ModelProto, Any]]) -> tuple[onnx.ModelProto, Any]:
+    """What tf2onnx makes without copies of the graph, where it can.
+
+    It copies the graph before each of its passes, in case that one fails, which takes up to half of its time. Only where a pass
+    does fail is the graph converted again with copies, and without that pass.
+    """
+    os.environ[_COPIES] = "false"
+    try:
+        return convert()
+    except Exception:  # of a pass, or one that is raised again
+        del os.environ[_COPIES]
+        return convert()
+    finally:
+        os.environ.pop(_COPIES, None)
 
 
 @contextmanager
@@ -134,7 +155,9 @@ def _logged_errors() -> Iterator[list[str]]:
 
     class Collect(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
-            errors.append(record.getMessage().splitlines()[0])
+            message = record.getMessage().splitlines()[0]
+            if message not in errors:  # by a conversion that is tried again
+                errors.append(message)
 
     logger, handler = logging.getLogger("tf2onnx"), Collect(logging.ERROR)
     propagate, logger.propagate = logger.propagate, False

@@ -1,7 +1,14 @@
-"""The command line in this process, for the tests that use it."""
+"""The command line and scripts in this process, for the tests that use them: a process of its own imports TensorFlow anew."""
 
 from __future__ import annotations
 
+import contextlib
+import io
+import runpy
+import sys
+from pathlib import Path
+
+import pytest
 from typer.testing import CliRunner
 
 from zoo.cli import app
@@ -16,3 +23,12 @@ def ok(*arguments: object) -> str:
         raise result.exception
     assert result.exit_code == 0, result.output
     return result.output
+
+
+def run_script(path: Path, *arguments: object) -> str:
+    """Run a script with arguments, as ``python`` would; what it printed."""
+    printed = io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(printed):
+        patch.setattr(sys, "argv", [str(path), *map(str, arguments)])
+        runpy.run_path(str(path), run_name="__main__")
+    return printed.getvalue()

@@ -257,7 +257,7 @@ def test_run_interrupted_at_every_epoch_ends_the_same(small, tmp_path, monkeypat
     import zoo.training.checkpoint as checkpoint
     from zoo.training.fit import fit
 
-    recipe = small.changed(NOISY)
+    recipe = small.changed(NOISY | {"patience": 1})
     whole, history = fit(recipe, tmp_path / "whole")
     end = checkpoint.Checkpoint.on_epoch_end
 
