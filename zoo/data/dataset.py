@@ -228,7 +228,7 @@ def get_dataset(source: str, folder: Path | None = None, **parameters: Any) -> D
         Name under which the data set is registered.
     folder : Path, optional
         Folder of a user's recipe, given to the data sets that read files beside it.
-    **parameters
+    **parameters : object
         What the data set is made with.
     """
     kind = DATASETS.get(source)

@@ -24,8 +24,10 @@ class TwoMoons:
 
     Parameters
     ----------
-    train, validation, test : points in each split
-    seed : of all points
+    train, validation, test : int
+        Points in each split.
+    seed : int
+        Seed of all points.
     """
 
     description = "two interleaving half circles of radius 1 with Gaussian noise of 0.1"

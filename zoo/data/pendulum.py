@@ -29,7 +29,7 @@ def displacement(time: np.ndarray, damping: np.ndarray, stiffness: np.ndarray) -
     Raises
     ------
     ValueError
-        For an overdamped pendulum, b^2 >= 4 m kappa.
+        The pendulum is overdamped, b^2 >= 4 m kappa.
     """
     frequency_squared = stiffness - damping**2 / 4
     if np.any(frequency_squared <= 0):
@@ -50,8 +50,10 @@ class Pendulum:
 
     Parameters
     ----------
-    train, validation, test : pendulums in each split
-    seed : of pendulums and queries
+    train, validation, test : int
+        Pendulums in each split.
+    seed : int
+        Seed of pendulums and queries.
     """
 
     description = "damped pendulums, 50 samples of x(t) over 5 s, queried up to 10 s"

@@ -30,9 +30,12 @@ class BoostedTrees(EndpointModel):
 
     Parameters
     ----------
-    inputs : number of input elements
-    max_leaf_nodes : most leaves of a tree
-    min_samples_leaf : fewest training rows in a leaf
+    inputs : int
+        Number of input elements.
+    max_leaf_nodes : int
+        Most leaves of a tree.
+    min_samples_leaf : int
+        Fewest training rows in a leaf.
 
     Raises
     ------
@@ -96,8 +99,10 @@ class BoostedTrees(EndpointModel):
 
         Parameters
         ----------
-        trees : how many are kept
-        mean : (inputs,) of the training rows
+        trees : int
+            How many are kept.
+        mean : ndarray of shape (inputs,)
+            The mean of the training rows.
         """
         arrays = first_trees(to_arrays(fitted), trees)
         arrays["num_threshold"] = rounded_down(arrays["num_threshold"])

@@ -28,12 +28,18 @@ class CNN3D(ZooModel):
 
     Parameters
     ----------
-    size : cells along a side of the cube
-    channels : of each stage's convolution; each stage halves the cube
-    hidden : units of the dense layers after the last stage
-    downsample : "stride" of the convolution, or "average" of 2^3 cells after it
-    activation : of all hidden layers
-    likelihood : of the target given location and scale: "gaussian", or "cauchy", as in the paper
+    size : int
+        Cells along a side of the cube.
+    channels : list of int
+        Channels of each stage's convolution; each stage halves the cube.
+    hidden : list of int
+        Units of the dense layers after the last stage.
+    downsample : {"stride", "average"}
+        "stride" of the convolution, or "average" of 2^3 cells after it.
+    activation : str
+        Activation of all hidden layers.
+    likelihood : {"gaussian", "cauchy"}
+        Distribution of the target given location and scale: "gaussian", or "cauchy", as in the paper.
 
     Raises
     ------

@@ -26,9 +26,12 @@ class Ensemble(ZooModel):
 
     Parameters
     ----------
-    member : family of the members
-    config : of each member
-    count : number of members, at least two
+    member : str
+        Family of the members.
+    config : dict of str to object
+        Config of each member.
+    count : int
+        Number of members, at least two.
 
     Raises
     ------

@@ -35,18 +35,29 @@ class IVE(ZooModel):
 
     Parameters
     ----------
-    observation : elements of an observation; with ``channels``, cells along a side of a cube
-    query : elements of a query
-    latents : number of latents
-    encoder, decoder : units of the hidden layers
-    outputs : elements of an answer
-    activation : of the hidden layers
-    beta : weight of the KL term, in units of the loss per nat
-    warm_up : training steps in which that weight rises from zero
-    channels : of convolutions of 3^3 before the encoder's dense layers; each halves the cube
-    log_query : whether the decoder is given the logarithm of the query, which must then be positive
-    scatter : whether an answer is a Gaussian, trained on its negative log-likelihood, the mean over the queries of a row. Its
-        deviation depends on the query alone: otherwise latents tell how noisy an observation is
+    observation : int
+        Elements of an observation; with ``channels``, cells along a side of a cube.
+    query : int
+        Elements of a query.
+    latents : int
+        Number of latents.
+    encoder, decoder : list of int
+        Units of the hidden layers.
+    outputs : int
+        Elements of an answer.
+    activation : str
+        Activation of the hidden layers.
+    beta : float
+        Weight of the KL term, in units of the loss per nat.
+    warm_up : int
+        Training steps in which that weight rises from zero.
+    channels : sequence of int
+        Channels of convolutions of 3^3 before the encoder's dense layers; each halves the cube.
+    log_query : bool
+        Whether the decoder is given the logarithm of the query, which must then be positive.
+    scatter : bool
+        Whether an answer is a Gaussian, trained on its negative log-likelihood, the mean over the queries of a row. Its
+        deviation depends on the query alone: otherwise latents tell how noisy an observation is.
 
     Raises
     ------

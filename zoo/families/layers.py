@@ -70,7 +70,8 @@ def conv3d_stages(
 
     Parameters
     ----------
-    downsample : "stride" of the convolution, or "average" of 2^3 cells after it
+    downsample : {"stride", "average"}
+        "stride" of the convolution, or "average" of 2^3 cells after it.
     """
     layers: list[keras.layers.Layer] = []
     for i, units in enumerate(channels):

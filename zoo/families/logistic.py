@@ -14,8 +14,10 @@ class Logistic(MLP):
 
     Parameters
     ----------
-    inputs : number of input elements
-    standardize : whether inputs are scaled by the mean and standard deviation of the training data
+    inputs : int
+        Number of input elements.
+    standardize : bool
+        Whether inputs are scaled by the mean and standard deviation of the training data.
     """
 
     linear_output: ClassVar[str | None] = "logits"

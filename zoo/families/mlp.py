@@ -18,14 +18,21 @@ class MLP(ZooModel):
 
     Parameters
     ----------
-    inputs : number of input elements
-    hidden : units of each hidden layer; none makes a generalised linear model
-    outputs : number of outputs
-    activation : of the hidden layers
-    output_activation : "sigmoid" for a classifier, "softmax" for one of several classes, "linear" for a regressor
-    standardize : whether inputs are scaled by the mean and standard deviation of the training data
-    rescale : whether the head's outputs are multiplied by the training targets' standard deviation and their mean is added, so
-        that a regressor learns in units of order one and answers in physical ones
+    inputs : int
+        Number of input elements.
+    hidden : list of int
+        Units of each hidden layer; none makes a generalised linear model.
+    outputs : int
+        Number of outputs.
+    activation : str
+        Activation of the hidden layers.
+    output_activation : str
+        "sigmoid" for a classifier, "softmax" for one of several classes, "linear" for a regressor.
+    standardize : bool
+        Whether inputs are scaled by the mean and standard deviation of the training data.
+    rescale : bool
+        Whether the head's outputs are multiplied by the training targets' standard deviation and their mean is added, so that a
+        regressor learns in units of order one and answers in physical ones.
 
     Raises
     ------

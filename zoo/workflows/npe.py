@@ -47,7 +47,7 @@ def train_npe(
     Parameters
     ----------
     simulator : callable
-        From parameters to data, ``(D,) -> (C,)``. It draws its noise from ``rng`` if it takes one.
+        Makes data of parameters, ``(D,) -> (C,)``. It draws its noise from ``rng`` if it takes one.
     prior : Prior or mapping
         The prior of the parameters, in the simulator's order.
     simulations : int

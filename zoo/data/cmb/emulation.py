@@ -34,7 +34,8 @@ class CMBEmulation:
 
     Parameters
     ----------
-    path : a file written by ``zoo simulate cmb-feature``; the shipped one by default
+    path : str, optional
+        A file written by ``zoo simulate cmb-feature``; the shipped one by default.
     """
 
     description = "Planck-binned CMB spectra of LambdaCDM against its six parameters"

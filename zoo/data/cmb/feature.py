@@ -67,9 +67,12 @@ class CMBFeature:
 
     Parameters
     ----------
-    noise : whether rows carry noise
-    seed : of the noise and nothing else; the spectra have their own
-    path : a file written by ``zoo simulate cmb-feature``; the shipped one by default
+    noise : bool
+        Whether rows carry noise.
+    seed : int
+        Seed of the noise and nothing else; the spectra have their own.
+    path : str, optional
+        A file written by ``zoo simulate cmb-feature``; the shipped one by default.
     """
 
     units: ClassVar[dict[str, str]] = {**dict.fromkeys(PARAMETERS, "1"), "H0": "km/s/Mpc"}

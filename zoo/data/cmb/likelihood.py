@@ -28,11 +28,16 @@ class Chains:
 
     Attributes
     ----------
-    samples : (skies, chains, draws, 6) parameters, some of them beyond the ends of their ranges
-    r_hat : (skies, 6) potential scale reduction over the chains (Gelman & Rubin 1992); 1 where they agree
-    effective : (skies, 6) effective number of samples, all chains together
-    divergent : fraction of steps that diverged
-    seconds : that sampling took, compilation included
+    samples : ndarray of shape (skies, chains, draws, 6)
+        Parameters, some of them beyond the ends of their ranges.
+    r_hat : ndarray of shape (skies, 6)
+        Potential scale reduction over the chains (Gelman & Rubin 1992); 1 where they agree.
+    effective : ndarray of shape (skies, 6)
+        Effective number of samples, all chains together.
+    divergent : float
+        Fraction of steps that diverged.
+    seconds : float
+        Seconds that sampling took, compilation included.
     """
 
     samples: np.ndarray
@@ -55,9 +60,12 @@ class Posterior:
 
     Parameters
     ----------
-    emulator : (n, 6) parameters -> (n, 215) spectra in muK^2, differentiable in TensorFlow
-    spectra : (skies, 215) data, muK^2
-    cholesky : (215, 215) lower triangular factor of the covariance of the noise
+    emulator : callable
+        Makes spectra (n, 215) in muK^2 of parameters (n, 6), differentiable in TensorFlow.
+    spectra : ndarray of shape (skies, 215)
+        Measured spectra in muK^2.
+    cholesky : ndarray of shape (215, 215)
+        Lower triangular factor of the covariance of the noise.
     """
 
     def __init__(self, emulator: Callable[[Any], Any], spectra: np.ndarray, cholesky: np.ndarray) -> None:
@@ -127,11 +135,18 @@ def nuts(
 
     Parameters
     ----------
-    emulator, spectra, cholesky : as `Posterior`
-    chains : of each sky
-    burn_in : steps of each chain that are thrown away
-    draws : steps of each chain that are kept
-    seed : of starts and steps
+    emulator : callable
+        Makes spectra of parameters, as `Posterior` takes it.
+    spectra, cholesky : ndarray
+        The data and the factor of their covariance, as `Posterior` takes them.
+    chains : int
+        Number of chains for each sky.
+    burn_in : int
+        Steps of each chain that are thrown away.
+    draws : int
+        Steps of each chain that are kept.
+    seed : int
+        Seed of starts and steps.
     """
     import tensorflow as tf
     from tensorflow_probability import mcmc

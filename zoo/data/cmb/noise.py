@@ -40,7 +40,8 @@ def knox_covariance(d_ell: dict[str, np.ndarray]) -> np.ndarray:
 
     Parameters
     ----------
-    d_ell : unbinned D_l in muK^2 from l = 0, keys "TT", "TE", "EE"
+    d_ell : dict of str to ndarray
+        Unbinned D_l in muK^2 from l = 0, keys "TT", "TE", "EE".
     """
     ell = np.arange(L_MAX["TT"] + 1, dtype=float)
     to_c_ell = np.divide(2 * np.pi, ell * (ell + 1), out=np.zeros_like(ell), where=ell > 0)

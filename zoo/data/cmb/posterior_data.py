@@ -49,9 +49,12 @@ class CMBPosterior:
 
     Parameters
     ----------
-    train, validation, test : skies in each split
-    seed : of parameters and noise
-    emulator : what ``zoo.load`` takes
+    train, validation, test : int
+        Skies in each split.
+    seed : int
+        Seed of parameters and noise.
+    emulator : str
+        What ``zoo.load`` takes.
     """
 
     description = "LambdaCDM parameters from the prior, and Planck-binned CMB spectra of an emulator with Planck-like noise"

@@ -24,9 +24,12 @@ def dk14_density(radius, r200m, concentration, truncation) -> np.ndarray:
 
     Parameters
     ----------
-    radius, r200m : comoving Mpc/h
-    concentration : R200m / r_s
-    truncation : r_t / R200m
+    radius, r200m : array_like
+        Distance from the middle and the halo's R200m, in comoving Mpc/h.
+    concentration : array_like
+        R200m over the scale radius.
+    truncation : array_like
+        The truncation radius over R200m.
     """
     x = np.asarray(radius) / r200m
     return _inner_scale(concentration, truncation) * _inner(x, concentration, truncation) + _outer(x)

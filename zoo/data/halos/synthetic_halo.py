@@ -38,9 +38,12 @@ class _Haloes:
 
     Attributes
     ----------
-    crops : (n, 24, 24, 24) float16
-    profile : (3, n) R200m in comoving Mpc/h, concentration, truncation radius over R200m
-    truth : (n,) each
+    crops : ndarray of shape (n, 24, 24, 24)
+        Crops of the density, in float16.
+    profile : ndarray of shape (3, n)
+        R200m in comoving Mpc/h, concentration, truncation radius over R200m.
+    truth : dict of str to ndarray
+        Physical parameters by name, (n,) each.
     """
 
     crops: np.ndarray
@@ -65,9 +68,12 @@ class SyntheticHalo:
 
     Parameters
     ----------
-    train, validation, test : haloes in each split
-    seed : of all draws
-    noise : whether crops have particles; without, cells have the expected density, the limit of many particles
+    train, validation, test : int
+        Haloes in each split.
+    seed : int
+        Seed of all draws.
+    noise : bool
+        Whether crops have particles; without, cells have the expected density, the limit of many particles.
     """
 
     description = "crops of the density of synthetic haloes, and the true density at radii of 0.1 to 1.6 Mpc/h"

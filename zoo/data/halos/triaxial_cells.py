@@ -23,8 +23,10 @@ class TriaxialCells:
 
     Parameters
     ----------
-    size : cells along a side, even
-    cell : side of a cell
+    size : int
+        Cells along a side, even.
+    cell : float
+        Side of a cell.
     """
 
     def __init__(self, size: int, cell: float) -> None:
@@ -57,8 +59,10 @@ class TriaxialCells:
 
         Parameters
         ----------
-        profile : (n, 512) spherical averages of rho at ``radii``
-        shape : (n, 3, 3) symmetric A^-1, of determinant one
+        profile : ndarray of shape (n, 512)
+            Spherical averages of rho at ``radii``.
+        shape : ndarray of shape (n, 3, 3)
+            Symmetric A^-1, of determinant one.
         """
         excess = (np.asarray(profile) - 1).astype(np.float32)
         halves = _means(excess, np.asarray(shape, np.float32), self._starts, self._direction, self._position, self._weight)

@@ -20,10 +20,14 @@ def density_cubes(field: np.ndarray, box: float, cells: np.ndarray, size: int = 
 
     Parameters
     ----------
-    field : (n, n, n) linear density contrast at z = 99, periodic
-    box : comoving Mpc/h along a side
-    cells : (m, 3) around which, that is from which the particles start
-    spherical : as ``cnn3d-halo-mass-spherical`` takes them
+    field : ndarray of shape (n, n, n)
+        Linear density contrast at z = 99, periodic.
+    box : float
+        Comoving Mpc/h along a side.
+    cells : ndarray of shape (m, 3)
+        Around which, that is from which the particles start.
+    spherical : bool
+        Whether each cell is the mean of its shell, as ``cnn3d-halo-mass-spherical`` takes cubes.
 
     Raises
     ------
@@ -51,13 +55,20 @@ class Cubes:
 
     Parameters
     ----------
-    fields : (cells, cells, cells) each
-    scale : that all values are multiplied by
-    field : (n,) which field each cube is of
-    centre : (n, 3) cell that is cell size // 2 of the cube
-    symmetry : (n,) of 0..47, which of the rotations and reflections about the centre; 0 leaves the cube
-    size : cells along a side
-    spherical : whether each cell is replaced by the mean of its shell
+    fields : list of ndarray
+        Periodic fields that cubes are cut from, (cells, cells, cells) each.
+    scale : float
+        Number that all values are multiplied by.
+    field : ndarray of shape (n,)
+        Which field each cube is of.
+    centre : ndarray of shape (n, 3)
+        Cell that is cell size // 2 of the cube.
+    symmetry : ndarray of shape (n,)
+        Which of the 48 rotations and reflections about the center each cube is turned by, 0 to 47; 0 leaves it.
+    size : int
+        Cells along a side.
+    spherical : bool
+        Whether each cell is replaced by the mean of its shell.
     """
 
     def __init__(

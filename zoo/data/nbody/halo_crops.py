@@ -25,9 +25,12 @@ def halo_crops(positions: np.ndarray, box: float, centres: np.ndarray, r200m: np
 
     Parameters
     ----------
-    positions : (N, 3) of all particles of the periodic box, Mpc/h in [0, box]; they have one mass
-    centres : (H, 3), Mpc/h: density peaks, as of ``halos.catalogue``
-    r200m : (H,), Mpc/h
+    positions : ndarray of shape (N, 3)
+        Positions of all particles of the periodic box, Mpc/h in [0, box]; they have one mass.
+    centres : ndarray of shape (H, 3)
+        Mpc/h: density peaks, as of ``halos.catalogue``.
+    r200m : ndarray of shape (H,)
+        R200m of each halo in Mpc/h.
 
     Raises
     ------
@@ -78,8 +81,10 @@ class TurnedCrops:
 
     Parameters
     ----------
-    crops : (n, size, size, size)
-    symmetry : (n,) of 0..47; 0 leaves a crop
+    crops : ndarray of shape (n, size, size, size)
+        The crops before they are turned.
+    symmetry : ndarray of shape (n,)
+        Which of the 48 rotations and reflections each crop is turned by, 0 to 47; 0 leaves it.
     """
 
     def __init__(self, crops: np.ndarray, symmetry: np.ndarray) -> None:

@@ -35,16 +35,25 @@ class HaloMass(SplitSimulations):
 
     Parameters
     ----------
-    train, validation, test : simulations in each split; their seeds count on from split to split
-    first_seed : of the simulations
-    particles : drawn from each simulation, on average
-    size : cells along a side of a cube
-    spherical : whether each cell is replaced by the mean of its shell
-    seed : of the draws of particles and orientations
-    nbody : what differs from the default `NBodyConfig`
-    path : folder of the simulations; by default one of the cache, for each config its own
-    on_missing : what becomes of simulations that are missing or damaged: "simulate" makes missing ones, "fail" names all of
-        them, "skip" leaves them out
+    train, validation, test : int
+        Simulations in each split; their seeds count on from split to split.
+    first_seed : int
+        Seed of the first simulation.
+    particles : int
+        Number of particles drawn from each simulation, on average.
+    size : int
+        Cells along a side of a cube.
+    spherical : bool
+        Whether each cell is replaced by the mean of its shell.
+    seed : int
+        Seed of the draws of particles and orientations.
+    nbody : dict, optional
+        What differs from the default `NBodyConfig`.
+    path : str, optional
+        Folder of the simulations; by default one of the cache, for each config its own.
+    on_missing : OnMissing
+        What becomes of simulations that are missing or damaged: "simulate" makes missing ones, "fail" names all of them, "skip"
+        leaves them out.
     """
 
     feature_sets = ("densities", "densities and shear")
@@ -124,9 +133,12 @@ class HaloMassFeatures(HaloMass):
 
     Parameters
     ----------
-    features : "densities", or "densities and shear"
-    pairs : whether the log mass is an input too, as of a density of it given the features
-    parameters : of `HaloMass`
+    features : str
+        "densities", or "densities and shear".
+    pairs : bool
+        Whether the log mass is an input too, as of a density of it given the features.
+    **parameters : object
+        Parameters of `HaloMass`.
     """
 
     def __init__(self, features: str = "densities", pairs: bool = False, **parameters) -> None:

@@ -51,15 +51,23 @@ class HaloProfile(SplitSimulations):
 
     Parameters
     ----------
-    train, validation, test : simulations in each split; their seeds count on from split to split
-    first_seed : of the simulations
-    smallest : particles, both linked by friends of friends and within R200m
-    size : cells of 0.25 R200m along a side of a crop
-    seed : of the draws of radii and orientations
-    nbody : what differs from `DEFAULTS` and the default `NBodyConfig`
-    path : folder of the simulations; by default one of the cache, for each config its own
-    on_missing : what becomes of simulations that are missing or damaged: "simulate" makes missing ones, "fail" names all of
-        them, "skip" leaves them out
+    train, validation, test : int
+        Simulations in each split; their seeds count on from split to split.
+    first_seed : int
+        Seed of the first simulation.
+    smallest : int
+        Particles, both linked by friends of friends and within R200m.
+    size : int
+        Cells of 0.25 R200m along a side of a crop.
+    seed : int
+        Seed of the draws of radii and orientations.
+    nbody : dict, optional
+        What differs from `DEFAULTS` and the default `NBodyConfig`.
+    path : str, optional
+        Folder of the simulations; by default one of the cache, for each config its own.
+    on_missing : OnMissing
+        What becomes of simulations that are missing or damaged: "simulate" makes missing ones, "fail" names all of them, "skip"
+        leaves them out.
     """
 
     description = "crops of the density around halos, and the density at radii of 0.2 to 3 R200m"
@@ -118,7 +126,8 @@ class HaloProfile(SplitSimulations):
 
         Parameters
         ----------
-        outer : only shells within it, in units of R200m, are fitted
+        outer : float
+            Only shells within it, in units of R200m, are fitted.
         """
         edges = EDGES[: np.searchsorted(EDGES, outer * (1 + 1e-9))]
         fit = fit_nfw(self._halos(split).radii.counts(edges[:-1], edges[1:]), edges)

@@ -18,7 +18,8 @@ class SortedRadii:
 
     Parameters
     ----------
-    radii : for each halo those of its particles, in increasing order
+    radii : list of ndarray
+        Radii of the particles of each halo, in increasing order.
     """
 
     def __init__(self, radii: list[np.ndarray]) -> None:

@@ -27,14 +27,19 @@ class Halos:
 
     Attributes
     ----------
-    size : (H,) int64, particles linked by friends of friends
-    mass : (H,) float64, Msun/h, of these particles
-    centre_of_mass : (H, 3) float32, Mpc/h in [0, box), of these particles
-    density_peak : (H, 3) float32, Mpc/h in [0, box): where spheres that shrink around these particles end, the centre of
-        r200m and of profiles
-    r200m : (H,) float32, Mpc/h: where the mean density around the peak, of all particles, first falls below 200 times the
-        mean; NaN if it is lower already around the ten innermost
-    m200m : (H,) float64, Msun/h, within r200m
+    size : ndarray of shape (H,)
+        Int64, particles linked by friends of friends.
+    mass : ndarray of shape (H,)
+        Float64, Msun/h, of these particles.
+    centre_of_mass : ndarray of shape (H, 3)
+        Float32, Mpc/h in [0, box), of these particles.
+    density_peak : ndarray of shape (H, 3)
+        Float32, Mpc/h in [0, box): where spheres that shrink around these particles end, the centre of r200m and of profiles.
+    r200m : ndarray of shape (H,)
+        Float32, Mpc/h: where the mean density around the peak, of all particles, first falls below 200 times the mean; NaN if
+        it is lower already around the ten innermost.
+    m200m : ndarray of shape (H,)
+        Float64, Msun/h, within r200m.
     """
 
     size: np.ndarray
@@ -109,9 +114,12 @@ def profiles(
 
     Parameters
     ----------
-    centres : (H, 3), Mpc/h
-    edges : (bins + 1,) increasing radii, Mpc/h; in units of ``r200m`` (H,) if that is given
-    r200m : (H,) positive
+    centres : ndarray of shape (H, 3)
+        Middles of the shells in Mpc/h.
+    edges : ndarray of shape (bins + 1,)
+        Increasing radii, Mpc/h; in units of ``r200m`` (H,) if that is given.
+    r200m : ndarray of shape (H,), optional
+        Positive radii that ``edges`` are in units of; without them, edges are in Mpc/h.
 
     Raises
     ------

@@ -27,8 +27,8 @@ def crops(field: np.ndarray, centres: np.ndarray, size: int, symmetries: np.ndar
 
     Parameters
     ----------
-    symmetries : (m,) of 0..47, which of the rotations and reflections about the centre each cube is turned by; 0, the
-        default, leaves it
+    symmetries : ndarray of shape (m,), optional
+        Which of the 48 rotations and reflections about the center each cube is turned by, 0 to 47; 0, the default, leaves it.
 
     Raises
     ------
@@ -78,7 +78,8 @@ def top_hat_densities(field: np.ndarray, box: float, radii: np.ndarray, cells: n
 
     Parameters
     ----------
-    cells : (m, 3), only around which the means are wanted: (scales, m)
+    cells : ndarray of shape (m, 3), optional
+        Only around which the means are wanted: (scales, m).
 
     Raises
     ------
@@ -100,7 +101,8 @@ def tidal_shear(
 
     Parameters
     ----------
-    cells : (m, 3), only at which they are wanted: (scales, m)
+    cells : ndarray of shape (m, 3), optional
+        Only at which they are wanted: (scales, m).
 
     Raises
     ------

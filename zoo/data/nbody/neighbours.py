@@ -13,8 +13,10 @@ class Neighbours:
 
     Parameters
     ----------
-    positions : (N, 3), Mpc/h in [0, box]
-    box : Mpc/h
+    positions : ndarray of shape (N, 3)
+        Mpc/h in [0, box].
+    box : float
+        Side of the periodic box in Mpc/h.
 
     Raises
     ------

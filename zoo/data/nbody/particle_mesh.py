@@ -37,9 +37,12 @@ class Snapshot:
 
     Attributes
     ----------
-    a : scale factor
-    positions : (N, 3) float32, comoving Mpc/h in [0, box)
-    momenta : (N, 3) float32, a^2 dx/dt / H0 in Mpc/h; the peculiar velocity is 100 / a times that, in km/s
+    a : float
+        Scale factor.
+    positions : ndarray of shape (N, 3)
+        Float32, comoving Mpc/h in [0, box).
+    momenta : ndarray of shape (N, 3)
+        Float32, a^2 dx/dt / H0 in Mpc/h; the peculiar velocity is 100 / a times that, in km/s.
     """
 
     a: float

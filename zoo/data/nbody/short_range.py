@@ -40,9 +40,12 @@ def short_range_force(positions: np.ndarray, mesh: int, softening: float) -> np.
 
     Parameters
     ----------
-    positions : (N, 3) float32 in [0, mesh)
-    mesh : at least ``SMALLEST_MESH``
-    softening : Plummer's length
+    positions : ndarray of shape (N, 3)
+        Float32 in [0, mesh).
+    mesh : int
+        Cells along a side of the mesh, at least ``SMALLEST_MESH``.
+    softening : float
+        Plummer's length.
     """
     cells = int(mesh / (SPLIT * CUTOFF / REACH))
     order, starts = _order_by_cell(positions, mesh, cells)

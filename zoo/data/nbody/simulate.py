@@ -91,10 +91,14 @@ class Simulation:
 
     Attributes
     ----------
-    linear : (n, n, n) float32, initial density contrast extrapolated linearly to z = 0
-    positions : (N, 3) float32, comoving Mpc/h in [0, box)
-    momenta : (N, 3) float32, a^2 dx/dt / H0 in Mpc/h; times 100 the peculiar velocity in km/s
-    halo_of : (N,) int32, number in ``halos``, -1 for none
+    linear : ndarray of shape (n, n, n)
+        Float32, initial density contrast extrapolated linearly to z = 0.
+    positions : ndarray of shape (N, 3)
+        Float32, comoving Mpc/h in [0, box).
+    momenta : ndarray of shape (N, 3)
+        Float32, a^2 dx/dt / H0 in Mpc/h; times 100 the peculiar velocity in km/s.
+    halo_of : ndarray of shape (N,)
+        Int32, number in ``halos``, -1 for none.
     """
 
     config: NBodyConfig
@@ -120,7 +124,8 @@ def simulate(folder: Path, config: NBodyConfig, seeds: Sequence[int], jobs: int 
 
     Parameters
     ----------
-    jobs : simulations at a time, -1 for one per core; cores left over are threads of each. The backend is that of
+    jobs : int
+        Simulations at a time, -1 for one per core; cores left over are threads of each. The backend is that of
         ``joblib.parallel_config``, so that a Dask or Ray cluster that sees the folder takes the same call.
 
     Raises
@@ -156,13 +161,15 @@ def load_simulations(
 
     Parameters
     ----------
-    on_missing : "simulate" makes the files that are missing; "fail" raises, and names all that are missing or damaged; "skip"
-        leaves those out, with a warning that names them
+    on_missing : OnMissing
+        "simulate" makes the files that are missing; "fail" raises, and names all that are missing or damaged; "skip" leaves
+        those out, with a warning that names them.
 
     Raises
     ------
     InputError
-        As said, and if none is left, or the folder holds simulations of another config.
+        A simulation is missing or damaged where that is to fail, none is left, or the folder holds simulations of another
+        config.
     """
     if on_missing == "simulate":
         return [load_simulation(path) for path in simulate(folder, config, seeds)]

@@ -15,12 +15,17 @@ class SplitSimulations:
 
     Parameters
     ----------
-    sizes : simulations in each split; their seeds count on from split to split
-    first_seed : of the simulations
-    nbody : what differs from the default `NBodyConfig`
-    path : folder of the simulations; by default one of the cache, for each config its own
-    on_missing : what becomes of simulations that are missing or damaged: "simulate" makes missing ones, "fail" names all of
-        them, "skip" leaves them out
+    sizes : dict of Split to int
+        Simulations in each split; their seeds count on from split to split.
+    first_seed : int
+        Seed of the first simulation.
+    nbody : dict of str to object
+        What differs from the default `NBodyConfig`.
+    path : str
+        Folder of the simulations; by default one of the cache, for each config its own.
+    on_missing : OnMissing
+        What becomes of simulations that are missing or damaged: "simulate" makes missing ones, "fail" names all of them, "skip"
+        leaves them out.
     """
 
     def __init__(

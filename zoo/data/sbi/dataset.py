@@ -28,9 +28,12 @@ class Pairs:
 
     Parameters
     ----------
-    budget : what a model may be fitted with, validation included
-    test : simulations outside the budget
-    prior : of theta
+    budget : Simulations
+        What a model may be fitted with, validation included.
+    test : Simulations
+        Simulations outside the budget.
+    prior : Prior
+        Prior of theta.
     """
 
     description: str
@@ -79,10 +82,14 @@ class BenchmarkTask(Pairs):
 
     Parameters
     ----------
-    task : "two-moons", "slcp" or "gaussian-linear"
-    simulations : the budget, a tenth of it for validation
-    test : further simulations
-    seed : of all of them; the test rows do not depend on the budget
+    task : str
+        "two-moons", "slcp" or "gaussian-linear".
+    simulations : int
+        The budget, a tenth of it for validation.
+    test : int
+        Further simulations.
+    seed : int
+        Seed of all draws; the test rows do not depend on the budget.
     """
 
     def __init__(self, task: str, simulations: int = 100_000, test: int = 2000, seed: int = 0) -> None:
@@ -100,11 +107,16 @@ class SimulationsFile(Pairs):
 
     Parameters
     ----------
-    file : ``.npz`` with theta (n, D) and x (n, C) in random order, beside the recipe
-    prior : that theta was drawn from, parameter -> law, in the order of theta's columns
-    test : rows, the last of the file, that are used neither to fit nor to stop
-    on_nonfinite : "drop" leaves out simulations with NaN or infinity, "fail" raises
-    folder : of the recipe; the working folder by default
+    file : str
+        ``.npz`` with theta (n, D) and x (n, C) in random order, beside the recipe.
+    prior : dict of str to JsonValue
+        Law that each parameter was drawn from, by its name, in the order of theta's columns.
+    test : int
+        Rows, the last of the file, that are used neither to fit nor to stop.
+    on_nonfinite : {"drop", "fail"}
+        "drop" leaves out simulations with NaN or infinity, "fail" raises.
+    folder : Path, optional
+        Folder of the recipe, which relative paths start from; the working folder by default.
     """
 
     simulator = "the user's own"
@@ -131,14 +143,24 @@ class UserSimulator(Pairs):
 
     Parameters
     ----------
-    simulator : ``"my_sim.py:function"``, a file beside the recipe and a function ``(theta) -> x`` in it
-    prior : parameter -> law, in the order in which the function takes them
-    simulations : the budget, a tenth of it for validation
-    test : further simulations
-    seed : of all of them
-    vectorised, on_nonfinite : as ``zoo.data.sbi.simulate``
-    file : ``.npz`` beside the recipe that keeps the simulations, for simulators that take long
-    folder : of the recipe
+    simulator : str
+        ``"my_sim.py:function"``, a file beside the recipe and a function ``(theta) -> x`` in it.
+    prior : dict of str to JsonValue
+        Parameter -> law, in the order in which the function takes them.
+    simulations : int
+        The budget, a tenth of it for validation.
+    test : int
+        Further simulations.
+    seed : int
+        Seed of all draws.
+    vectorized : bool
+        Whether the simulator takes many rows at once, as in ``zoo.data.sbi.simulate``.
+    on_nonfinite : {"drop", "fail"}
+        What becomes of NaN and infinity, as in ``zoo.data.sbi.simulate``.
+    file : str, optional
+        ``.npz`` beside the recipe that keeps the simulations, for simulators that take long.
+    folder : Path, optional
+        Folder of the recipe.
 
     Raises
     ------

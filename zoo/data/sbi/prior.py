@@ -102,13 +102,14 @@ class Prior:
 
     Parameters
     ----------
-    parameters : name -> law, or the same as plain data:
-        ``{"lifetime": {"distribution": "uniform", "low": 0.5, "high": 5, "unit": "us"}}``
+    parameters : mapping of str to object
+        Name -> law, or the same as plain data: ``{"lifetime": {"distribution": "uniform", "low": 0.5, "high": 5, "unit":
+        "us"}}``.
 
     Raises
     ------
     InputError
-        For no parameter at all, an unknown law, or values that it cannot have.
+        There is no parameter at all, an unknown law, or one with values that it cannot have.
 
     Examples
     --------

@@ -38,9 +38,12 @@ class Simulations:
 
     Attributes
     ----------
-    theta : (n, D)
-    x : (n, C)
-    dropped : simulations that were left out for NaN or infinity
+    theta : ndarray of shape (n, D)
+        Parameters that were drawn.
+    x : ndarray of shape (n, C)
+        Data simulated at them.
+    dropped : int
+        Simulations that were left out for NaN or infinity.
     """
 
     theta: np.ndarray
@@ -70,11 +73,16 @@ def simulate(
 
     Parameters
     ----------
-    simulator : one row of parameters to one row of data, ``(D,) -> (C,)`` or a number
-    vectorised : the simulator takes many rows at once, ``(n, D) -> (n, C)``
-    jobs : processes; by default what ``joblib.parallel_config`` says (which may be a dask or ray cluster), else one per core
-    on_nonfinite : "drop" leaves out simulations with NaN or infinity, warns and counts them; "fail" raises
-    path : file (.npz) that keeps what is done: a killed call goes on there, a finished one is read
+    simulator : Simulator
+        One row of parameters to one row of data, ``(D,) -> (C,)`` or a number.
+    vectorised : bool
+        The simulator takes many rows at once, ``(n, D) -> (n, C)``.
+    jobs : int, optional
+        Processes; by default what ``joblib.parallel_config`` says (which may be a dask or ray cluster), else one per core.
+    on_nonfinite : {"drop", "fail"}
+        "drop" leaves out simulations with NaN or infinity, warns and counts them; "fail" raises.
+    path : Path, optional
+        File (.npz) that keeps what is done: a killed call goes on there, a finished one is read.
 
     Raises
     ------
@@ -104,7 +112,7 @@ def read_simulations(path: Path, on_nonfinite: Literal["drop", "fail"] = "drop")
     InputError
         When an array is missing or the file belongs to a call of ``simulate`` that did not finish.
     SimulationError
-        As ``simulate``, for NaN and infinity.
+        There are NaN or infinity, as in ``simulate``.
     IntegrityError
         When the file is damaged.
     """
@@ -126,7 +134,7 @@ def check_simulations(theta: np.ndarray, x: np.ndarray, names: list[str]) -> Non
     Raises
     ------
     InputError
-        For arrays that do not fit together, values that are not finite, and columns that never change, by name.
+        Arrays do not fit together, values are not finite, or columns, which are named, never change.
     """
     if theta.ndim != 2 or x.ndim != 2 or len(theta) != len(x):
         raise InputError(f"expected theta (n, D) and x (n, C) of one n, given {theta.shape} and {x.shape}")

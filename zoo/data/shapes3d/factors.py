@@ -18,9 +18,12 @@ class Factor:
 
     Attributes
     ----------
-    values : on the grid
-    low, high : between which any value can be rendered, but for the shape, which has none between
-    unit : "1" for dimensionless
+    values : tuple of float
+        The factor's values on the grid.
+    low, high : float
+        Limits between which any value can be rendered, but for the shape, which has none between.
+    unit : str
+        "1" for dimensionless.
     """
 
     name: str

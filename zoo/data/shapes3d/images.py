@@ -67,7 +67,8 @@ class Images:
 
     Parameters
     ----------
-    factors : (n, 6), as of ``render``
+    factors : ndarray of shape (n, 6)
+        Factors of each image, as ``render`` takes them.
     """
 
     def __init__(self, factors: np.ndarray) -> None:

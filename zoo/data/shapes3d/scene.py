@@ -42,8 +42,10 @@ def cast(shape, scale, orientation):
 
     Parameters
     ----------
-    shape, scale : of the object
-    orientation : degrees
+    shape, scale : ndarray
+        Shape and scale of the object.
+    orientation : ndarray
+        Angle of the view in degrees.
     """
     light = np.zeros((SURFACES, SIDE, SIDE), np.float32)
     angle = np.radians(orientation)

@@ -28,13 +28,20 @@ class Flow(ZooModel):
 
     Parameters
     ----------
-    dimensions : D, number of variables
-    context : C, width of the context, 0 for an unconditional density
-    transforms : number of bijectors
-    hidden : units of the hidden layers of each conditioner
-    activation : of all hidden layers
-    support : [low, high] of each variable, null where it has no bounds; None if none has
-    embedding : units of dense layers that the context passes first
+    dimensions : int
+        D, number of variables.
+    context : int
+        C, width of the context, 0 for an unconditional density.
+    transforms : int
+        Number of bijectors.
+    hidden : list of int
+        Units of the hidden layers of each conditioner.
+    activation : str
+        Activation of all hidden layers.
+    support : list of list of float, optional
+        [low, high] of each variable, null where it has no bounds; None if none has.
+    embedding : list of int
+        Units of dense layers that the context passes first.
     """
 
     endpoints: ClassVar[dict[str, str]] = {"log_prob": "log_prob", "sample": "sample"}
@@ -129,11 +136,13 @@ class Flow(ZooModel):
 
         Parameters
         ----------
-        c : (C,) or (m, C)
+        c : ndarray, optional
+            The context (C,), or several (m, C).
 
         Returns
         -------
-        (n, D), or (m, n, D) for c of shape (m, C)
+        ndarray of shape (n, D)
+            The samples; (m, n, D) for c of shape (m, C).
         """
         contexts = self._contexts(c)
         rows = n * (1 if contexts is None else len(contexts))
@@ -199,11 +208,11 @@ class Flow(ZooModel):
 
         Parameters
         ----------
-        jit_compile : bool or "auto"
-            Whether XLA compiles the step. Keras' own "auto" leaves it out when operations are to be deterministic, for the sake
-            of some that a flow has not.
-        *args, **kwargs
-            As Keras takes them.
+        jit_compile : bool or {"auto"}
+            Bool or "auto" Whether XLA compiles the step. Keras' own "auto" leaves it out when operations are to be
+            deterministic, for the sake of some that a flow has not.
+        *args, **kwargs : object
+            What Keras' own ``compile`` takes.
         """
         if jit_compile == "auto":
             jit_compile = keras.backend.backend() == "tensorflow" and not kwargs.get("run_eagerly", False)
