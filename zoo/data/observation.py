@@ -133,7 +133,7 @@ READERS: Register[type[Observes]] = Register(
     "zoo.observations",
     {"cmb-feature": "zoo.data.cmb.planck", "cmb-posterior": "zoo.data.cmb.planck"},
 )
-"""Data source -> class that reads its observations; an installed package names its own in the entry point group."""
+"""The class that reads the observations of each data source; an installed package names its own in the entry point group."""
 observes = READERS.register
 
 

@@ -15,16 +15,16 @@ from zoo.data.dataset import Rows, Split, groups, register_dataset
 from zoo.model.axes import Axis, Coordinates
 
 DAMPING = (0.4, 1.2)
-"""b, kg/s."""
+"""Range of the damping b in kg/s."""
 STIFFNESS = (4.0, 12.0)
-"""kappa, kg/s^2."""
+"""Range of the stiffness kappa in kg/s^2."""
 OBSERVED_UNTIL, QUERIED_UNTIL = 5.0, 10.0
-"""s."""
+"""Times in s."""
 SAMPLES = 50
 
 
 def displacement(time: np.ndarray, damping: np.ndarray, stiffness: np.ndarray) -> np.ndarray:
-    """x(t) in m at ``time`` (s) for b in kg/s and kappa in kg/s^2; arguments broadcast.
+    """Displacement x(t) in m at ``time`` (s) for b in kg/s and kappa in kg/s^2; arguments broadcast.
 
     Raises
     ------
@@ -44,7 +44,7 @@ def observation_times() -> np.ndarray:
 
 @register_dataset("pendulum")
 class Pendulum:
-    """Observed trajectory and query time -> displacement at that time.
+    """Observed trajectories and query times, and the displacement at that time.
 
     Every row is a pendulum of its own; the queries of the training rows are drawn anew each epoch.
 

@@ -145,7 +145,7 @@ class BetaVAE(ZooModel):
         return self.decoded_logits(mean)
 
     def log_likelihood(self, target, answer):
-        """log p(target) in nat, (batch,), of images under the logits ``answer`` of the same shape, which ``call`` gave."""
+        """Give log p(target) in nat, (batch,), of images under the logits ``answer`` of the same shape, which ``call`` gave."""
         return ops.sum(target * answer - ops.softplus(answer), axis=(1, 2, 3))
 
     objective_name = "negative log-likelihood of an image, nat"
@@ -178,7 +178,7 @@ class BetaVAE(ZooModel):
 
 
 def _encoder(image: list[int], convolutions: list[list[int]], hidden: int) -> keras.Sequential:
-    """An image (batch, height, width, channels) -> features (batch, hidden)."""
+    """A network that makes features (batch, hidden) of an image (batch, height, width, channels)."""
     return keras.Sequential(
         [
             keras.Input(tuple(image)),

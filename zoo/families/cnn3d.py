@@ -96,7 +96,7 @@ class CNN3D(ZooModel):
         return ops.stack(self.distribution(x), axis=-1)
 
     def log_likelihood(self, target, answer):
-        """log p(target), (batch,), of targets (batch, 1) under ``answer`` (batch, 2), which ``call`` gave."""
+        """Give log p(target), (batch,), of targets (batch, 1) under ``answer`` (batch, 2), which ``call`` gave."""
         log_density, _ = LIKELIHOODS[self.config["likelihood"]]
         return log_density((target[:, 0] - answer[:, 0]) / answer[:, 1]) - ops.log(answer[:, 1])
 
@@ -151,4 +151,4 @@ LIKELIHOODS: dict[str, tuple[Callable, Callable]] = {
         lambda z: 0.5 + ops.arctan(z) / math.pi,
     ),
 }
-"""Log density of a standardised residual, and the probability of less."""
+"""Log density of a standardized residual, and the probability of less."""

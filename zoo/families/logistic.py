@@ -1,4 +1,4 @@
-"""Logistic regression: one dense layer on standardised inputs."""
+"""Logistic regression: one dense layer on standardized inputs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from zoo.model.registry import register_family
 
 @register_family("logistic")
 class Logistic(MLP):
-    """p(class 1 | x) = sigmoid(w (x - mean) / scale + b).
+    """Logistic regression, p(class 1 | x) = sigmoid(w (x - mean) / scale + b).
 
     Parameters
     ----------

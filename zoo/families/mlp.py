@@ -1,4 +1,4 @@
-"""Multilayer perceptron over standardised inputs: classifier or regressor."""
+"""Multilayer perceptron over standardized inputs: classifier or regressor."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class MLP(ZooModel):
     inputs : int
         Number of input elements.
     hidden : list of int
-        Units of each hidden layer; none makes a generalised linear model.
+        Units of each hidden layer; none makes a generalized linear model.
     outputs : int
         Number of outputs.
     activation : str
@@ -77,7 +77,7 @@ class MLP(ZooModel):
         self.built = True
 
     def logits(self, x):
-        """Outputs before the output activation: (batch, inputs) -> (batch, outputs)."""
+        """Outputs (batch, outputs) before the output activation, of inputs (batch, inputs)."""
         for stage in (self.standardize, self.hidden):
             x = x if stage is None else stage(x)
         y = self.head(x)
@@ -136,7 +136,7 @@ class MLP(ZooModel):
 
     @property
     def target_scale(self):
-        """(outputs,) unit of a standardised error: the training targets' standard deviation, or 1 without rescaling."""
+        """Unit (outputs,) of a standardized error: the training targets' standard deviation, or 1 without rescaling."""
         return keras.ops.ones(self.config["outputs"]) if self.rescale is None else self.rescale.scale
 
     @property

@@ -118,7 +118,7 @@ class CMBFeature:
         shape = spectra.shape[:-1]
 
         def per_row(values: np.ndarray) -> np.ndarray:
-            """(cosmologies,), (cosmologies, pairs) or (2,) -> one value a spectrum."""
+            """One value for each spectrum, from values of shape (cosmologies,), (cosmologies, pairs) or (2,)."""
             values = values[part] if values.shape[0] == config.cosmologies else values
             axes = {1: (slice(None), None, None), 2: (slice(None), slice(None), None)}[values.ndim]
             return np.broadcast_to(values if values.shape == (2,) else values[axes], shape).reshape(-1)

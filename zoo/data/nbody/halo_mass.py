@@ -120,16 +120,16 @@ class HaloMass(SplitSimulations):
         found = np.empty((len(rows), len(radii) * (1 if names == self.feature_sets[0] else 3)), np.float32)
         for number, field in enumerate(track(cubes.fields, f"features: {names}")):
             mine = cubes.field == number
-            maps = [top_hat_densities(field, box, radii, cubes.centre[mine])]
+            maps = [top_hat_densities(field, box, radii, cubes.center[mine])]
             if names == self.feature_sets[1]:
-                maps += tidal_shear(field, box, radii, cubes.centre[mine])
+                maps += tidal_shear(field, box, radii, cubes.center[mine])
             found[mine] = np.concatenate(maps).T * cubes.scale
         return found
 
 
 @register_dataset("halo-mass-features")
 class HaloMassFeatures(HaloMass):
-    """As `HaloMass`, but of each particle the features instead of the cube, and the same training rows each epoch.
+    """The rows of `HaloMass` with the features of each particle instead of the cube, and the same training rows each epoch.
 
     Parameters
     ----------
@@ -186,7 +186,7 @@ def drawn_particles(simulations: list[Simulation], n: int, rng: np.random.Genera
 
 
 def _bin_of_particles(simulation: Simulation) -> np.ndarray:
-    """(N,) the mass bin of each particle's halo, -1 where it is in none of the bins."""
+    """The mass bin (N,) of each particle's halo, -1 where it is in none of the bins."""
     of_halo = np.digitize(np.log10(simulation.halos.mass), LOG_MASS) - 1
     of_halo[of_halo == len(LOG_MASS) - 1] = -1
     return np.append(of_halo, -1)[simulation.halo_of]

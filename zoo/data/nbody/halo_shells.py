@@ -38,7 +38,7 @@ def shell_of(radius: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def volume(low: np.ndarray, high: np.ndarray) -> np.ndarray:
-    """Of the shell between two radii."""
+    """Volume of the shell between two radii."""
     return 4 / 3 * np.pi * (high**3 - low**3)
 
 

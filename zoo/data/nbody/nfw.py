@@ -12,7 +12,7 @@ import numpy as np
 from zoo.errors import InputError
 
 CONCENTRATIONS = np.geomspace(1.0, 40.0, 161)
-"""R200m / r_s that are tried; between them the likelihood is a parabola in the logarithm."""
+"""Concentrations R200m / r_s that are tried; between them the likelihood is a parabola in the logarithm."""
 
 
 def nfw_density(radius, concentration) -> np.ndarray:

@@ -41,7 +41,7 @@ class SplitSimulations:
         self._loaded: dict[Split, list[Simulation]] = {}
 
     def simulations(self, split: Split) -> list[Simulation]:
-        """Those of a split, particles and cells as memory maps."""
+        """The simulations of a split, particles and cells as memory maps."""
         if split not in self._loaded:
             seeds = [self.first_seed + int(number) for number in groups(self.sizes, split)]
             self._loaded[split] = load_simulations(self.folder, self.config, seeds, self.on_missing)

@@ -40,7 +40,7 @@ class Pairs:
     simulator: str
     seed: int
     reference: Callable[[np.ndarray, int, np.random.Generator], np.ndarray] | None = None
-    """(x, n, rng) -> (n, D) exact draws from p(theta | x), where they are known."""
+    """Makes exact draws (n, D) from p(theta | x) of (x, n, rng), where they are known."""
 
     def __init__(self, budget: Simulations, test: Simulations, prior: Prior) -> None:
         for part in (budget, test):
@@ -97,7 +97,7 @@ class BenchmarkTask(Pairs):
         self.description, self.simulator, self.seed = chosen.description, "sbibm's definition, own code", seed
         if isinstance(chosen, KnowsPosterior):
             self.reference = chosen.reference
-        run = functools.partial(simulate, chosen.simulate, chosen.prior, vectorised=True, jobs=1)
+        run = functools.partial(simulate, chosen.simulate, chosen.prior, vectorized=True, jobs=1)
         super().__init__(run(simulations, seed=[seed, 0]), run(test, seed=[seed, 1]), chosen.prior)
 
 
@@ -175,7 +175,7 @@ class UserSimulator(Pairs):
         simulations: int = 10_000,
         test: int = 1000,
         seed: int = 0,
-        vectorised: bool = False,
+        vectorized: bool = False,
         on_nonfinite: Literal["drop", "fail"] = "drop",
         file: str | None = None,
         folder: Path | None = None,
@@ -184,7 +184,7 @@ class UserSimulator(Pairs):
             raise InputError(f"simulator {simulator!r} is code: only a recipe given as a file may name one, beside it")
         kept = None if file is None else inside(folder, file)
         source = SimulatorFile.beside(folder, simulator)
-        settings = json.dumps([prior, simulations + test, seed, vectorised, on_nonfinite])
+        settings = json.dumps([prior, simulations + test, seed, vectorized, on_nonfinite])
         found = _simulated(source, source.path.stat().st_mtime_ns, settings, kept)
         self.simulator, self.seed = simulator, seed
         self.description = f"{len(found)} simulations by {simulator}, {found.dropped} left out"
@@ -193,14 +193,14 @@ class UserSimulator(Pairs):
 
 @functools.lru_cache(maxsize=4)
 def _simulated(source: SimulatorFile, changed: int, settings: str, kept: Path | None) -> Simulations:
-    """Once for training, evaluation and release of one process; ``changed`` is when the file was."""
-    prior, n, seed, vectorised, on_nonfinite = json.loads(settings)
-    options: dict[str, Any] = {"seed": seed, "vectorised": vectorised, "on_nonfinite": on_nonfinite, "path": kept}
+    """Simulate once for training, evaluation and release of one process; ``changed`` is when the file was."""
+    prior, n, seed, vectorized, on_nonfinite = json.loads(settings)
+    options: dict[str, Any] = {"seed": seed, "vectorized": vectorized, "on_nonfinite": on_nonfinite, "path": kept}
     return simulate(source, Prior(prior), n, **options)
 
 
 def _inside(theta: np.ndarray, prior: Prior) -> None:
-    """InputError for parameters beyond the support by more than single precision rounds."""
+    """Refuse parameters beyond the support by more than single precision rounds."""
     for name, bounds, values in zip(prior.names, prior.support, theta.T, strict=True):
         low, high = bounds or (-np.inf, np.inf)
         slack = 1e-6 * (high - low) if bounds else 0.0

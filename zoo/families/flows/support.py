@@ -16,7 +16,7 @@ EDGE = 1e-6
 
 
 class Support(Bijector):
-    """Logit of the variables that have bounds, then zero mean and unit variance for all.
+    """Take the logit of variables that have bounds, then scale all to zero mean and unit variance.
 
     The density is zero outside the bounds, and no sample leaves them.
 
