@@ -19,7 +19,7 @@ DAMPING = (0.4, 1.2)
 STIFFNESS = (4.0, 12.0)
 """Range of the stiffness kappa in kg/s^2."""
 OBSERVED_UNTIL, QUERIED_UNTIL = 5.0, 10.0
-"""Times in s."""
+"""Times in s up to which a pendulum is observed, and up to which it is asked for."""
 SAMPLES = 50
 
 

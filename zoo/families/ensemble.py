@@ -64,7 +64,7 @@ class Ensemble(ZooModel):
         return POOLS[self.kind]([getattr(member, method)(*inputs) for member in self.members])
 
     def call(self, inputs):
-        """Answer as the members' ``call`` does; of Gaussians, locations come in the first half of the last axis, scales in the other."""
+        """Answer as the members' ``call``; locations of Gaussians are the first half of the last axis, scales the other."""
         given = [member(inputs) for member in self.members]
         if self.kind == "gaussian":
             return ops.concatenate(_mixture([ops.split(one, 2, axis=-1) for one in given]), axis=-1)

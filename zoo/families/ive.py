@@ -155,14 +155,14 @@ class IVE(ZooModel):
         return self.decode(mean + ops.exp(0.5 * log_variance) * noise, query)
 
     def answers(self, latent, queries):
-        """Answers (batch, k outputs) to k queries (batch, k query) of each row; with ``scatter`` (batch, 2 k outputs), scales last."""
+        """Answers (batch, k outputs) to k queries (batch, k query) a row; with ``scatter`` (batch, 2 k outputs), scales last."""
         k = queries.shape[1] // self.config["query"]
         found = self.decode(ops.repeat(latent, k, axis=0), ops.reshape(queries, (-1, self.config["query"])))
         parts = (found,) if self.spread is None else found
         return ops.concatenate([ops.reshape(part, (-1, k * self.config["outputs"])) for part in parts], axis=-1)
 
     def log_likelihood(self, target, answer):
-        """Give log p(target), (batch,), mean over the elements of targets (batch, m), under Gaussians (batch, 2 m) of ``call``."""
+        """Give log p(target), (batch,), mean over elements of targets (batch, m), under Gaussians (batch, 2 m) of ``call``."""
         location, scale = ops.split(answer, 2, axis=-1)
         z = (target - location) / scale
         return ops.mean(-0.5 * ops.square(z) - ops.log(scale) - 0.5 * math.log(2 * math.pi), axis=-1)

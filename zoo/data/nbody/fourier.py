@@ -8,7 +8,7 @@ import scipy.fft
 
 
 def forward(field: np.ndarray) -> np.ndarray:
-    """Transform a real field (n, n, n) to its unnormalized Fourier coefficients (n, n, n // 2 + 1), in single precision for single."""
+    """Transform a real field (n, n, n) to its unnormalized Fourier coefficients (n, n, n // 2 + 1), in the same precision."""
     return scipy.fft.rfftn(field, workers=numba.get_num_threads())
 
 

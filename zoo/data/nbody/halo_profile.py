@@ -122,7 +122,7 @@ class HaloProfile(SplitSimulations):
         return self._halos(split).mean_count[:, None] * volume(EDGES[:-1], EDGES[1:])
 
     def nfw(self, split: Split, outer: float = EDGES[-1]) -> np.ndarray:
-        """Give log10 of rho / rho_mean at ``radii``, (n, 16), of the NFW profile fitted to each halo's own counts in these shells.
+        """Give log10 of rho / rho_mean at ``radii``, (n, 16), of NFW profiles fitted to each halo's own counts in these shells.
 
         Parameters
         ----------
