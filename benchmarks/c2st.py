@@ -90,12 +90,12 @@ def measure(task: str, simulations: int, results: dict) -> None:
     for observation in range(len(entry["c2st"]) + 1, OBSERVATIONS + 1):
         x, exact = reference(task, observation)
         entry["c2st"].append(c2st(exact, flow.draw(DRAWS, x, seed=observation)))
-        summarise(task, simulations, entry)
+        summarize(task, simulations, entry)
         write(results)
         print(f"{key}: observation {observation} {entry['c2st'][-1]:.3f}, mean {entry['mean']:.3f}", flush=True)
 
 
-def summarise(task: str, simulations: int, entry: dict) -> None:
+def summarize(task: str, simulations: int, entry: dict) -> None:
     """Mean and its standard error over observations, beside the published means."""
     values = np.array(entry["c2st"])
     entry["mean"] = float(values.mean())

@@ -208,11 +208,11 @@ def draw(results: dict) -> Figure:
     for number, entry in enumerate(results.values()):
         axes = figure.add_subplot(-(-len(results) // 2), 2, number + 1)
         found = summary(entry)
-        for way, (label, colour) in ways.items():
+        for way, (label, color) in ways.items():
             if way in found:
                 n = np.array(sorted(found[way]))
                 mean, low, high = (np.array([of(found[way][each]) for each in n]) for of in (np.mean, min, max))
-                axes.errorbar(n, mean, [mean - low, high - mean], marker="o", capsize=3, label=label, color=colour)
+                axes.errorbar(n, mean, [mean - low, high - mean], marker="o", capsize=3, label=label, color=color)
         low, high = axes.get_ylim()
         unit = "" if entry["unit"] == "1" else f" {entry['unit']}"
         if 2 * low - high < entry["before"] < 2 * high - low:

@@ -137,9 +137,9 @@ def figure(results: dict[str, dict]) -> Any:
     for ax, (name, found) in zip(axes[0], results.items(), strict=True):
         ax.axhspan(0.95, 1.05, color="0.88", label="within 5%")
         ax.axhline(1, color=GRAY, linestyle="--", linewidth=1, label="exact")
-        for at, (way, colour) in enumerate(zip(WAYS, (RED, BLUE), strict=True)):
+        for at, (way, color) in enumerate(zip(WAYS, (RED, BLUE), strict=True)):
             ratio = [one["weight"] / found["exact"] for one in found[way]]
-            ax.plot(at + np.linspace(-0.15, 0.15, len(ratio)), ratio, "o", color=colour)
+            ax.plot(at + np.linspace(-0.15, 0.15, len(ratio)), ratio, "o", color=color)
         ax.set_xticks(range(len(WAYS)), list(WAYS))
         ax.set(title=f"{name}\nexact weight {found['exact']:.3f}", xlim=(-0.5, len(WAYS) - 0.5))
     axes[0, 0].set_ylabel("weight of the first mode / exact")

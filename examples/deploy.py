@@ -234,20 +234,20 @@ def draw(found: dict[str, np.ndarray], load: Load) -> Figure:
     """Left, how long a request takes, by each way; right, requests while the version changed."""
     figure = Figure(figsize=(11, 4.2), dpi=100, layout="constrained")
     left, right = figure.subplots(1, 2)
-    colours = {"in process": "#009E73", "gRPC": "#0072B2", "REST": "#D55E00"}
+    colors = {"in process": "#009E73", "gRPC": "#0072B2", "REST": "#D55E00"}
     for name, seconds in found.items():
         way, endpoint = name.split(", ")
         style = "-" if endpoint == "predict" else "--"
         share = (np.arange(len(seconds)) + 1) / len(seconds)
-        left.plot(np.sort(seconds) * 1e3, share, style, color=colours[way], label=name)
+        left.plot(np.sort(seconds) * 1e3, share, style, color=colors[way], label=name)
     left.set_xscale("log")
     left.set_xlabel("time of a request of one row (ms)")
     left.set_ylabel("share of requests answered")
     left.legend(frameon=False, fontsize=8)
     first = min(start for start, *_ in load.answers)
-    for version, colour in (("1", "#0072B2"), ("2", "#D55E00")):
+    for version, color in (("1", "#0072B2"), ("2", "#D55E00")):
         rows = np.array([(start - first, seconds * 1e3) for start, seconds, v, _ in load.answers if v == version])
-        right.plot(*rows.T, ".", color=colour, markersize=3, label=f"version {version}, {len(rows)} answers")
+        right.plot(*rows.T, ".", color=color, markersize=3, label=f"version {version}, {len(rows)} answers")
     right.set_yscale("log")
     right.set_xlabel("time since the first request (s)")
     right.set_ylabel("time of a request (ms), four clients")

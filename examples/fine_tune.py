@@ -56,8 +56,8 @@ def figure(folder: Path, parent, model) -> Figure:
     """Learning curves, the errors, and one pendulum that neither has seen."""
     drawn, ((curves, bars, example),) = panels(1, 3, (13.0, 3.9))
     history = json.loads((folder / METRICS).read_text())["history"]
-    for name, label, colour, style in (("loss", "training", BLUE, "-"), ("val_loss", "validation", RED, "--")):
-        curves.plot(np.arange(1, len(history[name]) + 1), history[name], style, color=colour, label=label)
+    for name, label, color, style in (("loss", "training", BLUE, "-"), ("val_loss", "validation", RED, "--")):
+        curves.plot(np.arange(1, len(history[name]) + 1), history[name], style, color=color, label=label)
     curves.set(xlabel="epoch", ylabel=r"loss / m$^2$", yscale="log", title="fine-tuning")
     curves.legend()
     for place, (way, (value, low, high)) in enumerate(errors(model).items()):

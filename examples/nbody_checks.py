@@ -101,11 +101,11 @@ def _binned_over_halofit(positions: np.ndarray, config: NBodyConfig, edges: np.n
     return found
 
 
-def _band(ax: Axes, x: np.ndarray, values: np.ndarray, colour: str, label: str) -> None:
+def _band(ax: Axes, x: np.ndarray, values: np.ndarray, color: str, label: str) -> None:
     """Mean over rows, and their standard deviation as a band."""
     mean, deviation = values.mean(axis=0), values.std(axis=0)
-    ax.fill_between(x, mean - deviation, mean + deviation, color=colour, alpha=0.25, linewidth=0)
-    ax.plot(x, mean, color=colour, label=label)
+    ax.fill_between(x, mean - deviation, mean + deviation, color=color, alpha=0.25, linewidth=0)
+    ax.plot(x, mean, color=color, label=label)
 
 
 @styled
@@ -149,8 +149,8 @@ def momentum_figure(config: NBodyConfig, seed: int) -> Figure:
     a, mean = momentum_by_step(config, seed)
     figure, axes = panels(1, 1, (5.6, 3.8))
     ax = axes[0, 0]
-    for axis, (name, colour, marker) in enumerate(zip("xyz", (BLUE, RED, GREEN), "os^", strict=True)):
-        ax.plot(a, np.abs(mean[:, axis]), color=colour, marker=marker, markersize=3.5, linewidth=1, label=f"along ${name}$")
+    for axis, (name, color, marker) in enumerate(zip("xyz", (BLUE, RED, GREEN), "os^", strict=True)):
+        ax.plot(a, np.abs(mean[:, axis]), color=color, marker=marker, markersize=3.5, linewidth=1, label=f"along ${name}$")
     ax.axhline(1e-6, color=GRAY, linestyle="--", label="bound of the test")
     title = f"{config.particles}$^3$ particles in {config.box:g} Mpc/$h$, {config.steps} steps"
     ax.set(yscale="log", ylim=(1e-11, 1e-5), xlabel="scale factor $a$", ylabel="|mean momentum| / rms", title=title)
@@ -176,18 +176,18 @@ def mass_function_figure(simulations: list[Simulation]) -> Figure:
     volume, middle, width = number * config.box**3, np.sqrt(edges[1:] * edges[:-1]), np.log(edges[1:] / edges[:-1])
     fine = np.geomspace(edges[0], edges[-1], 60)
     lower.axhspan(0.95, 1.05, color="0.9", zorder=0, label="5%")
-    for label, sizes, fit, definition, colour, marker in series:
+    for label, sizes, fit, definition, color, marker in series:
         counts = np.histogram(sizes, edges)[0]
         filled = counts > 0
         counts, mass = counts[filled], middle[filled] * config.particle_mass
-        style = {"fmt": marker, "color": colour, "markersize": 4.5, "capsize": 2, "linewidth": 1}
+        style = {"fmt": marker, "color": color, "markersize": 4.5, "capsize": 2, "linewidth": 1}
         if fit != "watson13":  # the same halos again
             density = counts / volume / width[filled]
             upper.errorbar(mass, density, density / np.sqrt(counts), label=label, **style)
         if not fitted:
             continue
         curve = expected_halos(config, fine, fit, definition) / config.box**3 / np.diff(np.log(fine))
-        upper.plot(np.sqrt(fine[1:] * fine[:-1]) * config.particle_mass, curve, color=colour, linewidth=1.2, label=NAMES[fit])
+        upper.plot(np.sqrt(fine[1:] * fine[:-1]) * config.particle_mass, curve, color=color, linewidth=1.2, label=NAMES[fit])
         ratio = counts / number / expected_halos(config, edges, fit, definition)[filled]
         lower.errorbar(mass, ratio, ratio / np.sqrt(counts), label=f"{label} over {NAMES[fit]}", **style)
         print(f"{label} over {NAMES[fit]}:", *(f"{r:.3f}+-{r / n**0.5:.3f}" for r, n in zip(ratio, counts, strict=True)))
@@ -213,7 +213,7 @@ def mass_function_figure(simulations: list[Simulation]) -> Figure:
 
 
 def _save(figure: Figure, path: Path) -> None:
-    """PNG of 128 colours, which takes a third of the space."""
+    """PNG of 128 colors, which takes a third of the space."""
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
     Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB").quantize(128).save(path, optimize=True)

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 TIME = np.linspace(0.25, 9.75, 20)
-"""Centres of the 20 bins, each 0.5 us wide."""
+"""Centers of the 20 bins, each 0.5 us wide."""
 WIDTH = 0.5
 PRIOR = {
     "amplitude": {"distribution": "loguniform", "low": 20, "high": 500, "unit": "1/us"},
@@ -27,7 +27,7 @@ PRIOR = {
 def expected(theta: np.ndarray) -> np.ndarray:
     """Mean counts per bin: (..., 3) -> (..., 20)."""
     amplitude, lifetime, background = np.moveaxis(np.asarray(theta)[..., None], -2, 0)
-    # The mean over a bin, not the value at its centre.
+    # The mean over a bin, not the value at its center.
     decayed = lifetime * (np.exp(-(TIME - WIDTH / 2) / lifetime) - np.exp(-(TIME + WIDTH / 2) / lifetime))
     return amplitude * decayed + background * WIDTH
 
@@ -41,8 +41,8 @@ def exact_posterior(counts: np.ndarray, cells: int = 80) -> tuple[np.ndarray, np
     """Mean and standard deviation (3,) of each parameter, on a grid over the prior's box, twice as fine as it must be."""
     edges = [np.linspace(law["low"], law["high"], cells + 1) for law in PRIOR.values()]
     edges[0] = np.geomspace(PRIOR["amplitude"]["low"], PRIOR["amplitude"]["high"], cells + 1)  # even steps of equal prior
-    centres = np.meshgrid(*[(edge[1:] + edge[:-1]) / 2 for edge in edges], indexing="ij")
-    theta = np.stack(centres, axis=-1).reshape(-1, 3)
+    centers = np.meshgrid(*[(edge[1:] + edge[:-1]) / 2 for edge in edges], indexing="ij")
+    theta = np.stack(centers, axis=-1).reshape(-1, 3)
     mean = expected(theta)
     log_likelihood = np.sum(counts * np.log(mean) - mean, axis=-1)
     weight = np.exp(log_likelihood - log_likelihood.max())

@@ -1,4 +1,4 @@
-"""The released models, for tests that are parametrised over them."""
+"""The released models, for tests that are parametrized over them."""
 
 from __future__ import annotations
 

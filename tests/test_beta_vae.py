@@ -22,7 +22,7 @@ def model() -> BetaVAE:
 
 
 def test_networks_are_those_of_disentanglement_lib():
-    """Locatello et al. 2019, table 1: filters, kernels and units, for 64 x 64 in colour."""
+    """Locatello et al. 2019, table 1: filters, kernels and units, for 64 x 64 in color."""
     model = load_recipe("bvae-shapes3d").untrained()
     weights = {name: [weight for layer in layers for weight in layer.weights] for name, layers in model.blocks.items()}
     shapes = {name: [tuple(one.shape) for one in some if one.name == "kernel"] for name, some in weights.items()}

@@ -28,7 +28,7 @@ HUES = {"floor_hue": (62, 2), "wall_hue": (16, 2), "object_hue": (38, 32)}
 
 
 class Reader:
-    """Latents are the hues of three pixels, and a fourth is zero; every image is decoded as grey."""
+    """Latents are the hues of three pixels, and a fourth is zero; every image is decoded as gray."""
 
     log_likelihood, objective = BetaVAE.log_likelihood, BetaVAE.objective
 
@@ -77,7 +77,7 @@ def metrics(judged):
     return {metric.name: metric for metric in judged.metrics}
 
 
-def test_reconstruction_of_a_grey_image(metrics, recipe):
+def test_reconstruction_of_a_gray_image(metrics, recipe):
     """Each intensity costs log 2 under even odds; nothing costs less than the entropy."""
     images = recipe.data.dataset().rows("test").target[:].astype(np.float64)
     assert metrics["nll"].value == pytest.approx(64 * 64 * 3 * np.log(2), rel=1e-5)
@@ -88,8 +88,8 @@ def test_reconstruction_of_a_grey_image(metrics, recipe):
     floor = -(p * np.log(p) + (1 - p) * np.log(1 - p)).sum(axis=(1, 2, 3)).mean()
     assert metrics["nll"].baseline == pytest.approx(floor, rel=1e-4)
     assert metrics["nll"].baseline < metrics["nll"].value
-    grey = np.sqrt(((images - 0.5) ** 2).mean(axis=(1, 2, 3))).min()
-    assert metrics["random latents"].value == pytest.approx(grey, rel=1e-4)
+    gray = np.sqrt(((images - 0.5) ** 2).mean(axis=(1, 2, 3))).min()
+    assert metrics["random latents"].value == pytest.approx(gray, rel=1e-4)
 
 
 def test_use_of_latents(metrics, recipe):
@@ -166,8 +166,8 @@ def test_nearest_image_is_scipys(monkeypatch):
 
 
 def test_entropy_of_intensities():
-    black, grey = np.zeros((1, 2, 2, 1)), np.full((1, 2, 2, 1), 0.5)
-    np.testing.assert_allclose(_entropy(np.concatenate([black, grey])), [0, 4 * np.log(2)])
+    black, gray = np.zeros((1, 2, 2, 1)), np.full((1, 2, 2, 1), 0.5)
+    np.testing.assert_allclose(_entropy(np.concatenate([black, gray])), [0, 4 * np.log(2)])
 
 
 @pytest.mark.parametrize("shown", [{}, {"y": {"a": {1.0: []}}}, {"y": {"a": {1.0: [np.nan]}}}])

@@ -181,7 +181,7 @@ LAYERS = {
     "transposed": (lambda: layers.Conv2DTranspose(3, 4, strides=2, padding="same"), (3, 4, 2)),
     "average": (lambda: layers.AveragePooling3D(2), (4, 4, 2, 3)),
     "average of all": (lambda: layers.GlobalAveragePooling2D(), (4, 3, 3)),
-    "normalised": (lambda: layers.BatchNormalization(), (4, 3)),
+    "normalized": (lambda: layers.BatchNormalization(), (4, 3)),
     "layer norm": (lambda: layers.LayerNormalization(), (4, 3)),
 }
 
@@ -193,7 +193,7 @@ def test_gradient_of_each_layer_is_the_tapes(name, opset):
     make, shape = LAYERS[name]
     layer = make()
     layer.build((None, *shape))
-    if name == "normalised":
+    if name == "normalized":
         layer.moving_mean.assign([0.1, -0.2, 0.3])
         layer.moving_variance.assign([0.5, 1.5, 2.0])
     assert_gradients_agree(Function(grid(*shape), layer).explained, opset)

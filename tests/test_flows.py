@@ -233,7 +233,7 @@ def test_extreme_spline_parameters_stay_finite(scale):
     assert np.isfinite(np.asarray(spline.from_base(x, raw))).all()
 
 
-def test_untrained_flow_is_the_standardised_normal(kind):
+def test_untrained_flow_is_the_standardized_normal(kind):
     family, own = KINDS[kind]
     rows = np.random.default_rng(0).normal([1.0, -4.0], [2.0, 0.5], (500, 2))
     flow = get_family(family)(dimensions=2, **own)

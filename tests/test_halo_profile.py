@@ -10,7 +10,7 @@ from zoo.data.nbody.cosmology import mean_matter_density
 from zoo.data.nbody.halo_crops import TurnedCrops, check_crop_cells, halo_crops
 from zoo.data.nbody.halo_quantities import halo_quantities
 from zoo.data.nbody.halo_shells import EDGES, WIDTH
-from zoo.data.nbody.halos import Halos, catalogue, friends_of_friends
+from zoo.data.nbody.halos import Halos, catalog, friends_of_friends
 from zoo.data.nbody.lagrangian import SYMMETRIES
 from zoo.data.nbody.nfw import nfw_enclosed
 from zoo.data.nbody.simulate import NBodyConfig, Simulation, write_simulation
@@ -19,7 +19,7 @@ from zoo.errors import InputError
 CONFIG = NBodyConfig(particles=32, box=25.0, steps=200, softening=1 / 30)
 BOX, DENSITY = CONFIG.box, 32**3 / CONFIG.box**3
 SIZES, CONCENTRATION = (3000, 1000, 60), 6.0
-CENTRES = np.array([[24.9, 0.2, 12.0], [8.0, 9.0, 7.0], [16.0, 17.0, 18.0]])
+CENTERS = np.array([[24.9, 0.2, 12.0], [8.0, 9.0, 7.0], [16.0, 17.0, 18.0]])
 R200 = np.cbrt(np.array(SIZES) / (200 * DENSITY * 4 / 3 * np.pi))
 OUTSKIRTS = 2.0
 """The halos end there, in units of R200m."""
@@ -40,15 +40,15 @@ def simulation(seed: int) -> Simulation:
     """Three halos in an even background; the second is flattened, the third too small to be chosen."""
     rng = np.random.default_rng(seed)
     halos = [in_halo(size, rng, squash) for size, squash in zip(SIZES, (1, 0.4, 1), strict=True)]
-    place = np.concatenate([centre + r * halo for centre, r, halo in zip(CENTRES, R200, halos, strict=True)])
+    place = np.concatenate([center + r * halo for center, r, halo in zip(CENTERS, R200, halos, strict=True)])
     background = rng.uniform(0, BOX, (32**3 - len(place), 3))
     positions = (np.concatenate([place, background]) % BOX).astype(np.float32)
-    offset = offsets(positions, CENTRES[0])
+    offset = offsets(positions, CENTERS[0])
     distance = np.linalg.norm(offset, axis=1, keepdims=True)
     speed = np.where(distance > R200[0], INFLOW * R200[0] * np.sqrt(100 * CONFIG.cosmology.omega_m) - distance, 0)
     momenta = (speed * offset / distance + [100.0, -200.0, 300.0]).astype(np.float32)
     halo_of = friends_of_friends(positions, BOX)
-    found = catalogue(positions, halo_of, BOX, CONFIG.particle_mass, mean_matter_density(CONFIG.cosmology))
+    found = catalog(positions, halo_of, BOX, CONFIG.particle_mass, mean_matter_density(CONFIG.cosmology))
     return Simulation(CONFIG, seed, np.zeros([32] * 3, np.float32), positions, momenta, halo_of, found)
 
 
@@ -75,16 +75,16 @@ def made(folder, **changed):
     return get_dataset("halo-profile", path=str(folder), **options | changed)
 
 
-def offsets(positions: np.ndarray, centre: np.ndarray) -> np.ndarray:
-    found = positions - np.asarray(centre, float)
+def offsets(positions: np.ndarray, center: np.ndarray) -> np.ndarray:
+    found = positions - np.asarray(center, float)
     return found - BOX * np.round(found / BOX)
 
 
 def test_one_particle_is_shared_among_eight_cells():
     """A quarter of a cell from the middle of one along x, in the middle along y and z, in units of the cell."""
-    centre, cell = np.array([0.1, 5.0, 9.9]), 0.25
-    place = centre + cell * np.array([[-0.25, 1.5, -2.5]])
-    crop = halo_crops(place % 10, 10.0, centre[None], np.ones(1), size=8)[0]
+    center, cell = np.array([0.1, 5.0, 9.9]), 0.25
+    place = center + cell * np.array([[-0.25, 1.5, -2.5]])
+    crop = halo_crops(place % 10, 10.0, center[None], np.ones(1), size=8)[0]
     density = (10.0 ** crop.astype(float) - 1) * cell**3 / 10**3  # particles in a cell, as there is one in the box
     expected = np.zeros([8] * 3)
     expected[3, 5, 1], expected[4, 5, 1] = 0.75, 0.25
@@ -95,9 +95,9 @@ def test_mass_of_a_crop_is_the_enclosed_mass(halo_box):
     """Of the cells within half of the crop against the particles there, but for those shared across its faces."""
     radius = halo_box.halos.r200m[:2]
     crops = halo_crops(halo_box.positions, BOX, halo_box.halos.density_peak[:2], radius)
-    for crop, centre, r in zip(crops, halo_box.halos.density_peak, radius, strict=False):
+    for crop, center, r in zip(crops, halo_box.halos.density_peak, radius, strict=False):
         counts = (10.0 ** crop.astype(float) - 1) * DENSITY * (0.25 * r) ** 3
-        far = np.abs(offsets(halo_box.positions, centre)).max(axis=1) / r
+        far = np.abs(offsets(halo_box.positions, center)).max(axis=1) / r
         assert (far <= 2.875).sum() < counts.sum() < (far <= 3.125).sum()
         inner = counts[6:18, 6:18, 6:18].sum()
         assert (far <= 1.375).sum() < inner < (far <= 1.625).sum()
@@ -105,10 +105,10 @@ def test_mass_of_a_crop_is_the_enclosed_mass(halo_box):
 
 
 def test_crops_wrap_around(halo_box):
-    centres, radius = halo_box.halos.density_peak[:2], halo_box.halos.r200m[:2]
+    centers, radius = halo_box.halos.density_peak[:2], halo_box.halos.r200m[:2]
     shift = np.array([3.7, 11.0, 20.3])
-    moved = halo_crops((halo_box.positions + shift) % BOX, BOX, (centres + shift) % BOX, radius)
-    np.testing.assert_allclose(moved, halo_crops(halo_box.positions, BOX, centres, radius), atol=2e-3)
+    moved = halo_crops((halo_box.positions + shift) % BOX, BOX, (centers + shift) % BOX, radius)
+    np.testing.assert_allclose(moved, halo_crops(halo_box.positions, BOX, centers, radius), atol=2e-3)
 
 
 def test_turns_leave_the_distances_of_cells():
@@ -183,8 +183,8 @@ def test_motion_shape_and_surroundings(halo_box):
     assert truth["infall"][0] == pytest.approx(INFLOW, abs=0.02)
     assert truth["axis_ratio"][0] > 0.93
     assert 0.4 < truth["axis_ratio"][1] < 0.75
-    centre, r = halo_box.halos.density_peak[1], halo_box.halos.r200m[1]
-    distance = np.linalg.norm(offsets(halo_box.positions, centre), axis=1) / r
+    center, r = halo_box.halos.density_peak[1], halo_box.halos.r200m[1]
+    distance = np.linalg.norm(offsets(halo_box.positions, center), axis=1) / r
     around = ((distance > 5) & (distance <= 10)).sum() / (4 / 3 * np.pi * 875 * r**3) / DENSITY
     assert truth["environment"][1] == pytest.approx(np.log10(around), abs=1e-3)
     assert truth["offset"][0] < 0.05
@@ -195,8 +195,8 @@ def lone_halo(distances: np.ndarray) -> Simulation:
     directions = np.random.default_rng(1).normal(size=(32**3, 3))
     directions /= np.linalg.norm(directions, axis=1, keepdims=True)
     positions = (BOX / 2 + BOX / 8 * distances[:, None] * directions).astype(np.float32)
-    centre = np.full((1, 3), BOX / 2)
-    halos = Halos(np.array([32**3]), np.ones(1), centre, centre, np.array([BOX / 8]), 32**3 * np.array([CONFIG.particle_mass]))
+    center = np.full((1, 3), BOX / 2)
+    halos = Halos(np.array([32**3]), np.ones(1), center, center, np.array([BOX / 8]), 32**3 * np.array([CONFIG.particle_mass]))
     return Simulation(CONFIG, 0, np.zeros([32] * 3, np.float32), positions, positions, np.zeros(32**3, np.int32), halos)
 
 
@@ -265,10 +265,10 @@ POSITIONS = np.random.default_rng(0).uniform(0, 10, (100, 3))
     [
         (lambda p: halo_crops(p + 5, 10.0, p[:1], np.ones(1)), "positions: expected from 0 to the box's 10"),
         (lambda p: halo_crops(p.T, 10.0, p[:1], np.ones(1)), r"positions: expected shape \(N, 3\)"),
-        (lambda p: halo_crops(p, 10.0, p[:1] - 10, np.ones(1)), "centres: expected from 0"),
-        (lambda p: halo_crops(p, 10.0, p[0], np.ones(1)), r"centres: expected shape \(H, 3\)"),
+        (lambda p: halo_crops(p, 10.0, p[:1] - 10, np.ones(1)), "centers: expected from 0"),
+        (lambda p: halo_crops(p, 10.0, p[0], np.ones(1)), r"centers: expected shape \(H, 3\)"),
         (lambda p: halo_crops(p, 10.0, p[:2], np.array([1, np.nan])), "r200m: .*leave out NaN"),
-        (lambda p: halo_crops(p, 10.0, p[:2], np.ones(1)), "for each of 2 centres"),
+        (lambda p: halo_crops(p, 10.0, p[:2], np.ones(1)), "for each of 2 centers"),
         (lambda p: halo_crops(p, 10.0, p[:1], np.array([1.7])), "expected at most 1.6 Mpc/h.*given 1.7"),
         (lambda p: halo_crops(p, 10.0, p[:1], np.ones(1), size=23), "even number of cells.*given 23"),
         (lambda p: check_crop_cells(np.array([0.25, 0.2]), np.ones(2)), "expected cells of 0.25 R200m, given 0.2 R200m"),

@@ -27,8 +27,8 @@ CELLS = np.array([[0, 3, 15], [8, 8, 8]])
 
 
 def cubes(values: np.ndarray, size: int, symmetry: np.ndarray, **options) -> Cubes:
-    centre = np.tile([1, 8, 4], (len(symmetry), 1))
-    return Cubes([values], 2.0, np.zeros(len(symmetry), int), centre, symmetry, size, **options)
+    center = np.tile([1, 8, 4], (len(symmetry), 1))
+    return Cubes([values], 2.0, np.zeros(len(symmetry), int), center, symmetry, size, **options)
 
 
 @pytest.mark.parametrize("size", [4, 5])
@@ -36,8 +36,8 @@ def test_the_particle_stays_in_its_cell_however_the_cube_is_turned(size):
     values = field()
     found, middle = cubes(values, size, np.arange(SYMMETRIES))[:], size // 2
     np.testing.assert_array_equal(found[:, middle, middle, middle], 2 * values[1, 8, 4])
-    neighbours = {2 * values[i] for i in [(0, 8, 4), (2, 8, 4), (1, 7, 4), (1, 0, 4), (1, 8, 3), (1, 8, 5)]}
-    assert set(found[:, middle + 1, middle, middle]) == neighbours
+    neighbors = {2 * values[i] for i in [(0, 8, 4), (2, 8, 4), (1, 7, 4), (1, 0, 4), (1, 8, 3), (1, 8, 5)]}
+    assert set(found[:, middle + 1, middle, middle]) == neighbors
     np.testing.assert_array_equal(
         found[0], 2 * np.roll(values, (middle - 1, middle - 8, middle - 4), (0, 1, 2))[:size, :size, :size]
     )

@@ -12,14 +12,14 @@ from scipy.optimize import brentq
 from scipy.sparse.csgraph import connected_components
 
 from zoo.data.nbody.checks import HALO_SIZES, expected_halos
-from zoo.data.nbody.halos import catalogue, friends_of_friends, mass_function, periodic_means, profiles
+from zoo.data.nbody.halos import catalog, friends_of_friends, mass_function, periodic_means, profiles
 from zoo.data.nbody.simulate import NBodyConfig, run
 from zoo.errors import InputError
 
 BOX, R200, INSIDE, CONCENTRATION = 20.0, 1.5, 20000, 5.0
 MEAN = INSIDE / (200 * 4 / 3 * np.pi * R200**3)
 """Particles per (Mpc/h)^3 of which the NFW halo of INSIDE particles within R200 is the 200-fold."""
-CENTRE = np.array([0.2, 19.9, 10.0])
+CENTER = np.array([0.2, 19.9, 10.0])
 OUTSKIRTS = 2.5
 """The sampled halo ends there, in units of R200."""
 
@@ -56,7 +56,7 @@ def nfw():
     rng = np.random.default_rng(3)
     in_halo = round(nfw_particles(OUTSKIRTS * R200))
     grid = np.linspace(0, OUTSKIRTS * R200, 20001)
-    halo = CENTRE + isotropic(rng, np.interp(np.arange(in_halo) + 0.5, nfw_particles(grid), grid))
+    halo = CENTER + isotropic(rng, np.interp(np.arange(in_halo) + 0.5, nfw_particles(grid), grid))
     background = rng.uniform(0, BOX, (round(MEAN * BOX**3) - in_halo, 3))
     positions = np.concatenate([halo % BOX, background]).astype(np.float32)
     return positions[rng.permutation(len(positions))], len(background) / BOX**3
@@ -126,12 +126,12 @@ def test_a_friendship_across_a_corner_counts():
     np.testing.assert_array_equal(halos, [0, 0, -1])
 
 
-def test_catalogue_of_an_nfw_halo(nfw):
-    """R200m, M200m and centre of a halo whose enclosed mass is known, at a corner of the box."""
+def test_catalog_of_an_nfw_halo(nfw):
+    """R200m, M200m and center of a halo whose enclosed mass is known, at a corner of the box."""
     positions, background = nfw
     mass = 3e10
     halo_of = friends_of_friends(positions, BOX)
-    halos = catalogue(positions, halo_of, BOX, mass, MEAN * mass)
+    halos = catalog(positions, halo_of, BOX, mass, MEAN * mass)
     assert halos.size[0] == (halo_of == 0).sum()
     np.testing.assert_allclose(halos.mass, halos.size * mass)
 
@@ -139,22 +139,22 @@ def test_catalogue_of_an_nfw_halo(nfw):
         return nfw_particles(radius) + (background - 200 * MEAN) * 4 / 3 * np.pi * radius**3
 
     expected = brentq(excess, 0.5 * R200, 2 * R200)
-    assert distance(halos.density_peak[0], CENTRE) < 0.03 * R200
-    assert distance(halos.centre_of_mass[0], CENTRE) < 0.03 * R200
+    assert distance(halos.density_peak[0], CENTER) < 0.03 * R200
+    assert distance(halos.center_of_mass[0], CENTER) < 0.03 * R200
     np.testing.assert_allclose(halos.r200m[0], expected, rtol=5e-3)
     np.testing.assert_allclose(halos.m200m[0], 200 * MEAN * mass * 4 / 3 * np.pi * expected**3, rtol=0.015)
     assert (halos.density_peak < BOX).all()
-    assert (halos.centre_of_mass >= 0).all()
+    assert (halos.center_of_mass >= 0).all()
 
 
 def test_m200m_counts_the_particles_within_r200m():
     """Of each halo of a clumpy box, by direct distances: the mean density is 200 at r200m and above it inside."""
     rng = np.random.default_rng(8)
-    centres, sizes = rng.uniform(0, 10, (6, 3)), range(40, 160, 20)
-    clumps = [centre + rng.normal(0, 0.15, (size, 3)) for centre, size in zip(centres, sizes, strict=True)]
+    centers, sizes = rng.uniform(0, 10, (6, 3)), range(40, 160, 20)
+    clumps = [center + rng.normal(0, 0.15, (size, 3)) for center, size in zip(centers, sizes, strict=True)]
     positions = (np.concatenate([*clumps, rng.uniform(0, 10, (8000, 3))]) % 10).astype(np.float32)
     density = len(positions) / 1000
-    halos = catalogue(positions, friends_of_friends(positions, 10.0), 10.0, 1.0, density)
+    halos = catalog(positions, friends_of_friends(positions, 10.0), 10.0, 1.0, density)
     assert np.isfinite(halos.r200m).sum() >= 3
     for halo in np.flatnonzero(np.isfinite(halos.r200m)):
         distances = np.sort(distance(positions, halos.density_peak[halo], 10.0))
@@ -172,19 +172,19 @@ def test_a_halo_too_diffuse_for_r200m_has_none(overdensity):
     radius = np.cbrt(100 / overdensity / (4 / 3 * np.pi))
     ball = 5 + isotropic(rng, radius * np.cbrt(rng.random(100)))
     positions = np.concatenate([ball, rng.uniform(0, 10, (900, 3))])
-    halos = catalogue(positions, np.repeat([0, -1], [100, 900]), 10.0, 1.0, 1.0)
+    halos = catalog(positions, np.repeat([0, -1], [100, 900]), 10.0, 1.0, 1.0)
     assert np.isnan(halos.r200m).all()
     assert np.isnan(halos.m200m).all()
 
 
 def test_density_peak_is_in_the_heavier_lump():
-    """Of two lumps linked into one halo; the centre of mass is between them."""
+    """Of two lumps linked into one halo; the center of mass is between them."""
     rng = np.random.default_rng(5)
     lumps = np.array([[9.8, 5, 5], [1.4, 5, 5]]), (600, 400)
     positions = np.concatenate([c + rng.normal(0, 0.15, (n, 3)) for c, n in zip(*lumps, strict=True)]) % 10
-    halos = catalogue(positions, np.zeros(1000, dtype=int), 10.0, 1.0, 1.0)
+    halos = catalog(positions, np.zeros(1000, dtype=int), 10.0, 1.0, 1.0)
     assert distance(halos.density_peak[0], lumps[0][0], 10.0) < 0.08
-    assert distance(halos.centre_of_mass[0], [0.44, 5, 5], 10.0) < 0.05
+    assert distance(halos.center_of_mass[0], [0.44, 5, 5], 10.0) < 0.05
 
 
 def test_profile_of_an_nfw_halo(nfw):
@@ -193,35 +193,35 @@ def test_profile_of_an_nfw_halo(nfw):
     edges = np.geomspace(0.05, 2.4, 15)
     volumes = 4 / 3 * np.pi * np.diff((edges * R200) ** 3)
     expected = np.diff(nfw_particles(edges * R200)) + background * volumes
-    density, counts = profiles(positions, CENTRE[None], edges, BOX, np.array([R200]))
+    density, counts = profiles(positions, CENTER[None], edges, BOX, np.array([R200]))
     assert counts.shape == density.shape == (1, 14)
     tolerance = 3 + 4 * np.sqrt(background * volumes)
     assert (np.abs(counts[0] - expected) < tolerance).all()
     assert (tolerance < 0.03 * expected).all()
     np.testing.assert_allclose(density[0], counts[0] / volumes / MEAN, rtol=1e-4)
-    physical, same = profiles(positions, CENTRE[None], edges * R200, BOX)
+    physical, same = profiles(positions, CENTER[None], edges * R200, BOX)
     np.testing.assert_array_equal(same, counts)
     np.testing.assert_array_equal(physical, density)
 
 
 def test_profiles_count_what_direct_distances_do():
-    """Each of many centres its own radii, up to half of the box, particles on the far face included."""
+    """Each of many centers its own radii, up to half of the box, particles on the far face included."""
     rng = np.random.default_rng(2)
-    positions, centres = (rng.uniform(0, 10, (n, 3)).astype(np.float32) for n in (700, 12))
+    positions, centers = (rng.uniform(0, 10, (n, 3)).astype(np.float32) for n in (700, 12))
     positions[:5, 0] = 10.0
-    positions[5], centres[0] = [3, 4, 5], [3, 4, 5]  # at the inner edge, which counts
+    positions[5], centers[0] = [3, 4, 5], [3, 4, 5]  # at the inner edge, which counts
     r200m, edges = rng.uniform(0.5, 2.5, 12), np.array([0.0, 0.3, 1.1, 2.0])
-    _, counts = profiles(positions, centres, edges, 10.0, r200m)
-    for centre, scale, found in zip(centres, r200m, counts, strict=True):
-        np.testing.assert_array_equal(found, np.histogram(distance(positions, centre, 10.0), edges * scale)[0])
+    _, counts = profiles(positions, centers, edges, 10.0, r200m)
+    for center, scale, found in zip(centers, r200m, counts, strict=True):
+        np.testing.assert_array_equal(found, np.histogram(distance(positions, center, 10.0), edges * scale)[0])
 
 
 @pytest.mark.parametrize("width", [0.1, 2.0])
 def test_periodic_means_are_plain_means_of_what_lies_together(width):
     rng = np.random.default_rng(4)
     group_of = rng.integers(-1, 5, 400)
-    centres = rng.uniform(0, 10, (5, 3))
-    points = centres[group_of] + width * rng.uniform(-1, 1, (400, 3)) ** 3
+    centers = rng.uniform(0, 10, (5, 3))
+    points = centers[group_of] + width * rng.uniform(-1, 1, (400, 3)) ** 3
     expected = np.stack([points[group_of == g].mean(0) for g in range(5)])
     means = periodic_means(points % 10, group_of, 10.0)
     assert distance(means, expected, 10.0).max() < 1e-9
@@ -236,11 +236,11 @@ def test_mass_function_of_known_halos():
     np.testing.assert_allclose(density, np.array([2, 3]) / 50**3)
 
 
-def test_nothing_found_is_an_empty_catalogue():
+def test_nothing_found_is_an_empty_catalog():
     positions = np.random.default_rng(0).uniform(0, 10, (50, 3))
     halo_of = friends_of_friends(positions, 10.0)
     assert (halo_of == -1).all()
-    halos = catalogue(positions, halo_of, 10.0, 1.0, 0.05)
+    halos = catalog(positions, halo_of, 10.0, 1.0, 0.05)
     assert halos.mass.shape == halos.r200m.shape == (0,)
     density, _ = profiles(positions, halos.density_peak, np.array([0.1, 1.0]), 10.0, halos.r200m)
     assert density.shape == (0, 1)
@@ -253,11 +253,11 @@ def test_nothing_found_is_an_empty_catalogue():
         (lambda p: friends_of_friends(p * np.nan, 10.0), "given nan"),
         (lambda p: friends_of_friends(p.T, 10.0), r"shape \(N, 3\)"),
         (lambda p: friends_of_friends(p, 10.0, linking=0.0), "positive number of mean separations"),
-        (lambda p: catalogue(p, np.zeros(3, int), 10.0, 1.0, 1.0), "one number for each of 100 particles"),
+        (lambda p: catalog(p, np.zeros(3, int), 10.0, 1.0, 1.0), "one number for each of 100 particles"),
         (lambda p: profiles(p, p[:2], np.array([0.1, 5.1]), 10.0), "half of the box, 5 Mpc/h, given 0.1 to 5.1"),
         (lambda p: profiles(p, p[:2], np.array([1.0, 0.5]), 10.0), "radii that increase"),
         (lambda p: profiles(p, p[:2], np.array([0.1, 0.5]), 10.0, np.array([1, np.nan])), "leave out NaN"),
-        (lambda p: profiles(p, p[:2] - 20, np.array([0.1, 0.5]), 10.0), "centres: expected from 0"),
+        (lambda p: profiles(p, p[:2] - 20, np.array([0.1, 0.5]), 10.0), "centers: expected from 0"),
     ],
 )
 def test_what_is_refused(call, said):

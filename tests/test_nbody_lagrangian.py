@@ -9,7 +9,7 @@ from scipy.integrate import quad
 from zoo.data.nbody.lagrangian import (
     SYMMETRIES,
     crops,
-    halo_lagrangian_centres,
+    halo_lagrangian_centers,
     particle_cells,
     spherical_average,
     tidal_shear,
@@ -35,14 +35,14 @@ def noise(n=N, seed=0):
 
 
 @pytest.mark.parametrize("size", [1, 4, 5, N])
-@pytest.mark.parametrize("centre", [(8, 9, 10), (0, 0, 0), (N - 1, 2, N - 1)])
-def test_crop_is_the_rolled_field(size, centre):
+@pytest.mark.parametrize("center", [(8, 9, 10), (0, 0, 0), (N - 1, 2, N - 1)])
+def test_crop_is_the_rolled_field(size, center):
     field = noise()
     middle = size // 2
-    rolled = np.roll(field, [middle - c for c in centre], axis=(0, 1, 2))[:size, :size, :size]
-    (crop,) = crops(field, np.array([centre]), size)
+    rolled = np.roll(field, [middle - c for c in center], axis=(0, 1, 2))[:size, :size, :size]
+    (crop,) = crops(field, np.array([center]), size)
     np.testing.assert_array_equal(crop, rolled)
-    assert crop[middle, middle, middle] == field[centre]
+    assert crop[middle, middle, middle] == field[center]
 
 
 def test_particle_is_in_the_middle_of_its_crop(tmp_path):
@@ -65,7 +65,7 @@ def test_the_symmetries_of_a_crop_are_those_of_a_cube():
     again = {crop.tobytes() for first in found for crop in turned(first, every)}
     assert again == {crop.tobytes() for crop in found}  # a group
     np.testing.assert_array_equal(found[0], cube)
-    # neighbours stay neighbours
+    # neighbors stay neighbors
     distance = [np.abs(np.argwhere(crop == 0)[0] - np.argwhere(crop == 1)[0]).sum() for crop in found]
     assert set(distance) == {1}
 
@@ -77,11 +77,11 @@ def test_crops_are_copies():
     np.testing.assert_array_equal(field, noise())
 
 
-def test_lagrangian_centres_of_halos_across_a_face():
+def test_lagrangian_centers_of_halos_across_a_face():
     halo_of = np.full((N, N, N), -1, dtype=np.int32)
     halo_of[[-2, -1, 0, 1, 2], 5, 7] = 0
     halo_of[3:5, 0, 10:12] = 1
-    np.testing.assert_allclose(halo_lagrangian_centres(halo_of.ravel(), N), [[0, 5, 7], [3.5, 0, 10.5]], atol=1e-9)
+    np.testing.assert_allclose(halo_lagrangian_centers(halo_of.ravel(), N), [[0, 5, 7], [3.5, 0, 10.5]], atol=1e-9)
 
 
 @pytest.mark.parametrize("wave", [(1, 0, 0), (2, -3, 1), (0, 5, 5), (8, 0, 0), (8, 8, 8)])
@@ -206,7 +206,7 @@ def test_spherical_average_does_not_see_rotations_about_the_middle():
         (lambda: top_hat_densities(noise(5), BOX, [1.0]), "n even"),
         (lambda: top_hat_densities(noise(), BOX, [1.0, 0.0]), "more than 0 Mpc/h, given 0"),
         (lambda: tidal_shear(noise(), BOX, [-1.0]), "more than 0 Mpc/h"),
-        (lambda: halo_lagrangian_centres(np.zeros(5, int), N), r"shape \(5,\)"),
+        (lambda: halo_lagrangian_centers(np.zeros(5, int), N), r"shape \(5,\)"),
         (lambda: spherical_average(np.zeros((2, 4, 4))), r"given shape \(2, 4, 4\)"),
     ],
 )

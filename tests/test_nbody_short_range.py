@@ -116,8 +116,8 @@ def test_two_particles_orbit_each_other():
     strength = mesh**3 / 2 / (4 * np.pi)
     speed = np.sqrt(strength / (r**2 + softening**2) ** 1.5 * r * r / 2)  # of each, around the middle
     period, steps = np.pi * r / speed, 200
-    centre = np.array([10.3, 20.7, 31.9])
-    positions = np.float32([centre, centre + np.array([r, 0, 0])])
+    center = np.array([10.3, 20.7, 31.9])
+    positions = np.float32([center, center + np.array([r, 0, 0])])
     particle_mesh.wrap(positions, mesh)
     start, momenta = positions.copy(), np.float32([[0, -speed, 0], [0, speed, 0]])
     separations = []

@@ -1,4 +1,4 @@
-"""NFW profiles against colossus, their fits against Poisson draws of known halos and a general optimiser."""
+"""NFW profiles against colossus, their fits against Poisson draws of known halos and a general optimizer."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_fits_find_what_was_drawn(concentration):
     assert found.particles.mean() == pytest.approx(3000, rel=0.01)
 
 
-def test_fits_are_those_of_a_general_optimiser():
+def test_fits_are_those_of_a_general_optimizer():
     counts = drawn(300, 8.0, 5, seed=1)
     found = fit_nfw(counts, EDGES)
 

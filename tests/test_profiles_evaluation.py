@@ -1,4 +1,4 @@
-"""Evaluation of profiles, on synthetic haloes and an answerer whose errors are known."""
+"""Evaluation of profiles, on synthetic halos and an answerer whose errors are known."""
 
 from __future__ import annotations
 

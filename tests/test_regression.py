@@ -133,7 +133,7 @@ def test_polynomial_baseline_finds_a_polynomial(judged):
     assert worst.baseline_name in {"scikit-learn, polynomial of degree 3", "scikit-learn, polynomial of degree 4"}
 
 
-def test_training_minimises_the_error_in_units_of_the_spread(tmp_path):
+def test_training_minimizes_the_error_in_units_of_the_spread(tmp_path):
     """The loss of a fit is the mean squared error over the targets' variance, as numpy computes it."""
     from zoo.training.fit import fit
 

@@ -91,19 +91,19 @@ def line(theta, rng):
 LINE = Prior({"a": Uniform(low=0, high=1), "b": Uniform(low=0, high=1)})
 
 
-@pytest.mark.parametrize("vectorised", [False, True])
-def test_simulations_do_not_depend_on_the_number_of_processes(vectorised):
+@pytest.mark.parametrize("vectorized", [False, True])
+def test_simulations_do_not_depend_on_the_number_of_processes(vectorized):
     def lines(theta, rng):
         return theta[:, :1] + theta[:, 1:] * np.arange(3) + rng.normal(0, 0.1, (len(theta), 3))
 
-    simulator, n = (lines, 2500) if vectorised else (line, 250)
-    alone, shared = (simulate(simulator, LINE, n, seed=5, vectorised=vectorised, jobs=jobs) for jobs in (1, 2))
+    simulator, n = (lines, 2500) if vectorized else (line, 250)
+    alone, shared = (simulate(simulator, LINE, n, seed=5, vectorized=vectorized, jobs=jobs) for jobs in (1, 2))
     np.testing.assert_array_equal(alone.x, shared.x)
     np.testing.assert_array_equal(alone.theta, shared.theta)
     residual = alone.x - alone.theta[:, :1] - alone.theta[:, 1:] * np.arange(3)
     assert stats.kstest(residual.ravel() / 0.1, "norm").pvalue > 1e-3
     assert len(np.unique(residual)) == residual.size
-    assert not np.array_equal(simulate(simulator, LINE, n, seed=6, vectorised=vectorised, jobs=1).x, alone.x)
+    assert not np.array_equal(simulate(simulator, LINE, n, seed=6, vectorized=vectorized, jobs=1).x, alone.x)
 
 
 def test_simulator_that_draws_from_numpys_global_state():
@@ -180,9 +180,9 @@ def test_error_in_another_process_names_the_parameters():
         simulate(raises, LINE, 300, jobs=2)
 
 
-def test_vectorised_simulator_of_a_wrong_shape():
+def test_vectorized_simulator_of_a_wrong_shape():
     with pytest.raises(SimulationError, match=r"expected \(300, C\)"):
-        simulate(lambda theta: theta[:, 0], LINE, 300, vectorised=True, jobs=1)
+        simulate(lambda theta: theta[:, 0], LINE, 300, vectorized=True, jobs=1)
 
 
 def test_killed_simulations_go_on(tmp_path, monkeypatch):

@@ -10,7 +10,7 @@ import pytest
 from zoo.data.dataset import get_dataset
 from zoo.data.shapes3d import FACTORS, SHAPES, grid_factors, render
 from zoo.data.shapes3d.factors import GRID, SIZES
-from zoo.data.shapes3d.images import SKY_COLOUR, Images
+from zoo.data.shapes3d.images import SKY_COLOR, Images
 from zoo.data.shapes3d.scene import AIM, AMBIENT, DISTANCE, FLOOR, HEIGHT, OBJECT, ROOM, SKY, VIEW, WALL, cast
 from zoo.data.shapes3d.solids import BALL, CAPSULE, CUBE, CYLINDER, PILL, SPHERE, TALL, first_hit
 from zoo.errors import InputError
@@ -18,7 +18,7 @@ from zoo.interpret.plots import image_grid
 
 NAMES = [factor.name for factor in FACTORS]
 RED_BALL = (1 / 3, 2 / 3, 0.0, 1.0, float(SPHERE), 0.0)
-"""On a green floor before a blue wall: each colour channel is one surface, and the sky's share."""
+"""On a green floor before a blue wall: each color channel is one surface, and the sky's share."""
 
 
 def changed(factors=RED_BALL, **new: float) -> np.ndarray:
@@ -99,7 +99,7 @@ def test_the_grid_is_no_other_than_what_lies_between():
 @pytest.mark.parametrize(
     ("name", "surface", "channel"), [("floor_hue", FLOOR, 1), ("wall_hue", WALL, 2), ("object_hue", OBJECT, 0)]
 )
-def test_a_hue_colours_its_surface_and_nothing_else(name, surface, channel):
+def test_a_hue_colors_its_surface_and_nothing_else(name, surface, channel):
     light = cast(SPHERE, 1.0, 0.0)
     before, after = render(changed())[0], render(changed(**{name: 0.5}))[0]
     np.testing.assert_array_equal(np.abs(after - before).max(axis=-1) > 1e-6, light[surface] > 0)
@@ -119,7 +119,7 @@ def test_hues_lie_on_a_circle():
 def test_the_sky_is_the_same_whatever_the_factors():
     top = render(grid_factors(np.random.default_rng(0).integers(GRID, size=100)))[:, 0]
     np.testing.assert_array_equal(top, np.broadcast_to(top[:1], top.shape))
-    np.testing.assert_allclose(top[0, 32] / top[0, 32, 2], np.array(SKY_COLOUR) / SKY_COLOUR[2], rtol=1e-5)
+    np.testing.assert_allclose(top[0, 32] / top[0, 32, 2], np.array(SKY_COLOR) / SKY_COLOR[2], rtol=1e-5)
 
 
 @pytest.mark.parametrize("shape", range(4), ids=SHAPES)

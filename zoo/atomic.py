@@ -45,7 +45,7 @@ def whole_file(path: Path, mode: str = "wb") -> Iterator[IO[Any]]:
     path : Path
         The file to be written.
     mode : str
-        As of ``open``.
+        Mode of the file, as ``open`` takes it.
 
     Yields
     ------

@@ -21,19 +21,21 @@ def load(name: str | Path, *, verify: bool = True) -> Any:
 
     Parameters
     ----------
-    name : a released name, ``name@revision``, a folder, or ``hf://owner/name@revision``
-    verify : recompute the model's test tensors
+    name : str or Path
+        A released name, ``name@revision``, a folder, or ``hf://owner/name@revision``.
+    verify : bool
+        Recompute the model's test tensors.
 
     Returns
     -------
     EndpointModel
-        Of the spec's family, with ``.spec`` and ``.endpoint(name)``: a ``keras.Model`` with all of Keras, or where the card
-        says that the library is scikit-learn, a model that holds its estimator.
+        The model, of the spec's family, with ``.spec`` and ``.endpoint(name)``: a ``keras.Model`` with all of Keras, or where
+        the card says that the library is scikit-learn, a model that holds its estimator.
 
     Raises
     ------
     UnknownNameError
-        For a name that is not there, with suggestions.
+        The name is not there; the message suggests others.
     IntegrityError
         If a file is not the one that the card describes, or the folder is an export, which holds graphs and no weights.
     ReproductionError

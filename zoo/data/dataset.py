@@ -60,7 +60,7 @@ class Rows:
 
 
 def groups(sizes: Mapping[Split, int], split: Split) -> np.ndarray:
-    """(n,) numbers of the rows of a split whose rows are a simulation each: they count on from split to split."""
+    """Numbers (n,) of the rows of a split whose rows are a simulation each: they count on from split to split."""
     names = list(sizes)
     return np.arange(sizes[split]) + sum(sizes[name] for name in names[: names.index(split)])
 
@@ -91,7 +91,7 @@ class KnowsAxes(Protocol):
     """A data set that knows more of the axes of its tensors than their sizes."""
 
     axes: Mapping[str, Axis]
-    """Name of an axis -> the axis with labels, units, coordinates and groups, where it has such."""
+    """Each axis by its name, with labels, units, coordinates and groups, where it has such."""
 
 
 @runtime_checkable
@@ -158,7 +158,7 @@ class Scaled(Dataset, Protocol):
     scale_description: str
     """What the scale is, in the words of a metric's detail."""
     panels: Mapping[str, tuple[slice, np.ndarray]]
-    """Label of a panel of the figure -> where its outputs lie, and their abscissa."""
+    """Where the outputs of each panel of the figure lie, and their abscissa, by the panel's label."""
     abscissa: str
     """What the abscissa is, with its unit."""
 
@@ -228,7 +228,7 @@ def get_dataset(source: str, folder: Path | None = None, **parameters: Any) -> D
         Name under which the data set is registered.
     folder : Path, optional
         Folder of a user's recipe, given to the data sets that read files beside it.
-    **parameters
+    **parameters : object
         What the data set is made with.
     """
     kind = DATASETS.get(source)

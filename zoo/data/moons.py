@@ -15,7 +15,7 @@ from zoo.model.axes import Axis
 
 NOISE = 0.1
 NODES = 200
-"""Of the quadrature over t: 6 to a standard deviation of the noise, far beyond its accuracy in float64."""
+"""Nodes of the quadrature over t: 6 to a standard deviation of the noise, far beyond its accuracy in float64."""
 
 
 @register_dataset("two-moons")
@@ -24,8 +24,10 @@ class TwoMoons:
 
     Parameters
     ----------
-    train, validation, test : points in each split
-    seed : of all points
+    train, validation, test : int
+        Points in each split.
+    seed : int
+        Seed of all points.
     """
 
     description = "two interleaving half circles of radius 1 with Gaussian noise of 0.1"
@@ -49,10 +51,10 @@ class TwoMoons:
         )
 
     def log_density(self, x: np.ndarray) -> np.ndarray:
-        """(n, 2) -> (n,) natural logarithm of the true density, by Gauss-Legendre quadrature over t."""
+        """Natural logarithm (n,) of the true density at points (n, 2), by Gauss-Legendre quadrature over t."""
         nodes, weights = np.polynomial.legendre.leggauss(NODES)
-        centres = np.concatenate(_circles((nodes + 1) * np.pi / 2))
-        squared = np.sum((np.asarray(x, dtype=np.float64)[:, None, :] - centres) ** 2, axis=-1)
+        centers = np.concatenate(_circles((nodes + 1) * np.pi / 2))
+        squared = np.sum((np.asarray(x, dtype=np.float64)[:, None, :] - centers) ** 2, axis=-1)
         nearest = squared.min(axis=1, keepdims=True)  # for points so far out that the exponential is zero
         summed = np.exp((nearest - squared) / (2 * NOISE**2)) @ np.tile(weights / 4, 2)
         return np.log(summed) - nearest[:, 0] / (2 * NOISE**2) - np.log(2 * np.pi * NOISE**2)

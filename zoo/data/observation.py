@@ -61,7 +61,7 @@ class Observation:
     published : mapping of str to tuple of float
         Published constraints on parameters by name: a value and the limits of its 68% interval.
     source : str
-        Where ``published`` is from.
+        Which publication ``published`` is from.
     notes : sequence of str
         What an inference from these data leaves out.
     compare : callable, optional
@@ -133,7 +133,7 @@ READERS: Register[type[Observes]] = Register(
     "zoo.observations",
     {"cmb-feature": "zoo.data.cmb.planck", "cmb-posterior": "zoo.data.cmb.planck"},
 )
-"""Data source -> class that reads its observations; an installed package names its own in the entry point group."""
+"""The class that reads the observations of each data source; an installed package names its own in the entry point group."""
 observes = READERS.register
 
 
@@ -148,7 +148,7 @@ def reader_of(source: str) -> Observes | None:
     Returns
     -------
     Observes or None
-        None for a source without a reader of its own.
+        The reader, or None for a source that has none of its own.
     """
     return READERS.get(source)() if source in READERS.names() else None
 

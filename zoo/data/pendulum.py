@@ -15,21 +15,21 @@ from zoo.data.dataset import Rows, Split, groups, register_dataset
 from zoo.model.axes import Axis, Coordinates
 
 DAMPING = (0.4, 1.2)
-"""b, kg/s."""
+"""Range of the damping b in kg/s."""
 STIFFNESS = (4.0, 12.0)
-"""kappa, kg/s^2."""
+"""Range of the stiffness kappa in kg/s^2."""
 OBSERVED_UNTIL, QUERIED_UNTIL = 5.0, 10.0
-"""s."""
+"""Times in s up to which a pendulum is observed, and up to which it is asked for."""
 SAMPLES = 50
 
 
 def displacement(time: np.ndarray, damping: np.ndarray, stiffness: np.ndarray) -> np.ndarray:
-    """x(t) in m at ``time`` (s) for b in kg/s and kappa in kg/s^2; arguments broadcast.
+    """Displacement x(t) in m at ``time`` (s) for b in kg/s and kappa in kg/s^2; arguments broadcast.
 
     Raises
     ------
     ValueError
-        For an overdamped pendulum, b^2 >= 4 m kappa.
+        The pendulum is overdamped, b^2 >= 4 m kappa.
     """
     frequency_squared = stiffness - damping**2 / 4
     if np.any(frequency_squared <= 0):
@@ -44,14 +44,16 @@ def observation_times() -> np.ndarray:
 
 @register_dataset("pendulum")
 class Pendulum:
-    """Observed trajectory and query time -> displacement at that time.
+    """Observed trajectories and query times, and the displacement at that time.
 
     Every row is a pendulum of its own; the queries of the training rows are drawn anew each epoch.
 
     Parameters
     ----------
-    train, validation, test : pendulums in each split
-    seed : of pendulums and queries
+    train, validation, test : int
+        Pendulums in each split.
+    seed : int
+        Seed of pendulums and queries.
     """
 
     description = "damped pendulums, 50 samples of x(t) over 5 s, queried up to 10 s"

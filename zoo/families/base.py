@@ -24,7 +24,7 @@ class EndpointModel:
     """
 
     endpoints: ClassVar[dict[str, str]]
-    """Endpoint name -> method; the method takes the endpoint's inputs and returns its outputs, in the spec's order."""
+    """Method of each endpoint by name, which takes the endpoint's inputs and returns its outputs, in the spec's order."""
 
     config: dict[str, Any]
     """Keyword arguments that build the same model again, plain data."""
@@ -33,7 +33,7 @@ class EndpointModel:
     """What it is made with."""
 
     opset_reason: ClassVar[Mapping[int, str]] = {}
-    """Opset of ONNX -> why there is no graph of this family at it; empty where there is one at 11, 13 and 18."""
+    """Why there is no graph of this family at an opset of ONNX; empty where there is one at 11, 13 and 18."""
 
     no_gradient: ClassVar[str | None] = None
     """Why an answer has no derivative with respect to an input, and what explains the model instead; None where it has one."""
@@ -49,13 +49,13 @@ class EndpointModel:
     """Name of an answer that is exactly linear in the inputs, whose Shapley values have a closed form; None where none is."""
 
     spec: ModelSpec
-    """Set by ``zoo.load``; a freshly built model has none."""
+    """The spec, which ``zoo.load`` sets; a freshly built model has none."""
 
     folder: ModelFolder | None = None
-    """Where it was loaded from."""
+    """The folder that the model was loaded from."""
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """What is trained and judged: inputs in the data set's order -> answer (batch, outputs)."""
+        """What is trained and judged: answers (batch, outputs) to inputs in the data set's order."""
         raise NotImplementedError
 
     def save_weights(self, path: str | Path) -> None:
@@ -213,10 +213,10 @@ class ZooModel(keras.Model, EndpointModel):
         raise TypeError(f"{type(self).__name__} declares no blocks")
 
     def adapt(self, inputs: Mapping[str, np.ndarray], target: np.ndarray) -> None:
-        """Measure the standardisation on training rows, before the first step."""
+        """Measure the standardization on training rows, before the first step."""
 
     def bare(self) -> ZooModel:
-        """A copy that was never compiled: a compiled model's file holds the optimiser's moments too, three times as much."""
+        """A copy that was never compiled: a compiled model's file holds the optimizer's moments too, three times as much."""
         copy = type(self).from_config(self.get_config())
         copy.set_weights(self.get_weights())
         return copy

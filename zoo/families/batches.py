@@ -11,7 +11,7 @@ from keras import ops
 
 BATCH = 8192
 NUMBERS = 2**21
-"""In a batch of wide rows, of which a convolution makes many times as many."""
+"""Numbers in a batch of wide rows, of which a convolution makes many times as many."""
 
 
 def rows_at_once(arrays: Iterable[Any]) -> int:
@@ -20,7 +20,7 @@ def rows_at_once(arrays: Iterable[Any]) -> int:
 
 
 def in_batches(function: Callable[..., Any], *arrays: Any) -> Any:
-    """``function(*arrays)`` as NumPy arrays, in the structure that it returns; rows may be cut as they are asked for."""
+    """Call ``function(*arrays)`` for NumPy arrays, in the structure that it returns; rows may be cut as they are asked for."""
     size = rows_at_once(arrays)
     parts = [
         function(*(ops.convert_to_tensor(array[start : start + size]) for array in arrays))

@@ -28,15 +28,22 @@ class BetaVAE(ZooModel):
 
     Parameters
     ----------
-    image : height, width and channels
-    latents : number of latents
-    convolutions : filters and kernel's side of each convolution of the encoder, which halves the image; the decoder's filters
-        are the same in reverse, its kernels 4 x 4
-    hidden : units of the dense layer on either side of the latents
-    beta : weight of the KL term
-    warm_up : training steps in which that weight rises from zero
-    variational : whether latents are random; without noise and KL, this is a plain autoencoder of the same network, whose
-        posterior is a point, of log-variance ``POINT``
+    image : list of int
+        Height, width and channels.
+    latents : int
+        Number of latents.
+    convolutions : list of list of int
+        Filters and kernel's side of each convolution of the encoder, which halves the image; the decoder's filters are the same
+        in reverse, its kernels 4 x 4.
+    hidden : int
+        Units of the dense layer on either side of the latents.
+    beta : float
+        Weight of the KL term.
+    warm_up : int
+        Training steps in which that weight rises from zero.
+    variational : bool
+        Whether latents are random; without noise and KL, this is a plain autoencoder of the same network, whose posterior is a
+        point, of log-variance ``POINT``.
 
     Raises
     ------
@@ -138,7 +145,7 @@ class BetaVAE(ZooModel):
         return self.decoded_logits(mean)
 
     def log_likelihood(self, target, answer):
-        """log p(target) in nat, (batch,), of images under the logits ``answer`` of the same shape, which ``call`` gave."""
+        """Give log p(target) in nat, (batch,), of images under the logits ``answer`` of the same shape, which ``call`` gave."""
         return ops.sum(target * answer - ops.softplus(answer), axis=(1, 2, 3))
 
     objective_name = "negative log-likelihood of an image, nat"
@@ -171,7 +178,7 @@ class BetaVAE(ZooModel):
 
 
 def _encoder(image: list[int], convolutions: list[list[int]], hidden: int) -> keras.Sequential:
-    """An image (batch, height, width, channels) -> features (batch, hidden)."""
+    """A network that makes features (batch, hidden) of an image (batch, height, width, channels)."""
     return keras.Sequential(
         [
             keras.Input(tuple(image)),

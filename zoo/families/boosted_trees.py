@@ -30,9 +30,12 @@ class BoostedTrees(EndpointModel):
 
     Parameters
     ----------
-    inputs : number of input elements
-    max_leaf_nodes : most leaves of a tree
-    min_samples_leaf : fewest training rows in a leaf
+    inputs : int
+        Number of input elements.
+    max_leaf_nodes : int
+        Most leaves of a tree.
+    min_samples_leaf : int
+        Fewest training rows in a leaf.
 
     Raises
     ------
@@ -49,7 +52,7 @@ class BoostedTrees(EndpointModel):
     no_fine_tuning = "trees have no weights to go on from: fit new ones with zoo train and a recipe"
 
     regressor: HistGradientBoostingRegressor
-    """scikit-learn's estimator; there is none before a fit or ``load_weights``."""
+    """The estimator of scikit-learn; there is none before a fit or ``load_weights``."""
 
     def __init__(self, inputs: int, max_leaf_nodes: int = 31, min_samples_leaf: int = 20) -> None:
         self.config = {"inputs": inputs, "max_leaf_nodes": max_leaf_nodes, "min_samples_leaf": min_samples_leaf}
@@ -59,14 +62,14 @@ class BoostedTrees(EndpointModel):
         self.mean: np.ndarray | None = None
 
     def predict(self, x: Any) -> np.ndarray:
-        """(batch, inputs) -> (batch, 1) float32."""
+        """Answer rows (batch, inputs) with (batch, 1) float32 numbers."""
         rows = np.asarray(x, np.float32)
         if not len(rows):  # scikit-learn refuses an empty batch
             return np.empty((0, 1), np.float32)
         return self.regressor.predict(rows).astype(np.float32)[:, None]
 
     def __call__(self, x: Any) -> np.ndarray:
-        """As ``predict``."""
+        """Answer as ``predict`` does."""
         return self.predict(x)
 
     def predictive(self, inputs: Mapping[str, np.ndarray], target: np.ndarray) -> Prediction:
@@ -75,7 +78,7 @@ class BoostedTrees(EndpointModel):
         return Prediction(self.predict(x)[:, 0].astype(np.float64))
 
     def estimator(self, learning_rate: float, seed: int) -> HistGradientBoostingRegressor:
-        """scikit-learn's estimator of this config before a fit, which grows on from call to call."""
+        """An estimator of scikit-learn, of this config, before a fit, which grows on from call to call."""
         from sklearn.ensemble import HistGradientBoostingRegressor
 
         return HistGradientBoostingRegressor(
@@ -96,8 +99,10 @@ class BoostedTrees(EndpointModel):
 
         Parameters
         ----------
-        trees : how many are kept
-        mean : (inputs,) of the training rows
+        trees : int
+            How many are kept.
+        mean : ndarray of shape (inputs,)
+            The mean of the training rows.
         """
         arrays = first_trees(to_arrays(fitted), trees)
         arrays["num_threshold"] = rounded_down(arrays["num_threshold"])

@@ -28,12 +28,18 @@ class CNN3D(ZooModel):
 
     Parameters
     ----------
-    size : cells along a side of the cube
-    channels : of each stage's convolution; each stage halves the cube
-    hidden : units of the dense layers after the last stage
-    downsample : "stride" of the convolution, or "average" of 2^3 cells after it
-    activation : of all hidden layers
-    likelihood : of the target given location and scale: "gaussian", or "cauchy", as in the paper
+    size : int
+        Cells along a side of the cube.
+    channels : list of int
+        Channels of each stage's convolution; each stage halves the cube.
+    hidden : list of int
+        Units of the dense layers after the last stage.
+    downsample : {"stride", "average"}
+        "stride" of the convolution, or "average" of 2^3 cells after it.
+    activation : str
+        Activation of all hidden layers.
+    likelihood : {"gaussian", "cauchy"}
+        Distribution of the target given location and scale: "gaussian", or "cauchy", as in the paper.
 
     Raises
     ------
@@ -90,7 +96,7 @@ class CNN3D(ZooModel):
         return ops.stack(self.distribution(x), axis=-1)
 
     def log_likelihood(self, target, answer):
-        """log p(target), (batch,), of targets (batch, 1) under ``answer`` (batch, 2), which ``call`` gave."""
+        """Give log p(target), (batch,), of targets (batch, 1) under ``answer`` (batch, 2), which ``call`` gave."""
         log_density, _ = LIKELIHOODS[self.config["likelihood"]]
         return log_density((target[:, 0] - answer[:, 0]) / answer[:, 1]) - ops.log(answer[:, 1])
 
@@ -145,4 +151,4 @@ LIKELIHOODS: dict[str, tuple[Callable, Callable]] = {
         lambda z: 0.5 + ops.arctan(z) / math.pi,
     ),
 }
-"""Log density of a standardised residual, and the probability of less."""
+"""Log density of a standardized residual, and the probability of less."""

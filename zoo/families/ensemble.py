@@ -14,7 +14,7 @@ from zoo.families.base import ZooModel
 from zoo.model.registry import get_family, register_family
 
 LEAST_LOG = -1e30
-"""Stands for the largest of logarithms that are all minus infinity, whose difference from it would be NaN."""
+"""A number that stands for the largest of logarithms that are all minus infinity, whose difference from it would be NaN."""
 
 
 @register_family("ensemble")
@@ -26,9 +26,12 @@ class Ensemble(ZooModel):
 
     Parameters
     ----------
-    member : family of the members
-    config : of each member
-    count : number of members, at least two
+    member : str
+        Family of the members.
+    config : dict of str to object
+        Config of each member.
+    count : int
+        Number of members, at least two.
 
     Raises
     ------
@@ -61,7 +64,7 @@ class Ensemble(ZooModel):
         return POOLS[self.kind]([getattr(member, method)(*inputs) for member in self.members])
 
     def call(self, inputs):
-        """As the members' ``call``; of Gaussians, locations come in the first half of the last axis, scales in the other."""
+        """Answer as the members' ``call``; locations of Gaussians are the first half of the last axis, scales the other."""
         given = [member(inputs) for member in self.members]
         if self.kind == "gaussian":
             return ops.concatenate(_mixture([ops.split(one, 2, axis=-1) for one in given]), axis=-1)
@@ -69,7 +72,7 @@ class Ensemble(ZooModel):
         return pooled[0] if isinstance(pooled, tuple) else pooled
 
     def logits(self, *inputs):
-        """log(p / (1 - p)) of the mean probability p, precise where p is saturated.
+        """Logits log(p / (1 - p)) of the mean probability p, precise where p is saturated.
 
         Raises
         ------
@@ -112,7 +115,7 @@ def _mixture(given: Sequence[tuple[Any, Any]]) -> tuple[Any, Any]:
 
 
 def _log_of_sum(logs):
-    """log sum exp along the first axis, minus infinity where all are."""
+    """Logarithm of the sum of exponentials along the first axis, minus infinity where all are."""
     top = ops.maximum(ops.max(logs, axis=0), LEAST_LOG)
     return top + ops.log(ops.sum(ops.exp(logs - top), axis=0))
 
@@ -123,4 +126,4 @@ POOLS: dict[str, Callable[[Sequence[Any]], Any]] = {
     "gaussian": _mixture,
     "log density": lambda given: _log_of_sum(ops.stack(given)) - math.log(len(given)),
 }
-"""What members answer with -> what the ensemble makes of it."""
+"""What the ensemble makes of what members answer with."""

@@ -35,18 +35,29 @@ class IVE(ZooModel):
 
     Parameters
     ----------
-    observation : elements of an observation; with ``channels``, cells along a side of a cube
-    query : elements of a query
-    latents : number of latents
-    encoder, decoder : units of the hidden layers
-    outputs : elements of an answer
-    activation : of the hidden layers
-    beta : weight of the KL term, in units of the loss per nat
-    warm_up : training steps in which that weight rises from zero
-    channels : of convolutions of 3^3 before the encoder's dense layers; each halves the cube
-    log_query : whether the decoder is given the logarithm of the query, which must then be positive
-    scatter : whether an answer is a Gaussian, trained on its negative log-likelihood, the mean over the queries of a row. Its
-        deviation depends on the query alone: otherwise latents tell how noisy an observation is
+    observation : int
+        Elements of an observation; with ``channels``, cells along a side of a cube.
+    query : int
+        Elements of a query.
+    latents : int
+        Number of latents.
+    encoder, decoder : list of int
+        Units of the hidden layers.
+    outputs : int
+        Elements of an answer.
+    activation : str
+        Activation of the hidden layers.
+    beta : float
+        Weight of the KL term, in units of the loss per nat.
+    warm_up : int
+        Training steps in which that weight rises from zero.
+    channels : sequence of int
+        Channels of convolutions of 3^3 before the encoder's dense layers; each halves the cube.
+    log_query : bool
+        Whether the decoder is given the logarithm of the query, which must then be positive.
+    scatter : bool
+        Whether an answer is a Gaussian, trained on its negative log-likelihood, the mean over the queries of a row. Its
+        deviation depends on the query alone: otherwise latents tell how noisy an observation is.
 
     Raises
     ------
@@ -144,14 +155,14 @@ class IVE(ZooModel):
         return self.decode(mean + ops.exp(0.5 * log_variance) * noise, query)
 
     def answers(self, latent, queries):
-        """(batch, k outputs) to k queries (batch, k query) of each row; with ``scatter`` (batch, 2 k outputs), scales last."""
+        """Answers (batch, k outputs) to k queries (batch, k query) a row; with ``scatter`` (batch, 2 k outputs), scales last."""
         k = queries.shape[1] // self.config["query"]
         found = self.decode(ops.repeat(latent, k, axis=0), ops.reshape(queries, (-1, self.config["query"])))
         parts = (found,) if self.spread is None else found
         return ops.concatenate([ops.reshape(part, (-1, k * self.config["outputs"])) for part in parts], axis=-1)
 
     def log_likelihood(self, target, answer):
-        """log p(target), (batch,), mean over the elements of targets (batch, m), under Gaussians (batch, 2 m) of ``call``."""
+        """Give log p(target), (batch,), mean over elements of targets (batch, m), under Gaussians (batch, 2 m) of ``call``."""
         location, scale = ops.split(answer, 2, axis=-1)
         z = (target - location) / scale
         return ops.mean(-0.5 * ops.square(z) - ops.log(scale) - 0.5 * math.log(2 * math.pi), axis=-1)

@@ -16,7 +16,7 @@ MEASURED = 2048
 class Standardize(keras.layers.Layer):
     """Map physical inputs to zero mean and unit variance, (x - mean) / scale, element by element.
 
-    Mean and scale are weights that no optimiser touches: they travel with the model's file and stay variables in an
+    Mean and scale are weights that no optimizer touches: they travel with the model's file and stay variables in an
     exported graph (``keras.layers.Normalization`` captures eager tensors, which tf2onnx cannot follow).
     """
 
@@ -44,7 +44,7 @@ class Standardize(keras.layers.Layer):
 
 
 class Ramp(keras.layers.Layer):
-    """x times what rises from 0 to 1 in the first ``steps`` calls; how many there were is saved with the model."""
+    """Multiply x by what rises from 0 to 1 in the first ``steps`` calls; how many there were is saved with the model."""
 
     def __init__(self, steps: int, **kwargs) -> None:
         super().__init__(trainable=False, **kwargs)
@@ -70,7 +70,8 @@ def conv3d_stages(
 
     Parameters
     ----------
-    downsample : "stride" of the convolution, or "average" of 2^3 cells after it
+    downsample : {"stride", "average"}
+        "stride" of the convolution, or "average" of 2^3 cells after it.
     """
     layers: list[keras.layers.Layer] = []
     for i, units in enumerate(channels):
@@ -82,5 +83,5 @@ def conv3d_stages(
 
 
 def gaussian_kl(mean, log_variance):
-    """KL(N(mean, variance) || N(0, 1)) of each latent, in nat; shape of ``mean`` (Kingma & Welling 2014, app. B)."""
+    """Divergence KL(N(mean, variance) || N(0, 1)) of each latent, in nat; shape of ``mean`` (Kingma & Welling 2014, app. B)."""
     return 0.5 * (ops.square(mean) + ops.exp(log_variance) - log_variance - 1.0)

@@ -1,4 +1,4 @@
-"""Logistic regression: one dense layer on standardised inputs."""
+"""Logistic regression: one dense layer on standardized inputs."""
 
 from __future__ import annotations
 
@@ -10,12 +10,14 @@ from zoo.model.registry import register_family
 
 @register_family("logistic")
 class Logistic(MLP):
-    """p(class 1 | x) = sigmoid(w (x - mean) / scale + b).
+    """Logistic regression, p(class 1 | x) = sigmoid(w (x - mean) / scale + b).
 
     Parameters
     ----------
-    inputs : number of input elements
-    standardize : whether inputs are scaled by the mean and standard deviation of the training data
+    inputs : int
+        Number of input elements.
+    standardize : bool
+        Whether inputs are scaled by the mean and standard deviation of the training data.
     """
 
     linear_output: ClassVar[str | None] = "logits"

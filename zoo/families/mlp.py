@@ -1,4 +1,4 @@
-"""Multilayer perceptron over standardised inputs: classifier or regressor."""
+"""Multilayer perceptron over standardized inputs: classifier or regressor."""
 
 from __future__ import annotations
 
@@ -18,14 +18,21 @@ class MLP(ZooModel):
 
     Parameters
     ----------
-    inputs : number of input elements
-    hidden : units of each hidden layer; none makes a generalised linear model
-    outputs : number of outputs
-    activation : of the hidden layers
-    output_activation : "sigmoid" for a classifier, "softmax" for one of several classes, "linear" for a regressor
-    standardize : whether inputs are scaled by the mean and standard deviation of the training data
-    rescale : whether the head's outputs are multiplied by the training targets' standard deviation and their mean is added, so
-        that a regressor learns in units of order one and answers in physical ones
+    inputs : int
+        Number of input elements.
+    hidden : list of int
+        Units of each hidden layer; none makes a generalized linear model.
+    outputs : int
+        Number of outputs.
+    activation : str
+        Activation of the hidden layers.
+    output_activation : str
+        "sigmoid" for a classifier, "softmax" for one of several classes, "linear" for a regressor.
+    standardize : bool
+        Whether inputs are scaled by the mean and standard deviation of the training data.
+    rescale : bool
+        Whether the head's outputs are multiplied by the training targets' standard deviation and their mean is added, so that a
+        regressor learns in units of order one and answers in physical ones.
 
     Raises
     ------
@@ -70,7 +77,7 @@ class MLP(ZooModel):
         self.built = True
 
     def logits(self, x):
-        """Outputs before the output activation: (batch, inputs) -> (batch, outputs)."""
+        """Outputs (batch, outputs) before the output activation, of inputs (batch, inputs)."""
         for stage in (self.standardize, self.hidden):
             x = x if stage is None else stage(x)
         y = self.head(x)
@@ -129,7 +136,7 @@ class MLP(ZooModel):
 
     @property
     def target_scale(self):
-        """(outputs,) unit of a standardised error: the training targets' standard deviation, or 1 without rescaling."""
+        """Unit (outputs,) of a standardized error: the training targets' standard deviation, or 1 without rescaling."""
         return keras.ops.ones(self.config["outputs"]) if self.rescale is None else self.rescale.scale
 
     @property

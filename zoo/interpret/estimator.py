@@ -77,7 +77,7 @@ def as_estimator(
     Raises
     ------
     InputError, UnknownNameError
-        As `zoo.interpret.explain`.
+        What `zoo.interpret.explain` refuses.
     """
     endpoint = chosen_endpoint(model, endpoint)
     output = output or described_endpoint(model, endpoint, inputs).outputs[0].name

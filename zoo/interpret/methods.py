@@ -206,7 +206,7 @@ def registered(kind: Kind | None = None) -> dict[str, ExplanationMethod]:
     Parameters
     ----------
     kind : str, optional
-        Only these.
+        The kind that they must be of; all by default.
 
     Returns
     -------
@@ -234,7 +234,7 @@ def method_named(name: str, kind: Kind | None = None) -> ExplanationMethod:
     name : str
         Name of the method.
     kind : str, optional
-        Of which kind it must be.
+        The kind that it must be of.
 
     Returns
     -------

@@ -105,7 +105,7 @@ def explain_to_files(
         gradients.
     data : callable, optional
         Makes rows with truth of an endpoint's inputs, at most so many, for the methods that ask for a data set.
-    **options
+    **options : object
         Options of the method; None is as good as none.
 
     Returns

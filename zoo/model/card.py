@@ -45,7 +45,7 @@ TEMPLATE = """
 
 <!-- Which publications does it follow? -->
 """
-"""Body of a new card, of a model's ``name``."""
+"""Body of a new card, from a model's ``name``."""
 
 
 def write_card(folder: str | Path, spec: ModelSpec, prose: str | None = None) -> None:

@@ -114,4 +114,4 @@ def _cell(value: object) -> str:
 
 
 SECTIONS: dict[str, Callable[[ModelSpec, str], str]] = {"use": _use, "numbers": _numbers}
-"""Section name -> its content, of a spec and of how the model is called."""
+"""What makes the content of each section by name, from a spec and how the model is called."""

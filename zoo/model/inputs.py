@@ -11,9 +11,9 @@ from zoo.model.axes import BATCH
 from zoo.model.spec import Endpoint, Tensor
 
 _LARGE, _LARGER, _WIDE = 2**10, 2**15, 64
-"""Elements from which extremes cost less than comparisons: of an array with one bound, with many, and of its last axis then."""
+"""Sizes from which extremes cost less than comparisons: of an array with one bound, with many, and of its last axis then."""
 _KINDS = {"f": "fiu", "i": "iu", "b": "b"}
-"""Kind of an expected dtype -> kinds of arrays that hold such numbers: a fraction is no index, and a number no truth value."""
+"""Kinds of arrays that hold numbers of an expected kind of dtype: a fraction is no index, and a number no truth value."""
 
 
 class InputCheck:

@@ -96,7 +96,7 @@ def read_summary(folder: Path) -> Summary:
     Raises
     ------
     IntegrityError
-        As :func:`read_spec`, for what a list needs.
+        What a list needs is wrong, as :func:`read_spec` says.
     """
     path = described_in(folder)
     fields = read_spec(folder).model_dump() if path.name == CARD else _read(path)

@@ -16,7 +16,7 @@ from zoo.errors import IntegrityError
 from zoo.model.spec import RANGES
 
 MAX_BYTES = 2**26
-"""The arrays of a spec may take as many bytes in memory."""
+"""Most bytes that the arrays of a spec may take in memory."""
 
 
 def taken_out(fields: dict[str, Any]) -> dict[str, list[float]]:

@@ -85,7 +85,7 @@ def get_spec(name: str) -> ModelSpec:
     Raises
     ------
     UnknownNameError
-        With the nearest names.
+        There is no such model; the nearest names are suggested.
     IntegrityError
         The spec cannot be read.
     """
@@ -194,7 +194,7 @@ def get_family(name: str) -> type[Any]:
     Raises
     ------
     UnknownNameError
-        With the nearest names.
+        There is no such family; the nearest names are suggested.
     ZooError
         Keras is not installed.
     """

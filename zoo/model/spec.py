@@ -25,7 +25,7 @@ DType = Literal["float32", "float64", "int32", "int64", "bool"]
 Library = Literal["keras", "sklearn"]
 Precision = Literal["float32", "float16", "int8"]
 LIBRARIES: dict[Library, str] = {"keras": "Keras", "sklearn": "scikit-learn"}
-"""Library of a model, as the Hugging Face Hub calls it -> its name for people."""
+"""Name for people of each library of models, by its name on the Hugging Face Hub."""
 FORMAT: Literal[2] = 2
 """Version of the spec; folders of format 1 are read by ``zoo.model.format1``."""
 
@@ -50,7 +50,7 @@ class Tensor(Strict):
     low: Bound = None
     """Lower end of the trained range: one number, or one for each element of the last axis."""
     high: Bound = None
-    """Upper end of the trained range, as ``low``."""
+    """Upper end of the trained range, of the same form as ``low``."""
     mask: TensorName | None = None
     """Name of the boolean input that says which elements are real; the others are padding and change no answer."""
     index_of: TensorName | None = None
@@ -200,7 +200,7 @@ class Metric(Strict):
     name: str
     value: float
     interval: tuple[float, float] | None = None
-    """95% interval; how it was made stands in ``detail``."""
+    """The 95% interval; how it was made stands in ``detail``."""
     n: int
     seeds: int = 1
     split: str = "test"
@@ -236,11 +236,11 @@ class Reduced(Strict):
 
     precision: Literal["float16", "int8"]
     rows: int
-    """Over which the differences were taken: test rows and mixtures of them."""
+    """Number of rows over which the differences were taken: test rows and mixtures of them."""
     calibration: str | None = None
     """Rows from which the ranges of activations in int8 were taken."""
     differences: dict[str, dict[str, Difference]]
-    """Endpoint -> output -> difference."""
+    """The difference of each output, by endpoint and output."""
 
 
 class FixedPoint(Strict):
@@ -250,7 +250,7 @@ class FixedPoint(Strict):
     width: int
     metric: str
     relative_change: float
-    """Of the metric on test rows, against float32."""
+    """Relative change of the metric on test rows, against float32."""
     interval: tuple[float, float]
 
 
@@ -263,9 +263,9 @@ class Export(Strict):
     parity: dict[str, float] = {}
     """Largest absolute difference of each endpoint from the model in its own library."""
     reduced: Reduced | None = None
-    """None for graphs in float32."""
+    """What lower precision costs; None for graphs in float32."""
     fixed_point: FixedPoint | None = None
-    """Where it was measured."""
+    """Fewest bits of fixed point by endpoint, where they were measured."""
 
 
 class Lineage(Strict):
@@ -274,7 +274,7 @@ class Lineage(Strict):
     parent: str
     revision: str
     data_sha256: Sha256 | None = None
-    """Of the data it was fine-tuned on."""
+    """The sha256 of the data that the model was fine-tuned on."""
 
 
 class ModelSpec(Strict):
@@ -298,7 +298,7 @@ class ModelSpec(Strict):
     export: Export = Export()
     lineage: Lineage | None = None
     earlier_revisions: dict[str, Sha256] = {}
-    """sha256 of the ``model.json`` of each earlier revision, by which a mirror's copy is trusted."""
+    """The sha256 of the ``model.json`` of each earlier revision, by which a mirror's copy is trusted."""
     physzoo_version: str
 
     def file(self, path: str) -> File | None:

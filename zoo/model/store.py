@@ -178,7 +178,7 @@ def _cached(name: str, revision: str, file_name: str, sha256: str) -> Path:
 
 
 def cache_folder() -> Path:
-    """``ZOO_CACHE``, or the system's place for caches."""
+    """The folder ``ZOO_CACHE``, or the system's place for caches."""
     if cache := os.environ.get("ZOO_CACHE"):
         return Path(cache).expanduser()
     import pooch

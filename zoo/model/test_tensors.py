@@ -31,7 +31,7 @@ def read_npz(path: Path) -> dict[str, np.ndarray]:
 
 
 TestTensors = dict[str, tuple[dict[str, np.ndarray], dict[str, np.ndarray]]]
-"""Endpoint -> (inputs, expected outputs) by tensor name."""
+"""Inputs and expected outputs by tensor name, of each endpoint."""
 
 
 def read_test_tensors(path: Path, spec: ModelSpec) -> TestTensors:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from zoo.families.base import EndpointModel
 
 Tensors = Mapping[str, tuple[np.ndarray, ...]]
-"""Endpoint -> its inputs or answers in the spec's order."""
+"""Inputs or answers of each endpoint in the spec's order."""
 BACKENDS = ("tensorflow", "jax", "torch")
 
 
@@ -98,7 +98,7 @@ def check_backends(
 
 
 def expect_close(found: np.ndarray, expected: np.ndarray, tolerance: Tolerance, said: str) -> None:
-    """AssertionError with what is said where an array is not close to another."""
+    """Raise an AssertionError with what is said where an array is not close to another."""
     assert found.shape == expected.shape, f"{said} (shape {found.shape}, expected {expected.shape})"
     if expected.dtype == bool:
         assert np.array_equal(found, expected), said

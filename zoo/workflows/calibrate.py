@@ -141,7 +141,7 @@ def _log_loss(logit: np.ndarray, label: np.ndarray) -> float:
 
 
 def _or_nan(logit: np.ndarray, label: np.ndarray) -> float:
-    """A temperature, NaN for resampled rows that have none."""
+    """A temperature, or NaN for resampled rows that have none."""
     try:
         return fit_temperature(logit, label)
     except InputError:

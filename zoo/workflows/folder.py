@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from zoo.families.base import EndpointModel
 
 TestInputs = Mapping[str, tuple[np.ndarray, ...]]
-"""Endpoint -> its inputs in the spec's order, as ``EndpointModel.example`` makes them."""
+"""Inputs of each endpoint in the spec's order, as ``EndpointModel.example`` makes them."""
 
 
 def write_model_folder(

@@ -32,7 +32,7 @@ def train_npe(
     folder: str | Path,
     test: int = 1000,
     seed: int = 0,
-    vectorised: bool = False,
+    vectorized: bool = False,
     jobs: int | None = None,
     on_nonfinite: Literal["drop", "fail"] = "drop",
     changes: dict[str, JsonValue] | None = None,
@@ -47,7 +47,7 @@ def train_npe(
     Parameters
     ----------
     simulator : callable
-        From parameters to data, ``(D,) -> (C,)``. It draws its noise from ``rng`` if it takes one.
+        Makes data of parameters, ``(D,) -> (C,)``. It draws its noise from ``rng`` if it takes one.
     prior : Prior or mapping
         The prior of the parameters, in the simulator's order.
     simulations : int
@@ -58,7 +58,7 @@ def train_npe(
         How many further simulations are made, for calibration and for the error of the posterior mean.
     seed : int
         The seed of simulations and training.
-    vectorised : bool
+    vectorized : bool
         Whether the simulator takes all parameters at once, as ``zoo.data.sbi.simulate`` says.
     jobs : int, optional
         How many processes simulate.
@@ -77,7 +77,7 @@ def train_npe(
     Raises
     ------
     InputError
-        Nothing can be learnt from the prior or the simulations; constant columns are named.
+        Nothing can be learned from the prior or the simulations; constant columns are named.
     ZooError
         A released model has the folder's name.
     ExportError
@@ -107,7 +107,7 @@ def train_npe(
         prior,
         simulations + test,
         seed=seed,
-        vectorised=vectorised,
+        vectorized=vectorized,
         jobs=jobs,
         on_nonfinite=on_nonfinite,
         path=run / SIMULATIONS,

@@ -28,7 +28,7 @@ class MissingSimulationsError(InputError):
 
 
 UNKNOWN = "0" * 64
-"""Stands for the hash of rows that no file holds."""
+"""What stands for the hash of rows that no file holds."""
 
 
 class UserColumns(Strict):

@@ -34,8 +34,10 @@ def weights(channel: str) -> tuple[np.ndarray, np.ndarray]:
 
     Returns
     -------
-    w : (bins, L_MAX["TT"] + 1) array, rows sum to one
-    l_b : (bins,) array, the weighted mean multipole of each bin
+    w : ndarray of shape (bins, L_MAX["TT"] + 1)
+        The weights, whose rows sum to one.
+    l_b : ndarray of shape (bins,)
+        The weighted mean multipole of each bin.
     """
     ell = np.arange(L_MAX["TT"] + 1, dtype=float)
     w = np.zeros((N_BINS[channel], ell.size))
@@ -63,11 +65,13 @@ def bin_spectra(d_ell: dict[str, np.ndarray]) -> np.ndarray:
 
     Parameters
     ----------
-    d_ell : for "TT", "TE" and "EE" an array (..., L_MAX["TT"] + 1) of D_l in muK^2, starting at l = 0
+    d_ell : dict of str to ndarray
+        D_l in muK^2, starting at l = 0: for "TT", "TE" and "EE" an array (..., L_MAX["TT"] + 1).
 
     Returns
     -------
-    (..., 215) array of D_b in muK^2
+    ndarray of shape (..., 215)
+        D_b in muK^2.
     """
     return np.concatenate([d_ell[ch] @ binning_matrix(ch).T for ch in CHANNELS], axis=-1)
 

@@ -14,7 +14,7 @@ from zoo.data.dataset import Rows, Split, register_dataset
 from zoo.model.axes import Axis
 
 PARAMETERS = tuple(RANGES)
-"""H0, ombh2, omch2, tau, ns, ln10As: the order of every parameter vector."""
+"""The order of every parameter vector: H0, ombh2, omch2, tau, ns, ln10As."""
 
 UNITS = {**dict.fromkeys(PARAMETERS, "1"), "H0": "km/s/Mpc"}
 
@@ -34,7 +34,8 @@ class CMBEmulation:
 
     Parameters
     ----------
-    path : a file written by ``zoo simulate cmb-feature``; the shipped one by default
+    path : str, optional
+        A file written by ``zoo simulate cmb-feature``; the shipped one by default.
     """
 
     description = "Planck-binned CMB spectra of LambdaCDM against its six parameters"
@@ -55,7 +56,7 @@ class CMBEmulation:
 
     @property
     def panels(self) -> dict[str, tuple[slice, np.ndarray]]:
-        """Channel -> where it lies in the output, and the multipoles of its bins."""
+        """Where each channel lies in the output, and the multipoles of its bins."""
         return {channel: (SLICES[channel], joint_multipoles()[SLICES[channel]]) for channel in CHANNELS}
 
     def rows(self, split: Split, epoch: int = 0) -> Rows:

@@ -67,9 +67,12 @@ class CMBFeature:
 
     Parameters
     ----------
-    noise : whether rows carry noise
-    seed : of the noise and nothing else; the spectra have their own
-    path : a file written by ``zoo simulate cmb-feature``; the shipped one by default
+    noise : bool
+        Whether rows carry noise.
+    seed : int
+        Seed of the noise and nothing else; the spectra have their own.
+    path : str, optional
+        A file written by ``zoo simulate cmb-feature``; the shipped one by default.
     """
 
     units: ClassVar[dict[str, str]] = {**dict.fromkeys(PARAMETERS, "1"), "H0": "km/s/Mpc"}
@@ -115,7 +118,7 @@ class CMBFeature:
         shape = spectra.shape[:-1]
 
         def per_row(values: np.ndarray) -> np.ndarray:
-            """(cosmologies,), (cosmologies, pairs) or (2,) -> one value a spectrum."""
+            """One value for each spectrum, from values of shape (cosmologies,), (cosmologies, pairs) or (2,)."""
             values = values[part] if values.shape[0] == config.cosmologies else values
             axes = {1: (slice(None), None, None), 2: (slice(None), slice(None), None)}[values.ndim]
             return np.broadcast_to(values if values.shape == (2,) else values[axes], shape).reshape(-1)

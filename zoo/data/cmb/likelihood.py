@@ -14,9 +14,9 @@ from zoo.data.cmb.posterior_data import TAU
 from zoo.progress import track
 
 CHAINS = 8
-"""Of each sky."""
+"""Number of chains of each sky."""
 STEPS_AT_ONCE = 50
-"""Of the chains in one call of the graph, so that progress can be shown."""
+"""Steps of the chains in one call of the graph, so that progress can be shown."""
 NEWTON_STEPS = 12
 WALL = 0.02
 """Fraction of a range beyond its ends at which the density has fallen by exp(-1/2)."""
@@ -28,11 +28,16 @@ class Chains:
 
     Attributes
     ----------
-    samples : (skies, chains, draws, 6) parameters, some of them beyond the ends of their ranges
-    r_hat : (skies, 6) potential scale reduction over the chains (Gelman & Rubin 1992); 1 where they agree
-    effective : (skies, 6) effective number of samples, all chains together
-    divergent : fraction of steps that diverged
-    seconds : that sampling took, compilation included
+    samples : ndarray of shape (skies, chains, draws, 6)
+        Parameters, some of them beyond the ends of their ranges.
+    r_hat : ndarray of shape (skies, 6)
+        Potential scale reduction over the chains (Gelman & Rubin 1992); 1 where they agree.
+    effective : ndarray of shape (skies, 6)
+        Effective number of samples, all chains together.
+    divergent : float
+        Fraction of steps that diverged.
+    seconds : float
+        Seconds that sampling took, compilation included.
     """
 
     samples: np.ndarray
@@ -48,16 +53,19 @@ class Chains:
 
 
 class Posterior:
-    """log p(parameters | sky), differentiable in TensorFlow; parameters as fractions of their ranges.
+    """The density log p(parameters | sky), differentiable in TensorFlow; parameters are fractions of their ranges.
 
     The ranges end in steep but smooth walls: NUTS moves through them, and samples beyond are thrown away, which leaves
     exactly the posterior with sharp ends. (A logit would bend the degeneracy of tau and As, straight in the parameters.)
 
     Parameters
     ----------
-    emulator : (n, 6) parameters -> (n, 215) spectra in muK^2, differentiable in TensorFlow
-    spectra : (skies, 215) data, muK^2
-    cholesky : (215, 215) lower triangular factor of the covariance of the noise
+    emulator : callable
+        Makes spectra (n, 215) in muK^2 of parameters (n, 6), differentiable in TensorFlow.
+    spectra : ndarray of shape (skies, 215)
+        Measured spectra in muK^2.
+    cholesky : ndarray of shape (215, 215)
+        Lower triangular factor of the covariance of the noise.
     """
 
     def __init__(self, emulator: Callable[[Any], Any], spectra: np.ndarray, cholesky: np.ndarray) -> None:
@@ -69,7 +77,7 @@ class Posterior:
         self.whiten = tf.constant(whiten, tf.float32)
 
     def residual(self, share):
-        """Model minus data, and tau minus its prior mean, in standard deviations: (skies, n, 6) -> (skies, n, 216)."""
+        """Model minus data, and tau minus its prior mean, in standard deviations: (skies, n, 216) for (skies, n, 6)."""
         import tensorflow as tf
 
         theta = tf.constant(LOW, tf.float32) + tf.constant(HIGH - LOW, tf.float32) * share
@@ -79,7 +87,7 @@ class Posterior:
         return tf.concat([tf.reshape(mean, (*share.shape[:-1], -1)) - self.data, prior], axis=-1)
 
     def log_density(self, share):
-        """Up to a constant: (skies, n, 6) -> (skies, n)."""
+        """The log density (skies, n) of parameters (skies, n, 6), up to a constant."""
         import tensorflow as tf
 
         beyond = (tf.nn.relu(-share) + tf.nn.relu(share - 1)) / WALL
@@ -93,7 +101,7 @@ class Posterior:
         import tensorflow as tf
 
         @tf.function(jit_compile=False)
-        def linearised(share):
+        def linearized(share):
             with tf.GradientTape() as tape:
                 tape.watch(share)
                 residual = self.residual(share[:, None])[:, 0]
@@ -101,7 +109,7 @@ class Posterior:
 
         share = np.full((len(self.data), len(PARAMETERS)), 0.5)
         for _ in range(NEWTON_STEPS):
-            residual, jacobian = (t.numpy().astype(float) for t in linearised(tf.constant(share, tf.float32)))
+            residual, jacobian = (t.numpy().astype(float) for t in linearized(tf.constant(share, tf.float32)))
             beyond = np.minimum(share, 0) + np.maximum(share - 1, 0)
             gradient = np.einsum("sri,sr->si", jacobian, residual) + beyond / WALL**2
             curvature = np.einsum("sri,srj->sij", jacobian, jacobian)
@@ -127,11 +135,18 @@ def nuts(
 
     Parameters
     ----------
-    emulator, spectra, cholesky : as `Posterior`
-    chains : of each sky
-    burn_in : steps of each chain that are thrown away
-    draws : steps of each chain that are kept
-    seed : of starts and steps
+    emulator : callable
+        Makes spectra of parameters, as `Posterior` takes it.
+    spectra, cholesky : ndarray
+        The data and the factor of their covariance, as `Posterior` takes them.
+    chains : int
+        Number of chains for each sky.
+    burn_in : int
+        Steps of each chain that are thrown away.
+    draws : int
+        Steps of each chain that are kept.
+    seed : int
+        Seed of starts and steps.
     """
     import tensorflow as tf
     from tensorflow_probability import mcmc
@@ -152,7 +167,7 @@ def nuts(
 
     @tf.function(jit_compile=False)
     def advance(v, results, key):
-        """Some steps on: all states, which of them diverged, and the last results."""
+        """Go some steps on: all states, which of them diverged, and the last results."""
         return mcmc.sample_chain(
             STEPS_AT_ONCE,
             v,

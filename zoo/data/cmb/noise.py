@@ -1,8 +1,8 @@
 """Covariance of binned spectra: cosmic variance, beam and noise of a Planck-like survey (Knox 1995).
 
 The seven survey numbers below were fitted to the error bars of Planck's public binned spectra, which they
-reproduce within 4% (TT), 10% (TE) and 16% (EE) in every bin. Temperature and polarisation have effective sky
-fractions of their own because Planck combines several frequencies and masks; the polarisation noise rises below
+reproduce within 4% (TT), 10% (TE) and 16% (EE) in every bin. Temperature and polarization have effective sky
+fractions of their own because Planck combines several frequencies and masks; the polarization noise rises below
 l = 63, where Planck's own is dominated by residual systematics.
 """
 
@@ -16,11 +16,11 @@ from zoo.data.cmb.binning import CHANNELS, L_MAX, N_JOINT, SLICES, weights
 
 SKY_FRACTION = {"TT": 0.611, "TE": 0.806, "EE": 0.858}
 WHITE_NOISE = {"T": 50.4, "E": 75.0}
-"""muK arcmin."""
+"""White noise in muK arcmin."""
 BEAM_FWHM = {"T": 5.42, "E": 6.70}
-"""arcmin."""
-POLARISATION_KNEE = 62.7
-"""Multipole below which the polarisation noise rises as 1/l^2."""
+"""Full width of the beam at half its maximum, in arcmin."""
+POLARIZATION_KNEE = 62.7
+"""Multipole below which the polarization noise rises as 1/l^2."""
 
 ARCMIN = np.pi / 180 / 60
 
@@ -28,7 +28,7 @@ ARCMIN = np.pi / 180 / 60
 def noise_spectrum(field: str, ell: np.ndarray) -> np.ndarray:
     """Beam-deconvolved noise C_l in muK^2 of field "T" or "E" at multipoles ``ell``."""
     beam = np.exp(ell * (ell + 1) * (BEAM_FWHM[field] * ARCMIN) ** 2 / (8 * np.log(2)))
-    rise = 1 + (POLARISATION_KNEE / np.maximum(ell, 2)) ** 2 if field == "E" else 1.0
+    rise = 1 + (POLARIZATION_KNEE / np.maximum(ell, 2)) ** 2 if field == "E" else 1.0
     return (WHITE_NOISE[field] * ARCMIN) ** 2 * beam * rise
 
 
@@ -40,7 +40,8 @@ def knox_covariance(d_ell: dict[str, np.ndarray]) -> np.ndarray:
 
     Parameters
     ----------
-    d_ell : unbinned D_l in muK^2 from l = 0, keys "TT", "TE", "EE"
+    d_ell : dict of str to ndarray
+        Unbinned D_l in muK^2 from l = 0, keys "TT", "TE", "EE".
     """
     ell = np.arange(L_MAX["TT"] + 1, dtype=float)
     to_c_ell = np.divide(2 * np.pi, ell * (ell + 1), out=np.zeros_like(ell), where=ell > 0)

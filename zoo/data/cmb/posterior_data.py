@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from zoo.families.base import ZooModel
 
 TAU = (0.0544, 0.0073)
-"""Mean and standard deviation of the prior on tau, in place of Planck's polarisation at l < 30 (lowE, arXiv:1807.06209)."""
+"""Mean and standard deviation of the prior on tau, in place of Planck's polarization at l < 30 (lowE, arXiv:1807.06209)."""
 
 
 def _law(name: str) -> Uniform | Normal:
@@ -29,7 +29,7 @@ def _law(name: str) -> Uniform | Normal:
 
 
 PRIOR = Prior({name: _law(name) for name in RANGES})
-"""Uniform in the hypercube; tau normal and cut to its range."""
+"""The prior is uniform in the hypercube; that of tau is normal and cut to its range."""
 
 
 @cache
@@ -49,9 +49,12 @@ class CMBPosterior:
 
     Parameters
     ----------
-    train, validation, test : skies in each split
-    seed : of parameters and noise
-    emulator : what ``zoo.load`` takes
+    train, validation, test : int
+        Skies in each split.
+    seed : int
+        Seed of parameters and noise.
+    emulator : str
+        What ``zoo.load`` takes.
     """
 
     description = "LambdaCDM parameters from the prior, and Planck-binned CMB spectra of an emulator with Planck-like noise"
@@ -91,7 +94,7 @@ class CMBPosterior:
         return keras.ops.convert_to_numpy(load_emulator(self.emulator)(theta.astype(np.float32))) + noise
 
     def reference(self, x: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:
-        """(n, 6) draws by NUTS from the posterior of one sky x (215,)."""
+        """Draws (n, 6) by NUTS from the posterior of one sky x (215,)."""
         from zoo.data.cmb.likelihood import CHAINS, nuts
 
         seed, draws = int(rng.integers(2**31)), -(-n // CHAINS)

@@ -48,7 +48,7 @@ PARAMETERS = TRANSFER_PARAMETERS + PRIMORDIAL_PARAMETERS
 
 
 Feature = Literal["logarithmic", "linear"]
-"""In what the oscillation is periodic: ln k or k."""
+"""The variable in which the oscillation is periodic, ln k or k."""
 
 
 class SimulationConfig(BaseModel):

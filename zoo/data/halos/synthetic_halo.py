@@ -1,4 +1,4 @@
-"""Haloes of known mass, concentration, truncation radius and shape, as crops of particles: what latents should find."""
+"""Halos of known mass, concentration, truncation radius and shape, as crops of particles: what latents should find."""
 
 from __future__ import annotations
 
@@ -20,27 +20,30 @@ from zoo.progress import track
 SIZE, CELL = 24, 0.2
 """Cells along a side of a crop, and comoving Mpc/h along a side of a cell."""
 LOWEST, HIGHEST, QUERIES = 0.1, 1.6, 16
-"""Comoving Mpc/h between which radii are queried, and how many to a row."""
+"""Limits between which radii are queried, in comoving Mpc/h, and how many are to a row."""
 LOG_MASS, CONCENTRATION, TRUNCATION, AXIS_RATIO, LOG_PARTICLES = (14.0, 15.0), (2.0, 20.0), (1.0, 1.4), (0.5, 1.0), (4.0, 6.0)
 """Ranges of the draws: the profile at these radii depends on mass most, on concentration less, on truncation least."""
 HALO, QUERY, CROP = 1, 2, 3
-"""In seeds, what is drawn; not 0, as numpy takes missing numbers of a short seed for zeros."""
+"""What is drawn, as seeds name it; not 0, as numpy takes missing numbers of a short seed for zeros."""
 NUMBER: dict[Split, int] = {"train": 0, "validation": 1, "test": 3}
-"""In seeds, the split; 2 were rows that were looked at while beta and the ranges above were chosen."""
+"""Each split, as seeds name it; 2 were rows that were looked at while beta and the ranges above were chosen."""
 
 AT_ONCE = 100
-"""Haloes whose cells are made together."""
+"""Halos whose cells are made together."""
 
 
 @dataclass(frozen=True)
-class _Haloes:
-    """Of one split.
+class _Halos:
+    """The halos of one split.
 
     Attributes
     ----------
-    crops : (n, 24, 24, 24) float16
-    profile : (3, n) R200m in comoving Mpc/h, concentration, truncation radius over R200m
-    truth : (n,) each
+    crops : ndarray of shape (n, 24, 24, 24)
+        Crops of the density, in float16.
+    profile : ndarray of shape (3, n)
+        R200m in comoving Mpc/h, concentration, truncation radius over R200m.
+    truth : dict of str to ndarray
+        Physical parameters by name, (n,) each.
     """
 
     crops: np.ndarray
@@ -50,7 +53,7 @@ class _Haloes:
 
 @register_dataset("synthetic-halo")
 class SyntheticHalo:
-    """Crops of the density of synthetic haloes and radii, and log10 of the true rho / rho_mean at these radii.
+    """Crops of the density of synthetic halos and radii, and log10 of the true rho / rho_mean at these radii.
 
     The spherical average is the profile of Diemer & Kravtsov (2014), the shape that of ``triaxial_cells``. A crop is log10(1 +
     rho / rho_mean) in 24^3 cells of 0.2 Mpc/h around the halo, from a Poisson number of particles in each cell; how many a halo
@@ -65,9 +68,12 @@ class SyntheticHalo:
 
     Parameters
     ----------
-    train, validation, test : haloes in each split
-    seed : of all draws
-    noise : whether crops have particles; without, cells have the expected density, the limit of many particles
+    train, validation, test : int
+        Halos in each split.
+    seed : int
+        Seed of all draws.
+    noise : bool
+        Whether crops have particles; without, cells have the expected density, the limit of many particles.
     """
 
     description = "crops of the density of synthetic haloes, and the true density at radii of 0.1 to 1.6 Mpc/h"
@@ -82,36 +88,36 @@ class SyntheticHalo:
     axes: ClassVar[dict[str, Axis]] = cell_axes(SIZE, -CELL * (SIZE - 1) / 2, CELL, "Mpc/h")
     """The axes of a crop, measured from the middle of the halo."""
     low, high = LOWEST, HIGHEST
-    """Between which radii are drawn."""
+    """Limits between which radii are drawn."""
     radii = np.geomspace(LOWEST, HIGHEST, QUERIES)
-    """Of validation and test rows."""
+    """Radii of validation and test rows."""
 
     def __init__(
         self, train: int = 10_000, validation: int = 1_000, test: int = 2_000, seed: int = 0, noise: bool = True
     ) -> None:
         self.sizes: dict[Split, int] = {"train": train, "validation": validation, "test": test}
         self.seed, self._noise, self._cosmology = seed, noise, Cosmology()
-        self._made: dict[Split, _Haloes] = {}
+        self._made: dict[Split, _Halos] = {}
 
     def rows(self, split: Split, epoch: int = 0) -> Rows:
         number, n = NUMBER[split], self.sizes[split]
         if split not in self._made:
             self._made[split] = self._make(number, n)
-        haloes = self._made[split]
+        halos = self._made[split]
         radius, symmetry = np.tile(self.radii, (n, 1)), np.zeros(n, np.int64)
         if split == "train":
             rng = np.random.default_rng([self.seed, number, QUERY, epoch])
             radius = np.exp(rng.uniform(np.log(self.low), np.log(self.high), radius.shape))
             symmetry = rng.integers(SYMMETRIES, size=n)
         return Rows(
-            inputs={"density": TurnedCrops(haloes.crops, symmetry), "radius": radius.astype(np.float32)},
-            target=np.log10(dk14_density(radius, *haloes.profile[:, :, None])).astype(np.float32),
+            inputs={"density": TurnedCrops(halos.crops, symmetry), "radius": radius.astype(np.float32)},
+            target=np.log10(dk14_density(radius, *halos.profile[:, :, None])).astype(np.float32),
             group=groups(self.sizes, split),
-            truth=haloes.truth,
+            truth=halos.truth,
         )
 
-    def _make(self, number: int, n: int) -> _Haloes:
-        """The haloes of a split: the first of a longer one are the same."""
+    def _make(self, number: int, n: int) -> _Halos:
+        """The halos of a split: the first of a longer one are the same."""
         even = np.random.default_rng([self.seed, number, HALO]).random((n, len(self.units) + 1)).T
         ranges = np.array([LOG_MASS, np.log10(CONCENTRATION), TRUNCATION, AXIS_RATIO, LOG_PARTICLES])
         low, high = ranges.T[:, :, None]
@@ -132,4 +138,4 @@ class SyntheticHalo:
                 for row, rng, mean in zip(density, own, in_mean_cell[some], strict=True):
                     row[:] = rng.poisson(row * mean) / mean
             crops[some] = np.log10(1 + density)
-        return _Haloes(crops, profile, truth)
+        return _Halos(crops, profile, truth)

@@ -1,4 +1,4 @@
-"""Mean density of triaxial haloes in the cells of a cube.
+"""Mean density of triaxial halos in the cells of a cube.
 
 rho(x) = 1 + [rho(|x|) - 1] (u^T A^-1 u)^(-3/2) with u = x / |x| and det A = 1: the second factor is 4 pi times the angular
 central Gaussian distribution (Tyler 1987), whose mean over directions is one, so that the spherical average is rho(r) whatever
@@ -15,7 +15,7 @@ from zoo.errors import InputError
 REFINED = ((1.0, 8), (2.0, 4), (3.5, 3), (np.inf, 2))
 """Gauss-Legendre points along each axis of a cell whose middle is nearer to the halo's than so many cells."""
 RADII = 512
-"""At which a profile is tabulated, evenly in ln r, for linear interpolation: to 2e-4 where it falls as r^-3."""
+"""Radii at which a profile is tabulated, evenly in ln r, for linear interpolation: to 2e-4 where it falls as r^-3."""
 
 
 class TriaxialCells:
@@ -23,8 +23,10 @@ class TriaxialCells:
 
     Parameters
     ----------
-    size : cells along a side, even
-    cell : side of a cell
+    size : int
+        Cells along a side, even.
+    cell : float
+        Side of a cell.
     """
 
     def __init__(self, size: int, cell: float) -> None:
@@ -48,7 +50,7 @@ class TriaxialCells:
         radius = np.sqrt((place**2).sum(axis=1))
         self._direction = (place / radius[:, None]).astype(np.float32)
         self.radii = np.geomspace(radius.min() * 0.999, radius.max() * 1.001, RADII)
-        """At which ``means`` takes the profile, (512,)."""
+        """Radii (512,) at which ``means`` takes the profile."""
         step = np.log(self.radii[1] / self.radii[0])
         self._position = (np.log(radius / self.radii[0]) / step).astype(np.float32)
 
@@ -57,8 +59,10 @@ class TriaxialCells:
 
         Parameters
         ----------
-        profile : (n, 512) spherical averages of rho at ``radii``
-        shape : (n, 3, 3) symmetric A^-1, of determinant one
+        profile : ndarray of shape (n, 512)
+            Spherical averages of rho at ``radii``.
+        shape : ndarray of shape (n, 3, 3)
+            Symmetric A^-1, of determinant one.
         """
         excess = (np.asarray(profile) - 1).astype(np.float32)
         halves = _means(excess, np.asarray(shape, np.float32), self._starts, self._direction, self._position, self._weight)
@@ -66,7 +70,7 @@ class TriaxialCells:
 
 
 def shape_matrices(rotation: np.ndarray, intermediate: np.ndarray, least: np.ndarray) -> np.ndarray:
-    """A^-1 (n, 3, 3) of ellipsoids with axes 1 : b/a : c/a along the columns of rotations (n, 3, 3)."""
+    """Matrices A^-1 (n, 3, 3) of ellipsoids with axes 1 : b/a : c/a along the columns of rotations (n, 3, 3)."""
     axes = np.stack([np.ones_like(least), intermediate, least], axis=1)
     axes /= np.cbrt(axes.prod(axis=1, keepdims=True))
     return np.einsum("nij,nj,nkj->nik", rotation, axes**-2, rotation)

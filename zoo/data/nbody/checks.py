@@ -114,10 +114,14 @@ def expected_halos(config: NBodyConfig, sizes: np.ndarray, fit: str, mass: str =
 
     Parameters
     ----------
-    sizes : (bins + 1,) edges, in particles
-    fit : name in colossus
-    mass : definition of mass in colossus
-    finite : whether the fluctuations are those of the box's own modes, or of all
+    sizes : ndarray of shape (bins + 1,)
+        Edges, in particles.
+    fit : str
+        Name in colossus.
+    mass : str
+        Definition of mass in colossus.
+    finite : bool
+        Whether the fluctuations are those of the box's own modes, or of all.
     """
     from colossus.lss import mass_function
 

@@ -1,7 +1,7 @@
 """Flat LambdaCDM: linear power spectrum, growth of perturbations, and masses of spheres.
 
 Lengths are comoving in Mpc/h, wavenumbers in h/Mpc, masses in Msun/h. Radiation and neutrino masses are left out of the
-expansion and of the growth; the transfer function is that of the usual thermal history, normalised to sigma8 at z = 0.
+expansion and of the growth; the transfer function is that of the usual thermal history, normalized to sigma8 at z = 0.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from scipy.special import hyp2f1
 Transfer = Literal["camb", "eisenstein-hu"]
 
 CRITICAL_DENSITY = 2.77536627e11
-"""3 H0^2 / (8 pi G) in (Msun/h) / (Mpc/h)^3."""
+"""The critical density 3 H0^2 / (8 pi G) in (Msun/h) / (Mpc/h)^3."""
 CMB_TEMPERATURE = 2.7255
-"""K."""
+"""Temperature of the cosmic microwave background in K."""
 TABLE = np.geomspace(1e-4, 30.0, 1200)
 """Wavenumbers (h/Mpc) at which the linear power spectrum is tabulated."""
 
@@ -63,7 +63,7 @@ def sigma_top_hat(cosmology: Cosmology, radius, transfer: Transfer = "camb") -> 
 
 
 def mean_matter_density(cosmology: Cosmology) -> float:
-    """Comoving, (Msun/h) / (Mpc/h)^3."""
+    """Mean comoving density of matter in (Msun/h) / (Mpc/h)^3."""
     return CRITICAL_DENSITY * cosmology.omega_m
 
 
@@ -73,7 +73,7 @@ def lagrangian_radius(cosmology: Cosmology, mass) -> np.ndarray:
 
 
 def expansion(cosmology: Cosmology, a):
-    """H(a) / H0."""
+    """Expansion rate H(a) / H0."""
     return np.sqrt(cosmology.omega_m / np.asarray(a, dtype=float) ** 3 + 1 - cosmology.omega_m)
 
 
@@ -83,13 +83,13 @@ def growth(cosmology: Cosmology, a):
 
 
 def growth_rate(cosmology: Cosmology, a):
-    """d ln D / d ln a."""
+    """Growth rate d ln D / d ln a."""
     a = np.asarray(a, dtype=float)
     return matter_fraction(cosmology, a) / 2 * (5 * a / _growth(cosmology.omega_m, a) - 3)
 
 
 def matter_fraction(cosmology: Cosmology, a):
-    """Omega_m(a)."""
+    """Fraction of matter Omega_m(a)."""
     return cosmology.omega_m / np.asarray(a, dtype=float) ** 3 / expansion(cosmology, a) ** 2
 
 
@@ -100,14 +100,14 @@ def _growth(omega_m: float, a):
 
 
 def _sigma(power: np.ndarray, radius: np.ndarray) -> np.ndarray:
-    """Of a power spectrum at the table's wavenumbers."""
+    """Standard deviation that a power spectrum at the table's wavenumbers gives spheres."""
     window = top_hat_window(np.asarray(radius)[..., None] * TABLE)
     return np.sqrt(np.trapezoid(TABLE**3 * power * window**2 / (2 * np.pi**2), np.log(TABLE), axis=-1))
 
 
 @lru_cache(maxsize=16)
 def _log_power(cosmology: Cosmology, transfer: Transfer) -> np.ndarray:
-    """ln P at z = 0 at the table's wavenumbers."""
+    """Logarithm of the power at z = 0 at the table's wavenumbers."""
     if transfer == "camb":
         power = _camb_power(cosmology)
     else:

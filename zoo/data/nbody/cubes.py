@@ -8,11 +8,11 @@ from zoo.data.nbody.lagrangian import crops, spherical_average
 from zoo.errors import InputError
 
 CELL = 50 / 64
-"""Comoving Mpc/h of a cell of the default simulation, on which the released networks were trained."""
+"""Side in comoving Mpc/h of a cell of the default simulation, on which the released networks were trained."""
 RMS = 0.045
-"""Of its density contrast at z = 99."""
+"""Standard deviation of its density contrast at z = 99."""
 SLACK = 0.01, 0.35
-"""By which the cell and the deviation may differ from those, relatively: cosmologies differ in the second."""
+"""How far the cell and the deviation may be from those, relatively: cosmologies differ in the second."""
 
 
 def density_cubes(field: np.ndarray, box: float, cells: np.ndarray, size: int = 24, spherical: bool = False) -> np.ndarray:
@@ -20,10 +20,14 @@ def density_cubes(field: np.ndarray, box: float, cells: np.ndarray, size: int = 
 
     Parameters
     ----------
-    field : (n, n, n) linear density contrast at z = 99, periodic
-    box : comoving Mpc/h along a side
-    cells : (m, 3) around which, that is from which the particles start
-    spherical : as ``cnn3d-halo-mass-spherical`` takes them
+    field : ndarray of shape (n, n, n)
+        Linear density contrast at z = 99, periodic.
+    box : float
+        Comoving Mpc/h along a side.
+    cells : ndarray of shape (m, 3)
+        Around which, that is from which the particles start.
+    spherical : bool
+        Whether each cell is the mean of its shell, as ``cnn3d-halo-mass-spherical`` takes cubes.
 
     Raises
     ------
@@ -51,13 +55,20 @@ class Cubes:
 
     Parameters
     ----------
-    fields : (cells, cells, cells) each
-    scale : that all values are multiplied by
-    field : (n,) which field each cube is of
-    centre : (n, 3) cell that is cell size // 2 of the cube
-    symmetry : (n,) of 0..47, which of the rotations and reflections about the centre; 0 leaves the cube
-    size : cells along a side
-    spherical : whether each cell is replaced by the mean of its shell
+    fields : list of ndarray
+        Periodic fields that cubes are cut from, (cells, cells, cells) each.
+    scale : float
+        Number that all values are multiplied by.
+    field : ndarray of shape (n,)
+        Which field each cube is of.
+    center : ndarray of shape (n, 3)
+        Cell that is cell size // 2 of the cube.
+    symmetry : ndarray of shape (n,)
+        Which of the 48 rotations and reflections about the center each cube is turned by, 0 to 47; 0 leaves it.
+    size : int
+        Cells along a side.
+    spherical : bool
+        Whether each cell is replaced by the mean of its shell.
     """
 
     def __init__(
@@ -65,23 +76,23 @@ class Cubes:
         fields: list[np.ndarray],
         scale: float,
         field: np.ndarray,
-        centre: np.ndarray,
+        center: np.ndarray,
         symmetry: np.ndarray,
         size: int,
         spherical: bool = False,
     ) -> None:
         self.fields, self.scale, self.size, self.spherical = fields, scale, size, spherical
-        self.field, self.centre, self.symmetry = field, centre, symmetry
+        self.field, self.center, self.symmetry = field, center, symmetry
 
     def __len__(self) -> int:
         return len(self.field)
 
     def __getitem__(self, rows: slice | np.ndarray) -> np.ndarray:
-        """(m, size, size, size) float32."""
-        field, centre, symmetry = self.field[rows], self.centre[rows], self.symmetry[rows]
+        """Cut the cubes of some rows, (m, size, size, size) in float32."""
+        field, center, symmetry = self.field[rows], self.center[rows], self.symmetry[rows]
         cubes = np.empty((len(field), *[self.size] * 3), np.float32)
         for number in np.unique(field):
             chosen = np.flatnonzero(field == number)
-            cubes[chosen] = crops(self.fields[number], centre[chosen], self.size, symmetry[chosen])
+            cubes[chosen] = crops(self.fields[number], center[chosen], self.size, symmetry[chosen])
         cubes *= np.float32(self.scale)
         return spherical_average(cubes) if self.spherical else cubes

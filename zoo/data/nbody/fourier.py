@@ -8,12 +8,12 @@ import scipy.fft
 
 
 def forward(field: np.ndarray) -> np.ndarray:
-    """Real (n, n, n) to its unnormalised Fourier coefficients (n, n, n // 2 + 1), in single precision for single."""
+    """Transform a real field (n, n, n) to its unnormalized Fourier coefficients (n, n, n // 2 + 1), in the same precision."""
     return scipy.fft.rfftn(field, workers=numba.get_num_threads())
 
 
 def backward(modes: np.ndarray) -> np.ndarray:
-    """Fourier coefficients (n, n, n // 2 + 1) of an even n to the real field; the coefficients are overwritten."""
+    """Transform Fourier coefficients (n, n, n // 2 + 1) of an even n to the real field; they are overwritten."""
     return scipy.fft.irfftn(modes, s=(len(modes),) * 3, workers=numba.get_num_threads(), overwrite_x=True)
 
 

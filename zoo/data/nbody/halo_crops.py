@@ -6,36 +6,39 @@ import numba
 import numpy as np
 
 from zoo.data.nbody.lagrangian import PERMUTATIONS
-from zoo.data.nbody.neighbours import Neighbours
+from zoo.data.nbody.neighbors import Neighbors
 from zoo.errors import InputError
 
 SIZE = 24
 """Cells along a side."""
 CELL = 0.25
-"""Side of a cell, in units of R200m: the crop reaches 3 R200m from the halo's centre."""
+"""Side of a cell, in units of R200m: the crop reaches 3 R200m from the halo's center."""
 SLACK = 0.01
-"""By which a cell may differ from that, relatively."""
+"""How far a cell may be from that, relatively."""
 
 
-def halo_crops(positions: np.ndarray, box: float, centres: np.ndarray, r200m: np.ndarray, size: int = SIZE) -> np.ndarray:
-    """log10(1 + rho / rho_mean) around each centre, (H, size, size, size) float32, in cells of 0.25 R200m.
+def halo_crops(positions: np.ndarray, box: float, centers: np.ndarray, r200m: np.ndarray, size: int = SIZE) -> np.ndarray:
+    """Crops of log10(1 + rho / rho_mean) around each center, (H, size, size, size) float32, in cells of 0.25 R200m.
 
-    Each particle near by, whichever halo it is in, is shared among the eight cells around it (cloud in cell). The centre is
+    Each particle near by, whichever halo it is in, is shared among the eight cells around it (cloud in cell). The center is
     the corner at which the middle cells meet.
 
     Parameters
     ----------
-    positions : (N, 3) of all particles of the periodic box, Mpc/h in [0, box]; they have one mass
-    centres : (H, 3), Mpc/h: density peaks, as of ``halos.catalogue``
-    r200m : (H,), Mpc/h
+    positions : ndarray of shape (N, 3)
+        Positions of all particles of the periodic box, Mpc/h in [0, box]; they have one mass.
+    centers : ndarray of shape (H, 3)
+        Mpc/h: density peaks, as of ``halos.catalog``.
+    r200m : ndarray of shape (H,)
+        R200m of each halo in Mpc/h.
 
     Raises
     ------
     InputError
-        If positions or centres are not in the box, a radius is not positive, ``size`` not even, or a crop larger than the box.
+        If positions or centers are not in the box, a radius is not positive, ``size`` not even, or a crop larger than the box.
     """
-    positions, centres, r200m = np.asarray(positions), np.asarray(centres, float), np.asarray(r200m, float)
-    check_halos(box, centres, r200m)
+    positions, centers, r200m = np.asarray(positions), np.asarray(centers, float), np.asarray(r200m, float)
+    check_halos(box, centers, r200m)
     if size < 2 or size % 2:
         raise InputError(f"size: expected an even number of cells, so that the halo is in the middle, given {size}")
     reach = (size + 1) / 2 * CELL * r200m
@@ -44,16 +47,16 @@ def halo_crops(positions: np.ndarray, box: float, centres: np.ndarray, r200m: np
             f"r200m: expected at most {box / ((size + 1) * CELL):.3g} Mpc/h, of which a crop fits into the box, given "
             f"{r200m.max():.3g}: leave that halo out"
         )
-    neighbours = Neighbours(positions, box)
-    crops = np.empty((len(centres), size, size, size), np.float32)
-    for halo, (centre, cell) in enumerate(zip(centres, CELL * r200m, strict=True)):
-        _, offsets = neighbours.within(centre, reach[halo])
-        crops[halo] = np.log10(1 + _cloud_in_cell(offsets / cell, size) / (neighbours.density * cell**3))
+    neighbors = Neighbors(positions, box)
+    crops = np.empty((len(centers), size, size, size), np.float32)
+    for halo, (center, cell) in enumerate(zip(centers, CELL * r200m, strict=True)):
+        _, offsets = neighbors.within(center, reach[halo])
+        crops[halo] = np.log10(1 + _cloud_in_cell(offsets / cell, size) / (neighbors.density * cell**3))
     return crops
 
 
 def check_crop_cells(cell: np.ndarray, r200m: np.ndarray) -> None:
-    """InputError unless crops that were made elsewhere have cells of 0.25 R200m; both (H,) or scalars, in the same unit."""
+    """Refuse crops made elsewhere whose cells are not of 0.25 R200m; both are (H,) or scalars, in the same unit."""
     ratio = np.asarray(cell, float) / np.asarray(r200m, float)
     wrong = ~(np.abs(ratio / CELL - 1) <= SLACK)
     if wrong.any():
@@ -63,14 +66,14 @@ def check_crop_cells(cell: np.ndarray, r200m: np.ndarray) -> None:
         )
 
 
-def check_halos(box: float, centres: np.ndarray, r200m: np.ndarray) -> None:
-    """InputError unless centres are (H, 3) in the box and radii (H,) positive."""
-    if centres.ndim != 2 or centres.shape[1] != 3:
-        raise InputError(f"centres: expected shape (H, 3), given {centres.shape}")
-    if centres.size and not (centres.min() >= 0 and centres.max() <= box):
-        raise InputError(f"centres: expected from 0 to the box's {box:g} Mpc/h, given {centres.min():g} to {centres.max():g}")
-    if r200m.shape != (len(centres),) or not (r200m > 0).all():
-        raise InputError(f"r200m: expected a positive radius for each of {len(centres)} centres, given {r200m}: leave out NaN")
+def check_halos(box: float, centers: np.ndarray, r200m: np.ndarray) -> None:
+    """Refuse centers that are not (H, 3) in the box, and radii (H,) that are not positive."""
+    if centers.ndim != 2 or centers.shape[1] != 3:
+        raise InputError(f"centers: expected shape (H, 3), given {centers.shape}")
+    if centers.size and not (centers.min() >= 0 and centers.max() <= box):
+        raise InputError(f"centers: expected from 0 to the box's {box:g} Mpc/h, given {centers.min():g} to {centers.max():g}")
+    if r200m.shape != (len(centers),) or not (r200m > 0).all():
+        raise InputError(f"r200m: expected a positive radius for each of {len(centers)} centers, given {r200m}: leave out NaN")
 
 
 class TurnedCrops:
@@ -78,8 +81,10 @@ class TurnedCrops:
 
     Parameters
     ----------
-    crops : (n, size, size, size)
-    symmetry : (n,) of 0..47; 0 leaves a crop
+    crops : ndarray of shape (n, size, size, size)
+        The crops before they are turned.
+    symmetry : ndarray of shape (n,)
+        Which of the 48 rotations and reflections each crop is turned by, 0 to 47; 0 leaves it.
     """
 
     def __init__(self, crops: np.ndarray, symmetry: np.ndarray) -> None:
@@ -89,7 +94,7 @@ class TurnedCrops:
         return len(self.crops)
 
     def __getitem__(self, rows: slice | np.ndarray) -> np.ndarray:
-        """(m, size, size, size) float32."""
+        """The crops of some rows, turned, (m, size, size, size) in float32."""
         numbers = np.arange(len(self))[rows]
         out = np.empty((len(numbers), *self.crops.shape[1:]), np.float32)
         for row, number in enumerate(numbers):
@@ -98,7 +103,7 @@ class TurnedCrops:
 
 
 def _turned(crop: np.ndarray, symmetry: int) -> np.ndarray:
-    """As a view."""
+    """A view of a cube, turned by one of the symmetries."""
     backwards = symmetry // np.array([4, 2, 1]) % 2
     return crop.transpose(PERMUTATIONS[symmetry // 8])[tuple(slice(None, None, 1 - 2 * step) for step in backwards)]
 

@@ -35,16 +35,25 @@ class HaloMass(SplitSimulations):
 
     Parameters
     ----------
-    train, validation, test : simulations in each split; their seeds count on from split to split
-    first_seed : of the simulations
-    particles : drawn from each simulation, on average
-    size : cells along a side of a cube
-    spherical : whether each cell is replaced by the mean of its shell
-    seed : of the draws of particles and orientations
-    nbody : what differs from the default `NBodyConfig`
-    path : folder of the simulations; by default one of the cache, for each config its own
-    on_missing : what becomes of simulations that are missing or damaged: "simulate" makes missing ones, "fail" names all of
-        them, "skip" leaves them out
+    train, validation, test : int
+        Simulations in each split; their seeds count on from split to split.
+    first_seed : int
+        Seed of the first simulation.
+    particles : int
+        Number of particles drawn from each simulation, on average.
+    size : int
+        Cells along a side of a cube.
+    spherical : bool
+        Whether each cell is replaced by the mean of its shell.
+    seed : int
+        Seed of the draws of particles and orientations.
+    nbody : dict, optional
+        What differs from the default `NBodyConfig`.
+    path : str, optional
+        Folder of the simulations; by default one of the cache, for each config its own.
+    on_missing : OnMissing
+        What becomes of simulations that are missing or damaged: "simulate" makes missing ones, "fail" names all of them, "skip"
+        leaves them out.
     """
 
     feature_sets = ("densities", "densities and shear")
@@ -111,22 +120,25 @@ class HaloMass(SplitSimulations):
         found = np.empty((len(rows), len(radii) * (1 if names == self.feature_sets[0] else 3)), np.float32)
         for number, field in enumerate(track(cubes.fields, f"features: {names}")):
             mine = cubes.field == number
-            maps = [top_hat_densities(field, box, radii, cubes.centre[mine])]
+            maps = [top_hat_densities(field, box, radii, cubes.center[mine])]
             if names == self.feature_sets[1]:
-                maps += tidal_shear(field, box, radii, cubes.centre[mine])
+                maps += tidal_shear(field, box, radii, cubes.center[mine])
             found[mine] = np.concatenate(maps).T * cubes.scale
         return found
 
 
 @register_dataset("halo-mass-features")
 class HaloMassFeatures(HaloMass):
-    """As `HaloMass`, but of each particle the features instead of the cube, and the same training rows each epoch.
+    """The rows of `HaloMass` with the features of each particle instead of the cube, and the same training rows each epoch.
 
     Parameters
     ----------
-    features : "densities", or "densities and shear"
-    pairs : whether the log mass is an input too, as of a density of it given the features
-    parameters : of `HaloMass`
+    features : str
+        "densities", or "densities and shear".
+    pairs : bool
+        Whether the log mass is an input too, as of a density of it given the features.
+    **parameters : object
+        Parameters of `HaloMass`.
     """
 
     def __init__(self, features: str = "densities", pairs: bool = False, **parameters) -> None:
@@ -174,7 +186,7 @@ def drawn_particles(simulations: list[Simulation], n: int, rng: np.random.Genera
 
 
 def _bin_of_particles(simulation: Simulation) -> np.ndarray:
-    """(N,) the mass bin of each particle's halo, -1 where it is in none of the bins."""
+    """The mass bin (N,) of each particle's halo, -1 where it is in none of the bins."""
     of_halo = np.digitize(np.log10(simulation.halos.mass), LOG_MASS) - 1
     of_halo[of_halo == len(LOG_MASS) - 1] = -1
     return np.append(of_halo, -1)[simulation.halo_of]

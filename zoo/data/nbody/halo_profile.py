@@ -20,16 +20,16 @@ from zoo.model.axes import Axis, cell_axes
 from zoo.progress import track
 
 DEFAULTS = {"particles": 64, "box": 25.0, "steps": 200, "softening": 1 / 30}
-"""Of the simulations: they resolve a fifth of R200m of halos of 100 particles."""
+"""Settings of the simulations: they resolve a fifth of R200m of halos of 100 particles."""
 EMPTY = 0.5
 """Particles that a shell without any counts as."""
 TRAINING, NOISE = 1, 2
-"""In seeds, what is drawn."""
+"""What is drawn, as seeds name it."""
 
 
 @dataclass(frozen=True)
 class _Halos:
-    """Of one split, each attribute but the radii (n, ...)."""
+    """The halos of one split, each attribute but the radii (n, ...)."""
 
     crops: np.ndarray
     seed: np.ndarray
@@ -51,23 +51,31 @@ class HaloProfile(SplitSimulations):
 
     Parameters
     ----------
-    train, validation, test : simulations in each split; their seeds count on from split to split
-    first_seed : of the simulations
-    smallest : particles, both linked by friends of friends and within R200m
-    size : cells of 0.25 R200m along a side of a crop
-    seed : of the draws of radii and orientations
-    nbody : what differs from `DEFAULTS` and the default `NBodyConfig`
-    path : folder of the simulations; by default one of the cache, for each config its own
-    on_missing : what becomes of simulations that are missing or damaged: "simulate" makes missing ones, "fail" names all of
-        them, "skip" leaves them out
+    train, validation, test : int
+        Simulations in each split; their seeds count on from split to split.
+    first_seed : int
+        Seed of the first simulation.
+    smallest : int
+        Particles, both linked by friends of friends and within R200m.
+    size : int
+        Cells of 0.25 R200m along a side of a crop.
+    seed : int
+        Seed of the draws of radii and orientations.
+    nbody : dict, optional
+        What differs from `DEFAULTS` and the default `NBodyConfig`.
+    path : str, optional
+        Folder of the simulations; by default one of the cache, for each config its own.
+    on_missing : OnMissing
+        What becomes of simulations that are missing or damaged: "simulate" makes missing ones, "fail" names all of them, "skip"
+        leaves them out.
     """
 
     description = "crops of the density around halos, and the density at radii of 0.2 to 3 R200m"
     units: ClassVar[dict[str, str]] = UNITS
     radii = RADII
-    """The sixteen of validation and test rows, in units of R200m."""
+    """The sixteen radii of validation and test rows, in units of R200m."""
     low, high = INNER, OUTER
-    """Between which radii are drawn."""
+    """Limits between which radii are drawn."""
 
     def __init__(
         self,
@@ -114,11 +122,12 @@ class HaloProfile(SplitSimulations):
         return self._halos(split).mean_count[:, None] * volume(EDGES[:-1], EDGES[1:])
 
     def nfw(self, split: Split, outer: float = EDGES[-1]) -> np.ndarray:
-        """log10 of rho / rho_mean at ``radii``, (n, 16), of the NFW profile fitted to each halo's own counts in these shells.
+        """Give log10 of rho / rho_mean at ``radii``, (n, 16), of NFW profiles fitted to each halo's own counts in these shells.
 
         Parameters
         ----------
-        outer : only shells within it, in units of R200m, are fitted
+        outer : float
+            Only shells within it, in units of R200m, are fitted.
         """
         edges = EDGES[: np.searchsorted(EDGES, outer * (1 + 1e-9))]
         fit = fit_nfw(self._halos(split).radii.counts(edges[:-1], edges[1:]), edges)
@@ -129,7 +138,7 @@ class HaloProfile(SplitSimulations):
         return {"an NFW fit to each halo": self.nfw(split), "an NFW fit to each halo within R200m": self.nfw(split, 1.0)}
 
     def noise(self, split: Split) -> np.ndarray:
-        """By how much targets differ from log10 of the expected density, as Poisson draws around the NFW fits: (n, 16) dex."""
+        """How far targets are from log10 of the expected density, as Poisson draws around the NFW fits: (n, 16) dex."""
         expected = self.mean_counts(split) * 10 ** self.nfw(split)
         drawn = np.random.default_rng([self.seed, NOISE, list(self.sizes).index(split)]).poisson(expected)
         return np.log10(np.maximum(drawn, EMPTY) / expected)

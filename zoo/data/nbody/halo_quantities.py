@@ -6,7 +6,7 @@ import numpy as np
 
 from zoo.data.nbody.halo_shells import OUTER, WIDTH
 from zoo.data.nbody.halos import OVERDENSITY
-from zoo.data.nbody.neighbours import Neighbours
+from zoo.data.nbody.neighbors import Neighbors
 from zoo.data.nbody.nfw import fit_nfw, most_likely
 from zoo.data.nbody.simulate import Simulation
 from zoo.errors import InputError
@@ -24,14 +24,14 @@ UNITS = {
 INNER_SHELLS = np.geomspace(0.1, 1.0, 17)
 OUTER_SHELLS = np.geomspace(1.0, 3.0, 9)
 SLOPES = np.linspace(-8.0, 3.0, 221)
-"""d ln rho / d ln r that are tried."""
+"""Slopes d ln rho / d ln r that are tried."""
 INFALL = 1.0, 1.5
 ENVIRONMENT = 10.0
-"""R200m to which the surroundings of a halo reach; they start at half of that."""
+"""Radius, in R200m, to which the surroundings of a halo reach; they start at half of that."""
 
 
 def halo_quantities(simulation: Simulation, chosen: np.ndarray) -> tuple[dict[str, np.ndarray], list[np.ndarray]]:
-    """By name (n,) float64, in ``UNITS``, of the ``chosen`` (n,) halos of a simulation, and their particles' sorted radii.
+    """Quantities by name, (n,) float64 in ``UNITS``, of the ``chosen`` (n,) halos of a simulation, and their sorted radii.
 
     Radii are distances from the density peak in units of R200m, as far as the shell around 3 R200m reaches. Of the quantities,
 
@@ -43,7 +43,7 @@ def halo_quantities(simulation: Simulation, chosen: np.ndarray) -> tuple[dict[st
     - axis_ratio is the least over the greatest axis of the reduced tensor of inertia (weights 1 / r^2) of the particles within
       R200m: a sphere, not an ellipsoid, so that it is rounder than the halo;
     - environment is log10 of the density in 5 to 10 R200m, or in a quarter to half of the box where that is less;
-    - offset is the distance of the centre of mass of the particles within R200m from the density peak;
+    - offset is the distance of the center of mass of the particles within R200m from the density peak;
     - mass_ratio is log10 of the mass within 2 R200m over M200m.
 
     Raises
@@ -55,7 +55,7 @@ def halo_quantities(simulation: Simulation, chosen: np.ndarray) -> tuple[dict[st
     if not (OUTER * halos.r200m[chosen] <= config.box / 2).all():
         most = config.box / 2 / OUTER
         raise InputError(f"r200m: expected at most {most:.3g} Mpc/h, a sixth of the box, given {halos.r200m[chosen].max():.3g}")
-    neighbours = Neighbours(simulation.positions, config.box)
+    neighbors = Neighbors(simulation.positions, config.box)
     momenta = np.asarray(simulation.momenta)
     truth = {name: np.empty(len(chosen)) for name in UNITS}
     truth["log_mass"][:] = np.log10(halos.m200m[chosen])
@@ -63,7 +63,7 @@ def halo_quantities(simulation: Simulation, chosen: np.ndarray) -> tuple[dict[st
     for row, halo in enumerate(chosen):
         r200m = float(halos.r200m[halo])
         reach = min(ENVIRONMENT * r200m, config.box / 2)
-        particles, offsets = neighbours.within(halos.density_peak[halo], reach)
+        particles, offsets = neighbors.within(halos.density_peak[halo], reach)
         offsets /= r200m
         radius = np.sqrt(np.einsum("ij,ij->i", offsets, offsets))
         radii.append(np.sort(radius[radius <= OUTER * np.sqrt(WIDTH)]).astype(np.float32))
@@ -79,7 +79,7 @@ def halo_quantities(simulation: Simulation, chosen: np.ndarray) -> tuple[dict[st
         limits = reach / r200m * np.array([0.5, 1.0])
         around = ((radius > limits[0]) & (radius <= limits[1])).sum()
         volume = 4 / 3 * np.pi * np.diff((limits * r200m) ** 3)[0]
-        truth["environment"][row] = np.log10(max(around, 0.5) / volume / neighbours.density)
+        truth["environment"][row] = np.log10(max(around, 0.5) / volume / neighbors.density)
     if radii:
         inner, outer = (np.stack([np.histogram(r, edges)[0] for r in radii]) for edges in (INNER_SHELLS, OUTER_SHELLS))
         truth["log_concentration"][:] = np.log10(fit_nfw(inner, INNER_SHELLS).concentration)

@@ -18,7 +18,8 @@ class SortedRadii:
 
     Parameters
     ----------
-    radii : for each halo those of its particles, in increasing order
+    radii : list of ndarray
+        Radii of the particles of each halo, in increasing order.
     """
 
     def __init__(self, radii: list[np.ndarray]) -> None:
@@ -37,7 +38,7 @@ def shell_of(radius: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def volume(low: np.ndarray, high: np.ndarray) -> np.ndarray:
-    """Of the shell between two radii."""
+    """Volume of the shell between two radii."""
     return 4 / 3 * np.pi * (high**3 - low**3)
 
 

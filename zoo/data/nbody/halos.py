@@ -16,7 +16,7 @@ from zoo.errors import InputError
 OVERDENSITY = 200
 """Mean density inside r200m, in units of the mean matter density."""
 CORE = 10
-"""Particles in the smallest sphere whose density or centre is measured."""
+"""Particles in the smallest sphere whose density or center is measured."""
 SHRINK = 0.95
 """Radius of each shrinking sphere in units of the one before (Power et al. 2003, astro-ph/0201544, use 0.975)."""
 
@@ -27,19 +27,24 @@ class Halos:
 
     Attributes
     ----------
-    size : (H,) int64, particles linked by friends of friends
-    mass : (H,) float64, Msun/h, of these particles
-    centre_of_mass : (H, 3) float32, Mpc/h in [0, box), of these particles
-    density_peak : (H, 3) float32, Mpc/h in [0, box): where spheres that shrink around these particles end, the centre of
-        r200m and of profiles
-    r200m : (H,) float32, Mpc/h: where the mean density around the peak, of all particles, first falls below 200 times the
-        mean; NaN if it is lower already around the ten innermost
-    m200m : (H,) float64, Msun/h, within r200m
+    size : ndarray of shape (H,)
+        Int64, particles linked by friends of friends.
+    mass : ndarray of shape (H,)
+        Float64, Msun/h, of these particles.
+    center_of_mass : ndarray of shape (H, 3)
+        Float32, Mpc/h in [0, box), of these particles.
+    density_peak : ndarray of shape (H, 3)
+        Float32, Mpc/h in [0, box): where spheres that shrink around these particles end, the center of r200m and of profiles.
+    r200m : ndarray of shape (H,)
+        Float32, Mpc/h: where the mean density around the peak, of all particles, first falls below 200 times the mean; NaN if
+        it is lower already around the ten innermost.
+    m200m : ndarray of shape (H,)
+        Float64, Msun/h, within r200m.
     """
 
     size: np.ndarray
     mass: np.ndarray
-    centre_of_mass: np.ndarray
+    center_of_mass: np.ndarray
     density_peak: np.ndarray
     r200m: np.ndarray
     m200m: np.ndarray
@@ -71,8 +76,8 @@ def friends_of_friends(positions: np.ndarray, box: float, linking: float = 0.2, 
     return _number_by_size(groups, minimum)
 
 
-def catalogue(positions: np.ndarray, halo_of: np.ndarray, box: float, particle_mass: float, mean_density: float) -> Halos:
-    """Masses and centres of the halos of ``friends_of_friends``; ``mean_density`` in (Msun/h) / (Mpc/h)^3.
+def catalog(positions: np.ndarray, halo_of: np.ndarray, box: float, particle_mass: float, mean_density: float) -> Halos:
+    """Masses and centers of the halos of ``friends_of_friends``; ``mean_density`` in (Msun/h) / (Mpc/h)^3.
 
     Raises
     ------
@@ -87,15 +92,15 @@ def catalogue(positions: np.ndarray, halo_of: np.ndarray, box: float, particle_m
     members = members[np.argsort(halo_of[members], kind="stable")]
     size = np.bincount(halo_of[members]).astype(np.int64)
     starts = np.concatenate([[0], np.cumsum(size)])
-    centre_of_mass = periodic_means(positions, halo_of, box).astype(np.float32)
-    density_peak = _density_peaks(positions[members], starts, centre_of_mass, float(box))
+    center_of_mass = periodic_means(positions, halo_of, box).astype(np.float32)
+    density_peak = _density_peaks(positions[members], starts, center_of_mass, float(box))
     threshold = float(OVERDENSITY * mean_density / particle_mass)
     inside = _counts_in_r200m(*_sorted_into_cells(positions, box), density_peak, size, float(box), threshold)
     resolved = np.where(inside > 0, inside, np.nan)
     return Halos(
         size=size,
         mass=size * float(particle_mass),
-        centre_of_mass=_wrapped(centre_of_mass, box),
+        center_of_mass=_wrapped(center_of_mass, box),
         density_peak=_wrapped(density_peak, box),
         r200m=np.cbrt(resolved / (threshold * 4 / 3 * np.pi)).astype(np.float32),
         m200m=resolved * particle_mass,
@@ -103,38 +108,41 @@ def catalogue(positions: np.ndarray, halo_of: np.ndarray, box: float, particle_m
 
 
 def profiles(
-    positions: np.ndarray, centres: np.ndarray, edges: np.ndarray, box: float, r200m: np.ndarray | None = None
+    positions: np.ndarray, centers: np.ndarray, edges: np.ndarray, box: float, r200m: np.ndarray | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Spherically averaged density around each centre in units of the mean, and particle counts, both (H, bins).
+    """Spherically averaged density around each center in units of the mean, and particle counts, both (H, bins).
 
     Parameters
     ----------
-    centres : (H, 3), Mpc/h
-    edges : (bins + 1,) increasing radii, Mpc/h; in units of ``r200m`` (H,) if that is given
-    r200m : (H,) positive
+    centers : ndarray of shape (H, 3)
+        Middles of the shells in Mpc/h.
+    edges : ndarray of shape (bins + 1,)
+        Increasing radii, Mpc/h; in units of ``r200m`` (H,) if that is given.
+    r200m : ndarray of shape (H,), optional
+        Positive radii that ``edges`` are in units of; without them, edges are in Mpc/h.
 
     Raises
     ------
     InputError
-        If positions or centres are not in the box, or the radii do not increase from >= 0 to at most half of the box.
+        If positions or centers are not in the box, or the radii do not increase from >= 0 to at most half of the box.
     """
-    positions, centres = _checked(positions, box), _checked(centres, box, "centres")
-    scale = np.ones(len(centres)) if r200m is None else np.asarray(r200m, dtype=float)
-    if scale.shape != (len(centres),) or not (scale > 0).all():
-        raise InputError(f"r200m: expected a positive radius for each of {len(centres)} centres, given {scale}: leave out NaN")
+    positions, centers = _checked(positions, box), _checked(centers, box, "centers")
+    scale = np.ones(len(centers)) if r200m is None else np.asarray(r200m, dtype=float)
+    if scale.shape != (len(centers),) or not (scale > 0).all():
+        raise InputError(f"r200m: expected a positive radius for each of {len(centers)} centers, given {scale}: leave out NaN")
     radii = scale[:, None] * np.asarray(edges, dtype=float)
     if not (np.diff(radii) > 0).all() or not (radii >= 0).all() or not (radii <= box / 2).all():
         raise InputError(
             f"edges: expected radii that increase from >= 0 to half of the box, {box / 2:g} Mpc/h, given {radii.min():g} to "
             f"{radii.max():g} Mpc/h; edges {edges}"
         )
-    counts = _count_in_shells(*_sorted_into_cells(positions, box), centres, radii, float(box))
+    counts = _count_in_shells(*_sorted_into_cells(positions, box), centers, radii, float(box))
     volumes = 4 / 3 * np.pi * np.diff(radii**3)
     return (counts / volumes / (len(positions) / box**3)).astype(np.float32), counts
 
 
 def mass_function(masses: np.ndarray, box: float, edges: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """dn/dlog10 M in (Mpc/h)^-3 and number of halos in each bin; ``edges`` (bins + 1,) in Msun/h.
+    """Mass function dn/dlog10 M in (Mpc/h)^-3 and number of halos in each bin; ``edges`` (bins + 1,) in Msun/h.
 
     Masses of friends-of-friends halos are multiples of the particle mass: put edges halfway between multiples.
     """
@@ -172,7 +180,7 @@ def _checked(positions: np.ndarray, box: float, name: str = "positions") -> np.n
 
 
 def _wrapped(points: np.ndarray, period: float) -> np.ndarray:
-    """Into [0, period), in the points' precision, which may round up to the period itself."""
+    """Wrap points into [0, period), in their precision, which may round up to the period itself."""
     points = points % points.dtype.type(period)
     points[points >= period] = 0
     return points
@@ -220,12 +228,12 @@ def _sorted_into_cells(positions: np.ndarray, box: float) -> tuple[np.ndarray, n
 
 
 @numba.njit(cache=True)
-def cells_around(centre, reach, box, cells):
+def cells_around(center, reach, box, cells):
     """Along each axis, the first of the cells within ``reach`` of a point, which may lie outside the box, and how many."""
     low, count = np.empty(3, dtype=np.int64), np.empty(3, dtype=np.int64)
     for axis in range(3):
-        first = int(np.floor((centre[axis] - reach) / box * cells))
-        last = int(np.floor((centre[axis] + reach) / box * cells))
+        first = int(np.floor((center[axis] - reach) / box * cells))
+        last = int(np.floor((center[axis] + reach) / box * cells))
         low[axis], count[axis] = first, min(last - first + 1, cells)
     return low, count
 
@@ -254,7 +262,7 @@ def _link(positions, numbers, cells, box, length):
     """Group of each particle, int32, in any order of groups; particles are sorted by the number of their cell.
 
     A row is a line of cells along the last axis. Friends are at most two cells apart along each axis, so each row is held
-    against itself and the twelve of its neighbours that come after it, in passes that go along both rows at once.
+    against itself and the twelve of its neighbors that come after it, in passes that go along both rows at once.
     """
     n = len(positions)
     cell_of = np.empty(n, dtype=np.int32)  # among the occupied cells, to which all that follows refers
@@ -325,40 +333,40 @@ def _touch(positions, begin, end, other_begin, other_end, box, square):
 
 
 @numba.njit(cache=True)
-def _density_peaks(members, starts, centres, box):
-    """Centres of spheres that shrink around the members of each halo, from all of them to a hundredth or ``CORE``."""
-    peaks = np.empty_like(centres)
-    for halo in range(len(centres)):
+def _density_peaks(members, starts, centers, box):
+    """Centers of spheres that shrink around the members of each halo, from all of them to a hundredth or ``CORE``."""
+    peaks = np.empty_like(centers)
+    for halo in range(len(centers)):
         own = members[starts[halo] : starts[halo + 1]]
         offsets = np.empty((len(own), 3))
         square = 0.0
         for i in range(len(own)):
             for axis in range(3):
-                d = np.float64(own[i, axis]) - np.float64(centres[halo, axis])
+                d = np.float64(own[i, axis]) - np.float64(centers[halo, axis])
                 offsets[i, axis] = d - box * np.round(d / box)
             square = max(square, (offsets[i] ** 2).sum())
         least = max(CORE, len(own) // 100)
-        centre, inside = np.zeros(3), len(own)
+        center, inside = np.zeros(3), len(own)
         while inside > least:
             square *= SHRINK**2
             inside, total = 0, np.zeros(3)
             for i in range(len(own)):
-                x, y, z = offsets[i, 0] - centre[0], offsets[i, 1] - centre[1], offsets[i, 2] - centre[2]
+                x, y, z = offsets[i, 0] - center[0], offsets[i, 1] - center[1], offsets[i, 2] - center[2]
                 if x * x + y * y + z * z <= square:
                     total += offsets[i]
                     inside += 1
             if inside >= least:
-                centre = total / inside
+                center = total / inside
         for axis in range(3):
-            peaks[halo, axis] = (centres[halo, axis] + centre[axis]) % box
+            peaks[halo, axis] = (centers[halo, axis] + center[axis]) % box
     return peaks
 
 
 @numba.njit(cache=True)
-def _gather(positions, starts, centre, radius, box, squares):
+def _gather(positions, starts, center, radius, box, squares):
     """Squared distances, up to the radius, of particles sorted into cells; returns how many and the array, grown if need be."""
     cells = int(np.round((len(starts) - 1) ** (1 / 3)))
-    low, count = cells_around(centre, radius, box, cells)
+    low, count = cells_around(center, radius, box, cells)
     found = 0
     limit = radius * radius
     for i in range(count[0]):
@@ -368,7 +376,7 @@ def _gather(positions, starts, centre, radius, box, squares):
             for k in range(count[2]):
                 cell = row + (low[2] + k) % cells
                 for particle in range(starts[cell], starts[cell + 1]):
-                    square = _separation(positions[particle], centre, box)
+                    square = _separation(positions[particle], center, box)
                     if square <= limit:
                         if found == len(squares):
                             squares = np.concatenate((squares, np.empty_like(squares)))
@@ -378,16 +386,16 @@ def _gather(positions, starts, centre, radius, box, squares):
 
 
 @numba.njit(cache=True)
-def _counts_in_r200m(positions, starts, centres, sizes, box, threshold):
-    """Particles within r200m of each centre, 0 where it is not resolved; ``threshold`` is a number density."""
-    counts = np.zeros(len(centres), dtype=np.int64)
+def _counts_in_r200m(positions, starts, centers, sizes, box, threshold):
+    """Particles within r200m of each center, 0 where it is not resolved; ``threshold`` is a number density."""
+    counts = np.zeros(len(centers), dtype=np.int64)
     squares = np.empty(1024)
     dense = 4 / 3 * np.pi * threshold  # particles inside the unit sphere at the threshold
-    for halo in range(len(centres)):
+    for halo in range(len(centers)):
         radius = 1.3 * (max(sizes[halo], CORE) / dense) ** (1 / 3)
         while True:
             radius = min(radius, box / 2)
-            found, squares = _gather(positions, starts, centres[halo], radius, box, squares)
+            found, squares = _gather(positions, starts, centers[halo], radius, box, squares)
             distances = np.sqrt(np.sort(squares[:found]))
             if found < CORE or dense * distances[CORE - 1] ** 3 > CORE:
                 break
@@ -402,13 +410,13 @@ def _counts_in_r200m(positions, starts, centres, sizes, box, threshold):
 
 
 @numba.njit(cache=True)
-def _count_in_shells(positions, starts, centres, edges, box):
+def _count_in_shells(positions, starts, centers, edges, box):
     """Particles with edges[i] <= r < edges[i + 1], (H, bins)."""
     bins = edges.shape[1] - 1
-    counts = np.zeros((len(centres), bins), dtype=np.int64)
+    counts = np.zeros((len(centers), bins), dtype=np.int64)
     squares = np.empty(1024)
-    for halo in range(len(centres)):
-        found, squares = _gather(positions, starts, centres[halo], edges[halo, bins], box, squares)
+    for halo in range(len(centers)):
+        found, squares = _gather(positions, starts, centers[halo], edges[halo, bins], box, squares)
         for i in range(found):
             shell = np.searchsorted(edges[halo], np.sqrt(squares[i]), side="right") - 1
             if 0 <= shell < bins:

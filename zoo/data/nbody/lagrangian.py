@@ -20,35 +20,35 @@ SYMMETRIES = 8 * len(PERMUTATIONS)
 """Rotations and reflections of a cube."""
 
 
-def crops(field: np.ndarray, centres: np.ndarray, size: int, symmetries: np.ndarray | None = None) -> np.ndarray:
+def crops(field: np.ndarray, centers: np.ndarray, size: int, symmetries: np.ndarray | None = None) -> np.ndarray:
     """Periodic cubes of ``size`` cells a side around cells (m, 3) of an (n, n, n) field: (m, size, size, size).
 
-    The centre is cell ``size // 2`` of the cube along each axis. Memory-mapped fields are read only where they are cut.
+    The center is cell ``size // 2`` of the cube along each axis. Memory-mapped fields are read only where they are cut.
 
     Parameters
     ----------
-    symmetries : (m,) of 0..47, which of the rotations and reflections about the centre each cube is turned by; 0, the
-        default, leaves it
+    symmetries : ndarray of shape (m,), optional
+        Which of the 48 rotations and reflections about the center each cube is turned by, 0 to 47; 0, the default, leaves it.
 
     Raises
     ------
     InputError
-        If the field is not a cube, the crop is larger than the field, or a centre is no cell (integers in [0, n)).
+        If the field is not a cube, the crop is larger than the field, or a center is no cell (integers in [0, n)).
     """
-    field, centres = _cube(field), np.asarray(centres)
+    field, centers = _cube(field), np.asarray(centers)
     n = len(field)
     if not 1 <= size <= n:
         raise InputError(f"size: expected 1 to {n} cells, the side of the field, given {size}")
-    if centres.ndim != 2 or centres.shape[1] != 3 or not np.issubdtype(centres.dtype, np.integer):
-        raise InputError(f"centres: expected (m, 3) integers, given {centres.dtype} of shape {centres.shape}")
-    if centres.size and not (centres.min() >= 0 and centres.max() < n):
-        raise InputError(f"centres: expected cells in [0, {n}), given {centres.min()} to {centres.max()}: wrap them")
-    turns = np.zeros(len(centres), np.int64) if symmetries is None else symmetries
+    if centers.ndim != 2 or centers.shape[1] != 3 or not np.issubdtype(centers.dtype, np.integer):
+        raise InputError(f"centers: expected (m, 3) integers, given {centers.dtype} of shape {centers.shape}")
+    if centers.size and not (centers.min() >= 0 and centers.max() < n):
+        raise InputError(f"centers: expected cells in [0, {n}), given {centers.min()} to {centers.max()}: wrap them")
+    turns = np.zeros(len(centers), np.int64) if symmetries is None else symmetries
     axes = PERMUTATIONS[turns // 8]
     backwards = turns[:, None] // (4, 2, 1) % 2
     # offsets in the field of each step along each axis of each cube
     steps = (np.arange(size) - size // 2) * (1 - 2 * backwards[:, :, None])
-    walked = (np.take_along_axis(centres, axes, axis=1)[:, :, None] + steps) % n
+    walked = (np.take_along_axis(centers, axes, axis=1)[:, :, None] + steps) % n
     return _cut(field, walked * np.array([n * n, n, 1])[axes][:, :, None])
 
 
@@ -57,7 +57,7 @@ def particle_cells(particles: np.ndarray, n: int) -> np.ndarray:
     return np.stack(np.unravel_index(particles, (n, n, n)), axis=-1)
 
 
-def halo_lagrangian_centres(halo_of: np.ndarray, n: int) -> np.ndarray:
+def halo_lagrangian_centers(halo_of: np.ndarray, n: int) -> np.ndarray:
     """Periodic mean of the cells from which each halo's particles started, (H, 3) float64 in [0, n); cells are at integers.
 
     Raises
@@ -78,7 +78,8 @@ def top_hat_densities(field: np.ndarray, box: float, radii: np.ndarray, cells: n
 
     Parameters
     ----------
-    cells : (m, 3), only around which the means are wanted: (scales, m)
+    cells : ndarray of shape (m, 3), optional
+        Only around which the means are wanted: (scales, m).
 
     Raises
     ------
@@ -100,7 +101,8 @@ def tidal_shear(
 
     Parameters
     ----------
-    cells : (m, 3), only at which they are wanted: (scales, m)
+    cells : ndarray of shape (m, 3), optional
+        Only at which they are wanted: (scales, m).
 
     Raises
     ------
@@ -132,7 +134,7 @@ def _at(values: np.ndarray, cells: np.ndarray | None) -> np.ndarray:
 
 
 def spherical_average(crop: np.ndarray) -> np.ndarray:
-    """Each cell of cubes (..., s, s, s) replaced by the mean over its shell around cell s // 2; float32.
+    """Cubes (..., s, s, s) whose cells are replaced by the mean over their shell around cell s // 2; float32.
 
     Shells are one cell thick: a cell is in the shell of its distance's nearest integer. Shells that reach beyond the cube are
     averaged over the part inside.
@@ -186,7 +188,7 @@ def _cut(field, offsets):
 
 @numba.njit(cache=True, nogil=True)
 def _shell_means(cubes, shell, cells):
-    """Each of (m, cells) replaced by the mean over its shell."""
+    """Cells (m, cells), each replaced by the mean over its shell."""
     out = np.empty_like(cubes)
     for i in range(len(cubes)):
         total = np.zeros(len(cells))

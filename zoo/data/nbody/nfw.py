@@ -12,7 +12,7 @@ import numpy as np
 from zoo.errors import InputError
 
 CONCENTRATIONS = np.geomspace(1.0, 40.0, 161)
-"""R200m / r_s that are tried; between them the likelihood is a parabola in the logarithm."""
+"""Concentrations R200m / r_s that are tried; between them the likelihood is a parabola in the logarithm."""
 
 
 def nfw_density(radius, concentration) -> np.ndarray:
@@ -32,8 +32,10 @@ class NFWFit:
 
     Attributes
     ----------
-    particles : (n,) within R200m
-    concentration : (n,) R200m / r_s
+    particles : ndarray of shape (n,)
+        Number of particles within R200m.
+    concentration : ndarray of shape (n,)
+        R200m over the scale radius.
     """
 
     particles: np.ndarray
@@ -49,13 +51,15 @@ def fit_nfw(counts: np.ndarray, edges: np.ndarray) -> NFWFit:
 
     Parameters
     ----------
-    counts : (n, shells) particles in touching shells
-    edges : (shells + 1,), in units of R200m
+    counts : ndarray of shape (n, shells)
+        Particles in touching shells.
+    edges : ndarray of shape (shells + 1,)
+        Edges of the shells in units of R200m.
 
     Raises
     ------
     InputError
-        As ``most_likely`` does.
+        What `most_likely` refuses.
     """
     within = np.diff(nfw_enclosed(edges, CONCENTRATIONS[:, None]), axis=1)
     log_concentration = most_likely(counts, within, np.log(CONCENTRATIONS))
@@ -71,7 +75,8 @@ def most_likely(counts: np.ndarray, expected: np.ndarray, grid: np.ndarray) -> n
 
     Parameters
     ----------
-    expected : (m, shells) counts, but for a factor, at each of the parameters ``grid`` (m,), which are evenly spaced
+    expected : ndarray of shape (m, shells)
+        Counts, but for a factor, at each of the parameters ``grid`` (m,), which are evenly spaced.
 
     Raises
     ------

@@ -37,9 +37,12 @@ class Snapshot:
 
     Attributes
     ----------
-    a : scale factor
-    positions : (N, 3) float32, comoving Mpc/h in [0, box)
-    momenta : (N, 3) float32, a^2 dx/dt / H0 in Mpc/h; the peculiar velocity is 100 / a times that, in km/s
+    a : float
+        Scale factor.
+    positions : ndarray of shape (N, 3)
+        Float32, comoving Mpc/h in [0, box).
+    momenta : ndarray of shape (N, 3)
+        Float32, a^2 dx/dt / H0 in Mpc/h; the peculiar velocity is 100 / a times that, in km/s.
     """
 
     a: float
@@ -122,7 +125,7 @@ def _momentum(cosmology: Cosmology, a: float):
 
 
 def mesh_potential(positions: np.ndarray, mesh: int, smoothing: float = 0.0) -> np.ndarray:
-    """laplace^-1 delta, (mesh, mesh, mesh) float32, of particles at positions in units of cells; lengths in cells.
+    """Potential laplace^-1 delta, (mesh, mesh, mesh) float32, of particles at positions in cells; lengths are in cells.
 
     Times exp(-k^2 smoothing^2): what is left for the mesh of a force split with ``short_range``.
     """
@@ -146,7 +149,7 @@ def assign_mass(positions: np.ndarray, mesh: int) -> np.ndarray:
 
 @numba.njit(parallel=True, cache=True)
 def wrap(positions, length):
-    """Into [0, length), in place, from anywhere."""
+    """Wrap positions from anywhere into [0, length), in place."""
     length = np.float32(length)
     for i in numba.prange(len(positions)):
         for axis in range(3):
@@ -249,7 +252,7 @@ def gradient(field, x, y, z):
 
 
 def kick_drift(positions, momenta, potential, kick, drift, pull=None):
-    """momenta += kick (pull - grad potential), positions += drift momenta, in place; all in units of cells.
+    """Add kick (pull - grad potential) to momenta, then drift times these to positions, in place; all in units of cells.
 
     Both parts of a split force take the same factor, as waves of the length of the split grow by the sum of the two.
     """

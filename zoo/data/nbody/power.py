@@ -15,9 +15,12 @@ def field_power(delta: np.ndarray, box: float) -> tuple[np.ndarray, np.ndarray, 
 
     Returns
     -------
-    k : mean wavenumber of the modes of each bin, h/Mpc for a box in Mpc/h
-    power : (Mpc/h)^3
-    modes : independent modes in each bin; the relative deviation of a Gaussian field's power is ``modes ** -0.5``
+    k : ndarray of shape (bins,)
+        Mean wavenumber of the modes of each bin, h/Mpc for a box in Mpc/h.
+    power : ndarray of shape (bins,)
+        Mean power of each bin in (Mpc/h)^3.
+    modes : ndarray of shape (bins,)
+        Number of independent modes in each bin; the relative deviation of a Gaussian field's power is ``modes ** -0.5``.
     """
     n = len(delta)
     return _binned(np.abs(forward(delta)) ** 2 * (box**3 / n**6), n, box)

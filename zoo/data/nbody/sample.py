@@ -45,5 +45,5 @@ def write_sample(path: Path, dataset: HaloMass, n: int = 64) -> None:
         densities=dataset.features(rows, "densities")[chosen],
         log_mass=rows.target[chosen, 0],
         seed=rows.group[chosen].astype(np.int32),
-        particle=np.ravel_multi_index(tuple(cubes.centre[chosen].T), (side,) * 3).astype(np.int32),
+        particle=np.ravel_multi_index(tuple(cubes.center[chosen].T), (side,) * 3).astype(np.int32),
     )

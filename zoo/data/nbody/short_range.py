@@ -13,13 +13,13 @@ import numpy as np
 from scipy.special import erf
 
 SPLIT = 1.2
-"""r_s in cells of the mesh."""
+"""Scale r_s of the split in cells of the mesh."""
 CUTOFF = 4.5
 """Largest separation of a pair in units of r_s; 1.7% of the Newtonian force is left there."""
 REACH = 2
 """Cells of the linked list to each side of one in which partners are; a cell is at least CUTOFF / REACH."""
 SMALLEST_MESH = int(np.ceil((2 * REACH + 1) * SPLIT * CUTOFF / REACH))
-"""Cells a side of the smallest mesh, on which no cell of the linked list is its own neighbour's neighbour twice."""
+"""Cells a side of the smallest mesh, on which no cell of the linked list is its own neighbor's neighbor twice."""
 
 
 def _smooth_part() -> tuple[np.float32, ...]:
@@ -34,15 +34,18 @@ SMOOTH = _smooth_part()
 
 
 def short_range_force(positions: np.ndarray, mesh: int, softening: float) -> np.ndarray:
-    """-grad laplace^-1 delta, (N, 3) float32, less what a mesh smoothed by ``SPLIT`` has of it; all in units of cells.
+    """The force -grad laplace^-1 delta, (N, 3) float32, less what a mesh smoothed by ``SPLIT`` has of it; all in cells.
 
     The same bit for bit on any number of threads.
 
     Parameters
     ----------
-    positions : (N, 3) float32 in [0, mesh)
-    mesh : at least ``SMALLEST_MESH``
-    softening : Plummer's length
+    positions : ndarray of shape (N, 3)
+        Float32 in [0, mesh).
+    mesh : int
+        Cells along a side of the mesh, at least ``SMALLEST_MESH``.
+    softening : float
+        Plummer's length.
     """
     cells = int(mesh / (SPLIT * CUTOFF / REACH))
     order, starts = _order_by_cell(positions, mesh, cells)
@@ -140,7 +143,7 @@ def _image(cell, cells, length):
 
 @numba.njit(cache=True, fastmath=True, error_model="numpy")
 def _pull(x, y, z, partners, found, softening):
-    """Short-range force 1/r^2 of unit masses on a position, in cells; without branches the loop is vectorised."""
+    """Short-range force 1/r^2 of unit masses on a position, in cells; without branches the loop is vectorized."""
     # numpy's errors: a check of each division for zero would be such a branch
     c0, c1, c2, c3, c4, c5, c6, c7, c8 = SMOOTH
     unit, one = np.float32(1 / SPLIT**3), np.float32(1)

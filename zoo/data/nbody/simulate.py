@@ -27,7 +27,7 @@ from rich.progress import track
 
 from zoo.atomic import claim, whole_file
 from zoo.data.nbody.cosmology import Cosmology, Transfer, mean_matter_density
-from zoo.data.nbody.halos import Halos, catalogue, friends_of_friends
+from zoo.data.nbody.halos import Halos, catalog, friends_of_friends
 from zoo.data.nbody.initial import linear_density
 from zoo.data.nbody.particle_mesh import evolve
 from zoo.data.nbody.short_range import SMALLEST_MESH
@@ -36,7 +36,10 @@ from zoo.model.store import cache_folder
 
 FORMAT = "physzoo nbody 1"
 ARRAYS = ("linear", "positions", "momenta", "halo_of")
-"""Datasets that are mapped, not read; the catalogue is small."""
+"""Datasets that are mapped, not read; the catalog is small."""
+
+STORED = {field.name: f"halos/{field.name}".replace("center", "centre") for field in dataclasses.fields(Halos)}
+"""The dataset of each attribute of `Halos`; its spelling is that of files that were simulated before."""
 
 OnMissing = Literal["simulate", "fail", "skip"]
 
@@ -48,22 +51,22 @@ class NBodyConfig(BaseModel):
 
     cosmology: Cosmology = Cosmology()
     particles: int = Field(default=64, ge=4, multiple_of=2)
-    """A side."""
+    """Particles along a side."""
     box: float = Field(default=50.0, gt=0)
-    """Comoving Mpc/h."""
+    """Side of the box in comoving Mpc/h."""
     steps: int = Field(default=30, ge=1)
-    """Equal in the scale factor, from ``start`` to 1."""
+    """Number of steps, equal in the scale factor, from ``start`` to 1."""
     mesh_factor: int = Field(default=2, ge=1)
-    """Cells of the force mesh a particle, a side."""
+    """Cells of the force mesh along a side, to each particle along it."""
     start: float = Field(default=0.1, gt=0, lt=1)
     """Scale factor of the 2LPT start."""
     transfer: Transfer = "camb"
     softening: float | None = Field(default=None, gt=0, le=1)
-    """Plummer's, in mean separations of particles, of a direct short-range force; None: the mesh's force alone."""
+    """Plummer's softening of a direct short-range force, in mean separations; None leaves the mesh's force alone."""
 
     @model_serializer(mode="wrap")
     def _no_field_without_use(self, as_usual: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Without ``softening`` where it is None: simulations of the mesh alone keep the folder they were made in."""
+        """Leave out ``softening`` where it is None: simulations of the mesh alone keep the folder they were made in."""
         fields = as_usual(self)
         if self.softening is None:
             fields.pop("softening", None)
@@ -81,7 +84,7 @@ class NBodyConfig(BaseModel):
 
     @property
     def particle_mass(self) -> float:
-        """Msun/h."""
+        """Mass of a particle in Msun/h."""
         return mean_matter_density(self.cosmology) * (self.box / self.particles) ** 3
 
 
@@ -91,10 +94,14 @@ class Simulation:
 
     Attributes
     ----------
-    linear : (n, n, n) float32, initial density contrast extrapolated linearly to z = 0
-    positions : (N, 3) float32, comoving Mpc/h in [0, box)
-    momenta : (N, 3) float32, a^2 dx/dt / H0 in Mpc/h; times 100 the peculiar velocity in km/s
-    halo_of : (N,) int32, number in ``halos``, -1 for none
+    linear : ndarray of shape (n, n, n)
+        Float32, initial density contrast extrapolated linearly to z = 0.
+    positions : ndarray of shape (N, 3)
+        Float32, comoving Mpc/h in [0, box).
+    momenta : ndarray of shape (N, 3)
+        Float32, a^2 dx/dt / H0 in Mpc/h; times 100 the peculiar velocity in km/s.
+    halo_of : ndarray of shape (N,)
+        Int32, number in ``halos``, -1 for none.
     """
 
     config: NBodyConfig
@@ -111,7 +118,7 @@ def run(config: NBodyConfig, seed: int) -> Simulation:
     linear = linear_density(config, seed)
     (final,) = evolve(config, linear)
     halo_of = friends_of_friends(final.positions, config.box)
-    halos = catalogue(final.positions, halo_of, config.box, config.particle_mass, mean_matter_density(config.cosmology))
+    halos = catalog(final.positions, halo_of, config.box, config.particle_mass, mean_matter_density(config.cosmology))
     return Simulation(config, seed, linear, final.positions, final.momenta, halo_of, halos)
 
 
@@ -120,7 +127,8 @@ def simulate(folder: Path, config: NBodyConfig, seeds: Sequence[int], jobs: int 
 
     Parameters
     ----------
-    jobs : simulations at a time, -1 for one per core; cores left over are threads of each. The backend is that of
+    jobs : int
+        Simulations at a time, -1 for one per core; cores left over are threads of each. The backend is that of
         ``joblib.parallel_config``, so that a Dask or Ray cluster that sees the folder takes the same call.
 
     Raises
@@ -156,13 +164,15 @@ def load_simulations(
 
     Parameters
     ----------
-    on_missing : "simulate" makes the files that are missing; "fail" raises, and names all that are missing or damaged; "skip"
-        leaves those out, with a warning that names them
+    on_missing : OnMissing
+        "simulate" makes the files that are missing; "fail" raises, and names all that are missing or damaged; "skip" leaves
+        those out, with a warning that names them.
 
     Raises
     ------
     InputError
-        As said, and if none is left, or the folder holds simulations of another config.
+        A simulation is missing or damaged where that is to fail, none is left, or the folder holds simulations of another
+        config.
     """
     if on_missing == "simulate":
         return [load_simulation(path) for path in simulate(folder, config, seeds)]
@@ -201,8 +211,8 @@ def write_simulation(path: Path, simulation: Simulation) -> None:
         content.attrs["seed"] = np.uint64(simulation.seed)
         for name in ARRAYS:
             content.create_dataset(name, data=getattr(simulation, name))
-        for field in dataclasses.fields(Halos):
-            content.create_dataset(f"halos/{field.name}", data=getattr(simulation.halos, field.name))
+        for name, stored in STORED.items():
+            content.create_dataset(stored, data=getattr(simulation.halos, name))
 
 
 def load_simulation(path: Path) -> Simulation:
@@ -221,7 +231,7 @@ def load_simulation(path: Path) -> Simulation:
             n = config.particles
             shapes = {"linear": (n, n, n), "positions": (n**3, 3), "momenta": (n**3, 3), "halo_of": (n**3,)}
             arrays = {name: _mapped(path, content, name, shape) for name, shape in shapes.items()}
-            halos = Halos(**{field.name: content[f"halos/{field.name}"][()] for field in dataclasses.fields(Halos)})
+            halos = Halos(**{name: content[stored][()] for name, stored in STORED.items()})
             return Simulation(config, int(content.attrs["seed"]), **arrays, halos=halos)
     except FileNotFoundError as error:
         raise InputError(f"{path}: no such file; 'zoo simulate nbody' makes it") from error

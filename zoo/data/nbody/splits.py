@@ -15,12 +15,17 @@ class SplitSimulations:
 
     Parameters
     ----------
-    sizes : simulations in each split; their seeds count on from split to split
-    first_seed : of the simulations
-    nbody : what differs from the default `NBodyConfig`
-    path : folder of the simulations; by default one of the cache, for each config its own
-    on_missing : what becomes of simulations that are missing or damaged: "simulate" makes missing ones, "fail" names all of
-        them, "skip" leaves them out
+    sizes : dict of Split to int
+        Simulations in each split; their seeds count on from split to split.
+    first_seed : int
+        Seed of the first simulation.
+    nbody : dict of str to object
+        What differs from the default `NBodyConfig`.
+    path : str
+        Folder of the simulations; by default one of the cache, for each config its own.
+    on_missing : OnMissing
+        What becomes of simulations that are missing or damaged: "simulate" makes missing ones, "fail" names all of them, "skip"
+        leaves them out.
     """
 
     def __init__(
@@ -36,7 +41,7 @@ class SplitSimulations:
         self._loaded: dict[Split, list[Simulation]] = {}
 
     def simulations(self, split: Split) -> list[Simulation]:
-        """Those of a split, particles and cells as memory maps."""
+        """The simulations of a split, particles and cells as memory maps."""
         if split not in self._loaded:
             seeds = [self.first_seed + int(number) for number in groups(self.sizes, split)]
             self._loaded[split] = load_simulations(self.folder, self.config, seeds, self.on_missing)

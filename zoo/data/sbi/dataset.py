@@ -28,16 +28,19 @@ class Pairs:
 
     Parameters
     ----------
-    budget : what a model may be fitted with, validation included
-    test : simulations outside the budget
-    prior : of theta
+    budget : Simulations
+        What a model may be fitted with, validation included.
+    test : Simulations
+        Simulations outside the budget.
+    prior : Prior
+        Prior of theta.
     """
 
     description: str
     simulator: str
     seed: int
     reference: Callable[[np.ndarray, int, np.random.Generator], np.ndarray] | None = None
-    """(x, n, rng) -> (n, D) exact draws from p(theta | x), where they are known."""
+    """Makes exact draws (n, D) from p(theta | x) of (x, n, rng), where they are known."""
 
     def __init__(self, budget: Simulations, test: Simulations, prior: Prior) -> None:
         for part in (budget, test):
@@ -79,10 +82,14 @@ class BenchmarkTask(Pairs):
 
     Parameters
     ----------
-    task : "two-moons", "slcp" or "gaussian-linear"
-    simulations : the budget, a tenth of it for validation
-    test : further simulations
-    seed : of all of them; the test rows do not depend on the budget
+    task : str
+        "two-moons", "slcp" or "gaussian-linear".
+    simulations : int
+        The budget, a tenth of it for validation.
+    test : int
+        Further simulations.
+    seed : int
+        Seed of all draws; the test rows do not depend on the budget.
     """
 
     def __init__(self, task: str, simulations: int = 100_000, test: int = 2000, seed: int = 0) -> None:
@@ -90,7 +97,7 @@ class BenchmarkTask(Pairs):
         self.description, self.simulator, self.seed = chosen.description, "sbibm's definition, own code", seed
         if isinstance(chosen, KnowsPosterior):
             self.reference = chosen.reference
-        run = functools.partial(simulate, chosen.simulate, chosen.prior, vectorised=True, jobs=1)
+        run = functools.partial(simulate, chosen.simulate, chosen.prior, vectorized=True, jobs=1)
         super().__init__(run(simulations, seed=[seed, 0]), run(test, seed=[seed, 1]), chosen.prior)
 
 
@@ -100,11 +107,16 @@ class SimulationsFile(Pairs):
 
     Parameters
     ----------
-    file : ``.npz`` with theta (n, D) and x (n, C) in random order, beside the recipe
-    prior : that theta was drawn from, parameter -> law, in the order of theta's columns
-    test : rows, the last of the file, that are used neither to fit nor to stop
-    on_nonfinite : "drop" leaves out simulations with NaN or infinity, "fail" raises
-    folder : of the recipe; the working folder by default
+    file : str
+        ``.npz`` with theta (n, D) and x (n, C) in random order, beside the recipe.
+    prior : dict of str to JsonValue
+        Law that each parameter was drawn from, by its name, in the order of theta's columns.
+    test : int
+        Rows, the last of the file, that are used neither to fit nor to stop.
+    on_nonfinite : {"drop", "fail"}
+        "drop" leaves out simulations with NaN or infinity, "fail" raises.
+    folder : Path, optional
+        Folder of the recipe, which relative paths start from; the working folder by default.
     """
 
     simulator = "the user's own"
@@ -131,14 +143,24 @@ class UserSimulator(Pairs):
 
     Parameters
     ----------
-    simulator : ``"my_sim.py:function"``, a file beside the recipe and a function ``(theta) -> x`` in it
-    prior : parameter -> law, in the order in which the function takes them
-    simulations : the budget, a tenth of it for validation
-    test : further simulations
-    seed : of all of them
-    vectorised, on_nonfinite : as ``zoo.data.sbi.simulate``
-    file : ``.npz`` beside the recipe that keeps the simulations, for simulators that take long
-    folder : of the recipe
+    simulator : str
+        ``"my_sim.py:function"``, a file beside the recipe and a function ``(theta) -> x`` in it.
+    prior : dict of str to JsonValue
+        Parameter -> law, in the order in which the function takes them.
+    simulations : int
+        The budget, a tenth of it for validation.
+    test : int
+        Further simulations.
+    seed : int
+        Seed of all draws.
+    vectorized : bool
+        Whether the simulator takes many rows at once, as in ``zoo.data.sbi.simulate``.
+    on_nonfinite : {"drop", "fail"}
+        What becomes of NaN and infinity, as in ``zoo.data.sbi.simulate``.
+    file : str, optional
+        ``.npz`` beside the recipe that keeps the simulations, for simulators that take long.
+    folder : Path, optional
+        Folder of the recipe.
 
     Raises
     ------
@@ -153,7 +175,7 @@ class UserSimulator(Pairs):
         simulations: int = 10_000,
         test: int = 1000,
         seed: int = 0,
-        vectorised: bool = False,
+        vectorized: bool = False,
         on_nonfinite: Literal["drop", "fail"] = "drop",
         file: str | None = None,
         folder: Path | None = None,
@@ -162,7 +184,7 @@ class UserSimulator(Pairs):
             raise InputError(f"simulator {simulator!r} is code: only a recipe given as a file may name one, beside it")
         kept = None if file is None else inside(folder, file)
         source = SimulatorFile.beside(folder, simulator)
-        settings = json.dumps([prior, simulations + test, seed, vectorised, on_nonfinite])
+        settings = json.dumps([prior, simulations + test, seed, vectorized, on_nonfinite])
         found = _simulated(source, source.path.stat().st_mtime_ns, settings, kept)
         self.simulator, self.seed = simulator, seed
         self.description = f"{len(found)} simulations by {simulator}, {found.dropped} left out"
@@ -171,14 +193,14 @@ class UserSimulator(Pairs):
 
 @functools.lru_cache(maxsize=4)
 def _simulated(source: SimulatorFile, changed: int, settings: str, kept: Path | None) -> Simulations:
-    """Once for training, evaluation and release of one process; ``changed`` is when the file was."""
-    prior, n, seed, vectorised, on_nonfinite = json.loads(settings)
-    options: dict[str, Any] = {"seed": seed, "vectorised": vectorised, "on_nonfinite": on_nonfinite, "path": kept}
+    """Simulate once for training, evaluation and release of one process; ``changed`` is when the file was."""
+    prior, n, seed, vectorized, on_nonfinite = json.loads(settings)
+    options: dict[str, Any] = {"seed": seed, "vectorized": vectorized, "on_nonfinite": on_nonfinite, "path": kept}
     return simulate(source, Prior(prior), n, **options)
 
 
 def _inside(theta: np.ndarray, prior: Prior) -> None:
-    """InputError for parameters beyond the support by more than single precision rounds."""
+    """Refuse parameters beyond the support by more than single precision rounds."""
     for name, bounds, values in zip(prior.names, prior.support, theta.T, strict=True):
         low, high = bounds or (-np.inf, np.inf)
         slack = 1e-6 * (high - low) if bounds else 0.0

@@ -8,7 +8,7 @@ from zoo.data.sbi.prior import Normal, Prior
 
 DIMENSIONS = 10
 VARIANCE = 0.1
-"""Of the prior and of the noise."""
+"""Variance of the prior and of the noise."""
 
 
 class GaussianLinear:
@@ -25,5 +25,5 @@ class GaussianLinear:
         return np.sum(-0.5 * residual**2 / VARIANCE - 0.5 * np.log(2 * np.pi * VARIANCE), axis=-1)
 
     def reference(self, x: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:
-        """(n, 10) draws from the conjugate posterior."""
+        """Draws (n, 10) from the conjugate posterior."""
         return rng.normal(np.asarray(x) / 2, np.sqrt(VARIANCE / 2), (n, DIMENSIONS))

@@ -19,7 +19,7 @@ class _Law(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     unit: str = "1"
-    """Of the parameter, "1" for dimensionless."""
+    """Unit of the parameter, "1" for dimensionless."""
 
 
 class _Bounded(_Law):
@@ -102,13 +102,14 @@ class Prior:
 
     Parameters
     ----------
-    parameters : name -> law, or the same as plain data:
-        ``{"lifetime": {"distribution": "uniform", "low": 0.5, "high": 5, "unit": "us"}}``
+    parameters : mapping of str to object
+        Name -> law, or the same as plain data: ``{"lifetime": {"distribution": "uniform", "low": 0.5, "high": 5, "unit":
+        "us"}}``.
 
     Raises
     ------
     InputError
-        For no parameter at all, an unknown law, or values that it cannot have.
+        There is no parameter at all, an unknown law, or one with values that it cannot have.
 
     Examples
     --------
@@ -136,7 +137,7 @@ class Prior:
 
     @property
     def support(self) -> list[list[float] | None]:
-        """[low, high] of each parameter, None where it is unbounded: the ``support`` of a flow."""
+        """Limits [low, high] of each parameter, None where it is unbounded: the ``support`` of a flow."""
         return [None if law.bounds is None else list(law.bounds) for law in self.laws.values()]
 
     def plain(self) -> dict[str, dict[str, Any]]:
@@ -144,12 +145,12 @@ class Prior:
         return {name: law.model_dump(exclude_none=True) for name, law in self.laws.items()}
 
     def sample(self, n: int, rng: np.random.Generator) -> np.ndarray:
-        """(n, D) draws; the first rows do not depend on n."""
+        """Draws (n, D), whose first rows do not depend on n."""
         quantiles = rng.random((n, len(self.laws)))
         return np.stack([law.law.ppf(column) for law, column in zip(self.laws.values(), quantiles.T, strict=True)], axis=1)
 
     def log_density(self, theta: np.ndarray) -> np.ndarray:
-        """(n, D) -> (n,) natural logarithm of the density, -inf outside the support."""
+        """Natural logarithm (n,) of the density at parameters (n, D), -inf outside the support."""
         theta = np.asarray(theta, dtype=np.float64)
         if theta.ndim != 2 or theta.shape[1] != len(self.laws):
             raise InputError(f"prior of {', '.join(self.laws)}: expected (n, {len(self.laws)}) values, given {theta.shape}")
@@ -157,5 +158,5 @@ class Prior:
         return np.sum(logs, axis=0)
 
     def standard_deviation(self) -> np.ndarray:
-        """(D,) of each parameter: the error of who knows the prior alone."""
+        """Standard deviation (D,) of each parameter: the error of who knows the prior alone."""
         return np.array([math.sqrt(law.law.var()) for law in self.laws.values()])

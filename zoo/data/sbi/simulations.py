@@ -20,10 +20,10 @@ from zoo.model.test_tensors import read_npz
 from zoo.progress import track
 
 Simulator = Callable[..., Any]
-"""theta (D,) -> x (C,), or vectorised (n, D) -> (n, C); may take ``rng``, a numpy generator, by that name."""
+"""Makes x (C,) of theta (D,), or vectorized (n, C) of (n, D); may take ``rng``, a numpy generator, by that name."""
 
 CHUNK = 1000
-"""Rows that a vectorised simulator gets at once. Each chunk has its own random stream, so it is no option."""
+"""Rows that a vectorized simulator gets at once. Each chunk has its own random stream, so it is no option."""
 SAVE_EVERY = 30.0
 """Seconds between two writes of unfinished simulations."""
 
@@ -38,9 +38,12 @@ class Simulations:
 
     Attributes
     ----------
-    theta : (n, D)
-    x : (n, C)
-    dropped : simulations that were left out for NaN or infinity
+    theta : ndarray of shape (n, D)
+        Parameters that were drawn.
+    x : ndarray of shape (n, C)
+        Data simulated at them.
+    dropped : int
+        Simulations that were left out for NaN or infinity.
     """
 
     theta: np.ndarray
@@ -57,24 +60,29 @@ def simulate(
     n: int,
     *,
     seed: int | list[int] = 0,
-    vectorised: bool = False,
+    vectorized: bool = False,
     jobs: int | None = None,
     on_nonfinite: Literal["drop", "fail"] = "drop",
     path: Path | None = None,
 ) -> Simulations:
     """Draw n parameters from the prior and simulate each.
 
-    The same seed gives the same simulations whatever the number of processes: every row (every chunk, if vectorised) has
+    The same seed gives the same simulations whatever the number of processes: every row (every chunk, if vectorized) has
     a random stream of its own, handed to the simulator as ``rng`` where it takes one, and put into ``numpy.random.seed``
     for those that draw from numpy's global state.
 
     Parameters
     ----------
-    simulator : one row of parameters to one row of data, ``(D,) -> (C,)`` or a number
-    vectorised : the simulator takes many rows at once, ``(n, D) -> (n, C)``
-    jobs : processes; by default what ``joblib.parallel_config`` says (which may be a dask or ray cluster), else one per core
-    on_nonfinite : "drop" leaves out simulations with NaN or infinity, warns and counts them; "fail" raises
-    path : file (.npz) that keeps what is done: a killed call goes on there, a finished one is read
+    simulator : Simulator
+        One row of parameters to one row of data, ``(D,) -> (C,)`` or a number.
+    vectorized : bool
+        The simulator takes many rows at once, ``(n, D) -> (n, C)``.
+    jobs : int, optional
+        Processes; by default what ``joblib.parallel_config`` says (which may be a dask or ray cluster), else one per core.
+    on_nonfinite : {"drop", "fail"}
+        "drop" leaves out simulations with NaN or infinity, warns and counts them; "fail" raises.
+    path : Path, optional
+        File (.npz) that keeps what is done: a killed call goes on there, a finished one is read.
 
     Raises
     ------
@@ -90,9 +98,9 @@ def simulate(
         raise InputError(f"expected at least one simulation, given {n}")
     seeds = [seed] if isinstance(seed, int) else list(seed)
     theta = prior.sample(n, np.random.default_rng(seeds))
-    about = {"prior": prior.plain(), "n": n, "seed": seeds, "vectorised": vectorised}
+    about = {"prior": prior.plain(), "n": n, "seed": seeds, "vectorised": vectorized}  # as files have it
     done = _resume(path, about)
-    x = _run(simulator, theta, seeds, vectorised, jobs, done, lambda rows: _write(path, about, theta, rows))
+    x = _run(simulator, theta, seeds, vectorized, jobs, done, lambda rows: _write(path, about, theta, rows))
     return _finite(theta, x, on_nonfinite)
 
 
@@ -104,7 +112,7 @@ def read_simulations(path: Path, on_nonfinite: Literal["drop", "fail"] = "drop")
     InputError
         When an array is missing or the file belongs to a call of ``simulate`` that did not finish.
     SimulationError
-        As ``simulate``, for NaN and infinity.
+        There are NaN or infinity, as in ``simulate``.
     IntegrityError
         When the file is damaged.
     """
@@ -121,12 +129,12 @@ def read_simulations(path: Path, on_nonfinite: Literal["drop", "fail"] = "drop")
 
 
 def check_simulations(theta: np.ndarray, x: np.ndarray, names: list[str]) -> None:
-    """Whether a flow can learn from them.
+    """Refuse simulations that a flow cannot learn from.
 
     Raises
     ------
     InputError
-        For arrays that do not fit together, values that are not finite, and columns that never change, by name.
+        Arrays do not fit together, values are not finite, or columns, which are named, never change.
     """
     if theta.ndim != 2 or x.ndim != 2 or len(theta) != len(x):
         raise InputError(f"expected theta (n, D) and x (n, C) of one n, given {theta.shape} and {x.shape}")
@@ -155,20 +163,20 @@ def _run(
     simulator: Simulator,
     theta: np.ndarray,
     seeds: list[int],
-    vectorised: bool,
+    vectorized: bool,
     jobs: int | None,
     done: np.ndarray | None,
     save: Callable[[np.ndarray], None],
 ) -> np.ndarray:
-    """x of every row of theta; ``done`` are the first rows from an earlier call."""
+    """Data x of every row of theta; ``done`` are the first rows from an earlier call."""
     import joblib
 
     takes_rng = "rng" in inspect.signature(simulator).parameters
     # Many small tasks keep the processes busy to the end; rows have their own streams, so that their grouping is free.
-    size = CHUNK if vectorised else max(1, min(100, len(theta) // 100))
+    size = CHUNK if vectorized else max(1, min(100, len(theta) // 100))
     parts = [] if done is None else [done]
     starts = range(0 if done is None else len(done), len(theta), size)
-    work = joblib.delayed(_chunk if vectorised else _rows)
+    work = joblib.delayed(_chunk if vectorized else _rows)
     tasks = (work(simulator, theta[start : start + size], [*seeds, start], takes_rng) for start in starts)
     answers = joblib.Parallel(n_jobs=_jobs(jobs), return_as="generator")(tasks)
     written, width = time.monotonic(), None if done is None else done.shape[1]
@@ -208,7 +216,7 @@ def _rows(simulator: Simulator, theta: np.ndarray, stream: list[int], takes_rng:
 def _chunk(simulator: Simulator, theta: np.ndarray, stream: list[int], takes_rng: bool) -> np.ndarray:
     x = _answer(simulator, theta, stream, takes_rng)
     if x.ndim != 2 or len(x) != len(theta):
-        raise SimulationError(f"vectorised simulator: expected ({len(theta)}, C) for {theta.shape} parameters, given {x.shape}")
+        raise SimulationError(f"vectorized simulator: expected ({len(theta)}, C) for {theta.shape} parameters, given {x.shape}")
     return x
 
 

@@ -12,7 +12,7 @@ from zoo.data.sbi.prior import Prior, Uniform
 
 POINTS = 4
 JITTER = 1e-6
-"""Added to both variances, as in the published task."""
+"""Variance that is added to both variances, as in the published task."""
 
 
 class SLCP:

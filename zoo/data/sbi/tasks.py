@@ -14,17 +14,17 @@ from zoo.errors import UnknownNameError
 
 
 class Task(Protocol):
-    """A prior, a vectorised simulator and its likelihood (Lueckmann et al. 2021, arXiv:2101.04653)."""
+    """A prior, a vectorized simulator and its likelihood (Lueckmann et al. 2021, arXiv:2101.04653)."""
 
     description: str
     prior: Prior
 
     def simulate(self, theta: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """(n, D) -> (n, C)."""
+        """Simulate data (n, C) at parameters (n, D)."""
         ...
 
     def log_likelihood(self, theta: np.ndarray, x: np.ndarray) -> np.ndarray:
-        """log p(x | theta) of (n, D) and (n, C), or one row of either -> (n,)."""
+        """Natural logarithm (n,) of p(x | theta), for (n, D) and (n, C), or one row of either."""
         ...
 
 
@@ -32,7 +32,7 @@ class TaskWithReference(Task, Protocol):
     """A task whose posterior can be drawn from exactly."""
 
     def reference(self, x: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:
-        """(n, D) draws from p(theta | x) of one observation x (C,)."""
+        """Draws (n, D) from p(theta | x) of one observation x (C,)."""
         ...
 
 

@@ -11,9 +11,9 @@ from zoo.data.sbi.prior import Prior, Uniform
 from zoo.errors import InputError
 
 OFFSET, RADIUS, WIDTH = 0.25, 0.1, 0.01
-"""Centre of the crescent, its mean radius and the standard deviation of the radius."""
+"""Center of the crescent, its mean radius and the standard deviation of the radius."""
 ROUNDS = 1000
-"""Of rejection sampling."""
+"""Number of rounds of rejection sampling."""
 
 
 class TwoMoons:
@@ -26,7 +26,7 @@ class TwoMoons:
         return _crescent(len(theta), rng) + _shift(theta)
 
     def log_likelihood(self, theta: np.ndarray, x: np.ndarray) -> np.ndarray:
-        """log p(x | theta) in the plane of x; the density of (a, r) over r, the Jacobian of polar coordinates."""
+        """Give log p(x | theta) in the plane of x; the density of (a, r) over r, the Jacobian of polar coordinates."""
         u, v = np.moveaxis(x - _shift(theta), -1, 0)
         u = u - OFFSET
         radius = np.hypot(u, v)
@@ -35,7 +35,7 @@ class TwoMoons:
         return np.where(u < 0, -np.inf, log_density)
 
     def reference(self, x: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:
-        """(n, 2) draws from p(theta | x): noise that explains x, mapped back to either sign of t1 + t2, inside the prior.
+        """Draws (n, 2) from p(theta | x): noise that explains x, mapped back to either sign of t1 + t2, inside the prior.
 
         Raises
         ------

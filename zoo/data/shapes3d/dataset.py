@@ -22,9 +22,12 @@ class Shapes3D:
 
     Parameters
     ----------
-    train : images of an epoch
-    validation, test : images
-    seed : of all draws
+    train : int
+        Images of an epoch.
+    validation, test : int
+        Number of images in each of these splits.
+    seed : int
+        Seed of all draws.
 
     Raises
     ------

@@ -9,7 +9,7 @@ import numpy as np
 from zoo.errors import InputError
 
 SHAPES = ("cube", "cylinder", "sphere", "capsule")
-"""By the value of the factor ``shape``."""
+"""Solids by the value of the factor ``shape``."""
 
 
 @dataclass(frozen=True)
@@ -18,9 +18,12 @@ class Factor:
 
     Attributes
     ----------
-    values : on the grid
-    low, high : between which any value can be rendered, but for the shape, which has none between
-    unit : "1" for dimensionless
+    values : tuple of float
+        The factor's values on the grid.
+    low, high : float
+        Limits between which any value can be rendered, but for the shape, which has none between.
+    unit : str
+        "1" for dimensionless.
     """
 
     name: str
@@ -43,17 +46,17 @@ FACTORS = (
     Factor("shape", tuple(map(float, range(len(SHAPES)))), 0.0, len(SHAPES) - 1.0),
     Factor("orientation", tuple(np.linspace(-30, 30, 15).tolist()), -30.0, 30.0, "deg"),
 )
-"""In the published order, in which the last varies fastest."""
+"""The factors in the published order, in which the last varies fastest."""
 SIZES = tuple(factor.size for factor in FACTORS)
 GRID = int(np.prod(SIZES))
-"""Images on the grid: 480,000."""
+"""Number of images on the grid: 480,000."""
 
 _LOW, _HIGH = np.array([(factor.low, factor.high) for factor in FACTORS]).T
 _SHAPE = [factor.name for factor in FACTORS].index("shape")
 
 
 def grid_factors(index: np.ndarray) -> np.ndarray:
-    """(n, 6) factors of the images (n,) of the grid, in the order of ``FACTORS``.
+    """Factors (n, 6) of the images (n,) of the grid, in the order of ``FACTORS``.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Images from factors: the light of a geometry is cast once and kept, colours are put on it for each image."""
+"""Images from factors: the light of a geometry is cast once and kept, colors are put on it for each image."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 from zoo.data.shapes3d.factors import FACTORS, checked_factors
 from zoo.data.shapes3d.scene import SIDE, SURFACES, cast
 
-SKY_COLOUR = (0.72, 0.83, 0.95)
+SKY_COLOR = (0.72, 0.83, 0.95)
 SAME = 1e-6
 """Closer to a grid value than this fraction of the factor's range, a scale or orientation is taken for it (float32 is)."""
 
@@ -56,10 +56,10 @@ def render(factors: np.ndarray) -> np.ndarray:
         If the factors have another shape, are not finite or out of range, or a shape is not a whole number.
     """
     factors = checked_factors(factors)
-    colours = np.empty((len(factors), SURFACES, 3), np.float32)
-    colours[:, :3] = _hue_colours(factors[:, :3])
-    colours[:, 3] = SKY_COLOUR
-    return _paint(*_lights(factors[:, 3:]), colours).reshape(-1, SIDE, SIDE, 3)
+    colors = np.empty((len(factors), SURFACES, 3), np.float32)
+    colors[:, :3] = _hue_colors(factors[:, :3])
+    colors[:, 3] = SKY_COLOR
+    return _paint(*_lights(factors[:, 3:]), colors).reshape(-1, SIDE, SIDE, 3)
 
 
 class Images:
@@ -67,7 +67,8 @@ class Images:
 
     Parameters
     ----------
-    factors : (n, 6), as of ``render``
+    factors : ndarray of shape (n, 6)
+        Factors of each image, as ``render`` takes them.
     """
 
     def __init__(self, factors: np.ndarray) -> None:
@@ -77,13 +78,13 @@ class Images:
         return len(self.factors)
 
     def __getitem__(self, rows: slice | np.ndarray) -> np.ndarray:
-        """(m, 64, 64, 3) float32."""
+        """Render the images of some rows, (m, 64, 64, 3) in float32."""
         return render(self.factors[rows])
 
 
-def _hue_colours(hue: np.ndarray) -> np.ndarray:
-    """(..., 3) red, green and blue of hues on the circle of circumference 1, saturated and bright."""
-    distance = np.abs((6 * hue[..., None] - np.array([0.0, 2.0, 4.0]) + 3) % 6 - 3)  # to the primary colour, of 3 at most
+def _hue_colors(hue: np.ndarray) -> np.ndarray:
+    """Red, green and blue (..., 3) of hues on the circle of circumference 1, saturated and bright."""
+    distance = np.abs((6 * hue[..., None] - np.array([0.0, 2.0, 4.0]) + 3) % 6 - 3)  # to the primary color, of 3 at most
     return np.clip(2 - distance, 0, 1)
 
 
@@ -98,18 +99,18 @@ def _places(geometry: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _light(geometry: tuple[float, float, float] | np.ndarray) -> np.ndarray:
-    """(SURFACES, pixels) of one (scale, shape, orientation)."""
+    """Light (SURFACES, pixels) of one (scale, shape, orientation)."""
     scale, shape, orientation = geometry
     return cast(int(shape), float(scale), float(orientation)).reshape(SURFACES, _PIXELS)
 
 
 @numba.njit(cache=True, nogil=True)
-def _paint(light, taken, colours):
-    """(n, pixels, 3) sums over surfaces of their light, of table ``taken`` (n,), times their colours (n, SURFACES, 3)."""
+def _paint(light, taken, colors):
+    """Sum over surfaces (n, pixels, 3) their light, of table ``taken`` (n,), times their colors (n, SURFACES, 3)."""
     n, pixels = len(taken), light.shape[2]
     images = np.empty((n, pixels, 3), np.float32)
     for image in range(n):
-        of, one = colours[image], light[taken[image]]
+        of, one = colors[image], light[taken[image]]
         for pixel in range(pixels):
             floor, wall, thing, sky = one[0, pixel], one[1, pixel], one[2, pixel], one[3, pixel]
             # A loop over the three channels would cost four times as much: this is one vector operation on several pixels.

@@ -1,4 +1,4 @@
-"""A room, a light and a camera: how much of each surface's colour every pixel has.
+"""A room, a light and a camera: how much of each surface's color every pixel has.
 
 Lengths are in units of the cube of scale 1. The room has its floor at z = 0 and no ceiling, and turns with object and light
 before the camera, as seen from one that turns about the object.
@@ -14,36 +14,38 @@ from zoo.data.shapes3d.solids import first_hit
 SIDE = 64
 """Pixels along a side."""
 FLOOR, WALL, OBJECT, SKY = range(4)
-"""The surfaces that have a colour each."""
+"""The surfaces that have a color each."""
 SURFACES = 4
 
 ROOM, TOP = 3.3, 1.9
 """Half the width of the room, and the height of its walls: at orientation 0 two corners lie at the edges of the image."""
 DISTANCE, HEIGHT, AIM = 2.7, 1.65, 0.62
-"""Of the camera from the axis, above the floor, and the height on the axis that it looks at."""
+"""How far the camera is from the axis and above the floor, and the height on the axis that it looks at."""
 VIEW = np.tan(np.radians(30.0))
 """Half the width of the image over its distance."""
 LIGHT = (-1.6, -2.6, 4.5)
 LAMP = 0.45
 """Half the width of the square light, by which the shadow is soft."""
 AMBIENT = 0.42
-"""Of the light that a surface reflects which faces the lamp; the rest is Lambert's cosine."""
+"""Share of the light reflected by a surface that faces the lamp; the rest is Lambert's cosine."""
 DARKER = 0.35
-"""By which the sky is darker at the zenith."""
+"""How much darker the sky is at the zenith."""
 RAYS = 16
-"""To a pixel, each in a row and a column of its own: even an edge along the pixels moves by sixteenths of its contrast."""
+"""Rays to a pixel, each in a row and a column of its own: even an edge along the pixels moves by sixteenths of its contrast."""
 LAMP_SIDE = 4
 """Points of the lamp along a side, one for each ray."""
 
 
 @numba.njit(cache=True, nogil=True)
 def cast(shape, scale, orientation):
-    """(SURFACES, SIDE, SIDE) float32: the light of each surface in a pixel, that its colour is to be multiplied by.
+    """Light of each surface in a pixel, (SURFACES, SIDE, SIDE) in float32, that its color is to be multiplied by.
 
     Parameters
     ----------
-    shape, scale : of the object
-    orientation : degrees
+    shape, scale : ndarray
+        Shape and scale of the object.
+    orientation : ndarray
+        Angle of the view in degrees.
     """
     light = np.zeros((SURFACES, SIDE, SIDE), np.float32)
     angle = np.radians(orientation)

@@ -11,7 +11,7 @@ import numpy as np
 
 CUBE, CYLINDER, SPHERE, CAPSULE = range(4)
 SIDE = 1.0
-"""Of the cube of scale 1, in the units of the room; the cylinder is as high and as wide."""
+"""Side of the cube of scale 1, in the units of the room; the cylinder is as high and as wide."""
 BALL = 0.55
 """Radius of the sphere of scale 1."""
 PILL, TALL = 0.4, 1.3
@@ -20,7 +20,7 @@ PILL, TALL = 0.4, 1.3
 
 @numba.njit(cache=True, nogil=True)
 def first_hit(shape, scale, ox, oy, oz, dx, dy, dz):
-    """Of the ray o + t d with one of the solids: t, and the unit normal (x, y, z)."""
+    """Where the ray o + t d first meets one of the solids: t, and the unit normal (x, y, z)."""
     if shape == CUBE:
         return _box(SIDE / 2 * scale, SIDE * scale, ox, oy, oz, dx, dy, dz)
     if shape == CYLINDER:
@@ -79,8 +79,8 @@ def _cylinder(radius, height, ox, oy, oz, dx, dy, dz):
 
 
 @numba.njit(cache=True, nogil=True)
-def _sphere(radius, centre, ox, oy, oz, dx, dy, dz):
-    up = oz - centre
+def _sphere(radius, center, ox, oy, oz, dx, dy, dz):
+    up = oz - center
     start, end = _round(radius, dx * dx + dy * dy + dz * dz, ox * dx + oy * dy + up * dz, ox * ox + oy * oy + up * up)
     if start > end or start <= 0:
         return np.inf, 0.0, 0.0, 0.0

@@ -7,11 +7,11 @@ from keras import ops
 from zoo.families.flows.bijector import Elementwise
 
 LIMIT = 5.0
-"""Bound of a log-scale: beyond e^-5..e^5 in standardised units a conditioner has gone astray."""
+"""Bound of a log-scale: beyond e^-5..e^5 in standardized units a conditioner has gone astray."""
 
 
 class Affine(Elementwise):
-    """u = (x - shift) exp(-log_scale); parameters shift and log_scale, the latter softly bounded."""
+    """The map u = (x - shift) exp(-log_scale), with parameters shift and log_scale, the latter softly bounded."""
 
     parameters = 2
 

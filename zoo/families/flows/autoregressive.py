@@ -36,7 +36,7 @@ class Autoregressive(Conditioned):
         return permute(x, self.inverse_order)
 
     def _unrolled(self, u, from_context):
-        """Variable by variable: only its own parameters are computed."""
+        """Invert variable by variable: only its own parameters are computed."""
         variables = len(self.order)
         known = ops.zeros_like(u)
         for i in range(variables):
@@ -46,7 +46,7 @@ class Autoregressive(Conditioned):
         return known
 
     def _looped(self, u, from_context):
-        """All variables at once: after pass i the first i are right."""
+        """Invert all variables at once: after pass i the first i are right."""
         variables = len(self.order)
 
         def again(_, x):

@@ -11,11 +11,11 @@ class Bijector(keras.layers.Layer):
     """An invertible map of (batch, D) variables, given (batch, C) features of the context or None."""
 
     def to_base(self, x, c=None):
-        """Towards the base distribution: u (batch, D) and log |det du/dx| (batch,)."""
+        """Map to the base distribution: u (batch, D) and log abs(det du/dx) (batch,)."""
         raise NotImplementedError
 
     def from_base(self, u, c=None):
-        """The inverse: x (batch, D)."""
+        """Map back to x (batch, D)."""
         raise NotImplementedError
 
     def call(self, x, c=None):
@@ -32,11 +32,11 @@ class Elementwise:
     """How many each variable takes; all zero make the map the identity."""
 
     def to_base(self, x, parameters):
-        """u and log du/dx, both (1, n)."""
+        """Map x to u, with log du/dx, both (1, n)."""
         raise NotImplementedError
 
     def from_base(self, u, parameters):
-        """The inverse: x (1, n)."""
+        """Map back to x (1, n)."""
         raise NotImplementedError
 
 
@@ -56,10 +56,10 @@ def permute(x, indices: np.ndarray):
 
 
 def as_row(x):
-    """(batch, D) -> (1, D * batch), variable by variable."""
+    """Lay variables (batch, D) in one row (1, D * batch), variable by variable."""
     return ops.reshape(ops.transpose(x), (1, -1))
 
 
 def as_columns(row, variables: int):
-    """(1, D * batch) -> (batch, D)."""
+    """Take one row (1, D * batch) apart into variables (batch, D)."""
     return ops.transpose(ops.reshape(row, (variables, -1)))

@@ -19,13 +19,20 @@ class Conditioner(keras.layers.Layer):
 
     Parameters
     ----------
-    inputs : variables it sees
-    context : features of the context, 0 for none
-    hidden : units of the hidden layers
-    outputs : variables it gives parameters for
-    parameters : of each
-    activation : of the hidden layers
-    autoregressive : whether output i sees inputs before i only (then inputs equal outputs)
+    inputs : int
+        Variables it sees.
+    context : int
+        Features of the context, 0 for none.
+    hidden : list of int
+        Units of the hidden layers.
+    outputs : int
+        Variables it gives parameters for.
+    parameters : int
+        Number of parameters of each of these variables.
+    activation : str
+        Activation of the hidden layers.
+    autoregressive : bool
+        Whether output i sees inputs before i only (then inputs equal outputs).
     """
 
     def __init__(
@@ -92,10 +99,16 @@ class Conditioned(Bijector):
 
     Parameters
     ----------
-    order : permutation of the variables
-    context : features of the context
-    hidden, activation : of the conditioner
-    elementwise : the map of each variable
+    order : ndarray
+        Permutation of the variables.
+    context : int
+        Features of the context.
+    hidden : list of int
+        Units of the conditioner's hidden layers.
+    activation : str
+        Activation of the conditioner's hidden layers.
+    elementwise : Elementwise
+        The map of each variable.
     """
 
     autoregressive: ClassVar[bool]

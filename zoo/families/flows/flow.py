@@ -22,19 +22,26 @@ from zoo.families.layers import Standardize, dense_stack
 
 
 class Flow(ZooModel):
-    """p(x) or p(x | c): log p = log N(u; 0, 1) + sum of log |det| of the bijectors, u their image of x.
+    """A density p(x) or p(x | c): log p = log N(u; 0, 1) + sum of log |det| of the bijectors, u their image of x.
 
     Trained on -log p. A family is a subclass that says what its bijectors are.
 
     Parameters
     ----------
-    dimensions : D, number of variables
-    context : C, width of the context, 0 for an unconditional density
-    transforms : number of bijectors
-    hidden : units of the hidden layers of each conditioner
-    activation : of all hidden layers
-    support : [low, high] of each variable, null where it has no bounds; None if none has
-    embedding : units of dense layers that the context passes first
+    dimensions : int
+        D, number of variables.
+    context : int
+        C, width of the context, 0 for an unconditional density.
+    transforms : int
+        Number of bijectors.
+    hidden : list of int
+        Units of the hidden layers of each conditioner.
+    activation : str
+        Activation of all hidden layers.
+    support : list of list of float, optional
+        [low, high] of each variable, null where it has no bounds; None if none has.
+    embedding : list of int
+        Units of dense layers that the context passes first.
     """
 
     endpoints: ClassVar[dict[str, str]] = {"log_prob": "log_prob", "sample": "sample"}
@@ -90,7 +97,7 @@ class Flow(ZooModel):
         return c if self.embedding is None else self.embedding(c)
 
     def to_base(self, x, c=None):
-        """u (batch, D), standard normal if the flow is right, and log |det du/dx| (batch,)."""
+        """Map x to u (batch, D), standard normal if the flow is right, and give log abs(det du/dx) (batch,)."""
         features = self.condition(c)
         u, total = self.support.to_base(x)
         for transform in self.transforms:
@@ -129,11 +136,13 @@ class Flow(ZooModel):
 
         Parameters
         ----------
-        c : (C,) or (m, C)
+        c : ndarray, optional
+            The context (C,), or several (m, C).
 
         Returns
         -------
-        (n, D), or (m, n, D) for c of shape (m, C)
+        ndarray of shape (n, D)
+            The samples; (m, n, D) for c of shape (m, C).
         """
         contexts = self._contexts(c)
         rows = n * (1 if contexts is None else len(contexts))
@@ -142,7 +151,7 @@ class Flow(ZooModel):
         return drawn.reshape(-1, n, self.dimensions) if c is not None and np.ndim(c) == 2 else drawn
 
     def log_density(self, x: np.ndarray, c: np.ndarray | None = None) -> np.ndarray:
-        """``log_prob`` of any number of rows x (n, D), in batches; c is (n, C), or (C,) for all rows."""
+        """Give ``log_prob`` of any number of rows x (n, D), in batches; c is (n, C), or (C,) for all rows."""
         x, contexts = np.asarray(x, np.float32), self._contexts(c)
         if x.ndim != 2 or x.shape[1] != self.dimensions:
             raise InputError(f"expected rows of {self.dimensions} variables, given shape {x.shape}")
@@ -167,7 +176,7 @@ class Flow(ZooModel):
         return Prediction(median[:, 0], self.log_density(x, *context), ndtr(u[:, 0].astype(np.float64)))
 
     def _contexts(self, c: np.ndarray | None) -> np.ndarray | None:
-        """c as (m, C)."""
+        """The contexts (m, C) of c."""
         if self.context == 0:
             if c is not None:
                 raise InputError("this density has no context, one was given")
@@ -186,7 +195,7 @@ class Flow(ZooModel):
         return self._compiled(self.sample)
 
     def _compiled(self, method):
-        """As a graph on TensorFlow, whose eager calls take a hundred times longer."""
+        """Compile to a graph on TensorFlow, whose eager calls take a hundred times longer."""
         if keras.backend.backend() != "tensorflow":
             return method
         import tensorflow as tf
@@ -199,11 +208,11 @@ class Flow(ZooModel):
 
         Parameters
         ----------
-        jit_compile : bool or "auto"
-            Whether XLA compiles the step. Keras' own "auto" leaves it out when operations are to be deterministic, for the sake
-            of some that a flow has not.
-        *args, **kwargs
-            As Keras takes them.
+        jit_compile : bool or {"auto"}
+            Bool or "auto" Whether XLA compiles the step. Keras' own "auto" leaves it out when operations are to be
+            deterministic, for the sake of some that a flow has not.
+        *args, **kwargs : object
+            What Keras' own ``compile`` takes.
         """
         if jit_compile == "auto":
             jit_compile = keras.backend.backend() == "tensorflow" and not kwargs.get("run_eagerly", False)

@@ -16,8 +16,10 @@ class NSF(Flow):
 
     Parameters
     ----------
-    bins : of each spline
-    autoregressive : whether splines are autoregressive: more expressive, and slower to sample
+    bins : int
+        Number of bins of each spline.
+    autoregressive : bool
+        Whether splines are autoregressive: more expressive, and slower to sample.
     """
 
     def __init__(self, dimensions: int, bins: int = 8, autoregressive: bool = False, **kwargs) -> None:

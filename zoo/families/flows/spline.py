@@ -18,7 +18,7 @@ MIN_SLOPE = 1e-3
 RAW_LIMIT = 20.0
 """Bound of the raw widths and heights: keeps their exponentials finite without a softmax's maximum."""
 RAW_SLOPE_ONE = math.log(math.expm1(1.0 - MIN_SLOPE))
-"""softplus(RAW_SLOPE_ONE) + MIN_SLOPE = 1: raw parameters of zero give the identity."""
+"""Solution of softplus(RAW_SLOPE_ONE) + MIN_SLOPE = 1: raw parameters of zero give the identity."""
 
 
 class Spline(Elementwise):
@@ -31,7 +31,7 @@ class Spline(Elementwise):
     def __init__(self, bins: int) -> None:
         self.bins = bins
         self.parameters = 3 * bins - 1
-        # Adds MIN_BIN of the interval to each bin, before normalisation.
+        # Adds MIN_BIN of the interval to each bin, before normalization.
         self._widen = (np.eye(bins) + MIN_BIN / (1 - bins * MIN_BIN)).astype(np.float32)
         self._ends = (np.tril(np.ones((bins, bins))) @ self._widen).astype(np.float32)
 
@@ -63,7 +63,7 @@ class Spline(Elementwise):
         return x0 + width * at + (u - inside)
 
     def _sizes(self, parameters):
-        """Widths and heights of the bins (bins, n), not yet normalised."""
+        """Widths and heights of the bins (bins, n), not yet normalized."""
         raw = ops.exp(ops.clip(parameters[: 2 * self.bins], -RAW_LIMIT, RAW_LIMIT))
         return raw[: self.bins], raw[self.bins :]
 
@@ -108,11 +108,11 @@ class AffineSpline(Elementwise):
 
 
 def _sum(rows):
-    """(k, n) -> (1, n)."""
+    """Sum (1, n) of the rows of (k, n)."""
     return ops.matmul(np.ones((1, rows.shape[0]), np.float32), rows)
 
 
 def _slope(raw):
-    """softplus, which ONNX Runtime computes five times slower than its parts."""
+    """Compute softplus, which ONNX Runtime does five times slower than its parts."""
     raw = raw + RAW_SLOPE_ONE
     return ops.maximum(raw, 0.0) + ops.log(1.0 + ops.exp(-ops.abs(raw))) + MIN_SLOPE

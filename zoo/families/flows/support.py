@@ -16,18 +16,19 @@ EDGE = 1e-6
 
 
 class Support(Bijector):
-    """Logit of the variables that have bounds, then zero mean and unit variance for all.
+    """Take the logit of variables that have bounds, then scale all to zero mean and unit variance.
 
     The density is zero outside the bounds, and no sample leaves them.
 
     Parameters
     ----------
-    bounds : (low, high) of each variable, None where it has none
+    bounds : sequence of sequence of float
+        Ends (low, high) of each variable, None where it has none.
 
     Raises
     ------
     ValueError
-        For an interval that is empty or not finite.
+        An interval is empty or not finite.
     """
 
     def __init__(self, bounds: Sequence[Sequence[float] | None], **kwargs) -> None:
@@ -49,7 +50,7 @@ class Support(Bijector):
         Raises
         ------
         InputError
-            For a value outside the support, not finite, or the same in every row.
+            A value lies outside the support, is not finite, or is the same in every row.
         """
         x = np.asarray(x, np.float64)
         if x.ndim != 2 or x.shape[1] != len(self.low):

@@ -95,7 +95,7 @@ def permutation_importance(
     repeats : int
         Shuffles of each group.
     scoring : str or callable
-        scikit-learn's name of a score of a regressor, or a function of estimator, features and truth.
+        The name that scikit-learn has for a score of a regressor, or a function of estimator, features and truth.
     endpoint : str, optional
         The explained number, as `as_estimator` takes it.
     output : str, optional

@@ -246,7 +246,7 @@ def spec_of(model: Any) -> ModelSpec | None:
     Returns
     -------
     ModelSpec or None
-        None for a freshly built one.
+        The spec, or None for a freshly built model.
     """
     return getattr(model, "spec", None)
 

@@ -153,7 +153,7 @@ def factor_vae_score(
     Raises
     ------
     InputError
-        As for `beta_vae_score`; fewer than two rows.
+        What `beta_vae_score` refuses, and fewer than two rows.
     """
     if rows < 2 or variance_rows < 2:
         raise InputError(f"a variance needs at least 2 rows, given {rows} and {variance_rows}")
@@ -230,7 +230,7 @@ def sap(latents: np.ndarray, factors: np.ndarray, *, seed: int) -> Gap:
     Raises
     ------
     InputError
-        As for `mig`, without bins.
+        What `mig` refuses, but for bins.
     """
     from sklearn.svm import LinearSVC
 
@@ -267,7 +267,7 @@ def dci(latents: np.ndarray, factors: np.ndarray, *, model: Literal["trees", "la
     Raises
     ------
     InputError
-        As for `mig`, without bins.
+        What `mig` refuses, but for bins.
     """
     latents, factors = paired(latents, factors)
     if model not in ("trees", "lasso"):

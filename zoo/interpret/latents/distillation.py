@@ -27,7 +27,7 @@ DIGITS = 3
 
 @dataclass(frozen=True, eq=False)
 class Formula:
-    """intercept + sum_i coefficient_i prod_j (quantity_j - center_j)^power_ij, in the units of the quantities.
+    """A formula intercept + sum_i coefficient_i prod_j (quantity_j - center_j)^power_ij, in the units of the quantities.
 
     Attributes
     ----------

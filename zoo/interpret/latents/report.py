@@ -163,7 +163,7 @@ class LatentReport(Result):
         Raises
         ------
         InputError
-            For a path of another kind.
+            The path is of another kind.
         """
         path = Path(path)
         if path.suffix not in (".json", ".npz"):

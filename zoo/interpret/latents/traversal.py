@@ -68,7 +68,7 @@ def sample(mean: np.ndarray, log_variance: np.ndarray, seed: int = 0) -> np.ndar
     Raises
     ------
     InputError
-        As for `kl_per_latent`.
+        What `kl_per_latent` refuses.
     """
     mean, log_variance = _posterior(mean, log_variance)
     return mean + np.exp(0.5 * log_variance) * np.random.default_rng(seed).standard_normal(mean.shape)

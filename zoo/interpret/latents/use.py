@@ -43,7 +43,7 @@ def gaussian_total_correlation(latents: np.ndarray) -> float:
     Raises
     ------
     InputError
-        As for `activity`.
+        What `activity` refuses.
     """
     array = _rows("latents", latents)
     moving = array[:, np.ptp(array, axis=0) > 0]
@@ -70,7 +70,7 @@ def information_between(
     Raises
     ------
     InputError
-        As for `activity`, and for `zoo.interpret.latents.information.mutual_information_matrix`.
+        What `activity` and `zoo.interpret.latents.information.mutual_information_matrix` refuse.
     """
     array = _rows("latents", latents)
     width = array.shape[1]

@@ -30,7 +30,7 @@ def c2st(first: np.ndarray, second: np.ndarray, seed: int = 1, folds: int = 5) -
     Raises
     ------
     InputError
-        For samples of different widths, values that are not finite, or a variable of the first that never changes.
+        Samples have different widths, values are not finite, or a variable of the first never changes.
     """
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.model_selection import KFold, cross_val_score

@@ -165,7 +165,7 @@ def tarp(
     Raises
     ------
     InputError
-        As `sbc_ranks`; a parameter that is the same in all rows.
+        What `sbc_ranks` refuses, and a parameter that is the same in all rows.
     UnknownNameError
         References of another name.
     """

@@ -82,7 +82,7 @@ def randomization_check(
     ExplanationError
         If the model has no layers of weights.
     InputError, UnknownNameError
-        As of `zoo.interpret.explain`; no draws.
+        What `zoo.interpret.explain` refuses, and no draws.
     """
     if not is_keras(model) or not any(layer.trainable_weights for layer in layers_of(model).values()):
         raise ExplanationError(f"randomization needs layers of weights, and {type(model).__name__} has none")

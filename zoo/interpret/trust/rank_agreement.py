@@ -149,7 +149,7 @@ def stability(
     Raises
     ------
     InputError, UnknownNameError, ExplanationError
-        As of `zoo.interpret.explain`; no draws or noises that are not positive.
+        What `zoo.interpret.explain` refuses, no draws, or noises that are not positive.
     """
     if draws < 1 or not noises:
         raise InputError(f"expected at least one draw and one noise, given {draws} and {len(noises)}")

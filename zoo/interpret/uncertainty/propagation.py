@@ -15,7 +15,7 @@ from zoo.model.inputs import InputCheck
 from zoo.progress import track
 
 ELEMENTS_PER_BATCH = 2**20
-"""Input elements per evaluation, as of attribution."""
+"""Input elements per evaluation, as many as attribution takes."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,13 +8,15 @@ import numpy as np
 from zoo.data.nbody.halos import _checked, cell_order, cells_around
 
 
-class Neighbours:
+class Neighbors:
     """Particles sorted into cells, about one a cell, so that those near a point are found without looking at all.
 
     Parameters
     ----------
-    positions : (N, 3), Mpc/h in [0, box]
-    box : Mpc/h
+    positions : ndarray of shape (N, 3)
+        Mpc/h in [0, box].
+    box : float
+        Side of the periodic box in Mpc/h.
 
     Raises
     ------
@@ -31,18 +33,18 @@ class Neighbours:
         self.density = len(positions) / self.box**3
         """Particles per (Mpc/h)^3."""
 
-    def within(self, centre: np.ndarray, reach: float) -> tuple[np.ndarray, np.ndarray]:
-        """Numbers (m,) and offsets (m, 3) float64 from ``centre`` of the particles whose offsets are at most ``reach``.
+    def within(self, center: np.ndarray, reach: float) -> tuple[np.ndarray, np.ndarray]:
+        """Numbers (m,) and offsets (m, 3) float64 from ``center`` of the particles whose offsets are at most ``reach``.
 
         Along each axis, that is in a cube. ``reach`` is at most half of the box: nearest images.
         """
-        found, offsets = _near(self._positions, self._starts, self._cells, np.asarray(centre, float), float(reach), self.box)
+        found, offsets = _near(self._positions, self._starts, self._cells, np.asarray(center, float), float(reach), self.box)
         return self._order[found], offsets
 
 
 @numba.njit(cache=True, nogil=True)
-def _near(positions, starts, cells, centre, reach, box):
-    low, count = cells_around(centre, reach, box, cells)
+def _near(positions, starts, cells, center, reach, box):
+    low, count = cells_around(center, reach, box, cells)
     most = 0
     for visit in range(2):  # how many they are at most, then which
         if visit == 1:
@@ -59,7 +61,7 @@ def _near(positions, starts, cells, centre, reach, box):
                     for particle in range(starts[cell], starts[cell + 1]):
                         farthest = 0.0
                         for axis in range(3):
-                            d = np.float64(positions[particle, axis]) - centre[axis]
+                            d = np.float64(positions[particle, axis]) - center[axis]
                             offset[axis] = d - box * np.round(d / box)
                             farthest = max(farthest, abs(offset[axis]))
                         if farthest <= reach:
