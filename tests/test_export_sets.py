@@ -25,10 +25,12 @@ from zoo.export.rows import padded, resized, sizes_to_try  # noqa: E402
 from zoo.export.targets import TARGETS, Target, find_target, fit, register_target  # noqa: E402
 from zoo.loading import read_test_tensors, verify_model  # noqa: E402
 from zoo.model.axes import Axis  # noqa: E402
+from zoo.model.inputs import InputCheck  # noqa: E402
 from zoo.model.registry import get_family  # noqa: E402
 from zoo.model.spec import TEST_TENSORS, Tolerance, onnx_file  # noqa: E402
 from zoo.model.store import locate  # noqa: E402
 from zoo.testing import check_family  # noqa: E402
+from zoo.workflows.folder import write_model_folder  # noqa: E402
 
 EVERY = [(family, endpoint) for family, endpoints in ENDPOINTS.items() for endpoint in endpoints]
 OTHER_SIZES = {
@@ -154,7 +156,7 @@ def test_positions_are_copied_whole():
 @pytest.mark.parametrize("sizes", [{"node": 2}, {"node": 9, "edge": 20}, {"edge": 1}])
 def test_rows_of_other_sizes_are_inputs_of_the_endpoint(sizes):
     endpoint = ENDPOINTS["edge-network"]["predict"]
-    made = zoo.model.inputs.InputCheck(endpoint)(resized(endpoint, rows("edge-network"), sizes))
+    made = InputCheck(endpoint)(resized(endpoint, rows("edge-network"), sizes))
     assert made["nodes"].shape[1] == sizes.get("node", 4)
     assert made["edges"].shape[1] == made["edge_mask"].shape[1] == sizes.get("edge", 7)
 
@@ -168,7 +170,7 @@ def test_padded_rows_differ_in_nothing_but_padding(family, grown, full):
     given = rows(family, **sizes)
     kept = {name: array.copy() for name, array in given.items()}
     before, after = padded(endpoint, given)
-    zoo.model.inputs.InputCheck(endpoint)(after)
+    InputCheck(endpoint)(after)
     for tensor in endpoint.inputs:
         np.testing.assert_array_equal(given[tensor.name], kept[tensor.name])
         short, long = before[tensor.name], after[tensor.name]
@@ -305,9 +307,7 @@ def test_lower_precision_keeps_dtypes_and_sizes(precision, tmp_path):
     keras.utils.set_random_seed(5)
     model.spec = released("deep-set").spec.model_copy(update={"config": model.config})
     folder = tmp_path / "wide"
-    zoo.workflows.folder.write_model_folder(
-        model, model.spec, folder, dict.fromkeys(model.endpoints, tuple(rows("deep-set", 40).values()))
-    )
+    write_model_folder(model, model.spec, folder, dict.fromkeys(model.endpoints, tuple(rows("deep-set", 40).values())))
     calibration = rows("deep-set", 60, seed=9)
     report = export(
         zoo.load(folder), tmp_path / "out", precision=precision, calibration=calibration, endpoints=["predict"], parity_rows=60
