@@ -1,5 +1,6 @@
-"""3-D convolutional network from a cube of a field to the distribution of one quantity (Lucie-Smith et al. 2020,
-arXiv:2011.10577: linear density around a particle -> mass of the halo it ends in).
+"""3-D convolutional network from a cube of a field to the distribution of one quantity.
+
+Lucie-Smith et al. (2020, arXiv:2011.10577) go from the linear density around a particle to the mass of the halo it ends in.
 """
 
 from __future__ import annotations

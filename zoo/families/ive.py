@@ -155,7 +155,7 @@ class IVE(ZooModel):
         return self.decode(mean + ops.exp(0.5 * log_variance) * noise, query)
 
     def answers(self, latent, queries):
-        """Answers (batch, k outputs) to k queries (batch, k query) a row; with ``scatter`` (batch, 2 k outputs), scales last."""
+        """Answers (batch, k outputs) to k queries (batch, k query); with ``scatter`` (batch, 2 k outputs), scales last."""
         k = queries.shape[1] // self.config["query"]
         found = self.decode(ops.repeat(latent, k, axis=0), ops.reshape(queries, (-1, self.config["query"])))
         parts = (found,) if self.spread is None else found

@@ -45,7 +45,7 @@ class PowerLaw(ZooModel):
         return answer
 
     def powers(self) -> np.ndarray:
-        """k of each quantity, (inputs,): kernels are of standardized logarithms."""
+        """The vector k of each quantity, (inputs,): kernels are of standardized logarithms."""
         kernel, scale = (ops.convert_to_numpy(one) for one in (self.exponents.kernel, self.standardize.scale))
         return kernel[:, 0] / scale
 

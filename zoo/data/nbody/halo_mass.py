@@ -112,8 +112,10 @@ class HaloMass(SplitSimulations):
         )
 
     def features(self, rows: Rows, names: str) -> np.ndarray:
-        """What trees are given of each row (n, features): top-hat densities at z = 99 in spheres of ``FEATURE_MASSES`` around
-        the particle and, with shear, ellipticity and prolateness on the same scales (arXiv:1802.04271).
+        """What trees are given of each row, (n, features).
+
+        These are top-hat densities at z = 99 in spheres of ``FEATURE_MASSES`` around the particle and, with shear, ellipticity
+        and prolateness on the same scales (arXiv:1802.04271).
         """
         cubes = rows.inputs["density"]
         box, radii = self.config.box, lagrangian_radius(self.config.cosmology, 10**FEATURE_MASSES)

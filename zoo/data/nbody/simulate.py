@@ -80,6 +80,7 @@ class NBodyConfig(BaseModel):
 
     @property
     def mesh(self) -> int:
+        """Cells along a side of the mesh of forces."""
         return self.mesh_factor * self.particles
 
     @property

@@ -58,6 +58,7 @@ class Pairs:
 
     @property
     def units(self) -> dict[str, str]:
+        """Unit of each parameter."""
         return self.prior.units
 
     @property

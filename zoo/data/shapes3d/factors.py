@@ -34,6 +34,7 @@ class Factor:
 
     @property
     def size(self) -> int:
+        """Number of values on the grid."""
         return len(self.values)
 
 

@@ -208,11 +208,13 @@ class Flow(ZooModel):
 
         Parameters
         ----------
+        *args : object
+            What Keras' own ``compile`` takes by position.
         jit_compile : bool or {"auto"}
-            Bool or "auto" Whether XLA compiles the step. Keras' own "auto" leaves it out when operations are to be
-            deterministic, for the sake of some that a flow has not.
-        *args, **kwargs : object
-            What Keras' own ``compile`` takes.
+            Whether XLA compiles the step. Keras' own "auto" leaves it out when operations are to be deterministic, for the
+            sake of some that a flow has not.
+        **kwargs : object
+            What Keras' own ``compile`` takes by name.
         """
         if jit_compile == "auto":
             jit_compile = keras.backend.backend() == "tensorflow" and not kwargs.get("run_eagerly", False)
