@@ -70,7 +70,7 @@ def with_spec(model, low: float = -5.0, high: float = 5.0):
 
 
 class Additive(ZooModel):
-    """sin(x0) + x1^2, and t, a tensor of its own."""
+    """A model sin(x0) + x1^2, and t, a tensor of its own."""
 
     endpoints: ClassVar[dict[str, str]] = {"predict": "call"}
 

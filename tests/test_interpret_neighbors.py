@@ -110,7 +110,7 @@ def ring() -> float:
 
 
 def test_a_factor_that_decides_everything():
-    """Intervals that do not overlap: the information is the factor's entropy."""
+    """Where intervals do not overlap, the information is the factor's entropy."""
     labels = np.random.default_rng(0).integers(4, size=2000)
     latent = labels + np.random.default_rng(1).uniform(0, 0.5, 2000)
     found = neighbor_information(latent, labels, classes=True)

@@ -29,7 +29,7 @@ class BetaVAE(ZooModel):
     Parameters
     ----------
     image : list of int
-        Height, width and channels.
+        Height, width and channels of an image.
     latents : int
         Number of latents.
     convolutions : list of list of int

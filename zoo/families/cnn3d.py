@@ -30,13 +30,13 @@ class CNN3D(ZooModel):
     Parameters
     ----------
     size : int
-        Cells along a side of the cube.
+        Number of cells along a side of the cube.
     channels : list of int
         Channels of each stage's convolution; each stage halves the cube.
     hidden : list of int
         Units of the dense layers after the last stage.
     downsample : {"stride", "average"}
-        "stride" of the convolution, or "average" of 2^3 cells after it.
+        What halves a cube: the "stride" of the convolution, or the "average" of 2^3 cells after it.
     activation : str
         Activation of all hidden layers.
     likelihood : {"gaussian", "cauchy"}

@@ -36,15 +36,15 @@ class IVE(ZooModel):
     Parameters
     ----------
     observation : int
-        Elements of an observation; with ``channels``, cells along a side of a cube.
+        Number of elements of an observation; with ``channels``, cells along a side of a cube.
     query : int
-        Elements of a query.
+        Number of elements of a query.
     latents : int
         Number of latents.
     encoder, decoder : list of int
         Units of the hidden layers.
     outputs : int
-        Elements of an answer.
+        Number of elements of an answer.
     activation : str
         Activation of the hidden layers.
     beta : float

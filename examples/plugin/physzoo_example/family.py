@@ -15,7 +15,7 @@ from zoo.model.registry import register_family
 
 @register_family("power-law")
 class PowerLaw(ZooModel):
-    """y = c x_1^k_1 x_2^k_2 ..., fitted to the logarithm.
+    """A power law y = c x_1^k_1 x_2^k_2 ..., fitted to the logarithm.
 
     Parameters
     ----------

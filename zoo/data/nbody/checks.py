@@ -116,11 +116,11 @@ def expected_halos(config: NBodyConfig, sizes: np.ndarray, fit: str, mass: str =
     Parameters
     ----------
     sizes : ndarray of shape (bins + 1,)
-        Edges, in particles.
+        Edges of the bins, in particles.
     fit : str
-        Name in colossus.
+        Name of the mass function in colossus.
     mass : str
-        Definition of mass in colossus.
+        Name of the definition of mass in colossus.
     finite : bool
         Whether the fluctuations are those of the box's own modes, or of all.
     """

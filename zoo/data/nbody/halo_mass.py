@@ -36,13 +36,13 @@ class HaloMass(SplitSimulations):
     Parameters
     ----------
     train, validation, test : int
-        Simulations in each split; their seeds count on from split to split.
+        Number of simulations in each split; their seeds count on from split to split.
     first_seed : int
         Seed of the first simulation.
     particles : int
         Number of particles drawn from each simulation, on average.
     size : int
-        Cells along a side of a cube.
+        Number of cells along a side of a cube.
     spherical : bool
         Whether each cell is replaced by the mean of its shell.
     seed : int
@@ -136,9 +136,9 @@ class HaloMassFeatures(HaloMass):
     Parameters
     ----------
     features : str
-        "densities", or "densities and shear".
+        Name of the set of features: "densities", or "densities and shear".
     pairs : bool
-        Whether the log mass is an input too, as of a density of it given the features.
+        Whether the log mass is an input too, for a density of it given the features.
     **parameters : object
         Parameters of `HaloMass`.
     """

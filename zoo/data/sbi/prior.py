@@ -107,8 +107,8 @@ class Prior:
     Parameters
     ----------
     parameters : mapping of str to object
-        Name -> law, or the same as plain data: ``{"lifetime": {"distribution": "uniform", "low": 0.5, "high": 5, "unit":
-        "us"}}``.
+        Law of each parameter by its name, or the same as plain data: ``{"lifetime": {"distribution": "uniform", "low": 0.5,
+        "high": 5, "unit": "us"}}``.
 
     Raises
     ------

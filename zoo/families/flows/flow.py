@@ -29,9 +29,9 @@ class Flow(ZooModel):
     Parameters
     ----------
     dimensions : int
-        D, number of variables.
+        Number D of variables.
     context : int
-        C, width of the context, 0 for an unconditional density.
+        Width C of the context, 0 for an unconditional density.
     transforms : int
         Number of bijectors.
     hidden : list of int
@@ -39,7 +39,7 @@ class Flow(ZooModel):
     activation : str
         Activation of all hidden layers.
     support : list of list of float, optional
-        [low, high] of each variable, null where it has no bounds; None if none has.
+        Limits [low, high] of each variable, null where it has no bounds; None if none has.
     embedding : list of int
         Units of dense layers that the context passes first.
     """
