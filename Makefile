@@ -75,6 +75,7 @@ ray: $(RAY)/installed
 lint: $(VENV)/installed
 	$(RUN)/ruff check .
 	$(RUN)/ruff format --check .
+	$(RUN)/numpydoc lint $$(find zoo training export serving -name '*.py')
 	# mypy and import-linter read folders as they are; only an installed copy has the wings inside zoo/.
 	rm -rf build
 	$(RUN)/python -m pip install --quiet --no-deps --target build/lint .

@@ -54,7 +54,8 @@ class Task:
 
     Attributes
     ----------
-    statistic : of the test rows, of those that ``zoo finetune`` writes on a card
+    statistic : str
+        A metric of the test rows, of those that ``zoo finetune`` writes on a card.
     """
 
     model: str

@@ -32,7 +32,7 @@ from zoo.training.intervals import bootstrap
 
 CLASSIFIER = "mlp-cmb-feature"
 ALLOWED = 1e-3
-"""Of the AUC."""
+"""Largest loss of the AUC that is allowed."""
 RANGE_ROWS = 256
 
 

@@ -37,10 +37,14 @@ class Target:
 
     Attributes
     ----------
-    log_prob : TensorFlow function (n, D) -> (n,)
-    start : generator, chains -> positions (chains, D)
-    in_mode : (n, D) -> (n,) whether a sample is in the first mode
-    weight : exact probability of that mode
+    log_prob : callable
+        The log density (n,) at points (n, D), as a TensorFlow function.
+    start : callable
+        Makes positions (chains, D) of a generator and the number of chains.
+    in_mode : callable
+        Whether each sample of (n, D) is in the first mode, (n,).
+    weight : float
+        The exact probability of that mode.
     """
 
     log_prob: Callable[[Any], Any]

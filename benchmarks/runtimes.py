@@ -25,7 +25,7 @@ from zoo.model.spec import TEST_TENSORS, onnx_file
 from zoo.model.store import locate
 
 SHIPPED = ["1.17.1", "1.20.1", "1.26.0"]
-"""In CMSSW."""
+"""Versions that CMSSW ships."""
 
 WORKER = """
 import json, sys
@@ -56,7 +56,7 @@ print(json.dumps({"onnxruntime": onnxruntime.__version__, "results": results}))
 
 
 def cases() -> list[dict]:
-    """One for each endpoint of each released model; every file has the sha256 of its card."""
+    """A case for each endpoint of each released model; every file has the sha256 of its card."""
     found = []
     for name in zoo.list_models():
         folder = locate(name)

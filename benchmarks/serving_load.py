@@ -171,7 +171,7 @@ class Grpc(Client):
         super().connection_made(transport)
 
     def ask(self) -> None:
-        """One stream a request."""
+        """Open one stream for each request."""
         self.at = (self.at + 1) % len(self.requests)
         self.stream += 2
         self.asked = time.perf_counter()

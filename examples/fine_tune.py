@@ -25,7 +25,7 @@ from zoo.serving import Session
 
 PARENT = "ive-pendulum"
 ERROR = 0.1
-"""Of an observed position, m."""
+"""Error of an observed position, m."""
 QUERIES = 10
 """Later positions that are known of each pendulum."""
 WAYS = {"before": GRAY, "from scratch": RED, "fine-tuned": BLUE}

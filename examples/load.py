@@ -47,7 +47,7 @@ def list_and_read_cards() -> ModelSpec:
 
 
 def held_out(spec: ModelSpec) -> list[Metric]:
-    """Of the released model itself: the card has those of its variants too, as ``variant/metric``."""
+    """Metrics of the released model itself: the card has those of its variants too, as ``variant/metric``."""
     return [metric for metric in spec.metrics if "/" not in metric.name and metric.interval is not None]
 
 

@@ -20,7 +20,7 @@ from zoo.interpret.plots import image_grid
 
 COLUMNS = 10
 FIXED = (0.3, 0.6, 0.0, 1.1071428571428572, 0.0, 12.857142857142858)
-"""Of the rows in which one factor changes: a point of the grid."""
+"""A point of the grid, from which one factor changes in each row."""
 
 
 def main(path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The gate of every export: does the exported graph answer as the model does in its own library?"""
+"""The gate of every export: whether the exported graph answers as the model does in its own library."""
 
 from __future__ import annotations
 

@@ -1,0 +1,1 @@
+"""Folders of the released models, one for each."""

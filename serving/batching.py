@@ -33,7 +33,7 @@ _INLINE_NS = 150_000
 class Policy:
     """How one model batches.
 
-    Parameters
+    Attributes
     ----------
     max_batch : int
         Rows up to which requests are joined; a larger request runs alone.

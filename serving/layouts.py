@@ -29,7 +29,7 @@ CONFIG = "config.pbtxt"
 class Found:
     """One version of one served model.
 
-    Parameters
+    Attributes
     ----------
     name, version : str
         The name and version under which it is served.

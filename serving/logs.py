@@ -14,7 +14,7 @@ class JsonLines(logging.Formatter):
     """Time, level, message, and what the call gave as ``extra={"fields": {...}}``."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """One line; a traceback is a field of it."""
+        """Write one line of JSON; a traceback is a field of it."""
         line: dict[str, object] = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),

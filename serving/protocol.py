@@ -310,6 +310,6 @@ def _asked(request: _Request) -> Iterator[tuple[str, Collection[str], bool]]:
 
 
 def refuse_extensions(what: str, parameters: Collection[str]) -> None:
-    """InputError for parameters of extensions that this server does not have."""
+    """Refuse parameters of extensions that this server does not have."""
     if refused := sorted(UNSUPPORTED.intersection(parameters)):
         raise InputError(f"{what}: this server does not support {', '.join(refused)}")

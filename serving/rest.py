@@ -28,7 +28,7 @@ HEADER = protocol.HEADER.lower().encode()
 class Limits:
     """What one client may take of the server.
 
-    Parameters
+    Attributes
     ----------
     body : int
         The largest request, in bytes, compressed or not.

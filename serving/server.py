@@ -34,7 +34,7 @@ _SWITCH_SECONDS = 0.0005
 class Settings:
     """Everything about a server but its models and its address.
 
-    Parameters
+    Attributes
     ----------
     policy : Policy
         How models are batched whose configuration does not say.

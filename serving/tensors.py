@@ -18,7 +18,7 @@ _IN_JSON = {"f": ("numbers", "fiu"), "i": ("whole numbers", "iu"), "b": ("true a
 
 
 def wire_shape(array: np.ndarray) -> list[int]:
-    """Of an answer: one number a row is a row of one number on the wire, as from Triton, which has no rows without an axis."""
+    """Shape of an answer: one number a row is a row of one number, as from Triton, which has no rows without an axis."""
     return [*array.shape, 1] if array.ndim == 1 else list(array.shape)
 
 

@@ -29,7 +29,7 @@ UNCERTAIN = re.compile(
 
 
 def bounds(released: Metric) -> tuple[float, float]:
-    """Between which a number lies that is measured anew: its interval, wider by three deviations among the released seeds."""
+    """Bounds of a number that is measured anew: its interval, wider by three deviations among the released seeds."""
     spread = re.search(r"over \d+ seeds: \S+ \+- ([\d.]+)", released.detail)
     slack = 3 * float(spread[1]) + 1e-4 if spread else 1e-3 * abs(released.value)
     low, high = released.interval

@@ -49,7 +49,7 @@ def test_endpoints_give_latents_and_intensities(model):
 
 
 def test_likelihood_of_intensities_is_bernoullis(model):
-    """Of black and white pixels, SciPy's; between them, linear in the intensity."""
+    """For black and white pixels it is SciPy's; between them, it is linear in the intensity."""
     logits = np.asarray(model(IMAGES), np.float64)
     p = 1 / (1 + np.exp(-logits))
     white = (IMAGES > 0.5).astype(np.float64)

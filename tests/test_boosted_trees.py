@@ -91,7 +91,7 @@ def on_thresholds(model: BoostedTrees) -> np.ndarray:
 
 
 def plain(trees: int = 80) -> HistGradientBoostingRegressor:
-    """scikit-learn alone, with the recipe's settings."""
+    """A regressor of scikit-learn alone, with the recipe's settings."""
     train = TinyDensities().rows("train")
     regressor = HistGradientBoostingRegressor(
         max_iter=trees, max_leaf_nodes=8, min_samples_leaf=10, learning_rate=0.1, early_stopping=False

@@ -19,7 +19,7 @@ from zoo.training.recipe import Source
 
 @register_dataset("toy")
 class Toy:
-    """y = a + b x, with noise that a third column tells; the first set of features lacks what matters."""
+    """Rows of y = a + b x, with noise that a third column tells; the first set of features lacks what matters."""
 
     feature_sets = ("noise", "all")
     scales, scale_label, kinds_of_feature = np.arange(1), "scale", ("first", "second", "third")

@@ -322,7 +322,7 @@ zoo.fine_tune(released("ive"), user_data("ive"), folder=sys.argv[1], unfreeze="a
 
 
 def test_a_killed_run_goes_on_to_the_same_weights(tmp_path):
-    """kill -9 between two checkpoints, then the same call again: bit for bit the weights of an unbroken run."""
+    """After kill -9 between two checkpoints, the same call gives bit for bit the weights of an unbroken run."""
     here = os.path.dirname(__file__)
     ran = subprocess.run([sys.executable, "-c", RUN, str(tmp_path / "broken"), here], capture_output=True, check=False)
     assert ran.returncode == -signal.SIGKILL, ran.stderr

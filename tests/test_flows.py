@@ -250,7 +250,7 @@ def test_untrained_flow_is_the_standardized_normal(kind):
 
 
 def test_training_finds_a_correlated_conditional_normal(kind):
-    """x | c normal with mean and covariance known: the loss falls to its entropy."""
+    """Given c, x is normal with mean and covariance known: the loss falls to its entropy."""
     keras.utils.set_random_seed(0)
     rng = np.random.default_rng(0)
     root = np.array([[1.0, 0.0], [1.8, 0.4]])

@@ -44,7 +44,7 @@ def described(kind: str, case: str, **changes):
 
 
 SLOWEST = "nsf-autoregressive"
-"""Of which a graph of one variable is made by default, and those of several with the marker slow."""
+"""Flows of which a graph of one variable is made by default, and those of several with the marker slow."""
 
 
 @pytest.mark.parametrize("endpoint", ["log_prob", "sample"])

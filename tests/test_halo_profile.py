@@ -92,7 +92,7 @@ def test_one_particle_is_shared_among_eight_cells():
 
 
 def test_mass_of_a_crop_is_the_enclosed_mass(halo_box):
-    """Of the cells within half of the crop against the particles there, but for those shared across its faces."""
+    """The cells within half of the crop have the mass of the particles there, but for those shared across its faces."""
     radius = halo_box.halos.r200m[:2]
     crops = halo_crops(halo_box.positions, BOX, halo_box.halos.density_peak[:2], radius)
     for crop, center, r in zip(crops, halo_box.halos.density_peak, radius, strict=False):

@@ -26,7 +26,7 @@ X = RNG.normal(size=(5, WIDTH)).astype(np.float32)
 
 
 class Linear(ZooModel):
-    """logit = w (x - mean); predict is its sigmoid."""
+    """A model whose logit is w (x - mean); predict is its sigmoid."""
 
     endpoints: ClassVar[dict[str, str]] = {"predict": "call"}
     answers_with = "probability"
@@ -42,7 +42,7 @@ class Linear(ZooModel):
 
 
 class Additive(ZooModel):
-    """sin(x0) + x1^2 + 3 x2, the other elements of no effect."""
+    """A model sin(x0) + x1^2 + 3 x2, the other elements of no effect."""
 
     endpoints: ClassVar[dict[str, str]] = {"predict": "call"}
 

@@ -132,7 +132,7 @@ def test_mig(encode, expected, rows):
 
 
 def test_mig_of_entangled_latents(rows):
-    """Of continuous factors: on a grid, multiples of 1/3 and 2/3 would give away whether a factor is odd."""
+    """Factors are continuous: on a grid, multiples of 1/3 and 2/3 would give away whether a factor is odd."""
     assert mig(*rows(entangled, Continuous(), 6000)).score == pytest.approx(0, abs=0.02)
 
 

@@ -43,7 +43,7 @@ X = RNG.normal(size=(3000, WIDTH)).astype(np.float32)
 
 
 def regressor(hidden: tuple[int, ...] = ()) -> MLP:
-    """w x, or a network with random weights."""
+    """A linear model w x, or a network with random weights."""
     keras.utils.set_random_seed(0)
     model = MLP(WIDTH, list(hidden), activation="tanh", output_activation="linear", standardize=False)
     if not hidden:
@@ -70,7 +70,7 @@ def with_spec(model, low: float = -5.0, high: float = 5.0):
 
 
 class Additive(ZooModel):
-    """sin(x0) + x1^2, and t, a tensor of its own."""
+    """A model sin(x0) + x1^2, and t, a tensor of its own."""
 
     endpoints: ClassVar[dict[str, str]] = {"predict": "call"}
 

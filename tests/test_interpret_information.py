@@ -26,7 +26,7 @@ def true_value(rho: float) -> float:
 
 
 def test_bivariate_gaussian_of_the_gmm_mi_readme():
-    """rho = 0.6, N = 200: published 0.21 +- 0.04 nat, true 0.22; here over a hundred draws, so that a bias shows."""
+    """At rho = 0.6, N = 200: published 0.21 +- 0.04 nat, true 0.22; here over a hundred draws, so that a bias shows."""
     draws = [mutual_information(*bivariate(0.6, 200, seed), bootstrap=10, seed=seed) for seed in range(100)]
     values, errors = np.array([draw.value for draw in draws]), np.array([draw.error for draw in draws])
     assert abs(values.mean() - true_value(0.6)) < 2.5 * values.std() / 10
@@ -80,7 +80,7 @@ def test_of_several_columns():
 
 
 def test_a_relation_without_correlation_is_found():
-    """y = x^2 + noise; truth by quadrature of the marginal of y."""
+    """For y = x^2 + noise, truth is by quadrature of the marginal of y."""
     rng = np.random.default_rng(0)
     x = rng.uniform(-1, 1, 3000)
     y = x**2 + 0.1 * rng.standard_normal(3000)

@@ -75,7 +75,7 @@ def described(inputs: list[Tensor], outputs: list[Tensor]) -> ModelSpec:
 
 
 class Decoder:
-    """x(t) = z0 + 2 z1 t, the third latent without effect; the interface of a loaded model."""
+    """A decoder x(t) = z0 + 2 z1 t, the third latent without effect; the interface of a loaded model."""
 
     def __init__(self, low: float | None = 0.0, query: bool = True) -> None:
         latent, time = tensor("latent", [3], low=-5.0, high=5.0), tensor("time", [1], "s", low, 10.0)
@@ -89,7 +89,7 @@ class Decoder:
 
 
 class Profile:
-    """log rho(r) = z0 - 2 log10 r, its deviation 0.1 r."""
+    """A profile log rho(r) = z0 - 2 log10 r, its deviation 0.1 r."""
 
     spec = described(
         [tensor("latent", [2]), tensor("radius", [1], "R200m", 0.2, 3.0)], [tensor("log_density", [1]), tensor("scale", [1])]
@@ -100,7 +100,7 @@ class Profile:
 
 
 class Images:
-    """z0 is the red of an image, z1 its green at the top."""
+    """Images whose red is z0 and whose green at the top is z1."""
 
     spec = described([tensor("latent", [3])], [tensor("reconstruction", [4, 6, 3])])
 

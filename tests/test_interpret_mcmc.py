@@ -44,7 +44,7 @@ def mixed():
 
 
 def test_mode_weights_are_right_where_hmc_alone_stays(mixed):
-    """Within 5%; a run of the same length without the flow keeps the weights of its start, about one half."""
+    """They are right within 5%; a run of the same length without the flow keeps those of its start, about one half."""
     assert (mixed.flat.sum(axis=1) < 0).mean() == pytest.approx(WEIGHT, rel=0.05)
     assert (mixed.r_hat < 1.05).all()
     assert (mixed.ess > 2000).all()

@@ -45,7 +45,7 @@ def linear() -> Logistic:
 
 
 class Additive(ZooModel):
-    """sin(x0) + x1^2 + 3 x2, the other elements of no effect."""
+    """A model sin(x0) + x1^2 + 3 x2, the other elements of no effect."""
 
     endpoints: ClassVar[dict[str, str]] = {"predict": "call"}
 
@@ -54,7 +54,7 @@ class Additive(ZooModel):
 
 
 class Product(ZooModel):
-    """x0 x1, whose Shapley values share the interaction equally."""
+    """A product x0 x1, whose Shapley values share the interaction equally."""
 
     endpoints: ClassVar[dict[str, str]] = {"predict": "call"}
 

@@ -49,7 +49,7 @@ def test_against_scikit_learn():
 
 
 def test_unbiased_over_a_hundred_draws():
-    """rho = 0.6: 0.223 nat; the mean of a hundred within its own error, and the errors as large as the scatter."""
+    """At rho = 0.6 there are 0.223 nat; the mean of a hundred within its own error, and the errors as large as the scatter."""
     draws = [neighbor_information(*bivariate(0.6, 500, seed), seed=seed) for seed in range(100)]
     values, errors = np.array([draw.value for draw in draws]), np.array([draw.error for draw in draws])
     assert true_value(0.6) == pytest.approx(0.223, abs=5e-4)
@@ -110,7 +110,7 @@ def ring() -> float:
 
 
 def test_a_factor_that_decides_everything():
-    """Intervals that do not overlap: the information is the factor's entropy."""
+    """Where intervals do not overlap, the information is the factor's entropy."""
     labels = np.random.default_rng(0).integers(4, size=2000)
     latent = labels + np.random.default_rng(1).uniform(0, 0.5, 2000)
     found = neighbor_information(latent, labels, classes=True)
@@ -120,7 +120,7 @@ def test_a_factor_that_decides_everything():
 
 
 def test_a_discrete_factor_over_many_draws():
-    """x uniform on [0, 1) or [0.5, 1.5): half of the rows tell nothing, half tell the class: log(2) / 2."""
+    """With x uniform on [0, 1) or [0.5, 1.5): half of the rows tell nothing, half tell the class: log(2) / 2."""
     draws = []
     for seed in range(40):
         rng = np.random.default_rng(seed)

@@ -23,7 +23,7 @@ X = THETA + NOISE * RNG.normal(size=(N, D))
 
 @dataclass
 class Conjugate:
-    """theta ~ N(0, 1), x ~ N(theta, NOISE^2): p(theta | x) = N(x / (1 + NOISE^2), NOISE^2 / (1 + NOISE^2)), or a wrong one."""
+    """For theta ~ N(0, 1), x ~ N(theta, NOISE^2): N(x / (1 + NOISE^2), NOISE^2 / (1 + NOISE^2)), or a wrong one."""
 
     width: float = 1.0
     shift: float = 0.0

@@ -75,7 +75,7 @@ def test_each_row_has_its_own_covariance_which_may_be_singular(linear):
 
 
 class Bent(ZooModel):
-    """y = x + bend x^2, whose moments under a normal x are known."""
+    """A model y = x + bend x^2, whose moments under a normal x are known."""
 
     endpoints = {"predict": "bent"}
 

@@ -17,7 +17,7 @@ D = 100
 
 
 class Normal:
-    """x ~ N(0, scale^2): u = x / scale."""
+    """A flow of x ~ N(0, scale^2): u = x / scale."""
 
     context = 0
 
@@ -69,7 +69,7 @@ def test_p_value_is_the_two_sided_tail_of_the_chi2():
 
 
 def uniformity(found) -> float:
-    """p-value of a two-sample Kolmogorov-Smirnov test: rows on the one hand, the reference that ranks them on the other."""
+    """The p-value of a two-sample Kolmogorov-Smirnov test: rows on the one hand, the reference that ranks them on the other."""
     effective = 1 / (1 / len(found.p_value) + 1 / found.ranked)
     return kolmogorov(np.sqrt(effective) * kstest(found.p_value, "uniform").statistic)
 

@@ -49,7 +49,7 @@ def test_example_draws_four_figures(example, colossus, monkeypatch, tmp_path):
 
 
 def test_modes_grow_by_linear_theory():
-    """Of the longest waves at each time; cosmic variance cancels."""
+    """The longest waves grow so at each time; cosmic variance cancels."""
     wide = NBodyConfig(particles=32, box=500.0, steps=10, transfer="eisenstein-hu")
     a = np.array([0.2, 0.5, 0.7, 1.0])
     np.testing.assert_allclose(growth_of_modes(wide, 1, a, 0.03), growth(PLANCK, a), rtol=0.01)
@@ -74,7 +74,7 @@ def test_pairs_have_the_linear_power():
 
 
 def test_expected_power_is_the_mean_over_modes():
-    """Of k^2, in the first bin: six modes of square 1 and twelve of square 2, in units of (2 pi / box)^2."""
+    """The mean of k^2 in the first bin is that of six modes of square 1 and twelve of square 2, in units of (2 pi / box)^2."""
     power = expected_power(lambda k: k**2, 8, 10.0)
     assert power[0] == pytest.approx((2 * np.pi / 10) ** 2 * (6 + 12 * 2) / 18)
 

@@ -56,7 +56,7 @@ def test_spherical_cubes_are_the_means_of_their_shells():
 
 
 def test_the_deviation_is_that_of_theory():
-    """Of the modes on the grid of the default simulation."""
+    """Theory is asked about the modes on the grid of the default simulation."""
     config = NBodyConfig(transfer="eisenstein-hu")
     waves = wave_numbers(config.particles)
     length = np.sqrt(sum(k**2 for k in waves)).ravel()

@@ -35,12 +35,12 @@ def same_partition(a: np.ndarray, b: np.ndarray) -> bool:
 
 
 def nfw_mass(x):
-    """Within x scale radii, in units of 4 pi rho_s r_s^3."""
+    """Mass within x scale radii, in units of 4 pi rho_s r_s^3."""
     return np.log1p(x) - x / (1 + x)
 
 
 def nfw_particles(radius):
-    """Within ``radius`` (Mpc/h) of the sampled halo."""
+    """Number of particles within ``radius`` (Mpc/h) of the sampled halo."""
     x = np.minimum(radius / R200, OUTSKIRTS) * CONCENTRATION
     return INSIDE * nfw_mass(x) / nfw_mass(CONCENTRATION)
 
@@ -148,7 +148,7 @@ def test_catalog_of_an_nfw_halo(nfw):
 
 
 def test_m200m_counts_the_particles_within_r200m():
-    """Of each halo of a clumpy box, by direct distances: the mean density is 200 at r200m and above it inside."""
+    """Direct distances agree for each halo of a clumpy box: the mean density is 200 at r200m and above it inside."""
     rng = np.random.default_rng(8)
     centers, sizes = rng.uniform(0, 10, (6, 3)), range(40, 160, 20)
     clumps = [center + rng.normal(0, 0.15, (size, 3)) for center, size in zip(centers, sizes, strict=True)]
@@ -178,7 +178,7 @@ def test_a_halo_too_diffuse_for_r200m_has_none(overdensity):
 
 
 def test_density_peak_is_in_the_heavier_lump():
-    """Of two lumps linked into one halo; the center of mass is between them."""
+    """Two lumps are linked into one halo; the center of mass is between them."""
     rng = np.random.default_rng(5)
     lumps = np.array([[9.8, 5, 5], [1.4, 5, 5]]), (600, 400)
     positions = np.concatenate([c + rng.normal(0, 0.15, (n, 3)) for c, n in zip(*lumps, strict=True)]) % 10
@@ -275,7 +275,7 @@ def over_fit(config, halos: list[np.ndarray], sizes: np.ndarray, fit: str) -> tu
 
 
 def test_few_small_simulations_have_the_halos_of_a_fit():
-    """Within 5%, beyond twice the Poisson error of 2.6 to 5.4%."""
+    """They agree within 5%, beyond twice the Poisson error of 2.6 to 5.4%."""
     pytest.importorskip("colossus")
     config = NBodyConfig()
     halos = [run(config, seed).halos.size for seed in range(1000, 1004)]
@@ -295,7 +295,7 @@ def large():
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize(("fit", "tolerance"), [("angulo12", 0.05), ("courtin11", 0.05), ("watson13", 0.12)])
 def test_mass_function_is_that_of_fits(large, fit, tolerance):
-    """Within 5%, beyond twice the Poisson error of 0.7 to 3%, in each bin of more than a hundred halos a simulation.
+    """They agree within 5%, beyond twice the Poisson error of 0.7 to 3%, in each bin of more than a hundred halos a simulation.
 
     That is as close as fits to friends of friends come to each other: Watson et al. 2013 have 3 to 10% fewer halos above 43
     particles than the other two, and ours are up to 16% above theirs.

@@ -26,7 +26,7 @@ def window(x):
 
 
 def plane_wave(wave, phase=0.0):
-    """cos(k x) of an integer wave vector, and k in h/Mpc."""
+    """A wave cos(k x) of an integer wave vector, and k in h/Mpc."""
     return np.cos(GRID @ np.asarray(wave) * (2 * np.pi / N) + phase), 2 * np.pi / BOX * np.linalg.norm(wave)
 
 

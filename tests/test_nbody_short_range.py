@@ -153,7 +153,7 @@ def test_plane_wave_follows_zeldovich():
 
 
 def test_force_on_a_displaced_grid_is_the_ewald_sum():
-    """Within 3%. For this wave it is 13% below the continuum's: so is any exact sum over a cubic grid."""
+    """They agree within 3%. For this wave it is 13% below the continuum's: so is any exact sum over a cubic grid."""
     n, mesh = 16, 32
     grid = np.stack(np.meshgrid(*[2.0 * np.arange(n) + 0.5] * 3, indexing="ij"), -1).reshape(-1, 3)
     wave = 2 * np.pi / mesh * np.array([3, 3, 0])
@@ -209,7 +209,7 @@ def resolved():
 
 @pytest.mark.slow
 def test_halos_are_as_many_as_fits_say(resolved):
-    """From 94 to 2,000 particles: within 5% of Angulo et al. (2012), but for the Poisson scatter of four boxes."""
+    """Halos from 94 to 2,000 particles are within 5% of Angulo et al. (2012), but for the Poisson scatter of four boxes."""
     data, simulations = resolved
     sizes = np.array([93.5, 200.5, 431.5, 928.5, 2000.5])
     found = sum(np.histogram(simulation.halos.size, sizes)[0] for simulation in simulations)

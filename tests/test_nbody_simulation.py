@@ -134,7 +134,7 @@ def plane_waves(n: int, amplitudes: tuple[float, float]) -> tuple[np.ndarray, np
 
 
 def test_displacements_of_crossed_plane_waves():
-    """delta = A cos kx + B cos ky has psi1 = -(A sin kx, B sin ky) / k, psi2 = AB (sin kx cos ky, cos kx sin ky) / 2k."""
+    """Field delta = A cos kx + B cos ky has psi1 = -(A sin kx, B sin ky) / k, psi2 = AB (sin kx cos ky, cos kx sin ky) / 2k."""
     x, y, delta = plane_waves(16, (0.3, 0.2))
     box = 40.0
     k = 2 * np.pi / box

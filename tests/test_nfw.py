@@ -31,7 +31,7 @@ def test_profiles_are_those_of_colossus():
 
 @pytest.mark.parametrize("concentration", [2.0, 6.0, 20.0])
 def test_fits_find_what_was_drawn(concentration):
-    """Without bias, and with as much scatter as the information in the counts allows (Cramer & Rao)."""
+    """Fits have no bias, and as much scatter as the information in the counts allows (Cramer & Rao)."""
     found = fit_nfw(drawn(3000, concentration, 2000), EDGES)
     step = 1e-4
     counts = [NFWFit(np.array([3000.0]), np.array([c])).counts(EDGES)[0] for c in concentration * np.exp([0, step])]

@@ -12,7 +12,7 @@ from zoo.data.pendulum import DAMPING, QUERIED_UNTIL, STIFFNESS, Pendulum, displ
 @pytest.mark.parametrize("damping", DAMPING)
 @pytest.mark.parametrize("stiffness", STIFFNESS)
 def test_solution_obeys_the_equation_of_motion(damping, stiffness):
-    """x'' = -kappa x - b x', from the solution's own start: x(0) = 1 m, x'(0) = -b/2 m/s."""
+    """Solves x'' = -kappa x - b x', from the solution's own start: x(0) = 1 m, x'(0) = -b/2 m/s."""
     time = np.linspace(0, QUERIED_UNTIL, 200)
     solved = solve_ivp(
         lambda t, y: (y[1], -stiffness * y[0] - damping * y[1]),

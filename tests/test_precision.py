@@ -38,7 +38,7 @@ SIZES = {
     ("nsf-two-moons", "float16"): 0.8,
     ("nsf-two-moons", "int8"): 0.85,
 }
-"""At most this part of the bytes in float32."""
+"""The part of the bytes in float32 that a graph may take at most."""
 
 
 @pytest.fixture

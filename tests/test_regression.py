@@ -81,7 +81,7 @@ def test_training_rows_do_not_change_with_the_epoch(data):
 
 
 class Cubic:
-    """y = x1^3 - 2 x1 x2 and its negative; errors in units of 0.5 and 2."""
+    """Rows of y = x1^3 - 2 x1 x2 and its negative; errors in units of 0.5 and 2."""
 
     scale = np.array([0.5, 2.0])
     scale_description = "scale"

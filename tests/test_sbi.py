@@ -236,7 +236,7 @@ def test_columns_that_never_change_are_named():
 
 
 def test_moments_of_the_two_moons():
-    """Of the crescent: E[r cos a] = 2 E[r] / pi, E[r sin a] = 0, E[r^2] = 0.1^2 + 0.01^2."""
+    """The moments of the crescent are E[r cos a] = 2 E[r] / pi, E[r sin a] = 0, E[r^2] = 0.1^2 + 0.01^2."""
     theta = np.tile([0.3, -0.7], (200_000, 1))
     u, v = TwoMoons().simulate(theta, np.random.default_rng(0)).T
     u, v = u + 0.4 / np.sqrt(2) - 0.25, v + 1.0 / np.sqrt(2)

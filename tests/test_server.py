@@ -51,7 +51,7 @@ def client(address: str) -> Iterator[triton.InferenceServerClient]:
 
 @pytest.fixture(scope="module")
 def connection(address: str) -> Iterator[http.client.HTTPConnection]:
-    """One for the thousands of requests of a fuzzer."""
+    """One connection for the thousands of requests of a fuzzer."""
     with closing(http.client.HTTPConnection(address, timeout=30)) as connection:
         yield connection
 

@@ -54,7 +54,7 @@ def sessions(folders: dict[str, Path]) -> dict[str, Session]:
 
 
 def on_the_wire(array: np.ndarray) -> np.ndarray:
-    """One number a row is a row of one number."""
+    """One number a row is a row of one number on the wire."""
     return array[:, None] if array.ndim == 1 else array
 
 

@@ -86,7 +86,7 @@ def ended(process: subprocess.Popen[str]) -> Iterator[None]:
 
 
 def resident(process: int) -> int:
-    """Bytes of memory."""
+    """Bytes of memory that the process holds."""
     return int(Path(f"/proc/{process}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 

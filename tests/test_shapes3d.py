@@ -22,13 +22,13 @@ RED_BALL = (1 / 3, 2 / 3, 0.0, 1.0, float(SPHERE), 0.0)
 
 
 def changed(factors=RED_BALL, **new: float) -> np.ndarray:
-    """(1, 6) factors."""
+    """Factors (1, 6) with some changed."""
     values = dict(zip(NAMES, factors, strict=True)) | new
     return np.array([list(values.values())])
 
 
 def silhouette(shape: int, scale: float = 1.0, orientation: float = 0.0) -> np.ndarray:
-    """(64, 64) whether a pixel is all or partly of the object."""
+    """Whether each pixel (64, 64) is all or partly of the object."""
     return cast(shape, scale, orientation)[OBJECT] > 0
 
 
@@ -199,7 +199,7 @@ def test_the_corner_of_the_room_is_where_perspective_puts_it(orientation):
 
 
 def projected(points: np.ndarray, orientation: float) -> np.ndarray:
-    """(n, 2) row and column, with fractions, of points (n, 3) of the room: a camera matrix, with no ray in it."""
+    """Row and column (n, 2), with fractions, of points (n, 3) of the room: a camera matrix, with no ray in it."""
     angle = np.radians(orientation)
     camera = np.array([DISTANCE * np.sin(angle), -DISTANCE * np.cos(angle), HEIGHT])
     forward = np.array([0, 0, AIM]) - camera

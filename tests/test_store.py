@@ -234,7 +234,7 @@ class TestReleased:
         assert files_below(tmp_path / "cache") == []
 
     def test_an_installed_package_has_what_the_folder_lacks(self, mirror: Mirror, tmp_path: Path, monkeypatch) -> None:
-        """As physzoo-models has: weights beside no spec, which are taken for what they hash to."""
+        """The package is like physzoo-models: weights beside no spec, which are taken for what they hash to."""
         package = tmp_path / "big_models"
         (package / "big").mkdir(parents=True)
         (package / "__init__.py").touch()

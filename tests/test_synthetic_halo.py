@@ -108,7 +108,7 @@ def test_the_profile_of_a_crop_is_the_target(without_noise):
 
 
 def test_noise_is_poisson(dataset, without_noise):
-    """Of the counts that crops hold: integers, with the mean and the scatter of the expected density."""
+    """The counts that crops hold are integers, with the mean and the scatter of the expected density."""
     rows = dataset.rows("test")
     volume = 10 ** rows.truth["log_mass"] / 200 / mean_matter_density(Cosmology())
     mean = 10 ** rows.truth["log_particles"] / (200 * volume) * CELL**3

@@ -129,7 +129,7 @@ fit(Recipe.model_validate(json.loads(sys.argv[1])), Path(sys.argv[2]))
 
 
 def test_killed_run_resumes_to_the_same_weights(small, tmp_path):
-    """kill -9 between two checkpoints, then the same call again: bit for bit the weights of an unbroken run."""
+    """After kill -9 between two checkpoints, the same call gives bit for bit the weights of an unbroken run."""
     from zoo.training.fit import fit
 
     longer = small.changed({"epochs": 20})

@@ -1,0 +1,1 @@
+"""Training: recipes, loops, checkpoints, and evaluations of what was trained."""

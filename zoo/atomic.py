@@ -49,7 +49,7 @@ def whole_file(path: Path, mode: str = "wb") -> Iterator[IO[Any]]:
 
     Yields
     ------
-    file object
+    IO
         Where the content goes.
     """
     _remove_remains(path, _PARTIAL)

@@ -22,16 +22,16 @@ class Rows:
 
     Attributes
     ----------
-    inputs : dict of str to numpy.ndarray
+    inputs : dict of str to ndarray
         Input tensors by name, each (n, ...), in the order of the model's ``call``; arrays, or what makes arrays of the rows
         that it is indexed with, such as cubes cut from mapped fields.
-    target : numpy.ndarray
+    target : ndarray
         Targets (n, outputs), or what makes arrays of the rows that it is indexed with, such as images to be reconstructed.
-    group : numpy.ndarray
+    group : ndarray
         The independent simulation of each row, (n,): no two splits share one.
-    truth : dict of str to numpy.ndarray
+    truth : dict of str to ndarray
         Physical parameters of each row by name, (n,) each; what a latent or an error may depend on.
-    weight : numpy.ndarray, optional
+    weight : ndarray, optional
         Event weight of each row, (n,), of either sign, in every number that is measured on the rows; None where all rows count
         the same. Training does not take it.
     """

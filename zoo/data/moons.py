@@ -25,7 +25,7 @@ class TwoMoons:
     Parameters
     ----------
     train, validation, test : int
-        Points in each split.
+        Number of points in each split.
     seed : int
         Seed of all points.
     """

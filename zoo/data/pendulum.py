@@ -51,7 +51,7 @@ class Pendulum:
     Parameters
     ----------
     train, validation, test : int
-        Pendulums in each split.
+        Number of pendulums in each split.
     seed : int
         Seed of pendulums and queries.
     """

@@ -16,12 +16,12 @@ def shipped_file(name: str) -> Path:
     Parameters
     ----------
     name : str
-        The file's name.
+        Name of the file.
 
     Returns
     -------
     Path
-        The file.
+        Path of the file, whole and checked.
 
     Raises
     ------

@@ -1,0 +1,1 @@
+"""Families of models: networks, flows, trees and ensembles that recipes configure."""

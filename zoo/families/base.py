@@ -132,14 +132,14 @@ class EndpointModel:
         Parameters
         ----------
         inputs : mapping of str to ndarray
-            Rows of the data set, tensor name -> array (rows, ...), in its order.
+            Rows of the data set by tensor name, arrays (rows, ...), in its order.
         rng : Generator
             The source of what is random, such as noise.
 
         Returns
         -------
         dict of str to tuple of ndarray
-            Endpoint -> its inputs in the spec's order, each (rows, ...).
+            Inputs of each endpoint in the spec's order, each (rows, ...).
         """
         return dict.fromkeys(self.endpoints, tuple(inputs.values()))
 

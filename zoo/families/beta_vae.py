@@ -1,4 +1,4 @@
-"""beta-VAE of images (Higgins et al. 2017), in the networks that Locatello et al. 2019 (arXiv:1811.12359) compare all with."""
+"""The beta-VAE of images (Higgins et al. 2017), in networks that Locatello et al. 2019 (arXiv:1811.12359) compare all with."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class BetaVAE(ZooModel):
     Parameters
     ----------
     image : list of int
-        Height, width and channels.
+        Height, width and channels of an image.
     latents : int
         Number of latents.
     convolutions : list of list of int

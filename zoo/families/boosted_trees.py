@@ -100,7 +100,7 @@ class BoostedTrees(EndpointModel):
         Parameters
         ----------
         trees : int
-            How many are kept.
+            Number of trees that are kept.
         mean : ndarray of shape (inputs,)
             The mean of the training rows.
         """

@@ -1,5 +1,6 @@
-"""3-D convolutional network from a cube of a field to the distribution of one quantity (Lucie-Smith et al. 2020,
-arXiv:2011.10577: linear density around a particle -> mass of the halo it ends in).
+"""3-D convolutional network from a cube of a field to the distribution of one quantity.
+
+Lucie-Smith et al. (2020, arXiv:2011.10577) go from the linear density around a particle to the mass of the halo it ends in.
 """
 
 from __future__ import annotations
@@ -29,13 +30,13 @@ class CNN3D(ZooModel):
     Parameters
     ----------
     size : int
-        Cells along a side of the cube.
+        Number of cells along a side of the cube.
     channels : list of int
         Channels of each stage's convolution; each stage halves the cube.
     hidden : list of int
         Units of the dense layers after the last stage.
     downsample : {"stride", "average"}
-        "stride" of the convolution, or "average" of 2^3 cells after it.
+        What halves a cube: the "stride" of the convolution, or the "average" of 2^3 cells after it.
     activation : str
         Activation of all hidden layers.
     likelihood : {"gaussian", "cauchy"}

@@ -17,11 +17,11 @@ class Prediction(NamedTuple):
 
     Attributes
     ----------
-    location : numpy.ndarray
+    location : ndarray
         The answer, or the middle of the distribution that is answered, (n,), in units of the target.
-    log_density : numpy.ndarray or None
+    log_density : ndarray, optional
         Logarithm of the density at the truth, (n,), nat; None where no distribution is answered.
-    probability : numpy.ndarray or None
+    probability : ndarray, optional
         Probability of less than the truth, (n,); None where no distribution is answered.
     """
 

@@ -36,15 +36,15 @@ class IVE(ZooModel):
     Parameters
     ----------
     observation : int
-        Elements of an observation; with ``channels``, cells along a side of a cube.
+        Number of elements of an observation; with ``channels``, cells along a side of a cube.
     query : int
-        Elements of a query.
+        Number of elements of a query.
     latents : int
         Number of latents.
     encoder, decoder : list of int
         Units of the hidden layers.
     outputs : int
-        Elements of an answer.
+        Number of elements of an answer.
     activation : str
         Activation of the hidden layers.
     beta : float
@@ -155,7 +155,7 @@ class IVE(ZooModel):
         return self.decode(mean + ops.exp(0.5 * log_variance) * noise, query)
 
     def answers(self, latent, queries):
-        """Answers (batch, k outputs) to queries (batch, k query) a row; with ``scatter`` (batch, 2 k outputs): scales last."""
+        """Answers (batch, k outputs) to k queries (batch, k query); with ``scatter`` (batch, 2 k outputs), scales last."""
         k = queries.shape[1] // self.config["query"]
         found = self.decode(ops.repeat(latent, k, axis=0), ops.reshape(queries, (-1, self.config["query"])))
         parts = (found,) if self.spread is None else found

@@ -71,7 +71,7 @@ def conv3d_stages(
     Parameters
     ----------
     downsample : {"stride", "average"}
-        "stride" of the convolution, or "average" of 2^3 cells after it.
+        What halves a cube: the "stride" of the convolution, or the "average" of 2^3 cells after it.
     """
     layers: list[keras.layers.Layer] = []
     for i, units in enumerate(channels):

@@ -27,7 +27,7 @@ class MLP(ZooModel):
     activation : str
         Activation of the hidden layers.
     output_activation : str
-        "sigmoid" for a classifier, "softmax" for one of several classes, "linear" for a regressor.
+        Activation of the outputs: "sigmoid" for a classifier, "softmax" for one of several classes, "linear" for a regressor.
     standardize : bool
         Whether inputs are scaled by the mean and standard deviation of the training data.
     rescale : bool

@@ -1,4 +1,4 @@
-"""scikit-learn's boosted trees as plain arrays and back: the one place that knows how it keeps them."""
+"""Boosted trees of scikit-learn as plain arrays and back: the one place that knows how it keeps them."""
 
 from __future__ import annotations
 

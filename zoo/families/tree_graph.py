@@ -84,7 +84,7 @@ def _convert(scope: Any, operator: Any, container: Any) -> None:
 
 
 class _WholeNumbers:
-    """skl2onnx's container; skl2onnx 1.20 gives it False where protobuf 7 takes nothing but 0."""
+    """Container of skl2onnx, of which version 1.20 gives it False where protobuf 7 takes nothing but 0."""
 
     def __init__(self, container: Any) -> None:
         self._container = container

@@ -25,7 +25,7 @@ from zoo.model.spec import CARD, SPEC, File, ModelSpec
 class ModelFolder:
     """One revision of one model on this machine.
 
-    Parameters
+    Attributes
     ----------
     spec : ModelSpec
         What the folder says of the model.

@@ -42,7 +42,7 @@ class RelativeError(EvaluationSettings):
 
 
 def _error(run: Run) -> np.ndarray:
-    """ln(answer / truth) of each test row, (n,)."""
+    """Error ln(answer / truth) of each test row, (n,)."""
     rows = run.recipe.data.dataset().rows("test")
     (inputs,) = rows.inputs.values()
     answer = ops.convert_to_numpy(run.load()(inputs)).astype(np.float64)

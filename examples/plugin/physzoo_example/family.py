@@ -15,7 +15,7 @@ from zoo.model.registry import register_family
 
 @register_family("power-law")
 class PowerLaw(ZooModel):
-    """y = c x_1^k_1 x_2^k_2 ..., fitted to the logarithm.
+    """A power law y = c x_1^k_1 x_2^k_2 ..., fitted to the logarithm.
 
     Parameters
     ----------
@@ -45,7 +45,7 @@ class PowerLaw(ZooModel):
         return answer
 
     def powers(self) -> np.ndarray:
-        """k of each quantity, (inputs,): kernels are of standardized logarithms."""
+        """The vector k of each quantity, (inputs,): kernels are of standardized logarithms."""
         kernel, scale = (ops.convert_to_numpy(one) for one in (self.exponents.kernel, self.standardize.scale))
         return kernel[:, 0] / scale
 

@@ -35,7 +35,7 @@ class CMBEmulation:
     Parameters
     ----------
     path : str, optional
-        A file written by ``zoo simulate cmb-feature``; the shipped one by default.
+        File written by ``zoo simulate cmb-feature``; the shipped one by default.
     """
 
     description = "Planck-binned CMB spectra of LambdaCDM against its six parameters"

@@ -72,7 +72,7 @@ class CMBFeature:
     seed : int
         Seed of the noise and nothing else; the spectra have their own.
     path : str, optional
-        A file written by ``zoo simulate cmb-feature``; the shipped one by default.
+        File written by ``zoo simulate cmb-feature``; the shipped one by default.
     """
 
     units: ClassVar[dict[str, str]] = {**dict.fromkeys(PARAMETERS, "1"), "H0": "km/s/Mpc"}

@@ -68,7 +68,7 @@ class PlanckSky:
         Parameters
         ----------
         path : Path
-            The folder.
+            Folder of Planck's files.
 
         Returns
         -------

@@ -50,11 +50,11 @@ class CMBPosterior:
     Parameters
     ----------
     train, validation, test : int
-        Skies in each split.
+        Number of skies in each split.
     seed : int
         Seed of parameters and noise.
     emulator : str
-        What ``zoo.load`` takes.
+        Name or folder of the emulator, as ``zoo.load`` takes it.
     """
 
     description = "LambdaCDM parameters from the prior, and Planck-binned CMB spectra of an emulator with Planck-like noise"

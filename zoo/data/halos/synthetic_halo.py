@@ -69,7 +69,7 @@ class SyntheticHalo:
     Parameters
     ----------
     train, validation, test : int
-        Halos in each split.
+        Number of halos in each split.
     seed : int
         Seed of all draws.
     noise : bool

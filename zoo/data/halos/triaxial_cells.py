@@ -24,7 +24,7 @@ class TriaxialCells:
     Parameters
     ----------
     size : int
-        Cells along a side, even.
+        Number of cells along a side, which is even.
     cell : float
         Side of a cell.
     """
@@ -62,7 +62,7 @@ class TriaxialCells:
         profile : ndarray of shape (n, 512)
             Spherical averages of rho at ``radii``.
         shape : ndarray of shape (n, 3, 3)
-            Symmetric A^-1, of determinant one.
+            Symmetric matrices A^-1 of determinant one.
         """
         excess = (np.asarray(profile) - 1).astype(np.float32)
         halves = _means(excess, np.asarray(shape, np.float32), self._starts, self._direction, self._position, self._weight)

@@ -63,8 +63,9 @@ def paired_fields(config: NBodyConfig, seed: int) -> tuple[np.ndarray, np.ndarra
 
 
 def growth_of_modes(config: NBodyConfig, seed: int, a: np.ndarray, largest: float) -> np.ndarray:
-    """Growth of the modes of at most ``largest`` h/Mpc up to each scale factor, (len(a),), relative to those of the linear
-    density: the root of the ratio of powers, in which cosmic variance cancels.
+    """Growth of the modes of at most ``largest`` h/Mpc up to each scale factor, (len(a),), relative to the linear density.
+
+    It is the root of the ratio of powers, in which cosmic variance cancels.
     """
     linear = linear_density(config, seed)
     k, start, weights = field_power(linear, config.box)
@@ -87,10 +88,10 @@ def momentum_by_step(config: NBodyConfig, seed: int) -> tuple[np.ndarray, np.nda
 
 
 def sigma_of_box(config: NBodyConfig, radius: np.ndarray) -> np.ndarray:
-    """Standard deviation at z = 0 of the density in spheres of ``radius`` (R,) Mpc/h, of the modes that the box has: without
-    those longer than it and those shorter than two particle separations.
+    """Standard deviation at z = 0 of the density in spheres of ``radius`` (R,) Mpc/h, of the modes that the box has.
 
-    Fitted mass functions hold for a finite box as functions of this one (Reed et al. 2007, astro-ph/0607150).
+    Modes longer than the box and those shorter than two particle separations are left out. Fitted mass functions hold
+    for a finite box as functions of this one (Reed et al. 2007, astro-ph/0607150).
     """
     half = config.particles // 2
     line = np.arange(1 - half, half) ** 2
@@ -115,11 +116,11 @@ def expected_halos(config: NBodyConfig, sizes: np.ndarray, fit: str, mass: str =
     Parameters
     ----------
     sizes : ndarray of shape (bins + 1,)
-        Edges, in particles.
+        Edges of the bins, in particles.
     fit : str
-        Name in colossus.
+        Name of the mass function in colossus.
     mass : str
-        Definition of mass in colossus.
+        Name of the definition of mass in colossus.
     finite : bool
         Whether the fluctuations are those of the box's own modes, or of all.
     """

@@ -21,11 +21,11 @@ def density_cubes(field: np.ndarray, box: float, cells: np.ndarray, size: int = 
     Parameters
     ----------
     field : ndarray of shape (n, n, n)
-        Linear density contrast at z = 99, periodic.
+        Linear density contrast at z = 99 in a periodic box.
     box : float
-        Comoving Mpc/h along a side.
+        Side of the box in comoving Mpc/h.
     cells : ndarray of shape (m, 3)
-        Around which, that is from which the particles start.
+        Cells that cubes are cut around, from which the particles start.
     spherical : bool
         Whether each cell is the mean of its shell, as ``cnn3d-halo-mass-spherical`` takes cubes.
 
@@ -62,11 +62,11 @@ class Cubes:
     field : ndarray of shape (n,)
         Which field each cube is of.
     center : ndarray of shape (n, 3)
-        Cell that is cell size // 2 of the cube.
+        Cell of the field that is cell size // 2 of the cube.
     symmetry : ndarray of shape (n,)
         Which of the 48 rotations and reflections about the center each cube is turned by, 0 to 47; 0 leaves it.
     size : int
-        Cells along a side.
+        Number of cells along a side.
     spherical : bool
         Whether each cell is replaced by the mean of its shell.
     """

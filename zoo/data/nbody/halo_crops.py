@@ -28,7 +28,7 @@ def halo_crops(positions: np.ndarray, box: float, centers: np.ndarray, r200m: np
     positions : ndarray of shape (N, 3)
         Positions of all particles of the periodic box, Mpc/h in [0, box]; they have one mass.
     centers : ndarray of shape (H, 3)
-        Mpc/h: density peaks, as of ``halos.catalog``.
+        Density peaks in Mpc/h, as ``halos.catalog`` finds them.
     r200m : ndarray of shape (H,)
         R200m of each halo in Mpc/h.
 

@@ -36,13 +36,13 @@ class HaloMass(SplitSimulations):
     Parameters
     ----------
     train, validation, test : int
-        Simulations in each split; their seeds count on from split to split.
+        Number of simulations in each split; their seeds count on from split to split.
     first_seed : int
         Seed of the first simulation.
     particles : int
         Number of particles drawn from each simulation, on average.
     size : int
-        Cells along a side of a cube.
+        Number of cells along a side of a cube.
     spherical : bool
         Whether each cell is replaced by the mean of its shell.
     seed : int
@@ -112,8 +112,10 @@ class HaloMass(SplitSimulations):
         )
 
     def features(self, rows: Rows, names: str) -> np.ndarray:
-        """What trees are given of each row (n, features): top-hat densities at z = 99 in spheres of ``FEATURE_MASSES`` around
-        the particle and, with shear, ellipticity and prolateness on the same scales (arXiv:1802.04271).
+        """What trees are given of each row, (n, features).
+
+        These are top-hat densities at z = 99 in spheres of ``FEATURE_MASSES`` around the particle and, with shear, ellipticity
+        and prolateness on the same scales (arXiv:1802.04271).
         """
         cubes = rows.inputs["density"]
         box, radii = self.config.box, lagrangian_radius(self.config.cosmology, 10**FEATURE_MASSES)
@@ -134,9 +136,9 @@ class HaloMassFeatures(HaloMass):
     Parameters
     ----------
     features : str
-        "densities", or "densities and shear".
+        Name of the set of features: "densities", or "densities and shear".
     pairs : bool
-        Whether the log mass is an input too, as of a density of it given the features.
+        Whether the log mass is an input too, for a density of it given the features.
     **parameters : object
         Parameters of `HaloMass`.
     """

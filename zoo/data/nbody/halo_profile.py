@@ -52,13 +52,13 @@ class HaloProfile(SplitSimulations):
     Parameters
     ----------
     train, validation, test : int
-        Simulations in each split; their seeds count on from split to split.
+        Number of simulations in each split; their seeds count on from split to split.
     first_seed : int
         Seed of the first simulation.
     smallest : int
-        Particles, both linked by friends of friends and within R200m.
+        Fewest particles of a halo, both linked by friends of friends and within R200m.
     size : int
-        Cells of 0.25 R200m along a side of a crop.
+        Number of cells of 0.25 R200m along a side of a crop.
     seed : int
         Seed of the draws of radii and orientations.
     nbody : dict, optional
@@ -127,7 +127,7 @@ class HaloProfile(SplitSimulations):
         Parameters
         ----------
         outer : float
-            Only shells within it, in units of R200m, are fitted.
+            Radius, in units of R200m, within which shells are fitted.
         """
         edges = EDGES[: np.searchsorted(EDGES, outer * (1 + 1e-9))]
         fit = fit_nfw(self._halos(split).radii.counts(edges[:-1], edges[1:]), edges)

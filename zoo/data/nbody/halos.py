@@ -28,18 +28,19 @@ class Halos:
     Attributes
     ----------
     size : ndarray of shape (H,)
-        Int64, particles linked by friends of friends.
+        Number of particles linked by friends of friends, int64.
     mass : ndarray of shape (H,)
-        Float64, Msun/h, of these particles.
+        Mass of these particles in Msun/h, float64.
     center_of_mass : ndarray of shape (H, 3)
-        Float32, Mpc/h in [0, box), of these particles.
+        Center of mass of these particles in Mpc/h, in [0, box), float32.
     density_peak : ndarray of shape (H, 3)
-        Float32, Mpc/h in [0, box): where spheres that shrink around these particles end, the center of r200m and of profiles.
+        Where spheres that shrink around these particles end, the center of r200m and of profiles, in Mpc/h, in [0, box),
+        float32.
     r200m : ndarray of shape (H,)
-        Float32, Mpc/h: where the mean density around the peak, of all particles, first falls below 200 times the mean; NaN if
-        it is lower already around the ten innermost.
+        Radius in Mpc/h at which the mean density around the peak, of all particles, first falls below 200 times the mean; NaN
+        if it is lower already around the ten innermost; float32.
     m200m : ndarray of shape (H,)
-        Float64, Msun/h, within r200m.
+        Mass within r200m in Msun/h, float64.
     """
 
     size: np.ndarray
@@ -117,7 +118,7 @@ def profiles(
     centers : ndarray of shape (H, 3)
         Middles of the shells in Mpc/h.
     edges : ndarray of shape (bins + 1,)
-        Increasing radii, Mpc/h; in units of ``r200m`` (H,) if that is given.
+        Increasing radii in Mpc/h, or in units of ``r200m`` (H,) if that is given.
     r200m : ndarray of shape (H,), optional
         Positive radii that ``edges`` are in units of; without them, edges are in Mpc/h.
 

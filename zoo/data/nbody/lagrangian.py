@@ -79,7 +79,7 @@ def top_hat_densities(field: np.ndarray, box: float, radii: np.ndarray, cells: n
     Parameters
     ----------
     cells : ndarray of shape (m, 3), optional
-        Only around which the means are wanted: (scales, m).
+        Cells around which alone the means are wanted: (scales, m).
 
     Raises
     ------
@@ -102,7 +102,7 @@ def tidal_shear(
     Parameters
     ----------
     cells : ndarray of shape (m, 3), optional
-        Only at which they are wanted: (scales, m).
+        Cells at which alone they are wanted: (scales, m).
 
     Raises
     ------

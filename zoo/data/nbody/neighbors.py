@@ -14,7 +14,7 @@ class Neighbors:
     Parameters
     ----------
     positions : ndarray of shape (N, 3)
-        Mpc/h in [0, box].
+        Positions of the particles in Mpc/h, in [0, box].
     box : float
         Side of the periodic box in Mpc/h.
 

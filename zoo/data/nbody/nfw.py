@@ -52,7 +52,7 @@ def fit_nfw(counts: np.ndarray, edges: np.ndarray) -> NFWFit:
     Parameters
     ----------
     counts : ndarray of shape (n, shells)
-        Particles in touching shells.
+        Number of particles in touching shells.
     edges : ndarray of shape (shells + 1,)
         Edges of the shells in units of R200m.
 
@@ -76,7 +76,7 @@ def most_likely(counts: np.ndarray, expected: np.ndarray, grid: np.ndarray) -> n
     Parameters
     ----------
     expected : ndarray of shape (m, shells)
-        Counts, but for a factor, at each of the parameters ``grid`` (m,), which are evenly spaced.
+        Expected counts, but for a factor, at each of the parameters ``grid`` (m,), which are evenly spaced.
 
     Raises
     ------

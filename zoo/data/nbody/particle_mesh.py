@@ -38,11 +38,11 @@ class Snapshot:
     Attributes
     ----------
     a : float
-        Scale factor.
+        Scale factor of the snapshot.
     positions : ndarray of shape (N, 3)
-        Float32, comoving Mpc/h in [0, box).
+        Positions in comoving Mpc/h, in [0, box), float32.
     momenta : ndarray of shape (N, 3)
-        Float32, a^2 dx/dt / H0 in Mpc/h; the peculiar velocity is 100 / a times that, in km/s.
+        Momenta a^2 dx/dt / H0 in Mpc/h, float32; the peculiar velocity is 100 / a times that, in km/s.
     """
 
     a: float

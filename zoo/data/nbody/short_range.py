@@ -41,11 +41,11 @@ def short_range_force(positions: np.ndarray, mesh: int, softening: float) -> np.
     Parameters
     ----------
     positions : ndarray of shape (N, 3)
-        Float32 in [0, mesh).
+        Positions in [0, mesh), float32.
     mesh : int
-        Cells along a side of the mesh, at least ``SMALLEST_MESH``.
+        Number of cells along a side of the mesh, at least ``SMALLEST_MESH``.
     softening : float
-        Plummer's length.
+        Plummer's length, in cells.
     """
     cells = int(mesh / (SPLIT * CUTOFF / REACH))
     order, starts = _order_by_cell(positions, mesh, cells)

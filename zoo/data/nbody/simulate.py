@@ -80,6 +80,7 @@ class NBodyConfig(BaseModel):
 
     @property
     def mesh(self) -> int:
+        """Cells along a side of the mesh of forces."""
         return self.mesh_factor * self.particles
 
     @property
@@ -95,13 +96,13 @@ class Simulation:
     Attributes
     ----------
     linear : ndarray of shape (n, n, n)
-        Float32, initial density contrast extrapolated linearly to z = 0.
+        Initial density contrast extrapolated linearly to z = 0, float32.
     positions : ndarray of shape (N, 3)
-        Float32, comoving Mpc/h in [0, box).
+        Positions in comoving Mpc/h, in [0, box), float32.
     momenta : ndarray of shape (N, 3)
-        Float32, a^2 dx/dt / H0 in Mpc/h; times 100 the peculiar velocity in km/s.
+        Momenta a^2 dx/dt / H0 in Mpc/h, float32; times 100 the peculiar velocity in km/s.
     halo_of : ndarray of shape (N,)
-        Int32, number in ``halos``, -1 for none.
+        Number of each particle's halo in ``halos``, -1 for none, int32.
     """
 
     config: NBodyConfig

@@ -16,7 +16,7 @@ class SplitSimulations:
     Parameters
     ----------
     sizes : dict of Split to int
-        Simulations in each split; their seeds count on from split to split.
+        Number of simulations in each split; their seeds count on from split to split.
     first_seed : int
         Seed of the first simulation.
     nbody : dict of str to object

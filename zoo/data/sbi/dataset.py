@@ -29,7 +29,7 @@ class Pairs:
     Parameters
     ----------
     budget : Simulations
-        What a model may be fitted with, validation included.
+        Simulations that a model may be fitted with, validation included.
     test : Simulations
         Simulations outside the budget.
     prior : Prior
@@ -58,6 +58,7 @@ class Pairs:
 
     @property
     def units(self) -> dict[str, str]:
+        """Unit of each parameter."""
         return self.prior.units
 
     @property
@@ -83,11 +84,11 @@ class BenchmarkTask(Pairs):
     Parameters
     ----------
     task : str
-        "two-moons", "slcp" or "gaussian-linear".
+        Name of the task: "two-moons", "slcp" or "gaussian-linear".
     simulations : int
-        The budget, a tenth of it for validation.
+        Number of simulations in the budget, a tenth of it for validation.
     test : int
-        Further simulations.
+        Number of further simulations.
     seed : int
         Seed of all draws; the test rows do not depend on the budget.
     """
@@ -108,13 +109,13 @@ class SimulationsFile(Pairs):
     Parameters
     ----------
     file : str
-        ``.npz`` with theta (n, D) and x (n, C) in random order, beside the recipe.
+        Name of a ``.npz`` beside the recipe with theta (n, D) and x (n, C) in random order.
     prior : dict of str to JsonValue
         Law that each parameter was drawn from, by its name, in the order of theta's columns.
     test : int
-        Rows, the last of the file, that are used neither to fit nor to stop.
+        Number of rows, the last of the file, that are used neither to fit nor to stop.
     on_nonfinite : {"drop", "fail"}
-        "drop" leaves out simulations with NaN or infinity, "fail" raises.
+        What becomes of simulations with NaN or infinity: "drop" leaves them out, "fail" raises.
     folder : Path, optional
         Folder of the recipe, which relative paths start from; the working folder by default.
     """
@@ -144,13 +145,13 @@ class UserSimulator(Pairs):
     Parameters
     ----------
     simulator : str
-        ``"my_sim.py:function"``, a file beside the recipe and a function ``(theta) -> x`` in it.
+        The file beside the recipe and a function ``(theta) -> x`` in it, as ``"my_sim.py:function"``.
     prior : dict of str to JsonValue
-        Parameter -> law, in the order in which the function takes them.
+        Law of each parameter by its name, in the order in which the function takes them.
     simulations : int
-        The budget, a tenth of it for validation.
+        Number of simulations in the budget, a tenth of it for validation.
     test : int
-        Further simulations.
+        Number of further simulations.
     seed : int
         Seed of all draws.
     vectorized : bool
@@ -158,7 +159,7 @@ class UserSimulator(Pairs):
     on_nonfinite : {"drop", "fail"}
         What becomes of NaN and infinity, as in ``zoo.data.sbi.simulate``.
     file : str, optional
-        ``.npz`` beside the recipe that keeps the simulations, for simulators that take long.
+        Name of a ``.npz`` beside the recipe that keeps the simulations, for simulators that take long.
     folder : Path, optional
         Folder of the recipe.
 

@@ -44,6 +44,7 @@ class Uniform(_Bounded):
 
     @property
     def law(self) -> rv_frozen:
+        """The distribution, as SciPy has it."""
         from scipy.stats import uniform
 
         return uniform(self.low, self.high - self.low)
@@ -57,6 +58,7 @@ class LogUniform(_Bounded):
 
     @property
     def law(self) -> rv_frozen:
+        """The distribution, as SciPy has it."""
         from scipy.stats import loguniform
 
         return loguniform(self.low, self.high)
@@ -81,10 +83,12 @@ class Normal(_Law):
 
     @property
     def bounds(self) -> tuple[float, float] | None:
+        """Where the density is cut, None where it is not."""
         return None if self.low is None or self.high is None else (self.low, self.high)
 
     @property
     def law(self) -> rv_frozen:
+        """The distribution, as SciPy has it."""
         from scipy.stats import norm, truncnorm
 
         if self.bounds is None:
@@ -103,8 +107,8 @@ class Prior:
     Parameters
     ----------
     parameters : mapping of str to object
-        Name -> law, or the same as plain data: ``{"lifetime": {"distribution": "uniform", "low": 0.5, "high": 5, "unit":
-        "us"}}``.
+        Law of each parameter by its name, or the same as plain data: ``{"lifetime": {"distribution": "uniform", "low": 0.5,
+        "high": 5, "unit": "us"}}``.
 
     Raises
     ------
@@ -129,10 +133,12 @@ class Prior:
 
     @property
     def names(self) -> list[str]:
+        """Names of the parameters in their order."""
         return list(self.laws)
 
     @property
     def units(self) -> dict[str, str]:
+        """Unit of each parameter."""
         return {name: law.unit for name, law in self.laws.items()}
 
     @property

@@ -43,7 +43,7 @@ class Simulations:
     x : ndarray of shape (n, C)
         Data simulated at them.
     dropped : int
-        Simulations that were left out for NaN or infinity.
+        Number of simulations that were left out for NaN or infinity.
     """
 
     theta: np.ndarray
@@ -74,13 +74,14 @@ def simulate(
     Parameters
     ----------
     simulator : Simulator
-        One row of parameters to one row of data, ``(D,) -> (C,)`` or a number.
+        Makes one row of data of one row of parameters, ``(D,) -> (C,)`` or a number.
     vectorized : bool
-        The simulator takes many rows at once, ``(n, D) -> (n, C)``.
+        Whether the simulator takes many rows at once, ``(n, D) -> (n, C)``.
     jobs : int, optional
-        Processes; by default what ``joblib.parallel_config`` says (which may be a dask or ray cluster), else one per core.
+        Number of processes; by default what ``joblib.parallel_config`` says (which may be a dask or ray cluster), else one per
+        core.
     on_nonfinite : {"drop", "fail"}
-        "drop" leaves out simulations with NaN or infinity, warns and counts them; "fail" raises.
+        What becomes of simulations with NaN or infinity: "drop" leaves them out, warns and counts them; "fail" raises.
     path : Path, optional
         File (.npz) that keeps what is done: a killed call goes on there, a finished one is read.
 

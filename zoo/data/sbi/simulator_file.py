@@ -53,6 +53,7 @@ class SimulatorFile:
         return found
 
     def load(self) -> Callable[..., Any]:
+        """Import the file and find the function."""
         module = _module(self.path, self.path.stat().st_mtime_ns)
         if not callable(getattr(module, self.function, None)):
             functions = [name for name, value in vars(module).items() if inspect.isfunction(value)]
@@ -64,6 +65,7 @@ class SimulatorFile:
         return inspect.signature(self.load())
 
     def __call__(self, theta: np.ndarray, **rng: np.random.Generator) -> Any:
+        """Run the function on parameters."""
         return self.load()(theta, **rng)
 
 

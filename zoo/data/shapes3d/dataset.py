@@ -23,7 +23,7 @@ class Shapes3D:
     Parameters
     ----------
     train : int
-        Images of an epoch.
+        Number of images of an epoch.
     validation, test : int
         Number of images in each of these splits.
     seed : int

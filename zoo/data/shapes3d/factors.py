@@ -23,7 +23,7 @@ class Factor:
     low, high : float
         Limits between which any value can be rendered, but for the shape, which has none between.
     unit : str
-        "1" for dimensionless.
+        Unit of the factor, "1" for dimensionless.
     """
 
     name: str
@@ -34,6 +34,7 @@ class Factor:
 
     @property
     def size(self) -> int:
+        """Number of values on the grid."""
         return len(self.values)
 
 

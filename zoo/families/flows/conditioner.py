@@ -20,13 +20,13 @@ class Conditioner(keras.layers.Layer):
     Parameters
     ----------
     inputs : int
-        Variables it sees.
+        Number of variables it sees.
     context : int
-        Features of the context, 0 for none.
+        Number of features of the context, 0 for none.
     hidden : list of int
         Units of the hidden layers.
     outputs : int
-        Variables it gives parameters for.
+        Number of variables it gives parameters for.
     parameters : int
         Number of parameters of each of these variables.
     activation : str
@@ -102,7 +102,7 @@ class Conditioned(Bijector):
     order : ndarray
         Permutation of the variables.
     context : int
-        Features of the context.
+        Number of features of the context.
     hidden : list of int
         Units of the conditioner's hidden layers.
     activation : str

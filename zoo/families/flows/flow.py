@@ -29,9 +29,9 @@ class Flow(ZooModel):
     Parameters
     ----------
     dimensions : int
-        D, number of variables.
+        Number D of variables.
     context : int
-        C, width of the context, 0 for an unconditional density.
+        Width C of the context, 0 for an unconditional density.
     transforms : int
         Number of bijectors.
     hidden : list of int
@@ -39,7 +39,7 @@ class Flow(ZooModel):
     activation : str
         Activation of all hidden layers.
     support : list of list of float, optional
-        [low, high] of each variable, null where it has no bounds; None if none has.
+        Limits [low, high] of each variable, null where it has no bounds; None if none has.
     embedding : list of int
         Units of dense layers that the context passes first.
     """
@@ -208,11 +208,13 @@ class Flow(ZooModel):
 
         Parameters
         ----------
+        *args : object
+            What Keras' own ``compile`` takes by position.
         jit_compile : bool or {"auto"}
-            Bool or "auto" Whether XLA compiles the step. Keras' own "auto" leaves it out when operations are to be
-            deterministic, for the sake of some that a flow has not.
-        *args, **kwargs : object
-            What Keras' own ``compile`` takes.
+            Whether XLA compiles the step. Keras' own "auto" leaves it out when operations are to be deterministic, for the
+            sake of some that a flow has not.
+        **kwargs : object
+            What Keras' own ``compile`` takes by name.
         """
         if jit_compile == "auto":
             jit_compile = keras.backend.backend() == "tensorflow" and not kwargs.get("run_eagerly", False)

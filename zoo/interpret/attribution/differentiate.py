@@ -23,7 +23,7 @@ def value_and_gradient(function: Callable[[Any], Any], x: np.ndarray) -> tuple[n
     value : ndarray
         Values, of shape (n,).
     gradient : ndarray
-        d function_i / d x_i, of the shape of ``x``; zero where the output does not depend on ``x``.
+        Derivatives d function_i / d x_i, of the shape of ``x``; zero where the output does not depend on ``x``.
     """
     import keras
 

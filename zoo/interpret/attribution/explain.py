@@ -61,7 +61,7 @@ def explain(
         zero.
     allow_out_of_range : bool
         Explain inputs outside the trained range too.
-    options : object
+    **options : object
         Options of the method, each with a default. ``steps`` (integrated_gradients, 64) are nodes of the Gauss-Legendre rule
         along the path. ``samples`` (smoothgrad, 50; shap, 10 permutations, each in both directions; lime, ten for each patch)
         are evaluations. ``noise`` (smoothgrad, 0.1) is a standard deviation, as a fraction of the trained range of each

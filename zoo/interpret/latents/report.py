@@ -222,10 +222,12 @@ def relate_latents(
         Names of those that are asked for, default the whole truth.
     rows : int
         Number of rows at most, drawn at random.
-    degree, jobs : int
-        Settings that `relate_posteriors` takes.
+    degree : int
+        Setting that `relate_posteriors` takes.
     seed : int
         Seed of the rows, and of what `relate_posteriors` draws.
+    jobs : int
+        Setting that `relate_posteriors` takes.
     allow_out_of_range : bool
         Encode inputs outside the trained range too.
 

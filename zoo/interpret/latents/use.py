@@ -144,10 +144,12 @@ def use_of_latents(
         Mean and log-variance of the Gaussian posterior of each input, of shape (n, latents).
     threshold : float
         The least activity of an active unit.
-    rows, jobs : int
-        Settings that `zoo.interpret.latents.information.mutual_information_matrix` takes.
+    rows : int
+        Setting that `zoo.interpret.latents.information.mutual_information_matrix` takes.
     seed : int
         Seed of the samples and the estimators.
+    jobs : int
+        Setting that `zoo.interpret.latents.information.mutual_information_matrix` takes.
 
     Raises
     ------

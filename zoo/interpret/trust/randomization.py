@@ -72,7 +72,7 @@ def randomization_check(
     ----------
     method : str
         An attribution method and its options, as `zoo.interpret.explain` takes them.
-    options : object
+    **options : object
         An attribution method and its options, as `zoo.interpret.explain` takes them.
     draws : int
         Number of draws of random weights.

@@ -143,7 +143,7 @@ def stability(
         Standard deviations, as fractions of the trained range of each element.
     draws : int
         Number of draws of each noise.
-    options : object
+    **options : object
         Options of `zoo.interpret.explain`.
 
     Raises
