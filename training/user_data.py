@@ -210,8 +210,10 @@ def _of(array: np.ndarray | OnDisk, rows: np.ndarray) -> np.ndarray | OnDisk:
 
 
 def _split(group: np.ndarray, strata: np.ndarray | None, seed: int, source: str, named: str | None) -> dict[Split, np.ndarray]:
-    """Rows of each split: groups in random order, by class where there are classes, every fifth held out to stop, every fifth
-    to judge."""
+    """Rows of each split: every fifth group is held out to stop, every fifth to judge.
+
+    Groups come in random order, by class where there are classes.
+    """
     members, first = np.unique(group, return_index=True)
     rows = f"groups of {named}" if named else "rows"
     needed = LEAST if strata is None else max(LEAST, 5 * len(np.unique(strata)))

@@ -161,6 +161,7 @@ def random_latents(variational: bool, center: np.ndarray, number: int) -> np.nda
 
 
 def decoded(model: Reconstructs, latents: np.ndarray) -> np.ndarray:
+    """Images that latents (n, latents) decode to."""
     return in_batches(model.decode, latents.astype(np.float32))
 
 
@@ -176,6 +177,7 @@ def nearest(images: np.ndarray, among: Any) -> np.ndarray:
 
 
 def batches(number: int) -> list[slice]:
+    """Parts of so many images that are compared at a time."""
     return [slice(start, start + COMPARED) for start in range(0, number, COMPARED)]
 
 

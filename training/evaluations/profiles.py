@@ -162,8 +162,9 @@ def answered(model: Queried, rows: Rows) -> Answers:
 
 
 def _described(dataset: Any, rows: Rows) -> Iterator[tuple[str, np.ndarray]]:
-    """Errors (n, queries) of the mean of the validation profiles, which are asked at the same queries as those of the test
-    split, of other descriptions that the data set has, and the noise of the profiles themselves.
+    """Errors (n, queries) of the mean validation profile and of what else describes profiles, and the profiles' own noise.
+
+    Validation profiles are asked at the same queries as those of the test split.
     """
     yield "the mean profile", dataset.rows("validation").target.mean(axis=0) - rows.target
     if isinstance(dataset, Described):
