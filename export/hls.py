@@ -1,6 +1,6 @@
 """An endpoint as a project for hls4ml: firmware in fixed point, and its emulation in C++ on this machine.
 
-What hls4ml would do by itself is not enough for these models. It puts the standardisation of an input on the chip as one
+What hls4ml would do by itself is not enough for these models. It puts the standardization of an input on the chip as one
 multiplication and one sum, a small difference of large numbers; here that stays with the host. And it gives every tensor the
 same integer bits; here each has those that its range needs.
 """
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from qonnx.core.modelwrapper import ModelWrapper
 
 SCALING = "scaling.npz"
-"""In the project: mean and scale of each input, for the host."""
+"""File of the project with mean and scale of each input, for the host."""
 TABLE = 4096
 """Entries of the table of a sigmoid over -8 to 8; hls4ml's own 1024 are steps of up to 0.004 in a probability."""
 
@@ -52,11 +52,14 @@ class Scaling:
 class HlsProject:
     """A written project.
 
-    Parameters
+    Attributes
     ----------
-    model : hls4ml's own, for synthesis (``build``) and reports
-    endpoint : as the card has it; its tensors are the ports, in their order
-    scaling : input name -> what the host does with it
+    model : ModelGraph
+        The model of hls4ml, for synthesis (``build``) and reports.
+    endpoint : Endpoint
+        The endpoint as the card has it; its tensors are the ports, in their order.
+    scaling : dict of str to Scaling
+        What the host does with each input, by its name.
     """
 
     model: ModelGraph
@@ -72,12 +75,13 @@ class HlsProject:
 
         Parameters
         ----------
-        inputs : name -> (n, *shape), in the card's units
+        inputs : Tensors
+            Inputs by name, (n, *shape) in the card's units.
 
         Raises
         ------
         InputError
-            As ``Session.run``, but for the trained range.
+            What ``Session.run`` refuses, but for the trained range.
         """
         checked = InputCheck(self.endpoint)(inputs, allow_out_of_range=True)
         ports = [scale(checked[name]) for name, scale in self.scaling.items()]
@@ -104,22 +108,29 @@ def to_hls(
 
     Parameters
     ----------
-    source : name or folder of a model, such as ``zoo export --target hls4ml`` writes
-    folder : of the project, to be made
-    rows : typical inputs, name -> (n, *shape) in the card's units, from which ranges are taken
-    endpoint : by default predict, or the first where there is none
-    width : bits of a number, 4 to 32
-    reuse_factor : products that share a multiplier; above 1 with hls4ml's strategy "Resource"
-    options : of hls4ml's ``convert_from_onnx_model``: backend (by default "Vitis"), part, clock_period, io_type
+    source : str or Path
+        Name or folder of a model, such as ``zoo export --target hls4ml`` writes.
+    folder : str or Path
+        Folder of the project, to be made.
+    rows : Tensors
+        Typical inputs by name, (n, *shape) in the card's units, from which ranges are taken.
+    endpoint : str, optional
+        Endpoint of the project; by default predict, or the first where there is none.
+    width : int
+        Number of bits of a number, 4 to 32.
+    reuse_factor : int
+        Number of products that share a multiplier; above 1 with hls4ml's strategy "Resource".
+    **options : object
+        Options of hls4ml's ``convert_from_onnx_model``: backend (by default "Vitis"), part, clock_period, io_type.
 
     Raises
     ------
     ExportError
         When the folder exists, or the graph does not suit hls4ml.
     InputError
-        For a width out of range, or for rows that do not suit the endpoint.
+        The width is out of range, or rows do not suit the endpoint.
     ZooError
-        Where hls4ml or qonnx is not installed.
+        Either hls4ml or qonnx is not installed.
     """
     for package in ("hls4ml", "qonnx"):
         if find_spec(package) is None:
@@ -193,7 +204,7 @@ def _scaling_step(graph: onnx.GraphProto, name: str, constants: dict[str, np.nda
 
 
 def _clean(proto: onnx.ModelProto) -> ModelWrapper:
-    """As hls4ml reads graphs: shapes known, names its own, products apart from sums."""
+    """Give a graph the form that hls4ml reads: shapes known, names its own, products apart from sums."""
     from qonnx.core.modelwrapper import ModelWrapper
     from qonnx.transformation.gemm_to_matmul import GemmToMatMul
     from qonnx.util.cleanup import cleanup_model
@@ -221,7 +232,7 @@ def _ranges(proto: onnx.ModelProto, rows: list[np.ndarray]) -> dict[str, tuple[f
 
 
 def fixed(width: int, low: float, high: float, spare: int = 0) -> str:
-    """hls4ml's name of a type of some bits that holds a range: unsigned where it may be, rounding and saturating."""
+    """Name in hls4ml of a type of some bits that holds a range: unsigned where it may be, rounding and saturating."""
     signed = low < 0
     largest = max(-low, high, 2.0**-width)
     integer = math.floor(math.log2(largest)) + 1 + signed + spare

@@ -17,7 +17,7 @@ _HEAD = "# kubectl apply -f kserve.yaml, once storageUri says where this folder 
 
 
 def check_address(storage_uri: str) -> None:
-    """ExportError where it is no address such as ``s3://bucket/models`` or ``pvc://claim/models``."""
+    """Refuse what is no address such as ``s3://bucket/models`` or ``pvc://claim/models``."""
     if not re.fullmatch(r"[a-z][a-z0-9+.-]*://\S+", storage_uri):
         raise ExportError(f"--storage-uri: expected an address such as s3://bucket/models, given {storage_uri!r}")
 
@@ -27,8 +27,9 @@ def write_kserve(repository: Path, storage_uri: str | None) -> Path:
 
     Parameters
     ----------
-    storage_uri : where the cluster finds the repository; None keeps the address written there before, or leaves it to be
-        filled
+    storage_uri : str, optional
+        Address at which the cluster finds the repository; None keeps the address written there before, or leaves it to be
+        filled.
     """
     path = repository / KSERVE
     if storage_uri is None:

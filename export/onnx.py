@@ -170,7 +170,7 @@ def _logged_errors() -> Iterator[list[str]]:
 
 
 def _expect(where: str, kind: str, expected: list[str], given: list[str]) -> None:
-    """Compare as sets: the order is put right afterwards."""
+    """Compare names as sets: the order is put right afterwards."""
     extra = sorted(set(given) - set(expected))
     missing = sorted(set(expected) - set(given))
     if extra:

@@ -51,7 +51,7 @@ class ParityReport(Strict):
 
 
 def onnx_function(graph: bytes | str | Path) -> Callable[[Tensors], dict[str, np.ndarray]]:
-    """A graph, as bytes or file, in ONNX Runtime on the CPU: named arrays -> named arrays."""
+    """A graph, as bytes or file, in ONNX Runtime on the CPU, as a function of named arrays to named arrays."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     options.log_severity_level = 3
@@ -71,7 +71,7 @@ def row_by_row(function: Callable[[Tensors], Mapping[str, np.ndarray]]) -> Calla
 
 
 def saved_model_function(folder: str | Path, endpoint: str) -> Callable[[Tensors], dict[str, np.ndarray]]:
-    """One signature of a SavedModel on the CPU: named arrays -> named arrays."""
+    """One signature of a SavedModel on the CPU, as a function of named arrays to named arrays."""
     loaded = tf.saved_model.load(str(folder))  # holds the variables, so it must outlive the signature
 
     def run(inputs: Tensors) -> dict[str, np.ndarray]:
@@ -106,7 +106,7 @@ def check_export(
     endpoint : str
         One of ``spec.endpoints``.
     exported : callable
-        ``onnx_function(...)`` or ``saved_model_function(...)``.
+        The exported endpoint, by ``onnx_function(...)`` or ``saved_model_function(...)``.
     test_inputs : mapping of str to ndarray
         Inputs of the endpoint's test tensors.
     rows : int
@@ -122,7 +122,7 @@ def check_export(
     Raises
     ------
     ParityError
-        As ``check_parity``, or when padding changes an answer.
+        The graph is farther from the model than ``check_parity`` allows, or padding changes an answer.
     """
     described = spec.endpoint(endpoint)
     made = in_range_rows(test_inputs, rows)
@@ -147,9 +147,9 @@ def check_padding(spec: ModelSpec, endpoint: str, exported: Run, rows: Tensors) 
     endpoint : str
         One of ``spec.endpoints``; nothing is checked where none of its inputs has a mask.
     exported : callable
-        From named inputs to named outputs.
+        The exported endpoint, from named inputs to named outputs.
     rows : mapping of str to ndarray
-        Input name -> array (n, ...).
+        Arrays (n, ...) by the input's name.
 
     Raises
     ------
@@ -183,7 +183,7 @@ def _masks(endpoint: Endpoint) -> str:
 
 
 def _worst(found: list[OutputParity]) -> OutputParity:
-    """One for several comparisons of an output: all their rows, and the largest differences."""
+    """One report for several comparisons of an output: all their rows, and the largest differences."""
     worst = max(found, key=lambda parity: parity.max_absolute)
     relative = max(parity.max_relative for parity in found)
     return worst.model_copy(update={"rows": sum(parity.rows for parity in found), "max_relative": relative})
@@ -205,11 +205,15 @@ def check_parity(
 
     Parameters
     ----------
-    exported : ``onnx_function(...)`` or ``saved_model_function(...)``
-    rows : input name -> (n, *shape), such as ``in_range_rows`` makes
-    tolerance : instead of the spec's
-    gradients : outputs that jump where a ReLU switches or a spline has a knot: rounding may put a row on either side, so that
-        one row in a hundred may differ by more
+    exported : callable
+        The exported endpoint, by ``onnx_function(...)`` or ``saved_model_function(...)``.
+    rows : Tensors
+        Arrays (n, *shape) by the input's name, such as ``in_range_rows`` makes.
+    tolerance : Tolerance, optional
+        Tolerance in place of the spec's.
+    gradients : collection of str
+        Outputs that jump where a ReLU switches or a spline has a knot: rounding may put a row on either side, so that one row
+        in a hundred may differ by more.
 
     Raises
     ------

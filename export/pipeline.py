@@ -34,7 +34,7 @@ Format = Literal["onnx", "savedmodel"]
 FORMATS: tuple[Format, ...] = ("onnx", "savedmodel")
 PRECISIONS: tuple[Precision, ...] = ("float32", "float16", "int8")
 PACKAGES: dict[Library, list[str]] = {"keras": ["tensorflow", "keras", "tf2onnx"], "sklearn": ["scikit-learn", "skl2onnx"]}
-"""Library of a model -> what makes an ONNX graph of it."""
+"""Package that makes an ONNX graph of a model, by the model's library."""
 
 
 def export(
@@ -78,8 +78,8 @@ def export(
         The precision of products with large matrices in the ONNX graphs; inputs and outputs keep their dtypes. The card has the
         differences from float32 and a tolerance that they keep.
     calibration : mapping of str to ndarray, optional
-        Typical rows for int8, tensor name -> (n, ...), such as ``dataset.rows("validation").inputs``; by default the test
-        tensors and mixtures of them, which may miss the extremes of real data.
+        Typical rows for int8, arrays (n, ...) by the tensor's name, such as ``dataset.rows("validation").inputs``; by default
+        the test tensors and mixtures of them, which may miss the extremes of real data.
     explain : bool
         Add the endpoint ``explain``: what ``predict`` (or the first endpoint) answers, and the gradient of its first output, or
         of a classifier's logits, with respect to each floating-point input. Where there are several elements to explain, the
@@ -143,13 +143,13 @@ def export_onnx_files(
 
     Returns
     -------
-    dict
-        Endpoint -> how close to the model it is.
+    dict of str to ParityReport
+        How close each endpoint is to the model.
 
     Raises
     ------
     ExportError, ParityError
-        As :func:`export`.
+        What :func:`export` raises.
     IntegrityError
         When the test tensors lack one of the spec's.
     """
@@ -160,7 +160,7 @@ def export_onnx_files(
 def export_saved_model(
     model: EndpointModel, spec: ModelSpec, folder: str | Path, *, parity_rows: int = 1000
 ) -> dict[str, ParityReport]:
-    """As :func:`export_onnx_files`, for one SavedModel with a signature per endpoint."""
+    """Write, as :func:`export_onnx_files` does, one SavedModel with a signature per endpoint."""
     tensors = read_test_tensors(Path(folder) / TEST_TENSORS, spec)
     to_saved_model(model, spec, folder)
     return {

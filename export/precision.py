@@ -1,7 +1,7 @@
 """A float32 graph with its large matrices in float16 or int8.
 
 Only products with constant matrices change, and what lies between two of them. Inputs and outputs, the scaling next to them and
-the arithmetic of splines stay float32: an input of 7,700 muK^2 would lose its third digit, and a knot its neighbour.
+the arithmetic of splines stay float32: an input of 7,700 muK^2 would lose its third digit, and a knot its neighbor.
 """
 
 from __future__ import annotations
@@ -39,8 +39,10 @@ def to_float16(proto: onnx.ModelProto, where: str, *, emulated: bool = False) ->
 
     Parameters
     ----------
-    where : model and endpoint, for messages
-    emulated : store and compute in float32, each float16 number rounded: the answers of a GPU, on any CPU
+    where : str
+        Model and endpoint, for messages.
+    emulated : bool
+        Whether to store and compute in float32, each float16 number rounded: the answers of a GPU, on any CPU.
 
     Raises
     ------
@@ -98,15 +100,17 @@ def to_float16(proto: onnx.ModelProto, where: str, *, emulated: bool = False) ->
 
 
 def to_int8(proto: onnx.ModelProto, where: str, rows: Mapping[str, np.ndarray]) -> onnx.ModelProto:
-    """A copy that multiplies in int8, by static quantisation with a scale for each column of a matrix.
+    """A copy that multiplies in int8, by static quantization with a scale for each column of a matrix.
 
     Matrices take 7 of the 8 bits: sums of products with 8 saturate on CPUs without VNNI, and a graph is to answer alike
     everywhere. What dense layers give stays float32; convolutions give int8, as ONNX Runtime runs no others in integers.
 
     Parameters
     ----------
-    where : model and endpoint, for messages
-    rows : typical inputs, name -> (n, *shape), from which the ranges of activations are taken
+    where : str
+        Model and endpoint, for messages.
+    rows : mapping of str to ndarray
+        Typical inputs by name, (n, *shape), from which the ranges of activations are taken.
 
     Raises
     ------
@@ -128,7 +132,7 @@ def to_int8(proto: onnx.ModelProto, where: str, rows: Mapping[str, np.ndarray]) 
 
     source = onnx.ModelProto.FromString(proto.SerializeToString())
     for place, node in enumerate(source.graph.node):
-        node.name = f"{place}_{node.op_type}"  # the quantiser takes nodes by names that tell them apart
+        node.name = f"{place}_{node.op_type}"  # the quantizer takes nodes by names that tell them apart
     names = [node.name for node in _heavy(source.graph, _constants(source.graph))]
     if not names:
         raise _nothing_to_gain(where, "int8")
@@ -148,9 +152,9 @@ def to_int8(proto: onnx.ModelProto, where: str, rows: Mapping[str, np.ndarray]) 
             weight_type=QuantType.QInt8,
             extra_options={"OpTypesToExcludeOutputQuantization": ["MatMul", "Gemm"]},
         )
-        quantised = onnx.load(made)
+        quantized = onnx.load(made)
     new = onnx.ModelProto.FromString(proto.SerializeToString())
-    for ours, theirs in ((new.graph.node, quantised.graph.node), (new.graph.initializer, quantised.graph.initializer)):
+    for ours, theirs in ((new.graph.node, quantized.graph.node), (new.graph.initializer, quantized.graph.initializer)):
         del ours[:]
         ours.extend(theirs)
     onnx.checker.check_model(new, full_check=True)
@@ -165,7 +169,7 @@ def _nothing_to_gain(where: str, precision: str) -> ExportError:
 
 
 def _constants(graph: onnx.GraphProto) -> dict[str, np.ndarray]:
-    """The float32 ones."""
+    """The constants in float32."""
     return {t.name: numpy_helper.to_array(t) for t in graph.initializer if t.data_type == TensorProto.FLOAT}
 
 
@@ -179,7 +183,7 @@ def _heavy(graph: onnx.GraphProto, constants: Mapping[str, np.ndarray]) -> list[
 
 
 def _in_float16(graph: onnx.GraphProto, constants: Mapping[str, np.ndarray]) -> set[int]:
-    """Places of the nodes that take float16: heavy products, and light nodes all of whose neighbours do."""
+    """Places of the nodes that take float16: heavy products, and light nodes all of whose neighbors do."""
 
     def fits(node: onnx.NodeProto) -> bool:
         return all(np.abs(constants[name]).max(initial=0) <= LARGEST_FLOAT16 for name in node.input if name in constants)
@@ -224,7 +228,7 @@ def _batches(rows: Mapping[str, np.ndarray]) -> Iterator[dict[str, np.ndarray]]:
 
 @contextmanager
 def _no_advice() -> Iterator[None]:
-    """The quantiser warns of a preparation that our graphs have behind them."""
+    """The quantizer warns of a preparation that our graphs have behind them."""
     logging.disable(logging.WARNING)
     try:
         yield

@@ -58,7 +58,7 @@ def reduced_graphs(
     target : Target, optional
         The place that the graphs must suit.
     calibration : mapping of str to ndarray, optional
-        Rows of the model's data set, tensor name -> (n, ...), for int8; by default the parity rows.
+        Rows of the model's data set by the tensor's name, (n, ...), for int8; by default the parity rows.
     parity_rows : int
         The rows of each comparison.
 
@@ -74,7 +74,7 @@ def reduced_graphs(
         ``MEDIAN`` or the largest more than ``LARGEST`` of the standard deviation of the same number over the parity rows; or
         when whole numbers or truth values come out differently.
     ParityError
-        As ``zoo.export.export``.
+        The graphs are too far from the model, as for ``zoo.export.export``.
     """
     typical = {} if calibration is None or precision != "int8" else _inputs(model, spec, calibration)
     graphs, reports, differences = {}, {}, {}
@@ -117,7 +117,7 @@ def reduced_graphs(
 
 
 def _inputs(model: EndpointModel, spec: ModelSpec, rows: Mapping[str, np.ndarray]) -> dict[str, dict[str, np.ndarray]]:
-    """Endpoint -> its inputs, for rows spread over those of the data set."""
+    """Inputs of each endpoint, for rows spread over those of the data set."""
     n = len(next(iter(rows.values())))
     chosen = np.linspace(0, n - 1, min(n, CALIBRATION_ROWS)).round().astype(int)
     examples = model.example({name: array[chosen] for name, array in rows.items()}, np.random.default_rng(0))

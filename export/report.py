@@ -28,14 +28,14 @@ class ExportReport(Strict):
     format: Literal["onnx", "savedmodel"]
     opset: int | None
     ir_version: int | None
-    """None for a SavedModel, as the opset."""
+    """Version of the file format; None for a SavedModel, as the opset."""
     target: str | None = None
     """Where the graphs are to run, which they were checked for."""
     reduced: Reduced | None = None
-    """None in float32."""
+    """What lower precision cost; None in float32."""
     endpoints: list[ParityReport]
     versions: dict[str, str]
-    """Of the packages that made the export and ran it."""
+    """Versions of the packages that made the export and ran it."""
 
     def summary(self) -> str:
         """The report in Markdown."""

@@ -67,11 +67,16 @@ def add_to_repository(
 
     Parameters
     ----------
-    name : as ``zoo.load`` takes it
-    endpoints : only these
-    opset : of the graphs
-    storage_uri : for ``kserve.yaml``, see ``zoo.export.kserve.write_kserve``
-    overwrite : write an existing version and the configuration anew
+    name : str or Path
+        Name or folder of the model, as ``zoo.load`` takes it.
+    endpoints : sequence of str, optional
+        The endpoints that are added; all by default.
+    opset : int
+        Opset of the graphs.
+    storage_uri : str, optional
+        Address in ``kserve.yaml``, see ``zoo.export.kserve.write_kserve``.
+    overwrite : bool
+        Whether to write an existing version and the configuration anew.
 
     Raises
     ------

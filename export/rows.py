@@ -24,7 +24,7 @@ def in_range_rows(test_inputs: Tensors, n: int = 1000, seed: int = 0) -> dict[st
     Parameters
     ----------
     test_inputs : mapping of str to ndarray
-        Input name -> array (rows, ...).
+        Arrays (rows, ...) by the input's name.
     n : int
         The number of rows to return.
     seed : int
@@ -33,7 +33,7 @@ def in_range_rows(test_inputs: Tensors, n: int = 1000, seed: int = 0) -> dict[st
     Returns
     -------
     dict of str to ndarray
-        Input name -> array (n, ...) of the same dtype.
+        Arrays (n, ...) of the same dtype by the input's name.
 
     Raises
     ------
@@ -89,9 +89,9 @@ def resized(endpoint: Endpoint, inputs: Tensors, sizes: Mapping[str, int]) -> di
     endpoint : Endpoint
         The endpoint that takes the inputs.
     inputs : mapping of str to ndarray
-        Input name -> array (n, ...).
+        Arrays (n, ...) by the input's name.
     sizes : mapping of str to int
-        Axis -> its new size; other axes stay.
+        The new size of each axis; other axes stay.
 
     Returns
     -------
@@ -111,20 +111,20 @@ def resized(endpoint: Endpoint, inputs: Tensors, sizes: Mapping[str, int]) -> di
 
 
 def padded(endpoint: Endpoint, inputs: Tensors, seed: int = 0) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]] | None:
-    """Rows twice, which differ in nothing but their padding.
+    """Make rows twice, which differ in nothing but their padding.
 
     Parameters
     ----------
     endpoint : Endpoint
         The endpoint that takes the inputs.
     inputs : mapping of str to ndarray
-        Input name -> array (n, ...).
+        Arrays (n, ...) by the input's name.
     seed : int
         The seed of the values in the padding.
 
     Returns
     -------
-    tuple of dict, or None
+    tuple of dict or None
         The rows, shortened where they leave no room for more, with some padding along masked axes that cannot grow; and the
         same rows with further elements that their masks call padding, along every free axis that has a mask, and with other
         values in all padding. None where no input has a mask.

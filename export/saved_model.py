@@ -21,7 +21,7 @@ def to_saved_model(model: EndpointModel, spec: ModelSpec, folder: str | Path) ->
     Raises
     ------
     ExportError
-        As ``zoo.export.traced.traced``, and when the folder cannot be written.
+        What ``zoo.export.traced.traced`` raises, and a folder that cannot be written.
     """
     archive = keras.export.ExportArchive()
     for endpoint, described in spec.endpoints.items():

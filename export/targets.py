@@ -18,10 +18,10 @@ GROUP = "zoo.targets"
 """Entry point group of the packages that add targets."""
 ML = "ai.onnx.ml"
 OPSET = 13
-"""Written unless asked for another; IR version 7, which ONNX Runtime reads from 1.6 on."""
+"""Opset that is written unless another is asked for; IR version 7, which ONNX Runtime reads from 1.6 on."""
 
 # hls4ml 1.3 registers handlers for these (converters/onnx/{core,merge,reshape,pooling,convolution}.py) and skips the last two;
-# qonnx makes initialisers of Constant and, by its GemmToMatMul, two nodes of Gemm. HardSigmoid is broken, says its source.
+# qonnx makes initializers of Constant and, by its GemmToMatMul, two nodes of Gemm. HardSigmoid is broken, says its source.
 _ACTIVATIONS = {"Relu", "Tanh", "Sigmoid", "LeakyRelu", "ThresholdedRelu", "Elu", "Selu", "PRelu", "Softmax", "Softsign"}
 _MERGES = {"Add", "Sub", "Mul", "Div", "Max", "Min", "Sum", "Concat"}
 _POOLS = {"AveragePool", "MaxPool", "GlobalMaxPool", "GlobalAveragePool"}
@@ -35,14 +35,14 @@ Rule = Callable[[onnx.NodeProto, "_Graph"], str | None]
 
 
 TARGETS: dict[str, Target] = {}
-"""Name -> target: ours, and those that installed packages have registered so far; ``find_target`` looks for the others too."""
+"""Targets by name: ours, and those that installed packages have registered so far; ``find_target`` looks for others too."""
 
 
 @dataclass(frozen=True)
 class Target:
     """What a place to run accepts.
 
-    Parameters
+    Attributes
     ----------
     name : str
         The name on the command line.
@@ -91,7 +91,7 @@ def register_target(target: Target) -> Target:
     Returns
     -------
     Target
-        The same.
+        The target that was given.
 
     Raises
     ------
@@ -109,7 +109,7 @@ def find_target(name: str) -> Target:
     Raises
     ------
     UnknownNameError
-        With the nearest names.
+        There is no such target; the nearest names are suggested.
     """
     if name not in TARGETS:
         for entry_point in entry_points(GROUP):
@@ -125,7 +125,7 @@ def fit(proto: onnx.ModelProto, target: Target, where: str) -> onnx.ModelProto:
     Raises
     ------
     ExportError
-        As :func:`check`.
+        What :func:`check` raises.
     """
     fitted = onnx.ModelProto()
     fitted.CopyFrom(proto)
@@ -142,7 +142,8 @@ def check(proto: onnx.ModelProto, target: Target, where: str) -> None:
 
     Parameters
     ----------
-    where : model and endpoint, for the message
+    where : str
+        Model and endpoint, for the message.
 
     Raises
     ------
@@ -230,7 +231,7 @@ class _Graph:
         self._ranks = {value.name: len(value.type.tensor_type.shape.dim) for value in values}
 
     def nodes(self) -> Iterator[onnx.NodeProto]:
-        """All of them, each before those in the bodies of its loops and branches."""
+        """All nodes, each before those in the bodies of its loops and branches."""
         return walk(self._graph)
 
     def rank(self, name: str) -> int | None:

@@ -40,12 +40,12 @@ def checked_endpoint(model: EndpointModel, spec: ModelSpec, endpoint: str) -> En
 
 
 def endpoint_call(model: EndpointModel, spec: ModelSpec, endpoint: str) -> Callable[..., dict[str, tf.Tensor]]:
-    """An endpoint's method: tensors (batch, *shape) in the spec's order -> named tensors in the spec's order.
+    """An endpoint's method: of tensors (batch, *shape) in the spec's order it makes named tensors in the spec's order.
 
     Raises
     ------
     ExportError
-        As ``checked_endpoint``.
+        What ``checked_endpoint`` raises.
     """
     outputs = checked_endpoint(model, spec, endpoint).outputs
     method = getattr(model, model.endpoints[endpoint])

@@ -30,7 +30,7 @@ def baseline_scores(name: str, recipe: Recipe) -> Callable[[Rows], np.ndarray]:
 
 
 def _logistic_regression(recipe: Recipe) -> Callable[[Rows], np.ndarray]:
-    """scikit-learn's, the penalty chosen on the validation split."""
+    """The logistic regression of scikit-learn, its penalty chosen on the validation split."""
     from sklearn.linear_model import LogisticRegression
     from sklearn.metrics import log_loss
     from sklearn.pipeline import make_pipeline

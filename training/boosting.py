@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 
 HISTORY = "history.json"
-"""Written last: a folder that has it holds a finished run."""
+"""File that is written last: a folder that has it holds a finished run."""
 STEP = 50
 """Trees between two looks at the validation loss; how many are kept does not depend on it."""
 
@@ -46,7 +46,7 @@ def prepare(recipe: Recipe, dataset: Dataset, seed: int) -> Callable[[Path, str]
     Raises
     ------
     RecipeError
-        For a setting that trees have no use for, a config that the family does not take, or data of another shape.
+        A setting that trees have no use for, a config that the family does not take, or data of another shape.
     """
     _refuse_unused(recipe)
     model: BoostedModel = recipe.untrained()
@@ -65,7 +65,7 @@ def _refuse_unused(recipe: Recipe) -> None:
 
 
 def _arrays(model: BoostedModel, rows: Rows, split: str) -> tuple[np.ndarray, np.ndarray]:
-    """(n, inputs) float32 and (n,) of a split."""
+    """Inputs (n, inputs) in float32 and targets (n,) of a split."""
     width = model.config["inputs"]
     shapes = {name: np.shape(array) for name, array in rows.inputs.items()}
     if list(shapes.values()) != [(len(rows), width)] or np.shape(rows.target) != (len(rows), 1) or not len(rows):

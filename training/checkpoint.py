@@ -49,13 +49,16 @@ def trained_model(folder: Path) -> tuple[ZooModel, dict]:
 
 
 class Checkpoint(keras.callbacks.Callback):
-    """Every variable of model and optimiser, random state included, with the history so far.
+    """Every variable of model and optimizer, random state included, with the history so far.
 
     Parameters
     ----------
-    model : built, with a built optimiser
-    path : of the file, replaced whole each time
-    patience : epochs without a lower validation loss after which training stops; the weights of the lowest are kept too
+    model : keras.Model
+        A built model with a built optimizer.
+    path : Path
+        Path of the file, which is replaced whole each time.
+    patience : int, optional
+        Number of epochs without a lower validation loss after which training stops; the weights of the lowest are kept too.
     """
 
     def __init__(self, model: keras.Model, path: Path, patience: int | None = None) -> None:
@@ -76,7 +79,7 @@ class Checkpoint(keras.callbacks.Callback):
         return [*self.trained.variables, *self.trained.optimizer.variables]
 
     def restore(self) -> int:
-        """Load the file if there is one; the number of epochs already done.
+        """Load the file if there is one, and tell the number of epochs already done.
 
         Raises
         ------

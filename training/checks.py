@@ -18,7 +18,7 @@ from zoo.progress import track
 
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 SHIFT, RATIO = 0.5, 2.0
-"""In deviations of the parent's training rows, beyond which an input has drifted; beside three errors of the sample."""
+"""Limits beyond which an input has drifted, in deviations of the parent's training rows, beside three errors of the sample."""
 UNIQUE = 3
 """Numbers in a row up to which it may well be there twice."""
 FEW = 100
@@ -31,9 +31,9 @@ class Drift(Strict):
     """One input of the training rows, in units of the deviation of the parent's."""
 
     mean: float
-    """That of the element that moved most; 0 without drift."""
+    """Shift of the element that moved most; 0 without drift."""
     deviation: float
-    """That of the element whose deviation changed most; 1 without drift."""
+    """Ratio of the element whose deviation changed most; 1 without drift."""
 
 
 class Checked(Strict):
@@ -48,7 +48,7 @@ class Checked(Strict):
     drift: dict[str, Drift] = {}
     warnings: list[str] = []
     sha256: str
-    """Of all rows."""
+    """Hash of all rows."""
 
 
 def check(dataset: Dataset, model: ZooModel, spec: ModelSpec) -> Checked:
@@ -56,14 +56,16 @@ def check(dataset: Dataset, model: ZooModel, spec: ModelSpec) -> Checked:
 
     Parameters
     ----------
-    model : that is to be trained, with the scaling of its parent
-    spec : of the parent. An input of which it has no trained range has nothing to drift from, such as one of another length
+    model : ZooModel
+        The model that is to be trained, with the scaling of its parent.
+    spec : ModelSpec
+        Spec of the parent. An input of which it has no trained range has nothing to drift from, such as one of another length.
 
     Raises
     ------
     InputError
-        For inputs of other names or shapes, NaN or infinity, targets that are all the same or of one class, and rows of the
-        training split that are also held out.
+        Inputs have other names or shapes, or NaN or infinity; targets are all the same or of one class; or rows of the training
+        split are also held out.
     """
     inputs = spec.endpoint(model.data_endpoint).inputs
     expect_fixed(inputs)
@@ -115,12 +117,12 @@ def check(dataset: Dataset, model: ZooModel, spec: ModelSpec) -> Checked:
 
 
 def row_numbers(dataset: Dataset, split: Split) -> np.ndarray:
-    """(n,) which row of the user's each row of a split is, for messages."""
+    """Which row of the user's each row of a split is, (n,), for messages."""
     return dataset.numbers(split) if isinstance(dataset, FromUser) else np.arange(len(dataset.rows(split)))
 
 
 def expect_fixed(tensors: list[Tensor]) -> None:
-    """InputError where a tensor has free axes, whose rows have no common shape that a column could hold."""
+    """Refuse a tensor that has free axes, whose rows have no common shape that a column could hold."""
     for tensor in tensors:
         if tensor.free:
             raise InputError(

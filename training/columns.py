@@ -36,10 +36,14 @@ class OnDisk:
 
     Parameters
     ----------
-    sources : one array (m, *shape), or one (m,) for each element of a row
-    factors : by which units differ, one a source
-    rows : (n,) which of the m rows
-    shape : of a row
+    sources : sequence of object
+        One array (m, *shape), or one (m,) for each element of a row.
+    factors : sequence of float
+        Number by which the unit of each source is multiplied.
+    rows : ndarray of shape (n,)
+        Which of the m rows these are.
+    shape : tuple of int
+        Shape of a row.
     """
 
     def __init__(self, sources: Sequence[Any], factors: Sequence[float], rows: np.ndarray, shape: tuple[int, ...]) -> None:
@@ -67,9 +71,12 @@ class Columns:
 
     Parameters
     ----------
-    columns : by name, all of the same number of rows
-    source : what to call them in messages and on the card
-    sha256 : of the file, None where it is not one file
+    columns : mapping of str to Column
+        Columns by name, all of the same number of rows.
+    source : str
+        What to call them in messages and on the card.
+    sha256 : str, optional
+        Hash of the file, None where it is not one file.
     """
 
     def __init__(self, columns: Mapping[str, Column], source: str, sha256: str | None = None) -> None:
@@ -94,7 +101,8 @@ class Columns:
 
         Returns
         -------
-        None where there are none.
+        list of str or None
+            The names, or None where there are none.
 
         Raises
         ------
@@ -111,7 +119,7 @@ class Columns:
         return [name for name in (f"{name}_{i}" for i in range(numbered)) if self.one(name)]
 
     def shape(self, names: Sequence[str]) -> tuple[int, ...]:
-        """Of a row of one column, or of several that hold a number each."""
+        """Shape of a row of one column, or of several that hold a number each."""
         return tuple(np.shape(self.columns[names[0]].values)[1:]) if len(names) == 1 else (len(names),)
 
     def array(self, names: Sequence[str], shape: tuple[int, ...], unit: str | None, units: Mapping[str, str]) -> Any:
@@ -119,13 +127,15 @@ class Columns:
 
         Parameters
         ----------
-        unit : wanted, None to take the columns as they are
-        units : of columns, over those that the file gives
+        unit : str, optional
+            Unit that is wanted, None to take the columns as they are.
+        units : mapping of str to str
+            Units of columns, over those that the file gives.
 
         Raises
         ------
         InputError
-            For columns of another width, or that are no numbers, or whose unit cannot be converted.
+            Columns have another width, are no numbers, or have a unit that cannot be converted.
         """
         columns = [self.columns[name] for name in names]
         width = int(np.prod(shape, dtype=int))
@@ -152,7 +162,7 @@ class Columns:
         return (parts[0] if len(parts) == 1 else np.stack(parts, axis=-1)).reshape(self.n, *shape)
 
     def labels(self, name: str) -> np.ndarray:
-        """(n,) values of a column whatever they are, such as names of groups or classes."""
+        """Values (n,) of a column whatever they are, such as names of groups or classes."""
         values = np.asarray(self.one(name).values[:])
         if values.ndim == 2 and values.shape[1] == 1:
             values = values[:, 0]
@@ -179,7 +189,7 @@ def read_columns(data: Any) -> Columns:
     Raises
     ------
     InputError
-        For a file of another kind, or one that cannot be read.
+        The file is of another kind or cannot be read.
     """
     if isinstance(data, str | Path):
         path = Path(data).expanduser()
@@ -276,7 +286,7 @@ def _csv(path: Path) -> dict[str, Column]:
 
 
 def _numbers(texts: list[str]) -> np.ndarray:
-    """As float64, empty fields NaN; as text where one is no number."""
+    """Values as float64, empty fields NaN; as text where one is no number."""
     try:
         return np.array([text or "nan" for text in texts], dtype=np.float64)
     except ValueError:

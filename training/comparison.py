@@ -13,7 +13,7 @@ from zoo.training.fine_tune import losses
 from zoo.training.metrics import Units, measured
 
 Statistic = Callable[[np.ndarray], float]
-"""Function of row indices."""
+"""A function of row indices."""
 
 
 def compare(models: dict[str, ZooModel], rows: Rows) -> list[Metric]:
@@ -21,8 +21,10 @@ def compare(models: dict[str, ZooModel], rows: Rows) -> list[Metric]:
 
     Parameters
     ----------
-    models : what to call them -> model, the fine-tuned one first; all answer the same question
-    rows : that no choice has used
+    models : dict of str to ZooModel
+        Models by what to call them, the fine-tuned one first; all answer the same question.
+    rows : Rows
+        Rows that no choice has used.
     """
     label, *others = models
     found = {name: statistics(model, rows) for name, model in models.items()}
@@ -53,7 +55,7 @@ def _metric(
 
 
 def statistics(model: ZooModel, rows: Rows) -> dict[str, tuple[Statistic, str]]:
-    """Name -> statistic, and what it is."""
+    """Each statistic by name, and what it is."""
     loss, answer = losses(model, rows)
     found: dict[str, tuple[Statistic, str]] = {}
     if answer is not None:

@@ -30,7 +30,7 @@ class Run:
         Makes the trained model, an ``EndpointModel`` with what its kind of evaluation asks of it. A run keeps no model: who
         asks for one lets it go before asking for the next.
     history : dict of str to list of float
-        Metric -> one value per epoch.
+        Values of each metric, one per epoch.
     """
 
     recipe: Recipe
@@ -49,7 +49,7 @@ class Evaluation:
 
 
 Runs = dict[str, list[Run]]
-"""Variant -> its runs, one per seed; the model itself under ""; the first seed is the released one."""
+"""Runs of each variant, one per seed; the model itself is under ""; the first seed is the released one."""
 
 
 def evaluate(runs: Runs) -> Evaluation:

@@ -97,14 +97,17 @@ def fine_tune(
 
     Parameters
     ----------
-    dataset : that passed the checks
-    checked : what they found
-    folder : of the run; a killed one goes on there
+    dataset : Dataset
+        Rows that passed the checks.
+    checked : Checked
+        What the checks found.
+    folder : Path
+        Folder of the run; a killed one goes on there.
 
     Raises
     ------
     InputError, UnknownNameError
-        For blocks that are not there, or rows that the parent gives no finite loss.
+        There are no such blocks, or the parent gives rows no finite loss.
     FolderError
         If the folder holds a run that would end in other weights.
     """
@@ -136,7 +139,7 @@ def fine_tune(
 
 
 def _digest(model: ZooModel) -> str:
-    """sha256 of the weights."""
+    """Hash (sha256) of the weights."""
     return hashlib.sha256(b"".join(np.ascontiguousarray(weight).tobytes() for weight in model.get_weights())).hexdigest()
 
 
@@ -148,7 +151,7 @@ def _new_layers(model: ZooModel, settings: FineTuning) -> set[str]:
 
 
 def _copy_weights(source: ZooModel, model: ZooModel, new: set[str]) -> None:
-    """Those of all layers but the new ones."""
+    """Copy the weights of all layers but the new ones."""
     for old, block in zip(source.blocks.values(), model.blocks.values(), strict=True):
         for a, b in zip(old, block, strict=False):  # a new head may have more layers, or fewer
             if b.name not in new:
@@ -242,7 +245,7 @@ class LayerwiseAdam(keras.optimizers.Adam):
 
 
 def _compile(model: ZooModel, settings: FineTuning, rows: int, rate: float, shares: dict[int, float]) -> None:
-    """``shares`` of the rate by the id of a variable; what is not in it takes the whole."""
+    """Compile with ``shares`` of the rate by the id of a variable; what is not in it takes the whole."""
     steps = settings.epochs * max(1, rows // min(settings.batch_size, rows))
     warm_up = min(steps - 1, round(WARM_UP * steps)) or None
     schedule = keras.optimizers.schedules.CosineDecay(

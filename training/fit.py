@@ -26,9 +26,9 @@ from zoo.training.evaluate import Run
 from zoo.training.recipe import Recipe, RecipeError
 
 TRAINING = {"family", "config", "data", "optimizer", "epochs", "patience", "batch_size"}
-"""What of a recipe decides the weights; the rest may change without a new run."""
+"""Parts of a recipe that decide the weights; the rest may change without a new run."""
 History = dict[str, list[float]]
-"""Metric name -> one value per epoch."""
+"""Values of each metric, one per epoch."""
 
 
 class EpochData(keras.utils.PyDataset):
@@ -77,7 +77,7 @@ def model_inputs(arrays: list[np.ndarray]):
 
 
 def build(recipe: Recipe, dataset: Dataset, seed: int) -> ZooModel:
-    """The untrained model, standardised on the training rows and compiled.
+    """The untrained model, standardized on the training rows and compiled.
 
     Raises
     ------
@@ -113,13 +113,15 @@ def build(recipe: Recipe, dataset: Dataset, seed: int) -> ZooModel:
 def fit(recipe: Recipe, folder: Path, seed: int | None = None, *, title: str | None = None) -> tuple[EndpointModel, dict]:
     """Train, or go on with the run in ``folder``.
 
-    A network's checkpoint is written after each epoch (at most every ten seconds): weights, optimiser, random state, history.
+    A network's checkpoint is written after each epoch (at most every ten seconds): weights, optimizer, random state, history.
     Boosted trees are written when they are complete.
 
     Returns
     -------
-    model : at its last epoch or tree; with ``patience``, at that of the lowest validation loss
-    history : metric name -> one value per epoch or tree
+    model : EndpointModel
+        The model at its last epoch or tree; with ``patience``, at that of the lowest validation loss.
+    history : dict of str to list of float
+        Values of each metric, one per epoch or tree.
 
     Raises
     ------
@@ -176,7 +178,7 @@ def train(
     patience: int | None,
     seed: int,
 ) -> History:
-    """Train a compiled model with a built optimiser, or go on with its checkpoint in ``folder``; the history."""
+    """Train a compiled model with a built optimizer, or go on with its checkpoint in ``folder``; the history."""
     checkpoint = Checkpoint(model, folder / "checkpoint.npz", patience)
     start = checkpoint.restore()
     if start < epochs and not checkpoint.ran_out:
@@ -195,7 +197,7 @@ def train(
 
 
 def deterministic() -> None:
-    """The same seed gives the same weights from here on."""
+    """Let the same seed give the same weights from here on."""
     if keras.backend.backend() == "tensorflow":
         import tensorflow as tf
 

@@ -12,13 +12,13 @@ from zoo.errors import InputError
 def bootstrap(
     statistic: Callable[[np.ndarray], float], group: np.ndarray, *, draws: int = 400, seed: int = 0
 ) -> tuple[float, float]:
-    """95% percentile interval of a statistic over resampled groups.
+    """Percentile interval, 95%, of a statistic over resampled groups.
 
     Parameters
     ----------
     statistic : callable
         The number, as a function of row indices; NaN where some rows have none.
-    group : numpy.ndarray
+    group : ndarray
         The simulation of each row, (n,).
     draws : int
         Number of resamples.

@@ -17,11 +17,11 @@ from zoo.model.spec import Metric
 from zoo.training.intervals import bootstrap
 
 Statistic = Callable[[np.ndarray, np.ndarray | None], float]
-"""Function of the values of rows (n, ...) and of their weights (n,), None where all rows count the same."""
+"""A function of the values of rows (n, ...) and of their weights (n,), None where all rows count the same."""
 NORMAL = 1.96
 """Standard deviations of a normal distribution on either side of its 95% interval."""
 DISTANCE = 1.358
-"""95% quantile of the Kolmogorov-Smirnov distance of n numbers from their distribution, times sqrt(n)."""
+"""Quantile, 95%, of the Kolmogorov-Smirnov distance of n numbers from their distribution, times sqrt(n)."""
 
 
 @dataclass(frozen=True)
@@ -30,9 +30,9 @@ class Units:
 
     Attributes
     ----------
-    group : numpy.ndarray
+    group : ndarray
         The unit that each row belongs to, (n,).
-    weight : numpy.ndarray, optional
+    weight : ndarray, optional
         Event weight of each row, (n,).
     """
 
@@ -104,7 +104,7 @@ def auc(scored: np.ndarray, weights: np.ndarray | None = None) -> float:
 
 
 def expect_equal_weights(rows: Rows, what: str) -> None:
-    """InputError where rows have event weights, for numbers that have no meaning with them."""
+    """Refuse rows that have event weights, for numbers that have no meaning with them."""
     if rows.weight is not None:
         raise InputError(f"{what}: expected rows that count the same, given event weights: leave weight out of the rows")
 
@@ -177,8 +177,10 @@ def metric(
         Rows that the first value was taken over.
     meaning : str
         What the number is, with its unit.
-    baseline, baseline_name : float and str, optional
+    baseline : float, optional
         What stands beside it.
+    baseline_name : str, optional
+        What the baseline is called.
     split : str
         Split of the rows.
 
@@ -219,16 +221,24 @@ def measured(
 
     Parameters
     ----------
-    name, meaning, baseline, baseline_name, split
-        As of :func:`metric`.
+    name : str
+        Name of the metric, as `metric` takes it.
     statistic : Statistic
         What is taken of the values.
-    values : sequence of numpy.ndarray
+    values : sequence of ndarray
         Values of the rows, (n, ...), of each run, the released one first.
     units : Units
         Independent units of the rows, and their weights.
+    meaning : str
+        What the number is, with its unit.
     draws : int
-        Resamples of the bootstrap.
+        Number of resamples of the bootstrap.
+    baseline : float, optional
+        What stands beside it.
+    baseline_name : str, optional
+        What the baseline is called.
+    split : str
+        Split of the rows.
 
     Raises
     ------

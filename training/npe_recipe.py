@@ -14,7 +14,7 @@ SETTINGS = [
     (30_000, {"batch_size": 128, "epochs": 40, "weight_decay": 1.0}),
     (None, {"batch_size": 512, "epochs": 40, "weight_decay": 0.1}),
 ]
-"""Up to how many simulations; chosen by the validation loss on the benchmark's tasks. Fewer simulations overfit sooner."""
+"""Settings by the largest number of simulations, chosen by the validation loss on the benchmark's tasks."""
 
 
 def npe_recipe(
@@ -31,17 +31,23 @@ def npe_recipe(
 
     Parameters
     ----------
-    name : of the model, lower case with hyphens
-    data : source and parameters of the data set
-    simulations : the budget; it sets batch size, epochs and weight decay
-    width : C, numbers in one observation
-    seed : of the training
-    changes : values of the recipe to set, ``{"config.hidden": [128, 128], "epochs": 300}``
+    name : str
+        Name of the model, lower case with hyphens.
+    data : dict of str to JsonValue
+        Source and parameters of the data set.
+    simulations : int
+        Number of simulations; it sets batch size, epochs and weight decay.
+    width : int
+        Number C of numbers in one observation.
+    seed : int
+        Seed of the training.
+    changes : dict of str to JsonValue, optional
+        Values of the recipe to set, ``{"config.hidden": [128, 128], "epochs": 300}``.
 
     Raises
     ------
     RecipeError
-        For a name, a key or a value that a recipe cannot have.
+        A name, a key or a value is none that a recipe can have.
     """
     settings = next(found for most, found in SETTINGS if most is None or simulations <= most)
     values: dict[str, Any] = {

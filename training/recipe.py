@@ -21,7 +21,7 @@ RECIPES = Path(__file__).parent / "recipes"
 
 
 class _PlainYaml(yaml.SafeLoader):
-    """Builds no objects, and takes 1e-3 for a number, which YAML 1.1 took for a string for want of a point."""
+    """A loader that builds no objects, and takes 1e-3 for a number, which YAML 1.1 took for a string for want of a point."""
 
 
 _PlainYaml.add_implicit_resolver(
@@ -39,7 +39,7 @@ class Source(Strict):
     source: str
     parameters: dict[str, JsonValue] = {}
     _folder: Path | None = PrivateAttr(None)
-    """Of the recipe's file, for data that lie beside it; none for a recipe of this package, which can so name no file."""
+    """Folder of the recipe's file, for data beside it; none for a recipe of this package, which can so name no file."""
     _made: dict[str, Dataset] = PrivateAttr(default_factory=dict)
 
     def dataset(self, **changes: JsonValue) -> Dataset:
@@ -81,13 +81,13 @@ class Recipe(Strict):
     data: Source
     optimizer: Optimizer = Optimizer()
     epochs: Annotated[int, Field(gt=0)]
-    """Of boosted trees: the most trees."""
+    """Number of epochs, or of boosted trees the most trees."""
     patience: Annotated[int, Field(gt=0)] | None = None
     """Epochs (or trees) without a lower validation loss after which training stops; the weights of the lowest are kept."""
     batch_size: Annotated[int, Field(gt=0)] | None = None
     """Rows a step of a network; boosted trees are fitted on all rows at once and have none."""
     seeds: Annotated[list[int], Field(min_length=1)] = [0]
-    """The first is the released model's; the others measure the spread."""
+    """Seeds of training: the first is the released model's; the others measure the spread."""
     evaluation: Annotated[SerializeAsAny[EvaluationSettings], BeforeValidator(evaluation_settings)]
     variants: dict[Name, Variant] = {}
     endpoints: dict[Name, Endpoint]
@@ -160,9 +160,9 @@ def load_recipe(name_or_path: str | Path) -> Recipe:
     Raises
     ------
     UnknownNameError
-        For a name that has no recipe.
+        There is no recipe of that name.
     RecipeError
-        For a file that is not a recipe; only plain YAML is read, tags that build objects are refused.
+        The file is not a recipe; only plain YAML is read, tags that build objects are refused.
     """
     path = Path(name_or_path)
     if path.suffix not in {".yaml", ".yml"}:
@@ -179,7 +179,7 @@ def load_recipe(name_or_path: str | Path) -> Recipe:
 
 
 def parse_changes(settings: list[str]) -> dict[str, JsonValue]:
-    """``["epochs=3", "config.hidden=[32]"]`` as a dict; values are plain YAML, never evaluated."""
+    """Read ``["epochs=3", "config.hidden=[32]"]`` as a dict; values are plain YAML, never evaluated."""
     changes: dict[str, JsonValue] = {}
     for setting in settings:
         key, equals, value = setting.partition("=")

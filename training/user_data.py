@@ -17,7 +17,7 @@ from zoo.training.columns import Columns, OnDisk, said
 HELD_OUT = 0.2
 """Share of the groups in the validation split, and in the test split."""
 LEAST = 20
-"""Groups at least: twelve to train on, four to stop by and four to judge by."""
+"""Fewest groups: twelve to train on, four to stop by and four to judge by."""
 
 
 class UserData:
@@ -25,15 +25,24 @@ class UserData:
 
     Parameters
     ----------
-    columns : what the user gave
-    model : whose ``call`` takes the rows; with the head that is to be trained
-    spec : of the parent: names, shapes and units of the tensors
-    target : column or columns of the target; by default those named after the model's first output
-    group : column that names the simulation, object or run of each row; by default every row is its own
-    matched : tensor name -> its columns, where they are not called after it
-    units : column name -> its unit, over what the file says
-    outputs : of a new head, whose target is another quantity than the parent's; None where the parent's is kept
-    seed : of the split
+    columns : Columns
+        What the user gave.
+    model : ZooModel
+        Model whose ``call`` takes the rows, with the head that is to be trained.
+    spec : ModelSpec
+        Spec of the parent: names, shapes and units of the tensors.
+    target : str or sequence of str, optional
+        Column or columns of the target; by default those named after the model's first output.
+    group : str, optional
+        Column that names the simulation, object or run of each row; by default every row is its own.
+    matched : mapping of str to sequence of str, optional
+        Columns of each tensor by its name, where they are not called after it.
+    units : mapping of str to str, optional
+        Units of columns by name, over what the file says.
+    outputs : int, optional
+        Number of outputs of a new head, whose target is another quantity than the parent's; None where the parent's is kept.
+    seed : int
+        Seed of the split.
 
     Raises
     ------
@@ -62,7 +71,7 @@ class UserData:
         self.target_names: list[str] = []
         self.target_unit: str | None = None
         self.labels: list[str] | None = None
-        """Of the classes, where a new head tells them apart."""
+        """Labels of the classes, where a new head tells them apart."""
         endpoint = spec.endpoint(model.data_endpoint)
         for name in (*self._units, *([group] if group else [])):
             columns.one(name)
@@ -90,7 +99,7 @@ class UserData:
         self._cut: dict[Split, Rows] = {}
 
     def numbers(self, split: Split) -> np.ndarray:
-        """(n,) which row of the user's each row of a split is."""
+        """Which row of the user's each row of a split is, (n,)."""
         return self._chosen[split]
 
     def rows(self, split: Split, epoch: int = 0) -> Rows:
@@ -149,7 +158,7 @@ class UserData:
         return self.columns.array(names, (width,), output.unit if outputs is None else None, self._units)
 
     def _classes(self, name: str, classes: int, new_head: bool) -> np.ndarray:
-        """(n, 1) numbers of the classes from 0."""
+        """Numbers (n, 1) of the classes from 0."""
         values = self.columns.labels(name)
         where = f"{self.columns.source}: target {name}"
         if values.dtype.kind == "f" and not np.isfinite(values).all():

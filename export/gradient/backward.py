@@ -20,11 +20,11 @@ from zoo.export.nodes import inputs_of
 from zoo.export.parity import onnx_function
 
 Dim = int | None
-"""None where it is only known when the graph runs."""
+"""Size of a dimension, None where it is only known when the graph runs."""
 Rule = Callable[["Backward", onnx.NodeProto, list[str]], Sequence[str | None]]
-"""Of a node and the adjoints of its outputs: the adjoint of each input, None for one that ``needs`` does not name."""
+"""Makes the adjoint of each input of a node and the adjoints of its outputs, None for one that ``needs`` does not name."""
 RULES: dict[str, Rule] = {}
-"""Operation -> its rule; ``zoo.export.gradient.rules`` fills it."""
+"""Rule of each operation; ``zoo.export.gradient.rules`` fills it."""
 CONSTANT = frozenset(
     {
         "Shape",
@@ -58,7 +58,7 @@ LEAST_OPSET = 11
 
 
 def rule(*operations: str) -> Callable[[Rule], Rule]:
-    """Decorator: the rule of these operations."""
+    """Decorate the rule of these operations."""
 
     def register(function: Rule) -> Rule:
         RULES.update(dict.fromkeys(operations, function))
@@ -94,8 +94,8 @@ def differentiate(
 
     Returns
     -------
-    dict
-        Input -> name of the tensor (batch, ...) that holds its gradient; zero where the output does not depend on it.
+    dict of str to str
+        Name of the tensor (batch, ...) that holds the gradient of each input; zero where the output does not depend on it.
 
     Raises
     ------
@@ -126,7 +126,7 @@ class Backward:
         self._depends: set[str] = set()
 
     def run(self, output: str, inputs: Sequence[str], seed: str | None) -> dict[str, str]:
-        """Write the pass; input -> its adjoint."""
+        """Write the pass, and name the adjoint of each input."""
         nodes = list(self.graph.node)
         self._depends = set(inputs)
         for node in nodes:
@@ -154,7 +154,7 @@ class Backward:
         return name in self._depends
 
     def op(self, kind: str, *inputs: str, **attributes: Any) -> str:
-        """Append a node with one output; its name."""
+        """Append a node with one output, and name that."""
         name = self._free(f"gradient_{kind}")
         self.graph.node.append(helper.make_node(kind, inputs, [name], name=name, **attributes))
         return name
@@ -174,13 +174,13 @@ class Backward:
         return name in self._values
 
     def value(self, name: str) -> np.ndarray:
-        """Of a tensor that is constant; ExportError for another."""
+        """Value of a tensor that is constant; ExportError for another."""
         if name not in self._values:
             raise self.refusal(f"has {name!r} where a constant is expected")
         return self._values[name]
 
     def attribute(self, name: str, default: Any = None) -> Any:
-        """Of the node that is being differentiated."""
+        """Attribute of the node that is being differentiated."""
         assert self._node is not None
         return helper.get_node_attr_value(self._node, name) if self._has(name) else default
 
@@ -193,7 +193,7 @@ class Backward:
         return self.value(given[0]).tolist() if given and given[0] else None
 
     def shape(self, name: str) -> list[Dim]:
-        """Of a tensor of the forward graph."""
+        """Shape of a tensor of the forward graph."""
         return list(self._values[name].shape) if name in self._values else self._shapes[name]
 
     def sizes(self, name: str, axes: Sequence[int]) -> list[int]:
@@ -210,7 +210,7 @@ class Backward:
         return self.op("ConstantOfShape", self.op("Shape", name), value=value)
 
     def reshaped(self, adjoint: str, name: str) -> str:
-        """In the shape of a tensor with as many elements."""
+        """Give a tensor the shape of one with as many elements."""
         shape = self.shape(name)
         if shape.count(None) > 1:
             return self.op("Reshape", adjoint, self.op("Shape", name))
@@ -223,13 +223,13 @@ class Backward:
         return self.op("ReduceSum", adjoint, self.constant(axes, np.int64), keepdims=int(keep))
 
     def unsqueezed(self, adjoint: str, axes: Sequence[int]) -> str:
-        """With axes of size one put in."""
+        """Put in axes of size one."""
         if self.opset < 13:
             return self.op("Unsqueeze", adjoint, axes=list(axes))
         return self.op("Unsqueeze", adjoint, self.constant(axes, np.int64))
 
     def shared(self, adjoint: str, name: str, axes: Sequence[int]) -> str:
-        """Divided by the number of elements of a tensor along axes."""
+        """Divide by the number of elements of a tensor along axes."""
         sizes = [self.shape(name)[axis] for axis in axes]
         if None not in sizes:
             return self.op("Mul", adjoint, self.constant(1 / math.prod(size or 1 for size in sizes)))
@@ -270,7 +270,7 @@ class Backward:
         )
 
     def _sum(self, adjoints: list[str]) -> str:
-        """Of the contributions to one tensor, "" for none."""
+        """Sum of the contributions to one tensor, "" for none."""
         if len(adjoints) < 2:
             return adjoints[0] if adjoints else ""
         return self.op("Add" if len(adjoints) == 2 else "Sum", *adjoints)

@@ -37,15 +37,20 @@ class Explained(ZooModel):
 
     Parameters
     ----------
-    model : as ``zoo.load`` returns it
-    spec : its spec
-    tensors : its test tensors
+    model : EndpointModel
+        Model as ``zoo.load`` returns it.
+    spec : ModelSpec
+        Its spec.
+    tensors : TestTensors
+        Its test tensors.
 
     Attributes
     ----------
-    spec : the model's with the endpoint; a gradient is accepted where it differs by 1e-5 of the largest, or by as much as the
-        model's tolerance allows its own outputs
-    tensors : inputs and outputs of the endpoint's test tensors
+    spec : ModelSpec
+        The model's with the endpoint; a gradient is accepted where it differs by 1e-5 of the largest, or by as much as the
+        model's tolerance allows its own outputs.
+    tensors : TestTensors
+        Inputs and outputs of the endpoint's test tensors.
 
     Raises
     ------
@@ -97,7 +102,7 @@ class Explained(ZooModel):
         return (*outputs, self.model.logits(*inputs)) if self.has_logits else outputs
 
     def explain(self, *inputs):
-        """The same, then the gradient with respect to each floating-point input."""
+        """The outputs of ``forward``, then the gradient with respect to each floating-point input."""
         inputs, weight = (inputs[:-1], inputs[-1]) if self.weighted else (inputs, None)
         named = {t.name: tf.convert_to_tensor(x) for t, x in zip(self.forward_endpoint.inputs, inputs, strict=True)}
         points = [named[name] for name in self.floating]
@@ -129,7 +134,7 @@ class Explained(ZooModel):
                 )
 
     def _test_tensors(self, inputs: Arrays) -> tuple[Arrays, Arrays]:
-        """For rows of the default endpoint's inputs; row i weights element i alone."""
+        """Test tensors for rows of the default endpoint's inputs; row i weights element i alone."""
         arrays = dict(inputs)
         if self.weighted:
             rows = len(next(iter(inputs.values())))
@@ -146,7 +151,7 @@ class Explained(ZooModel):
         Raises
         ------
         ExportError
-            As :func:`zoo.export.to_onnx`, and naming the operation that has no gradient here.
+            What :func:`zoo.export.to_onnx` raises, and an operation, which is named, that has no gradient here.
         """
         where = f"{self.spec.name}, endpoint {EXPLAIN!r}, opset {opset}"
         described = self.spec.endpoint(EXPLAIN)

@@ -333,7 +333,7 @@ def _reduce_mean(back: Backward, node: onnx.NodeProto, given: list[str]) -> Adjo
 
 @rule("ReduceMax", "ReduceMin")
 def _reduce_extremum(back: Backward, node: onnx.NodeProto, given: list[str]) -> Adjoints:
-    """Shared among equal extremes."""
+    """Share an adjoint among equal extremes."""
     source = node.input[0]
     axes, kept = _reduced(back, node)
     extreme, g = (back.repeated(name, source, axes, kept) for name in (node.output[0], given[0]))
@@ -388,7 +388,7 @@ def _conv(back: Backward, node: onnx.NodeProto, given: list[str]) -> Adjoints:
 
 @rule("AveragePool")
 def _average_pool(back: Backward, node: onnx.NodeProto, given: list[str]) -> Adjoints:
-    """As the convolution of each channel with equal weights."""
+    """Write it as the convolution of each channel with equal weights."""
     source = node.input[0]
     kernel = back.attribute("kernel_shape")
     window = _Window(back, node, source, kernel)

@@ -36,7 +36,7 @@ class Classification(EvaluationSettings):
     difficulty_at: list[float] = []
     """Values of it at which recall is reported, from rows within a quarter to either side."""
     also_on: dict[str, dict[str, JsonValue]] = {}
-    """Further test sets, the data's parameters changed: label -> changes."""
+    """Further test sets by label, with the changes of the data's parameters."""
 
     def judge(self, runs: Runs) -> Evaluation:
         return evaluate(runs, self)

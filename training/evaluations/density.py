@@ -80,7 +80,7 @@ def _log_density(run: Run, rows: Rows) -> np.ndarray:
 
 
 def _gaussian_mixture(dataset: Dataset) -> tuple[Callable[[np.ndarray], np.ndarray], int]:
-    """scikit-learn's, its size chosen on the validation split: log density (n,) of rows (n, D)."""
+    """The mixture of scikit-learn, its size chosen on the validation split: log density (n,) of rows (n, D)."""
     from sklearn.mixture import GaussianMixture
 
     training, validation = (_variables(dataset.rows(split)) for split in ("train", "validation"))

@@ -98,7 +98,7 @@ def evaluate(runs: Runs, settings: Disentanglement) -> Evaluation:
 
 
 def _entropy(images: np.ndarray) -> np.ndarray:
-    """(n,) nat: the negative log-likelihood of each image under its own intensities."""
+    """The negative log-likelihood (n,) of each image under its own intensities, nat."""
     return entropy(np.stack([images, 1 - images]), axis=0).sum(axis=(1, 2, 3))
 
 
@@ -153,7 +153,7 @@ HOW = {
 
 
 def _information(judged: Judged, rows: Rows) -> dict[tuple[str, str], MutualInformation]:
-    """Of a sample of each latent and each factor."""
+    """Information of a sample of each latent and each factor."""
     drawn = sample(*judged.latents)
     latents = {f"latent {i}": column for i, column in enumerate(drawn.T)}
     return mutual_information_matrix(latents, rows.truth, estimator="classes", rows=INFORMATION_ROWS)

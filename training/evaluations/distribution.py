@@ -21,7 +21,7 @@ from zoo.training.metrics import Statistic, Units, mean, measured, rms
 from zoo.training.recipe import RecipeError, Source
 
 LEVELS = (0.68, 0.95)
-"""Of the central intervals whose coverage is reported."""
+"""Probabilities of the central intervals whose coverage is reported."""
 
 
 @register_evaluation("distribution")
@@ -32,7 +32,7 @@ class Distribution(EvaluationSettings):
     trees: Source | None = None
     """The same rows with features for trees, which then stand beside the model."""
     also_on: dict[str, dict[str, JsonValue]] = {}
-    """Further test sets, the data's parameters changed: label -> changes."""
+    """Further test sets by label, with the changes of the data's parameters."""
 
     def judge(self, runs: Runs) -> Evaluation:
         return evaluate(runs, self)
@@ -44,9 +44,12 @@ class Answers:
 
     Attributes
     ----------
-    location : (n,) the answer, the middle of a distribution
-    log_likelihood : (n,) nat, of the truth; None without a distribution
-    probability : (n,) of a value below the truth; None without a distribution
+    location : ndarray of shape (n,)
+        The answer, the middle of a distribution.
+    log_likelihood : ndarray of shape (n,), optional
+        Log-likelihood of the truth in nat; None without a distribution.
+    probability : ndarray of shape (n,), optional
+        Probability of a value below the truth; None without a distribution.
     """
 
     rows: Rows
@@ -60,11 +63,11 @@ class Answers:
 
     @property
     def error(self) -> np.ndarray:
-        """(n,) answer - truth."""
+        """Answer minus truth, (n,)."""
         return self.location - self.truth
 
     def covered(self, level: float) -> np.ndarray | None:
-        """(n,) whether the truth lies in the central interval."""
+        """Whether the truth lies in the central interval, (n,)."""
         return None if self.probability is None else np.abs(2 * self.probability - 1) <= level
 
 
@@ -198,7 +201,7 @@ def _of_features(trees: dict[Key, Answers], dataset: Featured) -> list[Metric]:
 
 
 def _figures(shown: dict[str, Answers], units: Mapping[str, str]) -> dict[str, Any]:
-    """Of the first run and its variants, and of the best tree."""
+    """Figures of the first run and its variants, and of the best tree."""
     ((quantity, unit),) = units.items()
     truth = next(iter(shown.values())).truth
     locations = {label: found.location for label, found in shown.items()}

@@ -46,15 +46,15 @@ class Judged:
         Posteriors of the latents.
     variational : bool
         Whether the latents have a prior; a plain autoencoder's have none.
-    nll : numpy.ndarray
+    nll : ndarray
         Negative log-likelihood of each image, (n,), nat, at the mean of the latents.
-    squared : numpy.ndarray
+    squared : ndarray
         Squared error of each image's intensities, (n,), mean over them.
     scores : dict of str to float
         Value of each of ``SCORES``.
     validation_mig : float
         MIG on the validation split.
-    stray : numpy.ndarray
+    stray : ndarray
         Distance of images decoded from random latents to the nearest test image, (DRAWN,), rms of intensities.
     intervals : dict of str to Interval
         Interval of each score and of "validation MIG"; empty but for the first seed.
@@ -111,7 +111,7 @@ def _means(model: Any, image: Any) -> Any:
 
 
 def _classes(rows: Rows) -> np.ndarray:
-    """(n, factors) number of each factor's value among those that it takes."""
+    """Number (n, factors) of each factor's value among those that it takes."""
     return np.stack([np.unique(values, return_inverse=True)[1] for values in rows.truth.values()], axis=1)
 
 
@@ -147,7 +147,7 @@ def _parts(group: np.ndarray) -> list[np.ndarray]:
 def _intervals(
     center: np.ndarray, factors: np.ndarray, group: np.ndarray, scores: dict[str, float], seed: int
 ) -> dict[str, Interval]:
-    """Of the scores of arrays by disjoint parts of the rows, of the others as shares of points that are told right."""
+    """Intervals of scores of arrays by disjoint parts of the rows, of others as shares of points that are told right."""
     some = TREE_ROWS // PARTS
     parts = np.array([_of_arrays(center[part], factors[part], some, seed) for part in _parts(group)])
     of_arrays = {name: of_parts(scores[name], column.tolist()) for name, column in zip(SCORES, parts.T, strict=False)}
@@ -155,7 +155,7 @@ def _intervals(
 
 
 def random_latents(variational: bool, center: np.ndarray, number: int) -> np.ndarray:
-    """(number, latents) from the prior; of a plain autoencoder, which has none, from a Gaussian fitted to each latent."""
+    """Latents (number, latents) of the prior; of an autoencoder, which has none, of Gaussians fitted to each latent."""
     drawn = np.random.default_rng(0).standard_normal((number, center.shape[1]))
     return drawn if variational else center.mean(axis=0) + center.std(axis=0) * drawn
 
@@ -182,5 +182,5 @@ def batches(number: int) -> list[slice]:
 
 
 def kl_per_image(judged: Judged) -> np.ndarray:
-    """(n,) KL of all latents together, nat."""
+    """KL of all latents together, (n,), nat."""
     return judged.latents.kl.sum(axis=1)

@@ -21,11 +21,11 @@ from zoo.training.metrics import DISTANCE, Units, expect_equal_weights, mean, me
 CALIBRATED = 1000
 """Test rows at most for ranks, coverage and posterior means, which need draws of each."""
 DRAWS = 499
-"""From each of those posteriors."""
+"""Number of draws from each of those posteriors."""
 BATCH = 100
 """Test rows whose posteriors are drawn at once."""
 OBSERVATIONS, SAMPLES = 10, 2000
-"""Of the comparison with exact posteriors."""
+"""Number of observations and of samples in the comparison with exact posteriors."""
 
 Reference = Callable[[np.ndarray, int, np.random.Generator], np.ndarray]
 

@@ -55,7 +55,7 @@ class Profiles(EvaluationSettings):
     quantities: list[str]
     """Truths that the latents may have found."""
     separate: list[str] = []
-    """Those of them that should each have a latent to itself."""
+    """Quantities that should each have a latent to themselves."""
     boundary: float | None = None
     """Query below and above which errors are also given apart."""
     inside: str = "inside"
@@ -63,7 +63,7 @@ class Profiles(EvaluationSettings):
     outside: str = "outside"
     """What the part above is called."""
     also_on: dict[str, dict[str, JsonValue]] = {}
-    """Further test sets, the data's parameters changed: label -> changes."""
+    """Further test sets by label, with the changes of the data's parameters."""
 
     def judge(self, runs: Runs) -> Evaluation:
         return evaluate(runs, self)
@@ -80,8 +80,10 @@ class Answers:
 
     Attributes
     ----------
-    error : answer - profile, dex
-    scale : deviation that goes with the answer, None where there is none
+    error : ndarray
+        Answer minus profile, dex.
+    scale : ndarray, optional
+        Deviation that goes with the answer, None where there is none.
     """
 
     error: np.ndarray
@@ -175,7 +177,7 @@ def _described(dataset: Any, rows: Rows) -> Iterator[tuple[str, np.ndarray]]:
 
 
 def _parts(settings: Profiles, queries: np.ndarray) -> dict[str, np.ndarray]:
-    """Name -> which queries, (queries,) bool."""
+    """Which queries each part has, (queries,) bool, by name."""
     if settings.boundary is None:
         return {"": np.full(len(queries), True)}
     inside = queries <= settings.boundary
@@ -205,7 +207,7 @@ def _errors(prefix: str, members: list[Answers], rows: Rows, settings: Profiles,
 def _scatter(
     prefix: str, members: list[Answers], rows: Rows, settings: Profiles, queries: np.ndarray, suffix: str = ""
 ) -> list[Metric]:
-    """All along the query, and on either side of the boundary."""
+    """Scatter all along the query, and on either side of the boundary."""
     parts = _parts(settings, queries).items()
     return [
         _metric(f"{prefix}scatter{part}{suffix}", [a.error[:, chosen] for a in members], rms, rows, "root mean square, dex")

@@ -80,7 +80,7 @@ def evaluate(runs: Runs, settings: Regression) -> Evaluation:
 
 
 def residual(run: Run, rows: Rows) -> np.ndarray:
-    """(answer - target) / scale of each row and output, (n, outputs)."""
+    """Residual (answer - target) / scale of each row and output, (n, outputs)."""
     (inputs,) = rows.inputs.values()
     answer = keras.ops.convert_to_numpy(run.load()(inputs)).astype(np.float64)
     return (answer - rows.target) / cast(Scaled, run.recipe.data.dataset()).scale
@@ -103,7 +103,7 @@ def _metric(
 
 
 def _polynomial(dataset: Scaled) -> tuple[Callable[[Rows], np.ndarray], str]:
-    """scikit-learn's ridge regression on powers of the inputs, degree and penalty chosen on the validation split; its name."""
+    """Ridge regression of scikit-learn on powers of the inputs, degree and penalty chosen on the validation split; its name."""
     from sklearn.linear_model import Ridge
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import PolynomialFeatures, StandardScaler

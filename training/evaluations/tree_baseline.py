@@ -24,7 +24,7 @@ STAGES = 600
 
 
 def boosted_trees(x: np.ndarray, y: np.ndarray, held_x: np.ndarray, held_y: np.ndarray) -> Any:
-    """scikit-learn's histogram gradient boosting; leaves, rate and number of trees by the error on the held-out rows."""
+    """Histogram gradient boosting of scikit-learn; leaves, rate and number of trees by the error on the held-out rows."""
     from sklearn.ensemble import HistGradientBoostingRegressor
 
     def candidates() -> Iterator[tuple[float, dict[str, Any]]]:
@@ -39,7 +39,7 @@ def boosted_trees(x: np.ndarray, y: np.ndarray, held_x: np.ndarray, held_y: np.n
 
 
 def random_forest(x: np.ndarray, y: np.ndarray, held_x: np.ndarray, held_y: np.ndarray) -> Any:
-    """scikit-learn's random forest; leaf size and features per split by the error of smaller forests on the held-out rows."""
+    """Random forest of scikit-learn; leaf size and features per split by the error of smaller forests on the held-out rows."""
     from sklearn.ensemble import RandomForestRegressor
 
     def forest(trees: int, leaf: int, share: float) -> Any:
@@ -72,7 +72,7 @@ def described(dataset: Featured, split: Split) -> tuple[Rows, dict[str, np.ndarr
 
 
 def impurity_importance(forest: Any) -> np.ndarray:
-    """(features,) share of each feature in the decrease of impurity, averaged over trees, normalised to one.
+    """Share (features,) of each feature in the decrease of impurity, averaged over trees, normalized to one.
 
     A split of node t counts N_t / N (i_t - N_left / N_t i_left - N_right / N_t i_right) for its feature, with i the variance
     of the target in a node and N_t its rows (Breiman et al. 1984; Louppe 2014, arXiv:1407.7502, section 6.1).
