@@ -60,11 +60,11 @@ def evaluate(runs: Runs, settings: Posterior) -> Evaluation:
     drawn = Drawn(model, x)
     ranks = sbc_ranks(drawn, theta, x, DRAWS)
     covered = {kind: tarp(drawn, theta, x, DRAWS, references=kind) for kind in ("uniform", "predicted")}
+    pairs = _beside_exact(model, x[:OBSERVATIONS], dataset.reference if isinstance(dataset, KnowsPosterior) else None)
+    evaluation.metrics += _distance(pairs)
     evaluation.metrics += _means(drawn.samples, theta, names, dataset)
     evaluation.metrics += _ranks(ranks, names)
     evaluation.metrics += [_coverage(kind, found) for kind, found in covered.items()]
-    pairs = _beside_exact(model, x[:OBSERVATIONS], dataset.reference if isinstance(dataset, KnowsPosterior) else None)
-    evaluation.metrics += _distance(pairs)
     evaluation.curves = {
         "ranks": [np.bincount(column * 20 // (DRAWS + 1), minlength=20).tolist() for column in ranks.T],
         "coverage": {kind: np.round(found.expected, 4).tolist() for kind, found in covered.items()},
