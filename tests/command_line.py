@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from zoo.cli import app
+from zoo.cli import app, main
 
 runner = CliRunner()
 
@@ -23,6 +23,18 @@ def ok(*arguments: object) -> str:
         raise result.exception
     assert result.exit_code == 0, result.output
     return result.output
+
+
+def refused(*arguments: object) -> str:
+    """Run as ``zoo`` does, with an error for its end; what it wrote to stderr."""
+    said = io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(said):
+        patch.setattr(sys, "argv", ["zoo", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+    assert ended.value.code == 1
+    assert "Traceback" not in said.getvalue()
+    return said.getvalue()
 
 
 def run_script(path: Path, *arguments: object) -> str:

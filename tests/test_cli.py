@@ -9,15 +9,10 @@ import sys
 import numpy as np
 import pytest
 import typer
-from command_line import ok, runner
+from command_line import ok, refused, runner
 
 import zoo
 from zoo.cli import app
-
-
-def run(*arguments: object) -> subprocess.CompletedProcess[str]:
-    """Run as a process of its own."""
-    return subprocess.run([sys.executable, "-m", "zoo", *map(str, arguments)], capture_output=True, text=True)
 
 
 def test_list():
@@ -197,7 +192,9 @@ def test_train_then_release_to_a_folder(tmp_path):
 
 
 def test_wrong_name_is_one_line_with_suggestions():
-    result = run("show", "mlp-cmb-featur")
+    """In a process of its own."""
+    command = [sys.executable, "-m", "zoo", "show", "mlp-cmb-featur"]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
     assert result.returncode == 1
     (line,) = result.stderr.strip().splitlines()
     assert line.startswith("error: no model named 'mlp-cmb-featur'; did you mean mlp-cmb-feature, ")
@@ -214,29 +211,23 @@ def test_wrong_name_is_one_line_with_suggestions():
     ],
 )
 def test_errors_are_one_line(arguments, message):
-    result = run(*arguments)
-    assert result.returncode == 1
-    assert "Traceback" not in result.stderr
-    assert message in result.stderr.splitlines()[-1]
+    assert message in refused(*arguments).splitlines()[-1]
 
 
 def test_nan_in_a_file_is_named(tmp_path):
     spectrum = np.zeros((1, 215))
     spectrum[0, 7] = np.nan
     np.save(tmp_path / "bad.npy", spectrum)
-    result = run("predict", "mlp-cmb-feature", "--input", tmp_path / "bad.npy")
-    assert result.returncode == 1
-    assert "'spectrum'" in result.stderr
-    assert "(0, 7)" in result.stderr
+    said = refused("predict", "mlp-cmb-feature", "--input", tmp_path / "bad.npy")
+    assert "'spectrum'" in said
+    assert "(0, 7)" in said
 
 
 def test_spectrum_in_kelvin_is_refused_with_the_unit(tmp_path):
     from zoo.data.cmb.feature import load_spectra
 
     np.save(tmp_path / "kelvin.npy", load_spectra().best_fit[None] * 1e-12)
-    result = run("predict", "mlp-cmb-feature", "--input", tmp_path / "kelvin.npy")
-    assert result.returncode == 1
-    assert "muK^2" in result.stderr
+    assert "muK^2" in refused("predict", "mlp-cmb-feature", "--input", tmp_path / "kelvin.npy")
 
 
 def test_errors_name_the_option_of_the_interface_in_use(tmp_path):
@@ -313,9 +304,7 @@ def test_words_of_fine_tuning_are_those_of_the_api():
 
 def test_pickle_is_never_opened(tmp_path):
     np.save(tmp_path / "object.npy", np.array([{"a": 1}], dtype=object), allow_pickle=True)
-    result = run("predict", "mlp-cmb-feature", "--input", tmp_path / "object.npy")
-    assert result.returncode == 1
-    assert "plain numbers" in result.stderr
+    assert "plain numbers" in refused("predict", "mlp-cmb-feature", "--input", tmp_path / "object.npy")
 
 
 def test_infer_draws_the_posterior_of_a_file(tmp_path):
@@ -347,10 +336,7 @@ def test_infer_draws_the_posterior_of_a_file(tmp_path):
 )
 def test_wrong_inference_is_one_line(arguments, message, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    result = run(*arguments)
-    assert result.returncode == 1
-    assert "Traceback" not in result.stderr
-    assert message in result.stderr
+    assert message in refused(*arguments)
 
 
 def test_prediction_of_a_model_without_predict_is_its_first_endpoint():

@@ -148,7 +148,7 @@ def test_ensemble_under_its_members_name_is_the_next_revision(members, tmp_path)
     assert build_ensemble(members, folder=tmp_path / "tiny").spec.revision == "2"
 
 
-@pytest.mark.parametrize("name", ["mlp-cmb-feature", "ive-pendulum", "maf-two-moons"])
+@pytest.mark.parametrize("name", ["mlp-cmb-feature", "ive-pendulum", "maf-halo-mass"])
 def test_ensemble_of_each_kind_of_answer_is_explained_where_it_is_served(name, tmp_path):
     model = zoo.load(name)
     endpoint = next(iter(model.spec.endpoints))

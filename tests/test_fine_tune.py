@@ -12,6 +12,7 @@ import warnings
 import keras
 import numpy as np
 import pytest
+from tiny_flows import without_xla
 from tiny_networks import CONFIGS, released, user_data
 
 import zoo
@@ -52,7 +53,7 @@ def tuned(request, tmp_path_factory):
     """A parent of each family and what came of it with its last block free."""
     folder = tmp_path_factory.mktemp(request.param) / "mine"
     parent = released(request.param)
-    with pytest.warns(UserWarning, match="independent test rows"):
+    with without_xla(), pytest.warns(UserWarning, match="independent test rows"):
         model = zoo.fine_tune(parent, user_data(request.param), folder=folder, **QUICK)
     return parent, model, folder
 

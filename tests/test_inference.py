@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
+from tiny_flows import without_xla
 
 from zoo.data.sbi import Prior
 from zoo.data.sbi.simulations import SimulationError
@@ -49,7 +50,8 @@ def epidemic(theta: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
     folder = tmp_path_factory.mktemp("npe") / "epidemic"
-    return folder, train_npe(epidemic, SIR, 2000, folder=folder, test=200, jobs=1, changes=TINY)
+    with without_xla():
+        return folder, train_npe(epidemic, SIR, 2000, folder=folder, test=200, jobs=1, changes=TINY)
 
 
 def test_posterior_of_an_epidemic_knows_more_than_the_prior(trained):

@@ -22,7 +22,7 @@ import tiny_models
 import tritonclient.http as triton
 import tritonclient.http.aio as triton_aio
 from geventhttpclient.response import HTTPParseError
-from live_server import hosted, infer, running
+from live_server import ended, hosted, infer, running
 
 from zoo.serving import rest
 from zoo.serving.batching import Policy
@@ -419,7 +419,7 @@ class TestStop:
     @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
     def test_what_is_under_way_is_answered(self, folder: Path, number: signal.Signals) -> None:
         process, address = self.start(folder)
-        with process, connect(address) as half, connect(address) as idle:
+        with process, ended(process), connect(address) as half, connect(address) as idle:
             half.sendall(head() + BODY[:-5])
             assert answers(address)  # by then the server has read it
             process.send_signal(number)
@@ -458,13 +458,13 @@ class TestStop:
         with ThreadPoolExecutor(6) as pool:
             asking = [pool.submit(ask, number) for number in range(6)]
             try:
-                with process:
+                with process, ended(process):
                     until(lambda: min(answered) >= 20)
                     process.kill()
                 until(lambda: min(broken) >= 1)
                 before = list(answered)
                 process, again = self.start(folder, "--port", address.partition(":")[2])
-                with process:
+                with process, ended(process):
                     try:
                         assert again == address
                         until(lambda: all(now >= then + 20 for now, then in zip(answered, before, strict=True)))

@@ -12,8 +12,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +19,7 @@ import pytest
 import tiny_models
 import tritonclient.grpc.aio as triton_grpc
 import tritonclient.http.aio as triton_http
+from live_server import ended
 from triton_layout import add_version, write_repository
 
 WIDTH = tiny_models.WIDTH
@@ -73,16 +72,6 @@ class Load:
             self.check(number, x, await client.infer("tiny", [tensor], request_id=str(number)))
             if self.pause:
                 await asyncio.sleep(random.exponential(self.pause))
-
-
-@contextmanager
-def ended(process: subprocess.Popen[str]) -> Iterator[None]:
-    """Nothing is left running, whatever fails."""
-    try:
-        yield
-    finally:
-        if process.poll() is None:
-            process.kill()
 
 
 def resident(process: int) -> int:

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
-import numpy as np
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partialmethod
 
+import numpy as np
+import pytest
+
+from zoo.families.flows.flow import Flow
 from zoo.model.registry import get_family
 
 KINDS = {
@@ -32,3 +38,11 @@ def build(kind: str, case: str, *, spread: float = 0.7, seed: int = 3, **changes
     for weight in flow.trainable_weights:
         weight.assign(rng.normal(0, spread / np.sqrt(weight.shape[0] if len(weight.shape) == 2 else 1), weight.shape))
     return flow, x, c
+
+
+@contextmanager
+def without_xla() -> Iterator[None]:
+    """Flows train without XLA, which takes longer to compile a step than a tiny training takes."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Flow, "compile", partialmethod(Flow.compile, jit_compile=False))
+        yield

@@ -10,7 +10,7 @@ from zoo.data.dataset import Rows
 from zoo.families.base import ZooModel
 from zoo.model.spec import Metric
 from zoo.training.fine_tune import losses
-from zoo.training.metrics import Units, measured
+from zoo.training.metrics import Units, auc, measured
 
 Statistic = Callable[[np.ndarray], float]
 """A function of row indices."""
@@ -66,8 +66,6 @@ def statistics(model: ZooModel, rows: Rows) -> dict[str, tuple[Statistic, str]]:
 
 
 def _of_classes(probability: np.ndarray, target: np.ndarray) -> dict[str, tuple[Statistic, str]]:
-    from sklearn.metrics import roc_auc_score
-
     binary = probability.shape[1] == 1
     chosen = probability[:, 0] > 0.5 if binary else probability.argmax(axis=1)
     right = (chosen == target).astype(np.float64)
@@ -76,12 +74,8 @@ def _of_classes(probability: np.ndarray, target: np.ndarray) -> dict[str, tuple[
         "accuracy": (lambda i: float(right[i].mean()), f"the most frequent class alone would have {share:.4g}")
     }
     if binary:
-
-        def auc(i: np.ndarray) -> float:
-            both = 0 < target[i].mean() < 1
-            return float(roc_auc_score(target[i], probability[i, 0])) if both else float("nan")
-
-        found["auc"] = (auc, "area under the ROC curve")
+        scored = np.column_stack([probability[:, 0], target])
+        found["auc"] = (lambda i: auc(scored[i]), "area under the ROC curve")
     return found
 
 

@@ -85,16 +85,14 @@ def quantile(values: np.ndarray, level: float, weights: np.ndarray | None = None
 def auc(scored: np.ndarray, weights: np.ndarray | None = None) -> float:
     """Area under the ROC curve of (n, 2) scores and labels 0 or 1; NaN where a class has no rows.
 
-    With weights: the sum over pairs of a positive and a negative row of the product of their weights where the positive one
-    scores higher, half of it where both score the same, over the sum over all pairs.
+    The sum over pairs of a positive and a negative row of the product of their weights where the positive one scores higher,
+    half of it where both score the same, over the sum over all pairs. scikit-learn's gives the same, and spends more time on
+    looking at what it is given than on a few hundred rows.
     """
     score, positive = scored[:, 0], scored[:, 1] == 1
     if positive.all() or not positive.any():
         return float("nan")
-    if weights is None:
-        from sklearn.metrics import roc_auc_score
-
-        return float(roc_auc_score(positive, score))
+    weights = np.ones(len(score)) if weights is None else weights
     values, place = np.unique(score, return_inverse=True)
     signal, background = (
         np.bincount(place[chosen], weights[chosen], minlength=len(values)) for chosen in (positive, ~positive)
