@@ -257,7 +257,7 @@ class Batcher:
             arrays = first if len(batch) == 1 else {name: np.concatenate([i.arrays[name] for i in batch]) for name in first}
             joined = perf_counter_ns()
             outputs = self._run(arrays)
-        except Exception as error:  # of ONNX Runtime, whose errors share no base: one request's alone, or a fault of ours
+        except Exception as error:  # errors of ONNX Runtime share no base: one request's alone, or a fault of ours
             now = perf_counter_ns()
             alone: list[Arrays | Exception] = [error]
             if len(batch) > 1:

@@ -80,7 +80,7 @@ def verify(model: str | Path | Session) -> Report:
     tensors = read_tensors(session.folder.path(TEST_TENSORS))
     rows: list[Row] = []
     for endpoint in spec.endpoints:
-        # the files are in question here, not the inputs
+        # The files are in question here, not the inputs.
         run = partial(session.run, endpoint=endpoint, allow_nonfinite=True, allow_out_of_range=True)
         rows += compare(spec, endpoint, tensors, run)
     return Report(
