@@ -73,13 +73,13 @@ class Batcher:
     run : callable
         The graph, checked arrays in and out.
     pool : Executor
-        Where longer runs go.
+        The pool that longer runs go to.
     workers : int
         How many of them may go there at once.
     policy : Policy
         How the model batches.
     statistics : Statistics
-        Where runs are counted.
+        The statistics in which runs are counted.
     free : iterable of tuple of (str, int)
         For each free axis, an input that has it and its position there; only requests of equal lengths along all of them are
         joined.

@@ -69,7 +69,7 @@ def verify(model: str | Path | Session) -> Report:
     Raises
     ------
     UnknownNameError
-        No such model.
+        There is no such model.
     IntegrityError
         A file, or the test tensors of an endpoint, is missing or not the one that the card describes.
     """
@@ -110,7 +110,7 @@ def compare(
     tensors : mapping of str to ndarray
         What ``read_tensors`` gives.
     run : callable
-        From named inputs to named outputs.
+        The endpoint, from named inputs to named outputs.
 
     Returns
     -------
