@@ -141,7 +141,7 @@ def _converted(convert: Callable[[], tuple[onnx.ModelProto, Any]]) -> tuple[onnx
     os.environ[_COPIES] = "false"
     try:
         return convert()
-    except Exception:  # of a pass, or one that is raised again
+    except Exception:  # a pass has failed, or what is raised again
         del os.environ[_COPIES]
         return convert()
     finally:
@@ -156,7 +156,7 @@ def _logged_errors() -> Iterator[list[str]]:
     class Collect(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
             message = record.getMessage().splitlines()[0]
-            if message not in errors:  # by a conversion that is tried again
+            if message not in errors:  # a conversion that is tried again repeats them
                 errors.append(message)
 
     logger, handler = logging.getLogger("tf2onnx"), Collect(logging.ERROR)

@@ -21,7 +21,7 @@ class AsgiApp:
     Parameters
     ----------
     rest : Rest
-        What answers.
+        The handlers of REST that answer.
     start, stop : callable
         What begins and ends with the application, on its event loop.
     """

@@ -73,13 +73,13 @@ class Batcher:
     run : callable
         The graph, checked arrays in and out.
     pool : Executor
-        Where longer runs go.
+        The pool that longer runs go to.
     workers : int
         How many of them may go there at once.
     policy : Policy
         How the model batches.
     statistics : Statistics
-        Where runs are counted.
+        The statistics in which runs are counted.
     free : iterable of tuple of (str, int)
         For each free axis, an input that has it and its position there; only requests of equal lengths along all of them are
         joined.
@@ -257,7 +257,7 @@ class Batcher:
             arrays = first if len(batch) == 1 else {name: np.concatenate([i.arrays[name] for i in batch]) for name in first}
             joined = perf_counter_ns()
             outputs = self._run(arrays)
-        except Exception as error:  # of ONNX Runtime, whose errors share no base: one request's alone, or a fault of ours
+        except Exception as error:  # errors of ONNX Runtime share no base: one request's alone, or a fault of ours
             now = perf_counter_ns()
             alone: list[Arrays | Exception] = [error]
             if len(batch) > 1:

@@ -46,7 +46,7 @@ def create_grpc_server(handlers: Handlers, address: str, limits: Limits) -> tupl
     Parameters
     ----------
     handlers : Handlers
-        What answers.
+        The handlers that answer.
     address : str
         ``host:port``, with port 0 for any that is free.
     limits : Limits

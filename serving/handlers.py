@@ -29,7 +29,7 @@ class Handlers:
     repository : Repository
         The models.
     pool : Executor
-        Where large requests are read and their answers written.
+        The pool in which large requests are read and their answers written.
     timeout : float or None
         Seconds after which a request is refused unless it names its own; None waits.
     """

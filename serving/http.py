@@ -34,7 +34,7 @@ class HttpServer:
     Parameters
     ----------
     rest : Rest
-        What answers.
+        The handlers of REST that answer.
     """
 
     def __init__(self, rest: Rest) -> None:

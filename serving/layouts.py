@@ -74,7 +74,7 @@ def look(source: str | Path, policy: Policy) -> Iterator[Found | Broken]:
     Parameters
     ----------
     source : str or Path
-        Where to look.
+        The place to look in.
     policy : Policy
         How models are batched whose configuration does not say.
 
@@ -86,7 +86,7 @@ def look(source: str | Path, policy: Policy) -> Iterator[Found | Broken]:
     Raises
     ------
     UnknownNameError
-        No such model.
+        There is no such model.
     IntegrityError
         The one spec asked for cannot be read, or nothing is in the folder.
     """

@@ -184,7 +184,7 @@ class Codec:
         Parameters
         ----------
         request : InferRequest
-            What was asked.
+            The request that is answered.
         arrays : mapping of str to ndarray
             What the graph answered.
 

@@ -33,7 +33,7 @@ def deployment(models: Sequence[str | Path] = (), settings: Settings | None = No
     models : sequence of str or Path
         Models as ``Server`` takes them; folders must be there, under the same path, on every machine.
     settings : Settings, optional
-        None for the defaults; ``workers`` None for as many as the replica has CPUs.
+        Settings of the server, by default the usual ones; ``workers`` None means as many as the replica has CPUs.
     **options : Any
         Options of ``ray.serve.deployment``: ``num_replicas``, ``ray_actor_options``, ``autoscaling_config``, ...
 

@@ -264,7 +264,7 @@ def _verify(found: Found, graph: Graph, tensors: Mapping[str, np.ndarray]) -> No
         report = compare(found.spec, found.endpoint, tensors, lambda inputs: graph(inputs, True, True))
     except ZooError:
         raise
-    except Exception as error:  # of ONNX Runtime, whose errors share no base
+    except Exception as error:  # errors of ONNX Runtime share no base
         raise ReproductionError(f"{found.name} cannot be run on its test tensors: {error}") from error
     if failed := [f"{row.endpoint}/{row.output}" for row in report if not row.ok]:
         raise ReproductionError(

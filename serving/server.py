@@ -70,7 +70,7 @@ class Server:
         Released names, model folders or folders of models (``zoo.serving.layouts``); every endpoint of each is served, see
         ``zoo.serving.protocol``. None at all: every model that ``zoo list`` shows.
     settings : Settings, optional
-        None for the defaults.
+        Settings of the server, by default the usual ones.
 
     Raises
     ------

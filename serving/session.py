@@ -31,7 +31,7 @@ class Session:
     Raises
     ------
     UnknownNameError
-        No such model.
+        There is no such model.
     IntegrityError
         A file is missing, is not the one that the spec describes, or does not fit the spec's endpoint.
     ProviderError

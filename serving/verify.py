@@ -69,7 +69,7 @@ def verify(model: str | Path | Session) -> Report:
     Raises
     ------
     UnknownNameError
-        No such model.
+        There is no such model.
     IntegrityError
         A file, or the test tensors of an endpoint, is missing or not the one that the card describes.
     """
@@ -80,7 +80,7 @@ def verify(model: str | Path | Session) -> Report:
     tensors = read_tensors(session.folder.path(TEST_TENSORS))
     rows: list[Row] = []
     for endpoint in spec.endpoints:
-        # the files are in question here, not the inputs
+        # The files are in question here, not the inputs.
         run = partial(session.run, endpoint=endpoint, allow_nonfinite=True, allow_out_of_range=True)
         rows += compare(spec, endpoint, tensors, run)
     return Report(
@@ -110,7 +110,7 @@ def compare(
     tensors : mapping of str to ndarray
         What ``read_tensors`` gives.
     run : callable
-        From named inputs to named outputs.
+        The endpoint, from named inputs to named outputs.
 
     Returns
     -------

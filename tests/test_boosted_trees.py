@@ -192,7 +192,7 @@ def test_file_gives_back_the_estimator(model, rows, tmp_path):
     np.testing.assert_array_equal(twin(rows), model(rows))
     ours, theirs = twin.regressor, plain()
     assert (ours.n_iter_, ours.learning_rate, ours.n_features_in_, ours.max_iter) == (80, 0.1, DENSITIES, 80)
-    # what people look into trees with
+    # These are what people look into trees with.
     y = TinyDensities().rows("test").target[:, 0]
     for look in (
         lambda r: partial_dependence(r, rows, [0], method="recursion")["average"],

@@ -117,7 +117,7 @@ def test_gradient_and_gradient_x_input_of_a_linear_model():
 
 def test_the_probability_saturates_where_the_logit_does_not():
     sure = 40 * np.sign(W)[None]
-    # float32 sigmoid is exactly 1 here, so that its gradient vanishes
+    # The float32 sigmoid is exactly 1 here, so that its gradient vanishes.
     model = Linear()
     model.spec = spec_of([tensor("spectrum", [WIDTH])], [tensor("probability", [1])])
     assert not explain(model, sure, method="gradient", output="probability").values.any()

@@ -65,7 +65,7 @@ def rows():
     return of
 
 
-# beta-VAE
+# Tests of the score of the beta-VAE follow.
 
 
 @pytest.mark.parametrize(
@@ -230,7 +230,7 @@ def test_dci_where_nothing_matters(rows):
     assert found.informativeness == pytest.approx(0, abs=0.02)
 
 
-# all of them
+# Tests of all scores follow.
 
 
 def test_same_seed_same_numbers(rows):

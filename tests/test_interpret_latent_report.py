@@ -150,7 +150,7 @@ def test_bad_posteriors(mean, quantities, message):
         relate_posteriors(mean, np.zeros_like(mean), quantities)
 
 
-# models
+# Tests of models follow.
 
 
 class Cut:

@@ -106,7 +106,7 @@ def ring() -> float:
     return float(np.sum(joint * np.log((joint + 1e-300) / (np.outer(single, single) + 1e-300))))
 
 
-# a discrete factor
+# Tests of a discrete factor follow.
 
 
 def test_a_factor_that_decides_everything():
@@ -143,7 +143,7 @@ def test_a_class_of_one_row_is_left_out():
     assert ross(np.append(x, [[9.0]], axis=0), np.append(labels, 2), 3) == ross(x, labels, 3)
 
 
-# many pairs
+# Tests of many pairs follow.
 
 
 def test_matrix_by_neighbors_in_two_processes():

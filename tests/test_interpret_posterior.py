@@ -158,7 +158,7 @@ def test_predictive_check_passes_likely_data_and_flags_impossible_ones():
     assert likely.p_value.shape == (D,)
     assert likely.replicated.shape == (1000, D)
     assert likely.discrepancy_p_value > 0.05
-    # under a posterior that is far from the data
+    # The posterior is far from the data.
     wrong = posterior_predictive(Conjugate(shift=np.array([0.0, 0.0, 5.0])), simulate, X[0])
     assert wrong.discrepancy_p_value < 0.01
     assert wrong.p_value[2] < 0.01

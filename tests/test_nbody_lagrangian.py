@@ -65,7 +65,7 @@ def test_the_symmetries_of_a_crop_are_those_of_a_cube():
     again = {crop.tobytes() for first in found for crop in turned(first, every)}
     assert again == {crop.tobytes() for crop in found}  # a group
     np.testing.assert_array_equal(found[0], cube)
-    # neighbors stay neighbors
+    # Neighbors stay neighbors.
     distance = [np.abs(np.argwhere(crop == 0)[0] - np.argwhere(crop == 1)[0]).sum() for crop in found]
     assert set(distance) == {1}
 

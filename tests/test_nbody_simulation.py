@@ -104,7 +104,7 @@ def test_power_of_the_field_is_the_linear_one_within_cosmic_variance():
     deviations = []
     for seed in range(20):
         k, power, modes = field_power(linear_density(config, seed), config.box)
-        # a bin's mean of the linear spectrum is not the spectrum at its mean k where few modes make the bin
+        # A bin's mean of the linear spectrum is not the spectrum at its mean k where few modes make the bin.
         deviations.append((power / linear_power(PLANCK, k, transfer="eisenstein-hu") - 1) * np.sqrt(modes))
     deviations = np.array(deviations)[:, 2:]
     assert np.abs(deviations.mean(axis=0) * np.sqrt(20)).max() < 3.5
@@ -280,7 +280,7 @@ def test_file_holds_the_simulation(folder):
 
 def test_killed_run_goes_on(folder, tmp_path):
     config = [str(word) for name in ("particles", "box", "steps") for word in (f"--{name}", getattr(SMALL, name))]
-    # the default transfer function: the command line has no other
+    # It is the default transfer function: the command line has no other.
     command = [sys.executable, "-m", "zoo", "simulate", "nbody", "--seeds", "0:2000", "--out", str(tmp_path), *config]
     process = subprocess.Popen([*command, "--jobs", "1"], start_new_session=True, stderr=subprocess.DEVNULL)
     try:

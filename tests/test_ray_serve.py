@@ -38,7 +38,7 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
         patch.setenv("RAY_AUTH_TOKEN", secrets.token_hex(32))  # or Ray writes one into the home folder
-        # a busy machine starts Ray's agents later than Ray would wait
+        # A busy machine starts Ray's agents later than Ray would wait.
         patch.setenv("RAY_agent_register_timeout_ms", "200000")
         patch.setenv("RAY_raylet_start_wait_time_s", "200")
         ray.init(num_cpus=2, include_dashboard=False, _temp_dir=str(tmp_path_factory.mktemp("r")))

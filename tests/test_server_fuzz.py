@@ -64,7 +64,7 @@ def test_schemathesis(address: str, tmp_path: Path) -> None:
         NOT_CHECKED,
     ]
     command += ["--max-examples", "100", "--request-timeout", "10", "--generation-deterministic", "--no-color"]
-    # without these the names would be gone after the first call of unload
+    # Without these the names would be gone after the first call of unload.
     command += ["--exclude-path-regex", "repository/models"]
     result = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
     assert result.returncode == 0, result.stdout[-5000:] + result.stderr[-2000:]

@@ -95,7 +95,7 @@ def test_soak(tmp_path: Path, minutes: float) -> None:
         async def soak() -> tuple[list[float], list[int]]:
             full = await load.run(min(15.0, seconds / 4))
             cycle = (HTTP_CLIENTS + GRPC_CLIENTS) / full
-            # at full load a caller waits all of the time, at 80% of the rate it pauses for a fifth of it
+            # At full load a caller waits all of the time, at 80% of the rate it pauses for a fifth of it.
             load.pause = cycle * (1 / LOAD - 1)
             shares, sizes = [], []
             for part in range(8):

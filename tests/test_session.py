@@ -149,7 +149,7 @@ class TestProviders:
             Session(folder, providers=["NoSuchProvider"])
 
     def test_a_silent_fallback_to_the_cpu_is_an_error(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        # what onnxruntime-gpu does on a machine without CUDA: listed as available, then not used
+        # This is what onnxruntime-gpu does on a machine without CUDA: listed as available, then not used.
         real = onnxruntime.InferenceSession
         monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CUDAExecutionProvider", "CPUExecutionProvider"])
         monkeypatch.setattr(

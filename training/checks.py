@@ -183,7 +183,7 @@ class _Pass:
         for name, array in cut.items():
             tensor = tensors[name]
             low, high = (-np.inf if tensor.low is None else tensor.low), (np.inf if tensor.high is None else tensor.high)
-            each = array.reshape(-1, *tensor.fixed_shape)  # of several queries a row, each
+            each = array.reshape(-1, *tensor.fixed_shape)  # a row may hold several queries, each of which counts
             outside = (each < np.asarray(low, np.float32)) | (each > np.asarray(high, np.float32))
             self.outside[name] += int(outside.reshape(len(array), -1).any(axis=1).sum())
             by_element = tensor.unbounded or isinstance(tensor.low, list) or isinstance(tensor.high, list)

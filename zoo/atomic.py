@@ -50,7 +50,7 @@ def whole_file(path: Path, mode: str = "wb") -> Iterator[IO[Any]]:
     Yields
     ------
     IO
-        Where the content goes.
+        The file that takes the content.
     """
     _remove_remains(path, _PARTIAL)
     with _being_made(path, _PARTIAL, Path.touch) as partial:
@@ -70,7 +70,7 @@ def claim(marker: Path, settings: dict[str, Any], what: str) -> None:
     marker : Path
         A JSON file in the folder.
     settings : dict
-        Plain data.
+        The settings, as plain data.
     what : str
         What lies in the folder, for the message.
 

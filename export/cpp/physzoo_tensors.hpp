@@ -72,7 +72,7 @@ decltype(auto) with_type(DType dtype, Function&& function) {
   }
 }
 
-/// Looks at the bits, since -ffast-math optimises std::isfinite away.
+/// Looks at the bits, since -ffast-math optimizes std::isfinite away.
 template <class T>
 bool finite(T value) {
   if constexpr (std::is_integral_v<T>) {

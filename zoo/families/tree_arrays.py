@@ -105,7 +105,7 @@ def check(arrays: Mapping[str, np.ndarray], inputs: int) -> None:
     parents = np.zeros(n, np.int64)
     for side in ("left", "right"):
         child, own = (start + whole[side])[inner], np.flatnonzero(inner)
-        # beyond the parent, so that every path ends, and within the parent's tree
+        # A child lies beyond its parent, so that every path ends, and within the parent's tree.
         if (child <= own).any() or (child >= np.repeat(first[1:], np.diff(first))[inner]).any():
             raise ValueError(f"{side}: expected children between their parent and the end of its tree")
         parents += np.bincount(child, minlength=n)

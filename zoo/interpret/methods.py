@@ -132,7 +132,7 @@ class Asked:
         Raises
         ------
         InputError
-            None are given.
+            No rows are given.
         """
         if self.data is None:
             raise InputError("expected rows of a data set with their truth, and none are given")

@@ -62,7 +62,7 @@ class ObservedAnswer(BaseModel):
         Returns
         -------
         str
-            Nothing for an observation of which nothing is known.
+            The description, empty for an observation of which nothing is known.
         """
         lines = [
             f"  {one.among} with at least this {one.answer}  {one.fraction:.1%} of {one.rows:,}" for one in self.placements

@@ -33,7 +33,7 @@ class DataRows:
     rows : Rows
         Inputs, targets and truth.
     source : str
-        Where they are from, for people.
+        Source of the rows, for people.
     quantities : sequence of str, optional
         Physical quantities that are to be looked for; all of them by default.
     """
@@ -54,7 +54,7 @@ class Written:
     paths : list of Path
         Files of arrays and the figure.
     source : str
-        Where the rows of a data set are from; empty for a method that asked for none.
+        Source of the rows of a data set; empty for a method that asked for none.
     """
 
     result: Any

@@ -18,7 +18,7 @@ def check_dataset(dataset: Dataset, *, again: Callable[[], Dataset] | None = Non
     Parameters
     ----------
     dataset : Dataset
-        A small one.
+        The data set, a small one.
     again : callable, optional
         Makes the same data set anew, to see that its seed decides every row; by default its class is called without arguments
         only where it was made so, and the rows of this one are asked for twice.

@@ -42,7 +42,7 @@ def check_family(
     config : mapping of str to Any
         Plain data that build a small model of it.
     rows : Rows
-        At least 16 rows that the model can be trained on.
+        Rows that the model can be trained on, at least 16.
     endpoints : mapping of str to Endpoint, optional
         The tensors of each endpoint, where some have a mask, a dtype other than float32 or a free axis; by default their names
         and shapes are taken from ``example``.

@@ -19,7 +19,7 @@ def push(folder: str | Path, address: str, *, private: bool = False) -> str:
     folder : str or Path
         The folder of one model, as ``zoo.fine_tune`` and ``zoo release --folder`` write it.
     address : str
-        Where it goes, ``hf://owner/name``. The repository is made where there is none.
+        Address of the repository, ``hf://owner/name``, which is made where there is none.
     private : bool
         Whether only its owner sees a new repository.
 

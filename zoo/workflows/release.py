@@ -93,7 +93,7 @@ def release(recipe: Recipe, out: Path, folder: Path | None = None) -> Path:
     out : Path
         The folder of the runs, where a killed release goes on.
     folder : Path, optional
-        Where the model goes; by default among the released ones, ``model_cards/<name>``.
+        Folder of the released model; by default among the released ones, ``model_cards/<name>``.
 
     Returns
     -------

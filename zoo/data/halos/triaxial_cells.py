@@ -33,7 +33,7 @@ class TriaxialCells:
         if size < 2 or size % 2:
             raise InputError(f"size: expected an even number of cells, so that the halo is in the middle, given {size}")
         self.size = size
-        # the density at x is that at -x: half of the cells, in C order, say the other half
+        # The density at x is that at -x: half of the cells, in C order, say the other half.
         middle = np.indices((size,) * 3).reshape(3, -1).T[: size**3 // 2] + 0.5 - size / 2
         levels = np.searchsorted([limit for limit, _ in REFINED], np.sqrt((middle**2).sum(axis=1)))
         number, places, weights = [], [], []

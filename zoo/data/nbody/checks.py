@@ -74,7 +74,7 @@ def growth_of_modes(config: NBodyConfig, seed: int, a: np.ndarray, largest: floa
         raise InputError(f"largest: expected a wavenumber of at least the box's first, {k[0]:.4g} h/Mpc, given {largest}")
     found = []
     for snapshot in evolve(config, linear, tuple(float(value) for value in a)):
-        # shot noise would be that of random particles, which these, still near their grid, are not
+        # Shot noise would be that of random particles, which these, still near their grid, are not.
         _, power, _ = particle_power(snapshot.positions, config.box, 2 * config.particles, shot_noise=False)
         found.append(np.average((power[low] / start[low]) ** 0.5, weights=weights[low]))
     return np.array(found)

@@ -154,7 +154,7 @@ def eisenstein_hu_transfer(cosmology: Cosmology, k: np.ndarray) -> np.ndarray:
         log = np.log(np.e + 1.8 * beta * q)
         return log / (log + curvature * q**2)
 
-    # cold dark matter, eqs. 9-12, 17, 18
+    # Equations 9-12, 17 and 18 are for cold dark matter.
     a1 = (46.9 * matter) ** 0.670 * (1 + (32.1 * matter) ** -0.532)
     a2 = (12.0 * matter) ** 0.424 * (1 + (45.0 * matter) ** -0.582)
     alpha_c = a1**-fraction * a2 ** -(fraction**3)
@@ -164,7 +164,7 @@ def eisenstein_hu_transfer(cosmology: Cosmology, k: np.ndarray) -> np.ndarray:
     weight = 1 / (1 + (k * sound_horizon / 5.4) ** 4)
     cold = weight * pressureless(1.0, beta_c) + (1 - weight) * pressureless(alpha_c, beta_c)
 
-    # baryons, eqs. 14, 15, 19-24
+    # Equations 14, 15 and 19-24 are for baryons.
     y = (1 + z_equality) / (1 + z_drag)
     root = np.sqrt(1 + y)
     g = y * (-6 * root + (2 + 3 * y) * np.log((root + 1) / (root - 1)))

@@ -152,7 +152,7 @@ class HaloProfile(SplitSimulations):
         crops, seed, r200m, radii, truths = [], [], [], [], []
         for simulation in track(self.simulations(split), f"halos to {split} on"):
             halos = simulation.halos
-            # of those linked, some are two halos with a bridge, with few within the R200m of either
+            # Some of those linked are two halos with a bridge, with few particles within the R200m of either.
             least = (self.smallest - 0.5) * self.config.particle_mass
             chosen = np.flatnonzero((halos.size >= self.smallest) & (halos.m200m >= least))
             r200m.append(halos.r200m[chosen].astype(float))

@@ -70,7 +70,7 @@ def halo_quantities(simulation: Simulation, chosen: np.ndarray) -> tuple[dict[st
         inside, infalling = radius <= 1, (radius > INFALL[0]) & (radius <= INFALL[1])
         outwards = offsets[infalling] / radius[infalling, None]
         peculiar = momenta[particles[infalling]] - momenta[particles[inside]].mean(axis=0, dtype=float)
-        # in H0 R200m; V200m is 10 sqrt(Omega_m) of these, as 200 times the mean density is in R200m
+        # Velocities are in H0 R200m; V200m is 10 sqrt(Omega_m) of these, as 200 times the mean density is in R200m.
         velocity = np.einsum("ij,ij->i", peculiar, outwards) / r200m + radius[infalling]
         truth["infall"][row] = _mean(velocity) / np.sqrt(OVERDENSITY / 2 * config.cosmology.omega_m)
         truth["axis_ratio"][row] = _axis_ratio(offsets[inside], radius[inside])
@@ -90,7 +90,7 @@ def halo_quantities(simulation: Simulation, chosen: np.ndarray) -> tuple[dict[st
 def _slopes(counts: np.ndarray) -> np.ndarray:
     powers = (SLOPES + 3)[:, None]
     powers = np.where(np.abs(powers) < 1e-9, 1e-9, powers)  # where the integral is the logarithm
-    alone = counts.sum(axis=1, keepdims=True) == 0  # as if each shell had a particle, so that there is a slope
+    alone = counts.sum(axis=1, keepdims=True) == 0  # each shell then counts as one particle, so that there is a slope
     return most_likely(counts + alone, np.diff(OUTER_SHELLS**powers) / powers, SLOPES)
 
 

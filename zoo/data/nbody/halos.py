@@ -267,9 +267,9 @@ def _link(positions, numbers, cells, box, length):
     """
     n = len(positions)
     cell_of = np.empty(n, dtype=np.int32)  # among the occupied cells, to which all that follows refers
-    starts = np.empty(n + 1, dtype=np.int32)  # of each cell's particles
+    starts = np.empty(n + 1, dtype=np.int32)  # where each cell's particles start
     column = np.empty(n, dtype=np.int32)
-    row_starts = np.zeros(cells * cells + 1, dtype=np.int64)  # of each row's cells
+    row_starts = np.zeros(cells * cells + 1, dtype=np.int64)  # where each row's cells start
     occupied = 0
     for i in range(n):
         if i == 0 or numbers[i] != numbers[i - 1]:
@@ -282,7 +282,7 @@ def _link(positions, numbers, cells, box, length):
     row_starts = np.cumsum(row_starts)
 
     parent = np.arange(occupied).astype(np.int32)
-    # nearest rows first: what they have linked need not be looked at again
+    # Nearest rows come first: what they have linked need not be looked at again.
     for reach in (0, 1, 2, 4, 5, 8):
         for dx in range(3):
             for dy in range(-2, 3):

@@ -93,7 +93,7 @@ def _gaussian_modes(n, amplitude, seed):
                 continue
             for z in range(half):
                 square = x * x + y * y + z * z
-                # in the plane z = 0 the field is real only if opposite modes are conjugate
+                # In the plane z = 0 the field is real only if opposite modes are conjugate.
                 mirrored = z == 0 and (y < 0 or (y == 0 and x < 0))
                 sign = -1 if mirrored else 1
                 a, b, _, _ = philox(

@@ -46,7 +46,7 @@ def crops(field: np.ndarray, centers: np.ndarray, size: int, symmetries: np.ndar
     turns = np.zeros(len(centers), np.int64) if symmetries is None else symmetries
     axes = PERMUTATIONS[turns // 8]
     backwards = turns[:, None] // (4, 2, 1) % 2
-    # offsets in the field of each step along each axis of each cube
+    # These are the offsets in the field of each step along each axis of each cube.
     steps = (np.arange(size) - size // 2) * (1 - 2 * backwards[:, :, None])
     walked = (np.take_along_axis(centers, axes, axis=1)[:, :, None] + steps) % n
     return _cut(field, walked * np.array([n * n, n, 1])[axes][:, :, None])
@@ -118,7 +118,7 @@ def tidal_shear(
     potential = forward(np.asarray(field, dtype=np.float32)) / square
     potential[0, 0, 0] = 0
     third = square / 3
-    # the trace is zero: two elements of the diagonal say the third
+    # The trace is zero: two elements of the diagonal say the third.
     operators = [k**2 - third for k in waves[:2]] + [odd[i] * odd[j] for i, j in ((0, 1), (0, 2), (1, 2))]
     ellipticity, prolateness = [], []
     for radius in radii:
@@ -166,7 +166,7 @@ def _window(n: int, box: float, radius: float) -> np.ndarray:
     """Fourier transform of the spherical top hat at the coefficients of a field, (n, n, n // 2 + 1) float32."""
     if not radius > 0:
         raise InputError(f"radius: expected more than 0 Mpc/h, given {radius}")
-    # k^2 takes integer values only, far fewer than there are modes
+    # Values of k^2 are integers only, far fewer than there are modes.
     x = np.sqrt(np.arange(3 * (n // 2) ** 2 + 1)) * (2 * np.pi / box * radius)
     return top_hat_window(x).astype(np.float32)[sum(k.astype(np.int32) ** 2 for k in wave_numbers(n))]
 

@@ -99,7 +99,7 @@ def simulate(
         raise InputError(f"expected at least one simulation, given {n}")
     seeds = [seed] if isinstance(seed, int) else list(seed)
     theta = prior.sample(n, np.random.default_rng(seeds))
-    about = {"prior": prior.plain(), "n": n, "seed": seeds, "vectorised": vectorized}  # as files have it
+    about = {"prior": prior.plain(), "n": n, "seed": seeds, "vectorised": vectorized}  # files have it so
     done = _resume(path, about)
     x = _run(simulator, theta, seeds, vectorized, jobs, done, lambda rows: _write(path, about, theta, rows))
     return _finite(theta, x, on_nonfinite)

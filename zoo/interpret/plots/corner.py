@@ -139,7 +139,7 @@ def corner_plot(
     limits = _limits(list(sets.values()), names, truth, constraints)
     labels = [f"{name} [{units[name]}]" if units and units.get(name, "1") != "1" else name for name in names]
     size = 1.2 + 1.75 * len(names)
-    smooth = SMOOTH if importlib.util.find_spec("scipy") else None  # by which corner smooths
+    smooth = SMOOTH if importlib.util.find_spec("scipy") else None  # corner smooths with it
     figure = Figure(figsize=(size, size), dpi=100)
     handles: list[Line2D] = []
     for (label, array), color in zip(sets.items(), cycle(COLORS), strict=False):

@@ -94,7 +94,7 @@ def infer(
     spec : ModelSpec
         Spec of a conditional flow, whose endpoint ``sample`` takes noise and an observation.
     sample : callable
-        That endpoint, in whatever runtime.
+        The endpoint ``sample``, in whatever runtime.
     observation : Observation
         What the posterior is given.
     out : Path
@@ -164,7 +164,7 @@ def conditional_flow(spec: ModelSpec) -> tuple[Tensor, Tensor, Tensor]:
     observed : Tensor
         What the posterior is given.
     parameters : Tensor
-        What is drawn.
+        The parameters that are drawn.
 
     Raises
     ------

@@ -114,7 +114,7 @@ def fit_temperature(logit: np.ndarray, label: np.ndarray) -> float:
     Returns
     -------
     float
-        Above 1 for a classifier that is too sure.
+        The temperature, above 1 for a classifier that is too sure.
 
     Raises
     ------
