@@ -126,5 +126,5 @@ def test_every_warning_is_explained():
 
 def test_every_option_is_on_the_page():
     shown = ok(["finetune", "--help"])
-    for option in set(re.findall(r"(?<![-|])--[a-z][a-z-]*", PAGE)) - {"--port"}:
+    for option in set(re.findall(r"(?<![-|])--[a-z][a-z-]*", PAGE)) - {"--port", "--precision"}:  # of zoo serve and zoo export
         assert option in shown, option

@@ -108,11 +108,16 @@ def expect_equal_weights(rows: Rows, what: str) -> None:
 
 
 def bootstrapped(statistic: Statistic, values: np.ndarray, units: Units, draws: int = 400) -> Interval:
-    """Percentiles of a statistic over resampled units."""
+    """Percentiles of a statistic over resampled units.
+
+    Units of negative weight may outweigh the others in a resample and make a mean square negative. Such a resample says that
+    the root is consistent with zero and counts as zero: left out, it would move the interval above the value itself.
+    """
     weight = units.weight
 
     def resampled(chosen: np.ndarray) -> float:
-        return statistic(values[chosen], None if weight is None else weight[chosen])
+        found = statistic(values[chosen], None if weight is None else weight[chosen])
+        return 0.0 if statistic in (rms, root_mean) and np.isnan(found) else found
 
     low, high = bootstrap(resampled, units.group, draws=draws)
     return Interval(low, high, f"interval by bootstrap over {len(np.unique(units.group))} independent groups")
