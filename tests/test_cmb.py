@@ -126,7 +126,7 @@ def fine_transfers():
 def test_feature_is_resolved(transfers, fine_transfers, feature):
     """The fastest oscillation, against a sampling in l four times as fine: within 2% of the feature's largest bin.
 
-    Interpolation between samples errs with the square of their spacing or less: the reference by a sixteenth of what is looked for.
+    Interpolation errs with the square of the spacing or less: the reference by a sixteenth of what is looked for.
     """
     fine, oscillation = fine_transfers, {"amplitude": 0.05, "frequency": FEATURE_RANGES["frequency"][1], "phase": 0.3}
 
