@@ -3,7 +3,18 @@
 import { chromium } from "playwright-core";
 
 const [url, folder] = process.argv.slice(2);
-const browser = await chromium.launch({ executablePath: process.env.CHROMIUM });
+
+// A browser that dies before any page is opened says nothing of ours.
+async function launched(tries) {
+  try {
+    return await chromium.launch({ executablePath: process.env.CHROMIUM });
+  } catch (error) {
+    if (tries === 1) throw error;
+    return launched(tries - 1);
+  }
+}
+
+const browser = await launched(3);
 try {
   const page = await browser.newPage();
   const complaints = [];
