@@ -64,3 +64,10 @@ def test_numbers_of_another_kind_are_refused(dtype: str, good: list[object], bad
     assert checked({"x": good})["x"].dtype == np.dtype(dtype)
     with pytest.raises(InputError, match=words):
         checked({"x": bad})
+
+
+def test_a_truth_value_of_another_byte_is_refused() -> None:
+    tensor = Tensor(name="x", dtype="bool", unit="1", description="x")
+    checked = InputCheck(Endpoint(description="for the test", inputs=[tensor], outputs=[tensor]))
+    with pytest.raises(InputError, match="bytes other than 0 and 1"):
+        checked({"x": np.array([1, 2], np.uint8).view(bool)})

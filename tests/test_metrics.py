@@ -13,7 +13,7 @@ from sklearn.metrics import roc_auc_score
 import zoo.training
 from zoo.errors import InputError
 from zoo.training import metrics
-from zoo.training.metrics import Units
+from zoo.training.metrics import Units, auc, mean
 
 RNG = np.random.default_rng(0)
 
@@ -112,3 +112,13 @@ def test_metrics_are_made_in_one_place():
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Metric":
                 makers.append(path.name)
     assert makers == ["metrics.py"]
+
+
+@pytest.mark.parametrize("weights", [[1.0, -1.0, 1.0, 1.0], [1.0, -2.0, 2.0, 2.0]])
+def test_an_auc_whose_class_has_no_weight_is_no_number(weights):
+    scored = np.array([[0.9, 1], [0.4, 1], [0.3, 0], [0.5, 0]])
+    assert np.isnan(auc(scored, np.array(weights)))
+
+
+def test_a_mean_over_no_weight_is_no_number():
+    assert np.isnan(mean(np.arange(4.0), np.array([1.0, -1.0, 1.0, -1.0])))

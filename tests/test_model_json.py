@@ -119,7 +119,7 @@ def test_the_same_spec_gives_the_same_bytes(tmp_path: Path, spec: ModelSpec) -> 
 def test_floats_come_back_to_the_bit(tmp_path_factory: pytest.TempPathFactory, numbers: list[float], value: float) -> None:
     folder = tmp_path_factory.mktemp("floats")
     metric = Metric(name="auc", value=value, n=1)
-    tensor = TINY_ENDPOINT.inputs[0].model_copy(update={"low": numbers})
+    tensor = TINY_ENDPOINT.inputs[0].model_copy(update={"low": numbers, "high": None})
     endpoint = TINY_ENDPOINT.model_copy(update={"inputs": [tensor]})
     spec = make_model_folder(folder, config={"numbers": numbers}, metrics=[metric], endpoints={"predict": endpoint})
     back = read_spec(folder)
@@ -246,3 +246,22 @@ class TestRanges:
         with_ranges(tmp_path, path.read_bytes())
         with pytest.raises(IntegrityError, match="twice"):
             read_spec(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("place", "words"),
+    [
+        (lambda spec: spec["tolerance"].update(absolute=-1.0), "greater than or equal to 0"),
+        (lambda spec: spec["tolerance"].update(relative=1e999), "finite|Infinity|not plain JSON"),
+        (lambda spec: spec["files"].append({**spec["files"][0], "sha256": "0" * 64}), "listed twice"),
+        (lambda spec: spec["endpoints"]["predict"]["inputs"][0].update(low=3.0), "lies above its upper one"),
+    ],
+)
+def test_a_spec_that_contradicts_itself_is_refused(tmp_path, place, words):
+    make_model_folder(tmp_path)
+    content = json.loads((tmp_path / SPEC).read_text())
+    content["files"] = content["files"] or [{"path": "a.txt", "sha256": "0" * 64, "bytes": 1}]
+    place(content)
+    (tmp_path / SPEC).write_text(json.dumps(content).replace("Infinity", "1e999"))
+    with pytest.raises(IntegrityError, match=words):
+        read_spec(tmp_path)

@@ -55,9 +55,11 @@ class Interval:
 
 
 def mean(values: np.ndarray, weights: np.ndarray | None = None) -> float:
-    """Mean over rows and what they hold."""
+    """Mean over rows and what they hold; NaN where the weights of all rows have no positive sum."""
     if weights is None:
         return float(np.mean(values))
+    if not weights.sum() > 0:
+        return float("nan")
     return float(weights @ np.reshape(values, (len(values), -1)).mean(axis=1) / weights.sum())
 
 
@@ -83,7 +85,7 @@ def quantile(values: np.ndarray, level: float, weights: np.ndarray | None = None
 
 
 def auc(scored: np.ndarray, weights: np.ndarray | None = None) -> float:
-    """Area under the ROC curve of (n, 2) scores and labels 0 or 1; NaN where a class has no rows.
+    """Area under the ROC curve of (n, 2) scores and labels 0 or 1; NaN where a class has no rows or no positive weight.
 
     The sum over pairs of a positive and a negative row of the product of their weights where the positive one scores higher,
     half of it where both score the same, over the sum over all pairs. scikit-learn's gives the same, and spends more time on
@@ -97,6 +99,8 @@ def auc(scored: np.ndarray, weights: np.ndarray | None = None) -> float:
     signal, background = (
         np.bincount(place[chosen], weights[chosen], minlength=len(values)) for chosen in (positive, ~positive)
     )
+    if not min(signal.sum(), background.sum()) > 0:
+        return float("nan")
     below = np.cumsum(background) - background / 2
     return float(signal @ below / (signal.sum() * background.sum()))
 
@@ -192,7 +196,7 @@ def metric(
     InputError
         If the value of the released run is not finite.
     """
-    if not np.isfinite(values[0]):
+    if not np.isfinite([values[0], interval.low, interval.high]).all():
         raise InputError(f"{name}: expected a finite number, found {values[0]}: look at the rows and weights it is taken over")
     detail = "; ".join(part for part in (meaning, over_seeds(values), interval.how) if part)
     return Metric(

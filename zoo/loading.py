@@ -97,10 +97,14 @@ def verify_model(model: EndpointModel, tensors: TestTensors) -> None:
     Raises
     ------
     ReproductionError
-        Naming the first output that differs, and where it differs most.
+        Naming the first output that differs, and where it differs most; or an endpoint that cannot be run.
     """
     for name, (inputs, expected) in tensors.items():
-        outputs = model.endpoint(name)(**inputs)
+        try:
+            outputs = model.endpoint(name)(**inputs)
+        except Exception as error:  # the errors of Keras' backends share no base
+            reason = str(error).splitlines()[0]
+            raise ReproductionError(f"{model.spec.name}: {name} cannot be run on its test tensors: {reason}") from error
         for described in model.spec.endpoint(name).outputs:
             tensor, tolerance = described.name, model.spec.tolerance_of(described)
             wanted, found = expected[tensor], np.asarray(outputs[tensor])

@@ -110,6 +110,8 @@ class _Expected:
         array = value if type(value) is np.ndarray else np.asarray(value)
         if array.dtype is not self.dtype or not array.flags.c_contiguous:
             array = self._converted(array)
+        if self.dtype.kind == "b" and array.size and array.view(np.uint8).max() > 1:
+            raise InputError(f"input {self.tensor.name!r}: expected true and false, given bytes other than 0 and 1")
         if array.ndim == 0 or (array.shape[1:] != self._shape and not self._fits(array.shape[1:])):
             axes = (str(axis.size or f"{axis.name} {axis.least}-{axis.most}") for axis in self.tensor.axes)
             raise InputError(

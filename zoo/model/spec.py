@@ -33,8 +33,8 @@ FORMAT: Literal[2] = 2
 class Tolerance(Strict):
     """Largest accepted difference |a - b| <= absolute + relative |b|."""
 
-    absolute: float = 1e-5
-    relative: float = 1e-5
+    absolute: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 1e-5
+    relative: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 1e-5
 
 
 class Tensor(Strict):
@@ -68,6 +68,11 @@ class Tensor(Strict):
                 raise ValueError(f"tensor {self.name}: a bool tensor has no trained range")
             if isinstance(bound, list) and (not self.axes or len(bound) != self.axes[-1].size):
                 raise ValueError(f"tensor {self.name}: {len(bound)} bounds for a last axis of shape {self.shape}")
+        if self.low is not None and self.high is not None:
+            size = self.axes[-1].size if self.axes else None
+            lows, highs = (bound if isinstance(bound, list) else [bound] * (size or 1) for bound in (self.low, self.high))
+            if any(low > high for low, high in zip(lows, highs, strict=True)):
+                raise ValueError(f"tensor {self.name}: its lower bound lies above its upper one")
         if self.index_of is not None and self.dtype not in ("int32", "int64"):
             raise ValueError(f"tensor {self.name}: positions along {self.index_of!r} are int32 or int64, not {self.dtype}")
         return self
@@ -300,6 +305,13 @@ class ModelSpec(Strict):
     earlier_revisions: dict[str, Sha256] = {}
     """The sha256 of the ``model.json`` of each earlier revision, by which a mirror's copy is trusted."""
     physzoo_version: str
+
+    @model_validator(mode="after")
+    def _files_stand_once(self) -> ModelSpec:
+        paths = [file.path for file in self.files]
+        if len(set(paths)) < len(paths):
+            raise ValueError("files: a file is listed twice")
+        return self
 
     def file(self, path: str) -> File | None:
         """The entry of one file, None where the model has no such file."""

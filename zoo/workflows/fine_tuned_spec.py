@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 def with_extremes(endpoints: dict[str, Endpoint], extremes: dict[str, tuple[Any, Any]]) -> dict[str, Endpoint]:
     """Trained ranges that take in the new training rows, wherever these leave the parent's or the parent has none."""
-    from zoo.workflows.release import widened
+    from zoo.workflows.trained_ranges import widened
 
     def extended(tensor: Tensor) -> Tensor:
         if tensor.name not in extremes:

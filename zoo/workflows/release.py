@@ -19,12 +19,14 @@ import numpy as np
 
 from zoo.atomic import whole_file, whole_folder
 from zoo.data.dataset import KnowsAxes
+from zoo.errors import ZooError, option
 from zoo.model.axes import Axis
 from zoo.model.card import prose_of, write_card
 from zoo.model.model_json import write_spec
-from zoo.model.registry import RELEASED, get_family
+from zoo.model.registry import RELEASED, get_family, refuse_released_name
 from zoo.model.spec import CARD, FIGURES, METRICS, WEIGHTS, Data, Endpoint, Metric, ModelSpec, Tensor
 from zoo.workflows.folder import exported, test_inputs, write_test_tensors
+from zoo.workflows.trained_ranges import with_ranges
 
 if TYPE_CHECKING:
     from zoo.data.dataset import Dataset
@@ -104,11 +106,17 @@ def release(recipe: Recipe, out: Path, folder: Path | None = None) -> Path:
     ------
     ParityError
         If an exported graph does not answer as the model does; nothing is released then.
+    ZooError
+        A recipe that is not the package's own takes a released name, or comes without a folder.
     """
+    target = RELEASED / recipe.name if folder is None else folder
+    if not _is_of_the_package(recipe):
+        refuse_released_name(recipe.name, target)
+        if folder is None:
+            raise ZooError(f"{recipe.name}: a recipe of your own is released into a folder: give {option('folder', 'DIR')}")
     runs, evaluation = train(recipe, out, seeds=recipe.seeds, variants=True)
     model = runs[""][0].load()
     dataset = recipe.data.dataset()
-    target = RELEASED / recipe.name if folder is None else folder
     prose = prose_of(target / CARD)
     with whole_folder(target, overwrite=True, marker=METRICS) as staged:
         shutil.copy(out / WEIGHTS, staged / WEIGHTS)
@@ -120,6 +128,16 @@ def release(recipe: Recipe, out: Path, folder: Path | None = None) -> Path:
         write_card(staged, spec, prose)
     model.spec = spec
     return target
+
+
+def _is_of_the_package(recipe: Recipe) -> bool:
+    """Whether a recipe is the package's own of that name, with perhaps other settings."""
+    from zoo.training.recipe import load_recipe, recipe_names
+
+    if recipe.data._folder is not None or recipe.name not in recipe_names():
+        return False
+    own = load_recipe(recipe.name)
+    return (own.family, own.data.source) == (recipe.family, recipe.data.source)
 
 
 def _described(load: Callable[[], EndpointModel], spec: ModelSpec) -> EndpointModel:
@@ -140,7 +158,7 @@ def _describe(recipe: Recipe, dataset: Dataset, metrics: list[Metric]) -> ModelS
         config=recipe.config,
         task=recipe.task,
         summary=recipe.summary,
-        endpoints=_with_ranges(endpoints, splits["train"].inputs),
+        endpoints=with_ranges(endpoints, splits["train"].inputs),
         data=Data(
             source=recipe.data.source,
             description=dataset.description,
@@ -194,30 +212,9 @@ def with_axes(endpoints: dict[str, Endpoint], known: Mapping[str, Axis]) -> dict
     }
 
 
-def _with_ranges(endpoints: dict[str, Endpoint], training: dict[str, np.ndarray]) -> dict[str, Endpoint]:
-    """Fill in the ranges that the recipe leaves open: the training rows' extremes, widened by a quarter on either side."""
-
-    def measured(tensor: Tensor) -> Tensor:
-        if tensor.name not in training or tensor.low is not None or tensor.high is not None:
-            return tensor
-        low, high = widened(training[tensor.name].min(axis=0), training[tensor.name].max(axis=0))
-        return tensor.model_copy(update={"low": low, "high": high})
-
-    return {
-        name: endpoint.model_copy(update={"inputs": [measured(tensor) for tensor in endpoint.inputs]})
-        for name, endpoint in endpoints.items()
-    }
-
-
 def versions() -> dict[str, str]:
     """The versions of Python and of the packages that decide a model's numbers."""
     return {"python": platform.python_version(), **{package: version(package) for package in PACKAGES}}
-
-
-def widened(low: np.ndarray, high: np.ndarray) -> tuple[Any, Any]:
-    """Make a trained range of extremes: a quarter of their distance wider on either side, in five digits."""
-    margin = (high - low) / 4
-    return tuple(np.vectorize(lambda value: float(f"{value:.5g}"))(bound).tolist() for bound in (low - margin, high + margin))
 
 
 def _measured(recipe: Recipe, evaluation: Evaluation, runs: Runs) -> dict[str, Any]:
