@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import subprocess
 import sys
@@ -375,3 +376,23 @@ def test_free_axes_dtypes_and_open_ranges_are_shown():
     cells = {column.header: list(column.cells) for column in table.columns}
     assert cells["shape"][:2] == ["(batch, hit 2 to 64)", "(batch, hit 2 to 64) int64"]
     assert cells["trained range"][:2] == ["from 0", "to 1"]
+
+
+def test_tables_say_what_they_cut_and_which_elements_are_real():
+    from rich.console import Console
+
+    from zoo.cli.tables import model_details, output_table
+    from zoo.model.axes import Axis
+    from zoo.model.spec import Endpoint, Tensor
+
+    axes = [Axis(name="particle", least=1, most=20)]
+    mask = Tensor(name="real", axes=axes, dtype="bool", unit="1", description="which are real")
+    pt = Tensor(name="pt", axes=axes, unit="GeV", description="momenta", mask="real")
+    score = Tensor(name="score", axes=axes, unit="1", description="score")
+    spec = zoo.get_spec("mlp-cmb-feature")
+    spec = spec.model_copy(update={"endpoints": {"predict": Endpoint(description="", inputs=[pt, mask], outputs=[score])}})
+    console = Console(width=200, record=True, file=io.StringIO())
+    console.print(*model_details(spec), output_table(spec, "predict", {"score": np.arange(9.0)[None]}, "rows"))
+    shown = console.export_text()
+    assert "momenta; real where real is true" in shown
+    assert "6, 7, ..." in shown

@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from zoo.serving.verify import Report
 
 
+SHOWN_ROWS, SHOWN_NUMBERS = 20, 8
+"""How many rows of an answer a table shows, and how many numbers of a row."""
+
+
 def _table(title: str, *columns: str, rows: Iterable[Iterable[str]]) -> Table:
     table = Table(title=title, title_justify="left", title_style="bold")
     for column in columns:
@@ -41,7 +45,7 @@ def _first(metric: Metric | None) -> str:
 def model_details(spec: ModelSpec) -> list[RenderableType]:
     """Endpoints, metrics and provenance; variants and further test sets are left to the card."""
     tensors = (
-        (f"{name} {direction}", t.name, _shape(t), t.unit, _range(t), t.description)
+        (f"{name} {direction}", t.name, _shape(t), t.unit, _range(t), _meaning(t))
         for name, endpoint in spec.endpoints.items()
         for direction, side in (("in", endpoint.inputs), ("out", endpoint.outputs))
         for t in side
@@ -63,6 +67,12 @@ def _shape(tensor: Tensor) -> str:
     sizes = (f"{axis.name} {axis.least} to {axis.most}" if axis.free else str(axis.size) for axis in tensor.axes)
     axes = ", ".join(["batch", *sizes])
     return f"({axes})" if tensor.dtype == "float32" else f"({axes}) {tensor.dtype}"
+
+
+def _meaning(tensor: Tensor) -> str:
+    """What the tensor is, which of its elements are real, and along which axis its whole numbers count."""
+    mask = f"; real where {tensor.mask} is true" if tensor.mask else ""
+    return tensor.description + mask + (f"; positions along {tensor.index_of}" if tensor.index_of else "")
 
 
 def _range(tensor: Tensor) -> str:
@@ -125,7 +135,11 @@ def output_table(spec: ModelSpec, endpoint: str, outputs: dict[str, np.ndarray],
     described = spec.endpoint(endpoint).outputs
     columns = [f"{tensor.name} [{tensor.unit}]" for tensor in described]
     n = len(next(iter(outputs.values())))
-    rows = (
-        [str(i), *(", ".join(f"{v:.5g}" for v in outputs[t.name][i].ravel()[:8]) for t in described)] for i in range(min(n, 20))
-    )
+    rows = ([str(i), *(_numbers(outputs[tensor.name][i].ravel()) for tensor in described)] for i in range(min(n, SHOWN_ROWS)))
     return _table(f"{spec.name} {endpoint} on {source}: {n} rows", "row", *columns, rows=rows)
+
+
+def _numbers(values: np.ndarray) -> str:
+    """The first numbers of a row, and dots where there are more."""
+    shown = [f"{value:.5g}" for value in values[:SHOWN_NUMBERS]]
+    return ", ".join(shown if len(values) <= SHOWN_NUMBERS else [*shown, "..."])
