@@ -184,7 +184,8 @@ class Explained(ZooModel):
     def _with_tolerance(self, tensor: Tensor, tolerance: Tolerance) -> Tensor:
         if tensor.name not in self.gradients:
             return tensor
-        largest = float(np.abs(self.tensors[1][tensor.name]).max())
+        values = self.tensors[1][tensor.name]
+        largest = float(np.abs(values[np.isfinite(values)]).max(initial=0.0))  # parity refuses what is not finite
         absolute = max(PARITY, tolerance.relative) * (largest or 1.0)
         own = Tolerance(absolute=float(f"{absolute:.2g}"), relative=tolerance.relative)
         return tensor.model_copy(update={"tolerance": own})
