@@ -159,7 +159,7 @@ class _Expected:
             )
         outside = finite & ((array < low) | (array > high))
         if mask is not None:
-            outside &= mask.reshape(*mask.shape, *(1,) * (array.ndim - mask.ndim))
+            outside &= along(mask, array)
         if outside.any() and not allow_out_of_range:
             at = tuple(int(i) for i in np.argwhere(outside)[0])
             lowest, highest = (np.broadcast_to(bound, array.shape)[at] for bound in (low, high))
@@ -178,6 +178,11 @@ class _Expected:
                 f"input {self.tensor.name!r}: expected positions from 0 to {length - 1} along the axis"
                 f" {self.tensor.index_of!r}, given {array[at]} at {at}"
             )
+
+
+def along(mask: np.ndarray, array: np.ndarray) -> np.ndarray:
+    """A mask with as many axes as the array whose first axes it is for, so that the two broadcast."""
+    return mask.reshape(*mask.shape, *(1,) * (array.ndim - mask.ndim))
 
 
 def _shape(shape: tuple[object, ...]) -> str:

@@ -12,6 +12,7 @@ import numpy as np
 
 from zoo.data.dataset import Rows
 from zoo.model.axes import fixed_axes
+from zoo.model.inputs import along
 from zoo.model.spec import WEIGHTS, Data, Endpoint, ModelSpec, Tensor, Tolerance
 from zoo.testing.graph_checks import Tensors, check_backends, check_graphs, expect_close
 
@@ -263,7 +264,7 @@ def _check_masks(model: EndpointModel, examples: Tensors, answers: Tensors) -> N
         for tensor, before, after in zip(described.outputs, answers[endpoint], after_padding, strict=True):
             after = after[tuple(slice(size) for size in before.shape)]
             if tensor.mask is not None:
-                real = _along(given[tensor.mask], before)
+                real = along(given[tensor.mask], before)
                 before, after = np.where(real, before, 0), np.where(real, after, 0)
             said = f"{type(model).__name__}: {endpoint!r}: padding changes {tensor.name}: leave out what the mask calls padding"
             expect_close(after, before, Tolerance(absolute=1e-5, relative=1e-4), said)
@@ -280,15 +281,10 @@ def _padded(endpoint: Endpoint, given: dict[str, np.ndarray]) -> list[np.ndarray
         array = np.pad(given[tensor.name], more)
         if tensor.mask is not None:
             mask = given[tensor.mask]
-            real = _along(np.pad(mask, more[: mask.ndim]), array)
+            real = along(np.pad(mask, more[: mask.ndim]), array)
             array = np.where(real, array, rng.permutation(array.ravel()).reshape(array.shape))
         padded.append(array)
     return padded
-
-
-def _along(mask: np.ndarray, array: np.ndarray) -> np.ndarray:
-    """A mask with as many axes as the array whose first axes it is for."""
-    return mask.reshape(mask.shape + (1,) * (array.ndim - mask.ndim))
 
 
 def _check_contracts(model: EndpointModel, rows: Rows) -> None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
+from zoo.model.inputs import along
 from zoo.model.spec import Bound, Endpoint, Tensor
 
 
@@ -30,8 +30,8 @@ def with_ranges(endpoints: dict[str, Endpoint], training: Mapping[str, Any]) -> 
     """
 
     def measured(tensor: Tensor) -> Tensor:
-        known = tensor.name not in training or not tensor.unbounded
-        if known or tensor.dtype == "bool" or tensor.index_of is not None:
+        without = tensor.dtype == "bool" or tensor.index_of is not None
+        if without or tensor.name not in training or not tensor.unbounded:
             return tensor
         mask = training.get(tensor.mask) if tensor.mask else None
         low, high = trained_range(tensor, np.asarray(training[tensor.name][:]), None if mask is None else np.asarray(mask[:]))
@@ -62,14 +62,12 @@ def trained_range(tensor: Tensor, rows: np.ndarray, mask: np.ndarray | None = No
     """
     values = rows.astype(np.float64)
     if mask is not None:
-        values = np.where(mask.reshape(*mask.shape, *(1,) * (values.ndim - mask.ndim)), values, np.nan)
+        values = np.where(along(mask, values), values, np.nan)
     size = tensor.axes[-1].size if tensor.axes else None
     each = values.reshape(-1, size or 1)
     if np.isnan(each).all(axis=0).any():
         return None, None
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)
-        low, high = widened(np.nanmin(each, axis=0), np.nanmax(each, axis=0))
+    low, high = widened(np.nanmin(each, axis=0), np.nanmax(each, axis=0))
     limits = np.finfo(tensor.dtype) if tensor.dtype.startswith("float") else np.iinfo(tensor.dtype)
     low, high = (np.clip(bound, float(limits.min), float(limits.max)).tolist() for bound in (low, high))
     return (low, high) if size is not None else (low[0], high[0])
