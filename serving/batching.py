@@ -11,18 +11,17 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict, deque
-from collections.abc import Callable, Hashable, Iterable
-from concurrent.futures import Executor
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from time import perf_counter_ns
 
 import numpy as np
 
+from zoo.serving.instances import Arrays, InstanceGroup, fastest, lengths
 from zoo.serving.rejections import RefusedError, busy
 from zoo.serving.statistics import Statistics
 
-Arrays = dict[str, np.ndarray]
 _Result = tuple[list[Arrays | Exception], tuple[int, int, int, int]]
 
 # A round trip through the pool costs 50 to 100 us, and for as long as a graph runs on the loop nobody else is read.
@@ -42,13 +41,17 @@ class Policy:
     max_queue : int
         Requests that may wait; one more is refused.
     instances : int or None
-        Batches of this model that may run at once; None for as many as the pool has workers.
+        Batches of this model that may run at once on a device; None for as many as there are workers on the CPU, and one on
+        another device.
+    device : str or None
+        Where this model runs, as ``zoo.serving.devices.devices`` reads it; None for where the server's models do.
     """
 
     max_batch: int = 256
     max_delay: float = 0.0
     max_queue: int = 1024
     instances: int | None = None
+    device: str | None = None
 
 
 @dataclass(slots=True, eq=False)
@@ -64,18 +67,14 @@ class _Waiting:
 
 
 class Batcher:
-    """The queue of one model; every method runs on the event loop, ``run`` there or in the pool.
+    """The queue of one model; every method runs on the event loop, batches there or in the pool of their device.
 
     Parameters
     ----------
     name : str
         Name of the model, for messages.
-    run : callable
-        The graph, checked arrays in and out.
-    pool : Executor
-        The pool that longer runs go to.
-    workers : int
-        How many of them may go there at once.
+    groups : sequence of InstanceGroup
+        The model on each of its devices; a batch goes to that which is fastest for its size.
     policy : Policy
         How the model batches.
     statistics : Statistics
@@ -88,52 +87,18 @@ class Batcher:
     def __init__(
         self,
         name: str,
-        run: Callable[[Arrays], Arrays],
-        pool: Executor,
-        workers: int,
+        groups: Sequence[InstanceGroup],
         policy: Policy,
         statistics: Statistics,
         free: Iterable[tuple[str, int]] = (),
     ) -> None:
-        self._name, self._run, self._pool, self.policy, self._statistics = name, run, pool, policy, statistics
+        self._name, self.groups, self.policy, self._statistics = name, list(groups), policy, statistics
         self._free = tuple(free)
-        self.instances = policy.instances or workers
         self._callers: OrderedDict[Hashable, deque[_Waiting]] = OrderedDict()
         self._fresh: list[_Waiting] = []
         self._scheduled: asyncio.Handle | None = None
         self._delayed = False
-        self._running = 0
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._run_ns: dict[tuple[int, ...], float] = {}
-
-    def learn(self, rows: int, lengths: tuple[int, ...], ns: float) -> None:
-        """Note how long a run took.
-
-        Runs of 2^k to 2^(k+1) - 1 rows share an estimate, and so do lengths of free axes. A run during which the machine did
-        something else says little of the graph: estimates fall faster than they rise.
-
-        Parameters
-        ----------
-        rows : int
-            Rows of the run.
-        lengths : tuple of int
-            Lengths of its free axes.
-        ns : float
-            Nanoseconds that it took.
-        """
-        size = _size(rows, lengths)
-        known = self._run_ns.get(size, ns)
-        self._run_ns[size] = known + (0.5 if ns < known else 0.05) * (ns - known)
-
-    def warm_up(self, arrays: Arrays) -> None:
-        """Run a few times, from any thread, before the first request does; what it takes decides where it will run."""
-        for _ in range(3):
-            start = perf_counter_ns()
-            self._run(arrays)
-            self.learn(len(next(iter(arrays.values()))), self._lengths(arrays), perf_counter_ns() - start)
-
-    def _lengths(self, arrays: Arrays) -> tuple[int, ...]:
-        return tuple([arrays[name].shape[position] for name, position in self._free])
 
     def submit(self, arrays: Arrays, caller: Hashable, timeout: float | None = None) -> asyncio.Future[Arrays]:
         """Queue one request.
@@ -160,10 +125,11 @@ class Batcher:
         if self._statistics.pending >= self.policy.max_queue:
             raise busy(f"{self._name} has {self._statistics.pending} requests waiting, as many as it may: ask again later")
         loop = self._loop = asyncio.get_running_loop()
-        not_before = loop.time() + self.policy.max_delay if self._running and self.policy.max_delay else 0.0
+        delayed = self.policy.max_delay and any(group.running for group in self.groups)
+        not_before = loop.time() + self.policy.max_delay if delayed else 0.0
         rows = len(next(iter(arrays.values())))
-        lengths = self._lengths(arrays) if self._free else ()
-        item = _Waiting(arrays, rows, lengths, loop.create_future(), perf_counter_ns(), not_before, timeout)
+        free = lengths(arrays, self._free) if self._free else ()
+        item = _Waiting(arrays, rows, free, loop.create_future(), perf_counter_ns(), not_before, timeout)
         self._callers.setdefault(caller, deque()).append(item)
         self._fresh.append(item)
         self._statistics.pending += 1
@@ -172,7 +138,7 @@ class Batcher:
 
     def _schedule(self) -> None:
         assert self._loop is not None
-        if self._running >= self.instances:
+        if self._group() is None:
             self._set_timers(self._fresh)
             self._fresh.clear()
         elif self._scheduled is None:
@@ -186,7 +152,7 @@ class Batcher:
         """Start as many batches as may run; what then still waits, or runs in the pool, gets its timer."""
         assert self._loop is not None
         self._scheduled, self._delayed = None, False
-        while self._callers and self._running < self.instances:
+        while self._callers and (group := self._group()) is not None:
             wait = self._filling()
             if wait > 0:
                 self._scheduled, self._delayed = self._loop.call_later(wait, self._dispatch), True
@@ -194,16 +160,25 @@ class Batcher:
             batch, rows = self._take()
             if not batch:
                 break
-            if self._run_ns.get(_size(rows, batch[0].lengths), _INLINE_NS) < _INLINE_NS:
-                self._finish(batch, rows, self._execute(batch))
+            known = group.known(rows, batch[0].lengths) if group.device.kind == "cpu" else None
+            if known is not None and known < _INLINE_NS:
+                self._finish(group, batch, rows, self._execute(group, batch))
                 continue
-            self._running += 1
+            group.running += 1
             self._set_timers(batch)
-            running = self._loop.run_in_executor(self._pool, self._execute, batch)
-            running.add_done_callback(partial(self._returned, batch, rows))
+            running = self._loop.run_in_executor(group.pool, self._execute, group, batch)
+            running.add_done_callback(partial(self._returned, group, batch, rows))
         if self._callers:
             self._set_timers(self._fresh)
         self._fresh.clear()
+
+    def _group(self) -> InstanceGroup | None:
+        """Where the next batch goes; None while all instances that are fast enough for it are at work."""
+        groups = self.groups
+        if len(groups) > 1 and self._callers:
+            first = next(iter(self._callers.values()))[0]
+            groups = fastest(groups, min(max(self._joinable(), first.rows), self.policy.max_batch), first.lengths)
+        return next((group for group in groups if group.running < group.count), None)
 
     def _filling(self) -> float:
         """Seconds for which the next batch may still wait for more."""
@@ -213,9 +188,13 @@ class Batcher:
         return min(queue[0].not_before for queue in self._callers.values()) - self._loop.time()
 
     def _full(self) -> bool:
-        lengths = next(iter(self._callers.values()))[0].lengths
+        return self._joinable() >= self.policy.max_batch
+
+    def _joinable(self) -> int:
+        """Rows that wait and could join the request whose turn it is."""
+        wanted = next(iter(self._callers.values()))[0].lengths
         waiting = (item for queue in self._callers.values() for item in queue)
-        return sum(item.rows for item in waiting if item.lengths == lengths) >= self.policy.max_batch
+        return sum(item.rows for item in waiting if item.lengths == wanted)
 
     def _take(self) -> tuple[list[_Waiting], int]:
         """The next batch, callers in turn, and its rows.
@@ -249,19 +228,19 @@ class Batcher:
             self._callers.move_to_end(caller, last=False)
         return batch, rows
 
-    def _execute(self, batch: list[_Waiting]) -> _Result:
+    def _execute(self, group: InstanceGroup, batch: list[_Waiting]) -> _Result:
         """Join, run and take apart; answers in order, and the instants between. A batch that fails runs one by one."""
         start = perf_counter_ns()
         joined, first = start, batch[0].arrays
         try:
             arrays = first if len(batch) == 1 else {name: np.concatenate([i.arrays[name] for i in batch]) for name in first}
             joined = perf_counter_ns()
-            outputs = self._run(arrays)
+            outputs = group.run(arrays)
         except Exception as error:  # errors of ONNX Runtime share no base: one request's alone, or a fault of ours
             now = perf_counter_ns()
             alone: list[Arrays | Exception] = [error]
             if len(batch) > 1:
-                alone = [answer for item in batch for answer in self._execute([item])[0]]
+                alone = [answer for item in batch for answer in self._execute(group, [item])[0]]
             return alone, (start, joined, now, now)
         ran = perf_counter_ns()
         if len(batch) == 1:
@@ -275,24 +254,25 @@ class Batcher:
 
     def _returned(
         self,
+        group: InstanceGroup,
         batch: list[_Waiting],
         rows: int,
         running: asyncio.Future[_Result],
     ) -> None:
-        self._running -= 1
+        group.running -= 1
         if running.cancelled():
             for item in batch:
                 item.future.cancel()
             return
-        self._finish(batch, rows, running.result())
+        self._finish(group, batch, rows, running.result())
         if self._callers:
             self._schedule()
 
-    def _finish(self, batch: list[_Waiting], rows: int, result: _Result) -> None:
+    def _finish(self, group: InstanceGroup, batch: list[_Waiting], rows: int, result: _Result) -> None:
         answers, (start, joined, ran, split) = result
-        self.learn(rows, batch[0].lengths, ran - joined)
+        group.learn(rows, batch[0].lengths, ran - joined)
         queued = sum(start - item.arrived for item in batch)
-        self._statistics.executed(rows, len(batch), queued, joined - start, ran - joined, split - ran)
+        self._statistics.executed(str(group.device), rows, len(batch), queued, joined - start, ran - joined, split - ran)
         for item, answer in zip(batch, answers, strict=True):
             if item.timer is not None:
                 item.timer.cancel()
@@ -313,8 +293,3 @@ class Batcher:
         if not item.future.done():
             message = f"{self._name} did not answer within {item.timeout:g} s: ask for fewer rows, or with a longer timeout"
             item.future.set_exception(RefusedError(504, message))
-
-
-def _size(rows: int, lengths: tuple[int, ...]) -> tuple[int, ...]:
-    """The powers of two between which a run has its rows and the lengths of its free axes."""
-    return (rows.bit_length(), *map(int.bit_length, lengths)) if lengths else (rows.bit_length(),)

@@ -13,7 +13,7 @@ from zoo.model.axes import BATCH
 from zoo.model.dtypes import NAMES
 from zoo.model.inputs import InputCheck
 from zoo.model.spec import Endpoint, Tensor
-from zoo.serving.providers import open_graph
+from zoo.serving.devices import CPU, Device, open_graph
 
 if TYPE_CHECKING:
     from onnxruntime import NodeArg
@@ -28,21 +28,22 @@ class Graph:
         The ONNX graph.
     endpoint : Endpoint
         What the spec says of it.
-    providers : sequence of str, optional
-        Execution providers, as ``zoo.serving.Session`` takes them.
+    device : Device
+        Where it runs.
     threads : int
-        Threads within one operator.
+        Threads within one operator on the CPU.
 
     Raises
     ------
     IntegrityError
         ONNX Runtime cannot load the graph, or its tensors are not those of the spec.
     ProviderError
-        The provider asked for is not there.
+        The device is not in use.
     """
 
-    def __init__(self, file: Path, endpoint: Endpoint, *, providers: Sequence[str] | None = None, threads: int = 1) -> None:
-        self.session = open_graph(file, providers=providers, threads=threads)
+    def __init__(self, file: Path, endpoint: Endpoint, device: Device = CPU, *, threads: int = 1) -> None:
+        self.file, self.endpoint, self.device = file, endpoint, device
+        self.session = open_graph(file, device, threads=threads)
         self.check = InputCheck(endpoint)
         self.free = free_axes(endpoint)
         self._outputs = endpoint.outputs

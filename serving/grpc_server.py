@@ -104,7 +104,7 @@ def _methods(handlers: Handlers, limits: Limits) -> dict[str, Any]:
         "ServerLive": lambda request: {"live": True},
         "ServerReady": lambda request: {"ready": handlers.ready},
         "ModelReady": model_ready,
-        "ServerMetadata": lambda request: handlers.server(),
+        "ServerMetadata": lambda request: {key: value for key, value in handlers.server().items() if key != "devices"},
         "ModelMetadata": lambda request: handlers.model(request.name, request.version),
         "ModelConfig": lambda request: {"config": handlers.config(request.name, request.version)},
         "ModelStatistics": lambda request: handlers.statistics(request.name, request.version),

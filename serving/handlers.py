@@ -13,6 +13,7 @@ import numpy as np
 
 from zoo.model.dtypes import NAMES
 from zoo.model.spec import Tensor
+from zoo.serving.instances import InstanceGroup
 from zoo.serving.protocol import InferRequest
 from zoo.serving.repository import Repository, Served
 
@@ -48,7 +49,8 @@ class Handlers:
             release = version("physzoo")
         except PackageNotFoundError:  # run from a checkout
             release = "unknown"
-        return {"name": "physzoo", "version": release, "extensions": EXTENSIONS}
+        devices = {str(group.device) for served in self.repository.loaded() for group in served.batcher.groups}
+        return {"name": "physzoo", "version": release, "extensions": EXTENSIONS, "devices": sorted(devices)}
 
     def model(self, name: str, wanted: str | None = None) -> dict[str, object]:
         """Metadata of a model; RefusedError (404) where there is none."""
@@ -72,7 +74,7 @@ class Handlers:
             "max_batch_size": policy.max_batch,
             "input": [_config(tensor) for tensor in served.endpoint.inputs],
             "output": [_config(tensor) for tensor in served.endpoint.outputs],
-            "instance_group": [{"count": served.batcher.instances}],
+            "instance_group": [_instances(group) for group in served.batcher.groups],
             "dynamic_batching": {"max_queue_delay_microseconds": round(policy.max_delay * 1e6)},
         }
 
@@ -112,6 +114,13 @@ class Handlers:
 
 def _tensor(tensor: Tensor) -> dict[str, object]:
     return {"name": tensor.name, "datatype": NAMES[tensor.dtype].datatype, "shape": [-1, *tensor.wire_shape]}
+
+
+def _instances(group: InstanceGroup) -> dict[str, object]:
+    """An instance group as Triton writes it."""
+    if group.device.kind == "cpu":
+        return {"count": group.count, "kind": "KIND_CPU"}
+    return {"count": group.count, "kind": "KIND_GPU", "gpus": [group.device.number]}
 
 
 def _config(tensor: Tensor) -> dict[str, object]:

@@ -153,6 +153,7 @@ def _triton(folder: Path, policy: Policy) -> Iterator[Found | Broken]:
         max_delay=described.dynamic_batching.max_queue_delay_microseconds / 1e6,
         max_queue=policy.max_queue,
         instances=sum(group.count or 1 for group in described.instance_group) or policy.instances,
+        device=_device(described),
     )
     kept = _kept(versions, described.version_policy)
     if not kept:
@@ -160,6 +161,17 @@ def _triton(folder: Path, policy: Policy) -> Iterator[Found | Broken]:
         yield Broken(folder.name, "", reason, _stamp(config))
     for version in kept:
         yield _triton_version(folder, version, policy)
+
+
+def _device(described: object) -> str | None:
+    """Where the instance groups of a configuration put a model; None where they leave it to the server."""
+    kinds = {group.Kind.Name(group.kind): list(group.gpus) for group in described.instance_group}  # type: ignore[attr-defined]
+    if set(kinds) == {"KIND_CPU"}:
+        return "cpu"
+    if set(kinds) == {"KIND_GPU"}:
+        gpus = kinds["KIND_GPU"]
+        return f"cuda:{gpus[0]}" if len(gpus) == 1 else "cuda"
+    return None
 
 
 def _triton_version(folder: Path, version: str, policy: Policy) -> Found | Broken:

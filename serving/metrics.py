@@ -34,6 +34,7 @@ _COUNTERS: dict[str, tuple[str, Callable[[Statistics], float]]] = {
     ),
 }
 _PENDING = "nv_inference_pending_request_count"
+_DEVICES = "zoo_inference_device_exec_count"
 
 
 class _Collector:
@@ -47,6 +48,11 @@ class _Collector:
             yield self._family(UnknownMetricFamily(name, documentation, labels=_LABELS), value)
         gauge = GaugeMetricFamily(_PENDING, "Number of requests that wait for an execution", labels=_LABELS)
         yield self._family(gauge, lambda s: s.pending)
+        devices = UnknownMetricFamily(_DEVICES, "Number of executions on each device", labels=(*_LABELS, "device"))
+        for labels, statistics in self._statistics.items():
+            for device, executions in statistics.devices.items():
+                devices.add_metric((*labels, device), executions)
+        yield devices
 
     def _family(
         self, family: UnknownMetricFamily | GaugeMetricFamily, value: Callable[[Statistics], float]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import Executor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -15,8 +15,12 @@ import numpy as np
 from zoo.errors import ReproductionError, UnknownNameError, ZooError
 from zoo.model.spec import Endpoint, onnx_file
 from zoo.serving.batching import Batcher, Policy
+from zoo.serving.devices import Device
 from zoo.serving.graph import Graph
+from zoo.serving.instances import InstanceGroup, lengths
 from zoo.serving.layouts import Broken, Found, look
+from zoo.serving.padding import sizes_up_to
+from zoo.serving.placement import place
 from zoo.serving.protocol import Codec
 from zoo.serving.rejections import RefusedError
 from zoo.serving.statistics import Statistics
@@ -60,9 +64,11 @@ class Repository:
     sources : sequence of str or Path
         Where models come from, as ``zoo.serving.layouts.look`` takes them.
     pool : Executor
-        Where graphs run if they take long, and where those of the start are loaded.
+        Where graphs run on the CPU if they take long, and where those of the start are loaded.
     workers : int
         Graphs that may run there at once.
+    device : str
+        Where models run whose configuration does not say, as ``zoo.serving.devices.devices`` reads it.
     policy : Policy
         How models are batched whose configuration does not say.
     control : {"none", "poll", "explicit"}
@@ -71,9 +77,17 @@ class Repository:
     """
 
     def __init__(
-        self, sources: Sequence[str | Path], pool: Executor, workers: int, policy: Policy, control: Control = "none"
+        self,
+        sources: Sequence[str | Path],
+        pool: Executor,
+        workers: int,
+        policy: Policy,
+        control: Control = "none",
+        device: str = "auto",
     ) -> None:
         self._sources, self._pool, self._workers, self._policy = list(sources), pool, workers, policy
+        self._device = device
+        self._queues: dict[Device, Executor] = {}
         self.control = control
         self.statistics: dict[tuple[str, str], Statistics] = {}
         self._served: dict[str, dict[str, Served]] = {}
@@ -247,16 +261,29 @@ class Repository:
 
     def _load(self, found: Found) -> Served:
         """Load, verify on the test tensors, and time a single row of them, which also warms up."""
-        endpoint = found.spec.endpoints[found.endpoint]
-        graph = Graph(found.graph(), endpoint)
+        endpoint, policy = found.spec.endpoints[found.endpoint], found.policy or self._policy
         tensors = read_tensors(found.tensors(), found.endpoint)
-        _verify(found, graph, tensors)
-        statistics = self.statistics.setdefault((found.name, found.version), Statistics())
-        policy = found.policy or self._policy
-        batcher = Batcher(found.name, graph.run, self._pool, self._workers, policy, statistics, graph.free.values())
         row = {tensor.name: tensors[f"{found.endpoint}/in/{tensor.name}"][:1] for tensor in endpoint.inputs}
-        batcher.warm_up(graph.check(row, allow_nonfinite=True, allow_out_of_range=True))
-        return Served(found, graph, batcher, statistics, Codec(found.name, found.version, endpoint))
+        graphs = place(found.graph(), endpoint, policy.device or self._device, row=lambda: row, most=policy.max_batch)
+        for graph in graphs:
+            _verify(found, graph, tensors)
+        groups = [self._group(graph, policy) for graph in graphs]
+        first, free = graphs[0].check(row, allow_nonfinite=True, allow_out_of_range=True), graphs[0].free.values()
+        for group in groups:
+            group.warm_up(first, lengths(first, free), sizes_up_to(policy.max_batch) if len(groups) > 1 else [1])
+        statistics = self.statistics.setdefault((found.name, found.version), Statistics())
+        batcher = Batcher(found.name, groups, policy, statistics, free)
+        return Served(found, graphs[0], batcher, statistics, Codec(found.name, found.version, endpoint))
+
+    def _group(self, graph: Graph, policy: Policy) -> InstanceGroup:
+        """Instances on the graph's device: on the CPU in the pool of all models, on another in one thread of its own.
+
+        A second batch at a time on such a device would only wait for the first, and what is captured or bound holds one.
+        """
+        if graph.device.kind == "cpu":
+            return InstanceGroup(graph.run, self._pool, policy.instances or self._workers, graph.device)
+        queue = self._queues.setdefault(graph.device, ThreadPoolExecutor(1, thread_name_prefix=f"zoo-{graph.device}"))
+        return InstanceGroup(graph.run, queue, policy.instances or 1, graph.device)
 
 
 def _verify(found: Found, graph: Graph, tensors: Mapping[str, np.ndarray]) -> None:

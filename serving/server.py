@@ -46,8 +46,10 @@ class Settings:
         Seconds between looks at the models, where control is ``poll``.
     timeout : float or None
         Seconds after which a request that names no timeout is refused.
+    device : str
+        Where models run whose configuration does not say: ``auto``, ``cpu``, ``cuda`` (all devices) or ``cuda:1``.
     workers : int or None
-        Threads that run graphs; None for one a core.
+        Threads that run graphs on the CPU; None for one a core.
     log_requests : bool
         Whether to write one line of JSON a request, besides the server's own faults.
     """
@@ -57,6 +59,7 @@ class Settings:
     control: Control = "none"
     poll: float = 15.0
     timeout: float | None = 60.0
+    device: str = "auto"
     workers: int | None = None
     log_requests: bool = False
 
@@ -86,7 +89,8 @@ class Server:
         self.settings = settings = settings or Settings()
         workers = settings.workers or len(os.sched_getaffinity(0))
         pool = ThreadPoolExecutor(workers, thread_name_prefix="zoo-serving")
-        self.repository = Repository(models or list_models(), pool, workers, settings.policy, settings.control)
+        sources = models or list_models()
+        self.repository = Repository(sources, pool, workers, settings.policy, settings.control, settings.device)
         try:
             self.repository.load_all()
         except BaseException:
@@ -163,8 +167,8 @@ async def _serve(server: Server, host: str, port: int, grpc_port: int | None) ->
     await server.start(host, port, grpc_port)
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
-    names = [row["name"] for row in server.repository.index(ready=True)]
-    fields = {"host": host, "port": server.port, "grpc_port": server.grpc_port, "models": names}
+    runs = {served.name: [str(group.device) for group in served.batcher.groups] for served in server.repository.loaded()}
+    fields = {"host": host, "port": server.port, "grpc_port": server.grpc_port, "models": list(runs), "devices": runs}
     LOGGER.info("ready", extra={"fields": fields})
     await stop.wait()
     LOGGER.info("stopping: no new connections; requests under way are answered")

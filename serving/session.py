@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from zoo.errors import InputError, IntegrityError
-from zoo.model.spec import ModelSpec, onnx_file
+from zoo.model.spec import TEST_TENSORS, ModelSpec, onnx_file
 from zoo.model.store import ModelFolder, locate
+from zoo.model.test_tensors import read_npz
 from zoo.serving.graph import Graph
+from zoo.serving.placement import Fastest, place
+
+_MOST = 1024
+"""Rows of the largest batch for which a session on CUDA is prepared; larger ones run in pieces of as many."""
 
 
 class Session:
@@ -22,20 +28,22 @@ class Session:
     ----------
     model : str or Path
         Whatever ``zoo.model.store.locate`` finds: a released name, a folder, ``hf://owner/name@revision``.
-    providers : sequence of str, optional
-        ONNX Runtime execution providers in order of preference, of which the first must really be in use; None takes CUDA
-        where it works and the CPU elsewhere.
+    device : str
+        ``auto`` takes CUDA where it works, and for each size of batch whichever of the two was measured to be faster; ``cpu``,
+        ``cuda`` and ``cuda:1`` take just that, and fail where it is not really in use.
     threads : int
-        Threads within one operator; small models run fastest on one.
+        Threads within one operator on the CPU; small models run fastest on one.
 
     Raises
     ------
     UnknownNameError
         There is no such model.
+    InputError
+        The device is none.
     IntegrityError
         A file is missing, is not the one that the spec describes, or does not fit the spec's endpoint.
     ProviderError
-        The provider asked for is not there, or ONNX Runtime fell back to another.
+        The device that was asked for is not in use.
 
     Examples
     --------
@@ -43,15 +51,36 @@ class Session:
     >>> session.run({"spectrum": spectra})["probability"]  # doctest: +SKIP
     """
 
-    def __init__(self, model: str | Path, *, providers: Sequence[str] | None = None, threads: int = 1) -> None:
-        self.folder: ModelFolder = locate(model)
-        self._graphs = {
-            name: Graph(graph_file(self.folder, name), endpoint, providers=providers, threads=threads)
-            for name, endpoint in self.spec.endpoints.items()
-        }
+    def __init__(self, model: str | Path, *, device: str = "auto", threads: int = 1) -> None:
+        self._open(locate(model), device, threads)
+
+    def _open(self, folder: ModelFolder, device: str, threads: int) -> None:
+        self.folder = folder
+        self._settings = device, threads
+        self._graphs: dict[str, Graph | Fastest] = {}
+        self._devices: dict[str, list[str]] = {}
+        for name, endpoint in folder.spec.endpoints.items():
+            graphs = place(
+                graph_file(folder, name), endpoint, device, row=partial(self._row, name), most=_MOST, threads=threads
+            )
+            self._devices[name] = [str(graph.device) for graph in graphs]
+            self._graphs[name] = graphs[0] if len(graphs) == 1 else Fastest(graphs, self._row(name), _MOST)
+
+    def _row(self, endpoint: str) -> dict[str, np.ndarray]:
+        """The first row of an endpoint's test tensors."""
+        tensors = read_npz(self.folder.path(TEST_TENSORS))
+        return {tensor.name: tensors[f"{endpoint}/in/{tensor.name}"][:1] for tensor in self.spec.endpoints[endpoint].inputs}
 
     def __repr__(self) -> str:
-        return f"Session({self.spec.name!r}, revision {self.spec.revision}, {', '.join(self.endpoints)}, {self.provider})"
+        runs = ", ".join(self.devices)
+        return f"Session({self.spec.name!r}, revision {self.spec.revision}, {', '.join(self.endpoints)}, on {runs})"
+
+    def __getstate__(self) -> tuple[ModelFolder, str, int]:
+        """The folder and the settings: what ONNX Runtime holds belongs to a process, and is opened anew in another."""
+        return self.folder, *self._settings
+
+    def __setstate__(self, state: tuple[ModelFolder, str, int]) -> None:
+        self._open(*state)
 
     @property
     def spec(self) -> ModelSpec:
@@ -64,10 +93,15 @@ class Session:
         return list(self._graphs)
 
     @property
-    def provider(self) -> str:
-        """The execution provider that is really in use."""
-        provider: str = next(iter(self._graphs.values())).session.get_providers()[0]
-        return provider
+    def devices(self) -> list[str]:
+        """The devices that are really in use, such as ``cuda:0`` and ``cpu``."""
+        return list(dict.fromkeys(device for devices in self._devices.values() for device in devices))
+
+    def on(self, device: str) -> Session:
+        """The same model on one of its devices, whatever the size of batch."""
+        other = type(self).__new__(type(self))
+        other._open(self.folder, device, self._settings[1])
+        return other
 
     def run(
         self,
@@ -107,7 +141,7 @@ class Session:
         graph = self._graphs.get("predict" if endpoint is None else endpoint) or self._find(endpoint)
         return graph(inputs, allow_nonfinite, allow_out_of_range)
 
-    def _find(self, endpoint: str | None) -> Graph:
+    def _find(self, endpoint: str | None) -> Graph | Fastest:
         if endpoint is not None:
             self.spec.endpoint(endpoint)  # raises
         if len(self._graphs) > 1:

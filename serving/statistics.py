@@ -39,9 +39,14 @@ class Statistics:
     last_ms: int = 0
     batches: dict[int, tuple[Duration, Duration, Duration]] = field(default_factory=dict)
     """Rows of an execution -> its durations of input, inference and output."""
+    devices: dict[str, int] = field(default_factory=dict)
+    """Device -> executions on it."""
 
-    def executed(self, rows: int, requests: int, queued_ns: int, joining_ns: int, running_ns: int, splitting_ns: int) -> None:
+    def executed(
+        self, device: str, rows: int, requests: int, queued_ns: int, joining_ns: int, running_ns: int, splitting_ns: int
+    ) -> None:
         """Count one execution of the graph; ``queued_ns`` is the sum over its requests."""
+        self.devices[device] = self.devices.get(device, 0) + 1
         self.queue.count += requests
         self.queue.ns += queued_ns
         batch = self.batches.get(rows)

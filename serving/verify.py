@@ -30,6 +30,7 @@ class Row(BaseModel):
     max_abs_diff: float
     max_rel_diff: float
     ok: bool
+    device: str = "cpu"
 
 
 class Report(BaseModel):
@@ -39,7 +40,8 @@ class Report(BaseModel):
 
     name: str
     revision: str
-    provider: str
+    devices: list[str]
+    """Where the graphs ran: each of the devices that a session uses."""
     tolerance: Tolerance
     files: int
     """Number of files whose sha256 was compared with the spec."""
@@ -51,7 +53,7 @@ class Report(BaseModel):
         return all(row.ok for row in self.rows)
 
 
-def verify(model: str | Path | Session) -> Report:
+def verify(model: str | Path | Session, *, device: str = "auto") -> Report:
     """Compare a model's files with its spec's sha256 and its ONNX answers with its test tensors.
 
     Answers in float32 and float64 may differ by the spec's tolerance, whole numbers and truth values not at all.
@@ -60,6 +62,9 @@ def verify(model: str | Path | Session) -> Report:
     ----------
     model : str, Path or Session
         A released name, a folder, or a session over one.
+    device : str
+        Where the graphs run, as ``Session`` takes it; of a session its own devices are taken. With ``auto`` the answers of each
+        device that is in use are compared.
 
     Returns
     -------
@@ -73,20 +78,22 @@ def verify(model: str | Path | Session) -> Report:
     IntegrityError
         A file, or the test tensors of an endpoint, is missing or not the one that the card describes.
     """
-    session = model if isinstance(model, Session) else Session(model)
+    session = model if isinstance(model, Session) else Session(model, device=device)
     spec = session.spec
     for file in spec.files:
         session.folder.path(file.path)
     tensors = read_tensors(session.folder.path(TEST_TENSORS))
     rows: list[Row] = []
-    for endpoint in spec.endpoints:
-        # The files are in question here, not the inputs.
-        run = partial(session.run, endpoint=endpoint, allow_nonfinite=True, allow_out_of_range=True)
-        rows += compare(spec, endpoint, tensors, run)
+    for used in session.devices:
+        one = session if len(session.devices) == 1 else session.on(used)
+        for endpoint in spec.endpoints:
+            # The files are in question here, not the inputs.
+            run = partial(one.run, endpoint=endpoint, allow_nonfinite=True, allow_out_of_range=True)
+            rows += [row.model_copy(update={"device": used}) for row in compare(spec, endpoint, tensors, run)]
     return Report(
         name=spec.name,
         revision=spec.revision,
-        provider=session.provider,
+        devices=session.devices,
         tolerance=spec.tolerance,
         files=len(spec.files),
         rows=rows,

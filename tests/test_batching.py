@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from zoo.serving.batching import Batcher, Policy
+from zoo.serving.instances import InstanceGroup
 from zoo.serving.rejections import RefusedError
 from zoo.serving.statistics import Statistics
 
@@ -87,7 +88,8 @@ def run(test: Callable[[], Awaitable[None]]) -> None:
 
 def make(model: Doubling, pool: ThreadPoolExecutor, **policy: object) -> tuple[Batcher, Statistics]:
     statistics = Statistics()
-    return Batcher("tiny", model, pool, 2, Policy(**({"instances": 1} | policy)), statistics), statistics
+    group = InstanceGroup(model, pool, policy.pop("instances", 1) or 2)
+    return Batcher("tiny", [group], Policy(**policy), statistics), statistics
 
 
 async def until(condition: Callable[[], object]) -> None:
@@ -219,10 +221,11 @@ def test_short_runs_stay_on_the_loop_and_long_ones_do_not(
     pool: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch, microseconds: int, on_the_loop: bool
 ) -> None:
     clock = itertools.count(step=1000 * microseconds)
-    monkeypatch.setattr("zoo.serving.batching.perf_counter_ns", lambda: next(clock))
+    for module in ("batching", "instances"):
+        monkeypatch.setattr(f"zoo.serving.{module}.perf_counter_ns", lambda: next(clock))
     model = Doubling()
     batcher, _ = make(model, pool)
-    batcher.warm_up(rows(1.0))
+    batcher.groups[0].warm_up(rows(1.0), (), [1])
     model.threads.clear()
 
     async def test() -> None:
@@ -365,7 +368,7 @@ def of_length(length: int, rows: int = 1) -> Arrays:
 
 
 def make_free(model: Doubling, pool: ThreadPoolExecutor, **policy: object) -> Batcher:
-    return Batcher("tiny", model, pool, 2, Policy(**({"instances": 1} | policy)), Statistics(), [("x", 1)])
+    return Batcher("tiny", [InstanceGroup(model, pool, 1)], Policy(**policy), Statistics(), [("x", 1)])
 
 
 def test_only_requests_of_one_length_are_joined(pool: ThreadPoolExecutor) -> None:
@@ -421,10 +424,11 @@ def test_a_batch_of_one_length_is_full_by_its_own_rows(pool: ThreadPoolExecutor,
 
 def test_how_long_a_run_takes_is_learned_for_each_length(pool: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch) -> None:
     """A run that is known to be short for two particles is not for a hundred."""
-    monkeypatch.setattr("zoo.serving.batching.perf_counter_ns", itertools.count(step=10_000).__next__)
+    for module in ("batching", "instances"):
+        monkeypatch.setattr(f"zoo.serving.{module}.perf_counter_ns", itertools.count(step=10_000).__next__)
     model = Doubling()
     batcher = make_free(model, pool)
-    batcher.warm_up(of_length(2))
+    batcher.groups[0].warm_up(of_length(2), (2,), [1])
     model.threads.clear()
 
     async def test() -> None:

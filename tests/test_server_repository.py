@@ -78,7 +78,7 @@ class TestLayouts:
         config = "dynamic_batching { max_queue_delay_microseconds: 700 }\ninstance_group [{ count: 3, kind: KIND_CPU }]"
         write_repository(tmp_path, "1", config=config)
         batcher = Server([tmp_path]).repository.find("tiny").batcher
-        assert (batcher.policy.max_batch, batcher.policy.max_delay, batcher.instances) == (64, 0.0007, 3)
+        assert (batcher.policy.max_batch, batcher.policy.max_delay, batcher.groups[0].count) == (64, 0.0007, 3)
 
 
 class TestRefusals:

@@ -29,6 +29,7 @@ from zoo.model.spec import Endpoint, Tolerance
 from zoo.serving import Session
 from zoo.serving.batching import Batcher, Policy
 from zoo.serving.graph import Graph
+from zoo.serving.instances import InstanceGroup
 from zoo.serving.protocol import HEADER
 from zoo.serving.server import Server, create_app
 from zoo.serving.statistics import Statistics
@@ -403,7 +404,7 @@ class TestBatches:
         async def ask() -> None:
             with ThreadPoolExecutor(2) as pool:
                 policy = Policy(max_batch=max_batch)
-                batcher = Batcher(model.name, graph.run, pool, 2, policy, statistics, graph.free.values())
+                batcher = Batcher(model.name, [InstanceGroup(graph.run, pool, 2)], policy, statistics, graph.free.values())
                 await asyncio.wait_for(asyncio.gather(*(caller(batcher, number) for number in range(12))), 60)
 
         asyncio.run(ask())

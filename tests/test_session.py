@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import ast
+import copy
+import pickle
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import joblib
 import numpy as np
 import onnxruntime
 import pytest
@@ -91,7 +94,7 @@ class TestRun:
 
     def test_describes_itself(self, session: Session) -> None:
         assert session.endpoints == ["predict", "encode"]
-        assert session.provider == "CPUExecutionProvider"
+        assert session.devices == ["cpu"]
         assert session.spec.endpoints["predict"].inputs[0].unit == "muK^2"
 
 
@@ -143,45 +146,93 @@ class TestInputErrors:
             session.run({})
 
 
-class TestProviders:
-    def test_a_provider_that_this_build_lacks(self, folder: Path) -> None:
-        with pytest.raises(ProviderError, match=r"no NoSuchProvider; it has .*CPUExecutionProvider"):
-            Session(folder, providers=["NoSuchProvider"])
+def _pickled(session: Session) -> Session:
+    sent: Session = pickle.loads(pickle.dumps(session))  # noqa: S301 what this process made itself
+    return sent
 
-    def test_a_silent_fallback_to_the_cpu_is_an_error(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        # This is what onnxruntime-gpu does on a machine without CUDA: listed as available, then not used.
-        real = onnxruntime.InferenceSession
-        monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CUDAExecutionProvider", "CPUExecutionProvider"])
-        monkeypatch.setattr(
-            onnxruntime, "InferenceSession", lambda file, options, providers: real(file, options, ["CPUExecutionProvider"])
-        )
-        with pytest.raises(ProviderError, match=r"asked for CUDAExecutionProvider.*fell back to CPUExecutionProvider"):
-            Session(folder, providers=["CUDAExecutionProvider"])
-        assert Session(folder).provider == "CPUExecutionProvider"
 
-    def test_a_gpu_that_works_is_taken_without_tf32(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        """No GPU needed: a session that says it uses what it was given."""
+class TestDevices:
+    """No GPU needed: the CPU answers for what says that it is a GPU."""
+
+    @pytest.fixture
+    def gpus(self, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, dict[str, str]]]:
+        """Two GPUs that work, and what was asked of them."""
         real, asked = onnxruntime.InferenceSession, []
 
         class OnGpu(real):  # type: ignore[misc,valid-type]
             def __init__(self, file: str, options: onnxruntime.SessionOptions, providers: list[tuple[str, dict]]) -> None:
                 super().__init__(file, options, providers=["CPUExecutionProvider"])
-                asked.append(providers)
+                self.wanted = [name for name, _ in providers]
+                asked.extend(providers)
 
             def get_providers(self) -> list[str]:
-                return [name for name, _ in asked[-1]]
+                return self.wanted
 
+        memory = onnxruntime.OrtValue.ortvalue_from_shape_and_type
         monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CUDAExecutionProvider", "CPUExecutionProvider"])
         monkeypatch.setattr(onnxruntime, "InferenceSession", OnGpu)
-        for wanted in (None, ["CUDAExecutionProvider"]):
-            session = Session(folder, providers=wanted)
-            assert session.provider == "CUDAExecutionProvider"
-            assert asked[-1][0] == ("CUDAExecutionProvider", {"use_tf32": "0"})
-            assert verify(session).provider == "CUDAExecutionProvider"
-        assert [name for name, _ in asked[0]] == ["CUDAExecutionProvider", "CPUExecutionProvider"]
+        monkeypatch.setattr("zoo.serving.devices._cuda_devices", lambda: 2)
+        monkeypatch.setattr(
+            onnxruntime.OrtValue, "ortvalue_from_shape_and_type", lambda shape, dtype, kind, number: memory(shape, dtype)
+        )
+        return asked
+
+    @pytest.mark.parametrize("device", ["gpu", "cuda:", "cuda:-1", "CUDA", "", "cpu:1"])
+    def test_a_word_that_names_no_device(self, folder: Path, device: str) -> None:
+        with pytest.raises(InputError, match=rf"expected auto, cpu, cuda or cuda:NUMBER, given '{device}'"):
+            Session(folder, device=device)
+
+    def test_cuda_that_this_build_lacks(self, folder: Path) -> None:
+        with pytest.raises(ProviderError, match=r"runs on the CPU alone: pip install 'physzoo\[gpu\]'"):
+            Session(folder, device="cuda")
+
+    def test_cuda_without_a_device(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CUDAExecutionProvider", "CPUExecutionProvider"])
+        monkeypatch.setattr("zoo.serving.devices._cuda_devices", lambda: 0)
+        with pytest.raises(ProviderError, match="the driver shows 0 CUDA devices"):
+            Session(folder, device="cuda:0")
+        assert Session(folder).devices == ["cpu"]
+
+    def test_a_silent_fallback_to_the_cpu_is_an_error(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        # This is what onnxruntime-gpu does where CUDA's libraries are missing: listed as available, then not used.
+        real = onnxruntime.InferenceSession
+        monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CUDAExecutionProvider", "CPUExecutionProvider"])
+        monkeypatch.setattr("zoo.serving.devices._cuda_devices", lambda: 1)
+        monkeypatch.setattr(
+            onnxruntime, "InferenceSession", lambda file, options, providers: real(file, options, ["CPUExecutionProvider"])
+        )
+        with pytest.raises(ProviderError, match=r"asked for cuda:0.*fell back to CPUExecutionProvider"):
+            Session(folder, device="cuda")
+        assert Session(folder).devices == ["cpu"]
+
+    @pytest.mark.parametrize(("device", "used"), [("cuda:1", ["cuda:1"]), ("auto", ["cuda:0", "cuda:1", "cpu"])])
+    def test_a_gpu_that_works_is_taken_and_answers_as_the_cpu(
+        self, folder: Path, gpus: list[tuple[str, dict[str, str]]], device: str, used: list[str]
+    ) -> None:
+        session, alone = Session(folder, device=device), Session(folder, device="cpu")
+        assert session.devices == used
+        assert verify(session).devices == used
+        assert {row.device for row in verify(session).rows} == set(used)
+        for name, options in gpus:
+            if name == "CUDAExecutionProvider":
+                assert options.items() >= {"use_tf32": "0", "cudnn_conv_algo_search": "HEURISTIC"}.items()
+        for rows in (0, 1, 2, 3, 33, 1024, 2500):
+            given = {"spectrum": spectra(rows)}
+            np.testing.assert_array_equal(session.run(given)["probability"], alone.run(given)["probability"])
 
     def test_the_cpu_on_request(self, folder: Path) -> None:
-        assert Session(folder, providers=["CPUExecutionProvider"], threads=2).provider == "CPUExecutionProvider"
+        assert Session(folder, device="cpu", threads=2).devices == ["cpu"]
+
+    @pytest.mark.parametrize("send", [_pickled, copy.deepcopy])
+    def test_it_is_sent_as_its_folder_and_opened_again(self, session: Session, send: Callable[[Session], Session]) -> None:
+        given = {"spectrum": spectra(5)}
+        np.testing.assert_array_equal(send(session).run(given)["probability"], session.run(given)["probability"])
+
+    def test_workers_of_joblib_answer(self, session: Session) -> None:
+        batches = [{"spectrum": spectra(rows)} for rows in (1, 2, 3)]
+        answers = joblib.Parallel(n_jobs=2)(joblib.delayed(session.run)(given) for given in batches)
+        for given, answer in zip(batches, answers, strict=True):
+            np.testing.assert_array_equal(answer["probability"], session.run(given)["probability"])
 
 
 class TestVerify:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from zoo.cli.options import JsonOption, NameArgument
+from zoo.cli.options import DeviceOption, JsonOption, NameArgument
 from zoo.cli.terminal import as_argument, quiet_tensorflow
 from zoo.errors import ZooError
 
@@ -130,11 +130,11 @@ def _add_to_repository(
 
 
 @app.command()
-def verify(path: NameArgument, as_json: JsonOption = False) -> None:
-    """Check an ONNX folder against its sha256s and test tensors, without TensorFlow."""
+def verify(path: NameArgument, device: DeviceOption = "auto", as_json: JsonOption = False) -> None:
+    """Check an ONNX folder against its sha256s and test tensors, without TensorFlow, on each device that would run it."""
     from zoo.serving.verify import verify as run
 
-    report = run(path)
+    report = run(path, device=device)
     if as_json:
         print(json.dumps({**report.model_dump(mode="json"), "ok": report.ok}, indent=1))
     else:
@@ -164,7 +164,8 @@ def serve(
     max_queue: Annotated[int, typer.Option(help="requests that may wait for a model; one more is refused", min=1)] = 1024,
     timeout: Annotated[float, typer.Option(help="seconds for a request that sets none", min=0)] = 60.0,
     max_body: Annotated[int, typer.Option(help="largest request in bytes", min=1)] = 64 * 2**20,
-    workers: Annotated[int | None, typer.Option(help="threads; default: one a core", min=1)] = None,
+    device: DeviceOption = "auto",
+    workers: Annotated[int | None, typer.Option(help="threads on the CPU; default: one a core", min=1)] = None,
     log_requests: Annotated[bool, typer.Option(help="a line of JSON a request on standard error")] = False,
 ) -> None:
     """Serve models over the Open Inference Protocol V2: REST, and gRPC on a port of its own."""
@@ -179,6 +180,7 @@ def serve(
         control=model_control,
         poll=poll,
         timeout=timeout or None,
+        device=device,
         workers=workers,
         log_requests=log_requests,
     )

@@ -25,6 +25,9 @@ ObservationOption = Annotated[
         help="what was measured: a file or folder as the model's data source reads it, or a .npy or .npz of one row",
     ),
 ]
+DeviceOption = Annotated[
+    str, typer.Option("--device", help="auto, cpu, cuda or cuda:NUMBER; auto: whichever is faster for a size of batch")
+]
 SettingsOption = Annotated[
     list[str] | None,
     typer.Option("--set", help="change a value of the recipe, e.g. --set optimizer.learning_rate=1e-4; repeatable"),

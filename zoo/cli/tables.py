@@ -123,11 +123,21 @@ def parity_table(report: ExportReport) -> Table:
 
 def verify_table(report: Report) -> Table:
     """What ``zoo verify`` found."""
+    several = len(report.devices) > 1
     rows = (
-        (row.endpoint, row.output, str(row.rows), f"{row.max_abs_diff:.2e}", "yes" if row.ok else "NO") for row in report.rows
+        (
+            *((row.device,) if several else ()),
+            row.endpoint,
+            row.output,
+            str(row.rows),
+            f"{row.max_abs_diff:.2e}",
+            "yes" if row.ok else "NO",
+        )
+        for row in report.rows
     )
-    title = f"{report.name}@{report.revision}: {report.files} files as the card describes them; {report.provider}"
-    return _table(title, "endpoint", "output", "rows", "largest |difference|", "within tolerance", rows=rows)
+    title = f"{report.name}@{report.revision}: {report.files} files as the card describes them; on {', '.join(report.devices)}"
+    columns = ("endpoint", "output", "rows", "largest |difference|", "within tolerance")
+    return _table(title, *(("device",) if several else ()), *columns, rows=rows)
 
 
 def output_table(spec: ModelSpec, endpoint: str, outputs: dict[str, np.ndarray], source: str) -> Table:

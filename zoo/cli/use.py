@@ -65,7 +65,7 @@ def predict(
     from zoo.model.array_files import read_inputs
     from zoo.serving import Session
 
-    session = Session(name)
+    session = Session(name, device="cpu")  # which is done with one batch before a GPU is ready
     endpoint = endpoint or session.spec.default_endpoint
     if observation is not None:
         outputs = _predict_observation(session, endpoint, observation, allow_out_of_range, as_json)
@@ -134,7 +134,7 @@ def infer(
     from zoo.interpret.posteriors.infer import infer as run
     from zoo.serving import Session
 
-    session = Session(name)
+    session = Session(name, device="cpu")
     conditional_flow(session.spec)  # before anything is read
     found = read_observation(session.spec, observation)
     report = run(session.spec, lambda inputs: session.run(inputs, "sample"), found, out or Path("."), draws=draws, seed=seed)
