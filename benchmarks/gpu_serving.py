@@ -1,6 +1,7 @@
-"""Every released endpoint on the CPU and on the GPU: latency and throughput against batch, checked against the test tensors.
+"""Every released endpoint on the CPU and on the GPU: latency and throughput against batch, and what clients of a server see.
 
     python benchmarks/gpu_serving.py [NAME...] [--batches 1,8,64,512,4096] [--rounds 9] [--seconds 0.05] [--out FILE]
+    python benchmarks/gpu_serving.py --batches '' --load 3      # the server's load alone
 
 On a machine with an NVIDIA GPU, in an environment of its own (onnxruntime and onnxruntime-gpu exclude each other):
 
@@ -10,6 +11,9 @@ On a machine with an NVIDIA GPU, in an environment of its own (onnxruntime and o
 It needs numpy, ONNX Runtime and the light core of the zoo, no TensorFlow; for float16 also onnx, or exported folders, which
 are named like models. What is not there is listed as skipped, so that it
 runs on the CPU alone.
+
+With ``--load`` Triton's client (``pip install 'tritonclient[http]'``) asks ``zoo serve --device cpu``, ``cuda`` and ``auto``
+for so many seconds each, ``served_load.py``.
 
 The ways: ``run`` copies arrays in and out, ``binding`` has them on the device before and after, ``graph`` replays a CUDA graph
 of this one batch. The time of ``run`` is what a server sees; that of the others leaves the transfer out. Ways take turns within
@@ -42,7 +46,7 @@ from zoo.serving.session import graph_file
 
 OUT = Path(__file__).parent / "results" / "gpu_serving.json"
 CPU, CUDA, TENSORRT = "CPUExecutionProvider", "CUDAExecutionProvider", "TensorrtExecutionProvider"
-OPTIONS = {CPU: {}, CUDA: {"use_tf32": "0"}, TENSORRT: {}}
+OPTIONS = {CPU: {}, CUDA: {"use_tf32": "0", "cudnn_conv_algo_search": "HEURISTIC"}, TENSORRT: {}}
 os.environ["NVIDIA_TF32_OVERRIDE"] = "0"  # read by NVIDIA's libraries; TensorRT has no option for it here
 
 Arrays = dict[str, np.ndarray]
@@ -239,6 +243,9 @@ def main() -> None:
     parser.add_argument("--batches", default="1,8,64,512,4096")
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--seconds", type=float, default=0.05, help="of calls of each way in a round")
+    parser.add_argument(
+        "--load", type=float, default=0.0, help="seconds for which each client asks a server; default: none does"
+    )
     parser.add_argument("--out", type=Path, default=OUT)
     arguments = parser.parse_args()
     if hasattr(onnxruntime, "preload_dlls"):
@@ -248,14 +255,20 @@ def main() -> None:
     available = onnxruntime.get_available_providers()
     skipped = {p: "not in this ONNX Runtime" for p in (CUDA, TENSORRT) if p not in available}
     providers = [p for p in (CPU, CUDA, TENSORRT) if p in available]
-    batches = [int(batch) for batch in arguments.batches.split(",")]
+    batches = [int(batch) for batch in filter(None, arguments.batches.split(","))]
     results = {
         case.title: measure(case, providers, batches, arguments.rounds, arguments.seconds, skipped)
-        for case in cases(arguments.names, skipped)
+        for case in (cases(arguments.names, skipped) if batches else [])
     }
+    served = {}
+    if arguments.load:
+        from served_load import LOADS, measured
+
+        loads = [load for load in LOADS if not arguments.names or load.model in arguments.names]
+        served = measured(loads, ["cpu", "cuda", "auto"], arguments.load, skipped)
     for what, reason in skipped.items():
         print(f"skipped {what}: {reason}")
-    content = {"versions": about(), "rounds": arguments.rounds, "skipped": skipped, "results": results}
+    content = {"versions": about(), "rounds": arguments.rounds, "skipped": skipped, "results": results, "served": served}
     arguments.out.write_text(json.dumps(content, indent=1) + "\n")
     print(f"wrote {arguments.out}")
 

@@ -31,13 +31,16 @@ _WARM_UP_ROWS = (1, 32)
 _TYPES = {dtype: triton.DataType.Value(names.triton) for dtype, names in NAMES.items()}
 
 
-def model_config(model: str, endpoint: str, described: Endpoint, sizes: Mapping[str, int] | None = None) -> triton.ModelConfig:
+def model_config(
+    model: str, endpoint: str, described: Endpoint, sizes: Mapping[str, int] | None = None, kind: str = "KIND_AUTO"
+) -> triton.ModelConfig:
     """Make the configuration of an endpoint.
 
     Rows of several requests become one batch as soon as an instance is free, with no delay; every version in the folder
-    is served, and the highest answers requests that name none. One instance on each GPU, or one on the CPU, with one thread:
-    small models gain nothing from more. A free axis is -1, and Triton joins only requests of equal sizes. Triton has no tensor
-    that is a number a row, shape (batch,): such a one has shape (batch, 1) on the wire.
+    is served, and the highest answers requests that name none. One instance, on the CPU with one thread: small models gain
+    nothing from more; of ``KIND_GPU``, and of ``KIND_AUTO`` where there is a GPU, one on each. A free axis is -1, and Triton
+    joins only requests of equal sizes. Triton has no tensor that is a number a row, shape (batch,): such a one has shape
+    (batch, 1) on the wire.
 
     Parameters
     ----------
@@ -49,6 +52,8 @@ def model_config(model: str, endpoint: str, described: Endpoint, sizes: Mapping[
         The endpoint in the spec.
     sizes : mapping of str to int, optional
         The sizes of free axes in the rows of the warm-up; by default the smallest.
+    kind : str
+        Triton's word for where instances run.
 
     Returns
     -------
@@ -60,7 +65,7 @@ def model_config(model: str, endpoint: str, described: Endpoint, sizes: Mapping[
         name=wire_name(model, endpoint),
         backend="onnxruntime",
         max_batch_size=_max_batch_size(described),
-        instance_group=[triton.ModelInstanceGroup(count=1, kind=triton.ModelInstanceGroup.KIND_AUTO)],
+        instance_group=[triton.ModelInstanceGroup(count=1, kind=triton.ModelInstanceGroup.Kind.Value(kind))],
     )
     config.version_policy.all.SetInParent()
     config.dynamic_batching.SetInParent()

@@ -15,11 +15,12 @@ from __future__ import annotations
 import shutil
 import tempfile
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import onnx
 
 from zoo.atomic import exchange
@@ -31,9 +32,12 @@ from zoo.export.subset import with_endpoints, write_test_tensors
 from zoo.export.targets import OPSET, TARGETS
 from zoo.export.targets import check as check_target
 from zoo.model.model_json import is_model_folder, read_spec, write_spec
-from zoo.model.spec import SERVED_GRAPH, TEST_TENSORS, File, ModelSpec, onnx_file, wire_name
+from zoo.model.spec import SERVED_GRAPH, TEST_TENSORS, Endpoint, File, ModelSpec, onnx_file, wire_name
 from zoo.model.store import ModelFolder, locate
 from zoo.model.test_tensors import read_test_tensors
+
+InstanceKind = Callable[[Path, Endpoint, Mapping[str, np.ndarray]], str]
+"""Graph, description and rows of inputs of an endpoint -> Triton's word for where its instances run."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +58,7 @@ def add_to_repository(
     opset: int = OPSET,
     storage_uri: str | None = None,
     overwrite: bool = False,
+    instance_kind: InstanceKind | None = None,
 ) -> list[Added]:
     """Add the endpoints of a model to a model repository, which is made where there is none.
 
@@ -77,6 +82,9 @@ def add_to_repository(
         Address in ``kserve.yaml``, see ``zoo.export.kserve.write_kserve``.
     overwrite : bool
         Whether to write an existing version and the configuration anew.
+    instance_kind : callable, optional
+        Gives Triton's word for where an endpoint runs, of its graph, its description and some rows of its inputs, such as
+        ``zoo.serving.placement.instance_kind``, which measures; by default Triton decides.
 
     Raises
     ------
@@ -96,7 +104,7 @@ def add_to_repository(
     try:
         with _graphs(name, chosen, opset) as source, _staging(repository) as stage:
             for endpoint, place in places.items():
-                _build(source, endpoint, place, stage)
+                _build(source, endpoint, place, stage, instance_kind)
             repository.mkdir(parents=True, exist_ok=True)
             for place in places.values():
                 _publish(place, stage)
@@ -200,7 +208,7 @@ def _staging(repository: Path) -> Iterator[Path]:
         shutil.rmtree(stage, ignore_errors=True)
 
 
-def _build(source: ModelFolder, endpoint: str, place: _Place, stage: Path) -> None:
+def _build(source: ModelFolder, endpoint: str, place: _Place, stage: Path, instance_kind: InstanceKind | None) -> None:
     """All of a model's folder with this one version, in the staging folder."""
     spec = with_endpoints(source.spec, [endpoint])
     model = stage / place.model.name
@@ -213,8 +221,10 @@ def _build(source: ModelFolder, endpoint: str, place: _Place, stage: Path) -> No
         raise ZooError(f"{version / SERVED_GRAPH} is not a whole copy: is the disk full?")
     write_spec(version, spec.model_copy(update={"files": files}))
     rows, _ = read_test_tensors(version / TEST_TENSORS, spec)[endpoint]
-    config = model_config(spec.name, endpoint, spec.endpoints[endpoint], sizes_of(spec.endpoints[endpoint], rows))
-    write_config(config, spec.endpoints[endpoint], rows, model)
+    described = spec.endpoints[endpoint]
+    kind = "KIND_AUTO" if instance_kind is None else instance_kind(version / SERVED_GRAPH, described, rows)
+    config = model_config(spec.name, endpoint, described, sizes_of(described, rows), kind)
+    write_config(config, described, rows, model)
     check_config(model, version / SERVED_GRAPH)
     check_target(onnx.load(version / SERVED_GRAPH), TARGETS["triton"], f"{spec.name}, endpoint {endpoint!r}")
 

@@ -9,18 +9,20 @@ from pathlib import Path
 import numpy as np
 
 from zoo.model.spec import Endpoint
-from zoo.serving.devices import devices
+from zoo.serving.devices import CPU, Device, devices
 from zoo.serving.graph import Graph
 from zoo.serving.instances import Arrays, Timed, fastest, lengths
 from zoo.serving.padding import Padded, sizes_up_to
 
+_TYPICAL = 32
+"""Rows of a batch as Triton's dynamic batching makes it."""
 _log = logging.getLogger("zoo.serving")
 
 
 def place(
     file: Path,
     endpoint: Endpoint,
-    device: str = "auto",
+    wanted: Sequence[Device],
     *,
     row: Callable[[], Mapping[str, np.ndarray]],
     most: int,
@@ -34,9 +36,8 @@ def place(
         The ONNX graph.
     endpoint : Endpoint
         What the spec says of it.
-    device : str
-        As ``zoo.serving.devices.devices`` reads it. With ``auto`` a device that does not run the graph is left out, which the
-        log says; any other word asks for just that.
+    wanted : sequence of Device
+        The devices. Where the CPU is among them, another that does not run the graph is left out, which the log says.
     row : callable
         Gives inputs of one row, with which devices other than the CPU are prepared.
     most : int
@@ -47,29 +48,62 @@ def place(
     Returns
     -------
     list of Graph
-        At least one; of ``auto`` the CPU is the last.
+        At least one, in the order of their devices.
 
     Raises
     ------
-    InputError
-        The word names no device.
     IntegrityError
         ONNX Runtime cannot load the graph, or its tensors are not those of the spec.
     ProviderError
-        The device that was asked for is not in use.
+        A device is not in use, and the CPU is not among them.
     """
     placed: list[Graph] = []
-    for one in devices(device):
+    for one in wanted:
         if one.kind == "cpu":
             placed.append(Graph(file, endpoint, one, threads=threads))
             continue
         try:
             placed.append(Padded(file, endpoint, one, sizes_up_to(most), row()))
         except Exception as error:  # errors of ONNX Runtime, such as of a full device, share no base
-            if device != "auto":
+            if CPU not in wanted:
                 raise
             _log.warning("%s does not run on %s: %s", file, one, error)
     return placed
+
+
+def instance_kind(file: Path, endpoint: Endpoint, row: Mapping[str, np.ndarray]) -> str:
+    """Where Triton should run an endpoint, by what a batch takes on the devices of this machine.
+
+    Parameters
+    ----------
+    file : Path
+        The ONNX graph.
+    endpoint : Endpoint
+        What the spec says of it.
+    row : mapping of str to ndarray
+        Inputs of one row or more.
+
+    Returns
+    -------
+    str
+        ``KIND_GPU`` or ``KIND_CPU``, whichever runs a batch of 32 rows sooner; ``KIND_AUTO`` on a machine without a GPU.
+    """
+    first = {name: array[:1] for name, array in row.items()}
+    graphs = place(file, endpoint, devices(), row=lambda: first, most=_TYPICAL)
+    if len(graphs) == 1:
+        return "KIND_AUTO"
+    timed = _timed(graphs, first, [_TYPICAL])
+    best = fastest(timed, _TYPICAL, lengths(first, graphs[0].free.values()))[0]
+    return "KIND_CPU" if best.device.kind == "cpu" else "KIND_GPU"
+
+
+def _timed(graphs: Sequence[Graph], row: Mapping[str, np.ndarray], sizes: Sequence[int]) -> list[Timed]:
+    """The endpoint on each device, its runs of these sizes timed."""
+    first = graphs[0].check(row, allow_nonfinite=True, allow_out_of_range=True)
+    timed = [Timed(graph.run, graph.device) for graph in graphs]
+    for one in timed:
+        one.warm_up(first, lengths(first, graphs[0].free.values()), sizes)
+    return timed
 
 
 class Fastest:
@@ -87,10 +121,7 @@ class Fastest:
 
     def __init__(self, graphs: Sequence[Graph], row: Mapping[str, np.ndarray], most: int) -> None:
         self.check, self._free = graphs[0].check, tuple(graphs[0].free.values())
-        self._timed = [Timed(graph.run, graph.device) for graph in graphs]
-        first = self.check(row, allow_nonfinite=True, allow_out_of_range=True)
-        for timed in self._timed:
-            timed.warm_up(first, lengths(first, self._free), sizes_up_to(most))
+        self._timed = _timed(graphs, row, sizes_up_to(most))
 
     def __call__(self, inputs: Mapping[str, object], allow_nonfinite: bool, allow_out_of_range: bool) -> Arrays:
         """Check and run a batch; InputError names the tensor, what was expected and what was given."""

@@ -15,7 +15,7 @@ import numpy as np
 from zoo.errors import ReproductionError, UnknownNameError, ZooError
 from zoo.model.spec import Endpoint, onnx_file
 from zoo.serving.batching import Batcher, Policy
-from zoo.serving.devices import Device
+from zoo.serving.devices import Device, devices
 from zoo.serving.graph import Graph
 from zoo.serving.instances import InstanceGroup, lengths
 from zoo.serving.layouts import Broken, Found, look
@@ -264,7 +264,7 @@ class Repository:
         endpoint, policy = found.spec.endpoints[found.endpoint], found.policy or self._policy
         tensors = read_tensors(found.tensors(), found.endpoint)
         row = {tensor.name: tensors[f"{found.endpoint}/in/{tensor.name}"][:1] for tensor in endpoint.inputs}
-        graphs = place(found.graph(), endpoint, policy.device or self._device, row=lambda: row, most=policy.max_batch)
+        graphs = place(found.graph(), endpoint, devices(policy.device or self._device), row=lambda: row, most=policy.max_batch)
         for graph in graphs:
             _verify(found, graph, tensors)
         groups = [self._group(graph, policy) for graph in graphs]

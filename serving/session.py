@@ -12,6 +12,7 @@ from zoo.errors import InputError, IntegrityError
 from zoo.model.spec import TEST_TENSORS, ModelSpec, onnx_file
 from zoo.model.store import ModelFolder, locate
 from zoo.model.test_tensors import read_npz
+from zoo.serving.devices import devices
 from zoo.serving.graph import Graph
 from zoo.serving.placement import Fastest, place
 
@@ -30,7 +31,7 @@ class Session:
         Whatever ``zoo.model.store.locate`` finds: a released name, a folder, ``hf://owner/name@revision``.
     device : str
         ``auto`` takes CUDA where it works, and for each size of batch whichever of the two was measured to be faster; ``cpu``,
-        ``cuda`` and ``cuda:1`` take just that, and fail where it is not really in use.
+        ``cuda`` and ``cuda:1`` take just that, and fail where it is not really in use. Of several GPUs one is used.
     threads : int
         Threads within one operator on the CPU; small models run fastest on one.
 
@@ -59,9 +60,10 @@ class Session:
         self._settings = device, threads
         self._graphs: dict[str, Graph | Fastest] = {}
         self._devices: dict[str, list[str]] = {}
+        wanted = list({one.kind: one for one in reversed(devices(device))}.values())[::-1]  # the first of each kind
         for name, endpoint in folder.spec.endpoints.items():
             graphs = place(
-                graph_file(folder, name), endpoint, device, row=partial(self._row, name), most=_MOST, threads=threads
+                graph_file(folder, name), endpoint, wanted, row=partial(self._row, name), most=_MOST, threads=threads
             )
             self._devices[name] = [str(graph.device) for graph in graphs]
             self._graphs[name] = graphs[0] if len(graphs) == 1 else Fastest(graphs, self._row(name), _MOST)

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
+from gpu_stand_in import gpus
 
 onnx = pytest.importorskip("onnx")
 ort = pytest.importorskip("onnxruntime")
@@ -337,3 +338,20 @@ def test_options_that_need_a_repository_or_one_model(tmp_path):
     assert "--storage-uri goes with --repository" in str(result.exception)
     result = CliRunner().invoke(app, ["export", "logistic-cmb-feature", "mlp-cmb-feature", "--folder", str(tmp_path / "x")])
     assert "--folder is the folder of one model" in str(result.exception)
+
+
+def test_where_instances_run_is_measured_on_a_machine_with_a_gpu(own, tmp_path, monkeypatch) -> None:
+    from zoo.serving import placement
+
+    def kinds(folder: Path) -> set[str]:
+        groups = read_config(folder / "my-classifier").instance_group
+        return {triton.ModelInstanceGroup.Kind.Name(group.kind) for group in groups}
+
+    add_to_repository(own, tmp_path / "without", instance_kind=placement.instance_kind)
+    assert kinds(tmp_path / "without") == {"KIND_AUTO"}
+    for faster, kind in (("cuda", "KIND_GPU"), ("cpu", "KIND_CPU")):
+        took = lambda timed, rows, lengths, faster=faster: 1.0 if timed.device.kind == faster else 2.0  # noqa: E731
+        monkeypatch.setattr(placement.Timed, "expected", took)
+        with gpus(1):
+            add_to_repository(own, tmp_path / faster, instance_kind=placement.instance_kind)
+        assert kinds(tmp_path / faster) == {kind}

@@ -15,6 +15,7 @@ import onnx
 import pytest
 import tiny_models
 import tritonclient.http as triton
+from gpu_stand_in import gpus
 from live_server import infer, running
 from onnx.external_data_helper import convert_model_to_external_data
 from triton_layout import add_version, write_repository
@@ -79,6 +80,31 @@ class TestLayouts:
         write_repository(tmp_path, "1", config=config)
         batcher = Server([tmp_path]).repository.find("tiny").batcher
         assert (batcher.policy.max_batch, batcher.policy.max_delay, batcher.groups[0].count) == (64, 0.0007, 3)
+
+    @pytest.mark.parametrize(
+        ("device", "config", "expected"),
+        [
+            ("auto", "", ["cuda:0", "cuda:1", "cpu"]),
+            ("cuda", "", ["cuda:0", "cuda:1"]),
+            ("cpu", "", ["cpu"]),
+            ("auto", "instance_group [{ kind: KIND_CPU }]", ["cpu"]),
+            ("auto", "instance_group [{ kind: KIND_GPU }]", ["cuda:0", "cuda:1"]),
+            ("cpu", "instance_group [{ kind: KIND_GPU, gpus: [1] }]", ["cuda:1"]),
+        ],
+    )
+    def test_devices_as_told_and_as_configured(self, tmp_path: Path, device: str, config: str, expected: list[str]) -> None:
+        write_repository(tmp_path, "1", config=config)
+        with gpus(2):
+            server = Server([tmp_path], Settings(device=device))
+            with running(server) as address, triton.InferenceServerClient(address) as client:
+                assert client.get_server_metadata()["devices"] == sorted(expected)
+                groups = client.get_model_config("tiny")["instance_group"]
+                assert ["KIND_CPU" if name == "cpu" else "KIND_GPU" for name in expected] == [g["kind"] for g in groups]
+                assert [f"cuda:{number}" for g in groups for number in g.get("gpus", [])] == [n for n in expected if n != "cpu"]
+                rows = np.linspace(-1, 1, 45, dtype=np.float32).reshape(9, 5)
+                answer = infer(client, "tiny", {"spectrum": rows}).as_numpy("probability")
+        np.testing.assert_allclose(answer, tiny_models.predict(rows), atol=1e-6)
+        assert sum(server.repository.find("tiny").statistics.devices.values()) == 1
 
 
 class TestRefusals:

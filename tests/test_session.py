@@ -8,7 +8,7 @@ import pickle
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -17,6 +17,7 @@ import numpy as np
 import onnxruntime
 import pytest
 import tiny_models
+from gpu_stand_in import gpus
 
 from zoo.errors import InputError, IntegrityError, ProviderError, UnknownNameError
 from zoo.model.model_json import read_spec, write_spec
@@ -155,27 +156,10 @@ class TestDevices:
     """No GPU needed: the CPU answers for what says that it is a GPU."""
 
     @pytest.fixture
-    def gpus(self, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, dict[str, str]]]:
+    def gpus(self) -> Iterator[list[tuple[str, dict[str, str]]]]:
         """Two GPUs that work, and what was asked of them."""
-        real, asked = onnxruntime.InferenceSession, []
-
-        class OnGpu(real):  # type: ignore[misc,valid-type]
-            def __init__(self, file: str, options: onnxruntime.SessionOptions, providers: list[tuple[str, dict]]) -> None:
-                super().__init__(file, options, providers=["CPUExecutionProvider"])
-                self.wanted = [name for name, _ in providers]
-                asked.extend(providers)
-
-            def get_providers(self) -> list[str]:
-                return self.wanted
-
-        memory = onnxruntime.OrtValue.ortvalue_from_shape_and_type
-        monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CUDAExecutionProvider", "CPUExecutionProvider"])
-        monkeypatch.setattr(onnxruntime, "InferenceSession", OnGpu)
-        monkeypatch.setattr("zoo.serving.devices._cuda_devices", lambda: 2)
-        monkeypatch.setattr(
-            onnxruntime.OrtValue, "ortvalue_from_shape_and_type", lambda shape, dtype, kind, number: memory(shape, dtype)
-        )
-        return asked
+        with gpus(2) as asked:
+            yield asked
 
     @pytest.mark.parametrize("device", ["gpu", "cuda:", "cuda:-1", "CUDA", "", "cpu:1"])
     def test_a_word_that_names_no_device(self, folder: Path, device: str) -> None:
@@ -205,7 +189,7 @@ class TestDevices:
             Session(folder, device="cuda")
         assert Session(folder).devices == ["cpu"]
 
-    @pytest.mark.parametrize(("device", "used"), [("cuda:1", ["cuda:1"]), ("auto", ["cuda:0", "cuda:1", "cpu"])])
+    @pytest.mark.parametrize(("device", "used"), [("cuda:1", ["cuda:1"]), ("cuda", ["cuda:0"]), ("auto", ["cuda:0", "cpu"])])
     def test_a_gpu_that_works_is_taken_and_answers_as_the_cpu(
         self, folder: Path, gpus: list[tuple[str, dict[str, str]]], device: str, used: list[str]
     ) -> None:

@@ -120,10 +120,17 @@ def _add_to_repository(
     name: str, repository: Path, endpoints: list[str] | None, opset: int, storage_uri: str | None, overwrite: bool
 ) -> None:
     from zoo.export.repository import add_to_repository, needs_conversion
+    from zoo.serving.placement import instance_kind
 
     with quiet_tensorflow() if needs_conversion(name, endpoints, opset) else nullcontext():
         added = add_to_repository(
-            name, repository, endpoints=endpoints, opset=opset, storage_uri=storage_uri, overwrite=overwrite
+            name,
+            repository,
+            endpoints=endpoints,
+            opset=opset,
+            storage_uri=storage_uri,
+            overwrite=overwrite,
+            instance_kind=instance_kind,
         )
     for version in added:
         print(f"added {version.model} version {version.version} (revision {version.revision}) to {repository}")
