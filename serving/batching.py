@@ -36,6 +36,9 @@ class Policy:
     ----------
     max_batch : int
         Rows up to which requests are joined; a larger request runs alone.
+    max_rows : int or None
+        Rows of one request above which it is refused, as Triton refuses what is above ``max_batch_size``; None where no
+        configuration says, and then only the bytes of a request are limited.
     max_delay : float
         Seconds that what arrives at a busy model may wait for more to join it, besides waiting for the model.
     max_queue : int
@@ -48,6 +51,7 @@ class Policy:
     """
 
     max_batch: int = 256
+    max_rows: int | None = None
     max_delay: float = 0.0
     max_queue: int = 1024
     instances: int | None = None

@@ -19,16 +19,16 @@ from google.protobuf.json_format import ParseDict
 from zoo.errors import InputError
 from zoo.model.dtypes import NAMES, little_endian
 from zoo.model.spec import Tensor
+from zoo.serving.grpc_health import add_health_and_reflection
 from zoo.serving.handlers import INLINE_BYTES, Handlers
 from zoo.serving.logs import LOGGER
-from zoo.serving.messages import MESSAGES
+from zoo.serving.messages import MESSAGES, SERVICE
 from zoo.serving.protocol import InferRequest, refuse_extensions, wanted_outputs
 from zoo.serving.rejections import RefusedError
 from zoo.serving.repository import Served
 from zoo.serving.rest import Limits
 from zoo.serving.tensors import check_tensor, from_bytes, graph_shape, wire_shape
 
-_SERVICE = "inference.GRPCInferenceService"
 _CODES = {
     400: grpc.StatusCode.INVALID_ARGUMENT,
     404: grpc.StatusCode.NOT_FOUND,
@@ -69,7 +69,8 @@ def create_grpc_server(handlers: Handlers, address: str, limits: Limits) -> tupl
             ("grpc.so_reuseport", 0),
         ]
     )
-    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(_SERVICE, _methods(handlers, limits)),))
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, _methods(handlers, limits)),))
+    add_health_and_reflection(server, handlers)
     try:
         bound = server.add_insecure_port(address)
     except RuntimeError as error:

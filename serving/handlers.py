@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from zoo.errors import InputError
 from zoo.model.dtypes import NAMES
 from zoo.model.spec import Tensor
 from zoo.serving.instances import InstanceGroup
@@ -40,8 +41,17 @@ class Handlers:
         self._pool, self._timeout = pool, timeout
         self.pending = 0
         """Bytes of the requests that are being read or answered, over all ways to ask."""
-        self.ready = True
+        self._ready = True
+
+    @property
+    def ready(self) -> bool:
         """Models are loaded and verified before the ports open; set to false when the server is asked to stop."""
+        return self._ready
+
+    @ready.setter
+    def ready(self, ready: bool) -> None:
+        self._ready = ready
+        self.repository.announce()
 
     def server(self) -> dict[str, object]:
         """Metadata of the server."""
@@ -94,7 +104,14 @@ class Handlers:
         return asyncio.get_running_loop().run_in_executor(self._pool, call, *arguments)
 
     def check(self, served: Served, request: InferRequest) -> dict[str, np.ndarray]:
-        """The tensors of a request, checked as ``Session`` checks them; InputError otherwise."""
+        """The tensors of a request, checked as ``Session`` checks them, and their rows; InputError otherwise."""
+        most = served.batcher.policy.max_rows
+        rows = max(map(len, request.inputs.values()), default=0)
+        if most is not None and rows > most:
+            raise InputError(
+                f"{served.name}: expected at most {most} rows in a request, the max_batch_size of its configuration,"
+                f" given {rows}: split the request"
+            )
         return served.graph.check(
             request.inputs, allow_nonfinite=request.allow_nonfinite, allow_out_of_range=request.allow_out_of_range
         )

@@ -9,20 +9,26 @@ from __future__ import annotations
 import os
 import re
 import stat
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
-from zoo.errors import IntegrityError
-from zoo.model.integrity import checked
+from zoo.errors import IntegrityError, ZooError
+from zoo.model import registry
+from zoo.model.integrity import checked, read_bounded
 from zoo.model.model_json import described_in, is_model_folder, read_spec
-from zoo.model.spec import SERVED_GRAPH, TEST_TENSORS, ModelSpec, onnx_file, wire_name
+from zoo.model.spec import CARD, SERVED_GRAPH, SPEC, TEST_TENSORS, ModelSpec, onnx_file, wire_name
 from zoo.model.store import ModelFolder, locate
 from zoo.serving.batching import Policy
 from zoo.serving.session import graph_file
 
 CONFIG = "config.pbtxt"
+_CONFIG_BYTES = 2**20
+_UNREADABLE = (ZooError, OSError, ValueError, RuntimeError)
+"""What reading a folder may raise: Python 3.11 raises RuntimeError for links in a circle."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,44 +43,52 @@ class Found:
         The model.
     endpoint : str
         The endpoint that is served.
+    folder : Path
+        The folder of this version.
     graph, tensors : callable
         What gives the ONNX file and the test tensors once their sha256 agreed, and IntegrityError otherwise.
     stamp : tuple
         What changes when the files do.
     policy : Policy, optional
         How its configuration batches it; None for the server's policy.
+    named : bool
+        Whether it was asked for itself, rather than found in a folder of models.
     """
 
     name: str
     version: str
     spec: ModelSpec
     endpoint: str
+    folder: Path
     graph: Callable[[], Path]
     tensors: Callable[[], Path]
     stamp: tuple[object, ...]
     policy: Policy | None = None
+    named: bool = False
 
 
 @dataclass(frozen=True)
 class Broken:
-    """A folder that should hold a model and does not."""
+    """What should hold a model, or many, and does not."""
 
     name: str
     version: str
-    reason: IntegrityError
+    reason: ZooError
     stamp: tuple[object, ...]
+    folder: Path
 
 
 def look(source: str | Path, policy: Policy) -> Iterator[Found | Broken]:
     """The models of one source: whatever ``zoo.model.store.locate`` finds, or a folder of models.
 
     A folder without a model.json or a README.md is a folder of models: each of its folders in Triton's layout
-    (``config.pbtxt``, and ``<version>/model.onnx``) is one served model, and each that holds a model its endpoints.
+    (``config.pbtxt``, and ``<version>/model.onnx``) is one served model, and each that holds a model its endpoints. What lies
+    there and cannot be read is ``Broken`` and keeps nothing else from being found.
 
     Parameters
     ----------
     source : str or Path
-        The place to look in.
+        The place to look in. A name that no model has may be that of a folder here.
     policy : Policy
         How models are batched whose configuration does not say.
 
@@ -86,36 +100,61 @@ def look(source: str | Path, policy: Policy) -> Iterator[Found | Broken]:
     Raises
     ------
     UnknownNameError
-        There is no such model.
+        There is no such model and no such folder.
     IntegrityError
-        The one spec asked for cannot be read, or nothing is in the folder.
+        The one spec asked for cannot be read.
+    OSError
+        The folder of models cannot be read.
+
+    Warns
+    -----
+    UserWarning
+        The name is that of a model and of a folder; the model is served.
     """
-    folder = _folder_of_models(source)
-    if folder is None:
-        yield from _endpoints(locate(source))
+    place = _place(source)
+    if isinstance(place, str) or is_model_folder(place) or not place.is_dir():
+        yield from _endpoints(locate(place), named=True)
         return
-    children = [child for child in sorted(folder.iterdir()) if child.is_dir() and not child.name.startswith(".")]
-    for child in children:
-        if not child.resolve().is_relative_to(folder.resolve()):
-            yield Broken(child.name, "", IntegrityError(f"{child} is a link that leaves {folder}"), ())
-        elif (child / CONFIG).is_file():
-            yield from _triton(child, policy)
-        elif is_model_folder(child):
-            try:
-                yield from _endpoints(locate(child))
-            except IntegrityError as error:
-                yield Broken(child.name, "", error, _stamp(described_in(child)))
+    for child in sorted(place.iterdir()):
+        if child.name.startswith("."):
+            continue
+        try:
+            yield from list(_child(child, place, policy))
+        except _UNREADABLE as error:
+            yield _broken(child.name, "", child, error, child / CONFIG)
 
 
-def _folder_of_models(source: str | Path) -> Path | None:
+def _place(source: str | Path) -> str | Path:
+    """The name or address of a model as it is, else the path."""
     text = os.fspath(source)
-    if text.startswith("hf://") or not (isinstance(source, Path) or "/" in text or os.sep in text or text[:1] in (".", "~")):
-        return None
-    folder = Path(text).expanduser()
-    return folder if folder.is_dir() and not is_model_folder(folder) else None
+    if text.startswith("hf://"):
+        return text
+    if isinstance(source, Path) or "/" in text or os.sep in text or text[:1] in (".", "~"):
+        return Path(text).expanduser()
+    if not os.path.isdir(text):
+        return text
+    try:
+        registry.find_folder(registry.current_name(text))
+    except ZooError:
+        return Path(text)
+    warnings.warn(f"{text!r} is a model that zoo list shows; to serve the folder of that name write {'./' + text!r}", stacklevel=2)
+    return text
 
 
-def _endpoints(folder: ModelFolder) -> Iterator[Found]:
+def _child(child: Path, root: Path, policy: Policy) -> Iterator[Found | Broken]:
+    """What one entry of a folder of models holds; errors of the file system pass through."""
+    if not stat.S_ISDIR(child.stat().st_mode):
+        return
+    if not child.resolve().is_relative_to(root.resolve()):
+        raise IntegrityError(f"{child} is a link that leaves {root}")
+    entries = os.listdir(child)
+    if CONFIG in entries:
+        yield from _triton(child, policy)
+    elif is_model_folder(child):
+        yield from _endpoints(locate(child))
+
+
+def _endpoints(folder: ModelFolder, *, named: bool = False) -> Iterator[Found]:
     spec = folder.spec
     for endpoint in spec.endpoints:
         files = [described_in(folder.folder), *(folder.folder / name for name in (onnx_file(endpoint), TEST_TENSORS))]
@@ -124,48 +163,61 @@ def _endpoints(folder: ModelFolder) -> Iterator[Found]:
             spec.revision,
             spec,
             endpoint,
+            folder.folder,
             partial(graph_file, folder, endpoint),
             partial(folder.path, TEST_TENSORS),
             _stamp(*files),
+            named=named,
         )
 
 
 def _triton(folder: Path, policy: Policy) -> Iterator[Found | Broken]:
     """A model in Triton's layout; the spec and the test tensors of a version lie beside its graph."""
     config, versions = folder / CONFIG, _versions(folder)
-    try:
-        from google.protobuf.text_format import ParseError
-
-        from zoo.serving.messages import read_config
-    except ImportError as error:
-        raise ImportError(f"{config} is read with protobuf: pip install 'physzoo[serve]'") from error
-    try:
-        described = read_config(config.read_text())
-    except (ParseError, UnicodeDecodeError, OSError) as error:
-        yield Broken(folder.name, "", IntegrityError(f"{config}: {error}"), _stamp(config))
-        return
+    described = _described(config)
     if described.name not in ("", folder.name):
-        reason = IntegrityError(f"{config} names the model {described.name!r}, its folder {folder.name!r}: make the two agree")
-        yield Broken(folder.name, "", reason, _stamp(config))
-        return
+        raise IntegrityError(f"{config} names the model {described.name!r}, its folder {folder.name!r}: make the two agree")
+    if not versions:
+        raise IntegrityError(f"{folder} holds no version: expected {folder.name}/1/{SERVED_GRAPH}")
     policy = Policy(
         max_batch=described.max_batch_size or 1,
+        max_rows=described.max_batch_size or None,
         max_delay=described.dynamic_batching.max_queue_delay_microseconds / 1e6,
         max_queue=policy.max_queue,
         instances=sum(group.count or 1 for group in described.instance_group) or policy.instances,
         device=_device(described),
     )
-    kept = _kept(versions, described.version_policy)
-    if not kept:
-        reason = IntegrityError(f"{folder} holds no version: expected {folder.name}/1/{SERVED_GRAPH}")
-        yield Broken(folder.name, "", reason, _stamp(config))
-    for version in kept:
-        yield _triton_version(folder, version, policy)
+    for version in _kept(versions, described.version_policy):
+        try:
+            if version not in versions:
+                there = ", ".join(versions)
+                raise IntegrityError(f"{config}: its version_policy names version {version}, {folder} holds {there}")
+            yield _triton_version(folder, version, policy)
+        except _UNREADABLE as error:
+            place = folder / version
+            yield _broken(folder.name, version, place, error, config, *(place / name for name in (SERVED_GRAPH, TEST_TENSORS)))
 
 
-def _device(described: object) -> str | None:
+def _described(config: Path) -> Any:
+    """Triton's message in a config.pbtxt; IntegrityError where it is none."""
+    try:
+        from google.protobuf.text_format import ParseError
+
+        from zoo.serving.messages import read_config
+    except ImportError as error:
+        raise IntegrityError(f"{config} is read with protobuf: pip install 'physzoo[serve]'") from error
+    try:
+        described = read_config(read_bounded(config, _CONFIG_BYTES).decode())
+    except (ParseError, UnicodeDecodeError) as error:
+        raise IntegrityError(f"{config}: {error}") from error
+    if described.max_batch_size < 0 or any(group.count < 0 for group in described.instance_group):
+        raise IntegrityError(f"{config}: expected a max_batch_size and counts of instances that are not negative")
+    return described
+
+
+def _device(described: Any) -> str | None:
     """Where the instance groups of a configuration put a model; None where they leave it to the server."""
-    kinds = {group.Kind.Name(group.kind): list(group.gpus) for group in described.instance_group}  # type: ignore[attr-defined]
+    kinds = {group.Kind.Name(group.kind): list(group.gpus) for group in described.instance_group}
     if set(kinds) == {"KIND_CPU"}:
         return "cpu"
     if set(kinds) == {"KIND_GPU"}:
@@ -174,18 +226,13 @@ def _device(described: object) -> str | None:
     return None
 
 
-def _triton_version(folder: Path, version: str, policy: Policy) -> Found | Broken:
+def _triton_version(folder: Path, version: str, policy: Policy) -> Found:
     place = folder / version
     described, tensors, graph = described_in(place), place / TEST_TENSORS, place / SERVED_GRAPH
-    stamp = _stamp(graph, described, tensors, folder / CONFIG)
-    try:
-        spec = read_spec(place)
-        names = {wire_name(spec.name, endpoint): endpoint for endpoint in spec.endpoints}
-        if folder.name not in names:
-            raise IntegrityError(f"{described} describes {', '.join(names)}; expected the model of its folder, {folder.name}")
-    except IntegrityError as error:
-        return Broken(folder.name, version, error, stamp)
-    endpoint = names[folder.name]
+    spec = read_spec(place)
+    names = {wire_name(spec.name, endpoint): endpoint for endpoint in spec.endpoints}
+    if folder.name not in names:
+        raise IntegrityError(f"{described} describes {', '.join(names)}; expected the model of its folder, {folder.name}")
 
     def found(local: Path) -> Path:
         file = spec.file(local.name)
@@ -197,10 +244,11 @@ def _triton_version(folder: Path, version: str, policy: Policy) -> Found | Broke
         folder.name,
         version,
         spec,
-        endpoint,
+        names[folder.name],
+        place,
         partial(found, graph),
         partial(found, tensors),
-        stamp,
+        _stamp(graph, described, tensors, folder / CONFIG),
         policy,
     )
 
@@ -210,15 +258,19 @@ def _versions(folder: Path) -> list[str]:
     return sorted((c.name for c in folder.iterdir() if re.fullmatch(r"[1-9][0-9]{0,17}", c.name) and c.is_dir()), key=int)
 
 
-def _kept(versions: Sequence[str], policy: object) -> Sequence[str]:
-    """The versions that Triton's version policy serves; by default the latest one."""
-    kind = policy.WhichOneof("policy_choice")  # type: ignore[attr-defined]
+def _kept(versions: Sequence[str], policy: Any) -> Sequence[str]:
+    """The versions that Triton's version policy serves, there or not; by default the latest one."""
+    kind = policy.WhichOneof("policy_choice")
     if kind == "all":
         return versions
     if kind == "specific":
-        wanted = set(policy.specific.versions)  # type: ignore[attr-defined]
-        return [version for version in versions if int(version) in wanted]
-    return versions[-(policy.latest.num_versions or 1) :]  # type: ignore[attr-defined]
+        return [str(version) for version in sorted(set(policy.specific.versions))]
+    return versions[-(policy.latest.num_versions or 1) :]
+
+
+def _broken(name: str, version: str, folder: Path, error: Exception, *files: Path) -> Broken:
+    reason = error if isinstance(error, ZooError) else IntegrityError(f"{folder} cannot be read: {error}")
+    return Broken(name, version, reason, _stamp(folder, folder / SPEC, folder / CARD, *files), folder)
 
 
 def _stamp(*files: Path) -> tuple[object, ...]:

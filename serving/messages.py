@@ -1,7 +1,9 @@
-"""Protobuf messages of the gRPC protocol, from the compiled ``open_inference.proto`` beside this file.
+"""Protobuf messages of gRPC and of ``config.pbtxt``: Triton's own, from the compiled description beside this file.
 
-The compiled description rather than generated code: generated code runs only with protobuf releases near the one that made
-it, and refuses to be imported beside another package that generated the same messages.
+``triton.binpb`` holds ``model_config.proto`` and ``grpc_service.proto`` as Triton's client carries them, so that every field
+of a configuration is known. The compiled description rather than generated code: generated code runs only with protobuf
+releases near the one that made it, and a process holds it once, so that it would clash with a client's. What a description is
+good for besides: ``protoc --descriptor_set_in`` makes a client of it, and gRPC's reflection shows it.
 """
 
 from __future__ import annotations
@@ -11,23 +13,26 @@ from typing import Any
 
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, text_format
 
-DESCRIPTION = Path(__file__).with_name("open_inference.binpb")
-_PACKAGE = "physzoo.open_inference"
+DESCRIPTION = Path(__file__).with_name("triton.binpb")
+SERVICE = "inference.GRPCInferenceService"
 
 
-def _messages() -> dict[str, Any]:
-    files = descriptor_pb2.FileDescriptorSet.FromString(DESCRIPTION.read_bytes())
+def _pool() -> tuple[descriptor_pool.DescriptorPool, list[str]]:
+    """A pool of its own, beside which a client's messages of the same names may live, and the names of its messages."""
+    files = descriptor_pb2.FileDescriptorSet.FromString(DESCRIPTION.read_bytes()).file
     pool = descriptor_pool.DescriptorPool()
-    for file in files.file:
+    for file in files:
         pool.Add(file)
-    names = [message.name for file in files.file for message in file.message_type]
-    return {name: message_factory.GetMessageClass(pool.FindMessageTypeByName(f"{_PACKAGE}.{name}")) for name in names}
+    return pool, [message.name for file in files for message in file.message_type]
 
 
-MESSAGES: dict[str, Any] = _messages()
+POOL, _names = _pool()
+MESSAGES: dict[str, Any] = {
+    name: message_factory.GetMessageClass(POOL.FindMessageTypeByName(f"inference.{name}")) for name in _names
+}
 """Name in the protocol -> class."""
 
 
 def read_config(text: str) -> Any:
-    """The ``ModelConfig`` in a ``config.pbtxt``; text_format.ParseError where it is none. Fields unknown here pass."""
-    return text_format.Parse(text, MESSAGES["ModelConfig"](), allow_unknown_field=True)
+    """The ``ModelConfig`` in a ``config.pbtxt``; text_format.ParseError with line and field where it is none."""
+    return text_format.Parse(text, MESSAGES["ModelConfig"]())

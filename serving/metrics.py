@@ -1,11 +1,17 @@
-"""Counts of the served models for Prometheus, under the names that Triton gives them."""
+"""Counts of the served models for Prometheus, under the names that Triton gives them.
+
+Triton's counters do not end in ``_total``, and dashboards ask for its names; ``prometheus_client`` ends every counter so, in
+the line of its type and in its samples. The ending is taken off both, which the text format allows: there it is a convention,
+and a rule of OpenMetrics alone, which this server does not speak.
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 
 from prometheus_client import CollectorRegistry, generate_latest
-from prometheus_client.core import GaugeMetricFamily, Metric, UnknownMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 from zoo.serving.statistics import Statistics
 
@@ -37,26 +43,29 @@ _PENDING = "nv_inference_pending_request_count"
 _DEVICES = "zoo_inference_device_exec_count"
 
 
+_ENDING = re.compile(rb"^((?:# (?:HELP|TYPE) )?\w+)_total(?=[ {])", re.MULTILINE)
+
+
 class _Collector:
-    """Prometheus's collector protocol; a Counter of its own would append ``_total`` to Triton's names."""
+    """Prometheus's collector protocol."""
 
     def __init__(self, statistics: Mapping[tuple[str, str], Statistics]) -> None:
         self._statistics = statistics
 
     def collect(self) -> Iterator[Metric]:
         for name, (documentation, value) in _COUNTERS.items():
-            yield self._family(UnknownMetricFamily(name, documentation, labels=_LABELS), value)
+            yield self._family(CounterMetricFamily(name, documentation, labels=_LABELS), value)
         gauge = GaugeMetricFamily(_PENDING, "Number of requests that wait for an execution", labels=_LABELS)
         yield self._family(gauge, lambda s: s.pending)
-        devices = UnknownMetricFamily(_DEVICES, "Number of executions on each device", labels=(*_LABELS, "device"))
+        devices = CounterMetricFamily(_DEVICES, "Number of executions on each device", labels=(*_LABELS, "device"))
         for labels, statistics in self._statistics.items():
             for device, executions in statistics.devices.items():
                 devices.add_metric((*labels, device), executions)
         yield devices
 
     def _family(
-        self, family: UnknownMetricFamily | GaugeMetricFamily, value: Callable[[Statistics], float]
-    ) -> UnknownMetricFamily | GaugeMetricFamily:
+        self, family: CounterMetricFamily | GaugeMetricFamily, value: Callable[[Statistics], float]
+    ) -> CounterMetricFamily | GaugeMetricFamily:
         for labels, statistics in self._statistics.items():
             family.add_metric(labels, value(statistics))
         return family
@@ -66,5 +75,4 @@ def text(statistics: Mapping[tuple[str, str], Statistics]) -> bytes:
     """The statistics of each (model, version) in Prometheus's text format."""
     registry = CollectorRegistry()
     registry.register(_Collector(statistics))
-    exposition: bytes = generate_latest(registry)
-    return exposition
+    return _ENDING.sub(rb"\1", generate_latest(registry))

@@ -2,7 +2,8 @@
 
 The protocol is KServe's (https://github.com/kserve/open-inference-protocol), with the binary tensor data extension as
 Triton defines it: the JSON part, whose length the header ``Inference-Header-Content-Length`` gives, is followed by the
-tensors, little-endian and row-major, in the order of the JSON part. The protocol has no endpoints, so every endpoint of
+tensors, little-endian and row-major, in the order of the JSON part; with no JSON part, the body is one row of the only input.
+The protocol has no endpoints, so every endpoint of
 a model is a served model of its own: ``predict`` under the model's name, ``encode`` under ``<model>.encode``.
 
 Shapes are those of each request: a free axis may have any length between its limits, and metadata says -1 for it.
@@ -21,7 +22,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from zoo.errors import InputError
 from zoo.model.dtypes import NAMES, little_endian
 from zoo.model.spec import Endpoint, Tensor
-from zoo.serving.tensors import check_tensor, from_bytes, from_json, graph_shape, wire_shape
+from zoo.serving.tensors import check_tensor, from_bytes, from_json, graph_shape, raw_shape, wire_shape
 
 HEADER = "Inference-Header-Content-Length"
 Body = bytes | bytearray | memoryview
@@ -146,6 +147,8 @@ class Codec:
             Naming the field or tensor, what was expected and what was given. Nothing is allocated by a declared size.
         """
         length = _json_length(header_length, len(body))
+        if length == 0 and header_length is not None:
+            return self._raw(memoryview(body))
         text = bytes(memoryview(body)[:length])
         rest = memoryview(body)[length:]
         if (plan := self._plans.get(text)) is not None and len(rest) == plan.size:
@@ -174,6 +177,19 @@ class Codec:
         if len(text) <= _CACHED_BYTES and all(item.data is None for item in request.inputs):
             _keep(self._plans, text, _Plan(read, len(body) - length))
         return read
+
+    def _raw(self, body: memoryview) -> InferRequest:
+        """A raw request, the bytes of the only input and no JSON: one row, as Triton takes it, answered in binary."""
+        if len(self._endpoint.inputs) > 1:
+            raise InputError(
+                f"{HEADER}: 0 announces the bytes of a single input; expected JSON that says where those of"
+                f" {', '.join(self._inputs)} are"
+            )
+        [tensor] = self._endpoint.inputs
+        shape = raw_shape(tensor, len(body))
+        check_tensor(tensor.name, NAMES[tensor.dtype].datatype, shape, tensor)
+        array = from_bytes(tensor.name, body, little_endian(tensor.dtype)).reshape(graph_shape(shape, tensor))
+        return InferRequest(None, {tensor.name: array}, wanted_outputs((), self._endpoint, True))
 
     def build(self, request: InferRequest, arrays: Mapping[str, np.ndarray]) -> tuple[bytes, int | None]:
         """Write an inference response.

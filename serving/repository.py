@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Literal
 
 import numpy as np
 
-from zoo.errors import ReproductionError, UnknownNameError, ZooError
+from zoo.errors import IntegrityError, ReproductionError, UnknownNameError, ZooError
 from zoo.model.spec import Endpoint, onnx_file
 from zoo.serving.batching import Batcher, Policy
 from zoo.serving.devices import Device, devices
@@ -94,7 +95,11 @@ class Repository:
         self._by_path: dict[str, Served] = {}
         self._failed: dict[tuple[str, str], tuple[tuple[object, ...], str]] = {}
         self._known: dict[str, list[str]] = {}
+        self._last: dict[str | Path, list[Found | Broken]] = {}
+        self._unreadable: list[str] = []
         self._changing = asyncio.Lock()
+        self.changed = asyncio.Event()
+        """Set, and replaced by another, when what is served changes."""
 
     def load_all(self) -> None:
         """Load everything, verified on its test tensors; with explicit control nothing, but look at what there is.
@@ -102,28 +107,28 @@ class Repository:
         Raises
         ------
         UnknownNameError, IntegrityError, ReproductionError
-            A model that is not there, is not the one that its spec describes, or does not answer as it did.
+            A model that was asked for is not there, is not the one that its spec describes, or does not answer as it did; or
+            none of those in folders of models can be served, and none is to come.
         ZooError
-            Two models of one name.
+            Two models of one name in two places that were asked for.
         """
-        found = self._look()
+        found = self._look(start=True)
         if self.control == "explicit":
             return
         graphs = sorted((item for item in found if isinstance(item, Found)), key=_size, reverse=True)  # the longest first
         loading = {item: self._pool.submit(self._load, item) for item in graphs}
         loaded: list[Served] = []
-        for item in (item for item in found if isinstance(item, Found)):
+        errors: list[Exception] = []
+        for item in found:
             try:
-                loaded.append(loading[item].result())
-            except ZooError as error:
-                if self.control == "none":
+                loaded.append(_taken(item, lambda found: loading[found].result()))
+            except Exception as error:
+                if self.control == "none" and isinstance(item, Found) and item.named:
                     raise
                 self._fail(item, error)
-        for broken in found:
-            if isinstance(broken, Broken):
-                if self.control == "none":
-                    raise broken.reason
-                self._fail(broken, broken.reason)
+                errors.append(error)
+        if self.control == "none" and errors and not loaded:
+            raise errors[0]
         self._switch(loaded, {served.name for served in loaded})
 
     def at(self, path: str) -> Served | None:
@@ -149,6 +154,10 @@ class Repository:
         """Everything that is served."""
         return [served for name in sorted(self._served) for served in self._served[name].values()]
 
+    def knows(self, name: str) -> bool:
+        """Whether a model is served, or would be if it were loaded or whole."""
+        return name in self._served or name in self._known
+
     def index(self, ready: bool = False) -> list[dict[str, str]]:
         """The protocol's index: what is served, and unless only that is asked for what is not and why."""
         rows = {(s.name, s.version): ("READY", "") for s in self.loaded()}
@@ -173,44 +182,66 @@ class Repository:
         """
         self._only_explicit()
         async with self._changing:
-            try:
-                found = [item for item in await asyncio.to_thread(self._look) if item.name == name]
-            except (ZooError, OSError) as error:
-                raise RefusedError(400, f"the repository cannot be read: {error}") from error
+            found = [item for item in await asyncio.to_thread(self._look) if item.name == name]
+            if not found and self._unreadable:
+                raise RefusedError(400, f"the repository cannot be read: {'; '.join(self._unreadable)}")
             if not found:
                 raise RefusedError(404, str(UnknownNameError("model in the repository", name, self._known)))
             if errors := await self._update(found, {name}):
                 raise RefusedError(400, f"{name} was not loaded: {'; '.join(errors)}")
 
     async def unload(self, name: str) -> None:
-        """Retire all versions of a model; requests that are under way are answered. RefusedError as for ``load``."""
+        """Retire all versions of a model; requests that are under way are answered. RefusedError as for ``load``.
+
+        A model that is there and not loaded is unloaded already, as in Triton.
+        """
         self._only_explicit()
         async with self._changing:
-            self.find(name)
+            if name not in self._served:
+                await asyncio.to_thread(self._look)
+                if name not in self._known:
+                    raise RefusedError(404, str(UnknownNameError("model in the repository", name, self._known)))
             self._switch([], {name})
 
     async def poll(self) -> None:
         """Make what is served what is there now; what cannot be loaded is logged, and what it should replace stays."""
         async with self._changing:
-            try:
-                found = await asyncio.to_thread(self._look)
-            except (ZooError, OSError) as error:
-                _log.error("the repository cannot be read: %s", error)
-                return
-            await self._update(found, {item.name for item in found} | self._served.keys())
+            found = await asyncio.to_thread(self._look)
+            names = {item.name for item in found} | self._served.keys() | {name for name, _ in self._failed}
+            await self._update(found, names)
 
     def _only_explicit(self) -> None:
         if self.control != "explicit":
             raise RefusedError(400, "this server loads and unloads models only where it runs with --model-control explicit")
 
-    def _look(self) -> list[Found | Broken]:
-        found = [item for source in self._sources for item in look(source, self._policy)]
-        known: dict[str, list[str]] = {}
+    def _look(self, *, start: bool = False) -> list[Found | Broken]:
+        """What is there now; at the start an error where a source is not there, later on ``Broken`` beside what it had."""
+        found: list[Found | Broken] = []
+        first: dict[tuple[str, str], int] = {}
+        self._unreadable = []
+        for place, source in enumerate(self._sources):
+            try:
+                items = self._last[source] = list(look(source, self._policy))
+            except (ZooError, OSError) as error:
+                if start:
+                    raise
+                self._unreadable.append(str(error))
+                reason = error if isinstance(error, ZooError) else IntegrityError(f"{source} cannot be read: {error}")
+                broken = Broken(os.fspath(source), "", reason, (str(error),), Path(source))
+                items = [broken, *(item for item in self._last.get(source, []) if not _gone(item.folder))]
+            for item in items:
+                key = item.name, item.version
+                if key not in first:
+                    first[key] = place
+                    found.append(item)
+                    continue
+                reason = ZooError(f"two of the models to serve answer to the name {item.name}; one is {item.folder}")
+                if start and first[key] != place:
+                    raise reason
+                found.append(Broken(str(item.folder), item.version, reason, item.stamp, item.folder))
+        self._known = {}
         for item in found:
-            if item.version in known.setdefault(item.name, []):
-                raise ZooError(f"two of the models to serve answer to the name {item.name}")
-            known[item.name].append(item.version)
-        self._known = known
+            self._known.setdefault(item.name, []).append(item.version)
         return found
 
     async def _update(self, found: Sequence[Found | Broken], names: set[str]) -> list[str]:
@@ -228,12 +259,10 @@ class Repository:
                 kept += self._instead(item, served)
                 continue
             try:
-                if isinstance(item, Broken):
-                    raise item.reason
-                kept.append(await asyncio.to_thread(self._load, item))
+                kept.append(await asyncio.to_thread(_taken, item, self._load))
                 self._failed.pop((item.name, item.version), None)
                 _log.info("loaded %s version %s", item.name, item.version)
-            except (ZooError, OSError) as error:
+            except Exception as error:  # one model must not hold up the others
                 self._fail(item, error)
                 errors.append(str(error))
                 kept += self._instead(item, served)
@@ -241,12 +270,17 @@ class Repository:
         return errors
 
     def _instead(self, item: Found | Broken, served: Served | None) -> list[Served]:
-        """What goes on being served where something cannot be loaded: the same version, or where that is new, all others."""
-        return [served] if served is not None else list(self._served.get(item.name, {}).values())
+        """What goes on being served where something cannot be loaded and its files are there.
+
+        The same version, or where that is new, all others of the model, or of the folder that cannot be read.
+        """
+        others = [one for one in self.loaded() if one.name == item.name or item.folder in (one.found.folder, one.found.folder.parent)]
+        return [one for one in ([served] if served is not None else others) if not _gone(one.found.folder)]
 
     def _fail(self, item: Found | Broken, error: Exception) -> None:
         self._failed[item.name, item.version] = (item.stamp, str(error))
-        _log.error("%s version %s is not served: %s", item.name, item.version or "(none)", error)
+        unexpected = None if isinstance(error, ZooError | OSError) else error
+        _log.error("%s version %s is not served: %s", item.name, item.version or "(none)", error, exc_info=unexpected)
 
     def _switch(self, served: Iterable[Served], names: set[str]) -> None:
         """From the next request on: these, and no others of these names."""
@@ -258,6 +292,12 @@ class Repository:
         for name, versions in self._served.items():
             self._by_path[f"/v2/models/{name}/infer"] = self.find(name)
             self._by_path |= {f"/v2/models/{name}/versions/{version}/infer": one for version, one in versions.items()}
+        self.announce()
+
+    def announce(self) -> None:
+        """Wake those who wait for a change."""
+        self.changed.set()
+        self.changed = asyncio.Event()
 
     def _load(self, found: Found) -> Served:
         """Load, verify on the test tensors, and time a single row of them, which also warms up."""
@@ -284,6 +324,23 @@ class Repository:
             return InstanceGroup(graph.run, self._pool, policy.instances or self._workers, graph.device)
         queue = self._queues.setdefault(graph.device, ThreadPoolExecutor(1, thread_name_prefix=f"zoo-{graph.device}"))
         return InstanceGroup(graph.run, queue, policy.instances or 1, graph.device)
+
+
+def _taken(item: Found | Broken, load: Callable[[Found], Served]) -> Served:
+    if isinstance(item, Broken):
+        raise item.reason
+    return load(item)
+
+
+def _gone(folder: Path) -> bool:
+    """Whether a folder was taken away, rather than cannot be read."""
+    try:
+        os.lstat(folder)
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError:
+        return False
+    return False
 
 
 def _verify(found: Found, graph: Graph, tensors: Mapping[str, np.ndarray]) -> None:

@@ -63,6 +63,40 @@ def check_tensor(name: str, datatype: str, shape: Sequence[int], expected: Tenso
     return math.prod(shape)
 
 
+def raw_shape(tensor: Tensor, size: int) -> list[int]:
+    """The shape of one row that comes as nothing but its bytes, which leave one length to be told by their number.
+
+    Parameters
+    ----------
+    tensor : Tensor
+        The tensor of the spec.
+    size : int
+        The number of bytes.
+
+    Returns
+    -------
+    list of int
+        The shape on the wire.
+
+    Raises
+    ------
+    InputError
+        Several axes are free, or these are not the bytes of one row.
+    """
+    free = [axis.name for axis in tensor.axes if axis.size is None]
+    if len(free) > 1:
+        raise InputError(
+            f"input {tensor.name!r}: the lengths of {' and '.join(free)} cannot be told from a number of bytes:"
+            " say the shape, in JSON before the tensor"
+        )
+    each = np.dtype(tensor.dtype).itemsize * math.prod(axis.size or 1 for axis in tensor.axes)
+    length, rest = divmod(size, each)
+    if rest or (not free and length != 1):
+        expected = f"a multiple of {each} bytes" if free else f"the {each} bytes of one row"
+        raise InputError(f"input {tensor.name!r}: expected {expected} in a raw request, given {size}")
+    return [1, *(axis.size or length for axis in tensor.axes)] if tensor.axes else [1, 1]
+
+
 def from_bytes(name: str, binary: bytes | memoryview, dtype: np.dtype) -> np.ndarray:
     """The values of a binary tensor, as ONNX Runtime can read them.
 

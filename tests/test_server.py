@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import http.client
 import json
+import re
 import socket
 import time
 import tracemalloc
@@ -20,6 +21,7 @@ import tritonclient.http as triton
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from live_server import infer, running
+from prometheus_client.parser import text_string_to_metric_families
 from tritonclient.utils import InferenceServerException
 
 from zoo.errors import IntegrityError, ReproductionError, UnknownNameError, ZooError
@@ -216,6 +218,45 @@ class TestTritonClient:
         assert [count(name) - earlier for name, earlier in zip(names, before, strict=True)] == [1, 4, 1]
 
 
+    def test_metrics_are_what_prometheus_reads(self, address: str, client: triton.InferenceServerClient) -> None:
+        """Types, help and Triton's names, by Prometheus's own parser, which keeps counters without their ending."""
+        infer(client, "tiny", {"spectrum": spectra(2)})
+        with closing(http.client.HTTPConnection(address)) as connection:
+            connection.request("GET", "/metrics")
+            response = connection.getresponse()
+            text = response.read().decode()
+        families = {family.name: family for family in text_string_to_metric_families(text)}
+        pending = families.pop("nv_inference_pending_request_count")
+        assert pending.type == "gauge"
+        assert {"nv_inference_request_success", "nv_inference_exec_count", "zoo_inference_device_exec_count"} <= families.keys()
+        for name, family in families.items():
+            assert family.type == "counter"
+            assert family.documentation
+            assert f"# TYPE {name} counter\n" in text
+            assert re.search(rf"^{name}{{", text, re.MULTILINE), name  # as Triton writes it: the type is that of the samples
+        assert "_total" not in text
+
+    def test_a_raw_request(self, address: str) -> None:
+        """One row of the only input and nothing else, and a model that has two inputs."""
+        row = spectra(1)
+        with closing(http.client.HTTPConnection(address)) as connection:
+            connection.request("POST", "/v2/models/tiny/infer", row.tobytes(), {LENGTH: "0"})
+            response = connection.getresponse()
+            body, length = response.read(), int(response.headers[LENGTH])
+            assert response.status == 200
+        assert json.loads(body[:length])["outputs"] == [
+            {"name": "probability", "datatype": "FP32", "shape": [1, 1], "parameters": {"binary_data_size": 4}}
+        ]
+        np.testing.assert_allclose(np.frombuffer(body[length:], "<f4"), tiny_models.predict(row)[0], atol=1e-6)
+        for size in (0, 19, 40):
+            status, answer = send(address, bytes(size), {LENGTH: "0"})
+            assert status == 400
+            assert f"expected the 20 bytes of one row in a raw request, given {size}" in answer["error"]
+        status, answer = send(address, bytes(24), {LENGTH: "0"}, "/v2/models/tiny.encode/infer")
+        assert status == 400
+        assert "0 announces the bytes of a single input" in answer["error"]
+
+
 class TestMalformed:
     @pytest.mark.parametrize(
         ("body", "words"),
@@ -273,7 +314,7 @@ class TestMalformed:
             (19, 19, None, "'spectrum': shape [1, 5] needs 20 bytes"),
             (2**70, 20, None, "'spectrum'"),
             (-20, 20, None, "binary_data_size"),
-            (20, 20, "0", "Invalid JSON"),
+            (20, 20, "0", "expected the 20 bytes of one row in a raw request"),
             (20, 20, "1", "Invalid JSON"),
             (20, 20, "1000000", "1000000 bytes of JSON announced"),
             (20, 20, "-1", "expected a number of bytes, given '-1'"),

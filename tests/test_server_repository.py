@@ -5,15 +5,21 @@ from __future__ import annotations
 import asyncio
 import http.client
 import json
+import os
 import shutil
+import tempfile
 import threading
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import onnx
 import pytest
 import tiny_models
+import tritonclient.grpc
 import tritonclient.http as triton
 from gpu_stand_in import gpus
 from live_server import infer, running
@@ -81,6 +87,45 @@ class TestLayouts:
         batcher = Server([tmp_path]).repository.find("tiny").batcher
         assert (batcher.policy.max_batch, batcher.policy.max_delay, batcher.groups[0].count) == (64, 0.0007, 3)
 
+    def test_a_folder_by_its_plain_name(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Whatever it is called and whichever of the two kinds it is; but a released name keeps its meaning, and is said."""
+        monkeypatch.chdir(tmp_path)
+        tiny_models.write_tiny_model(Path("one"), name="one", endpoints=("predict",))
+        write_repository(Path("models"), "1")
+        write_repository(Path("My Models 2"), "1", name="small")
+        server = Server(["one", "models", "My Models 2"])
+        assert [served.name for served in server.repository.loaded()] == ["one", "small", "tiny"]
+        with pytest.raises(ZooError, match="no model named 'modells'"):
+            Server(["modells"])
+        Path("ive-pendulum").mkdir()
+        with pytest.warns(UserWarning, match=r"to serve the folder of that name write '\./ive-pendulum'"):
+            server = Server(["ive-pendulum"])
+        assert server.repository.find("ive-pendulum").found.named
+
+    @pytest.mark.parametrize("transport", [triton, tritonclient.grpc])
+    def test_as_many_rows_as_the_configuration_allows(self, tmp_path: Path, transport: ModuleType) -> None:
+        """max_batch_size 64 refuses 65 rows as Triton does; 0 there, or no configuration, bounds bytes alone."""
+        for name, size in (("bound", 64), ("free", 0)):
+            config = write_repository(tmp_path, "1", name=name) / "config.pbtxt"
+            config.write_text(config.read_text().replace("max_batch_size: 64", f"max_batch_size: {size}"))
+        tiny_models.write_tiny_model(tmp_path / "plain", name="plain", endpoints=("predict",))
+
+        def ask(name: str, rows: int) -> None:
+            tensor = transport.InferInput("spectrum", [rows, WIDTH], "FP32")
+            tensor.set_data_from_numpy(spectra(rows))
+            answer = client.infer(name, [tensor]).as_numpy("probability")
+            np.testing.assert_allclose(answer, tiny_models.predict(spectra(rows)), atol=1e-6)
+
+        grpc = transport is not triton
+        with running(Server([tmp_path]), grpc=grpc) as address, transport.InferenceServerClient(address) as client:
+            ask("bound", 64)
+            ask("free", 65)
+            ask("plain", 5000)
+            with pytest.raises(InferenceServerException, match="bound: expected at most 64 rows in a request") as caught:
+                ask("bound", 65)
+            assert "given 65" in caught.value.message()
+            assert caught.value.status() == ("StatusCode.INVALID_ARGUMENT" if grpc else "400")
+
     @pytest.mark.parametrize(
         ("device", "config", "expected"),
         [
@@ -128,6 +173,34 @@ class TestRefusals:
         (folder / "config.pbtxt").write_text("max_batch_size: {")
         self.refused(folder.parent, "config.pbtxt")
 
+    def test_a_field_that_no_configuration_has(self, folder: Path) -> None:
+        (folder / "config.pbtxt").write_text('name: "tiny"\nmax_batch_sizes: 8')
+        self.refused(folder.parent, 'config.pbtxt: 2:1 : Message type "inference.ModelConfig" has no field named "max_batch_sizes"')
+
+    def test_every_field_that_triton_has(self, folder: Path) -> None:
+        """Such as these, which this server has no use for."""
+        with (folder / "config.pbtxt").open("a") as config:
+            config.write(
+                "sequence_batching { direct {} } optimization { cuda { graphs: true } } response_cache { enable: true }"
+                ' parameters { key: "a" value { string_value: "b" } } model_warmup [{ name: "c" batch_size: 1 }]'
+            )
+        assert index(Server([folder.parent])) == {("tiny", "1"): ("READY", "")}
+
+    @pytest.mark.parametrize("setting", ["max_batch_size: -1", "instance_group [{ count: -2 }]"])
+    def test_numbers_that_make_no_sense(self, folder: Path, setting: str) -> None:
+        (folder / "config.pbtxt").write_text(setting)
+        self.refused(folder.parent, "that are not negative")
+
+    def test_a_version_that_is_asked_for_and_not_there(self, folder: Path) -> None:
+        add_version(folder, "2")
+        (folder / "config.pbtxt").write_text("version_policy { specific { versions: [2, 9] } }")
+        found = index(Server([folder.parent]))
+        assert found["tiny", "2"] == ("READY", "")
+        assert found["tiny", "9"][0] == "UNAVAILABLE"
+        (folder / "config.pbtxt").write_text("version_policy { specific { versions: [9] } }")
+        self.refused(folder.parent, "its version_policy names version 9")
+        self.refused(folder.parent, "holds 1, 2")
+
     def test_a_configuration_of_another_model(self, folder: Path) -> None:
         (folder / "config.pbtxt").write_text('name: "other"')
         self.refused(folder.parent, "names the model 'other', its folder 'tiny'")
@@ -171,6 +244,160 @@ class TestRefusals:
     def test_two_models_of_one_name(self, folder: Path) -> None:
         with pytest.raises(ZooError, match="the name tiny"):
             Server([folder.parent, folder.parent])
+
+    def test_a_copy_beside_a_model(self, tmp_path: Path) -> None:
+        """Is reported under its folder, and neither stops the start nor what comes later."""
+        for name in ("one", "one-copy"):
+            tiny_models.write_tiny_model(tmp_path / name, name="one", endpoints=("predict",))
+        server = Server([tmp_path], Settings(control="poll"))
+        tiny_models.write_tiny_model(tmp_path / "two", name="two", endpoints=("predict",))
+        poll(server)
+        for served in (server, Server([tmp_path])):
+            found = index(served)
+            assert found["one", "3"] == found["two", "3"] == ("READY", "")
+            assert "answer to the name one" in found[str(tmp_path / "one-copy"), "3"][1]
+
+
+def a_link_to_nowhere(root: Path) -> str:
+    (root / "broken").symlink_to(root / "nothing")
+    return "cannot be read"
+
+
+def a_link_in_a_circle(root: Path) -> str:
+    (root / "broken").symlink_to(root / "broken")
+    return "cannot be read"
+
+
+def a_graph_that_is_a_link_in_a_circle(root: Path) -> str:
+    graph = write_repository(root, "1", name="broken") / "1" / "model.onnx"
+    graph.unlink()
+    graph.symlink_to(graph)
+    return "cannot be read"
+
+
+def a_pipe_for_a_configuration(root: Path) -> str:
+    (root / "broken").mkdir()
+    os.mkfifo(root / "broken" / "config.pbtxt")
+    return "expected a plain file"
+
+
+def a_pipe_for_a_spec(root: Path) -> str:
+    described = write_repository(root, "1", name="broken") / "1" / "model.json"
+    described.unlink()
+    os.mkfifo(described)
+    return "expected a plain file"
+
+
+def an_endless_configuration(root: Path) -> str:
+    (root / "broken").mkdir()
+    (root / "broken" / "config.pbtxt").write_bytes(b"#" * (2**20 + 1))
+    return "expected at most"
+
+
+def a_spec_that_is_no_text(root: Path) -> str:
+    (root / "broken").mkdir()
+    (root / "broken" / "model.json").write_bytes(b"\xff{}")
+    return "is not plain JSON"
+
+
+def a_configuration_that_is_no_text(root: Path) -> str:
+    (root / "broken").mkdir()
+    (root / "broken" / "config.pbtxt").write_bytes(b"\xff{}")
+    return "config.pbtxt"
+
+
+def half_an_upload(root: Path) -> str:
+    graph = write_repository(root, "1", name="broken") / "1" / "model.onnx"
+    graph.write_bytes(graph.read_bytes()[:100])
+    return "model.onnx: expected"
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        a_link_to_nowhere,
+        a_link_in_a_circle,
+        a_graph_that_is_a_link_in_a_circle,
+        a_pipe_for_a_configuration,
+        a_pipe_for_a_spec,
+        an_endless_configuration,
+        a_spec_that_is_no_text,
+        a_configuration_that_is_no_text,
+        half_an_upload,
+    ],
+)
+def test_one_that_is_broken_leaves_the_others_alone(tmp_path: Path, damage: Callable[[Path], str]) -> None:
+    """At the start and under poll: it is reported, what is new is served, what was removed is not, and a repair is seen."""
+    folder = write_repository(tmp_path, "1")
+    (tmp_path / "notes.txt").write_text("a stray file")
+    os.mkfifo(tmp_path / "pipe")
+    early = Server([tmp_path], Settings(control="poll"))
+    words = damage(tmp_path)
+    late = Server([tmp_path])
+    poll(early)
+    for server in (early, late):
+        found = index(server)
+        assert found.pop(("tiny", "1")) == ("READY", "")
+        [(key, (state, reason))] = found.items()
+        assert (key[0], state) == ("broken", "UNAVAILABLE")
+        assert words in reason
+    write_repository(tmp_path, "1", endpoint="encode")
+    shutil.rmtree(folder)
+    poll(early)
+    assert [served.name for served in early.repository.loaded()] == ["tiny.encode"]
+    broken = tmp_path / "broken"
+    broken.unlink() if broken.is_symlink() else shutil.rmtree(broken)
+    poll(early)
+    assert index(early) == {("tiny.encode", "1"): ("READY", "")}
+
+
+def test_a_folder_that_may_not_be_read(tmp_path: Path) -> None:
+    """``lost+found``, and a model that a copy made unreadable: what is served of it stays, as its files are there."""
+    root = Path(tempfile.mkdtemp(dir="/tmp"))  # pytest's own folders are closed to others than their owner
+    root.chmod(0o755)
+    try:
+        folder = tiny_models.write_tiny_model(root / "tiny")
+        write_repository(root, "1", name="other")
+        server = Server([root], Settings(control="poll"))
+        (root / "lost+found").mkdir(mode=0o700)
+        folder.chmod(0o000)
+        shutil.rmtree(root / "other")
+        with as_nobody():
+            poll(server)
+        found = index(server)
+        assert found.pop(("lost+found", ""))[0] == "UNAVAILABLE"
+        assert "Permission denied" in found.pop(("tiny", ""))[1]
+        assert found == {("tiny", "3"): ("READY", ""), ("tiny.encode", "3"): ("READY", "")}
+    finally:
+        (root / "tiny").chmod(0o755)
+        shutil.rmtree(root)
+
+
+@contextmanager
+def as_nobody() -> Iterator[None]:
+    """Root may read everything; nobody may not."""
+    if os.geteuid() != 0:
+        yield
+        return
+    os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+
+
+def test_a_source_that_has_gone_does_not_hold_up_the_others(tmp_path: Path) -> None:
+    one = tiny_models.write_tiny_model(tmp_path / "one", name="one", endpoints=("predict",))
+    models = write_repository(tmp_path / "models", "1").parent
+    server = Server([one, models], Settings(control="poll"))
+    shutil.rmtree(one)
+    write_repository(models, "1", endpoint="encode")
+    poll(server)
+    assert [served.name for served in server.repository.loaded()] == ["tiny", "tiny.encode"]
+    assert "model.json" in index(server)[str(one), ""][1]
+    shutil.rmtree(models)
+    poll(server)
+    assert server.repository.loaded() == []
 
 
 class TestChanges:
@@ -230,9 +457,11 @@ class TestChanges:
         write_repository(tmp_path, "1")
         write_repository(tmp_path, "1", endpoint="encode")
         poll(server)
-        assert index(server)[("tiny.encode", "1")] == ("READY", "")
-        assert "cannot be run on its test tensors" in index(server)[("tiny", "1")][1]
-        with pytest.raises(ReproductionError, match="Gather"):
+        for served in (server, Server([tmp_path])):
+            assert index(served)[("tiny.encode", "1")] == ("READY", "")
+            assert "cannot be run on its test tensors" in index(served)[("tiny", "1")][1]
+        shutil.rmtree(tmp_path / "tiny.encode")
+        with pytest.raises(ReproductionError, match="Gather"):  # nothing is left to serve
             Server([tmp_path])
 
     def test_a_repository_that_has_gone(self, tmp_path: Path) -> None:
@@ -265,7 +494,7 @@ class TestChanges:
                         return
 
         with running(server) as address:
-            threads = [threading.Thread(target=ask, args=(address, rows)) for rows in (1, 2, 30, 5000)]
+            threads = [threading.Thread(target=ask, args=(address, rows)) for rows in (1, 2, 30, 64)]
             for thread in threads:
                 thread.start()
             for version in range(2, 8):
@@ -299,6 +528,10 @@ class TestChanges:
             assert not client.is_model_ready("tiny", "1")
             client.unload_model("tiny")
             assert not client.is_model_ready("tiny")
+            client.unload_model("tiny")  # as it is already
+            with pytest.raises(InferenceServerException, match="no model in the repository named 'nobody'") as caught:
+                client.unload_model("nobody")
+            assert caught.value.status() == "404"
             for name, status in (("nobody", "404"), ("../tiny", "404"), ("%2e%2e%2ftiny", "404"), ("..", "404")):
                 connection = http.client.HTTPConnection(address)
                 connection.request("POST", f"/v2/repository/models/{name}/load", "{}")

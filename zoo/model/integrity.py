@@ -34,7 +34,11 @@ def checked(local: Path, file: File, inside: Path | None) -> Path:
     IntegrityError
         The file is missing, is a link that leaves the folder, or is not the one described.
     """
-    if inside is not None and not local.resolve().is_relative_to(inside.resolve()):
+    try:
+        leaves = inside is not None and not local.resolve().is_relative_to(inside.resolve())
+    except (OSError, RuntimeError) as error:  # RuntimeError: links in a circle, in Python 3.11
+        raise IntegrityError(f"{local} cannot be read: {error}") from error
+    if leaves:
         raise IntegrityError(f"{local} is a link that leaves the model's folder: put the file itself there")
     if fault := file_fault(local, file.sha256, file.bytes):
         raise IntegrityError(f"{local}: {fault}: copy the model's folder again, or release the model anew if you changed it")
@@ -60,8 +64,10 @@ def file_fault(local: Path, sha256: str, size: int | None = None) -> str | None:
     """
     try:
         status = local.stat()
-    except OSError:
+    except FileNotFoundError:
         return "missing"
+    except OSError as error:
+        return f"cannot be read: {error.strerror}"
     key = (local, status.st_mtime_ns, status.st_size, sha256)
     if key in _verified:
         return None
@@ -69,9 +75,44 @@ def file_fault(local: Path, sha256: str, size: int | None = None) -> str | None:
         return "not a plain file"
     if size not in (None, status.st_size):
         return f"expected {size} bytes, found {status.st_size}"
-    with local.open("rb") as stream:
-        found = hashlib.file_digest(stream, "sha256").hexdigest()
+    try:
+        with local.open("rb") as stream:
+            found = hashlib.file_digest(stream, "sha256").hexdigest()
+    except OSError as error:
+        return f"cannot be read: {error.strerror}"
     if found != sha256:
         return f"expected sha256 {sha256[:16]}..., found {found[:16]}..."
     _verified.add(key)
     return None
+
+
+def read_bounded(path: Path, most: int) -> bytes:
+    """The bytes of a file that anyone may have put there: a plain one, for a pipe would be waited for, and of limited size.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    most : int
+        The number of bytes that it may have.
+
+    Returns
+    -------
+    bytes
+        All of it.
+
+    Raises
+    ------
+    IntegrityError
+        It is missing or cannot be read, is no plain file, or is larger.
+    """
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise IntegrityError(f"{path}: expected a plain file")
+        with path.open("rb") as stream:
+            content = stream.read(most + 1)
+    except OSError as error:
+        raise IntegrityError(f"{path}: expected a file, which cannot be read: {error.strerror}") from error
+    if len(content) > most:
+        raise IntegrityError(f"{path}: expected at most {most} bytes, this file is larger")
+    return content

@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from zoo.atomic import whole_file
 from zoo.errors import IntegrityError
 from zoo.model import ranges
-from zoo.model.integrity import checked
+from zoo.model.integrity import checked, read_bounded
 from zoo.model.spec import CARD, RANGES, SPEC, File, Metric, ModelSpec, Name
 
 MAX_BYTES = 2**21
@@ -158,13 +158,7 @@ def reasons(error: ValueError) -> str:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    try:
-        with path.open("rb") as stream:
-            content = stream.read(MAX_BYTES + 1)
-    except OSError as error:
-        raise IntegrityError(f"{path}: expected a model's {path.name}, which cannot be read: {error.strerror}") from error
-    if len(content) > MAX_BYTES:
-        raise IntegrityError(f"{path}: expected at most {MAX_BYTES} bytes, this file is larger")
+    content = read_bounded(path, MAX_BYTES)
     try:
         fields = json.loads(content.decode("utf-8"), object_pairs_hook=_object, parse_constant=_refuse_constant)
         _refuse_deep(fields)
