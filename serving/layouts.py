@@ -27,7 +27,7 @@ from zoo.serving.session import graph_file
 
 CONFIG = "config.pbtxt"
 _CONFIG_BYTES = 2**20
-_UNREADABLE = (ZooError, OSError, ValueError, RuntimeError)
+UNREADABLE = (ZooError, OSError, ValueError, RuntimeError)
 """What reading a folder may raise: Python 3.11 raises RuntimeError for links in a circle."""
 
 
@@ -120,7 +120,7 @@ def look(source: str | Path, policy: Policy) -> Iterator[Found | Broken]:
             continue
         try:
             yield from list(_child(child, place, policy))
-        except _UNREADABLE as error:
+        except UNREADABLE as error:
             yield _broken(child.name, "", child, error, child / CONFIG)
 
 
@@ -137,7 +137,9 @@ def _place(source: str | Path) -> str | Path:
         registry.find_folder(registry.current_name(text))
     except ZooError:
         return Path(text)
-    warnings.warn(f"{text!r} is a model that zoo list shows; to serve the folder of that name write {'./' + text!r}", stacklevel=2)
+    warnings.warn(
+        f"{text!r} is a model that zoo list shows; to serve the folder of that name write {'./' + text!r}", stacklevel=2
+    )
     return text
 
 
@@ -193,7 +195,7 @@ def _triton(folder: Path, policy: Policy) -> Iterator[Found | Broken]:
                 there = ", ".join(versions)
                 raise IntegrityError(f"{config}: its version_policy names version {version}, {folder} holds {there}")
             yield _triton_version(folder, version, policy)
-        except _UNREADABLE as error:
+        except UNREADABLE as error:
             place = folder / version
             yield _broken(folder.name, version, place, error, config, *(place / name for name in (SERVED_GRAPH, TEST_TENSORS)))
 
@@ -271,6 +273,17 @@ def _kept(versions: Sequence[str], policy: Any) -> Sequence[str]:
 def _broken(name: str, version: str, folder: Path, error: Exception, *files: Path) -> Broken:
     reason = error if isinstance(error, ZooError) else IntegrityError(f"{folder} cannot be read: {error}")
     return Broken(name, version, reason, _stamp(folder, folder / SPEC, folder / CARD, *files), folder)
+
+
+def is_gone(folder: Path) -> bool:
+    """Whether a folder was taken away, rather than cannot be read."""
+    try:
+        os.lstat(folder)
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError:
+        return False
+    return False
 
 
 def _stamp(*files: Path) -> tuple[object, ...]:

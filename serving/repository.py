@@ -19,7 +19,7 @@ from zoo.serving.batching import Batcher, Policy
 from zoo.serving.devices import Device, devices
 from zoo.serving.graph import Graph
 from zoo.serving.instances import InstanceGroup, lengths
-from zoo.serving.layouts import Broken, Found, look
+from zoo.serving.layouts import UNREADABLE, Broken, Found, is_gone, look
 from zoo.serving.padding import sizes_up_to
 from zoo.serving.placement import place
 from zoo.serving.protocol import Codec
@@ -219,24 +219,24 @@ class Repository:
         found: list[Found | Broken] = []
         first: dict[tuple[str, str], int] = {}
         self._unreadable = []
-        for place, source in enumerate(self._sources):
+        for number, source in enumerate(self._sources):
             try:
                 items = self._last[source] = list(look(source, self._policy))
-            except (ZooError, OSError) as error:
+            except UNREADABLE as error:
                 if start:
                     raise
                 self._unreadable.append(str(error))
                 reason = error if isinstance(error, ZooError) else IntegrityError(f"{source} cannot be read: {error}")
                 broken = Broken(os.fspath(source), "", reason, (str(error),), Path(source))
-                items = [broken, *(item for item in self._last.get(source, []) if not _gone(item.folder))]
+                items = [broken, *(item for item in self._last.get(source, []) if not is_gone(item.folder))]
             for item in items:
                 key = item.name, item.version
                 if key not in first:
-                    first[key] = place
+                    first[key] = number
                     found.append(item)
                     continue
                 reason = ZooError(f"two of the models to serve answer to the name {item.name}; one is {item.folder}")
-                if start and first[key] != place:
+                if start and first[key] != number:
                     raise reason
                 found.append(Broken(str(item.folder), item.version, reason, item.stamp, item.folder))
         self._known = {}
@@ -274,8 +274,10 @@ class Repository:
 
         The same version, or where that is new, all others of the model, or of the folder that cannot be read.
         """
-        others = [one for one in self.loaded() if one.name == item.name or item.folder in (one.found.folder, one.found.folder.parent)]
-        return [one for one in ([served] if served is not None else others) if not _gone(one.found.folder)]
+        others = [
+            one for one in self.loaded() if one.name == item.name or item.folder in (one.found.folder, one.found.folder.parent)
+        ]
+        return [one for one in ([served] if served is not None else others) if not is_gone(one.found.folder)]
 
     def _fail(self, item: Found | Broken, error: Exception) -> None:
         self._failed[item.name, item.version] = (item.stamp, str(error))
@@ -330,17 +332,6 @@ def _taken(item: Found | Broken, load: Callable[[Found], Served]) -> Served:
     if isinstance(item, Broken):
         raise item.reason
     return load(item)
-
-
-def _gone(folder: Path) -> bool:
-    """Whether a folder was taken away, rather than cannot be read."""
-    try:
-        os.lstat(folder)
-    except (FileNotFoundError, NotADirectoryError):
-        return True
-    except OSError:
-        return False
-    return False
 
 
 def _verify(found: Found, graph: Graph, tensors: Mapping[str, np.ndarray]) -> None:

@@ -51,6 +51,13 @@ def test_commands(tmp_path, monkeypatch):
     assert {path.name for path in (tmp_path / "models" / "my-pendulum").glob("*/model.onnx")} == {"model.onnx"}
     assert (tmp_path / "models" / "my-pendulum" / "2" / "model.onnx").is_file()
     assert "storageUri: s3://bucket/models" in (tmp_path / "models" / "kserve.yaml").read_text()
+    [serve] = re.findall(r"`(zoo serve .*?)`", PAGE.partition("## Serve it")[2])
+    servers = []
+    monkeypatch.setattr("zoo.serving.server.serve", lambda names, **_: servers.append(Server(names)))
+    CliRunner().invoke(app, shlex.split(serve)[1:], catch_exceptions=False)
+    index = {(row["name"], row["version"]): row["state"] for row in servers[0].repository.index()}
+    assert set(index.values()) == {"READY"}
+    assert {("ive-pendulum", "1"), ("ive-pendulum.encode", "1"), ("my-pendulum", "1"), ("my-pendulum", "2")} <= index.keys()
 
 
 def test_client(tmp_path, capsys):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import shutil
 import subprocess
 import sys
@@ -23,6 +24,7 @@ import zoo  # noqa: E402
 from zoo.cli import app  # noqa: E402
 from zoo.errors import ExportError, UnknownNameError, ZooError  # noqa: E402
 from zoo.export import repository as repository_module  # noqa: E402
+from zoo.export.kserve import inference_service  # noqa: E402
 from zoo.export.model_config import check_config, model_config, read_config  # noqa: E402
 from zoo.export.repository import add_to_repository  # noqa: E402
 from zoo.model.axes import fixed_axes  # noqa: E402
@@ -289,6 +291,24 @@ def test_kserve_service_waits_for_an_address(tmp_path):
         "v2",
         "pvc://CLAIM/PATH",
     )
+
+
+def test_kserve_knows_every_field_of_the_service():
+    """Against its published schema, which refuses an unknown field, and the formats of its runtime for Triton."""
+    known = json.loads(Path(__file__).with_name("kserve_fields.json").read_text())
+    service = inference_service("models", "s3://bucket/models")
+    predictor = service["spec"]["predictor"]
+    model = predictor["model"]
+    for name, given in (
+        ("inference service", service),
+        ("spec", service["spec"]),
+        ("predictor", predictor),
+        ("model", model),
+        ("modelFormat", model["modelFormat"]),
+        ("resources", model["resources"]),
+    ):
+        assert given.keys() <= set(known[name])
+    assert model["modelFormat"]["version"] in known[f"formats of {model['runtime']}"][model["modelFormat"]["name"]]
 
 
 @pytest.mark.parametrize(

@@ -217,7 +217,6 @@ class TestTritonClient:
         send(address, b"{}")
         assert [count(name) - earlier for name, earlier in zip(names, before, strict=True)] == [1, 4, 1]
 
-
     def test_metrics_are_what_prometheus_reads(self, address: str, client: triton.InferenceServerClient) -> None:
         """Types, help and Triton's names, by Prometheus's own parser, which keeps counters without their ending."""
         infer(client, "tiny", {"spectrum": spectra(2)})

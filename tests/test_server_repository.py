@@ -175,7 +175,9 @@ class TestRefusals:
 
     def test_a_field_that_no_configuration_has(self, folder: Path) -> None:
         (folder / "config.pbtxt").write_text('name: "tiny"\nmax_batch_sizes: 8')
-        self.refused(folder.parent, 'config.pbtxt: 2:1 : Message type "inference.ModelConfig" has no field named "max_batch_sizes"')
+        self.refused(
+            folder.parent, 'config.pbtxt: 2:1 : Message type "inference.ModelConfig" has no field named "max_batch_sizes"'
+        )
 
     def test_every_field_that_triton_has(self, folder: Path) -> None:
         """Such as these, which this server has no use for."""

@@ -25,14 +25,15 @@ from tritonclient.utils import InferenceServerException
 from zoo.errors import InputError, IntegrityError
 from zoo.model.axes import Axis
 from zoo.model.dtypes import NAMES
-from zoo.model.spec import Endpoint, Tolerance
+from zoo.model.spec import Endpoint, Tensor, Tolerance
 from zoo.serving import Session
 from zoo.serving.batching import Batcher, Policy
 from zoo.serving.graph import Graph
 from zoo.serving.instances import InstanceGroup
-from zoo.serving.protocol import HEADER
+from zoo.serving.protocol import HEADER, Codec
 from zoo.serving.server import Server, create_app
 from zoo.serving.statistics import Statistics
+from zoo.serving.tensors import raw_shape
 from zoo.serving.verify import verify
 
 
@@ -439,3 +440,39 @@ def test_a_client_that_sends_every_number_as_float32_is_told(server: Server) -> 
         pytest.raises(InferenceServerException, match="expected datatype FP64, given 'FP32'"),
     ):
         client.infer("later-times", [wrong])
+
+
+@pytest.mark.parametrize(
+    ("axes", "size", "shape"),
+    [
+        ([], 8, [1, 1]),
+        ([Axis(name="n", size=3)], 24, [1, 3]),
+        ([Axis(name="n", least=1, most=9), Axis(name="c", size=3)], 96, [1, 4, 3]),
+        (
+            [Axis(name="n", least=1, most=9), Axis(name="c", size=3)],
+            100,
+            "expected a multiple of 24 bytes in a raw request, given 100",
+        ),
+        ([Axis(name="n", size=3)], 48, "expected the 24 bytes of one row in a raw request, given 48"),
+        ([Axis(name="n", least=1, most=9), Axis(name="m", least=1, most=9)], 8, "the lengths of n and m cannot be told"),
+    ],
+)
+def test_the_shape_of_a_raw_request(axes: list[Axis], size: int, shape: list[int] | str) -> None:
+    """As Triton deduces it: one row, and at most one length that its bytes tell."""
+    tensor = Tensor(name="x", dtype="float64", axes=axes, unit="1", description="x")
+    if isinstance(shape, str):
+        with pytest.raises(InputError, match=shape):
+            raw_shape(tensor, size)
+        return
+    assert raw_shape(tensor, size) == shape
+    codec = Codec("raw", "1", Endpoint(description="x", inputs=[tensor], outputs=[tensor.model_copy(update={"name": "y"})]))
+    row = np.arange(size // 8, dtype="<f8")
+    np.testing.assert_array_equal(codec.parse(row.tobytes(), "0").inputs["x"].ravel(), row)
+
+
+def test_a_raw_request_is_of_an_admitted_length() -> None:
+    tensor = Tensor(name="x", axes=[Axis(name="n", least=2, most=4)], unit="1", description="x")
+    codec = Codec("raw", "1", Endpoint(description="x", inputs=[tensor], outputs=[tensor.model_copy(update={"name": "y"})]))
+    for length in (0, 1, 5):
+        with pytest.raises(InputError, match=rf"expected shape \[batch, n 2-4\], given \[1, {length}\]"):
+            codec.parse(bytes(4 * length), "0")
