@@ -19,7 +19,7 @@ from typing import Any
 from zoo.errors import IntegrityError, ZooError
 from zoo.model import registry
 from zoo.model.integrity import checked, read_bounded
-from zoo.model.model_json import described_in, is_model_folder, read_spec
+from zoo.model.model_json import MAX_BYTES, described_in, read_spec
 from zoo.model.spec import CARD, SERVED_GRAPH, SPEC, TEST_TENSORS, ModelSpec, onnx_file, wire_name
 from zoo.model.store import ModelFolder, locate
 from zoo.serving.batching import Policy
@@ -81,9 +81,9 @@ class Broken:
 def look(source: str | Path, policy: Policy) -> Iterator[Found | Broken]:
     """The models of one source: whatever ``zoo.model.store.locate`` finds, or a folder of models.
 
-    A folder without a model.json or a README.md is a folder of models: each of its folders in Triton's layout
-    (``config.pbtxt``, and ``<version>/model.onnx``) is one served model, and each that holds a model its endpoints. What lies
-    there and cannot be read is ``Broken`` and keeps nothing else from being found.
+    A folder that is no model itself is a folder of models: each of its folders in Triton's layout (``config.pbtxt``, and
+    ``<version>/model.onnx``) is one served model, and each that holds a model its endpoints. What lies there and cannot be read
+    is ``Broken`` and keeps nothing else from being found.
 
     Parameters
     ----------
@@ -112,8 +112,11 @@ def look(source: str | Path, policy: Policy) -> Iterator[Found | Broken]:
         The name is that of a model and of a folder; the model is served.
     """
     place = _place(source)
-    if isinstance(place, str) or is_model_folder(place) or not place.is_dir():
+    if isinstance(place, str) or _holds_model(place) or not place.is_dir():
         yield from _endpoints(locate(place), named=True)
+        return
+    if (place / CONFIG).is_file():
+        yield from _triton(place.absolute(), policy)
         return
     for child in sorted(place.iterdir()):
         if child.name.startswith("."):
@@ -143,6 +146,14 @@ def _place(source: str | Path) -> str | Path:
     return text
 
 
+def _holds_model(folder: Path) -> bool:
+    """Whether a folder holds a model; a README.md that is no card of format 1 may lie anywhere."""
+    if (folder / SPEC).is_file():
+        return True
+    card = folder / CARD
+    return card.is_file() and re.search(rb"^physzoo:", read_bounded(card, MAX_BYTES), re.MULTILINE) is not None
+
+
 def _child(child: Path, root: Path, policy: Policy) -> Iterator[Found | Broken]:
     """What one entry of a folder of models holds; errors of the file system pass through."""
     if not stat.S_ISDIR(child.stat().st_mode):
@@ -152,7 +163,7 @@ def _child(child: Path, root: Path, policy: Policy) -> Iterator[Found | Broken]:
     entries = os.listdir(child)
     if CONFIG in entries:
         yield from _triton(child, policy)
-    elif is_model_folder(child):
+    elif _holds_model(child):
         yield from _endpoints(locate(child))
 
 
@@ -272,6 +283,7 @@ def _kept(versions: Sequence[str], policy: Any) -> Sequence[str]:
 
 def _broken(name: str, version: str, folder: Path, error: Exception, *files: Path) -> Broken:
     reason = error if isinstance(error, ZooError) else IntegrityError(f"{folder} cannot be read: {error}")
+    name = os.fsencode(name).decode(errors="replace")  # the file system's bytes need not be text
     return Broken(name, version, reason, _stamp(folder, folder / SPEC, folder / CARD, *files), folder)
 
 

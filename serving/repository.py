@@ -127,8 +127,9 @@ class Repository:
                     raise
                 self._fail(item, error)
                 errors.append(error)
-        if self.control == "none" and errors and not loaded:
-            raise errors[0]
+        if self.control == "none" and not loaded:
+            where = ", ".join(str(source) for source in self._sources)
+            raise errors[0] if errors else IntegrityError(f"no model is in {where}: expected folders of models")
         self._switch(loaded, {served.name for served in loaded})
 
     def at(self, path: str) -> Served | None:
@@ -280,9 +281,10 @@ class Repository:
         return [one for one in ([served] if served is not None else others) if not is_gone(one.found.folder)]
 
     def _fail(self, item: Found | Broken, error: Exception) -> None:
-        self._failed[item.name, item.version] = (item.stamp, str(error))
+        reason = str(error).encode(errors="replace").decode()  # names of files need not be text
+        self._failed[item.name, item.version] = (item.stamp, reason)
         unexpected = None if isinstance(error, ZooError | OSError) else error
-        _log.error("%s version %s is not served: %s", item.name, item.version or "(none)", error, exc_info=unexpected)
+        _log.error("%s version %s is not served: %s", item.name, item.version or "(none)", reason, exc_info=unexpected)
 
     def _switch(self, served: Iterable[Served], names: set[str]) -> None:
         """From the next request on: these, and no others of these names."""

@@ -244,8 +244,9 @@ def test_explicit_control(tmp_path: Path) -> None:
         add_version(folder, "2")
         client.load_model("tiny")
         assert client.infer("tiny", tensors(spectrum=spectra())).get_response().model_version == "2"
-        client.unload_model("tiny")
-        assert not client.is_model_ready("tiny")
+        for _ in range(2):  # the second time it is as it should be already
+            client.unload_model("tiny")
+            assert not client.is_model_ready("tiny")
         with pytest.raises(InferenceServerException, match="repository named 'nobody'"):
             client.load_model("nobody")
         shutil.rmtree(folder / "2")

@@ -54,6 +54,23 @@ class TestLayouts:
             tiny_models.write_tiny_model(tmp_path / name, name=name, endpoints=("predict",))
         assert index(Server([tmp_path])) == {("one", "3"): ("READY", ""), ("two", "3"): ("READY", "")}
 
+    def test_a_readme_beside_the_models(self, tmp_path: Path) -> None:
+        """And a folder with nothing but one."""
+        write_repository(tmp_path, "1")
+        (tmp_path / "notes").mkdir()
+        for folder in (tmp_path, tmp_path / "notes"):
+            (folder / "README.md").write_text("---\nlicense: mit\n---\n# Our models\n")
+        assert index(Server([tmp_path])) == {("tiny", "1"): ("READY", "")}
+
+    def test_one_model_in_the_layout_of_triton(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.chdir(write_repository(tmp_path, "1", "2"))
+        assert index(Server(["."])) == index(Server([tmp_path / "tiny"])) == {("tiny", "2"): ("READY", "")}
+
+    def test_no_model_at_all(self, tmp_path: Path) -> None:
+        with pytest.raises(IntegrityError, match="no model is in"):
+            Server([tmp_path])
+        assert index(Server([tmp_path], Settings(control="poll"))) == {}
+
     def test_triton(self, tmp_path: Path) -> None:
         write_repository(tmp_path, "1", "2")
         write_repository(tmp_path, "1", endpoint="encode")
@@ -308,6 +325,13 @@ def a_configuration_that_is_no_text(root: Path) -> str:
     return "config.pbtxt"
 
 
+def a_name_that_is_no_text(root: Path) -> str:
+    odd = os.fsencode(root) + b"/broken\xff"
+    os.mkdir(odd)
+    Path(os.fsdecode(odd), "config.pbtxt").write_text("{")
+    return "config.pbtxt"
+
+
 def half_an_upload(root: Path) -> str:
     graph = write_repository(root, "1", name="broken") / "1" / "model.onnx"
     graph.write_bytes(graph.read_bytes()[:100])
@@ -325,6 +349,7 @@ def half_an_upload(root: Path) -> str:
         an_endless_configuration,
         a_spec_that_is_no_text,
         a_configuration_that_is_no_text,
+        a_name_that_is_no_text,
         half_an_upload,
     ],
 )
@@ -341,13 +366,15 @@ def test_one_that_is_broken_leaves_the_others_alone(tmp_path: Path, damage: Call
         found = index(server)
         assert found.pop(("tiny", "1")) == ("READY", "")
         [(key, (state, reason))] = found.items()
-        assert (key[0], state) == ("broken", "UNAVAILABLE")
+        assert key[0].startswith("broken")
+        assert state == "UNAVAILABLE"
         assert words in reason
+        f"{key}{reason}".encode()
     write_repository(tmp_path, "1", endpoint="encode")
     shutil.rmtree(folder)
     poll(early)
     assert [served.name for served in early.repository.loaded()] == ["tiny.encode"]
-    broken = tmp_path / "broken"
+    [broken] = tmp_path.glob("broken*")
     broken.unlink() if broken.is_symlink() else shutil.rmtree(broken)
     poll(early)
     assert index(early) == {("tiny.encode", "1"): ("READY", "")}
