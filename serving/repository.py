@@ -5,15 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
-
-from zoo.errors import IntegrityError, ReproductionError, UnknownNameError, ZooError
+from zoo.errors import IntegrityError, UnknownNameError, ZooError
 from zoo.model.spec import Endpoint, onnx_file
 from zoo.serving.batching import Batcher, Policy
 from zoo.serving.devices import Device, devices
@@ -25,7 +23,7 @@ from zoo.serving.placement import place
 from zoo.serving.protocol import Codec
 from zoo.serving.rejections import RefusedError
 from zoo.serving.statistics import Statistics
-from zoo.serving.verify import compare, read_tensors
+from zoo.serving.verify import must_reproduce, read_tensors
 
 Control = Literal["none", "poll", "explicit"]
 _log = logging.getLogger("zoo.serving")
@@ -96,7 +94,7 @@ class Repository:
         self._failed: dict[tuple[str, str], tuple[tuple[object, ...], str]] = {}
         self._known: dict[str, list[str]] = {}
         self._last: dict[str | Path, list[Found | Broken]] = {}
-        self._unreadable: list[str] = []
+        self._unreadable: dict[str | Path, str] = {}
         self._changing = asyncio.Lock()
         self.changed = asyncio.Event()
         """Set, and replaced by another, when what is served changes."""
@@ -185,7 +183,7 @@ class Repository:
         async with self._changing:
             found = [item for item in await asyncio.to_thread(self._look) if item.name == name]
             if not found and self._unreadable:
-                raise RefusedError(400, f"the repository cannot be read: {'; '.join(self._unreadable)}")
+                raise RefusedError(400, f"the repository cannot be read: {'; '.join(self._unreadable.values())}")
             if not found:
                 raise RefusedError(404, str(UnknownNameError("model in the repository", name, self._known)))
             if errors := await self._update(found, {name}):
@@ -216,34 +214,43 @@ class Repository:
             raise RefusedError(400, "this server loads and unloads models only where it runs with --model-control explicit")
 
     def _look(self, *, start: bool = False) -> list[Found | Broken]:
-        """What is there now; at the start an error where a source is not there, later on ``Broken`` beside what it had."""
+        """What is there now; of two models of one name that which is served, else the first, and an error at the start."""
+        gathered = [(number, item) for number, source in enumerate(self._sources) for item in self._in(source, start)]
+        gathered.sort(key=lambda pair: not self._serves(pair[1]))
         found: list[Found | Broken] = []
         first: dict[tuple[str, str], int] = {}
-        self._unreadable = []
-        for number, source in enumerate(self._sources):
-            try:
-                items = self._last[source] = list(look(source, self._policy))
-            except UNREADABLE as error:
-                if start:
-                    raise
-                self._unreadable.append(str(error))
-                reason = error if isinstance(error, ZooError) else IntegrityError(f"{source} cannot be read: {error}")
-                broken = Broken(os.fspath(source), "", reason, (str(error),), Path(source))
-                items = [broken, *(item for item in self._last.get(source, []) if not is_gone(item.folder))]
-            for item in items:
-                key = item.name, item.version
-                if key not in first:
-                    first[key] = number
-                    found.append(item)
-                    continue
-                reason = ZooError(f"two of the models to serve answer to the name {item.name}; one is {item.folder}")
-                if start and first[key] != number:
-                    raise reason
-                found.append(Broken(str(item.folder), item.version, reason, item.stamp, item.folder))
+        for number, item in gathered:
+            key = item.name, item.version
+            if key not in first:
+                first[key] = number
+                found.append(item)
+                continue
+            reason = ZooError(f"two of the models to serve answer to the name {item.name}; one is {item.folder}")
+            if start and first[key] != number:
+                raise reason
+            found.append(Broken(str(item.folder), item.version, reason, item.stamp, item.folder))
         self._known = {}
         for item in found:
             self._known.setdefault(item.name, []).append(item.version)
         return found
+
+    def _in(self, source: str | Path, start: bool) -> list[Found | Broken]:
+        """What is in a source; at the start an error where it cannot be read, later ``Broken`` beside what it had."""
+        self._unreadable.pop(source, None)
+        try:
+            items = self._last[source] = list(look(source, self._policy))
+        except UNREADABLE as error:
+            if start:
+                raise
+            self._unreadable[source] = str(error)
+            reason = error if isinstance(error, ZooError) else IntegrityError(f"{source} cannot be read: {error}")
+            broken = Broken(os.fspath(source), "", reason, (str(error),), Path(source))
+            items = [broken, *(item for item in self._last.get(source, []) if not is_gone(item.folder))]
+        return items
+
+    def _serves(self, item: Found | Broken) -> bool:
+        served = self._served.get(item.name, {}).get(item.version)
+        return served is not None and served.found.folder == item.folder
 
     async def _update(self, found: Sequence[Found | Broken], names: set[str]) -> list[str]:
         """Load what is new or changed, keep the rest, and switch; the reasons of what could not be loaded."""
@@ -310,7 +317,7 @@ class Repository:
         row = {tensor.name: tensors[f"{found.endpoint}/in/{tensor.name}"][:1] for tensor in endpoint.inputs}
         graphs = place(found.graph(), endpoint, devices(policy.device or self._device), row=lambda: row, most=policy.max_batch)
         for graph in graphs:
-            _verify(found, graph, tensors)
+            must_reproduce(found.name, found.spec, found.endpoint, tensors, graph)
         groups = [self._group(graph, policy) for graph in graphs]
         first, free = graphs[0].check(row, allow_nonfinite=True, allow_out_of_range=True), graphs[0].free.values()
         for group in groups:
@@ -334,19 +341,6 @@ def _taken(item: Found | Broken, load: Callable[[Found], Served]) -> Served:
     if isinstance(item, Broken):
         raise item.reason
     return load(item)
-
-
-def _verify(found: Found, graph: Graph, tensors: Mapping[str, np.ndarray]) -> None:
-    try:
-        report = compare(found.spec, found.endpoint, tensors, lambda inputs: graph(inputs, True, True))
-    except ZooError:
-        raise
-    except Exception as error:  # errors of ONNX Runtime share no base
-        raise ReproductionError(f"{found.name} cannot be run on its test tensors: {error}") from error
-    if failed := [f"{row.endpoint}/{row.output}" for row in report if not row.ok]:
-        raise ReproductionError(
-            f"{found.name} does not reproduce its test tensors: {', '.join(failed)}; zoo verify shows by how much"
-        )
 
 
 def _size(found: Found) -> int:

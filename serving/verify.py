@@ -10,8 +10,9 @@ from zipfile import BadZipFile
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from zoo.errors import IntegrityError
+from zoo.errors import IntegrityError, ReproductionError, ZooError
 from zoo.model.spec import TEST_TENSORS, ModelSpec, Tensor, Tolerance
+from zoo.serving.graph import Graph
 from zoo.serving.session import Session
 
 
@@ -140,6 +141,39 @@ def compare(
 class _Tensors(dict[str, np.ndarray]):
     def __missing__(self, key: str) -> np.ndarray:
         raise IntegrityError(f"{TEST_TENSORS}: expected the tensor {key}, found {', '.join(self) or 'none'}")
+
+
+def must_reproduce(name: str, spec: ModelSpec, endpoint: str, tensors: Mapping[str, np.ndarray], graph: Graph) -> None:
+    """Refuse a graph that does not answer its test tensors as it did.
+
+    Parameters
+    ----------
+    name : str
+        The name under which it is served.
+    spec : ModelSpec
+        The spec.
+    endpoint : str
+        Its endpoint.
+    tensors : mapping of str to ndarray
+        What ``read_tensors`` gives.
+    graph : Graph
+        The opened graph.
+
+    Raises
+    ------
+    ReproductionError
+        Naming the outputs, or what running it raised.
+    """
+    try:
+        report = compare(spec, endpoint, tensors, lambda inputs: graph(inputs, True, True))
+    except ZooError:
+        raise
+    except Exception as error:  # errors of ONNX Runtime share no base
+        raise ReproductionError(f"{name} cannot be run on its test tensors: {error}") from error
+    if failed := [f"{row.endpoint}/{row.output}" for row in report if not row.ok]:
+        raise ReproductionError(
+            f"{name} does not reproduce its test tensors: {', '.join(failed)}; zoo verify shows by how much"
+        )
 
 
 def read_tensors(file: Path, endpoint: str = "") -> Mapping[str, np.ndarray]:

@@ -459,7 +459,7 @@ class TestStart:
         def worse(*arguments: object) -> list[Row]:
             return [row.model_copy(update={"ok": False}) for row in compare(*arguments)]
 
-        monkeypatch.setattr("zoo.serving.repository.compare", worse)
+        monkeypatch.setattr("zoo.serving.verify.compare", worse)
         with pytest.raises(ReproductionError, match="predict/probability"):
             Server([folder])
 

@@ -275,6 +275,10 @@ class TestRefusals:
             found = index(served)
             assert found["one", "3"] == found["two", "3"] == ("READY", "")
             assert "answer to the name one" in found[str(tmp_path / "one-copy"), "3"][1]
+        kept = server.repository.find("one")
+        tiny_models.write_tiny_model(tmp_path / "a-copy", name="one", endpoints=("predict",))
+        poll(server)
+        assert server.repository.find("one") is kept  # not the one whose folder happens to come first
 
 
 def a_link_to_nowhere(root: Path) -> str:
