@@ -66,13 +66,13 @@ class Repository:
         Where graphs run on the CPU if they take long, and where those of the start are loaded.
     workers : int
         Graphs that may run there at once.
-    device : str
-        Where models run whose configuration does not say, as ``zoo.serving.devices.devices`` reads it.
     policy : Policy
         How models are batched whose configuration does not say.
     control : {"none", "poll", "explicit"}
         As Triton's ``--model-control-mode``: what is there at the start; what is there now, looked at by ``poll``; or what
         clients load and unload, from nothing.
+    device : str
+        Where models run whose configuration does not say, as ``zoo.serving.devices.devices`` reads it.
     """
 
     def __init__(
