@@ -21,11 +21,6 @@ SMALLEST = sorted({zoo.get_spec(name).family: name for name in sorted(RELEASED, 
 ONE_A_FAMILY = [name if name in SMALLEST else pytest.param(name, marks=pytest.mark.slow) for name in RELEASED]
 """One of every family, and with the marker slow the others, which take minutes together."""
 
-UNCERTAIN = re.compile(
-    r"(.*/)?(kl latent \d|active (latents|units)|MIG|SAP|DCI \w+|(beta-|Factor)VAE score|validation MIG|separation)"
-)
-"""Numbers that were released without an interval; no other may be."""
-
 
 def bounds(released: Metric) -> tuple[float, float]:
     """Bounds of a number that is measured anew: its interval, wider by three deviations among the released seeds."""

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from released_models import ONE_A_FAMILY, RELEASED, UNCERTAIN, bounds
+from released_models import ONE_A_FAMILY, RELEASED, bounds
 
 import zoo
 from zoo.errors import ExportError, IntegrityError, ReproductionError
@@ -81,11 +81,9 @@ def test_card_says_how_sure_its_numbers_are(name):
     spec = zoo.get_spec(name)
     for metric in spec.metrics:
         assert metric.n > 0
-        assert metric.interval or UNCERTAIN.fullmatch(metric.name), metric.name
-        if metric.interval:
-            assert metric.interval[0] <= metric.value <= metric.interval[1], metric.name
+        assert metric.interval, metric.name
+        assert metric.interval[0] <= metric.value <= metric.interval[1], metric.name
     assert 1 <= len(headline(spec)) <= 6
-    assert all(metric.interval for metric in headline(spec))
 
 
 @pytest.mark.parametrize("name", RELEASED)
