@@ -241,7 +241,12 @@ def test_metrics_of_a_classifier_are_those_of_scikit_learn(tmp_path):
     assert list((tmp_path / "model" / "seed-0" / "tensorboard").rglob("events.out.tfevents.*"))
 
 
-NOISY = SMALL | {"epochs": 30, "patience": 2, "optimizer": {"learning_rate": 0.05}}
+NOISY = SMALL | {
+    "data.parameters": {"train": 128, "validation": 64, "test": 64},
+    "epochs": 30,
+    "patience": 2,
+    "optimizer": {"learning_rate": 0.05},
+}
 
 
 def test_patience_stops_early_and_keeps_the_best_weights(small, tmp_path):
@@ -310,7 +315,7 @@ def test_runs_of_a_release_keep_no_model(tmp_path, monkeypatch):
         living.add(self)
 
     monkeypatch.setattr(IVE, "__init__", counted)
-    with compiled(jit_compile=False):  # in a graph, which could hold a model, and without the time that XLA takes
+    with compiled(jit_compile=False, steps_per_execution=1):  # in a graph, which could hold a model, but in a small one
         runs, _ = train(recipe, tmp_path, seeds=recipe.seeds, variants=True)
     trained = sum(map(len, runs.values()))
     assert trained == 2 * (1 + len(recipe.variants))
