@@ -1,4 +1,4 @@
-"""Every command and block of docs/fine-tuning.md, on a few rows and for two epochs."""
+"""Every command and block of docs/fine-tuning.md, on a few rows and for one epoch."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     with pytest.MonkeyPatch.context() as patch, eagerly():
         patch.chdir(folder)
         for command in commands("finetune"):
-            ok([*command, "--epochs", "2"])
+            ok([*command, "--epochs", "1"])
         yield folder
 
 
@@ -109,7 +109,7 @@ def test_python(folder, capsys):
     names: dict = {}
     with eagerly():
         exec(
-            compile(PYTHON.replace('    target="feature"', '    epochs=2, target="feature"'), "docs/fine-tuning.md", "exec"),
+            compile(PYTHON.replace('    target="feature"', '    epochs=1, target="feature"'), "docs/fine-tuning.md", "exec"),
             names,
         )
     assert "loss minus that from scratch" in capsys.readouterr().out
