@@ -342,7 +342,12 @@ def test_an_interrupted_run_goes_on_to_the_same_weights(tmp_path, monkeypatch, g
     with np.load(tmp_path / "broken.run" / "fine-tuned" / "checkpoint.npz", allow_pickle=False) as file:
         assert len(json.loads(str(file["history"]))["loss"]) == 3
     assert not (tmp_path / "broken").exists()
-    resumed = run(parent, tmp_path / "broken", **longer)
+    written = []
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoint, "INTERVAL", 0.0)
+        patch.setattr(checkpoint.Checkpoint, "write", lambda self: (written.append(len(self.history["loss"])), write(self)))
+        resumed = run(parent, tmp_path / "broken", **longer)
+    assert written[:2] == [4, 5]  # and not the first three epochs anew
     for a, b in zip(resumed.get_weights(), unbroken.get_weights(), strict=True):
         np.testing.assert_array_equal(a, b)
 
