@@ -18,6 +18,9 @@ CHROMIUM ?= $(CURDIR)/$(WEB)/chromium/chromium
 # Ray with what the server needs, apart from the rest.
 RAY := $(VENV)/ray
 
+# Where this is set, each of the workers and of the programs that tests start compiles every module of the zoo anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: demo test slow cpp web ray lint wheel clean
 
 $(VENV)/installed: pyproject.toml constraints.txt

@@ -282,12 +282,13 @@ def _compare(
             f"{where}: differs from {library} in {rows} of {len(beyond)} rows, most in row {row}, element {element}:"
             f" {library} {_number(expected[worst])}, exported {_number(given[worst])}, {_allowed(expected[worst], tolerance)}"
         )
-    difference, size = np.abs(given.astype(np.float64) - expected), np.abs(expected.astype(np.float64))
-    large = size > tolerance.absolute
+    size = np.abs(expected, dtype=np.float64)
+    difference = np.abs(given.astype(np.float64) - expected)
+    relative = np.divide(difference, size, out=np.zeros_like(size), where=size > tolerance.absolute)
     return OutputParity(
         rows=len(given),
         max_absolute=float(difference.max()),
-        max_relative=float((difference[large] / size[large]).max(initial=0.0)),
+        max_relative=float(relative.max(initial=0.0)),
         worst=[int(i) for i in worst],
     )
 

@@ -12,7 +12,7 @@ from zoo.interpret.posteriors.c2st import c2st
 
 def test_equal_distributions():
     rng = np.random.default_rng(0)
-    assert c2st(rng.normal(size=(2000, 2)), rng.normal(size=(2000, 2))) == pytest.approx(0.5, abs=0.03)
+    assert c2st(rng.normal(size=(1000, 2)), rng.normal(size=(1000, 2))) == pytest.approx(0.5, abs=0.03)
 
 
 def test_samples_that_share_nothing():
@@ -24,15 +24,15 @@ def test_samples_that_share_nothing():
 def test_shifted_normal_reaches_the_best_accuracy(shift):
     """No classifier beats Phi(shift / 2)."""
     rng = np.random.default_rng(1)
-    first, second = rng.normal(size=(2, 2000, 2))
+    first, second = rng.normal(size=(2, 1000, 2))
     assert c2st(first, second + np.array([shift, 0])) == pytest.approx(norm.cdf(shift / 2), abs=0.03)
 
 
 def test_a_difference_in_shape_alone_is_seen():
     """Equal means and variances, opposite correlations."""
     rng = np.random.default_rng(2)
-    first = rng.multivariate_normal([0, 0], [[1, 0.9], [0.9, 1]], 600)
-    second = rng.multivariate_normal([0, 0], [[1, -0.9], [-0.9, 1]], 600)
+    first = rng.multivariate_normal([0, 0], [[1, 0.9], [0.9, 1]], 300)
+    second = rng.multivariate_normal([0, 0], [[1, -0.9], [-0.9, 1]], 300)
     assert c2st(first, second) > 0.8
 
 

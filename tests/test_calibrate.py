@@ -30,6 +30,7 @@ class Held:
 
 CONFIG = {"inputs": 4, "hidden": [5]}
 TRUE = 2.5
+ROWS = 2000
 
 
 def test_temperature_of_logits_that_are_too_large():
@@ -85,9 +86,9 @@ def sure(tmp_path_factory):
     rng = np.random.default_rng(3)
     rows = []
     for first in (0, 10_000):
-        x = rng.normal(0, 4, (6000, 4)).astype(np.float32)
+        x = rng.normal(0, 4, (ROWS, 4)).astype(np.float32)
         p = 1 / (1 + np.exp(-np.asarray(model.logits(x), np.float64) / TRUE))
-        rows.append(Rows({"x": x}, (rng.uniform(size=p.shape) < p).astype(np.float32), first + np.arange(6000)))
+        rows.append(Rows({"x": x}, (rng.uniform(size=p.shape) < p).astype(np.float32), first + np.arange(ROWS)))
     return folder, model, rows
 
 
@@ -97,7 +98,7 @@ def test_calibrated_model_is_a_folder_whose_graph_has_the_temperature(sure, tmp_
     metrics = {metric.name: metric for metric in found.spec.metrics}
     temperature = metrics["temperature"]
     assert temperature.interval[0] < TRUE < temperature.interval[1]
-    assert (temperature.split, temperature.n) == ("validation", 6000)
+    assert (temperature.split, temperature.n) == ("validation", ROWS)
     assert metrics["ece"].value < 0.03 < metrics["ece"].baseline
     assert metrics["log loss"].value < metrics["log loss"].baseline
     assert metrics["ece"].interval[0] <= metrics["ece"].value
@@ -115,7 +116,7 @@ def test_calibrated_model_is_a_folder_whose_graph_has_the_temperature(sure, tmp_
 
 def test_what_cannot_be_calibrated_is_refused(sure, tmp_path):
     folder, _, (validation, test) = sure
-    with pytest.raises(ZooError, match="share 6000 simulations"):
+    with pytest.raises(ZooError, match=f"share {ROWS} simulations"):
         calibrate(folder, folder=tmp_path / "out", data=Held(validation, validation))
     regressor = member_folder(
         tmp_path / "r", "mlp", CONFIG | {"outputs": 2, "output_activation": "linear"}, 1, [tensor("y", 2)]
@@ -133,5 +134,5 @@ def test_what_cannot_be_calibrated_is_refused(sure, tmp_path):
 
 def test_under_its_own_name_it_is_the_next_revision(sure, tmp_path):
     folder, _, (validation, test) = sure
-    found = calibrate(zoo.load(folder), folder=tmp_path / "tiny", data=Held(validation, test))
+    found = calibrate(zoo.load(folder), folder=tmp_path / "tiny", data=Held(validation.some(200), test.some(200)))
     assert (found.spec.name, found.spec.revision, found.spec.lineage.revision) == ("tiny", "2", "1")

@@ -86,7 +86,7 @@ def sampled():
     cholesky = np.linalg.cholesky(np.eye(8) + 0.3)
     truth = MIDDLE + WIDTH * np.array([[0.1, -0.2, 0.05, 0.02, 0.1, -0.1], [-0.5, 0.5, 0.0, 0.0, -0.1, 0.2]])
     spectra = emulator.mean(truth) + np.random.default_rng(1).normal(size=(2, 8)) @ cholesky.T
-    chains = nuts(emulator, spectra, cholesky, chains=4, burn_in=150, draws=500)
+    chains = nuts(emulator, spectra, cholesky, chains=4, burn_in=100, draws=350)
     inverse = np.linalg.inv(cholesky @ cholesky.T)
     precision = emulator.slope @ inverse @ emulator.slope.T
     prior = np.diag(np.where(np.array(PARAMETERS) == "tau", TAU[1] ** -2, 0.0))
@@ -119,7 +119,7 @@ def test_nuts_stops_at_the_ends_of_the_ranges(sampled):
 
 def test_chains_agree_and_say_so(sampled):
     chains, _, _ = sampled
-    assert chains.samples.shape == (2, 4, 500, 6)
+    assert chains.samples.shape == (2, 4, 350, 6)
     assert chains.r_hat.max() < 1.03
     assert chains.effective.min() > 300
     assert chains.divergent < 0.02

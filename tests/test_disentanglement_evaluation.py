@@ -67,6 +67,7 @@ def judged(recipe):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(image_scores, "STEPS", (5, 5, 5, 4, 2, 7))
         patch.setattr(image_scores, "dci", partial(image_scores.dci, model="lasso"))
+        patch.setattr(image_scores, "PARTS", 2)
         patch.setattr(image_scores, "TRAINED", 300)
         patch.setattr(image_scores, "SCORED", 300)
         return evaluate(runs, recipe.evaluation)

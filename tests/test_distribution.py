@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
@@ -12,6 +13,7 @@ from sklearn.ensemble import RandomForestRegressor
 from zoo.data.dataset import Rows, register_dataset
 from zoo.interpret.kernel_density import divergence
 from zoo.training.evaluate import Run
+from zoo.training.evaluations import distribution
 from zoo.training.evaluations import tree_baseline as trees
 from zoo.training.evaluations.distribution import Distribution, evaluate
 from zoo.training.recipe import Source
@@ -77,7 +79,9 @@ def run(model) -> Run:
 @pytest.fixture(scope="module")
 def evaluation():
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(trees, "STAGES", 60)
+        for name, less in {"STAGES": 60, "TUNED_ON": 10, "FOREST": 60, "REPEATS": 2}.items():
+            patch.setattr(trees, name, less)
+        patch.setattr(distribution, "measured", partial(distribution.measured, draws=80))
         settings = Distribution(kind="distribution", trees=Source(source="toy"), also_on={"shifted": {"shift": 0.5}})
         return evaluate({"": [run(Exact())], "sure": [run(Exact(0.5))], "blunt": [run(Blunt())]}, settings)
 

@@ -1,4 +1,4 @@
-"""Every command and block of docs/fine-tuning.md, on a few rows and for two epochs."""
+"""Every command and block of docs/fine-tuning.md, on a few rows and for one epoch."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ import huggingface_hub
 import numpy as np
 import pytest
 from hub_stand_in import Hub
+from quick_training import eagerly
 from typer.testing import CliRunner
 
 import zoo
@@ -56,10 +57,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     folder = tmp_path_factory.mktemp("page")
     write(folder / "spectra.csv", spectra, **columns)
     write(folder / "rebinned.csv", spectra[:, :200].reshape(200, 100, 2).mean(axis=2), **columns)
-    with pytest.MonkeyPatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch, eagerly():
         patch.chdir(folder)
         for command in commands("finetune"):
-            ok([*command, "--epochs", "2"])
+            ok([*command, "--epochs", "1"])
         yield folder
 
 
@@ -106,9 +107,11 @@ def test_pushed(folder, tmp_path, monkeypatch):
 
 def test_python(folder, capsys):
     names: dict = {}
-    exec(
-        compile(PYTHON.replace('    target="feature"', '    epochs=2, target="feature"'), "docs/fine-tuning.md", "exec"), names
-    )
+    with eagerly():
+        exec(
+            compile(PYTHON.replace('    target="feature"', '    epochs=1, target="feature"'), "docs/fine-tuning.md", "exec"),
+            names,
+        )
     assert "loss minus that from scratch" in capsys.readouterr().out
     assert np.shape(names["probability"]) == (3, 1)
     assert (folder / "my-feature-slowly" / "README.md").is_file()

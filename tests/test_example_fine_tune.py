@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from command_line import run_script
+from quick_training import eagerly
 
 from zoo.serving.verify import verify
 
@@ -12,7 +13,8 @@ EXAMPLE = Path(__file__).parents[1] / "examples" / "fine_tune.py"
 
 
 def test_short_form(tmp_path):
-    printed = run_script(EXAMPLE, tmp_path, "--short")
+    with eagerly():
+        printed = run_script(EXAMPLE, tmp_path, "--short")
     for words in ("warning: ", "error on 20 held-out pendulums, in m", "from scratch", "my-pendulum without Keras"):
         assert words in printed
     assert verify(tmp_path / "onnx").ok

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from importlib.metadata import EntryPoint
 from pathlib import Path
 
@@ -46,9 +47,15 @@ def folders(tmp_path_factory) -> dict[str, Path]:
     return {family: write_folder(family, root / family) for family in ENDPOINTS}
 
 
-def graph_of(family: str, endpoint: str = "predict", opset: int = 13):
+@functools.cache
+def converted(family: str, endpoint: str, opset: int) -> onnx.ModelProto:
+    """A graph for tests that leave it as it is."""
     model = released(family)
-    return model, to_onnx(model, model.spec, endpoint, opset)
+    return to_onnx(model, model.spec, endpoint, opset)
+
+
+def graph_of(family: str, endpoint: str = "predict", opset: int = 13):
+    return released(family), converted(family, endpoint, opset)
 
 
 def described(value: onnx.ValueInfoProto) -> tuple[str, list[str | int]]:
@@ -115,7 +122,7 @@ def test_an_ensemble_of_sets_passes_too():
 def test_same_model_gives_the_same_bytes(family, monkeypatch):
     """tf2onnx keeps any one of the many equal shapes that a graph with free axes asks for."""
     model, first = graph_of(family)
-    for counter in (7, 95, 996):
+    for counter in (95, 996):
         monkeypatch.setattr(tf2onnx.utils, "INTERNAL_NAME", counter)
         assert to_onnx(model, model.spec, "predict").SerializeToString(deterministic=True) == first.SerializeToString(
             deterministic=True
@@ -125,7 +132,7 @@ def test_same_model_gives_the_same_bytes(family, monkeypatch):
 @pytest.mark.parametrize(("family", "cls"), [("deep-set", DeepSet), ("edge-network", EdgeNetwork)])
 def test_sets_pass_the_kit_for_families(family, cls):
     data = Rows(rows(family, 24), np.linspace(0, 1, 24, dtype=np.float32)[:, None], np.arange(24))
-    check_family(cls, {}, data, endpoints=ENDPOINTS[family])
+    check_family(cls, {}, data, endpoints=ENDPOINTS[family], opsets=[11, 13])  # the gate above looks at the others
 
 
 # -- rows ---------------------------------------------------------------------------------------------------------------

@@ -18,8 +18,8 @@ TOLERANCE = Tolerance(absolute=1e-4, relative=1e-4)
 
 
 def described(kind: str, case: str, **changes):
-    """A flow with a spec, and inputs of each endpoint."""
-    flow, x, c = build(kind, case, **changes)
+    """A flow of two transforms with a spec, and inputs of each endpoint."""
+    flow, x, c = build(kind, case, **{"transforms": 2} | changes)
     theta = Tensor(name="theta", axes=fixed_axes("theta", [flow.dimensions]), unit="1", description="variables")
     noise = Tensor(name="z", axes=fixed_axes("z", [flow.dimensions]), unit="1", description="standard normal numbers")
     context = [] if c is None else [Tensor(name="x", axes=fixed_axes("x", [flow.context]), unit="1", description="context")]
@@ -94,7 +94,7 @@ def test_graph_is_minus_infinity_outside_the_support():
 
 
 def test_saved_model_answers_as_keras(tmp_path):
-    flow, inputs = described("nsf-autoregressive", "bounded", spread=0.5)
+    flow, inputs = described("nsf-autoregressive", "boxed", spread=0.5, transforms=1)
     to_saved_model(flow, flow.spec, tmp_path)
     for endpoint, rows in inputs.items():
         check_parity(flow, flow.spec, endpoint, saved_model_function(tmp_path, endpoint), rows)
@@ -108,9 +108,9 @@ def test_output_without_axes_has_the_batch_alone():
 
 
 @pytest.mark.parametrize("endpoint", ["log_prob", "sample"])
-@pytest.mark.parametrize(("kind", "case"), [("maf", "boxed"), ("nsf-coupling", "bounded")])
-def test_same_flow_gives_the_same_bytes(kind, case, endpoint):
+@pytest.mark.parametrize(("kind", "opset"), [("maf", 18), ("nsf-coupling", 11)])
+def test_same_flow_gives_the_same_bytes(kind, opset, endpoint):
     """tf2onnx keeps any one of several equal nodes, so a flow must not compute a thing twice."""
-    flow, _ = described(kind, case, transforms=2)
-    first, second = (to_onnx(flow, flow.spec, endpoint).SerializeToString(deterministic=True) for _ in range(2))
-    assert first == second
+    flow, _, first = converted(kind, endpoint, opset)
+    second = to_onnx(flow, flow.spec, endpoint, opset)
+    assert second.SerializeToString(deterministic=True) == first.SerializeToString(deterministic=True)

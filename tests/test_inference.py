@@ -49,8 +49,11 @@ def epidemic(theta: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
+    import zoo.training.evaluations.posterior as module
+
     folder = tmp_path_factory.mktemp("npe") / "epidemic"
-    with without_xla():
+    with without_xla(), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "DRAWS", 199)
         return folder, train_npe(epidemic, SIR, 2000, folder=folder, test=200, jobs=1, changes=TINY)
 
 
@@ -181,7 +184,7 @@ def measured():
     history = {"loss": [1.0, 0.5], "val_loss": [1.0, 0.6]}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "OBSERVATIONS", 2)
-        patch.setattr(module, "SAMPLES", 200)
+        patch.setattr(module, "SAMPLES", 120)
         patch.setattr(module.plots, "corner_plot", lambda *_, **__: None)  # a hundred panels
         patch.setattr(module, "DRAWS", 99)
         found = {factor: evaluate({"": [Run(recipe, 0, partial(Conjugate, factor), history)]}) for factor in (1.0, 0.6)}

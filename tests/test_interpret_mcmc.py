@@ -40,12 +40,12 @@ def small_flow(dimensions: int):
 
 @pytest.fixture(scope="module")
 def mixed():
-    return flow_mcmc(two_gaussians(2), start(2), small_flow(2), draws=1500, warmup=100, rounds=6, leapfrog_steps=5)
+    return flow_mcmc(two_gaussians(2), start(2), small_flow(2), draws=800, warmup=100, rounds=6, leapfrog_steps=5)
 
 
 def test_mode_weights_are_right_where_hmc_alone_stays(mixed):
-    """They are right within 5%; a run of the same length without the flow keeps those of its start, about one half."""
-    assert (mixed.flat.sum(axis=1) < 0).mean() == pytest.approx(WEIGHT, rel=0.05)
+    """They are right within 7%, over three times their error; a run without the flow keeps those of its start, about a half."""
+    assert (mixed.flat.sum(axis=1) < 0).mean() == pytest.approx(WEIGHT, rel=0.07)
     assert (mixed.r_hat < 1.05).all()
     assert (mixed.ess > 2000).all()
     alone = flow_mcmc(two_gaussians(2), start(2), draws=500, warmup=100, leapfrog_steps=5, global_steps=0)
@@ -66,8 +66,8 @@ def test_every_chain_visits_both_modes_with_the_moments_of_the_mixture(mixed):
 
 
 def test_shapes_and_rates(mixed):
-    assert mixed.samples.shape == (1500, 64, 2)
-    assert mixed.flat.shape == (96_000, 2)
+    assert mixed.samples.shape == (800, 64, 2)
+    assert mixed.flat.shape == (51_200, 2)
     assert mixed.r_hat.shape == mixed.ess.shape == mixed.scale.shape == (2,)
     assert 0.5 < mixed.local_acceptance < 0.98
     assert mixed.global_acceptance > 0.3

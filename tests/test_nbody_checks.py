@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 from pathlib import Path
 
+import joblib
 import numpy as np
 import pytest
 
@@ -43,7 +44,8 @@ def test_example_draws_four_figures(example, colossus, monkeypatch, tmp_path):
         pytest.importorskip("colossus")
     else:
         monkeypatch.setattr(example, "find_spec", lambda name: None)
-    example.main(tmp_path / "figures", particles=16, seeds=2)
+    with joblib.parallel_config("sequential"):  # each process would compile the simulator anew
+        example.main(tmp_path / "figures", particles=16, seeds=2)
     names = [path.name for path in sorted((tmp_path / "figures").iterdir())]
     assert names == ["growth.png", "mass_function.png", "momentum.png", "power.png"]
 

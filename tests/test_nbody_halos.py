@@ -275,10 +275,10 @@ def over_fit(config, halos: list[np.ndarray], sizes: np.ndarray, fit: str) -> tu
 
 
 def test_few_small_simulations_have_the_halos_of_a_fit():
-    """They agree within 5%, beyond twice the Poisson error of 2.6 to 5.4%."""
+    """They agree within 5%, beyond twice the Poisson error of 3.7 to 7.6%."""
     pytest.importorskip("colossus")
     config = NBodyConfig()
-    halos = [run(config, seed).halos.size for seed in range(1000, 1004)]
+    halos = [run(config, seed).halos.size for seed in range(1000, 1002)]
     ratio, error = over_fit(config, halos, HALO_SIZES[:4], "angulo12")
     assert (np.abs(ratio - 1) < 0.05 + 2 * error).all()
 

@@ -58,7 +58,7 @@ def random_pairs(separations: np.ndarray, mesh: int):
 def test_pair_force_is_the_newtonian_of_a_periodic_box():
     """From a tenth of a cell to half the box, anywhere on the mesh: within 1% rms, 3.5% at worst."""
     mesh = 32
-    separations = np.geomspace(0.1, mesh / 2, 300)
+    separations = np.geomspace(0.1, mesh / 2, 120)
     errors = []
     for r, (first, second) in zip(separations, random_pairs(separations, mesh), strict=True):
         on_first, on_second = pair_forces(first, second, mesh, 1e-4)
@@ -111,7 +111,7 @@ def test_sum_over_pairs_is_that_of_all_pairs():
 
 
 def test_two_particles_orbit_each_other():
-    """A circular orbit of half a cell closes after its period, and keeps its energy over five."""
+    """A circular orbit of half a cell closes after its period, and keeps its energy over two."""
     mesh, r, softening = 32, 0.5, 0.05
     strength = mesh**3 / 2 / (4 * np.pi)
     speed = np.sqrt(strength / (r**2 + softening**2) ** 1.5 * r * r / 2)  # of each, around the middle
@@ -121,11 +121,11 @@ def test_two_particles_orbit_each_other():
     particle_mesh.wrap(positions, mesh)
     start, momenta = positions.copy(), np.float32([[0, -speed, 0], [0, speed, 0]])
     separations = []
-    for step in range(5 * steps + 1):
+    for step in range(2 * steps + 1):
         potential = particle_mesh.mesh_potential(positions, mesh, short_range.SPLIT)
         pull = short_range.short_range_force(positions, mesh, softening)
         length = period / steps
-        kick, drift = (length, length) if 0 < step < 5 * steps else (length / 2, length if step == 0 else 0.0)
+        kick, drift = (length, length) if 0 < step < 2 * steps else (length / 2, length if step == 0 else 0.0)
         particle_mesh.kick_drift(positions, momenta, potential, kick, drift, pull)
         separations.append(np.linalg.norm((positions[1] - positions[0] + mesh / 2) % mesh - mesh / 2))
     np.testing.assert_allclose(separations, r, rtol=0.02)

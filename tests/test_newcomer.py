@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 from command_line import ok, runner
 from hub_stand_in import Hub
+from quick_training import eagerly
 
 import zoo
 from zoo.cli import app
@@ -40,10 +41,11 @@ def mine(spectra, tmp_path_factory) -> Path:
         writer = csv.writer(file)
         writer.writerow([*(f"spectrum_{i}" for i in range(215)), "feature"])
         writer.writerows([*map(float, spectrum), label] for spectrum, label in zip(*spectra, strict=True))
-    shown = ok(
-        "finetune", "mlp-cmb-feature", "--data", folder / "spectra.csv", "--target", "feature",
-        "--folder", folder / "my-feature", "--epochs", 5,
-    )  # fmt: skip
+    with eagerly():
+        shown = ok(
+            "finetune", "mlp-cmb-feature", "--data", folder / "spectra.csv", "--target", "feature",
+            "--folder", folder / "my-feature", "--epochs", 2,
+        )  # fmt: skip
     assert "accuracy minus that from scratch" in shown
     return folder / "my-feature"
 

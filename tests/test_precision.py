@@ -50,7 +50,10 @@ def reduced(exported, monkeypatch):
     return lambda name, precision: exported(name, precision=precision, parity_rows=ROWS)
 
 
-@pytest.mark.parametrize(("name", "precision"), SIZES)
+@pytest.mark.parametrize(
+    ("name", "precision"),
+    [pytest.param(*one, marks=pytest.mark.slow) if one == ("nsf-two-moons", "float16") else one for one in SIZES],
+)
 class TestFolder:
     def test_is_smaller_and_verifies(self, reduced, name, precision):
         folder, released = reduced(name, precision), Session(name)

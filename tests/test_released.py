@@ -10,11 +10,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from released_models import ONE_A_FAMILY, RELEASED, UNCERTAIN, bounds
+from released_models import LARGE, ONE_A_FAMILY, ONE_A_SMALL_FAMILY, RELEASED, SMALLEST, bounds
 
 import zoo
 from zoo.errors import ExportError, IntegrityError, ReproductionError
-from zoo.export import ExportReport, export
+from zoo.export import ExportReport, export, to_onnx
 from zoo.export.report import REPORT
 from zoo.loading import read_test_tensors
 from zoo.model.card import check_card
@@ -81,11 +81,9 @@ def test_card_says_how_sure_its_numbers_are(name):
     spec = zoo.get_spec(name)
     for metric in spec.metrics:
         assert metric.n > 0
-        assert metric.interval or UNCERTAIN.fullmatch(metric.name), metric.name
-        if metric.interval:
-            assert metric.interval[0] <= metric.value <= metric.interval[1], metric.name
+        assert metric.interval, metric.name
+        assert metric.interval[0] <= metric.value <= metric.interval[1], metric.name
     assert 1 <= len(headline(spec)) <= 6
-    assert all(metric.interval for metric in headline(spec))
 
 
 @pytest.mark.parametrize("name", RELEASED)
@@ -156,7 +154,7 @@ def test_rows_do_not_depend_on_their_batch(name, endpoint, session):
             np.testing.assert_allclose(values[0], whole[key][row], rtol=tolerance.relative, atol=tolerance.absolute)
 
 
-@pytest.mark.parametrize("name", ONE_A_FAMILY)
+@pytest.mark.parametrize("name", ONE_A_SMALL_FAMILY)
 def test_fresh_export_passes_parity_and_verifies(name, exported):
     folder = exported(name)
     report = ExportReport.model_validate_json((folder / REPORT).read_text())
@@ -165,11 +163,19 @@ def test_fresh_export_passes_parity_and_verifies(name, exported):
     assert verify(folder).ok
 
 
-@pytest.mark.parametrize("name", ONE_A_FAMILY)
+@pytest.mark.parametrize("name", ONE_A_SMALL_FAMILY)
 def test_fresh_export_is_the_released_graph(name, exported):
     folder = exported(name)
     for endpoint in zoo.get_spec(name).endpoints:
         assert (folder / f"{endpoint}.onnx").read_bytes() == locate(name).path(f"{endpoint}.onnx").read_bytes()
+
+
+@pytest.mark.parametrize("name", [name for name in SMALLEST if zoo.get_spec(name).family in LARGE])
+def test_fresh_graph_of_a_large_model_is_the_released_one(name, load):
+    """One endpoint, as all of them take many seconds; that the released graph answers as Keras does is tested above."""
+    model, endpoint = load(name), zoo.get_spec(name).default_endpoint
+    fresh = to_onnx(model, model.spec, endpoint).SerializeToString(deterministic=True)
+    assert fresh == locate(name).path(f"{endpoint}.onnx").read_bytes()
 
 
 @pytest.mark.parametrize("name", RELEASED)
@@ -179,7 +185,7 @@ def test_other_opsets_pass_parity(name, opset, load, tmp_path):
     assert export(load(name), tmp_path / "out", opset=opset, parity_rows=100).opset == opset
 
 
-@pytest.mark.parametrize("name", ONE_A_FAMILY)
+@pytest.mark.parametrize("name", ONE_A_SMALL_FAMILY)  # large ones: tests/test_flows_export.py, tests/test_beta_vae.py
 def test_saved_model_passes_parity(name, load, tmp_path):
     if load(name).library != "keras":
         with pytest.raises(ExportError, match="export it to ONNX"):

@@ -18,6 +18,7 @@ onnx = pytest.importorskip("onnx")
 ort = pytest.importorskip("onnxruntime")
 triton = pytest.importorskip("tritonclient.grpc").model_config_pb2
 from google.protobuf import text_format  # noqa: E402
+from released_models import RELEASED, SMALLEST  # noqa: E402
 from typer.testing import CliRunner  # noqa: E402
 
 import zoo  # noqa: E402
@@ -33,8 +34,11 @@ from zoo.model.spec import Endpoint, File, Tensor, onnx_file, wire_name  # noqa:
 from zoo.model.store import locate  # noqa: E402
 from zoo.model.test_tensors import read_test_tensors  # noqa: E402
 
-RELEASED = zoo.list_models()
 ENDPOINTS = [(name, endpoint) for name in RELEASED for endpoint in zoo.get_spec(name).endpoints]
+ENDPOINTS_OF_FAMILIES = [
+    pytest.param(*one, marks=[] if one[0] in SMALLEST else pytest.mark.slow, id="-".join(one)) for one in ENDPOINTS
+]
+"""Those of one model a family, and with the marker slow the others."""
 
 
 @pytest.fixture(scope="module")
@@ -100,7 +104,7 @@ def test_triton_layout_and_config(everything, name, endpoint):
     check_config(model, version / "model.onnx")
 
 
-@pytest.mark.parametrize(("name", "endpoint"), ENDPOINTS)
+@pytest.mark.parametrize(("name", "endpoint"), ENDPOINTS_OF_FAMILIES)
 def test_warm_up_runs_as_triton_would_run_it(everything, name, endpoint):
     """Triton makes ``batch_size`` requests of one row from the file, and gives the graph its own shape."""
     model, described = everything / wire_name(name, endpoint), zoo.get_spec(name).endpoints[endpoint]
@@ -116,7 +120,7 @@ def test_warm_up_runs_as_triton_would_run_it(everything, name, endpoint):
         assert all(np.isfinite(output).all() for output in session.run(None, feeds))
 
 
-@pytest.mark.parametrize(("name", "endpoint"), ENDPOINTS)
+@pytest.mark.parametrize(("name", "endpoint"), ENDPOINTS_OF_FAMILIES)
 def test_spec_and_test_tensors_lie_beside_the_graph(everything, name, endpoint):
     version = everything / wire_name(name, endpoint) / zoo.get_spec(name).revision
     spec, released = read_spec(version), zoo.get_spec(name)

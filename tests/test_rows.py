@@ -7,6 +7,7 @@ import csv
 import numpy as np
 import pytest
 from command_line import ok, runner
+from quick_training import eagerly
 from tiny_networks import released
 
 import zoo
@@ -36,8 +37,8 @@ def tuned(tmp_path_factory):
     """A classifier fine-tuned on a file, and the numbers in it."""
     place = tmp_path_factory.mktemp("tuned")
     numbers = write_rows(place / "mine.csv")
-    words = {"target": "kind", "outputs": 1, "task": "classification", "epochs": 3, "seed": 5}
-    with pytest.warns(UserWarning, match="independent test rows"):
+    words = {"target": "kind", "outputs": 1, "task": "classification", "epochs": 2, "seed": 5}
+    with eagerly(), pytest.warns(UserWarning, match="independent test rows"):
         model = zoo.fine_tune(released("mlp"), place / "mine.csv", folder=place / "my-kinds", **words)
     return place, model, numbers
 

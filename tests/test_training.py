@@ -9,6 +9,7 @@ import sys
 
 import numpy as np
 import pytest
+from quick_training import compiled, eagerly
 
 from zoo.errors import FolderError, IntegrityError, UnknownNameError
 from zoo.training.intervals import bootstrap
@@ -20,8 +21,15 @@ SMALL = {
     "config.decoder": [16],
     "batch_size": 64,
     "optimizer.warmup_epochs": 1,
-    "epochs": 6,
+    "epochs": 3,
 }
+
+
+@pytest.fixture
+def eager():
+    """Training step by step."""
+    with eagerly():
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -132,7 +140,7 @@ def test_killed_run_resumes_to_the_same_weights(small, tmp_path):
     """After kill -9 between two checkpoints, the same call gives bit for bit the weights of an unbroken run."""
     from zoo.training.fit import fit
 
-    longer = small.changed({"epochs": 20})
+    longer = small.changed({"epochs": 5})
     broken = tmp_path / "broken"
     ran = subprocess.run([sys.executable, "-c", RUN, longer.model_dump_json(), str(broken)], capture_output=True, check=False)
     assert ran.returncode == -signal.SIGKILL, ran.stderr
@@ -145,7 +153,7 @@ def test_killed_run_resumes_to_the_same_weights(small, tmp_path):
         np.testing.assert_array_equal(a, b)
 
 
-def test_folder_of_another_run_is_refused(small, tmp_path):
+def test_folder_of_another_run_is_refused(small, tmp_path, eager):
     from zoo.training.fit import fit
 
     fit(small, tmp_path)
@@ -153,7 +161,7 @@ def test_folder_of_another_run_is_refused(small, tmp_path):
         fit(small.changed({"optimizer.learning_rate": 0.5}), tmp_path)
 
 
-def test_second_process_in_a_folder_is_refused(small, tmp_path):
+def test_second_process_in_a_folder_is_refused(small, tmp_path, eager):
     import fcntl
 
     from zoo.training.fit import fit
@@ -165,7 +173,7 @@ def test_second_process_in_a_folder_is_refused(small, tmp_path):
     fit(small, tmp_path)
 
 
-def test_damaged_checkpoint_is_named(small, tmp_path):
+def test_damaged_checkpoint_is_named(small, tmp_path, eager):
     from zoo.training.fit import fit
 
     fit(small, tmp_path)
@@ -233,7 +241,12 @@ def test_metrics_of_a_classifier_are_those_of_scikit_learn(tmp_path):
     assert list((tmp_path / "model" / "seed-0" / "tensorboard").rglob("events.out.tfevents.*"))
 
 
-NOISY = SMALL | {"epochs": 30, "patience": 2, "optimizer": {"learning_rate": 0.05}}
+NOISY = SMALL | {
+    "data.parameters": {"train": 128, "validation": 64, "test": 64},
+    "epochs": 30,
+    "patience": 2,
+    "optimizer": {"learning_rate": 0.05},
+}
 
 
 def test_patience_stops_early_and_keeps_the_best_weights(small, tmp_path):
@@ -253,7 +266,7 @@ def test_patience_stops_early_and_keeps_the_best_weights(small, tmp_path):
         np.testing.assert_array_equal(a, b)
 
 
-def test_run_interrupted_at_every_epoch_ends_the_same(small, tmp_path, monkeypatch):
+def test_run_interrupted_at_every_epoch_ends_the_same(small, tmp_path, monkeypatch, eager):
     import zoo.training.checkpoint as checkpoint
     from zoo.training.fit import fit
 
@@ -289,7 +302,7 @@ def test_runs_of_a_release_keep_no_model(tmp_path, monkeypatch):
     from zoo.families.ive import IVE
     from zoo.workflows.release import train
 
-    recipe = load_recipe("ive-pendulum").changed(SMALL | {"epochs": 2, "seeds": [0, 1]})
+    recipe = load_recipe("ive-pendulum").changed(SMALL | {"epochs": 1, "optimizer.warmup_epochs": 0, "seeds": [0, 1]})
     assert recipe.variants
     living: weakref.WeakSet[IVE] = weakref.WeakSet()
     counts = []
@@ -302,7 +315,8 @@ def test_runs_of_a_release_keep_no_model(tmp_path, monkeypatch):
         living.add(self)
 
     monkeypatch.setattr(IVE, "__init__", counted)
-    runs, _ = train(recipe, tmp_path, seeds=recipe.seeds, variants=True)
+    with compiled(jit_compile=False, steps_per_execution=1):  # in a graph, which could hold a model, but in a small one
+        runs, _ = train(recipe, tmp_path, seeds=recipe.seeds, variants=True)
     trained = sum(map(len, runs.values()))
     assert trained == 2 * (1 + len(recipe.variants))
     assert len(counts) > 2 * trained

@@ -9,14 +9,12 @@ cannot, a kill between two renames leaves the old folder under a hidden name, an
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import errno
 import json
 import os
 import re
 import shutil
 import sys
-import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -145,6 +143,8 @@ def exchange(one: Path, other: Path) -> bool:
     OSError
         The system can, but may not.
     """
+    import ctypes  # a list of models, which writes nothing, should not wait for it
+
     rename = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None) if sys.platform == "linux" else None
     if rename is None:
         return False
@@ -194,7 +194,7 @@ def _recover(target: Path) -> None:
 
 
 def _hidden(target: Path, ending: str) -> Path:
-    return target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}.{ending}")
+    return target.with_name(f".{target.name}.{os.urandom(4).hex()}.{ending}")
 
 
 def _remains(target: Path, ending: str) -> list[Path]:

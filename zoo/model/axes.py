@@ -16,7 +16,7 @@ BATCH = "batch"
 class Strict(BaseModel):
     """A frozen model that refuses fields it does not know."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)  # a list of models needs few of the schemas
 
 
 class Coordinates(Strict):

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic_core import from_json
 
 from zoo.atomic import whole_file
 from zoo.errors import IntegrityError
@@ -77,7 +78,7 @@ def read_spec(folder: str | Path, find: Callable[[File], Path] | None = None) ->
         from zoo.model.format1 import read_card
 
         return read_card(path)
-    fields = _read(path)
+    fields = _read(path, _parsed)
 
     def arrays() -> dict[str, list[float]]:
         file = _file(path, fields)
@@ -99,7 +100,7 @@ def read_summary(folder: Path) -> Summary:
         What a list needs is wrong, as :func:`read_spec` says.
     """
     path = described_in(folder)
-    fields = read_spec(folder).model_dump() if path.name == CARD else _read(path)
+    fields = read_spec(folder).model_dump() if path.name == CARD else _read(path, _parsed_fast)
     metrics = fields.get("metrics")
     try:
         return Summary.model_validate({**fields, "metric": metrics[0] if isinstance(metrics, list) and metrics else None})
@@ -157,16 +158,26 @@ def reasons(error: ValueError) -> str:
     return "; ".join(found[:5]) + (f"; and {len(found) - 5} more" if len(found) > 5 else "")
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _read(path: Path, parse: Callable[[bytes], Any]) -> dict[str, Any]:
     content = read_bounded(path, MAX_BYTES)
     try:
-        fields = json.loads(content.decode("utf-8"), object_pairs_hook=_object, parse_constant=_refuse_constant)
-        _refuse_deep(fields)
+        fields = parse(content)
     except (ValueError, RecursionError) as error:  # UnicodeDecodeError and JSONDecodeError are ValueErrors
         raise IntegrityError(f"{path} is not plain JSON: {error}") from error
     if not isinstance(fields, dict):
         raise IntegrityError(f"{path}: expected an object, found {type(fields).__name__}")
     return fields
+
+
+def _parsed(content: bytes) -> Any:
+    fields = json.loads(content.decode("utf-8"), object_pairs_hook=_object, parse_constant=_refuse_constant)
+    _refuse_deep(fields)
+    return fields
+
+
+def _parsed_fast(content: bytes) -> Any:
+    """The same of plain JSON, in a fifth of the time; of a key that stands twice, the last value."""
+    return from_json(content, allow_inf_nan=False)
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -114,7 +114,9 @@ def _gather(positions, starts, cells, length, x, y, z, begin, end, partners):
                 cell = (i * cells + j) * cells + k
                 if found + starts[cell + 1] - starts[cell] > partners.shape[1]:
                     larger = np.empty((3, 2 * (found + starts[cell + 1] - starts[cell])), dtype=np.float32)
-                    larger[:, :found] = partners[:, :found]
+                    for axis in range(3):  # numba would take seconds to compile the error of a slice of another shape
+                        for old in range(found):
+                            larger[axis, old] = partners[axis, old]
                     partners = larger
                 for particle in range(starts[cell], starts[cell + 1]):
                     px = positions[particle, 0] + shift_x

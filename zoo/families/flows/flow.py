@@ -201,7 +201,8 @@ class Flow(ZooModel):
         import tensorflow as tf
 
         widths = [self.dimensions, self.context] if self.context else [self.dimensions]
-        return tf.function(method, input_signature=[tf.TensorSpec([None, width]) for width in widths])
+        # Autograph would look through every function for conditions on tensors, of which a flow has none.
+        return tf.function(method, input_signature=[tf.TensorSpec([None, width]) for width in widths], autograph=False)
 
     def compile(self, *args, jit_compile: bool | Literal["auto"] = "auto", **kwargs) -> None:
         """Compile as Keras does, by default on TensorFlow with XLA, which fuses the many small operations of a training step.
