@@ -3,8 +3,8 @@
     python benchmarks/http_transports.py [--hosts "zoo serve,own,uvicorn,granian"] [--out]
 
 In each round every host is started by itself, on a free port, and asked by ``serving_load.py``, which compares each answer with
-its own input's. The model is that of ``serving.py``. ``zoo serve`` is what we run; ``own`` is HTTP as it was written here before.
-Also asked: the status that a POST with ``Upgrade: h2c`` gets, which Java's HttpClient and ``curl --http2`` send.
+its own input's. The model is that of ``serving.py``. ``zoo serve`` is what we run, ``own`` the HTTP that stood here before it.
+Another number is the status of a POST with ``Upgrade: h2c``, which Java's HttpClient and ``curl --http2`` send.
 """
 
 from __future__ import annotations
@@ -20,9 +20,10 @@ from pathlib import Path
 
 import numpy as np
 from interleaved import about, write
-from serving import load, write_model
 from serving_load import rest_request
 from serving_servers import ours, processor_seconds, running
+
+from serving import load, write_model
 
 HOSTS = ("zoo serve", "own", "uvicorn", "granian")
 LOADS = {

@@ -1,14 +1,19 @@
-"""The server as an ASGI application, for those who host it in a server of their own (uvicorn, Ray Serve)."""
+"""The server as an ASGI application: ``zoo serve`` hosts it in uvicorn, others in a server of their own, such as Ray Serve."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any
 
-from zoo.serving.rejections import RefusedError
-from zoo.serving.responses import refusal
+from zoo.serving.incoming import Incoming
+from zoo.serving.rejections import RefusedError, busy
+from zoo.serving.responses import Answer, refusal
 from zoo.serving.rest import Rest
+
+# What a request that is still arriving gets when the server is asked to stop; then it is refused.
+GRACE_SECONDS = 1.0
+_CLOSE = (b"connection", b"close")
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -29,6 +34,7 @@ class AsgiApp:
     def __init__(self, rest: Rest, start: Callable[[], Awaitable[None]], stop: Callable[[], Awaitable[None]]) -> None:
         self.rest = rest
         self._start, self._stop = start, stop
+        self._arriving: set[asyncio.Timeout] = set()
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Answer one request, or run with the server's life."""
@@ -36,39 +42,43 @@ class AsgiApp:
             await self._live(receive, send)
         if scope["type"] != "http":
             return
-        limits, body = self.rest.limits, bytearray()
+        headers = dict(scope["headers"])
+        incoming = Incoming(self.rest.handlers, self.rest.limits, headers)
         try:
-            async with asyncio.timeout(limits.reading):
-                await self._receive(receive, body)
-            headers = dict(scope["headers"])
-            path = scope["path"].removeprefix(scope.get("root_path", ""))  # where a host keeps several applications apart
-            answer = await self.rest.answer(scope["method"], path, headers, body, scope.get("client"))
-        except TimeoutError:
-            answer = refusal(limits.too_slow())
-        except RefusedError as error:
+            await self._receive(receive, incoming)
+            answer = await self._answer(scope, headers, incoming)
+        except RefusedError as error:  # what it still sends would be taken for the next request
             answer = refusal(error)
+            answer.headers = (*answer.headers, (b"content-length", b"%d" % len(answer.body)), _CLOSE)
         except ConnectionError:
             return
         finally:
-            self.rest.handlers.pending -= len(body)
-        await send({"type": "http.response.start", "status": answer.status, "headers": list(answer.headers)})
+            incoming.release()
+        await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers})
         await send({"type": "http.response.body", "body": answer.body})
 
-    async def _receive(self, receive: Receive, body: bytearray) -> None:
-        """Add what comes to the body, and its size to what is pending."""
-        handlers, limits, more = self.rest.handlers, self.rest.limits, True
-        while more:
-            message = await receive()
-            if message["type"] == "http.disconnect":
-                raise ConnectionError
-            piece = message.get("body", b"")
-            handlers.pending += len(piece)
-            body += piece
-            if len(body) > limits.body:
-                raise limits.too_large()
-            if handlers.pending > limits.pending:
-                raise limits.too_many()
-            more = message.get("more_body", False)
+    def hurry(self) -> None:
+        """Give what is still arriving little time: a client that never ends must not hold up the server's end."""
+        soon = asyncio.get_running_loop().time() + GRACE_SECONDS
+        for timeout in self._arriving:
+            timeout.reschedule(soon)
+
+    async def _receive(self, receive: Receive, incoming: Incoming) -> None:
+        ready, limits = self.rest.handlers.ready, self.rest.limits
+        timeout = asyncio.timeout(limits.reading if ready else GRACE_SECONDS)
+        self._arriving.add(timeout)
+        try:
+            async with timeout:
+                await incoming.receive(receive)
+        except TimeoutError:
+            late = limits.too_slow() if self.rest.handlers.ready else busy("this server is shutting down")
+            raise incoming.refused or late from None
+        finally:
+            self._arriving.discard(timeout)
+
+    async def _answer(self, scope: Message, headers: Mapping[bytes, bytes], incoming: Incoming) -> Answer:
+        path = scope["path"].removeprefix(scope.get("root_path", ""))  # where a host keeps several applications apart
+        return await self.rest.answer(scope["method"], path, headers, incoming.body, scope.get("client"))
 
     async def _live(self, receive: Receive, send: Send) -> None:
         for stage, call in (("startup", self._start), ("shutdown", self._stop)):

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
 from typing import Any, NoReturn
 
 import grpc
@@ -40,7 +41,9 @@ _Infer = MESSAGES["ModelInferResponse"]
 _Stream = MESSAGES["ModelStreamInferResponse"]
 
 
-def create_grpc_server(handlers: Handlers, address: str, limits: Limits) -> tuple[grpc.aio.Server, int]:
+def create_grpc_server(
+    handlers: Handlers, address: str, limits: Limits, tls: tuple[Path, Path] | None = None
+) -> tuple[grpc.aio.Server, int]:
     """A server bound to an address, to be started on the running event loop.
 
     Parameters
@@ -51,6 +54,8 @@ def create_grpc_server(handlers: Handlers, address: str, limits: Limits) -> tupl
         ``host:port``, with port 0 for any that is free.
     limits : Limits
         What one client may take.
+    tls : tuple of (Path, Path), optional
+        PEM files of a certificate and of its key, which may be one.
 
     Returns
     -------
@@ -72,7 +77,11 @@ def create_grpc_server(handlers: Handlers, address: str, limits: Limits) -> tupl
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, _methods(handlers, limits)),))
     add_health_and_reflection(server, handlers)
     try:
-        bound = server.add_insecure_port(address)
+        if tls is None:
+            bound = server.add_insecure_port(address)
+        else:
+            certificate, key = (path.read_bytes() for path in tls)
+            bound = server.add_secure_port(address, grpc.ssl_server_credentials([(key, certificate)]))
     except RuntimeError as error:
         raise OSError(f"gRPC cannot listen on {address}: {error}") from error
     if not bound:

@@ -9,18 +9,18 @@ import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from zoo.errors import InputError
 from zoo.model.registry import list_models
-from zoo.serving.asgi import AsgiApp
+from zoo.serving.asgi import GRACE_SECONDS, AsgiApp
 from zoo.serving.batching import Policy
 from zoo.serving.handlers import Handlers
-from zoo.serving.http import HttpServer
 from zoo.serving.logs import LOGGER, log_to_stderr
 from zoo.serving.repository import Control, Repository
 from zoo.serving.rest import Limits, Rest
+from zoo.serving.rest_server import RestServer
 
 if TYPE_CHECKING:
     import grpc
@@ -52,6 +52,11 @@ class Settings:
         Threads that run graphs on the CPU; None for one a core.
     log_requests : bool
         Whether to write one line of JSON a request, besides the server's own faults.
+    tls_cert, tls_key : Path or None
+        PEM files of a certificate and of its key, which may be one, with which REST and gRPC are encrypted.
+    forwarded_allow_ips : str
+        Addresses and networks of proxies, separated by commas, whose ``X-Forwarded-For`` says who asks; ``*``, which
+        it takes behind a Unix socket, believes everyone.
     """
 
     policy: Policy = field(default_factory=Policy)
@@ -62,6 +67,20 @@ class Settings:
     device: str = "auto"
     workers: int | None = None
     log_requests: bool = False
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
+    forwarded_allow_ips: str = ""
+
+    @property
+    def tls(self) -> tuple[Path, Path] | None:
+        """Files of a certificate and of its key; InputError where only a key is given."""
+        if self.tls_cert is None:
+            if self.tls_key is not None:
+                raise InputError(
+                    f"TLS: expected a certificate for the key {self.tls_key}; name its file too (--tls-cert, tls_cert)"
+                )
+            return None
+        return self.tls_cert, self.tls_key or self.tls_cert
 
 
 class Server:
@@ -83,6 +102,8 @@ class Server:
         A model that does not reproduce its test tensors.
     ZooError
         Two models of one name.
+    InputError
+        No certificate with its key where the settings name them.
     """
 
     def __init__(self, models: Sequence[str | Path] = (), settings: Settings | None = None) -> None:
@@ -97,35 +118,60 @@ class Server:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
         self.handlers = Handlers(self.repository, pool, settings.timeout)
-        self.rest = Rest(self.handlers, settings.limits, log_requests=settings.log_requests)
+        self.app = AsgiApp(
+            Rest(self.handlers, settings.limits, log_requests=settings.log_requests), self.start_polling, self.stop
+        )
+        """REST as an application of ASGI, which polls for as long as its host lives."""
         self.port: int | None = None
         self.grpc_port: int | None = None
-        self._http = HttpServer(self.rest)
+        self._rest = RestServer(self.app, _DRAIN_SECONDS, settings.tls, settings.forwarded_allow_ips)
         self._grpc: grpc.aio.Server | None = None
         self._polling: asyncio.Task[None] | None = None
 
-    async def start(self, host: str = "127.0.0.1", port: int | None = 8000, grpc_port: int | None = None) -> None:
-        """Open the ports, of which 0 is any that is free and None is none; OSError where one is taken."""
+    async def start(
+        self, host: str = "127.0.0.1", port: int = 8000, grpc_port: int | None = None, *, uds: Path | None = None
+    ) -> None:
+        """Open the ports, of which 0 is any that is free; OSError where one is taken. ``uds`` is a Unix socket for REST."""
+        if uds is None:
+            self.port = self._rest.bind(host, port)
+        else:
+            self._rest.bind_unix(uds)
         if grpc_port is not None:
             from zoo.serving.grpc_server import create_grpc_server
 
             address = f"[{host}]" if ":" in host else host
-            self._grpc, self.grpc_port = create_grpc_server(self.handlers, f"{address}:{grpc_port}", self.settings.limits)
+            try:
+                self._grpc, self.grpc_port = create_grpc_server(
+                    self.handlers, f"{address}:{grpc_port}", self.settings.limits, self.settings.tls
+                )
+            except OSError:
+                self._rest.close()
+                raise
             await self._grpc.start()
-        if port is not None:
-            self.port = await self._http.start(host, port)
+        await self._rest.start()
+        await self.start_polling()
+
+    async def start_polling(self) -> None:
+        """Look for changed models from now on, where the settings say so."""
         if self.settings.control == "poll":
             self._polling = asyncio.create_task(self._poll())
 
     async def stop(self) -> None:
-        """Take no more connections, answer what is under way."""
+        """Take no more connections, answer what has arrived."""
         self.handlers.ready = False
         if self._polling is not None:
             self._polling.cancel()
-        stopping = [] if self._grpc is None else [self._grpc.stop(_DRAIN_SECONDS)]
-        if self.port is not None:
-            stopping.append(self._http.stop(_DRAIN_SECONDS))
-        await asyncio.gather(*stopping)
+        await asyncio.gather(self._rest.stop(), self._stop_grpc())
+
+    async def _stop_grpc(self) -> None:
+        """Answer what has arrived; an idle stream, a watcher of health or half a request would else hold the end up."""
+        if self._grpc is None:
+            return
+        ending = asyncio.ensure_future(self._grpc.stop(_DRAIN_SECONDS))
+        await asyncio.wait([ending], timeout=GRACE_SECONDS)
+        while self.handlers.pending and not ending.done():
+            await asyncio.sleep(0.02)
+        await self._grpc.stop(GRACE_SECONDS)
 
     async def _poll(self) -> None:
         while True:
@@ -138,8 +184,7 @@ class Server:
 
 def create_app(models: Sequence[str | Path] = (), settings: Settings | None = None) -> AsgiApp:
     """REST as an ASGI application, to be hosted elsewhere; parameters and errors as of ``Server``."""
-    server = Server(models, settings)
-    return AsgiApp(server.rest, partial(server.start, port=None), server.stop)
+    return Server(models, settings).app
 
 
 def serve(
@@ -148,6 +193,7 @@ def serve(
     port: int = 8000,
     *,
     grpc_port: int | None = None,
+    uds: Path | None = None,
     settings: Settings | None = None,
 ) -> None:
     """Serve until SIGINT or SIGTERM, then answer what is under way; raises as ``Server`` does before a port opens."""
@@ -157,18 +203,20 @@ def serve(
     try:
         import uvloop
     except ImportError:  # Windows
-        asyncio.run(_serve(server, host, port, grpc_port))
+        asyncio.run(_serve(server, host, port, grpc_port, uds))
     else:
-        uvloop.run(_serve(server, host, port, grpc_port))
+        uvloop.run(_serve(server, host, port, grpc_port, uds))
 
 
-async def _serve(server: Server, host: str, port: int, grpc_port: int | None) -> None:
+async def _serve(server: Server, host: str, port: int, grpc_port: int | None, uds: Path | None) -> None:
     loop, stop = asyncio.get_running_loop(), asyncio.Event()
-    await server.start(host, port, grpc_port)
+    await server.start(host, port, grpc_port, uds=uds)
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
     runs = {served.name: [str(group.device) for group in served.batcher.groups] for served in server.repository.loaded()}
     fields = {"host": host, "port": server.port, "grpc_port": server.grpc_port, "models": list(runs), "devices": runs}
+    if uds is not None:
+        fields["uds"] = str(uds)
     LOGGER.info("ready", extra={"fields": fields})
     await stop.wait()
     LOGGER.info("stopping: no new connections; requests under way are answered")

@@ -19,7 +19,7 @@ async def own() -> None:
     """Serve until SIGTERM."""
     from zoo.serving.http import HttpServer
 
-    http, stop = HttpServer(Server([FOLDER]).rest), asyncio.Event()
+    http, stop = HttpServer(Server([FOLDER]).app.rest), asyncio.Event()
     await http.start("127.0.0.1", PORT)
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     await stop.wait()

@@ -162,6 +162,16 @@ def serve(
     host: Annotated[str, typer.Option(help="address to bind to")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="port of REST")] = 8000,
     grpc_port: Annotated[int | None, typer.Option(help="port of gRPC; none unless given")] = None,
+    uds: Annotated[Path | None, typer.Option(help="a Unix socket for REST, in place of its port")] = None,
+    tls_cert: Annotated[
+        Path | None, typer.Option(help="PEM file of a certificate: REST and gRPC are encrypted", exists=True, dir_okay=False)
+    ] = None,
+    tls_key: Annotated[
+        Path | None, typer.Option(help="PEM file of its key, where --tls-cert holds none", exists=True, dir_okay=False)
+    ] = None,
+    forwarded_allow_ips: Annotated[
+        str, typer.Option(help="proxies whose X-Forwarded-For is believed: addresses, networks, or * for all")
+    ] = "",
     model_control: Annotated[
         Literal["none", "poll", "explicit"], typer.Option(help="as Triton's: load at start, follow the folder, or clients")
     ] = "none",
@@ -190,8 +200,11 @@ def serve(
         device=device,
         workers=workers,
         log_requests=log_requests,
+        tls_cert=tls_cert,
+        tls_key=tls_key,
+        forwarded_allow_ips=forwarded_allow_ips,
     )
-    run(names or [], host=host, port=port, grpc_port=grpc_port, settings=settings)
+    run(names or [], host=host, port=port, grpc_port=grpc_port, uds=uds, settings=settings)
 
 
 @app.command()

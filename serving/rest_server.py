@@ -1,0 +1,228 @@
+"""The ASGI application in uvicorn, beside gRPC on one event loop.
+
+uvicorn reads heads with llhttp (httptools). ``Connection`` adds what it has no setting for: how long a head may take and be,
+how long answers may stay unread, requests that offer to go on in another protocol, and refusals in our own words.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from pathlib import Path
+from typing import Any, cast
+
+import httptools
+import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from zoo.errors import InputError
+from zoo.serving.asgi import AsgiApp
+from zoo.serving.rejections import RefusedError
+from zoo.serving.responses import refusal, written
+
+IDLE_SECONDS = 75.0
+_HEAD_BYTES = 64 * 2**10
+_BACKLOG = 2048
+_SWEEP_TICKS = 5  # of a tenth of a second
+
+
+class RestServer:
+    """REST on a port or a Unix socket.
+
+    Parameters
+    ----------
+    app : AsgiApp
+        The application.
+    drain : int
+        Seconds after which requests under way are given up when the server is asked to stop.
+    tls : tuple of (Path, Path), optional
+        PEM files of a certificate and of its key, which may be one.
+    forwarded_allow_ips : str
+        Proxies whose ``X-Forwarded-For`` is believed, as uvicorn takes them.
+
+    Raises
+    ------
+    InputError
+        The files are no certificate with its key.
+    """
+
+    def __init__(self, app: AsgiApp, drain: int, tls: tuple[Path, Path] | None = None, forwarded_allow_ips: str = "") -> None:
+        self._app = app
+        certificate, key = tls or (None, None)
+        config = uvicorn.Config(
+            app,
+            http=Connection,
+            ws="none",
+            lifespan="off",
+            interface="asgi3",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            backlog=_BACKLOG,
+            timeout_keep_alive=IDLE_SECONDS,  # type: ignore[arg-type]  # any number of seconds
+            timeout_graceful_shutdown=drain,
+            proxy_headers=bool(forwarded_allow_ips),
+            forwarded_allow_ips=forwarded_allow_ips,
+            ssl_certfile=certificate,
+            ssl_keyfile=key,
+        )
+        try:
+            config.load()
+        except OSError as error:  # ssl.SSLError is one
+            raise InputError(
+                f"TLS: expected PEM files of a certificate and its key, given {certificate} and {key}: {error}"
+            ) from None
+        self._host = _Host(config)
+        self._host.lifespan = config.lifespan_class(config)
+        self._sockets: list[socket.socket] | None = None
+        self._ticking: asyncio.Task[None] | None = None
+
+    @property
+    def connections(self) -> set[Any]:
+        """The connections that are open."""
+        return self._host.server_state.connections
+
+    def bind(self, host: str, port: int) -> int:
+        """Take a port, and give its number, where 0 was asked for; OSError where it is taken."""
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        listening = socket.create_server((host, port), family=family, backlog=_BACKLOG)
+        self._sockets = [listening]
+        number: int = listening.getsockname()[1]
+        return number
+
+    def bind_unix(self, path: Path) -> None:
+        """Serve at this path; a socket that another server left there is replaced."""
+        self._host.config.uds = os.fspath(path)
+
+    def close(self) -> None:
+        """Give the port back before anything was served."""
+        for listening in self._sockets or []:
+            listening.close()
+
+    async def start(self) -> None:
+        """Serve."""
+        await self._host.startup(self._sockets)
+        self._ticking = asyncio.create_task(self._host.main_loop())
+
+    async def stop(self) -> None:
+        """Take no more connections, answer what has arrived, close."""
+        if self._ticking is None:
+            return
+        self._ticking.cancel()
+        self._ticking = None
+        self._app.hurry()
+        await self._host.shutdown(self._sockets)
+        for connection in list(self.connections):
+            connection.transport.abort()
+        if self._host.config.uds:
+            Path(self._host.config.uds).unlink(missing_ok=True)
+
+
+class _Host(uvicorn.Server):
+    async def on_tick(self, counter: int) -> bool:
+        if counter % _SWEEP_TICKS == 0:
+            now, connections = asyncio.get_running_loop().time(), cast("set[Connection]", self.server_state.connections)
+            for connection in list(connections):
+                connection.check(now)
+        return await super().on_tick(counter)
+
+
+class Connection(HttpToolsProtocol):
+    """One client."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._limits = cast(AsgiApp, self.config.app).rest.limits
+        self._refusal: RefusedError | None = None
+        self._in_head, self._since = True, self.loop.time()
+        self._chunk_bytes = self._first_bytes = self._head_bytes = self._unsent = 0
+
+    def data_received(self, data: bytes) -> None:
+        """Parse what has come."""
+        self._unset_keepalive_if_required()
+        self._chunk_bytes = len(data)
+        try:
+            self._parse(memoryview(data))
+        except httptools.HttpParserError as error:
+            self._refuse(self._refusal or RefusedError(400, f"this is no HTTP request: {error}"))
+        else:
+            if self._in_head:
+                self._head_bytes += len(data)
+                if self._head_bytes - self._first_bytes > _HEAD_BYTES:
+                    self._refuse(_large_head())
+
+    def on_message_begin(self) -> None:
+        """Start the clock of a head."""
+        super().on_message_begin()
+        self._in_head, self._since = True, self.loop.time()
+        self._head_bytes, self._first_bytes = 0, self._chunk_bytes  # with what came before the head in the same piece
+
+    def on_headers_complete(self) -> None:
+        """Start the application, unless the head is too large."""
+        self._in_head = False
+        if self._head_bytes + self._chunk_bytes > _HEAD_BYTES:  # with what came before and after it
+            size = len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
+            if size > _HEAD_BYTES:
+                self._refusal = _large_head()
+                raise self._refusal
+        super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        """Hand a piece over as it is; uvicorn would copy it twice, and stop reading until it is taken."""
+        cycle = self.cycle
+        if cycle.body or cycle.response_complete or self.pipeline:
+            super().on_body(body)
+        else:
+            cycle.body = body  # type: ignore[assignment]  # what is read of it is as well of bytes
+            cycle.message_event.set()
+
+    def check(self, now: float) -> None:
+        """Let a client go that leaves its answers unread, and refuse a head that does not arrive."""
+        unsent = self.transport.get_write_buffer_size()
+        if unsent and unsent == self._unsent:
+            if now - self._since > IDLE_SECONDS:
+                self.transport.abort()
+        elif unsent:
+            self._unsent, self._since = unsent, now
+        elif self.cycle is not None and not self.cycle.response_complete:
+            self._unsent, self._since = 0, now  # nothing more may be read meanwhile
+        elif self._in_head and now - self._since > self._limits.reading:
+            self._refuse(self._limits.too_slow()) if self.scope else self.transport.close()
+
+    def _should_upgrade(self) -> bool:
+        """Leave a request alone that offers to go on in another protocol, until ``_parse`` declines."""
+        return True
+
+    def _parse(self, data: memoryview) -> None:
+        """Read requests that offer another protocol as if they did not: httptools would drop their bodies."""
+        while data:
+            try:
+                self.parser.feed_data(data)
+            except httptools.HttpParserUpgrade as stopped:
+                data = data[stopped.args[0] :]
+                self.parser.feed_data(self._head_without_offer())
+            else:
+                return
+
+    def _head_without_offer(self) -> bytes:
+        if self.scope["method"] == "CONNECT":
+            self._refusal = RefusedError(405, "this server is no proxy")
+            raise httptools.HttpParserError
+        lines = [b"%s %s HTTP/1.1" % (self.scope["method"].encode(), self.url)]
+        lines += [name + b": " + value for name, value in self.headers if name != b"upgrade"]
+        return b"\r\n".join([*lines, b"", b""])
+
+    def _refuse(self, error: RefusedError) -> None:
+        """Say why, unless an answer is under way, and close."""
+        cycle = self.cycle
+        arriving = cycle is not None and cycle.more_body and not cycle.response_started and not self.pipeline
+        if cycle is None or cycle.response_complete or arriving:
+            answer = refusal(error)
+            answer.headers = (*answer.headers, (b"content-length", b"%d" % len(answer.body)))
+            self.transport.write(written(answer, close=True))
+        self.transport.close()
+
+
+def _large_head() -> RefusedError:
+    return RefusedError(431, f"the head of the request is larger than {_HEAD_BYTES} bytes")
