@@ -69,7 +69,7 @@ web: $(VENV)/installed $(WEB)/installed
 $(RAY)/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(RAY)
 	$(RAY)/bin/python -m pip install --quiet --constraint constraints.txt --editable '.[cpu,serve,ray]' \
-		pytest pytest-timeout uvicorn 'tritonclient[http]' onnx
+		pytest pytest-timeout 'tritonclient[http]' onnx
 	touch $@
 
 ray: $(RAY)/installed

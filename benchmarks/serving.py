@@ -229,7 +229,7 @@ def main() -> None:
     summary = report(rounds)
     if options.out:
         machine = {"processor": platform.processor() or platform.machine(), "cores": len(os.sched_getaffinity(0))}
-        versions = {name: version(name) for name in ("onnxruntime", "httptools", "uvloop", "grpcio", "numpy")}
+        versions = {name: version(name) for name in ("onnxruntime", "uvicorn", "httptools", "uvloop", "grpcio", "numpy")}
         setting = {
             "machine": machine,
             "python": platform.python_version(),

@@ -56,7 +56,7 @@ class Limits:
 
 
 class Rest:
-    """Requests in, answers out; how they travel is ``zoo.serving.http``'s and ``zoo.serving.asgi``'s business.
+    """Requests in, answers out; how they travel is ``zoo.serving.asgi``'s business.
 
     Parameters
     ----------
