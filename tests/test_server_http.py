@@ -51,12 +51,15 @@ def address(folder: Path) -> Iterator[str]:
 
 @pytest.fixture
 def slow(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
-    """Graphs wait for this event once it is cleared."""
+    """Graphs wait for this event once it is cleared; its ``entered`` says that one does."""
     go, run = threading.Event(), Graph.run
+    go.entered = threading.Event()
     go.set()
 
     def waiting(self: Graph, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         time.sleep(0.002)  # not on the event loop
+        if not go.is_set():
+            go.entered.set()
         assert go.wait(30)
         return run(self, arrays)
 
@@ -340,7 +343,9 @@ def test_a_full_queue_says_when_to_come_back(folder: Path, slow: threading.Event
     server = Server([folder], Settings(policy=Policy(max_queue=2, instances=1)))
     with running(server) as address, ThreadPoolExecutor(3) as pool:
         slow.clear()
-        waiting = [pool.submit(post, address, BODY) for _ in range(3)]
+        waiting = [pool.submit(post, address, BODY)]
+        assert slow.entered.wait(30)  # or those that follow would share its call
+        waiting += [pool.submit(post, address, BODY) for _ in range(2)]
         until(lambda: server.repository.find("tiny").statistics.pending == 2)
         assert post(address, BODY) == (503, "1")
         slow.set()
