@@ -73,7 +73,7 @@ def read(connection: socket.socket) -> tuple[int, bytes]:
 
 
 class TestOffersOfOtherProtocols:
-    """llhttp takes what follows such a head for the other protocol, and httptools drops it."""
+    """httptools takes what follows such a head for the other protocol. Java makes one by default: ``test_docs_clients``."""
 
     @pytest.mark.parametrize("offer", OFFERS.values(), ids=OFFERS)
     @pytest.mark.parametrize("chunked", [False, True])
@@ -116,29 +116,6 @@ class TestOffersOfOtherProtocols:
         (tmp_path / "body.json").write_bytes(BODY)
         command = [curl, "--http2", "--silent", "--data-binary", f"@{tmp_path / 'body.json'}", f"http://{address}{PATH}"]
         assert_right(subprocess.run(command, check=True, capture_output=True).stdout)
-
-    def test_java(self, address: str, tmp_path: Path) -> None:
-        if (java := shutil.which("java")) is None:
-            pytest.skip("Java is not here")
-        (tmp_path / "body.json").write_bytes(BODY)
-        (tmp_path / "Ask.java").write_text("""
-import java.net.URI;
-import java.net.http.*;
-import java.nio.file.Path;
-
-class Ask {
-    public static void main(String[] given) throws Exception {
-        var body = HttpRequest.BodyPublishers.ofFile(Path.of(given[1]));
-        var request = HttpRequest.newBuilder(URI.create(given[0])).POST(body).build();
-        System.out.print(HttpClient.newHttpClient().send(request, HttpResponse.BodyHandlers.ofString()).body());
-    }
-}
-""")
-        command = [java, "Ask.java", f"http://{address}{PATH}", "body.json"]
-        result = subprocess.run(command, capture_output=True, check=False, cwd=tmp_path)
-        if b"error: compilation failed" in result.stderr or b"ClassNotFoundException" in result.stderr:
-            pytest.skip("this Java compiles nothing")
-        assert_right(result.stdout)
 
 
 @pytest.fixture(scope="module")

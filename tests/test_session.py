@@ -310,7 +310,17 @@ Server([FOLDER])
 """
 LIGHT = {"numpy", "onnxruntime", "pydantic", "pydantic_core", "annotated_types", "typing_extensions", "typing_inspection"}
 LIGHT |= {"yaml", "lazy_loader"}  # a card's front matter, and the names of ``zoo`` itself
-SERVED = LIGHT | {"google", "grpc", "uvicorn", "click", "httptools", "grpc_health", "grpc_reflection", "uvloop", "prometheus_client"}
+SERVED = LIGHT | {
+    "google",
+    "grpc",
+    "uvicorn",
+    "click",
+    "httptools",
+    "grpc_health",
+    "grpc_reflection",
+    "uvloop",
+    "prometheus_client",
+}
 SERVED |= {"grpc_tools", "pkg_resources", "setuptools"}  # which grpc imports where it finds them
 
 
