@@ -95,19 +95,19 @@ class RestServer:
         """Serve at this path; a socket that another server left there is replaced."""
         self._host.config.uds = os.fspath(path)
 
-    def close(self) -> None:
-        """Give the port back before anything was served."""
-        for listening in self._sockets or []:
-            listening.close()
-
     async def start(self) -> None:
         """Serve."""
-        await self._host.startup(self._sockets)
+        try:
+            await self._host.startup(self._sockets)
+        except OSError as error:
+            raise OSError(f"REST cannot listen on {self._host.config.uds}: {error}") from error
         self._ticking = asyncio.create_task(self._host.main_loop())
 
     async def stop(self) -> None:
         """Take no more connections, answer what has arrived, close."""
         if self._ticking is None:
+            for listening in self._sockets or []:
+                listening.close()
             return
         self._ticking.cancel()
         self._ticking = None
@@ -115,8 +115,6 @@ class RestServer:
         await self._host.shutdown(self._sockets)
         for connection in list(self.connections):
             connection.transport.abort()
-        if self._host.config.uds:
-            Path(self._host.config.uds).unlink(missing_ok=True)
 
 
 class _Host(uvicorn.Server):

@@ -132,6 +132,14 @@ class Server:
         self, host: str = "127.0.0.1", port: int = 8000, grpc_port: int | None = None, *, uds: Path | None = None
     ) -> None:
         """Open the ports, of which 0 is any that is free; OSError where one is taken. ``uds`` is a Unix socket for REST."""
+        try:
+            await self._open(host, port, grpc_port, uds)
+        except BaseException:
+            await self.stop()
+            raise
+        await self.start_polling()
+
+    async def _open(self, host: str, port: int, grpc_port: int | None, uds: Path | None) -> None:
         if uds is None:
             self.port = self._rest.bind(host, port)
         else:
@@ -139,17 +147,10 @@ class Server:
         if grpc_port is not None:
             from zoo.serving.grpc_server import create_grpc_server
 
-            address = f"[{host}]" if ":" in host else host
-            try:
-                self._grpc, self.grpc_port = create_grpc_server(
-                    self.handlers, f"{address}:{grpc_port}", self.settings.limits, self.settings.tls
-                )
-            except OSError:
-                self._rest.close()
-                raise
+            address = f"{f'[{host}]' if ':' in host else host}:{grpc_port}"
+            self._grpc, self.grpc_port = create_grpc_server(self.handlers, address, self.settings.limits, self.settings.tls)
             await self._grpc.start()
         await self._rest.start()
-        await self.start_polling()
 
     async def start_polling(self) -> None:
         """Look for changed models from now on, where the settings say so."""

@@ -182,7 +182,7 @@ def over_unix(path: Path) -> dict[str, object]:
 
 
 def test_command_line(folder: Path, certificate: tuple[Path, Path], tmp_path: Path) -> None:
-    """A Unix socket in place of a port, and TLS on a port; what is left of a socket is replaced and removed."""
+    """A Unix socket in place of a port, and TLS on a port; what is left of a socket is replaced."""
     path = tmp_path / "zoo.sock"
     with socket.socket(socket.AF_UNIX) as stale:
         stale.bind(str(path))
@@ -193,13 +193,25 @@ def test_command_line(folder: Path, certificate: tuple[Path, Path], tmp_path: Pa
         assert_right(over_unix(path))
         process.terminate()
         assert process.wait(30) == 0
-    assert not path.exists()
     tls = ["--tls-cert", str(certificate[0]), "--tls-key", str(certificate[1])]
     with subprocess.Popen([*command, "--port", "0", *tls], stderr=subprocess.PIPE, text=True) as process, ended(process):
         port = json.loads(process.stderr.readline())["port"]
         assert_right(requests.post(f"https://localhost:{port}{PATH}", BODY, verify=str(certificate[0]), timeout=30).json())
         process.terminate()
         assert process.wait(30) == 0
+
+
+@pytest.mark.parametrize("path", ["file", "nowhere/zoo.sock", "x" * 200])
+def test_a_unix_socket_that_cannot_be(folder: Path, tmp_path: Path, path: str) -> None:
+    """Whatever is there stays, and gRPC, which has begun by then, ends without a word."""
+    (tmp_path / "file").write_text("mine")
+    command = [sys.executable, "-m", "zoo", "serve", str(folder), "--uds", str(tmp_path / path), "--grpc-port", "0"]
+    result = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert result.returncode == 1
+    assert result.stderr.startswith("error: REST cannot listen on ")
+    assert path in result.stderr
+    assert "Traceback" not in result.stderr
+    assert (tmp_path / "file").read_text() == "mine"
 
 
 @pytest.mark.parametrize(("believed", "client"), [("", "127.0.0.1"), ("127.0.0.1", "192.0.2.7"), ("10.0.0.0/8", "127.0.0.1")])

@@ -160,8 +160,8 @@ def serve(
         typer.Argument(help="names, model folders or folders of models; default: every model that zoo list shows"),
     ] = None,
     host: Annotated[str, typer.Option(help="address to bind to")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="port of REST")] = 8000,
-    grpc_port: Annotated[int | None, typer.Option(help="port of gRPC; none unless given")] = None,
+    port: Annotated[int, typer.Option(help="port of REST", min=0, max=65535)] = 8000,
+    grpc_port: Annotated[int | None, typer.Option(help="port of gRPC; none unless given", min=0, max=65535)] = None,
     uds: Annotated[Path | None, typer.Option(help="a Unix socket for REST, in place of its port")] = None,
     tls_cert: Annotated[
         Path | None, typer.Option(help="PEM file of a certificate: REST and gRPC are encrypted", exists=True, dir_okay=False)
