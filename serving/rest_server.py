@@ -136,6 +136,11 @@ class Connection(HttpToolsProtocol):
         self._in_head, self._since = True, self.loop.time()
         self._chunk_bytes = self._first_bytes = self._head_bytes = self._unsent = 0
 
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in uvicorn
+        """Begin."""
+        super().connection_made(transport)
+        self._answer = _HeadWithBody(transport)
+
     def data_received(self, data: bytes) -> None:
         """Parse what has come."""
         self._unset_keepalive_if_required()
@@ -165,6 +170,13 @@ class Connection(HttpToolsProtocol):
                 self._refusal = _large_head()
                 raise self._refusal
         super().on_headers_complete()
+        if self.cycle is not None:
+            self.cycle.transport = cast(asyncio.Transport, self._answer)
+
+    def on_response_complete(self) -> None:
+        """Go on with the next request."""
+        self._answer.flush()
+        super().on_response_complete()
 
     def on_body(self, body: bytes) -> None:
         """Hand a piece over as it is; uvicorn would copy it twice, and stop reading until it is taken."""
@@ -220,6 +232,32 @@ class Connection(HttpToolsProtocol):
             answer.headers = (*answer.headers, (b"content-length", b"%d" % len(answer.body)))
             self.transport.write(written(answer, close=True))
         self.transport.close()
+
+
+class _HeadWithBody:
+    """Sends the head of an answer with its body; uvicorn writes one after the other, and each is a call of the system."""
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self._transport, self._head = transport, b""
+        self.is_closing = transport.is_closing
+
+    def write(self, data: bytes) -> None:
+        if self._head:
+            head, self._head = self._head, b""
+            self._transport.writelines((head, data))
+        elif data.startswith(b"HTTP/1.1 100 "):
+            self._transport.write(data)
+        else:
+            self._head = data
+
+    def flush(self) -> None:
+        """Send a head that no body follows."""
+        if self._head:
+            self.write(b"")
+
+    def close(self) -> None:
+        self.flush()
+        self._transport.close()
 
 
 def _large_head() -> RefusedError:
