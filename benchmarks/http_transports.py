@@ -1,9 +1,10 @@
 """One application in several servers of HTTP: what each of them leaves of its speed, in turns.
 
-    python benchmarks/http_transports.py [--hosts "zoo serve,own,uvicorn,granian"] [--out]
+    python benchmarks/http_transports.py [--hosts "zoo serve,uvicorn,granian"] [--out]
 
 In each round every host is started by itself, on a free port, and asked by ``serving_load.py``, which compares each answer with
-its own input's. The model is that of ``serving.py``. ``zoo serve`` is what we run, ``own`` the HTTP that stood here before it.
+its own input's. The model is that of ``serving.py``. The result on file also has
+``own``, HTTP as it was written here before ``zoo serve`` ran on uvicorn.
 Another number is the status of a POST with ``Upgrade: h2c``, which Java's HttpClient and ``curl --http2`` send.
 """
 
@@ -25,7 +26,7 @@ from serving_servers import ours, processor_seconds, running
 
 from serving import load, write_model
 
-HOSTS = ("zoo serve", "own", "uvicorn", "granian")
+HOSTS = ("zoo serve", "uvicorn", "granian")
 LOADS = {
     "batch 1, 1 connection": (1, 1),
     "batch 1, 32 connections": (1, 32),

@@ -8,12 +8,11 @@ from typing import Any
 
 from zoo.serving.incoming import Incoming
 from zoo.serving.rejections import RefusedError, busy
-from zoo.serving.responses import Answer, refusal
+from zoo.serving.responses import CLOSE, Answer, refusal
 from zoo.serving.rest import Rest
 
 # What a request that is still arriving gets when the server is asked to stop; then it is refused.
 GRACE_SECONDS = 1.0
-_CLOSE = (b"connection", b"close")
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -49,7 +48,7 @@ class AsgiApp:
             answer = await self._answer(scope, headers, incoming)
         except RefusedError as error:  # what it still sends would be taken for the next request
             answer = refusal(error)
-            answer.headers = (*answer.headers, (b"content-length", b"%d" % len(answer.body)), _CLOSE)
+            answer.headers = (*answer.headers, (b"content-length", b"%d" % len(answer.body)), CLOSE)
         except ConnectionError:
             return
         finally:

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from zoo.serving.rejections import RefusedError
 
+CLOSE = (b"connection", b"close")
 _JSON = ((b"content-type", b"application/json"),)
-_STATUS: dict[int, bytes] = {code: f"HTTP/1.1 {code} {http.HTTPStatus(code).phrase}\r\n".encode() for code in http.HTTPStatus}
 
 
 @dataclass(slots=True)
@@ -29,11 +29,10 @@ def refusal(error: RefusedError) -> Answer:
     return Answer(error.status, json.dumps({"error": text}).encode(), _JSON + error.headers)
 
 
-def written(answer: Answer, *, close: bool) -> bytes:
-    """The bytes of an answer on a connection of HTTP/1.1, which is closed afterwards or goes on."""
-    head = [_STATUS[answer.status]]
-    for name, value in answer.headers:
+def written(answer: Answer) -> bytes:
+    """The bytes of an answer on a connection of HTTP/1.1 that is closed afterwards."""
+    status = http.HTTPStatus(answer.status)
+    head = [f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode()]
+    for name, value in (*answer.headers, (b"content-length", b"%d" % len(answer.body)), CLOSE):
         head += (name, b": ", value, b"\r\n")
-    head.append(b"connection: close\r\n\r\n" if close else b"\r\n")
-    head.append(answer.body)
-    return b"".join(head)
+    return b"".join((*head, b"\r\n", answer.body))

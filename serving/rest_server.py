@@ -228,9 +228,7 @@ class Connection(HttpToolsProtocol):
         cycle = self.cycle
         arriving = cycle is not None and cycle.more_body and not cycle.response_started and not self.pipeline
         if cycle is None or cycle.response_complete or arriving:
-            answer = refusal(error)
-            answer.headers = (*answer.headers, (b"content-length", b"%d" % len(answer.body)))
-            self.transport.write(written(answer, close=True))
+            self.transport.write(written(refusal(error)))
         self.transport.close()
 
 
