@@ -63,7 +63,10 @@ def started(python: str, command: list[str]) -> list[str]:
 
 def seconds(command: list[str], environment: dict[str, str]) -> float:
     start = time.perf_counter()
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment)
+    # From a folder without a zoo/, which ``python -c`` would take before the installed one.
+    subprocess.run(
+        command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment, cwd=tempfile.gettempdir()
+    )
     return time.perf_counter() - start
 
 
