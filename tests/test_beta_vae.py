@@ -188,7 +188,7 @@ def test_recipe_trains_on_images_that_are_rendered_when_asked_for():
         }
     )
     dataset = recipe.data.dataset()
-    model = build(recipe, dataset, 0)
+    model = build(recipe, dataset)
     model.run_eagerly = True  # tracing takes longer than two steps
     data = EpochData(dataset, 16, 0, 0)
     image, target = data[1]

@@ -20,7 +20,9 @@ from zoo.errors import IntegrityError, ZooError
 from zoo.loading import load_weights
 from zoo.model.spec import WEIGHTS
 from zoo.progress import track
+from zoo.training.metrics import mean
 from zoo.training.recipe import Optimizer, Recipe, RecipeError
+from zoo.training.weights import relative_weights
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from zoo.families.contracts import Boosted
 
     History = dict[str, list[float]]
+    Arrays = tuple[np.ndarray, np.ndarray, np.ndarray | None]
 
     class BoostedModel(EndpointModel, Boosted):
         """A model of a family that a boosting fits."""
@@ -64,8 +67,8 @@ def _refuse_unused(recipe: Recipe) -> None:
         )
 
 
-def _arrays(model: BoostedModel, rows: Rows, split: str) -> tuple[np.ndarray, np.ndarray]:
-    """Inputs (n, inputs) in float32 and targets (n,) of a split."""
+def _arrays(model: BoostedModel, rows: Rows, split: str) -> Arrays:
+    """Inputs (n, inputs) in float32, targets (n,) and weights (n,) of a split, None where all rows count the same."""
     width = model.config["inputs"]
     shapes = {name: np.shape(array) for name, array in rows.inputs.items()}
     if list(shapes.values()) != [(len(rows), width)] or np.shape(rows.target) != (len(rows), 1) or not len(rows):
@@ -76,14 +79,21 @@ def _arrays(model: BoostedModel, rows: Rows, split: str) -> tuple[np.ndarray, np
     x, y = np.asarray(next(iter(rows.inputs.values())), np.float32), np.asarray(rows.target, np.float64)[:, 0]
     if not (np.isfinite(x).all() and np.isfinite(y).all()):
         raise RecipeError(f"{split}: expected finite inputs and targets, given some that are NaN or infinite")
-    return x, y
+    weight = relative_weights(rows, f"{split} rows")
+    if weight is not None and weight.min() < 0:
+        raise RecipeError(
+            f"{split}: boosted trees need event weights that are not negative, given {np.count_nonzero(weight < 0)} that are: a"
+            " leaf answers with a ratio of sums of weights, which small negative sums make arbitrary. Train a network, whose"
+            " loss takes them, such as of family mlp"
+        )
+    return x, y, weight
 
 
 def _fit(
     model: BoostedModel,
     recipe: Recipe,
-    training: tuple[np.ndarray, np.ndarray],
-    held_out: tuple[np.ndarray, np.ndarray],
+    training: Arrays,
+    held_out: Arrays,
     seed: int,
     folder: Path,
     title: str,
@@ -104,8 +114,8 @@ def _fit(
 def _boosted(
     model: BoostedModel,
     recipe: Recipe,
-    training: tuple[np.ndarray, np.ndarray],
-    held_out: tuple[np.ndarray, np.ndarray],
+    training: Arrays,
+    held_out: Arrays,
     seed: int,
     title: str,
 ) -> tuple[Any, list[float]]:
@@ -113,7 +123,7 @@ def _boosted(
     regressor = model.estimator(recipe.optimizer.learning_rate, seed)
     losses: list[float] = []
     for trees in track([*range(STEP, recipe.epochs, STEP), recipe.epochs], title):
-        regressor.set_params(max_iter=trees).fit(*training)
+        regressor.set_params(max_iter=trees).fit(*training[:2], sample_weight=training[2])
         losses = _losses(regressor, held_out)
         if not np.isfinite(losses).all():
             raise ZooError("val_loss is no longer finite: lower optimizer.learning_rate, and look for outliers in the data")
@@ -134,10 +144,10 @@ def _end(losses: list[float], patience: int | None) -> int:
     return len(losses)
 
 
-def _losses(regressor: Any, rows: tuple[np.ndarray, np.ndarray]) -> list[float]:
+def _losses(regressor: Any, rows: Arrays) -> list[float]:
     """Mean squared error after each tree."""
-    x, y = rows
-    return [float(np.mean(np.square(answer - y))) for answer in regressor.staged_predict(x)]
+    x, y, weight = rows
+    return [mean(np.square(answer - y), weight) for answer in regressor.staged_predict(x)]
 
 
 def _read(model: BoostedModel, folder: Path) -> History:

@@ -15,6 +15,7 @@ from zoo.families.batches import rows_at_once
 from zoo.model.axes import Strict
 from zoo.model.spec import ModelSpec, Tensor
 from zoo.progress import track
+from zoo.training.weights import effective, expect_positive_classes, relative_weights
 
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 SHIFT, RATIO = 0.5, 2.0
@@ -72,13 +73,17 @@ def check(dataset: Dataset, model: ZooModel, spec: ModelSpec) -> Checked:
     splits = {split: dataset.rows(split) for split in SPLITS}
     for split, rows in splits.items():
         _expect_shapes(rows, inputs, model, split)
+        relative_weights(rows, f"{split} rows")
     passes = {split: _Pass(rows, inputs, model, split, row_numbers(dataset, split)) for split, rows in splits.items()}
     warnings = _leakage(passes, inputs)
     train = passes["train"]
     classes: dict[str, list[int]] = {}
     if model.classes:
         classes |= {split: _counts(rows, model.classes, split) for split, rows in splits.items()}
-        rarest = min(classes["train"]) / sum(classes["train"])
+        for split, rows in splits.items():
+            expect_positive_classes(rows, f"{split} rows")
+        shares = np.bincount(np.asarray(splits["train"].target[:])[:, 0].astype(int), splits["train"].weight)
+        rarest = shares.min() / shares.sum()
         if rarest < RARE:
             warnings.append(
                 f"classes are unbalanced: {', '.join(map(str, classes['train']))} training rows of each; probabilities will"
@@ -105,6 +110,11 @@ def check(dataset: Dataset, model: ZooModel, spec: ModelSpec) -> Checked:
     groups: dict[str, int] = {split: len(np.unique(rows.group)) for split, rows in splits.items()}
     if groups["test"] < FEW:
         warnings.append(f"only {groups['test']} independent test rows: the intervals of what is measured on them are wide")
+    if (weight := splits["test"].weight) is not None and effective(weight) < FEW:
+        warnings.append(
+            f"event weights leave {len(weight)} test rows the worth of {effective(weight):.0f}: the intervals of what is"
+            " measured on them are wide"
+        )
     return Checked(
         rows={split: len(rows) for split, rows in splits.items()},
         groups=groups,
@@ -169,6 +179,8 @@ class _Pass:
             self._look(cut, known)
             targets.append((float(target.min()), float(target.max())))
             content.update(self.digests[""][-1].tobytes() + target.tobytes())
+            if rows.weight is not None:
+                content.update(np.asarray(rows.weight[part], np.float64).tobytes())
             if split == "train":
                 self._measure(model.standardized(*(ops.convert_to_tensor(array) for array in cut.values())))
         low, high = zip(*targets, strict=True)

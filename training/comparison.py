@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 
 from zoo.data.dataset import Rows
 from zoo.families.base import ZooModel
 from zoo.model.spec import Metric
 from zoo.training.fine_tune import losses
-from zoo.training.metrics import Units, auc, measured
+from zoo.training.metrics import Statistic, Units, auc, mean, measured, rms, root_mean, taken
 
-Statistic = Callable[[np.ndarray], float]
-"""A function of row indices."""
+Measured = tuple[Statistic, np.ndarray, str]
+"""A statistic, the values of rows (n, ...) that it is taken of, and what it is."""
 
 
 def compare(models: dict[str, ZooModel], rows: Rows) -> list[Metric]:
@@ -28,59 +26,49 @@ def compare(models: dict[str, ZooModel], rows: Rows) -> list[Metric]:
     """
     label, *others = models
     found = {name: statistics(model, rows) for name, model in models.items()}
-    metrics, everything = [], np.arange(len(rows))
-    for statistic, (ours, meaning) in found[label].items():
-        beside = {name: found[name][statistic][0] for name in others}
+    metrics, units = [], Units.of(rows)
+    for name, (statistic, ours, meaning) in found[label].items():
+        beside = {other: found[other][name][1] for other in others}
         first = next(iter(beside), None)
-        baseline = None if first is None else beside[first](everything)
-        metrics.append(_metric(statistic, ours, meaning, rows, baseline, first))
-        for name, theirs in beside.items():
-            metrics.append(_metric(f"{name}/{statistic}", theirs, meaning, rows))
+        baseline = None if first is None else statistic(beside[first], units.weight)
+        metrics.append(measured(name, statistic, [ours], units, meaning, baseline=baseline, baseline_name=first))
+        for other, theirs in beside.items():
+            metrics.append(measured(f"{other}/{name}", statistic, [theirs], units, meaning))
 
-            def difference(i: np.ndarray, ours: Statistic = ours, theirs: Statistic = theirs) -> float:
-                return ours(i) - theirs(i)
+            def difference(both: np.ndarray, weight: np.ndarray | None, statistic: Statistic = statistic) -> float:
+                return taken(statistic, both[:, 0], weight) - taken(statistic, both[:, 1], weight)
 
-            metrics.append(_metric(f"{statistic} minus that {name}", difference, f"{meaning}; on the same rows", rows))
+            both = np.stack([ours, theirs], axis=1)
+            metrics.append(measured(f"{name} minus that {other}", difference, [both], units, f"{meaning}; on the same rows"))
     return metrics
 
 
-def _metric(
-    name: str, statistic: Statistic, meaning: str, rows: Rows, baseline: float | None = None, baseline_name: str | None = None
-) -> Metric:
-    def of_rows(chosen: np.ndarray, weights: np.ndarray | None) -> float:
-        return statistic(chosen)
-
-    units = Units(rows.group)  # a user's rows count the same
-    return measured(name, of_rows, [np.arange(len(rows))], units, meaning, baseline=baseline, baseline_name=baseline_name)
-
-
-def statistics(model: ZooModel, rows: Rows) -> dict[str, tuple[Statistic, str]]:
-    """Each statistic by name, and what it is."""
+def statistics(model: ZooModel, rows: Rows) -> dict[str, Measured]:
+    """Each statistic by name."""
     loss, answer = losses(model, rows)
-    found: dict[str, tuple[Statistic, str]] = {}
+    found: dict[str, Measured] = {}
     if answer is not None:
         target = np.asarray(rows.target[:], np.float64)
         answer = answer.astype(np.float64)
-        found = _of_classes(answer, target[:, 0]) if model.classes else _of_quantities(answer, target)
-    return found | {"loss": (lambda i: float(loss[i].mean()), f"{model.objective_name}, mean over rows")}
+        of_kind = _of_classes if model.classes else _of_quantities
+        found = of_kind(answer, target, rows.weight)
+    return found | {"loss": (mean, loss, f"{model.objective_name}, mean over rows")}
 
 
-def _of_classes(probability: np.ndarray, target: np.ndarray) -> dict[str, tuple[Statistic, str]]:
+def _of_classes(probability: np.ndarray, target: np.ndarray, weight: np.ndarray | None) -> dict[str, Measured]:
     binary = probability.shape[1] == 1
     chosen = probability[:, 0] > 0.5 if binary else probability.argmax(axis=1)
-    right = (chosen == target).astype(np.float64)
-    share = np.bincount(target.astype(int)).max() / len(target)
-    found: dict[str, tuple[Statistic, str]] = {
-        "accuracy": (lambda i: float(right[i].mean()), f"the most frequent class alone would have {share:.4g}")
-    }
+    right = (chosen == target[:, 0]).astype(np.float64)
+    shares = np.bincount(target[:, 0].astype(int), weight)
+    meaning = f"the most frequent class alone would have {shares.max() / shares.sum():.4g}"
+    found: dict[str, Measured] = {"accuracy": (mean, right, meaning)}
     if binary:
-        scored = np.column_stack([probability[:, 0], target])
-        found["auc"] = (lambda i: auc(scored[i]), "area under the ROC curve")
+        found["auc"] = (auc, np.column_stack([probability[:, 0], target[:, 0]]), "area under the ROC curve")
     return found
 
 
-def _of_quantities(answer: np.ndarray, target: np.ndarray) -> dict[str, tuple[Statistic, str]]:
+def _of_quantities(answer: np.ndarray, target: np.ndarray, weight: np.ndarray | None) -> dict[str, Measured]:
     squared = np.square(answer - target).mean(axis=1)
-    spread = float(np.sqrt(np.square(target - target.mean(axis=0)).mean()))
+    spread = rms(target - np.average(target, axis=0, weights=weight), weight)
     meaning = f"root mean square over rows and outputs, in their unit; the mean of the test rows alone would have {spread:.4g}"
-    return {"rmse": (lambda i: float(np.sqrt(squared[i].mean())), meaning)}
+    return {"rmse": (root_mean, squared, meaning)}

@@ -22,7 +22,8 @@ from zoo.model.axes import Strict
 from zoo.model.registry import get_family
 from zoo.model.spec import WEIGHTS
 from zoo.training.checks import SPLITS, Checked, row_numbers
-from zoo.training.fit import History, alone, deterministic, model_inputs, train
+from zoo.training.fit import History, alone, model_inputs, steps_at_once, train
+from zoo.training.weights import expect_trainable
 
 WARM_UP = 0.05
 """Share of all steps in which the learning rate rises from zero; then it falls along a cosine."""
@@ -75,8 +76,6 @@ def untrained(parent: ZooModel, settings: FineTuning) -> tuple[str, ZooModel]:
     InputError
         If the family has no such head, or takes no other input length.
     """
-    deterministic()
-    keras.utils.set_random_seed(settings.seed)
     if settings.outputs is None:
         family, config = parent.spec.family, parent.spec.config
     else:
@@ -118,6 +117,7 @@ def fine_tune(
         model.adapt(sample.inputs, sample.target)
     if not settings.restandardize:
         _copy_weights(parent, model, new)
+    expect_trainable(model, rows, min(settings.batch_size, len(rows)))
     _expect_finite_loss(model, dataset)
     scratch = type(model).from_config(model.get_config())
     scratch.adapt(sample.inputs, sample.target)
@@ -256,7 +256,7 @@ def _compile(model: ZooModel, settings: FineTuning, rows: int, rate: float, shar
     )
     optimizer = LayerwiseAdam(schedule, tuple(shares.get(id(variable), 1.0) for variable in model.trainable_variables))
     loss: Callable[[Any, Any], Any] = model.objective
-    model.compile(optimizer=optimizer, loss=loss, steps_per_execution=min(16, steps))
+    model.compile(optimizer=optimizer, loss=loss, steps_per_execution=steps_at_once(min(16, steps)))
     optimizer.build(model.trainable_variables)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -16,6 +17,7 @@ from zoo.data.dataset import Dataset, Rows
 from zoo.families.base import EndpointModel, ZooModel
 from zoo.families.batches import rows_at_once
 from zoo.families.contracts import Boosted
+from zoo.families.state import apart, deterministic
 from zoo.loading import load_weights
 from zoo.model.registry import get_family
 from zoo.model.spec import WEIGHTS
@@ -24,6 +26,7 @@ from zoo.training.checkpoint import Checkpoint
 from zoo.training.epoch_bar import Progress
 from zoo.training.evaluate import Run
 from zoo.training.recipe import Recipe, RecipeError
+from zoo.training.weights import expect_trainable, relative_weights
 
 TRAINING = {"family", "config", "data", "optimizer", "epochs", "patience", "batch_size"}
 """Parts of a recipe that decide the weights; the rest may change without a new run."""
@@ -41,6 +44,7 @@ class EpochData(keras.utils.PyDataset):
 
     def _draw(self) -> None:
         self.rows = self.dataset.rows("train", self.epoch)
+        self.weight = relative_weights(self.rows, "training rows")
         self.order = np.random.default_rng([self.seed, self.epoch]).permutation(len(self.rows))
 
     def on_epoch_end(self) -> None:
@@ -52,7 +56,7 @@ class EpochData(keras.utils.PyDataset):
 
     def __getitem__(self, index: int):
         chosen = self.order[index * self.batch_size : (index + 1) * self.batch_size]
-        return model_inputs([array[chosen] for array in self.rows.inputs.values()]), self.rows.target[chosen]
+        return batch(self.rows, self.weight, chosen)
 
 
 class HeldOut(keras.utils.PyDataset):
@@ -60,15 +64,20 @@ class HeldOut(keras.utils.PyDataset):
 
     def __init__(self, rows: Rows) -> None:
         super().__init__()
-        self.rows = rows
+        self.rows, self.weight = rows, relative_weights(rows, "validation rows")
         self.batch_size = rows_at_once(rows.inputs.values())
 
     def __len__(self) -> int:
         return -(-len(self.rows) // self.batch_size)
 
     def __getitem__(self, index: int):
-        batch = slice(index * self.batch_size, (index + 1) * self.batch_size)
-        return model_inputs([array[batch] for array in self.rows.inputs.values()]), self.rows.target[batch]
+        return batch(self.rows, self.weight, slice(index * self.batch_size, (index + 1) * self.batch_size))
+
+
+def batch(rows: Rows, weight: np.ndarray | None, chosen: Any) -> tuple:
+    """Inputs and target of the chosen rows, and their weights where rows have such, as Keras takes them."""
+    given = model_inputs([array[chosen] for array in rows.inputs.values()]), rows.target[chosen]
+    return given if weight is None else (*given, weight[chosen].astype(np.float32))
 
 
 def model_inputs(arrays: list[np.ndarray]):
@@ -76,7 +85,7 @@ def model_inputs(arrays: list[np.ndarray]):
     return arrays[0] if len(arrays) == 1 else tuple(arrays)
 
 
-def build(recipe: Recipe, dataset: Dataset, seed: int) -> ZooModel:
+def build(recipe: Recipe, dataset: Dataset) -> ZooModel:
     """The untrained model, standardized on the training rows and compiled.
 
     Raises
@@ -86,7 +95,6 @@ def build(recipe: Recipe, dataset: Dataset, seed: int) -> ZooModel:
     """
     if recipe.batch_size is None:
         raise RecipeError(f"family {recipe.family} is trained in batches: give the recipe a batch_size")
-    keras.utils.set_random_seed(seed)
     model: ZooModel = recipe.untrained()
     training = dataset.rows("train")
     model.adapt(training.inputs, training.target)
@@ -103,11 +111,16 @@ def build(recipe: Recipe, dataset: Dataset, seed: int) -> ZooModel:
             warmup_steps=warmup,
         )
     optimizer = keras.optimizers.Adam(rate, weight_decay=recipe.optimizer.weight_decay or None)
-    metrics = ["accuracy"] if model.classes else []
-    # Small steps: several in one call of the graph halve the overhead.
-    model.compile(optimizer=optimizer, loss=model.objective, metrics=metrics, steps_per_execution=16)
+    expect_trainable(model, training, recipe.batch_size)
+    metrics = {"metrics" if training.weight is None else "weighted_metrics": ["accuracy"] if model.classes else []}
+    model.compile(optimizer=optimizer, loss=model.objective, steps_per_execution=steps_at_once(), **metrics)
     optimizer.build(model.trainable_variables)
     return model
+
+
+def steps_at_once(most: int = 16) -> int:
+    """Steps in one call of the graph, which halve the overhead of small ones; Keras on torch takes one."""
+    return 1 if keras.backend.backend() == "torch" else most
 
 
 def fit(recipe: Recipe, folder: Path, seed: int | None = None, *, title: str | None = None) -> tuple[EndpointModel, dict]:
@@ -132,10 +145,12 @@ def fit(recipe: Recipe, folder: Path, seed: int | None = None, *, title: str | N
     """
     seed = recipe.seeds[0] if seed is None else seed
     prepare = boosting.prepare if issubclass(get_family(recipe.family), Boosted) else _prepare
-    run = prepare(recipe, recipe.data.dataset(), seed)
-    with alone(folder):
-        claim(folder / "run.json", {"seed": seed, **recipe.model_dump(mode="json", include=TRAINING)}, "a run")
-        return run(folder, title or recipe.name)
+    dataset = recipe.data.dataset()
+    with apart(seed), deterministic():
+        run = prepare(recipe, dataset, seed)
+        with alone(folder):
+            claim(folder / "run.json", {"seed": seed, **recipe.model_dump(mode="json", include=TRAINING)}, "a run")
+            return run(folder, title or recipe.name)
 
 
 def trained(recipe: Recipe, folder: Path, seed: int, *, title: str | None = None) -> Run:
@@ -156,8 +171,7 @@ def _loaded(recipe: Recipe, weights: Path) -> EndpointModel:
 
 def _prepare(recipe: Recipe, dataset: Dataset, seed: int) -> Callable[[Path, str], tuple[ZooModel, History]]:
     """A network's run, ready but for its folder and title."""
-    deterministic()
-    model = build(recipe, dataset, seed)
+    model = build(recipe, dataset)
     assert recipe.batch_size is not None  # build saw to it
     epochs, batch_size, patience = recipe.epochs, recipe.batch_size, recipe.patience
 
@@ -182,7 +196,9 @@ def train(
     checkpoint = Checkpoint(model, folder / "checkpoint.npz", patience)
     start = checkpoint.restore()
     if start < epochs and not checkpoint.ran_out:
-        log = keras.callbacks.TensorBoard(folder / "tensorboard", write_graph=False)
+        callbacks = [checkpoint, Progress(title, epochs, start)]
+        if keras.backend.backend() == "tensorflow":  # what writes logs for TensorBoard is TensorFlow
+            callbacks.append(keras.callbacks.TensorBoard(folder / "tensorboard", write_graph=False))
         model.fit(
             EpochData(dataset, batch_size, seed, start),
             validation_data=HeldOut(dataset.rows("validation")),
@@ -190,18 +206,10 @@ def train(
             initial_epoch=start,
             shuffle=False,
             verbose=0,
-            callbacks=[checkpoint, Progress(title, epochs, start), log],
+            callbacks=callbacks,
         )
     checkpoint.restore_best()
     return checkpoint.history
-
-
-def deterministic() -> None:
-    """Let the same seed give the same weights from here on."""
-    if keras.backend.backend() == "tensorflow":
-        import tensorflow as tf
-
-        tf.config.experimental.enable_op_determinism()
 
 
 @contextmanager

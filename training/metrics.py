@@ -13,6 +13,7 @@ import numpy as np
 
 from zoo.data.dataset import Rows
 from zoo.errors import InputError
+from zoo.interpret.quantile import quantile as quantile
 from zoo.model.spec import Metric
 from zoo.training.intervals import bootstrap
 
@@ -74,14 +75,10 @@ def root_mean(squares: np.ndarray, weights: np.ndarray | None = None) -> float:
     return float(np.sqrt(found)) if found >= 0 else float("nan")
 
 
-def quantile(values: np.ndarray, level: float, weights: np.ndarray | None = None) -> float:
-    """The value below which a share of all values, or of the sum of weights, lies."""
-    if weights is None:
-        return float(np.quantile(values, level))
-    weights = np.broadcast_to(weights.reshape(-1, *[1] * (values.ndim - 1)), values.shape).ravel()
-    order = np.argsort(values, axis=None)
-    below = np.maximum.accumulate(np.cumsum(weights[order]))  # negative weights take back what is below
-    return float(values.ravel()[order][min(np.searchsorted(below, level * weights.sum()), len(order) - 1)])
+def taken(statistic: Statistic, values: np.ndarray, weights: np.ndarray | None) -> float:
+    """A statistic; zero for the root of a mean square that negative weights make negative, which is consistent with zero."""
+    found = statistic(values, weights)
+    return 0.0 if statistic in (rms, root_mean) and np.isnan(found) else found
 
 
 def auc(scored: np.ndarray, weights: np.ndarray | None = None) -> float:
@@ -120,8 +117,7 @@ def bootstrapped(statistic: Statistic, values: np.ndarray, units: Units, draws: 
     weight = units.weight
 
     def resampled(chosen: np.ndarray) -> float:
-        found = statistic(values[chosen], None if weight is None else weight[chosen])
-        return 0.0 if statistic in (rms, root_mean) and np.isnan(found) else found
+        return taken(statistic, values[chosen], None if weight is None else weight[chosen])
 
     low, high = bootstrap(resampled, units.group, draws=draws)
     return Interval(low, high, f"interval by bootstrap over {len(np.unique(units.group))} independent groups")

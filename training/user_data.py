@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+import warnings
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -35,6 +37,8 @@ class UserData:
         Column or columns of the target; by default those named after the model's first output.
     group : str, optional
         Column that names the simulation, object or run of each row; by default every row is its own.
+    weights : str, optional
+        Column of event weights, of either sign; by default all rows count the same.
     matched : mapping of str to sequence of str, optional
         Columns of each tensor by its name, where they are not called after it.
     units : mapping of str to str, optional
@@ -61,19 +65,21 @@ class UserData:
         *,
         target: str | Sequence[str] | None = None,
         group: str | None = None,
+        weights: str | None = None,
         matched: Mapping[str, Sequence[str]] | None = None,
         units: Mapping[str, str] | None = None,
         outputs: int | None = None,
         seed: int = 0,
     ) -> None:
         self.columns, self.seed, self._units = columns, seed, dict(units or {})
+        self._used: list[str] = []
         self.description = f"{columns.n} rows of {columns.source}"
         self.target_names: list[str] = []
         self.target_unit: str | None = None
         self.labels: list[str] | None = None
         """Labels of the classes, where a new head tells them apart."""
         endpoint = spec.endpoint(model.data_endpoint)
-        for name in (*self._units, *([group] if group else [])):
+        for name in filter(None, (*self._units, group, weights)):
             columns.one(name)
         if columns.n == 0:
             raise InputError(f"{columns.source}: expected rows, given none")
@@ -94,6 +100,9 @@ class UserData:
         self._target = own if own is not None else self._targets(model, endpoint.outputs[0], target, outputs, queries)
         groups = np.arange(columns.n) if group is None else np.unique(columns.labels(group), return_inverse=True)[1]
         self._group = groups.reshape(-1)
+        self._weight = None if weights is None else self._weights(weights)
+        if weights is None:
+            self._warn_of_weights({*self._used, *self.target_names, group})
         strata = None if model.classes is None else self._target[:, 0]
         self._chosen = _split(self._group, strata, seed, columns.source, group)
         self._cut: dict[Split, Rows] = {}
@@ -106,7 +115,8 @@ class UserData:
         if split not in self._cut:
             chosen = self._chosen[split]
             inputs = {name: _of(array, chosen) for name, array in self._inputs.items()}
-            self._cut[split] = Rows(inputs, _of(self._target, chosen), self._group[chosen])
+            weight = None if self._weight is None else self._weight[chosen]
+            self._cut[split] = Rows(inputs, _of(self._target, chosen), self._group[chosen], weight=weight)
         return self._cut[split]
 
     def _input(self, model: ZooModel, tensor: Tensor, chosen: Sequence[str] | None, first: bool, last: bool) -> Any:
@@ -129,7 +139,29 @@ class UserData:
                     " the columns that belong to it, or ask for a new first layer that takes them all with"
                     f" {option('inputs', str(given[0]))}"
                 )
+        self._used += names
         return self.columns.array(names, shape, tensor.unit, self._units)
+
+    def _weights(self, name: str) -> np.ndarray:
+        """Event weights (n,)."""
+        values = self.columns.labels(name)
+        where = f"{self.columns.source}: weights {name}"
+        if values.dtype.kind not in "biuf":
+            raise InputError(f"{where}: expected numbers, given {values.dtype}")
+        if not np.isfinite(values).all():
+            row = int(np.flatnonzero(~np.isfinite(values))[0])
+            raise InputError(f"{where}: expected a finite number in every row, given {values[row]} in row {row}")
+        return values.astype(np.float64)
+
+    def _warn_of_weights(self, used: Collection[str | None]) -> None:
+        """Say that a column is called as if rows did not count the same, and is not used."""
+        for name in self.columns.columns:
+            if name not in used and re.search(r"weights?$", name, re.IGNORECASE):
+                warnings.warn(
+                    f"{self.columns.source}: the column {name} is left out and every row counts the same: name it with"
+                    f" {option('weights', repr(name), name)} if it holds event weights",
+                    stacklevel=2,
+                )
 
     def _targets(
         self, model: ZooModel, output: Tensor, target: str | Sequence[str] | None, outputs: int | None, queries: int

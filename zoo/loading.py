@@ -9,6 +9,7 @@ import numpy as np
 
 from zoo.errors import IntegrityError, ReproductionError, option
 from zoo.families.base import EndpointModel
+from zoo.families.state import apart
 from zoo.model.registry import get_family
 from zoo.model.spec import TEST_TENSORS, WEIGHTS
 from zoo.model.store import locate
@@ -16,6 +17,7 @@ from zoo.model.test_tensors import TestTensors, excess
 from zoo.model.test_tensors import read_test_tensors as read_test_tensors
 
 
+@apart()
 def load(name: str | Path, *, verify: bool = True) -> Any:
     """Load a pretrained model.
 

@@ -99,8 +99,7 @@ def _figures(
         "confusion": plots.confusion(_confusion(rows, score), settings.classes),
         "learning_curves": plots.learning_curves(released.history),
     }
-    if rows.weight is None:
-        figures["reliability"] = plots.reliability_diagram(reliability(score, truth))
+    figures["reliability"] = plots.reliability_diagram(reliability(score, truth, weight=rows.weight))
     if settings.difficulty:
         figures["recall"] = plots.recall_against_difficulty(
             curves, settings.difficulty, {figure.metric: figure.value for figure in settings.published}
@@ -132,7 +131,9 @@ def _negative(scored: np.ndarray, weights: np.ndarray | None) -> float:
 
 
 def _calibration_error(scored: np.ndarray, weights: np.ndarray | None) -> float:
-    return expected_calibration_error(scored[:, 0], scored[:, 1].astype(int))
+    if weights is not None and not weights.sum() > 0:  # of resampled rows
+        return float("nan")
+    return expected_calibration_error(scored[:, 0], scored[:, 1].astype(int), weight=weights)
 
 
 def statistics(rows: Rows, settings: Classification) -> dict[str, tuple[Statistic, np.ndarray, str]]:
@@ -142,10 +143,9 @@ def statistics(rows: Rows, settings: Classification) -> dict[str, tuple[Statisti
     found: dict[str, tuple[Statistic, np.ndarray, str]] = {
         "auc": (auc, everything, "area under the ROC curve"),
         "accuracy": (_right, everything, "share of rows on the right side of one half"),
+        "ece": (_calibration_error, everything, "expected calibration error"),
+        "specificity": (_negative, label == 0, "share of rows of class 0 that are told as such"),
     }
-    if rows.weight is None:  # events of negative weight cannot be sorted into bins of probability
-        found["ece"] = (_calibration_error, everything, "expected calibration error")
-    found["specificity"] = (_negative, label == 0, "share of rows of class 0 that are told as such")
     for value in settings.difficulty_at if settings.difficulty else ():
         near = (label == 1) & (np.abs(rows.truth[settings.difficulty or ""] - value) <= NEAR)
         found[f"recall at {settings.difficulty} {value:g}"] = (

@@ -204,10 +204,11 @@ def _figures(shown: dict[str, Answers], units: Mapping[str, str]) -> dict[str, A
     """Figures of the first run and its variants, and of the best tree."""
     ((quantity, unit),) = units.items()
     truth = next(iter(shown.values())).truth
+    weight = next(iter(shown.values())).rows.weight
     locations = {label: found.location for label, found in shown.items()}
     sure = {label: found.probability for label, found in shown.items() if found.probability is not None}
     figures = {
-        "error": plots.error_against_truth(truth, locations, quantity, unit),
-        "values": plots.distribution_of_answers(truth, locations, quantity, unit),
+        "error": plots.error_against_truth(truth, locations, quantity, unit, weight),
+        "values": plots.distribution_of_answers(truth, locations, quantity, unit, weight),
     }
-    return figures | ({"coverage": plots.coverage_of_intervals(sure)} if sure else {})
+    return figures | ({"coverage": plots.coverage_of_intervals(sure, weight)} if sure else {})

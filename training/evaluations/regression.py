@@ -13,6 +13,7 @@ import numpy as np
 from zoo.data.dataset import Rows, Scaled
 from zoo.interpret import plots
 from zoo.model.spec import Metric
+from zoo.training.baselines import not_negative
 from zoo.training.evaluate import Evaluation, Run, Runs
 from zoo.training.evaluations import EvaluationSettings, register_evaluation
 from zoo.training.metrics import Statistic, Units, mean, measured, quantile, rms
@@ -71,9 +72,9 @@ def evaluate(runs: Runs, settings: Regression) -> Evaluation:
             evaluation.metrics.append(
                 _metric(f"{variant}/" if variant else "", statistic, found, rows, dataset.scale_description, beside, name)
             )
-    evaluation.curves = {"error_99": np.quantile(errors[""][0], 0.99, axis=0).tolist()}
+    evaluation.curves = {"error_99": [quantile(column, 0.99, rows.weight) for column in errors[""][0].T]}
     evaluation.figures = {
-        "error": plots.error_quantiles(errors[""][0], dataset.panels, dataset.abscissa, dataset.scale_description),
+        "error": plots.error_quantiles(errors[""][0], dataset.panels, dataset.abscissa, dataset.scale_description, rows.weight),
         "learning_curves": plots.learning_curves(released.history),
     }
     return evaluation
@@ -113,8 +114,8 @@ def _polynomial(dataset: Scaled) -> tuple[Callable[[Rows], np.ndarray], str]:
     candidates = []
     for degree, penalty in product(DEGREES, PENALTIES):
         model = make_pipeline(StandardScaler(), PolynomialFeatures(degree), StandardScaler(), Ridge(penalty * len(inputs)))
-        model.fit(inputs, train.target / dataset.scale)
-        loss = float(np.mean(np.square(model.predict(held_out) - validation.target / dataset.scale)))
+        model.fit(inputs, train.target / dataset.scale, ridge__sample_weight=not_negative(train, "the polynomial"))
+        loss = mean(np.square(model.predict(held_out) - validation.target / dataset.scale), validation.weight)
         candidates.append((loss, degree, model))
     _, degree, best = min(candidates, key=lambda candidate: candidate[0])
 

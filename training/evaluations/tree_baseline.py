@@ -11,6 +11,7 @@ import numpy as np
 from zoo.data.dataset import Featured, Rows, Split
 from zoo.interpret import plots
 from zoo.progress import track
+from zoo.training.metrics import expect_equal_weights
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -59,6 +60,7 @@ Key = tuple[str, str]
 def fitted_trees(dataset: Featured) -> dict[Key, Any]:
     """Each kind of tree on each set of features, its settings chosen on the validation split."""
     (train, x), (validation, held_x) = described(dataset, "train"), described(dataset, "validation")
+    expect_equal_weights(train, "trees beside the model")
     return {
         (kind, names): TREES[kind](x[names], train.target[:, 0], held_x[names], validation.target[:, 0])
         for names, kind in track(list(product(dataset.feature_sets, TREES)), "trees beside the model")

@@ -13,6 +13,9 @@ NameArgument = Annotated[str, typer.Argument(help="released name, name@revision,
 JsonOption = Annotated[bool, typer.Option("--json", help="print JSON for scripts")]
 OutOption = Annotated[Path | None, typer.Option("--out", help="folder that files are written to")]
 FolderOption = Annotated[Path, typer.Option("--folder", help="folder to be made; its name becomes the model's")]
+WeightsOption = Annotated[
+    str | None, typer.Option("--weights", help="column of event weights, of either sign, by which rows of --data count")
+]
 OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="replace an earlier model in --folder")]
 InputOption = Annotated[
     Path | None,

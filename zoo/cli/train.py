@@ -15,6 +15,7 @@ from zoo.cli.options import (
     RecipeArgument,
     RecipeOption,
     SettingsOption,
+    WeightsOption,
     one_recipe,
     pairs,
 )
@@ -43,7 +44,7 @@ def train(
         from zoo.cli.terminal import show as print_table
 
         print_table(metric_table(evaluation.metrics))
-        print(f"weights, metrics.json, plots and TensorBoard logs in {folder}")
+        print(f"weights, metrics.json, plots and, on TensorFlow, TensorBoard logs in {folder}")
 
 
 @app.command()
@@ -77,6 +78,7 @@ def finetune(
         str | None,
         typer.Option(help="column that names the simulation or object of each row, which no two splits share"),
     ] = None,
+    weights: WeightsOption = None,
     columns: Annotated[
         list[str] | None,
         typer.Option(help="INPUT=A,B,... where the columns A, B, ... are not called after the model's input; repeatable"),
@@ -117,6 +119,7 @@ def finetune(
             folder=folder,
             target=target,
             group=group,
+            weights=weights,
             columns={key: value.split(",") for key, value in pairs("--columns", columns)},
             units=dict(pairs("--units", units)),
             overwrite=overwrite,
@@ -155,6 +158,7 @@ def calibrate(
     data: Annotated[
         Path | None, typer.Option(help="rows to fit and judge it on, of any format that zoo finetune reads; default: its own")
     ] = None,
+    weights: WeightsOption = None,
     overwrite: OverwriteOption = False,
 ) -> None:
     """Fit a classifier's temperature on validation rows of its own data and write the calibrated model."""
@@ -163,7 +167,7 @@ def calibrate(
         from zoo.cli.terminal import show as print_table
         from zoo.workflows.calibrate import calibrate as run
 
-        model = run(name, folder=folder, data=data, overwrite=overwrite)
+        model = run(name, folder=folder, data=data, weights=weights, overwrite=overwrite)
     print_table(metric_table(model.spec.metrics))
     print(_wrote(folder))
 

@@ -32,8 +32,8 @@ class Rows:
     truth : dict of str to ndarray
         Physical parameters of each row by name, (n,) each; what a latent or an error may depend on.
     weight : ndarray, optional
-        Event weight of each row, (n,), of either sign, in every number that is measured on the rows; None where all rows count
-        the same. Training does not take it.
+        Event weight of each row, (n,), of either sign, by which it counts in training and in every number that is measured on
+        the rows; None where all rows count the same.
     """
 
     inputs: dict[str, Any]

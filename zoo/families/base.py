@@ -10,6 +10,7 @@ import keras
 import numpy as np
 
 from zoo.errors import InputError, UnknownNameError
+from zoo.families.state import own_randomness, released_settings
 from zoo.model.spec import Endpoint, Library, ModelSpec
 from zoo.model.store import ModelFolder
 
@@ -155,6 +156,11 @@ class ZooModel(keras.Model, EndpointModel):
     asks_many: ClassVar[bool] = False
     """Whether a row of training may hold several queries: its last input and its target are then as many times as wide."""
 
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "__init__" in vars(cls):  # whoever builds a model, and whatever Keras is set to, its layers are as released
+            cls.__init__ = released_settings()(cls.__init__)  # type: ignore[method-assign]
+
     @property
     def objective_name(self) -> str:
         """What ``objective`` is, with its unit."""
@@ -215,6 +221,7 @@ class ZooModel(keras.Model, EndpointModel):
     def adapt(self, inputs: Mapping[str, np.ndarray], target: np.ndarray) -> None:
         """Measure the standardization on training rows, before the first step."""
 
+    @own_randomness()
     def bare(self) -> ZooModel:
         """A copy that was never compiled: a compiled model's file holds the optimizer's moments too, three times as much."""
         copy = type(self).from_config(self.get_config())

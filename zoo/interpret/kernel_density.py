@@ -10,14 +10,16 @@ TRUNCATE = 8.0
 """Standard deviations at which a kernel ends."""
 
 
-def smoothed(values: np.ndarray, edges: np.ndarray) -> np.ndarray:
-    """Density (cells,) of values (n,) in cells of equal width, by kernels of Scott's width n^(-1/5) sigma."""
+def smoothed(values: np.ndarray, edges: np.ndarray, weight: np.ndarray | None = None) -> np.ndarray:
+    """Density (cells,) of values (n,), weighted or not, in cells of equal width, by kernels of Scott's width n^(-1/5) sigma."""
     from scipy.ndimage import gaussian_filter1d
 
     step = edges[1] - edges[0]
     width = len(values) ** -0.2 * np.std(values, ddof=1)
-    counts = np.histogram(values, edges)[0].astype(float)
-    return gaussian_filter1d(counts, width / step, mode="constant", truncate=TRUNCATE) / (len(values) * step)
+    counts = np.histogram(values, edges, weights=weight)[0].astype(float)
+    return gaussian_filter1d(counts, width / step, mode="constant", truncate=TRUNCATE) / (
+        (len(values) if weight is None else weight.sum()) * step
+    )
 
 
 def divergence(truth: np.ndarray, answer: np.ndarray) -> float:

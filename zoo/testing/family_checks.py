@@ -76,9 +76,8 @@ def check_family(
 
 def _built(cls: type[Any], config: Mapping[str, Any]) -> EndpointModel:
     """A model of a config that has gone through JSON, as a spec does."""
-    import keras
-
     from zoo.families.base import EndpointModel, ZooModel
+    from zoo.families.state import own_randomness
 
     name = cls.__name__
     assert issubclass(cls, EndpointModel), f"{name}: derive it from zoo.families.base.ZooModel, or EndpointModel if not Keras"
@@ -86,8 +85,8 @@ def _built(cls: type[Any], config: Mapping[str, Any]) -> EndpointModel:
         plain = json.loads(json.dumps(config))
     except TypeError as error:
         raise AssertionError(f"{name}: its config must be plain data, numbers, strings, lists and dicts: {error}") from error
-    keras.utils.set_random_seed(1)
-    model = cls(**plain)
+    with own_randomness(1):
+        model = cls(**plain)
     given = {key: model.config.get(key) for key in plain}
     assert given == plain, f"{name}: set self.config to the keyword arguments that build it again, of {plain} it holds {given}"
     assert json.loads(json.dumps(model.config)) == model.config, f"{name}: self.config must be plain data that JSON keeps"

@@ -12,6 +12,7 @@ import numpy as np
 from zoo.errors import InputError, ZooError
 from zoo.families.batches import in_batches
 from zoo.families.contracts import Softens
+from zoo.families.state import apart
 from zoo.interpret.uncertainty.calibration import expected_calibration_error, fit_temperature
 from zoo.loading import load
 from zoo.model.spec import Lineage, Metric
@@ -26,7 +27,15 @@ if TYPE_CHECKING:
 TEMPERATURE = "temperature"
 
 
-def calibrate(model: str | Path | ZooModel, *, folder: str | Path, data: Any = None, overwrite: bool = False) -> ZooModel:
+@apart()
+def calibrate(
+    model: str | Path | ZooModel,
+    *,
+    folder: str | Path,
+    data: Any = None,
+    weights: str | None = None,
+    overwrite: bool = False,
+) -> ZooModel:
     """Write a binary classifier with its logits divided by the temperature that suits the validation rows best.
 
     The division is in the weights of the head, so that every export has it and no graph another operation. Which rows are
@@ -41,6 +50,9 @@ def calibrate(model: str | Path | ZooModel, *, folder: str | Path, data: Any = N
     data : path, mapping or Dataset, optional
         Rows to calibrate with in place of the model's own: a file, arrays by column name, or a data set. The temperature is
         fitted on the validation split and judged on the test split; the model must have been trained on neither.
+    weights : str, optional
+        The column of event weights, by which rows of ``data`` count; by default that of the rows that the model was fine-tuned
+        on.
     overwrite : bool
         Whether an earlier model in ``folder`` is replaced.
 
@@ -70,7 +82,7 @@ def calibrate(model: str | Path | ZooModel, *, folder: str | Path, data: Any = N
     softens = isinstance(given, Softens)
     if given.answers_with != "probability" or not softens or spec.endpoint("predict").outputs[0].shape != [1]:
         raise ZooError(f"{spec.name}: expected a classifier of two classes whose head can be rescaled, such as of family mlp")
-    validation, test = own_rows(given, "validation", "test", data=data)
+    validation, test = own_rows(given, "validation", "test", data=data, weights=weights)
     if shared := np.intersect1d(validation.group, test.group).size:
         raise ZooError(f"validation and test rows share {shared} simulations: the calibration would be judged on what made it")
     metrics, temperature = _measured(given, validation, test)
@@ -99,25 +111,28 @@ def _measured(model: ZooModel, validation: Rows, test: Rows) -> tuple[list[Metri
     from zoo.training.intervals import bootstrap
 
     fitted, label = _logits(model, validation)
-    temperature = fit_temperature(fitted, label)
+    temperature = fit_temperature(fitted, label, validation.weight)
     before, truth = _logits(model, test)
-    after = before / temperature
+    after, weight = before / temperature, test.weight
 
-    def against(name: str, statistic: Callable[[np.ndarray, np.ndarray], float]) -> Metric:
+    def against(name: str, statistic: Callable[..., float]) -> Metric:
+        def interval(logit: np.ndarray) -> tuple[float, float]:
+            return bootstrap(lambda i: statistic(logit[i], truth[i], _of(weight, i)), test.group)
+
         return Metric(
             name=name,
-            value=statistic(after, truth),
-            interval=bootstrap(lambda i: statistic(after[i], truth[i]), test.group),
+            value=statistic(after, truth, weight),
+            interval=interval(after),
             n=len(truth),
-            baseline=statistic(before, truth),
+            baseline=statistic(before, truth, weight),
             baseline_name=f"{model.spec.name} before",
-            detail=f"before: {_text(bootstrap(lambda i: statistic(before[i], truth[i]), test.group))}; simulations resampled",
+            detail=f"before: {_text(interval(before))}; simulations resampled",
         )
 
     found = Metric(
         name=TEMPERATURE,
         value=temperature,
-        interval=bootstrap(lambda i: _or_nan(fitted[i], label[i]), validation.group),
+        interval=bootstrap(lambda i: _or_nan(fitted[i], label[i], _of(validation.weight, i)), validation.group),
         n=len(label),
         split="validation",
         detail="simulations resampled",
@@ -126,24 +141,36 @@ def _measured(model: ZooModel, validation: Rows, test: Rows) -> tuple[list[Metri
 
 
 def _logits(model: ZooModel, rows: Rows) -> tuple[np.ndarray, np.ndarray]:
+    from zoo.training.weights import relative_weights
+
     if not len(rows):
         raise InputError("expected rows to calibrate with, given none")
+    relative_weights(rows, "rows to calibrate with")
     logits = in_batches(model.logits, *rows.inputs.values())  # type: ignore[attr-defined]
     return logits[:, 0].astype(np.float64), np.asarray(rows.target)[:, 0].astype(int)
 
 
-def _ece(logit: np.ndarray, label: np.ndarray) -> float:
-    return expected_calibration_error(0.5 * (1 + np.tanh(logit / 2)), label)
+def _of(weight: np.ndarray | None, rows: np.ndarray) -> np.ndarray | None:
+    return None if weight is None else weight[rows]
 
 
-def _log_loss(logit: np.ndarray, label: np.ndarray) -> float:
-    return float(np.mean(np.logaddexp(0.0, np.where(label == 1, -logit, logit))))
+def _ece(logit: np.ndarray, label: np.ndarray, weight: np.ndarray | None) -> float:
+    try:
+        return expected_calibration_error(0.5 * (1 + np.tanh(logit / 2)), label, weight=weight)
+    except InputError:  # resampled rows whose weights have no positive sum
+        return float("nan")
 
 
-def _or_nan(logit: np.ndarray, label: np.ndarray) -> float:
+def _log_loss(logit: np.ndarray, label: np.ndarray, weight: np.ndarray | None) -> float:
+    from zoo.training.metrics import mean
+
+    return mean(np.logaddexp(0.0, np.where(label == 1, -logit, logit)), weight)
+
+
+def _or_nan(logit: np.ndarray, label: np.ndarray, weight: np.ndarray | None) -> float:
     """A temperature, or NaN for resampled rows that have none."""
     try:
-        return fit_temperature(logit, label)
+        return fit_temperature(logit, label, weight)
     except InputError:
         return float("nan")
 

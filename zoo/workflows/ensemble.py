@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from zoo.errors import ZooError
+from zoo.families.state import apart
 from zoo.model.registry import get_family
 from zoo.model.spec import LIBRARIES, Endpoint, Metric, ModelSpec
 from zoo.model.store import ModelFolder, locate
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from zoo.families.base import ZooModel
 
 
+@apart()
 def ensemble(
     models: Sequence[str | Path | ZooModel],
     *,

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from zoo.errors import InputError, UnknownNameError
+from zoo.families.state import apart, deterministic
 from zoo.model.card import TEMPLATE
 from zoo.model.spec import Data, Export, Lineage, ModelSpec
 from zoo.workflows.fine_tuned_spec import with_extremes, with_head, with_inputs
@@ -38,6 +39,7 @@ def fine_tune(
     folder: str | Path,
     target: str | Sequence[str] | None = None,
     group: str | None = None,
+    weights: str | None = None,
     columns: Mapping[str, Sequence[str]] | None = None,
     units: Mapping[str, str] | None = None,
     overwrite: bool = False,
@@ -62,6 +64,8 @@ def fine_tune(
         The column or columns to be predicted, by default called as the model's first output. A density has none.
     group : str, optional
         The column that names the simulation, object or run of each row: no two splits share one.
+    weights : str, optional
+        The column of event weights, of either sign, by which rows count in training and in every metric.
     columns : mapping, optional
         The columns of each input that is called otherwise.
     units : mapping, optional
@@ -112,28 +116,34 @@ def fine_tune(
     >>> mine = zoo.fine_tune("mlp-cmb-feature", "spectra.csv", target="feature", folder="my-feature")  # doctest: +SKIP
     >>> mine.spec.metrics[0]  # doctest: +SKIP
     """
+    path, _ = new_folder(folder, overwrite)
+    chosen = _settings(settings)
+    parent = _parent(model)
+    with apart(chosen.seed), deterministic():
+        return _fine_tuned(parent, data, chosen, _words(target, group, weights, columns, units), path)
+
+
+def _fine_tuned(parent: ZooModel, data: Any, chosen: FineTuning, words: UserColumns, path: Path) -> ZooModel:
+    """Train, judge and write the model in ``path``."""
     from zoo.loading import load
     from zoo.training.checks import check
     from zoo.training.comparison import compare
     from zoo.training.fine_tune import fine_tune as train
     from zoo.training.fine_tune import untrained
 
-    path, name = new_folder(folder, overwrite)
-    chosen = _settings(settings)
-    parent = _parent(model)
     family, network = untrained(parent, chosen)
     described = parent.spec if chosen.inputs is None else with_inputs(parent.spec, network, chosen.inputs)
-    dataset, source, rows = _dataset(data, network, described, chosen, _words(target, group, columns, units))
+    dataset, source, rows = _dataset(data, network, described, chosen, words)
     checked = check(dataset, network, described)
     for warning in checked.warnings:
-        warnings.warn(warning, stacklevel=2)
+        warnings.warn(warning, stacklevel=3)
     tuned = train(parent, network, dataset, chosen, checked, path.with_name(f"{path.name}.run"))
     beside = {"before": parent} if chosen.outputs is None and chosen.inputs is None else {}
     metrics = compare({"fine-tuned": tuned.model, **beside, "from scratch": tuned.scratch}, dataset.rows("test"))
     rows = rows or UserRows(sha256=checked.sha256)
     spec = described.model_copy(
         update={
-            "name": name,
+            "name": path.name,
             "revision": "1",
             "family": family,
             "config": network.config,
@@ -190,9 +200,9 @@ def _parent(model: str | Path | ZooModel) -> ZooModel:
     return parent
 
 
-def _words(target: Any, group: Any, columns: Any, units: Any) -> UserColumns:
+def _words(target: Any, group: Any, weights: Any, columns: Any, units: Any) -> UserColumns:
     try:
-        return UserColumns(target=target, group=group, columns=columns or {}, units=units or {})
+        return UserColumns(target=target, group=group, weights=weights, columns=columns or {}, units=units or {})
     except ValidationError as error:
         wrong = error.errors()[0]
         where = ".".join(map(str, wrong["loc"]))

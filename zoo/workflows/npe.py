@@ -14,6 +14,7 @@ import yaml
 from zoo.atomic import whole_file
 from zoo.data.sbi.prior import Prior
 from zoo.data.sbi.simulations import Simulator, check_simulations, simulate
+from zoo.families.state import apart
 from zoo.workflows.new_folder import new_folder
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 SIMULATIONS, RECIPE = "simulations.npz", "recipe.yaml"
 
 
+@apart()
 def train_npe(
     simulator: Simulator,
     prior: Prior | Mapping[str, Any],

@@ -20,6 +20,7 @@ import numpy as np
 from zoo.atomic import whole_file, whole_folder
 from zoo.data.dataset import KnowsAxes
 from zoo.errors import ZooError, option
+from zoo.families.state import apart
 from zoo.model.axes import Axis
 from zoo.model.card import prose_of, write_card
 from zoo.model.model_json import write_spec
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 PACKAGES = ("numpy", "keras", "tensorflow", "onnx", "tf2onnx", "skl2onnx", "onnxruntime", "scikit-learn", "physzoo")
 
 
+@apart()
 def train(recipe: Recipe, out: Path, *, seeds: list[int] | None = None, variants: bool = False) -> tuple[Runs, Evaluation]:
     """Train a recipe, judge it and leave weights, ``metrics.json`` and plots in ``out``.
 
@@ -58,9 +60,6 @@ def train(recipe: Recipe, out: Path, *, seeds: list[int] | None = None, variants
     tuple of Runs and Evaluation
         What was trained, and what was measured on it.
     """
-    import matplotlib as mpl
-
-    mpl.use("Agg")
     from zoo.training.evaluate import evaluate
     from zoo.training.fit import trained
 
@@ -85,6 +84,7 @@ def train(recipe: Recipe, out: Path, *, seeds: list[int] | None = None, variants
     return runs, evaluation
 
 
+@apart()
 def release(recipe: Recipe, out: Path, folder: Path | None = None) -> Path:
     """Train all seeds and variants in ``out``, then write the released model.
 

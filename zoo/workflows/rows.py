@@ -38,6 +38,8 @@ class UserColumns(Strict):
     """Columns that are predicted; None for those called as the model's first output, or where the inputs are the target."""
     group: str | None = None
     """Column that names the simulation or object of each row."""
+    weights: str | None = None
+    """Column of event weights, by which rows count."""
     columns: dict[str, list[str]] = {}
     """Columns of each input that is called otherwise."""
     units: dict[str, str] = {}
@@ -66,6 +68,7 @@ class UserRows(UserColumns):
             spec,
             target=self.target,
             group=self.group,
+            weights=self.weights,
             matched=self.columns,
             units=self.units,
             outputs=self.outputs,
@@ -73,7 +76,9 @@ class UserRows(UserColumns):
         )
 
 
-def own_rows(model: EndpointModel, *splits: Split, data: Any = None, simulate: bool = True) -> list[Rows]:
+def own_rows(
+    model: EndpointModel, *splits: Split, data: Any = None, weights: str | None = None, simulate: bool = True
+) -> list[Rows]:
     """Rows of some splits of the data that a model was made with, or of data that are given in their place.
 
     Parameters
@@ -84,6 +89,8 @@ def own_rows(model: EndpointModel, *splits: Split, data: Any = None, simulate: b
         The splits that are wanted: "train", "validation" or "test".
     data : path, mapping or Dataset, optional
         A user's file, arrays by column name, or a data set. Columns are read as those that the model was fine-tuned on.
+    weights : str, optional
+        The column of event weights of data that are given, by default that of the rows that the model was fine-tuned on.
     simulate : bool
         Whether simulations that are missing are run, which may take hours.
 
@@ -101,6 +108,10 @@ def own_rows(model: EndpointModel, *splits: Split, data: Any = None, simulate: b
     """
     spec = model.spec
     recorded = _recorded(spec)
+    if weights is not None:
+        if data is None or callable(getattr(data, "rows", None)):
+            raise InputError(f"weights {weights!r}: expected with columns of data only, {option('data', 'FILE')}")
+        recorded = (recorded or UserRows(sha256=UNKNOWN)).model_copy(update={"weights": weights})
     if callable(getattr(data, "rows", None)):
         return [data.rows(split) for split in splits]
     if data is not None:

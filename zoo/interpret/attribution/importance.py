@@ -67,6 +67,7 @@ def permutation_importance(
     inputs: np.ndarray | Mapping[str, np.ndarray],
     truth: np.ndarray,
     *,
+    weight: np.ndarray | None = None,
     groups: Mapping[str, Sequence[int]] | None = None,
     patch: int | None = None,
     repeats: int = 5,
@@ -87,6 +88,8 @@ def permutation_importance(
         Rows of shape (n, ...), or an array for each input tensor of the endpoint by name.
     truth : ndarray
         What the model should answer, of shape (n,) or (n, 1); 0 or 1 for a probability, whose default score is then Brier's.
+    weight : ndarray, optional
+        Event weights, of either sign, by which rows count in the score, of shape (n,).
     groups : mapping of str to sequence of int, optional
         Name -> elements that are shuffled together, counted through all input tensors in C order. Default: single elements,
         shells about the middle of a cube, patches of whatever has more than 256 elements.
@@ -108,7 +111,7 @@ def permutation_importance(
     Raises
     ------
     InputError
-        Truth of another shape, an unknown element, or bad inputs.
+        Truth or weights of another shape, an unknown element, or bad inputs.
     """
     from sklearn.base import BaseEstimator
     from sklearn.inspection import permutation_importance as importance_of_columns
@@ -123,6 +126,8 @@ def permutation_importance(
         raise InputError(f"truth: expected {len(features)} numbers, one a row, given shape {truth.shape}")
     if not np.isfinite(truth).all():
         raise InputError(f"truth: {np.count_nonzero(~np.isfinite(truth))} values are NaN or infinite")
+    if weight is not None and (np.shape(weight) != (len(features),) or not np.sum(weight) > 0):
+        raise InputError(f"weight: expected {len(features)} numbers with a positive sum, given shape {np.shape(weight)}")
     axis = default_axis(estimator.answer, patch) if groups is None else None
     chosen = default_groups(estimator.answer, patch) if groups is None else _checked(groups, features.shape[1])
     of_element = np.full(features.shape[1], len(chosen))
@@ -150,8 +155,9 @@ def permutation_importance(
         n_repeats=repeats,
         random_state=seed,
         scoring=scoring,
+        sample_weight=weight,
     )
-    score = -float(np.mean((estimator.predict(features) - truth.reshape(-1)) ** 2))
+    score = -float(np.average((estimator.predict(features) - truth.reshape(-1)) ** 2, weights=weight))
     told = scoring.removeprefix("neg_").replace("_", " ") if isinstance(scoring, str) else "score"
     return Importance(found.importances, list(chosen), f"permutation importance [{told}]", name_of(model), score, axis)
 
@@ -184,6 +190,7 @@ def _permutation(
         asked.model,
         asked.inputs,
         truth[:, target],
+        weight=data.weight,
         patch=patch,
         endpoint=endpoint,
         output=output,

@@ -68,7 +68,8 @@ def reliability_diagram(bins: Reliability) -> Figure:
     upper.set(ylabel="observed fraction", xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
     upper.legend(loc="upper left")
     lower.bar(bins.predicted, bins.count, width=0.03, color=BLUE)
-    lower.set(xlabel="predicted probability", ylabel="rows", yscale="log")
+    rows = "rows" if np.issubdtype(bins.count.dtype, np.integer) else "sum of weights"
+    lower.set(xlabel="predicted probability", ylabel=rows, yscale="log")
     return figure
 
 

@@ -10,13 +10,16 @@ from matplotlib.figure import Figure
 
 from zoo.interpret.kernel_density import smoothed
 from zoo.interpret.plots.style import COLORS, GRAY, one_panel, panels, styled
+from zoo.interpret.quantile import quantile
 
 BINS = 12
 """Number of bins of the truth."""
 
 
 @styled
-def error_against_truth(truth: np.ndarray, answers: Mapping[str, np.ndarray], quantity: str, unit: str) -> Figure:
+def error_against_truth(
+    truth: np.ndarray, answers: Mapping[str, np.ndarray], quantity: str, unit: str, weight: np.ndarray | None = None
+) -> Figure:
     """Median and central 68% of the error, and its root mean square, in bins of the truth.
 
     Parameters
@@ -27,20 +30,22 @@ def error_against_truth(truth: np.ndarray, answers: Mapping[str, np.ndarray], qu
         Answers by label, of shape (n,).
     quantity, unit : str
         Name and unit of the truth.
+    weight : ndarray, optional
+        Event weights, of shape (n,). Bins whose sum of weights is not positive are left out.
     """
     edges = np.linspace(truth.min(), truth.max(), BINS + 1)
     middle = (edges[1:] + edges[:-1]) / 2
     which = np.clip(np.digitize(truth, edges) - 1, 0, BINS - 1)
-    filled = [b for b in range(BINS) if np.any(which == b)]
+    filled = np.flatnonzero(np.bincount(which, weight, minlength=BINS) > 0)
     figure, axes = panels(2, 1, (5.6, 6.0), sharex=True, height_ratios=[1.6, 1])
     upper, lower = axes[:, 0]
     upper.axhline(0, color=GRAY, linestyle="--", linewidth=1)
     for (label, answer), color in zip(answers.items(), cycle(COLORS), strict=False):
-        errors = [(answer - truth)[which == b] for b in filled]
-        low, median, high = np.array([np.quantile(e, [0.16, 0.5, 0.84]) for e in errors]).T
+        errors = [((answer - truth)[which == b], None if weight is None else weight[which == b]) for b in filled]
+        low, median, high = np.array([[quantile(e, level, w) for level in (0.16, 0.5, 0.84)] for e, w in errors]).T
         upper.fill_between(middle[filled], low, high, color=color, alpha=0.15, linewidth=0)
         upper.plot(middle[filled], median, color=color, label=label)
-        lower.plot(middle[filled], [np.sqrt(np.mean(e**2)) for e in errors], color=color)
+        lower.plot(middle[filled], [np.sqrt(max(0, np.average(e**2, weights=w))) for e, w in errors], color=color)
     name = quantity.replace("_", " ")
     upper.set(ylabel=f"{name}, answer $-$ truth\n(median, central 68%)")
     lower.set(xlabel=f"true {name} [{unit}]", ylabel="root mean square")
@@ -50,29 +55,36 @@ def error_against_truth(truth: np.ndarray, answers: Mapping[str, np.ndarray], qu
 
 
 @styled
-def distribution_of_answers(truth: np.ndarray, answers: Mapping[str, np.ndarray], quantity: str, unit: str) -> Figure:
+def distribution_of_answers(
+    truth: np.ndarray, answers: Mapping[str, np.ndarray], quantity: str, unit: str, weight: np.ndarray | None = None
+) -> Figure:
     """Distributions of the truth and of the answers, smoothed by Gaussian kernels; parameters of `error_against_truth`."""
     margin = np.ptp(truth) / 4
     edges = np.linspace(truth.min() - margin, truth.max() + margin, 501)
     middle = (edges[1:] + edges[:-1]) / 2
     figure, ax = one_panel()
-    ax.fill_between(middle, smoothed(truth, edges), color="0.85", linewidth=0, label="truth")
+    ax.fill_between(middle, smoothed(truth, edges, weight), color="0.85", linewidth=0, label="truth")
     for (label, answer), color in zip(answers.items(), cycle(COLORS), strict=False):
-        ax.plot(middle, smoothed(answer, edges), color=color, label=label)
-    ax.set(xlabel=f"{quantity.replace('_', ' ')} [{unit}]", ylabel="density of rows")
+        ax.plot(middle, smoothed(answer, edges, weight), color=color, label=label)
+    ax.set(
+        xlabel=f"{quantity.replace('_', ' ')} [{unit}]",
+        ylabel="density of rows" if weight is None else "density of weighted rows",
+    )
     ax.set_ylim(bottom=0)
     figure.legend(*ax.get_legend_handles_labels(), loc="outside lower center", ncols=2)
     return figure
 
 
 @styled
-def coverage_of_intervals(probability: Mapping[str, np.ndarray]) -> Figure:
+def coverage_of_intervals(probability: Mapping[str, np.ndarray], weight: np.ndarray | None = None) -> Figure:
     """How often central intervals hold the truth, against how often they say they do.
 
     Parameters
     ----------
     probability : mapping of str to ndarray
         Probabilities that the answered distribution gives to values below the truth by label, of shape (n,).
+    weight : ndarray, optional
+        Event weights, of shape (n,).
     """
     level = np.linspace(0, 1, 101)
     figure, axes = panels(2, 1, (5.2, 6.0), sharex=True, height_ratios=[2.4, 1])
@@ -80,7 +92,13 @@ def coverage_of_intervals(probability: Mapping[str, np.ndarray]) -> Figure:
     upper.plot([0, 1], [0, 1], color=GRAY, linestyle="--", linewidth=1)
     lower.axhline(0, color=GRAY, linestyle="--", linewidth=1)
     for (label, values), color in zip(probability.items(), cycle(COLORS), strict=False):
-        held = np.searchsorted(np.sort(np.abs(2 * values - 1)), level, side="right") / len(values)
+        needed = np.abs(2 * values - 1)
+        held = np.searchsorted(np.sort(needed), level, side="right") / len(values)
+        if weight is not None:
+            held = (
+                np.concatenate([[0], np.cumsum(weight[np.argsort(needed)])])[np.rint(held * len(values)).astype(int)]
+                / weight.sum()
+            )
         upper.plot(level, held, color=color, label=label)
         lower.plot(level, held - level, color=color)
     upper.set(ylabel="rows whose truth is inside", xlim=(0, 1), ylim=(0, 1))

@@ -300,12 +300,11 @@ def _flow(flow: Any, rows: np.ndarray, seed: int) -> Any:
     """The given flow, or a new one standardized on the rows."""
     dimensions = rows.shape[1]
     if flow is None:
-        import keras
-
+        from zoo.families.state import apart
         from zoo.model.registry import get_family
 
-        keras.utils.set_random_seed(seed)
-        flow = get_family("nsf")(dimensions=dimensions, transforms=4, hidden=[64, 64], autoregressive=dimensions == 1)
+        with apart(seed):
+            flow = get_family("nsf")(dimensions=dimensions, transforms=4, hidden=[64, 64], autoregressive=dimensions == 1)
         flow.adapt({"x": rows}, np.zeros((len(rows), 1), np.float32))
     if flow.dimensions != dimensions or flow.context:
         raise InputError(f"flow: expected {dimensions} variables and no context, given {flow.dimensions} and {flow.context}")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from zoo.errors import ExplanationError, InputError
+from zoo.families.state import apart
 from zoo.interpret.attribution.explain import explain
 from zoo.interpret.attribution.layer_outputs import layers_of
 from zoo.interpret.attribution.scalar_output import is_keras, spec_of
@@ -89,7 +90,8 @@ def randomization_check(
     if draws < 1:
         raise InputError(f"draws: expected at least 1, given {draws}")
     trained = explain(model, inputs, method=method, **options)
-    forgetful = type(model).from_config(model.get_config())
+    with apart():
+        forgetful = type(model).from_config(model.get_config())
     if (spec := spec_of(model)) is not None:
         forgetful.spec = spec
     order = [name for name, layer in layers_of(forgetful).items() if layer.trainable_weights][::-1]

@@ -20,7 +20,7 @@ class Reliability:
     observed : ndarray
         Fraction of its rows that are of class 1.
     count : ndarray
-        Number of its rows.
+        Number of its rows, or the sum of their weights.
     low, high : ndarray
         95% Wilson interval of ``observed``.
     """
@@ -32,7 +32,7 @@ class Reliability:
     high: np.ndarray
 
 
-def reliability(probability: np.ndarray, label: np.ndarray, bins: int = 15) -> Reliability:
+def reliability(probability: np.ndarray, label: np.ndarray, bins: int = 15, *, weight: np.ndarray | None = None) -> Reliability:
     """Reliability curve over equal bins of the probability of class 1.
 
     Parameters
@@ -43,12 +43,42 @@ def reliability(probability: np.ndarray, label: np.ndarray, bins: int = 15) -> R
         Labels 0 and 1, of shape (n,).
     bins : int
         Number of bins of equal width.
+    weight : ndarray, optional
+        Event weights of either sign, of shape (n,). Bins whose sum of weights is not positive are left out, and intervals are
+        those of as many rows as the weights are worth.
 
     Raises
     ------
     InputError
-        Different lengths, no rows, a probability outside [0, 1] or NaN, a label that is not 0 or 1.
+        Different lengths, no rows, a probability outside [0, 1] or NaN, a label that is not 0 or 1, weights without a positive
+        sum.
     """
+    probability, label, bin_of = _binned(probability, label, bins)
+    if weight is None:
+        count = np.bincount(bin_of, minlength=bins)
+        filled, worth = count > 0, count
+        sums = (np.bincount(bin_of, weights=w, minlength=bins) for w in (probability, label.astype(float)))
+    else:
+        weight = _weights(weight, label)
+        count = np.bincount(bin_of, weight, minlength=bins)
+        filled, worth = count > 0, count**2 / np.maximum(np.bincount(bin_of, weight**2, minlength=bins), 1e-300)
+        sums = (np.bincount(bin_of, weight * w, minlength=bins) for w in (probability, label))
+    predicted, positive = (total[filled] for total in sums)
+    count, worth = count[filled], worth[filled]
+    observed = positive / count
+    successes = positive if weight is None else np.clip(observed, 0, 1) * worth
+    return Reliability(predicted / count, observed, count, *wilson_interval(successes, worth))
+
+
+def _weights(weight: np.ndarray, label: np.ndarray) -> np.ndarray:
+    weight = np.asarray(weight, dtype=float)
+    if weight.shape != label.shape or not np.isfinite(weight).all() or not weight.sum() > 0:
+        raise InputError(f"weight: expected {len(label)} finite numbers with a positive sum, one a row, given {weight.shape}")
+    return weight
+
+
+def _binned(probability: np.ndarray, label: np.ndarray, bins: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Probabilities and labels that were checked, and the bin of each row."""
     probability, label = np.asarray(probability, dtype=float), np.asarray(label)
     if probability.ndim != 1 or probability.shape != label.shape or not probability.size:
         raise InputError(f"expected probability and label of one shape (n,), given {probability.shape} and {label.shape}")
@@ -58,20 +88,21 @@ def reliability(probability: np.ndarray, label: np.ndarray, bins: int = 15) -> R
         raise InputError(f"label: expected 0 and 1, given {np.unique(label)[:5].tolist()}")
     if bins < 1:
         raise InputError(f"bins: expected at least 1, given {bins}")
-    bin_of = np.minimum((probability * bins).astype(int), bins - 1)
-    count = np.bincount(bin_of, minlength=bins)
-    filled = count > 0
-    predicted, positive = (np.bincount(bin_of, weights=w, minlength=bins)[filled] for w in (probability, label.astype(float)))
-    count = count[filled]
-    return Reliability(predicted / count, positive / count, count, *wilson_interval(positive, count))
+    return probability, label, np.minimum((probability * bins).astype(int), bins - 1)
 
 
-def expected_calibration_error(probability: np.ndarray, label: np.ndarray, bins: int = 15) -> float:
+def expected_calibration_error(
+    probability: np.ndarray, label: np.ndarray, bins: int = 15, *, weight: np.ndarray | None = None
+) -> float:
     """Mean |observed fraction - mean probability| over bins, weighted by their rows.
 
     Guo et al. (2017, arXiv:1706.04599), eq. 3, with the probability of class 1 for the confidence. With few rows it is
     biased upwards: a calibrated classifier gets about 0.8 sqrt(bins p(1 - p) / n).
     """
+    if weight is not None:  # the same sum without a division, which bins of a negative sum would not bear
+        probability, label, bin_of = _binned(probability, label, bins)
+        weight = _weights(weight, label)
+        return float(np.abs(np.bincount(bin_of, weight * (label - probability))).sum() / weight.sum())
     found = reliability(probability, label, bins)
     return float(np.average(np.abs(found.observed - found.predicted), weights=found.count))
 
@@ -101,7 +132,7 @@ COLDEST, HOTTEST = 1e-2, 1e2
 """Temperatures between which one is sought."""
 
 
-def fit_temperature(logit: np.ndarray, label: np.ndarray) -> float:
+def fit_temperature(logit: np.ndarray, label: np.ndarray, weight: np.ndarray | None = None) -> float:
     """The temperature by which logits are to be divided, so that held-out labels are most likely (Guo et al. 2017, sec. 4.2).
 
     Parameters
@@ -110,6 +141,8 @@ def fit_temperature(logit: np.ndarray, label: np.ndarray) -> float:
         Log-odds of class 1 of shape (n,), or logits of k classes of shape (n, k), of rows that the model was not trained on.
     label : ndarray
         Labels 0 and 1, or 0 to k - 1, of shape (n,).
+    weight : ndarray, optional
+        Event weights of either sign, of shape (n,).
 
     Returns
     -------
@@ -120,7 +153,7 @@ def fit_temperature(logit: np.ndarray, label: np.ndarray) -> float:
     ------
     InputError
         Different lengths, a logit that is not finite, a label that is none, or labels that the logits separate or that go
-        against them: then no temperature is the best.
+        against them: then no temperature is the best. Nor is one where negative weights leave several that are.
     """
     from scipy.optimize import brentq
 
@@ -132,13 +165,14 @@ def fit_temperature(logit: np.ndarray, label: np.ndarray) -> float:
     scores = np.stack([np.zeros_like(logit), logit], axis=1) if logit.ndim == 1 else logit
     if not np.isin(label, np.arange(scores.shape[1])).all():
         raise InputError(f"label: expected 0 to {scores.shape[1] - 1}, given {np.unique(label)[:5].tolist()}")
+    weight = None if weight is None else _weights(weight, label)
     of_label = np.take_along_axis(scores, label.astype(int)[:, None], axis=1)[:, 0]
 
     def slope(log_temperature: float) -> float:
         """The slope of the mean log-likelihood against 1 / temperature, which falls as that grows."""
         scaled = scores / np.exp(log_temperature)
-        weight = np.exp(scaled - scaled.max(axis=1, keepdims=True))
-        return float(np.mean(of_label - (weight * scores).sum(axis=1) / weight.sum(axis=1)))
+        share = np.exp(scaled - scaled.max(axis=1, keepdims=True))
+        return float(np.average(of_label - (share * scores).sum(axis=1) / share.sum(axis=1), weights=weight))
 
     ends = np.log(COLDEST), np.log(HOTTEST)
     if not slope(ends[0]) < 0 < slope(ends[1]):
@@ -146,4 +180,8 @@ def fit_temperature(logit: np.ndarray, label: np.ndarray) -> float:
             f"no temperature from {COLDEST:g} to {HOTTEST:g} is the best: the logits separate the {len(label)} labels, or say"
             " nothing about them or the contrary: use more rows, or look at the classifier"
         )
+    if weight is not None and weight.min() < 0:
+        signs = np.sign([slope(at) for at in np.linspace(*ends, 100)])
+        if np.count_nonzero(np.diff(signs)) > 1:
+            raise InputError("weight: the negative weights leave several temperatures that are the best nearby: use more rows")
     return float(np.exp(brentq(slope, *ends, xtol=1e-10)))
