@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -10,6 +11,7 @@ import keras
 import numpy as np
 
 from zoo.errors import InputError, UnknownNameError
+from zoo.families.processes import expect_own_process
 from zoo.families.state import own_randomness, released_settings
 from zoo.model.spec import Endpoint, Library, ModelSpec
 from zoo.model.store import ModelFolder
@@ -91,6 +93,7 @@ class EndpointModel:
         function = getattr(self, self.endpoints[name])
 
         def call(**tensors):
+            expect_own_process()
             outputs = function(*(tensors[tensor.name] for tensor in described.inputs))
             outputs = outputs if isinstance(outputs, tuple) else (outputs,)
             return {tensor.name: value for tensor, value in zip(described.outputs, outputs, strict=True)}
@@ -161,6 +164,22 @@ class ZooModel(keras.Model, EndpointModel):
         if "__init__" in vars(cls):  # whoever builds a model, and whatever Keras is set to, its layers are as released
             cls.__init__ = released_settings()(cls.__init__)  # type: ignore[method-assign]
 
+    def __new__(cls, *args: Any, **kwargs: Any) -> ZooModel:
+        expect_own_process()
+        return super().__new__(cls, *args, **kwargs)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Answer as ``call`` does, whose inputs are cast to float32."""
+        expect_own_process()
+        return super().__call__(*args, **kwargs)
+
+    def __reduce__(self) -> tuple:
+        """Config, weights and spec, for ``pickle``, ``copy.deepcopy`` and what hands models to processes; none is compiled."""
+        known = {name: vars(self)[name] for name in ("spec", "folder") if name in vars(self)}
+        if "spec" in known:
+            known["spec"] = known["spec"].model_copy(update={"config": _plain(known["spec"].config)})
+        return _rebuilt, (type(self), _plain(self.get_config()), self.get_weights(), known)
+
     @property
     def objective_name(self) -> str:
         """What ``objective`` is, with its unit."""
@@ -227,3 +246,18 @@ class ZooModel(keras.Model, EndpointModel):
         copy = type(self).from_config(self.get_config())
         copy.set_weights(self.get_weights())
         return copy
+
+
+def _plain(config: Any) -> Any:
+    """A config without the lists and dicts that Keras makes of those that a layer holds, which cannot be pickled."""
+    return json.loads(json.dumps(config))
+
+
+@own_randomness()
+def _rebuilt(cls: type[ZooModel], config: dict[str, Any], weights: list[np.ndarray], known: dict[str, Any]) -> ZooModel:
+    """A model of what :meth:`ZooModel.__reduce__` gives."""
+    model: ZooModel = cls.from_config(config)
+    model.set_weights(weights)
+    for name, value in known.items():
+        setattr(model, name, value)
+    return model

@@ -9,6 +9,8 @@ import keras
 import numpy as np
 from keras import ops
 
+from zoo.families.processes import expect_own_process
+
 BATCH = 8192
 NUMBERS = 2**21
 """Numbers in a batch of wide rows, of which a convolution makes many times as many."""
@@ -21,6 +23,7 @@ def rows_at_once(arrays: Iterable[Any]) -> int:
 
 def in_batches(function: Callable[..., Any], *arrays: Any) -> Any:
     """Call ``function(*arrays)`` for NumPy arrays, in the structure that it returns; rows may be cut as they are asked for."""
+    expect_own_process()
     size = rows_at_once(arrays)
     parts = [
         function(*(ops.convert_to_tensor(array[start : start + size]) for array in arrays))
