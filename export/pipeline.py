@@ -21,6 +21,7 @@ from zoo.export.report import REPORT, ExportReport
 from zoo.export.saved_model import to_saved_model
 from zoo.export.subset import add_test_tensors, with_endpoints, write_test_tensors
 from zoo.export.targets import OPSET, Target, find_target, fit
+from zoo.export.traced import expect_tensorflow
 from zoo.families.base import EndpointModel
 from zoo.loading import read_test_tensors, verify_model
 from zoo.model.card import prose_of, write_card
@@ -109,6 +110,7 @@ def export(
     ParityError
         When an exported endpoint does not answer as the model does, or padding changes its answer.
     """
+    expect_tensorflow(model)
     _check_options(format, precision, target, explain)
     place = None if target is None else find_target(target)
     origin, spec = _origin(model, source)

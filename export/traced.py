@@ -67,6 +67,12 @@ def signature(endpoint: Endpoint) -> list[tf.TensorSpec]:
     return [tf.TensorSpec([None, *tensor.shape], tensor.dtype, name=tensor.name) for tensor in endpoint.inputs]
 
 
+def expect_tensorflow(model: EndpointModel) -> None:
+    """Refuse a Keras model whose operations are not TensorFlow's, before anything is computed."""
+    if isinstance(model, keras.Model) and (backend := keras.backend.backend()) != "tensorflow":
+        raise ExportError(f"export needs KERAS_BACKEND=tensorflow, given {backend}; folders and weights load on either")
+
+
 def traced(model: EndpointModel, spec: ModelSpec, endpoint: str) -> tf.types.experimental.PolymorphicFunction:
     """An endpoint as a ``tf.function``, traced once for ``signature(...)`` and checked against the spec.
 
@@ -82,8 +88,7 @@ def traced(model: EndpointModel, spec: ModelSpec, endpoint: str) -> tf.types.exp
             f"{where}: a SavedModel holds TensorFlow graphs, and a model made with {LIBRARIES[model.library]} has none:"
             " export it to ONNX"
         )
-    if keras.backend.backend() != "tensorflow":
-        raise ExportError(f"export needs KERAS_BACKEND=tensorflow, given {keras.backend.backend()}; the weights load on either")
+    expect_tensorflow(model)
     described = checked_endpoint(model, spec, endpoint)
     function = tf.function(endpoint_call(model, spec, endpoint), autograph=False)
     try:

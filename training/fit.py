@@ -193,6 +193,7 @@ def train(
     seed: int,
 ) -> History:
     """Train a compiled model with a built optimizer, or go on with its checkpoint in ``folder``; the history."""
+    folder.mkdir(parents=True, exist_ok=True)
     checkpoint = Checkpoint(model, folder / "checkpoint.npz", patience)
     start = checkpoint.restore()
     if start < epochs and not checkpoint.ran_out:

@@ -10,6 +10,7 @@ import numpy as np
 
 from zoo.families.base import EndpointModel
 from zoo.families.contracts import Prediction
+from zoo.families.processes import expect_own_process
 from zoo.families.tree_arrays import BASELINE, FIELDS, FIRST, check, first_trees, from_arrays, to_arrays
 from zoo.families.tree_graph import convert_trees
 from zoo.model.registry import register_family
@@ -63,6 +64,7 @@ class BoostedTrees(EndpointModel):
 
     def predict(self, x: Any) -> np.ndarray:
         """Answer rows (batch, inputs) with (batch, 1) float32 numbers."""
+        expect_own_process()  # OpenMP waits in a fork as TensorFlow does
         rows = np.asarray(x, np.float32)
         if not len(rows):  # scikit-learn refuses an empty batch
             return np.empty((0, 1), np.float32)

@@ -1,4 +1,4 @@
-"""Which process computes with models: TensorFlow and JAX run threads, which a fork does not copy and then waits for forever."""
+"""Which process computes with models: TensorFlow, JAX and OpenMP run threads, which a fork lacks and waits for."""
 
 from __future__ import annotations
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
@@ -110,7 +111,19 @@ def write_test_tensors(model: EndpointModel, inputs: TestInputs, folder: Path) -
 
 
 def exported(model: EndpointModel, spec: ModelSpec, folder: Path) -> ModelSpec:
-    """Write one graph per endpoint, each past the parity gate; the spec with what was found and all files of the folder."""
+    """Write one graph per endpoint, each past the parity gate; the spec with what was found and all files of the folder.
+
+    Where Keras does not run on TensorFlow, from which graphs are traced, there are none, which a warning says.
+    """
+    import keras
+
+    if (backend := keras.backend.backend()) != "tensorflow":
+        warnings.warn(
+            f"{spec.name} gets no ONNX graphs, which are traced from TensorFlow, since Keras runs on {backend}: zoo export and"
+            " zoo.export make them from this folder with KERAS_BACKEND=tensorflow",
+            stacklevel=2,
+        )
+        return spec.model_copy(update={"export": Export(), "files": describe_files(folder)})
     from zoo.export import export_onnx_files
 
     parity = {name: report.max_absolute for name, report in export_onnx_files(model, spec, folder).items()}

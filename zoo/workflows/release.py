@@ -109,11 +109,15 @@ def release(recipe: Recipe, out: Path, folder: Path | None = None) -> Path:
     ZooError
         A recipe that is not the package's own takes a released name, or comes without a folder.
     """
+    import keras
+
     target = RELEASED / recipe.name if folder is None else folder
     if not _is_of_the_package(recipe):
         refuse_released_name(recipe.name, target)
         if folder is None:
             raise ZooError(f"{recipe.name}: a recipe of your own is released into a folder: give {option('folder', 'DIR')}")
+    elif (backend := keras.backend.backend()) != "tensorflow":
+        raise ZooError(f"{recipe.name}: released models hold ONNX graphs, which need KERAS_BACKEND=tensorflow, given {backend}")
     runs, evaluation = train(recipe, out, seeds=recipe.seeds, variants=True)
     model = runs[""][0].load()
     dataset = recipe.data.dataset()
