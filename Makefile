@@ -18,10 +18,13 @@ CHROMIUM ?= $(CURDIR)/$(WEB)/chromium/chromium
 # Ray with what the server needs, apart from the rest.
 RAY := $(VENV)/ray
 
+# Keras on JAX without TensorFlow, apart from the rest.
+JAX := $(VENV)/jax
+
 # Where this is set, each of the workers and of the programs that tests start compiles every module of the zoo anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test slow cpp web ray lint wheel clean
+.PHONY: demo test slow cpp web ray jax lint wheel clean
 
 $(VENV)/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -74,6 +77,15 @@ $(RAY)/installed: pyproject.toml constraints.txt
 
 ray: $(RAY)/installed
 	$(RAY)/bin/python -m pytest tests/test_ray_serve.py
+
+$(JAX)/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(JAX)
+	$(JAX)/bin/python -m pip install --quiet --constraint constraints.txt --editable '.[jax,cpu]' \
+		pytest pytest-timeout filelock
+	touch $@
+
+jax: $(JAX)/installed
+	KERAS_BACKEND=jax $(JAX)/bin/python -m pytest tests/test_jax.py
 
 lint: $(VENV)/installed
 	$(RUN)/ruff check .

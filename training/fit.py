@@ -119,8 +119,8 @@ def build(recipe: Recipe, dataset: Dataset) -> ZooModel:
 
 
 def steps_at_once(most: int = 16) -> int:
-    """Steps in one call of the graph, which halve the overhead of small ones; Keras on torch takes one."""
-    return 1 if keras.backend.backend() == "torch" else most
+    """Steps in one call of TensorFlow's graph, which halve the overhead of small ones; JAX would compile each, torch takes one."""
+    return most if keras.backend.backend() == "tensorflow" else 1
 
 
 def fit(recipe: Recipe, folder: Path, seed: int | None = None, *, title: str | None = None) -> tuple[EndpointModel, dict]:

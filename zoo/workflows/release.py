@@ -9,9 +9,10 @@ import json
 import platform
 import shutil
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -217,8 +218,14 @@ def with_axes(endpoints: dict[str, Endpoint], known: Mapping[str, Axis]) -> dict
 
 
 def versions() -> dict[str, str]:
-    """The versions of Python and of the packages that decide a model's numbers."""
-    return {"python": platform.python_version(), **{package: version(package) for package in PACKAGES}}
+    """The versions of Python and of the packages that decide a model's numbers, of those that are installed."""
+    import keras
+
+    found = {"python": platform.python_version()}
+    for package in dict.fromkeys((*PACKAGES, keras.backend.backend())):
+        with suppress(PackageNotFoundError):
+            found[package] = version(package)
+    return found
 
 
 def _measured(recipe: Recipe, evaluation: Evaluation, runs: Runs) -> dict[str, Any]:

@@ -195,7 +195,9 @@ class Flow(ZooModel):
         return self._compiled(self.sample)
 
     def _compiled(self, method):
-        """Compile to a graph on TensorFlow, whose eager calls take a hundred times longer."""
+        """Compile to a graph on TensorFlow and JAX, where single operations take a hundred times longer."""
+        if keras.backend.backend() == "jax":
+            return self._jitted(method)
         if keras.backend.backend() != "tensorflow":
             return method
         import tensorflow as tf
@@ -203,6 +205,17 @@ class Flow(ZooModel):
         widths = [self.dimensions, self.context] if self.context else [self.dimensions]
         # Autograph would look through every function for conditions on tensors, of which a flow has none.
         return tf.function(method, input_signature=[tf.TensorSpec([None, width]) for width in widths], autograph=False)
+
+    def _jitted(self, method):
+        """Compile by JAX, with the weights as arguments: as constants, those of the first call would stay."""
+        import jax
+
+        @jax.jit
+        def run(values, *arrays):
+            with keras.StatelessScope(state_mapping=zip(self.variables, values, strict=True)):
+                return method(*arrays)
+
+        return lambda *arrays: run([variable.value for variable in self.variables], *arrays)
 
     def compile(self, *args, jit_compile: bool | Literal["auto"] = "auto", **kwargs) -> None:
         """Compile as Keras does, by default on TensorFlow with XLA, which fuses the many small operations of a training step.

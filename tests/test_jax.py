@@ -1,0 +1,97 @@
+"""Keras on JAX, in an environment without TensorFlow: ``make jax``. The family kit, every workflow, and what needs TensorFlow."""
+
+from __future__ import annotations
+
+import sys
+
+import numpy as np
+import pytest
+
+pytest.importorskip("jax", reason="JAX is not here: make jax")
+keras = pytest.importorskip("keras")
+if keras.backend.backend() != "jax":
+    pytest.skip("Keras runs on another backend: make jax", allow_module_level=True)
+
+from tiny_networks import CONFIGS, TARGET, example, released, user_data
+
+import zoo
+from zoo.data.dataset import Rows
+from zoo.errors import ZooError
+from zoo.model.registry import get_family
+from zoo.testing import check_family
+from zoo.training.fit import fit
+from zoo.training.recipe import load_recipe
+
+SLOW = {"cnn3d", "beta-vae", "realnvp", "maf", "nsf", "ensemble"}
+SMALL = {
+    "data.parameters": {"train": 128, "validation": 64, "test": 64},
+    "config.encoder": [8],
+    "config.decoder": [8],
+    "batch_size": 32,
+    "optimizer.warmup_epochs": 0,
+    "epochs": 2,
+}
+
+
+@pytest.fixture(autouse=True)
+def without_tensorflow():
+    yield
+    assert "tensorflow" not in sys.modules
+
+
+def families(names):
+    return [pytest.param(name, marks=pytest.mark.slow) if name in SLOW else name for name in names]
+
+
+@pytest.mark.parametrize("name", families(CONFIGS))
+def test_family_kit(name):
+    inputs = example(name, 32)
+    wide = {"mlp": 2, "ive": 2}.get(name, 1)
+    target = np.repeat(TARGET[:32], wide, axis=1) if name != "beta-vae" else next(iter(inputs.values()))
+    if name in ("logistic", "ensemble"):
+        target = (target > 13).astype(np.float32)
+    check_family(get_family(name), CONFIGS[name], Rows(inputs, target, np.arange(32)), opsets=())
+
+
+@pytest.mark.parametrize("name", ["mlp-cmb-emulator", "ive-pendulum", "nsf-two-moons", "gbt-halo-mass"])
+def test_released_models_reproduce_their_test_tensors(name):
+    zoo.load(name)
+
+
+def test_a_training_that_was_stopped_ends_in_the_same_weights(tmp_path):
+    recipe = load_recipe("ive-pendulum").changed(SMALL)
+    whole, history = fit(recipe, tmp_path / "whole")
+    assert len(history["loss"]) == 2
+    again, _ = fit(recipe, tmp_path / "again")
+    assert all((a == b).all() for a, b in zip(whole.get_weights(), again.get_weights(), strict=True))
+
+
+@pytest.mark.filterwarnings("ignore:only .* independent test rows")
+def test_fine_tuning_says_that_there_are_no_graphs(tmp_path):
+    with pytest.warns(UserWarning, match="no ONNX graphs.*KERAS_BACKEND=tensorflow"):
+        model = zoo.fine_tune(released("mlp"), user_data("mlp"), folder=tmp_path / "mine", epochs=2)
+    assert zoo.load(tmp_path / "mine").spec == model.spec
+    assert np.isfinite(zoo.explain(model, user_data("mlp")["observed"][:2], allow_out_of_range=True).values).all()
+
+
+def simulate(theta, rng):
+    return rng.normal(theta, 1.0)
+
+
+@pytest.mark.filterwarnings("ignore:.*no ONNX graphs")
+def test_train_npe_and_draw(tmp_path):
+    prior = {"mean": {"distribution": "uniform", "low": -3, "high": 3}}
+    changes = {"epochs": 2, "config.hidden": [8], "config.transforms": 1, "config.bins": 4}
+    flow = zoo.train_npe(simulate, prior, 300, folder=tmp_path / "posterior", test=60, jobs=1, changes=changes)
+    assert np.abs(flow.draw(10, [0.4])).max() <= 3
+
+
+def test_what_needs_tensorflow_says_so(tmp_path):
+    with pytest.raises(ZooError, match="KERAS_BACKEND=tensorflow"):
+        from zoo.workflows.release import release
+
+        release(load_recipe("ive-pendulum").changed(SMALL), tmp_path)
+    with pytest.raises(ZooError, match="KERAS_BACKEND=tensorflow|is not installed: pip install"):
+        from zoo.export import export
+
+        export(released("mlp"), tmp_path / "exported")
