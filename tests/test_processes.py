@@ -19,7 +19,9 @@ from zoo.model.registry import get_family
 
 
 def answers(model):
-    inputs = model.example({name: np.ones(shape, np.float32) for name, shape in shapes(model).items()}, np.random.default_rng(0))
+    inputs = model.example(
+        {name: np.ones(shape, np.float32) for name, shape in shapes(model).items()}, np.random.default_rng(0)
+    )
     found = (getattr(model, model.endpoints[name])(*tensors) for name, tensors in inputs.items())
     return [np.asarray(array) for answer in found for array in (answer if isinstance(answer, tuple) else (answer,))]
 

@@ -11,6 +11,7 @@ import keras
 import numpy as np
 
 from zoo.errors import InputError, UnknownNameError
+from zoo.families.batches import answer
 from zoo.families.processes import expect_own_process
 from zoo.families.state import own_randomness, released_settings
 from zoo.model.spec import Endpoint, Library, ModelSpec
@@ -94,7 +95,7 @@ class EndpointModel:
 
         def call(**tensors):
             expect_own_process()
-            outputs = function(*(tensors[tensor.name] for tensor in described.inputs))
+            outputs = answer(function, *(tensors[tensor.name] for tensor in described.inputs))
             outputs = outputs if isinstance(outputs, tuple) else (outputs,)
             return {tensor.name: value for tensor, value in zip(described.outputs, outputs, strict=True)}
 

@@ -30,3 +30,13 @@ def in_batches(function: Callable[..., Any], *arrays: Any) -> Any:
         for start in range(0, len(arrays[0]), size)
     ]
     return keras.tree.map_structure(lambda *values: np.concatenate([ops.convert_to_numpy(v) for v in values]), *parts)
+
+
+def answer(function: Callable[..., Any], *arrays: Any) -> Any:
+    """Call ``function(*arrays)``, of which torch wants tensors; its answers, as those of all backends, are what NumPy takes."""
+    if keras.backend.backend() != "torch":
+        return function(*arrays)
+    import torch
+
+    with torch.no_grad():
+        return function(*map(ops.convert_to_tensor, arrays))

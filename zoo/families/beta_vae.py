@@ -133,7 +133,7 @@ class BetaVAE(ZooModel):
     def reconstruct(self, image, noise):
         """The image reconstructed at a sample of the latents; ``noise`` (batch, latents) is standard normal."""
         mean, log_variance = self.encode(image)
-        return self.decode(mean + ops.exp(0.5 * log_variance) * noise)
+        return self.decode(mean + ops.exp(0.5 * log_variance) * ops.convert_to_tensor(noise))
 
     def call(self, image, training: bool = False):
         mean, log_variance = self.encode(image)

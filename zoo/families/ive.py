@@ -152,7 +152,7 @@ class IVE(ZooModel):
     def reconstruct(self, observation, query, noise):
         """The answer at a sample of the latents; ``noise`` (batch, latents) is standard normal."""
         mean, log_variance = self.encode(observation)
-        return self.decode(mean + ops.exp(0.5 * log_variance) * noise, query)
+        return self.decode(mean + ops.exp(0.5 * log_variance) * ops.convert_to_tensor(noise), query)
 
     def answers(self, latent, queries):
         """Answers (batch, k outputs) to k queries (batch, k query); with ``scatter`` (batch, 2 k outputs), scales last."""

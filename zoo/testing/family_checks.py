@@ -176,8 +176,10 @@ def _tensor(name: str, array: np.ndarray) -> Tensor:
 
 def _asked(model: EndpointModel, endpoint: str, tensors: Sequence[np.ndarray]) -> tuple[np.ndarray, ...]:
     """What an endpoint answers, as arrays."""
-    found = getattr(model, model.endpoints[endpoint])(*tensors)
-    return tuple(np.asarray(answer) for answer in (found if isinstance(found, tuple) else (found,)))
+    from zoo.families.batches import answer
+
+    found = answer(getattr(model, model.endpoints[endpoint]), *tensors)
+    return tuple(np.asarray(one) for one in (found if isinstance(found, tuple) else (found,)))
 
 
 def _check_training(model: EndpointModel, rows: Rows) -> None:
@@ -196,7 +198,7 @@ def _check_training(model: EndpointModel, rows: Rows) -> None:
     inputs = [np.asarray(array[: 2 * STEP]) for array in rows.inputs.values()]
     given = inputs[0] if len(inputs) == 1 else tuple(inputs)
     target = np.asarray(rows.target[: 2 * STEP])
-    loss = keras.ops.convert_to_numpy(model.objective(target, model(given)))
+    loss = keras.ops.convert_to_numpy(model.objective(keras.ops.convert_to_tensor(target), model(given)))
     assert loss.shape == (len(target),), f"{name}: objective must give the loss of each row, (n,), given {loss.shape}"
     assert np.isfinite(loss).all(), f"{name}: objective is not finite on the rows given: look at its scaling"
     before, scaling = _numbers(model.trainable_weights), _numbers(_scaling(model))

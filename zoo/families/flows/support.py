@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import keras
 import numpy as np
 from keras import ops
 
@@ -75,11 +76,12 @@ class Support(Bijector):
         log_det = -ops.sum(ops.log(self.standardize.scale))
         if not self.bounded.any():
             return self.standardize(x), log_det + ops.zeros_like(x[:, 0])
-        share = ops.clip((x - self.low) / (self.high - self.low), EDGE, 1 - EDGE)
+        start, width, lowest, highest, log_width = self._constants()
+        share = ops.clip((x - start) / width, EDGE, 1 - EDGE)
         low, high = ops.log(share), ops.log(1 - share)
-        slope = -low - high - np.log(self.high - self.low)
+        slope = -low - high - log_width
         logit = low - high
-        inside = ops.all(ops.logical_and(x >= self.lowest, x <= self.highest), axis=-1)
+        inside = ops.all(ops.logical_and(x >= lowest, x <= highest), axis=-1)
         if not self.bounded.all():
             bounded = ops.convert_to_tensor(self.bounded.astype(np.float32))
             slope, logit = bounded * slope, bounded * logit + (1 - bounded) * x
@@ -89,8 +91,15 @@ class Support(Bijector):
         x = u * self.standardize.scale + self.standardize.mean
         if not self.bounded.any():
             return x
-        inside = self.low + (self.high - self.low) * ops.sigmoid(x)
+        start, width, *_ = self._constants()
+        inside = start + width * ops.sigmoid(x)
         if self.bounded.all():
             return inside
         bounded = ops.convert_to_tensor(self.bounded.astype(np.float32))
         return bounded * inside + (1 - bounded) * x
+
+    def _constants(self):
+        """Start, width, ends and log width of each variable's interval; torch computes with none but its own tensors."""
+        width = self.high - self.low
+        found = (self.low, width, self.lowest, self.highest, np.log(width))
+        return tuple(map(ops.convert_to_tensor, found)) if keras.backend.backend() == "torch" else found

@@ -1,4 +1,7 @@
-"""Keras on JAX, in an environment without TensorFlow: ``make jax``. The family kit, every workflow, and what needs TensorFlow."""
+"""Keras on JAX or torch in an environment without TensorFlow: the family kit, every workflow, and what needs TensorFlow.
+
+``make jax`` makes such an environment; with torch, install the extra ``torch`` and set ``KERAS_BACKEND=torch``.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +10,9 @@ import sys
 import numpy as np
 import pytest
 
-pytest.importorskip("jax", reason="JAX is not here: make jax")
 keras = pytest.importorskip("keras")
-if keras.backend.backend() != "jax":
-    pytest.skip("Keras runs on another backend: make jax", allow_module_level=True)
+if keras.backend.backend() not in ("jax", "torch"):
+    pytest.skip("Keras runs on TensorFlow: make jax", allow_module_level=True)
 
 from tiny_networks import CONFIGS, TARGET, example, released, user_data
 
