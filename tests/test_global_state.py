@@ -40,10 +40,10 @@ def drawn() -> dict[str, object]:
     import tensorflow as tf
     from tensorflow.python.framework import config
 
-    python, numpy = random.getstate(), np.random.get_state()
+    python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002
     found = {
         "python": random.random(),
-        "numpy": float(np.random.rand()),
+        "numpy": float(np.random.rand()),  # noqa: NPY002
         "tensorflow": float(tf.random.normal([])),
         "keras seed": global_state.get_global_attribute("global_random_seed"),
         "keras generator": id(global_state.get_global_attribute("global_seed_generator")),
@@ -53,7 +53,7 @@ def drawn() -> dict[str, object]:
         "deterministic": config.is_op_determinism_enabled(),
     }
     random.setstate(python)
-    np.random.set_state(numpy)
+    np.random.set_state(numpy)  # noqa: NPY002
     return found
 
 

@@ -119,7 +119,7 @@ def build(recipe: Recipe, dataset: Dataset) -> ZooModel:
 
 
 def steps_at_once(most: int = 16) -> int:
-    """Steps in one call of TensorFlow's graph, which halve the overhead of small ones; JAX would compile each, torch takes one."""
+    """Steps in a call of TensorFlow's graph, which halve the cost of small ones; JAX would compile each, torch takes one."""
     return most if keras.backend.backend() == "tensorflow" else 1
 
 

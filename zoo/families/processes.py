@@ -22,9 +22,9 @@ def expect_own_process() -> None:
         _computing = os.getpid()
     elif _computing != os.getpid() and not _forks():
         raise ZooError(
-            "this process was forked from one in which models had been built, whose threads a fork does not have, so that it"
-            " would wait forever: start processes with multiprocessing.get_context('spawn') or joblib, to which models can be handed,"
-            " or fork before the first model is built"
+            "this process was forked from one in which models had been built, whose threads a fork does not have: it would wait"
+            " for them forever. Start processes with multiprocessing.get_context('spawn') or joblib, to which models can be"
+            " handed, or fork before the first model is built"
         )
 
 
