@@ -1,4 +1,4 @@
-"""Models are copied, pickled and handed to other processes; a fork, where TensorFlow would wait forever, is refused in words."""
+"""Models are copied, pickled and handed to other processes; a fork, where TensorFlow waits forever, is refused in words."""
 
 from __future__ import annotations
 

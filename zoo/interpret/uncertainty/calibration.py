@@ -54,20 +54,21 @@ def reliability(probability: np.ndarray, label: np.ndarray, bins: int = 15, *, w
         sum.
     """
     probability, label, bin_of = _binned(probability, label, bins)
-    if weight is None:
-        count = np.bincount(bin_of, minlength=bins)
-        filled, worth = count > 0, count
-        sums = (np.bincount(bin_of, weights=w, minlength=bins) for w in (probability, label.astype(float)))
-    else:
+    worth = None
+    if weight is not None:
         weight = _weights(weight, label)
-        count = np.bincount(bin_of, weight, minlength=bins)
-        filled, worth = count > 0, count**2 / np.maximum(np.bincount(bin_of, weight**2, minlength=bins), 1e-300)
-        sums = (np.bincount(bin_of, weight * w, minlength=bins) for w in (probability, label))
-    predicted, positive = (total[filled] for total in sums)
-    count, worth = count[filled], worth[filled]
-    observed = positive / count
-    successes = positive if weight is None else np.clip(observed, 0, 1) * worth
-    return Reliability(predicted / count, observed, count, *wilson_interval(successes, worth))
+        worth = np.bincount(bin_of, weight**2, minlength=bins)
+    count = np.bincount(bin_of, weight, minlength=bins)
+    filled = count > 0
+    counted = probability, label.astype(float)
+    predicted, positive = (np.bincount(bin_of, w if weight is None else weight * w, minlength=bins)[filled] for w in counted)
+    count = count[filled]
+    if worth is None:
+        interval = wilson_interval(positive, count)
+    else:
+        trials = count**2 / worth[filled]
+        interval = wilson_interval(np.clip(positive / count, 0, 1) * trials, trials)
+    return Reliability(predicted / count, positive / count, count, *interval)
 
 
 def _weights(weight: np.ndarray, label: np.ndarray) -> np.ndarray:
