@@ -20,7 +20,7 @@ from zoo.interpret.plots import reliability_diagram
 from zoo.interpret.uncertainty.calibration import expected_calibration_error, fit_temperature, reliability
 from zoo.model.registry import get_family
 from zoo.training import boosting
-from zoo.training.fit import train
+from zoo.training.fit import EpochData, train
 from zoo.training.recipe import RecipeError
 from zoo.training.weights import expect_trainable, relative_weights
 from zoo.workflows.rows import own_rows
@@ -49,35 +49,38 @@ def weighted(x, y, weight) -> Rows:
     return Rows({"x": x}, y, np.arange(len(x)), weight=weight)
 
 
-def fitted(rows: Rows, folder, epochs: int = 40, batch_size: int | None = None):
+def fitted(rows: Rows, folder=None, epochs: int = 40, batch_size: int | None = None):
     """A logistic regression that starts from zero, trained on full batches unless asked otherwise."""
     model = get_family("mlp")(inputs=3, hidden=[], standardize=False)
     model.head.set_weights([np.zeros((3, 1), np.float32), np.zeros(1, np.float32)])
     optimizer = keras.optimizers.SGD(4.0)
     model.compile(optimizer=optimizer, loss=model.objective, steps_per_execution=1)
     optimizer.build(model.trainable_variables)
-    settings = {"epochs": epochs, "batch_size": batch_size or len(rows), "patience": None, "seed": 0}
-    history = train(model, Given(rows), folder, "weighted", **settings)
+    if folder is None:  # as train does, without checkpoints and validation
+        history = model.fit(EpochData(Given(rows), batch_size or len(rows), 0, 0), epochs=epochs, shuffle=False, verbose=0)
+    else:
+        settings = {"epochs": epochs, "batch_size": batch_size or len(rows), "patience": None, "seed": 0}
+        history = train(model, Given(rows), folder, "weighted", **settings)
     return np.concatenate([weight.ravel() for weight in model.get_weights()]), history
 
 
-def test_logistic_regression_agrees_with_scikit_learn(tmp_path):
+def test_logistic_regression_agrees_with_scikit_learn():
     x, y = classes()
     weight = np.random.default_rng(1).exponential(3e-4, N)  # cross sections: their unit must not matter
-    found, _ = fitted(weighted(x, y, weight), tmp_path)
+    found, _ = fitted(weighted(x, y, weight))
     oracle = LogisticRegression(C=np.inf, tol=1e-6).fit(x.astype(float), y[:, 0], sample_weight=weight / weight.mean())
     assert found == pytest.approx(np.append(oracle.coef_, oracle.intercept_), abs=2e-3)
-    plain, _ = fitted(weighted(x, y, None), tmp_path / "plain")
+    plain, _ = fitted(weighted(x, y, None))
     assert np.abs(found - plain).max() > 0.05
 
 
-def test_negative_weights_undo_rows(tmp_path):
+def test_negative_weights_undo_rows():
     """Rows that are there again with the opposite weight are as good as never simulated."""
     x, y = classes()
     more, label = classes(seed=5, n=100)
     weight = np.concatenate([np.ones(N), np.full(100, 2.0), np.full(100, -2.0)])
     with_them = weighted(np.concatenate([x, more, more]), np.concatenate([y, label, label]), weight)
-    assert fitted(with_them, tmp_path / "a")[0] == pytest.approx(fitted(weighted(x, y, None), tmp_path / "b")[0], abs=1e-3)
+    assert fitted(with_them)[0] == pytest.approx(fitted(weighted(x, y, None))[0], abs=1e-3)
 
 
 def test_duplicated_rows_are_integer_weights(tmp_path):
