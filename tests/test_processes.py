@@ -86,10 +86,12 @@ def from_process(kind, target, model, x):
     receiver, sender = context.Pipe(duplex=False)
     process = context.Process(target=target, args=(model, x, sender))
     process.start()
-    assert receiver.poll(60), f"{kind}: no answer"
-    found = receiver.recv()
-    process.join()
-    return found
+    try:
+        assert receiver.poll(60), f"{kind}: no answer"
+        return receiver.recv()
+    finally:
+        process.kill()
+        process.join()
 
 
 @pytest.mark.parametrize("target", [answer_in_another, build_in_another, encode_in_another])

@@ -35,8 +35,12 @@ class Standardize(keras.layers.Layer):
         self.mean.assign(np.mean(rows, axis=0, dtype=np.float64))
         self.scale.assign(np.where(scale > 0, scale, 1.0))
 
+    def __call__(self, *args, **kwargs):
+        """Answer as ``call`` does; this is the first layer of most of what a model is asked, before anything is computed."""
+        expect_own_process()
+        return super().__call__(*args, **kwargs)
+
     def call(self, x):
-        expect_own_process()  # the first layer of whatever an endpoint asks
         return (x - self.mean) / self.scale
 
     def compute_output_shape(self, input_shape):
