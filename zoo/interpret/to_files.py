@@ -15,8 +15,9 @@ from zoo.interpret.attribution.explain import explain
 from zoo.interpret.attribution.explanation import Explanation
 from zoo.interpret.methods import Asked, ExplanationMethod, given_options, method_named
 from zoo.model.array_files import read_inputs
+from zoo.model.handed_in.files import read_columns
+from zoo.model.handed_in.tensors import inputs_of
 from zoo.model.spec import ModelSpec
-from zoo.model.test_tensors import read_npz
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -222,8 +223,8 @@ def rows_from_file(spec: ModelSpec, file: Path, endpoint: str = "encode") -> Dat
     spec : ModelSpec
         Spec of the model that is asked.
     file : Path
-        A ``.npz`` with the inputs of an endpoint under their names; ``target``, what the model should answer; every other
-        array of shape (n,) is a quantity.
+        A file of columns with the inputs of an endpoint under their names; ``target``, what the model should answer; every
+        other column of one number a row is a quantity.
     endpoint : str
         Name of the endpoint.
 
@@ -237,11 +238,17 @@ def rows_from_file(spec: ModelSpec, file: Path, endpoint: str = "encode") -> Dat
     InputError
         An input is missing.
     """
-    arrays = read_npz(file)
-    names = [tensor.name for tensor in spec.endpoint(endpoint).inputs]
-    if missing := [name for name in names if name not in arrays]:
-        raise InputError(f"{file}: expected the arrays {', '.join(names)}, given none named {', '.join(missing)}")
-    inputs = {name: arrays.pop(name) for name in names}
+    columns, described = read_columns(file), spec.endpoint(endpoint)
+    inputs = inputs_of(columns, described)
+    used = {name for tensor in described.inputs for name in columns.find(tensor) or ()}
     first = next(iter(inputs.values()))
-    rows = Rows(inputs=inputs, target=arrays.pop("target", first), group=np.arange(len(first)), truth=arrays)
+    rest = {name: column for name, column in columns.columns.items() if name not in used and column.rows == len(first)}
+    target = rest.pop("target", None)
+    truth = {name: np.asarray(column.values.array[:]) for name, column in rest.items()}
+    rows = Rows(
+        inputs=inputs,
+        target=first if target is None else np.asarray(target.values.array[:]),
+        group=np.arange(len(first)),
+        truth=truth,
+    )
     return DataRows(rows, str(file))

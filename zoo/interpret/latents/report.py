@@ -258,7 +258,7 @@ def relate_latents(
     parts = []
     for start in track(range(0, len(index), size), "encoding"):
         tensors = {name: column[index[start : start + size]] for name, column in given.items()}
-        answer = encode(**check(tensors, allow_out_of_range=allow_out_of_range))
+        answer = encode(**check(tensors, allow_out_of_range=allow_out_of_range), allow_out_of_range=True)
         parts.append([np.asarray(answer[name]) for name in ("mean", "log_variance")])
     mean, log_variance = (np.concatenate(column) for column in zip(*parts, strict=True))
     truth = {name: np.asarray(data.truth[name])[index] for name in asked}

@@ -242,7 +242,7 @@ def traverse(
         tensors = {latent.name: np.repeat(rows, len(asked), axis=0), queries[0].name: np.tile(asked, (len(rows), 1))}
     answer = described.outputs[0]
     lead = grid.shape if asked is None else (*grid.shape, len(asked))
-    answers = {name: np.asarray(array) for name, array in model.endpoint("decode")(**tensors).items()}
+    answers = {name: np.asarray(array) for name, array in model.endpoint("decode")(**tensors, allow_out_of_range=True).items()}
     shaped = {name: array.reshape(*lead, *array.shape[1:]) for name, array in answers.items()}
     return Traversal(
         latents=chosen,
