@@ -81,10 +81,10 @@ class UserData:
             raise InputError(f"columns of {', '.join(unknown)}: expected those of the inputs {', '.join(names)}")
         expect_fixed([*endpoint.inputs, endpoint.outputs[0]])
         *_, last = endpoint.inputs
-        found = [names for tensor in endpoint.inputs if (names := columns.find(tensor, matched.get(tensor.name)))]
-        self._used = [name for names in found for name in names] + ([group] if group else [])
+        found = [columns.find(tensor, matched.get(tensor.name)) or [] for tensor in endpoint.inputs]
+        self._used = [name for some in found for name in some] + ([group] if group else [])
         rows = columns.rows(self._used)
-        if rows == 0 and found:
+        if rows == 0 and any(found):
             raise InputError(f"{columns.source}: expected rows, given none")
         self.description = f"{rows} rows of {columns.source}"
         self._inputs = {

@@ -109,7 +109,8 @@ class Observation:
                 f"{self.description}: the endpoint also takes {', '.join(missing)}, and only {', '.join(self.inputs)} was"
                 f" observed; choose another with {option('endpoint', 'NAME')}, or give every input as rows"
             )
-        return {name: np.asarray(self.inputs[name]) for name in names}
+        tensors = {tensor.name: tensor for tensor in endpoint.inputs}
+        return {name: array_of(self.inputs[name], tensors[name]) for name in names}
 
 
 @runtime_checkable

@@ -174,9 +174,9 @@ class EndpointModel:
 def _differentiable(given: Any, name: str, checked: np.ndarray) -> Any:
     """What was given, where it is a tensor of the backend with the numbers that were checked; else those."""
     tensor = given.get(name) if isinstance(given, dict) else None
-    if keras.ops.is_tensor(tensor) and keras.backend.standardize_dtype(tensor.dtype) == checked.dtype.name:
-        return tensor
-    return checked
+    if tensor is None or not keras.ops.is_tensor(tensor):
+        return checked
+    return tensor if keras.backend.standardize_dtype(tensor.dtype) == checked.dtype.name else checked
 
 
 class ZooModel(keras.Model, EndpointModel):

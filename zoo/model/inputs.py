@@ -118,8 +118,10 @@ class _Expected:
 
     def array(self, value: object, allow_nonfinite: bool) -> np.ndarray:
         """The value as a contiguous array of the expected dtype and shape."""
-        plain = type(value) is np.ndarray and value.dtype.kind in "fiub"
-        array = value if plain else array_of(value, self.tensor, allow_nonfinite)
+        if type(value) is np.ndarray and value.dtype.kind in "fiub":
+            array = value
+        else:
+            array = array_of(value, self.tensor, allow_nonfinite)
         if array.dtype is not self.dtype or not array.flags.c_contiguous:
             array = self._converted(array)
         if self.dtype.kind == "b" and array.size and array.view(np.uint8).max() > 1:

@@ -14,7 +14,7 @@ from zoo.families.contracts import Classifies
 from zoo.interpret.attribution.differentiate import compiled_gradient, value_and_gradient
 from zoo.interpret.elements import element_name
 from zoo.model.axes import fixed_axes
-from zoo.model.handed_in.tensors import named_inputs
+from zoo.model.handed_in.tensors import named_inputs, numbers_alone
 from zoo.model.inputs import InputCheck
 from zoo.model.spec import Endpoint, ModelSpec, Tensor
 
@@ -219,7 +219,7 @@ def baseline_of(model: Any, tensor: str, x: np.ndarray, given: np.ndarray | floa
     if given is None:
         known = model.baseline(tensor)
         given = 0.0 if known is None else known
-    array = np.asarray(given)
+    array = numbers_alone(given, f"baseline of {tensor!r}")
     if array.dtype.kind not in "fiu":
         raise InputError(f"baseline of {tensor!r}: expected numbers, given {array.dtype}")
     if array.shape not in ((), x.shape[1:], (1, *x.shape[1:]), x.shape):

@@ -16,6 +16,7 @@ from zoo.interpret.methods import Asked, explanation_method
 from zoo.interpret.result import Result
 from zoo.model.array_files import write_outputs
 from zoo.model.axes import Axis
+from zoo.model.handed_in.tensors import array_of
 from zoo.model.inputs import InputCheck
 from zoo.model.spec import TEST_TENSORS, Tensor
 from zoo.model.test_tensors import read_test_tensors
@@ -295,7 +296,7 @@ def _queries(tensor: Tensor, given: np.ndarray | None) -> np.ndarray:
             raise InputError(f"query: {tensor.name} {tensor.shape} has no trained range along one axis; give the queries")
         low, high = map(float, trained[:, 0])
         given = np.geomspace(low, high, QUERIES) if spans_decade(low, high) else np.linspace(low, high, QUERIES)
-    array = np.asarray(given)
+    array = array_of(given, tensor)
     return array[:, None] if array.ndim == 1 else array
 
 

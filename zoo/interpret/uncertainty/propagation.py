@@ -11,7 +11,7 @@ import numpy as np
 from zoo.errors import ExplanationError, InputError, UnknownNameError
 from zoo.families.batches import in_batches
 from zoo.interpret.attribution.differentiate import value_and_gradient
-from zoo.model.handed_in.tensors import named_inputs
+from zoo.model.handed_in.tensors import named_inputs, numbers_alone
 from zoo.model.inputs import InputCheck
 from zoo.progress import track
 
@@ -156,7 +156,7 @@ def _jacobian(answer: Callable[..., Any], arrays: Mapping[str, np.ndarray], wrt:
 
 def _root(covariance: np.ndarray, rows: int, size: int) -> np.ndarray:
     """Matrices (1 or rows, size, size) whose product with their transpose is the covariance, singular or not."""
-    given = np.asarray(covariance, dtype=np.float64)
+    given = numbers_alone(covariance, "covariance").astype(np.float64)
     if given.shape not in ((size, size), (rows, size, size)):
         raise InputError(f"covariance: expected shape {(size, size)} or {(rows, size, size)}, given {given.shape}")
     given = given.reshape(-1, size, size)

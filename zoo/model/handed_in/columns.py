@@ -6,7 +6,7 @@ A column is taken by its name and never by its place. What lies on disk is cut r
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -113,7 +113,7 @@ class Columns:
     def __contains__(self, name: str) -> bool:
         return name in self.columns or name in self._full
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[str]:
         return iter(self.columns)
 
     def one(self, name: str) -> Column:

@@ -124,7 +124,8 @@ def _array(path: Path, name: str, item: Any) -> Values:
 
 def _fields(path: Path, name: str, item: Any) -> dict[str, Column]:
     """Fields of a compound data set, as h5py, PyTables and pandas write tables."""
-    rows, found = int(item.shape[0]), {}
+    rows = int(item.shape[0])
+    found: dict[str, Column] = {}
     for place, (field, (dtype, *_)) in enumerate(item.dtype.fields.items()):
         kind = _text(item.attrs.get(f"{field}_dtype", b""))
         block = field.startswith("values_block_") and f"{field}_kind" in item.attrs

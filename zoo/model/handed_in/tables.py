@@ -60,7 +60,7 @@ def columns_of(given: Any, source: str) -> Columns:
 
 def _column(given: Any, unit: str | None) -> Column:
     """A column of a table; what lies on disk stays there."""
-    shape = getattr(given, "shape", (len(given),) if hasattr(given, "__len__") else ())
+    shape: Sequence[Any] = getattr(given, "shape", [len(given)] if hasattr(given, "__len__") else [])
     rows = int(shape[0]) if len(shape) else None
     if type(given).__module__.startswith("h5py") or isinstance(given, np.memmap):
         return Column(rows, lambda: Values(given, None, unit_in(getattr(given, "attrs", {}))))
@@ -70,7 +70,7 @@ def _column(given: Any, unit: str | None) -> Column:
 def _names(given: Any) -> Sequence[Any] | None:
     """Names of the columns of a table; None for anything else."""
     if isinstance(given, np.ndarray) and given.dtype.names:
-        return given.dtype.names
+        return list(given.dtype.names)
     packages = {base.__module__.partition(".")[0] for base in type(given).__mro__}
     for package, attribute in _NAMES.items():
         if package in packages:

@@ -104,6 +104,42 @@ def array_of(given: Any, tensor: Tensor, allow_missing: bool = False, one_row: b
     return _filled(_converted(values, tensor, where), values.missing, tensor, allow_missing)
 
 
+def numbers_alone(given: Any, what: str) -> np.ndarray:
+    """Numbers for which no spec says a unit: of an array without masked values, without a unit and without names.
+
+    Parameters
+    ----------
+    given : array_like
+        The numbers.
+    what : str
+        What they are, for messages.
+
+    Returns
+    -------
+    ndarray
+        The numbers.
+
+    Raises
+    ------
+    InputError
+        Values are missing, or it has a unit or columns.
+    """
+    if is_table(given):
+        raise InputError(
+            f"{what}: expected an array, given {type(given).__name__}: choose columns, and give .to_numpy() of them"
+        )
+    try:
+        values = values_of(given)
+    except InputError as error:
+        raise InputError(f"{what}: {error}") from error
+    if values.unit is not None:
+        raise InputError(f"{what}: expected numbers without a unit, given {values.unit}: give them in the unit that is meant")
+    if values.missing is not None and values.missing.any():
+        at = ", ".join(map(str, np.argwhere(values.missing)[0]))
+        raise InputError(f"{what}: {np.count_nonzero(values.missing)} values are missing, the first at ({at})")
+    return np.asarray(values.array)
+
+
 def element_units(tensor: Tensor, shape: tuple[int, ...]) -> list[str]:
     """Unit of each element of a row, or of its last axes, in C order.
 
@@ -204,7 +240,7 @@ def expected_names(tensor: Tensor) -> str:
 
 def _converted(values: Values, tensor: Tensor, where: str) -> np.ndarray:
     """Numbers in the unit of the tensor, element by element."""
-    array = values.array
+    array: np.ndarray = values.array
     if values.unit is None:
         return array
     if array.dtype.kind not in "biuf":
