@@ -118,7 +118,7 @@ class _Expected:
 
     def array(self, value: object, allow_nonfinite: bool) -> np.ndarray:
         """The value as a contiguous array of the expected dtype and shape."""
-        if type(value) is np.ndarray and value.dtype.kind in "fiub":
+        if type(value) is np.ndarray and (value.dtype is self.dtype or value.dtype.kind in "fiub"):
             array = value
         else:
             array = array_of(value, self.tensor, allow_nonfinite)
