@@ -22,6 +22,7 @@ units = pytest.importorskip("astropy.units")
 pd = pytest.importorskip("pandas")
 pa = pytest.importorskip("pyarrow")
 from astropy.table import MaskedColumn, QTable, Table  # noqa: E402
+from astropy.time import Time  # noqa: E402
 from astropy.utils.masked import Masked  # noqa: E402
 
 LABELS = ["H0", "ombh2", "omch2"]
@@ -242,7 +243,7 @@ class TestTables:
     def test_columns_are_taken_by_name(self, make):
         columns = self.columns()
         table = make({name: columns[name] for name in self.SHUFFLED})
-        for given in (table, {"theta": table, "time": WHEN}, {"theta": ROWS, "time": table}):
+        for given in (table, columns, {"theta": table, "time": WHEN}, {"theta": ROWS, "time": table}):
             found = CHECK(given)
             np.testing.assert_array_equal(found["theta"], ROWS)
             np.testing.assert_array_equal(found["time"], WHEN)
@@ -267,6 +268,19 @@ class TestTables:
             CHECK({"theta": pd.DataFrame({"H0": [70.0], "ombh2": ["a"], "omch2": [0.1]}), "time": WHEN})
         with pytest.raises(InputError, match="expected the inputs theta, time by name, or a table with columns, given ndarray"):
             CHECK(ROWS)
+
+    def test_what_cannot_be_read_is_said(self):
+        frame = pd.DataFrame({"time": pd.Series([pd.NA], dtype=object)})
+        with pytest.raises(InputError, match="1 values of column time are missing, the first in row 0"):
+            TIMES(frame)
+        with pytest.raises(InputError, match="the table: column time: expected numbers, given Time"):
+            TIMES(Table({"time": Time([2459000.5], format="jd")}))
+        with pytest.raises(InputError, match="given a LazyFrame: collect it first"):
+            TIMES(pytest.importorskip("polars").DataFrame({"time": [1.0]}).lazy())
+        with pytest.raises(InputError, match="1 values are missing"):
+            time_of(np.ma.masked)
+        with pytest.raises(InputError, match=r"expected the inputs \['time'\], given \['tme'\]"):
+            TIMES({"tme": WHEN})
 
     def test_a_range_is_checked_all_the_same(self):
         with pytest.raises(InputError, match=r"expected 50 to 90 km/s/Mpc, given 0\.7"):

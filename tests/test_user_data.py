@@ -162,6 +162,40 @@ def test_units_without_astropy(monkeypatch):
     taken(table(), units={"observed_0": "m"})
 
 
+def test_masked_rows_are_refused_by_column_and_row():
+    """The number beneath a mask would be trained on."""
+    data = user_data("logistic", ROWS)
+    masked = np.ma.array(data["observed"], mask=False)
+    masked.mask[7, 3], masked.data[7, 3] = True, -999.0
+    with pytest.raises(InputError, match="1 values of column observed are missing, the first in row 7"):
+        taken(data | {"observed": masked})
+    for name in ("answer", "sky", "observed_2"):
+        column = np.ma.array(table()[name], mask=np.arange(ROWS) == 5)
+        with pytest.raises(InputError, match=f"1 values of column {name} are missing, the first in row 5"):
+            taken(table(**{name: column}), group="sky")
+
+
+def test_tables_by_name_with_their_units(arrays):
+    units, tables, pd = (pytest.importorskip(name) for name in ("astropy.units", "astropy.table", "pandas"))
+    columns = dict(reversed(table().items()))
+    same(taken(pd.DataFrame(columns)), arrays)
+    in_cm = {name: column * units.m if "obs" in name else column for name, column in columns.items()}
+    quantities = tables.QTable(in_cm)
+    for name in quantities.colnames:
+        if "obs" in name:
+            quantities[name] = quantities[name].to(units.cm)
+    same(taken(quantities), arrays)
+    same(taken(tables.Table(quantities)), arrays)
+
+
+def test_arrays_of_another_length_are_left_alone(tmp_path, arrays):
+    np.savez(tmp_path / "mine.npz", bin_edges=np.arange(11), note=np.array("mine"), **user_data("logistic", ROWS))
+    same(taken(tmp_path / "mine.npz"), arrays)
+    assert taken(tmp_path / "mine.npz").description.startswith(f"{ROWS} rows of ")
+    with pytest.raises(InputError, match="expected columns of the same number of rows, given observed 60, bin_edges 11"):
+        taken(tmp_path / "mine.npz", target="bin_edges")
+
+
 def test_no_two_splits_share_a_group():
     found = taken(table(), group="sky")
     groups = [set(found.rows(split).group) for split in ("train", "validation", "test")]

@@ -38,8 +38,8 @@ class InputCheck:
 
         Parameters
         ----------
-        inputs : mapping of str to array_like, or table
-            One array for each input tensor, of shape (batch, ...); or a table whose columns name them or their elements, as
+        inputs : mapping or object
+            One array for each input tensor by its name, of shape (batch, ...); or a table whose columns name them or their elements, as
             `zoo.model.handed_in` reads them. Units are converted to the spec's.
         allow_nonfinite : bool
             Let NaN and infinity through, and missing values as NaN.

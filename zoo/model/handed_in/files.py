@@ -30,7 +30,7 @@ def read_columns(data: Any) -> Columns:
 
     Parameters
     ----------
-    data : path, mapping or table
+    data : path, mapping or object
         A file of one of `SUFFIXES`, a folder of ``.npy`` files, arrays by name, or a data frame or table with columns.
 
     Returns

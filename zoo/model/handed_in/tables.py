@@ -55,16 +55,24 @@ def columns_of(given: Any, source: str) -> Columns:
     if twice := next((name for name in texts if texts.count(name) > 1), None) if len(set(texts)) < len(texts) else None:
         raise InputError(f"{source}: two columns are named {twice!r}: rename one of them")
     units = _units_of(given)
-    return Columns({str(name): _column(given[name], units.get(name)) for name in names}, source)
+    return Columns({str(name): _column(given[name], units.get(name), f"{source}: column {name}") for name in names}, source)
 
 
-def _column(given: Any, unit: str | None) -> Column:
+def _column(given: Any, unit: str | None, where: str) -> Column:
     """A column of a table; what lies on disk stays there."""
-    shape: Sequence[Any] = getattr(given, "shape", [len(given)] if hasattr(given, "__len__") else [])
+    shape = given.shape if hasattr(given, "shape") else (len(given),) if hasattr(given, "__len__") else ()
     rows = int(shape[0]) if len(shape) else None
     if type(given).__module__.startswith("h5py") or isinstance(given, np.memmap):
         return Column(rows, lambda: Values(given, None, unit_in(getattr(given, "attrs", {}))))
-    return Column(rows, lambda: values_of(given) if unit is None else replace(values_of(given), unit=unit))
+
+    def read() -> Values:
+        try:
+            found = values_of(given)
+        except InputError as error:
+            raise InputError(f"{where}: {error}") from error
+        return found if unit is None else replace(found, unit=unit)
+
+    return Column(rows, read)
 
 
 def _names(given: Any) -> Sequence[Any] | None:
@@ -74,6 +82,8 @@ def _names(given: Any) -> Sequence[Any] | None:
     packages = {base.__module__.partition(".")[0] for base in type(given).__mro__}
     for package, attribute in _NAMES.items():
         if package in packages:
+            if type(given).__name__ == "LazyFrame":
+                raise InputError("expected a table, given a LazyFrame: collect it first")
             found = getattr(given, attribute, None)
             return None if found is None or (not len(found) and package == "awkward") else list(found)
     return None

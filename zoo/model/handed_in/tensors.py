@@ -21,7 +21,7 @@ def inputs_of(given: Any, endpoint: Endpoint, allow_missing: bool = False) -> di
     Parameters
     ----------
     given : object
-        Arrays or tables by the name of the tensor; or one table, whose columns name tensors or their elements.
+        Arrays or tables by the name of the tensor; or one table, or columns by name, which name tensors or their elements.
     endpoint : Endpoint
         The endpoint.
     allow_missing : bool
@@ -38,6 +38,11 @@ def inputs_of(given: Any, endpoint: Endpoint, allow_missing: bool = False) -> di
         Naming the tensor, the columns that were expected, and those that are there.
     """
     if isinstance(given, Mapping):
+        named = {tensor.name for tensor in endpoint.inputs if tensor.dtype != "bool"}
+        if named - given.keys() and given.keys() - named:  # elements may be called by their own names
+            columns = columns_of(given, "the columns")
+            if all(columns.find(tensor) for tensor in endpoint.inputs if tensor.name in named):
+                return _of_columns(columns, endpoint, allow_missing)
         return _with_masks(dict(given), endpoint)
     if isinstance(given, Columns) or is_table(given):
         columns = given if isinstance(given, Columns) else columns_of(given, "the table")
@@ -255,7 +260,7 @@ def _filled(array: np.ndarray, missing: np.ndarray | None, tensor: Tensor, allow
         return array
     if allow_missing and tensor.dtype.startswith("float"):
         return np.where(missing, np.nan, array)
-    row, *element = (int(place) for place in np.argwhere(missing)[0])
+    row, *element = (int(place) for place in np.argwhere(np.atleast_1d(missing))[0])
     labels = tensor.labels if len(element) == len(tensor.axes) else None
     column = f", column {labels[element[-1]]}" if labels else f", element {', '.join(map(str, element))}" if element else ""
     through = f"; {option('allow_nonfinite')} lets them through as NaN" if tensor.dtype.startswith("float") else ""

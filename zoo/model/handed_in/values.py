@@ -155,7 +155,11 @@ def _settled(values: Values) -> Values:
         return values
     absent = np.array([element is None or type(element).__name__ == "NAType" for element in array.flat]).reshape(array.shape)
     present = array[~absent]
-    if array.ndim == 1 and all(isinstance(element, list | np.ndarray) and np.ndim(element) for element in present):
+    if (
+        array.ndim == 1
+        and len(present)
+        and all(isinstance(element, list | np.ndarray) and np.ndim(element) for element in present)
+    ):
         if absent.any():
             raise InputError(f"{np.count_nonzero(absent)} values are missing, the first in row {int(absent.argmax())}")
         rows = [np.asarray(element) for element in array]
