@@ -117,9 +117,9 @@ class Session:
         Parameters
         ----------
         inputs : mapping or object
-            One array for each input tensor by its name, of shape (batch, ...), in the spec's unit; what has a unit of its own is
-            converted, and a table is read by its columns' names, for one tensor or for all. A free axis may have any length
-            between its limits; all tensors of the call that have the axis agree in it.
+            One array for each input tensor by its name, of shape (batch, ...), in the spec's unit. What has a unit of its own
+            is converted, and a table is read by the names of its columns, for one tensor or for all. A free axis may have any
+            length between its limits; all tensors of the call that have the axis agree in it.
         endpoint : str, optional
             Name of the endpoint; None for ``predict``, or for the only one.
         allow_nonfinite : bool

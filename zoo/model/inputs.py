@@ -39,8 +39,8 @@ class InputCheck:
         Parameters
         ----------
         inputs : mapping or object
-            One array for each input tensor by its name, of shape (batch, ...); or a table whose columns name them or their elements, as
-            `zoo.model.handed_in` reads them. Units are converted to the spec's.
+            One array for each input tensor by its name, of shape (batch, ...); or a table whose columns name them or their
+            elements. `zoo.model.handed_in` reads them, and converts units to the spec's.
         allow_nonfinite : bool
             Let NaN and infinity through, and missing values as NaN.
         allow_out_of_range : bool

@@ -60,7 +60,7 @@ def columns_of(given: Any, source: str) -> Columns:
 
 def _column(given: Any, unit: str | None, where: str) -> Column:
     """A column of a table; what lies on disk stays there."""
-    shape = given.shape if hasattr(given, "shape") else (len(given),) if hasattr(given, "__len__") else ()
+    shape: tuple[Any, ...] = given.shape if hasattr(given, "shape") else (len(given),) if hasattr(given, "__len__") else ()
     rows = int(shape[0]) if len(shape) else None
     if type(given).__module__.startswith("h5py") or isinstance(given, np.memmap):
         return Column(rows, lambda: Values(given, None, unit_in(getattr(given, "attrs", {}))))
