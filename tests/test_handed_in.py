@@ -12,7 +12,7 @@ from set_models import JETS, MODELS
 import zoo
 from zoo.errors import InputError, UnknownNameError, ZooError
 from zoo.model.axes import Axis
-from zoo.model.handed_in.tensors import array_of
+from zoo.model.handed_in.tensors import array_of, numbers_alone
 from zoo.model.handed_in.units import astropy_unit, converter
 from zoo.model.inputs import InputCheck
 from zoo.model.spec import Endpoint, Tensor
@@ -385,6 +385,18 @@ class TestEndpoints:
         np.testing.assert_array_equal(zoo.explain(model, frame, method="gradient").values, expected)
         with pytest.raises(InputError, match="missing, the first in row 0, column ombh2"):
             zoo.explain(model, np.ma.array(theta, mask=np.arange(6) == 1 + 0 * theta), method="gradient")
+
+
+def test_what_no_spec_describes_has_no_mask_and_no_unit():
+    plain = np.array([1.0, 2.0])
+    assert numbers_alone(np.ma.array(plain), "truth") is not None
+    for given, words in (
+        (np.ma.array(plain, mask=[False, True]), r"truth: 1 values are missing, the first at \(1\)"),
+        (plain * units.m, "truth: expected numbers without a unit, given m"),
+        (pd.DataFrame({"a": plain}), "truth: expected an array, given DataFrame"),
+    ):
+        with pytest.raises(InputError, match=words):
+            numbers_alone(given, "truth")
 
 
 def test_nothing_is_imported_for_plain_arrays(tmp_path):

@@ -271,6 +271,9 @@ class TestCommands:
         table.write(tmp_path / "t.fits")
         for name in ("t.csv", "t.fits"):
             assert ok("predict", "mlp-cmb-emulator", "--input", tmp_path / name, "--json") == expected
+        ok("explain", "mlp-cmb-emulator", "--method", "gradient", "--input", tmp_path / "t.csv", "--out", tmp_path)
+        with np.load(tmp_path / "mlp-cmb-emulator-gradient.npz") as explained:
+            np.testing.assert_allclose(explained["inputs"], rows, rtol=1e-6)
         (tmp_path / "t.csv").write_text("H0,ombh2,omch2\n67,0.0223,0.12\n")
         said = refused("predict", "mlp-cmb-emulator", "--input", tmp_path / "t.csv")
         assert "no column of" in said

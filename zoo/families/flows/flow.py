@@ -20,6 +20,7 @@ from zoo.families.flows.bijector import Bijector
 from zoo.families.flows.support import Support
 from zoo.families.layers import Standardize, dense_stack
 from zoo.model.axes import fixed_axes
+from zoo.model.handed_in.tables import is_table
 from zoo.model.handed_in.tensors import array_of
 from zoo.model.spec import Tensor
 
@@ -151,7 +152,8 @@ class Flow(ZooModel):
         rows = n * (1 if contexts is None else len(contexts))
         z = np.random.default_rng(seed).standard_normal((rows, self.dimensions), dtype=np.float32)
         drawn = in_batches(self._sample_graph, z, *([] if contexts is None else [np.repeat(contexts, n, axis=0)]))
-        return drawn.reshape(-1, n, self.dimensions) if c is not None and np.ndim(c) == 2 else drawn
+        several = c is not None and (is_table(c) or np.ndim(c) == 2)
+        return drawn.reshape(-1, n, self.dimensions) if several else drawn
 
     def log_density(self, x: np.ndarray, c: np.ndarray | None = None) -> np.ndarray:
         """Give ``log_prob`` of any number of rows x (n, D), in batches; c is (n, C), or (C,) for all rows."""
@@ -173,7 +175,7 @@ class Flow(ZooModel):
         """
         if self.dimensions != 1:
             raise InputError(f"expected a flow of one variable, this one has {self.dimensions}")
-        x, *context = (np.asarray(array, np.float32) for array in inputs.values())
+        x, *context = (self._given(array, place) for place, array in enumerate(inputs.values()))
         median = in_batches(self._sample_graph, np.zeros_like(x), *context)
         u, _ = in_batches(self.to_base, x, *context)
         return Prediction(median[:, 0], self.log_density(x, *context), ndtr(u[:, 0].astype(np.float64)))

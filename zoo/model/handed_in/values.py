@@ -109,7 +109,7 @@ def _unit(given: Any) -> Any:
 def _array(given: Any) -> np.ndarray:
     """The numbers of an object that numpy can read."""
     try:
-        return np.asarray(given)
+        return np.asarray(given.detach().cpu() if hasattr(given, "detach") else given)  # of torch
     except Exception as error:  # the errors of tracers and lazy arrays share no base
         raise InputError(
             f"expected an array, given {type(given).__module__}.{type(given).__name__}, which cannot be read as numbers"
