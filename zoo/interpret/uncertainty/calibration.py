@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from zoo.errors import InputError
+from zoo.model.handed_in.tensors import numbers_alone
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,7 +50,7 @@ def reliability(probability: np.ndarray, label: np.ndarray, bins: int = 15) -> R
     InputError
         Different lengths, no rows, a probability outside [0, 1] or NaN, a label that is not 0 or 1.
     """
-    probability, label = np.asarray(probability, dtype=float), np.asarray(label)
+    probability, label = numbers_alone(probability, "probability").astype(float), numbers_alone(label, "label")
     if probability.ndim != 1 or probability.shape != label.shape or not probability.size:
         raise InputError(f"expected probability and label of one shape (n,), given {probability.shape} and {label.shape}")
     if not ((probability >= 0) & (probability <= 1)).all():
@@ -124,7 +125,7 @@ def fit_temperature(logit: np.ndarray, label: np.ndarray) -> float:
     """
     from scipy.optimize import brentq
 
-    logit, label = np.asarray(logit, dtype=float), np.asarray(label)
+    logit, label = numbers_alone(logit, "logit").astype(float), numbers_alone(label, "label")
     if logit.ndim not in (1, 2) or label.shape != logit.shape[:1] or not label.size:
         raise InputError(f"expected logits (n,) or (n, k) and labels (n,), given {logit.shape} and {label.shape}")
     if not np.isfinite(logit).all():
