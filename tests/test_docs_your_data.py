@@ -14,6 +14,8 @@ from command_line import ok
 
 from zoo.errors import ZooError
 
+pytestmark = pytest.mark.pages
+
 for library in ("astropy", "pandas"):
     pytest.importorskip(library)
 
