@@ -24,7 +24,7 @@ JAX := $(VENV)/jax
 # Where this is set, each of the workers and of the programs that tests start compiles every module of the zoo anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test slow cpp web ray jax lint wheel clean
+.PHONY: demo test pages slow cpp web ray jax lint wheel clean
 
 $(VENV)/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -36,6 +36,10 @@ demo: $(VENV)/installed
 
 test: $(VENV)/installed
 	$(RUN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal
+
+# Pages of docs/, examples and the plugin, as their readers run them.
+pages: $(VENV)/installed
+	$(RUN)/python -m pytest -m pages
 
 slow: $(VENV)/installed
 	$(RUN)/python -m pytest -m slow

@@ -71,7 +71,13 @@ def figure(folder: Path, parent, model) -> Figure:
     example.plot(observation_times(), observed, ".", color="0.7", label="observed")
     example.plot(time, displacement(time, **unseen), color="black", label="true")
     for label, one, style in (("before", parent, ":"), ("fine-tuned", model, "--")):
-        example.plot(time, one.endpoint("predict")(**rows)["displacement"], style, color=WAYS[label], label=label)
+        example.plot(
+            time,
+            one.endpoint("predict")(**rows, allow_out_of_range=True)["displacement"],
+            style,
+            color=WAYS[label],
+            label=label,
+        )
     example.set(xlabel="time / s", ylabel="displacement / m", title="another pendulum")
     example.legend(ncols=2)
     return drawn

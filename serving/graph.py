@@ -51,7 +51,7 @@ class Graph:
         _compare(file, "inputs", self.session.get_inputs(), endpoint.inputs)
         _compare(file, "outputs", self.session.get_outputs(), endpoint.outputs)
 
-    def __call__(self, inputs: Mapping[str, object], allow_nonfinite: bool, allow_out_of_range: bool) -> dict[str, np.ndarray]:
+    def __call__(self, inputs: object, allow_nonfinite: bool, allow_out_of_range: bool) -> dict[str, np.ndarray]:
         """Check and run a batch; InputError names the tensor, what was expected and what was given."""
         return self.run(self.check(inputs, allow_nonfinite, allow_out_of_range))
 

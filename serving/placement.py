@@ -123,7 +123,7 @@ class Fastest:
         self.check, self._free = graphs[0].check, tuple(graphs[0].free.values())
         self._timed = _timed(graphs, row, sizes_up_to(most))
 
-    def __call__(self, inputs: Mapping[str, object], allow_nonfinite: bool, allow_out_of_range: bool) -> Arrays:
+    def __call__(self, inputs: object, allow_nonfinite: bool, allow_out_of_range: bool) -> Arrays:
         """Check and run a batch; InputError names the tensor, what was expected and what was given."""
         arrays = self.check(inputs, allow_nonfinite, allow_out_of_range)
         rows = len(next(iter(arrays.values())))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
@@ -107,7 +106,7 @@ class Session:
 
     def run(
         self,
-        inputs: Mapping[str, object],
+        inputs: object,
         endpoint: str | None = None,
         *,
         allow_nonfinite: bool = False,
@@ -117,13 +116,14 @@ class Session:
 
         Parameters
         ----------
-        inputs : mapping of str to array_like
-            One array for each input tensor, of shape (batch, ...), in the spec's unit. A free axis may have any length
-            between its limits; all tensors of the call that have the axis agree in it.
+        inputs : mapping or object
+            One array for each input tensor by its name, of shape (batch, ...), in the spec's unit. What has a unit of its own
+            is converted, and a table is read by the names of its columns, for one tensor or for all. A free axis may have any
+            length between its limits; all tensors of the call that have the axis agree in it.
         endpoint : str, optional
             Name of the endpoint; None for ``predict``, or for the only one.
         allow_nonfinite : bool
-            Let NaN and infinity through.
+            Let NaN and infinity through, and missing values as NaN.
         allow_out_of_range : bool
             Let values outside the trained range through.
 

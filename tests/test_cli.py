@@ -113,7 +113,8 @@ def test_importance_of_rows_of_a_file_needs_what_the_model_should_answer(tmp_pat
     ok("explain", *arguments, "--out", tmp_path)
     np.savez(tmp_path / "mine.npz", density=densities)
     message = str(runner.invoke(app, ["explain", *arguments]).exception)
-    assert "expected the arrays densities, given none named densities" in message
+    assert "expected a column densities or densities_0 to densities_24" in message
+    assert "given the columns density:" in message
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,7 @@ PAGE = (Path(__file__).parents[1] / "docs" / "fine-tuning.md").read_text()
 COMMANDS = [shlex.split(line) for block in re.findall(r"```bash\n(.*?)```", PAGE, re.DOTALL) for line in block.splitlines()]
 CLIENT, PYTHON = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
 
-pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
+pytestmark = [pytest.mark.pages, pytest.mark.filterwarnings("ignore::UserWarning")]
 
 
 def commands(word: str) -> Iterator[list[str]]:

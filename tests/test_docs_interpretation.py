@@ -15,6 +15,8 @@ from zoo.cli import app
 from zoo.interpret import methods
 from zoo.interpret.methods import registered
 
+pytestmark = pytest.mark.pages
+
 PAGE = Path(__file__).parents[1] / "docs" / "interpretation.md"
 BLOCKS = re.findall(r"```(\w+)\n(.*?)```", PAGE.read_text(), re.DOTALL)
 

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from command_line import ok, run_script
 
+pytestmark = pytest.mark.pages
+
 for module in ("tensorflow", "tf2onnx", "tritonclient.http", "tritonclient.grpc"):
     pytest.importorskip(module)
 SCRIPT = Path(__file__).parents[1] / "examples" / "deploy.py"

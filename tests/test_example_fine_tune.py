@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from command_line import run_script
 from quick_training import eagerly
 
 from zoo.serving.verify import verify
+
+pytestmark = pytest.mark.pages
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "fine_tune.py"
 

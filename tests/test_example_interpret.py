@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from command_line import run_script
 
+pytestmark = pytest.mark.pages
+
 pytest.importorskip("tensorflow")
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "interpret.py"

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from command_line import run_script
 
+pytestmark = pytest.mark.pages
+
 pytest.importorskip("tensorflow")
 SCRIPT = Path(__file__).parents[1] / "examples" / "load.py"
 

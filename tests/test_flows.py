@@ -274,7 +274,7 @@ def test_untrained_flow_is_the_standardized_normal(kind):
 
 # These two have both transforms and both networks; the other kinds combine them otherwise.
 @pytest.mark.parametrize(
-    "kind", ["maf", "nsf-coupling", *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("realnvp", "nsf-autoregressive"))]
+    "kind", ["maf", *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("realnvp", "nsf-coupling", "nsf-autoregressive"))]
 )
 def test_training_finds_a_correlated_conditional_normal(kind):
     """Given c, x is normal with mean and covariance known: the loss falls to its entropy."""

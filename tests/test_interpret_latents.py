@@ -82,7 +82,7 @@ class Decoder:
         self.spec = described([latent, time] if query else [latent], [tensor("displacement", [1], "m")])
 
     def endpoint(self, name):
-        def decode(latent, time=1.0):
+        def decode(latent, time=1.0, **_):
             return {"displacement": latent[:, :1] + 2 * latent[:, 1:2] * time}
 
         return decode
@@ -96,7 +96,7 @@ class Profile:
     )
 
     def endpoint(self, name):
-        return lambda latent, radius: {"log_density": latent[:, :1] - 2 * np.log10(radius), "scale": 0.1 * radius}
+        return lambda latent, radius, **_: {"log_density": latent[:, :1] - 2 * np.log10(radius), "scale": 0.1 * radius}
 
 
 class Images:
@@ -105,7 +105,7 @@ class Images:
     spec = described([tensor("latent", [3])], [tensor("reconstruction", [4, 6, 3])])
 
     def endpoint(self, name):
-        def decode(latent):
+        def decode(latent, **_):
             images = np.full((len(latent), 4, 6, 3), 0.5, np.float32)
             images[..., 0] += 0.1 * latent[:, :1, None]
             images[:, 0, :, 1] += 0.2 * latent[:, 1:2]

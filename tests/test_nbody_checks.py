@@ -36,6 +36,7 @@ def example():
     return module
 
 
+@pytest.mark.pages
 @pytest.mark.parametrize("colossus", [True, False])
 def test_example_draws_four_figures(example, colossus, monkeypatch, tmp_path):
     """Small ones, also where colossus is not installed."""

@@ -295,14 +295,14 @@ def test_diverged_run_is_an_error_that_keeps_the_run(tmp_path):
 
 
 def test_runs_of_a_release_keep_no_model(tmp_path, monkeypatch):
-    """Two variants of two seeds and their evaluation: never is more than one model alive when another is built."""
+    """A model, its variant and their evaluation: never is more than one model alive when another is built."""
     import gc
     import weakref
 
     from zoo.families.ive import IVE
     from zoo.workflows.release import train
 
-    recipe = load_recipe("ive-pendulum").changed(SMALL | {"epochs": 1, "optimizer.warmup_epochs": 0, "seeds": [0, 1]})
+    recipe = load_recipe("ive-pendulum").changed(SMALL | {"epochs": 1, "optimizer.warmup_epochs": 0, "seeds": [0]})
     assert recipe.variants
     living: weakref.WeakSet[IVE] = weakref.WeakSet()
     counts = []
@@ -318,6 +318,6 @@ def test_runs_of_a_release_keep_no_model(tmp_path, monkeypatch):
     with compiled(jit_compile=False, steps_per_execution=1):  # in a graph, which could hold a model, but in a small one
         runs, _ = train(recipe, tmp_path, seeds=recipe.seeds, variants=True)
     trained = sum(map(len, runs.values()))
-    assert trained == 2 * (1 + len(recipe.variants))
+    assert trained == 1 + len(recipe.variants)
     assert len(counts) > 2 * trained
     assert max(counts) == 1

@@ -10,8 +10,10 @@ import pytest
 from tiny_networks import released, user_data
 
 from zoo.errors import InputError, UnknownNameError, ZooError
+from zoo.model.handed_in.columns import OnDisk
+from zoo.model.handed_in.files import read_columns
+from zoo.model.handed_in.units import converter
 from zoo.training.checks import check
-from zoo.training.columns import OnDisk, factor, read_columns
 from zoo.training.user_data import UserData
 
 ROWS = 60
@@ -97,7 +99,7 @@ def test_folder_of_npy_stays_on_disk(tmp_path, arrays):
 
 def test_rows_on_disk_come_in_the_order_that_is_asked_for():
     source = np.arange(20.0).reshape(10, 2)
-    rows = OnDisk([source], [2.0], np.array([7, 1, 4]), (2,))
+    rows = OnDisk([source], [lambda rows: 2 * rows], np.array([7, 1, 4]), (2,))
     np.testing.assert_array_equal(rows[np.array([2, 0, 0])], 2 * source[[4, 7, 7]])
     np.testing.assert_array_equal(rows[1:], 2 * source[[1, 4]])
     assert rows[:0].shape == (0, 2)
@@ -145,7 +147,7 @@ def test_units_are_converted(tmp_path):
 
 def test_units_between_which_there_is_no_way():
     pytest.importorskip("astropy")
-    assert factor("mK2", "muK^2", "x") == pytest.approx(1e6)
+    assert converter("mK2", ["muK^2"], "x")(np.ones(1)) == pytest.approx(1e6)
     with pytest.raises(InputError, match=r"observed_0: expected m, given s, between which astropy\.units knows no way"):
         taken(table(), units={"observed_0": "s"})
     with pytest.raises(InputError, match=r"expected m, given furlongs"):
@@ -153,10 +155,45 @@ def test_units_between_which_there_is_no_way():
 
 
 def test_units_without_astropy(monkeypatch):
-    monkeypatch.setitem(sys.modules, "astropy", None)
+    for name in [name for name in sys.modules if name.partition(".")[0] == "astropy"]:
+        monkeypatch.setitem(sys.modules, name, None)
     with pytest.raises(ZooError, match="pip install astropy"):
         taken(table(), units={"observed_0": "cm"})
     taken(table(), units={"observed_0": "m"})
+
+
+def test_masked_rows_are_refused_by_column_and_row():
+    """The number beneath a mask would be trained on."""
+    data = user_data("logistic", ROWS)
+    masked = np.ma.array(data["observed"], mask=False)
+    masked.mask[7, 3], masked.data[7, 3] = True, -999.0
+    with pytest.raises(InputError, match="1 values of column observed are missing, the first in row 7"):
+        taken(data | {"observed": masked})
+    for name in ("answer", "sky", "observed_2"):
+        column = np.ma.array(table()[name], mask=np.arange(ROWS) == 5)
+        with pytest.raises(InputError, match=f"1 values of column {name} are missing, the first in row 5"):
+            taken(table(**{name: column}), group="sky")
+
+
+def test_tables_by_name_with_their_units(arrays):
+    units, tables, pd = (pytest.importorskip(name) for name in ("astropy.units", "astropy.table", "pandas"))
+    columns = dict(reversed(table().items()))
+    same(taken(pd.DataFrame(columns)), arrays)
+    in_cm = {name: column * units.m if "obs" in name else column for name, column in columns.items()}
+    quantities = tables.QTable(in_cm)
+    for name in quantities.colnames:
+        if "obs" in name:
+            quantities[name] = quantities[name].to(units.cm)
+    same(taken(quantities), arrays)
+    same(taken(tables.Table(quantities)), arrays)
+
+
+def test_arrays_of_another_length_are_left_alone(tmp_path, arrays):
+    np.savez(tmp_path / "mine.npz", bin_edges=np.arange(11), note=np.array("mine"), **user_data("logistic", ROWS))
+    same(taken(tmp_path / "mine.npz"), arrays)
+    assert taken(tmp_path / "mine.npz").description.startswith(f"{ROWS} rows of ")
+    with pytest.raises(InputError, match="expected columns of the same number of rows, given observed 60, bin_edges 11"):
+        taken(tmp_path / "mine.npz", target="bin_edges")
 
 
 def test_no_two_splits_share_a_group():

@@ -12,9 +12,10 @@ import numpy as np
 from zoo.data.dataset import Rows, Split
 from zoo.errors import InputError, option
 from zoo.families.base import ZooModel
+from zoo.model.handed_in.columns import Columns, OnDisk, said
+from zoo.model.handed_in.tensors import element_units, expected_names
 from zoo.model.spec import ModelSpec, Tensor
 from zoo.training.checks import expect_fixed
-from zoo.training.columns import Columns, OnDisk, said
 
 HELD_OUT = 0.2
 """Share of the groups in the validation split, and in the test split."""
@@ -72,8 +73,6 @@ class UserData:
         seed: int = 0,
     ) -> None:
         self.columns, self.seed, self._units = columns, seed, dict(units or {})
-        self._used: list[str] = []
-        self.description = f"{columns.n} rows of {columns.source}"
         self.target_names: list[str] = []
         self.target_unit: str | None = None
         self.labels: list[str] | None = None
@@ -81,14 +80,18 @@ class UserData:
         endpoint = spec.endpoint(model.data_endpoint)
         for name in filter(None, (*self._units, group, weights)):
             columns.one(name)
-        if columns.n == 0:
-            raise InputError(f"{columns.source}: expected rows, given none")
         matched = dict(matched or {})
         names = [tensor.name for tensor in endpoint.inputs]
         if unknown := sorted(matched.keys() - set(names)):
             raise InputError(f"columns of {', '.join(unknown)}: expected those of the inputs {', '.join(names)}")
         expect_fixed([*endpoint.inputs, endpoint.outputs[0]])
         *_, last = endpoint.inputs
+        found = [columns.find(tensor, matched.get(tensor.name)) or [] for tensor in endpoint.inputs]
+        self._used = [name for some in found for name in some] + [name for name in (group, weights) if name]
+        rows = columns.rows(self._used)
+        if rows == 0 and any(found):
+            raise InputError(f"{columns.source}: expected rows, given none")
+        self.description = f"{rows} rows of {columns.source}"
         self._inputs = {
             tensor.name: self._input(model, tensor, matched.get(tensor.name), tensor is endpoint.inputs[0], tensor is last)
             for tensor in endpoint.inputs
@@ -98,7 +101,7 @@ class UserData:
         if own is not None and target is not None:
             raise InputError(f"{spec.name} takes no target beside its inputs: leave out target {target!r}")
         self._target = own if own is not None else self._targets(model, endpoint.outputs[0], target, outputs, queries)
-        groups = np.arange(columns.n) if group is None else np.unique(columns.labels(group), return_inverse=True)[1]
+        groups = np.arange(rows) if group is None else np.unique(columns.labels(group), return_inverse=True)[1]
         self._group = groups.reshape(-1)
         self._weight = None if weights is None else self._weights(weights)
         if weights is None:
@@ -121,12 +124,11 @@ class UserData:
 
     def _input(self, model: ZooModel, tensor: Tensor, chosen: Sequence[str] | None, first: bool, last: bool) -> Any:
         shape, width = tuple(tensor.fixed_shape), _width(tensor.fixed_shape)
-        names = self.columns.find(tensor.name, chosen)
+        names = self.columns.find(tensor, chosen)
         if names is None:
-            numbered = f" or {tensor.name}_0 to {tensor.name}_{width - 1}" if width > 1 else ""
             raise InputError(
-                f"{self.columns.source}: expected a column {tensor.name}{numbered} for the input {tensor.name}"
-                f" ({tensor.description}), given {self._there()}: rename the columns, or say which they are,"
+                f"{self.columns.source}: expected {expected_names(tensor)} for the input {tensor.name}"
+                f" ({tensor.description}), given {self.columns.there()}: rename the columns, or say which they are,"
                 f" {option('columns', f'{{{tensor.name!r}: [...]}}', f'{tensor.name}=NAME,NAME,...')}"
             )
         given = self.columns.shape(names)
@@ -139,8 +141,12 @@ class UserData:
                     " the columns that belong to it, or ask for a new first layer that takes them all with"
                     f" {option('inputs', str(given[0]))}"
                 )
-        self._used += names
-        return self.columns.array(names, shape, tensor.unit, self._units)
+        return self._array(names, shape, element_units(tensor, shape))
+
+    def _array(self, names: Sequence[str], shape: tuple[int, ...], wanted: Sequence[str] | None) -> np.ndarray | OnDisk:
+        """Columns as float32, or on disk where they lie there."""
+        found = self.columns.array(names, shape, wanted, self._units, on_disk=True)
+        return found if isinstance(found, OnDisk) else found.astype(np.float32)
 
     def _weights(self, name: str) -> np.ndarray:
         """Event weights (n,)."""
@@ -169,14 +175,16 @@ class UserData:
         chosen = target.split(",") if isinstance(target, str) else list(target or [])
         width = 1 if model.classes else queries * (_width(output.fixed_shape) if outputs is None else outputs)
         single = chosen[0] if len(chosen) == 1 else output.name
-        names = self.columns.find(single, chosen if len(chosen) > 1 else None)
+        named = output.model_copy(update={"name": single, "axes": []}) if chosen else output
+        names = self.columns.find(named, chosen if len(chosen) > 1 else None)
         if names is None:
             if chosen:
                 self.columns.one(single)  # says what is near
             raise InputError(
-                f"{self.columns.source}: expected a target column {output.name} ({output.description}), given {self._there()}:"
-                f" say which it is, {option('target', 'NAME')}"
+                f"{self.columns.source}: expected a target column {output.name} ({output.description}), given"
+                f" {self.columns.there()}: say which it is, {option('target', 'NAME')}"
             )
+        self.columns.rows([*self._used, *names])
         self.target_names = names if len(chosen) != 1 else chosen
         if model.classes:
             if len(names) > 1:
@@ -186,8 +194,8 @@ class UserData:
                 )
             return self._classes(names[0], model.classes, outputs is not None)
         if outputs is not None:
-            self.target_unit = self._units.get(names[0], self.columns.columns[names[0]].unit) or "1"
-        return self.columns.array(names, (width,), output.unit if outputs is None else None, self._units)
+            self.target_unit = self._units.get(names[0], self.columns.one(names[0]).unit) or "1"
+        return self._array(names, (width,), element_units(output, (width,)) if outputs is None else None)
 
     def _classes(self, name: str, classes: int, new_head: bool) -> np.ndarray:
         """Numbers (n, 1) of the classes from 0."""
@@ -227,10 +235,6 @@ class UserData:
                 f" {option('outputs', str(1 if classes == 2 else classes))}"
             )
         return values.astype(np.float32)[:, None]
-
-    def _there(self) -> str:
-        names = list(self.columns.columns)
-        return "the columns " + ", ".join(names[:12]) + (f" and {len(names) - 12} more" if len(names) > 12 else "")
 
 
 def _takes(model: ZooModel, inputs: int) -> bool:

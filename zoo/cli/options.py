@@ -19,13 +19,16 @@ WeightsOption = Annotated[
 OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="replace an earlier model in --folder")]
 InputOption = Annotated[
     Path | None,
-    typer.Option("--input", help=".npz with one array per input tensor, or .npy for a single one; default: shipped test rows"),
+    typer.Option(
+        "--input",
+        help="rows: .csv, .npz, .h5, .fits, .root, .parquet by column name, or .npy of one tensor; default: shipped test rows",
+    ),
 ]
 ObservationOption = Annotated[
     Path | None,
     typer.Option(
         "--observation",
-        help="what was measured: a file or folder as the model's data source reads it, or a .npy or .npz of one row",
+        help="what was measured: a file or folder as the data source reads it, or one row in a .npy or a file of columns",
     ),
 ]
 DeviceOption = Annotated[

@@ -71,7 +71,7 @@ def release(
 @app.command()
 def finetune(
     name: NameArgument,
-    data: Annotated[Path, typer.Option(help="your rows: .csv, .npz, .h5, .parquet, or a folder of .npy")],
+    data: Annotated[Path, typer.Option(help="your rows: .csv, .npz, .h5, .fits, .root, .parquet, or a folder of .npy")],
     folder: FolderOption,
     target: Annotated[str | None, typer.Option(help="column to be predicted, or several with commas")] = None,
     group: Annotated[

@@ -9,19 +9,23 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
-from zoo.errors import InputError, option
-from zoo.model.spec import Endpoint, ModelSpec
-from zoo.model.test_tensors import read_npz
+from zoo.errors import InputError, ZooError, option
+from zoo.model.handed_in.columns import Columns
+from zoo.model.handed_in.files import READERS as READERS_OF_FILES
+from zoo.model.handed_in.files import SUFFIXES, read_columns, read_npy
+from zoo.model.handed_in.tensors import array_of, inputs_of
+from zoo.model.handed_in.values import values_of
+from zoo.model.spec import Endpoint, ModelSpec, Tensor
 from zoo.registration import Register
 
 Constraint = tuple[float, float, float]
 """A value, and the limits of its 68% interval."""
-FILES = (".npy", ".npz")
-"""What is read for every data source: one row as an array, or one array for each input by its name."""
+TABLES = tuple(READERS_OF_FILES)
+"""Files that are read for a data source without a reader, and for any where their columns name an input."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,7 +109,8 @@ class Observation:
                 f"{self.description}: the endpoint also takes {', '.join(missing)}, and only {', '.join(self.inputs)} was"
                 f" observed; choose another with {option('endpoint', 'NAME')}, or give every input as rows"
             )
-        return {name: np.asarray(self.inputs[name]) for name in names}
+        tensors = {tensor.name: tensor for tensor in endpoint.inputs}
+        return {name: array_of(self.inputs[name], tensors[name]) for name in names}
 
 
 @runtime_checkable
@@ -161,8 +166,9 @@ def read_observation(spec: ModelSpec, path: str | Path) -> Observation:
     spec : ModelSpec
         The model's spec, which names its data source.
     path : str or Path
-        What the reader of that source takes; or, for any source, a ``.npy`` that holds one row, or a ``.npz`` that holds
-        one under the name of each input.
+        What the reader of that source takes; or, for any source, a ``.npy`` that holds one row, or a file of columns with one
+        row of each input: a ``.npz``, CSV, FITS, ECSV, HDF5, ROOT or Parquet file. A column may hold the elements of the row
+        one under the other.
 
     Returns
     -------
@@ -177,35 +183,53 @@ def read_observation(spec: ModelSpec, path: str | Path) -> Observation:
         The file is another kind, holds something else than one row, or the source has no reader for it.
     """
     path = Path(path)
-    if path.suffix in FILES:
-        return _from_arrays(spec, path)
+    if path.suffix == ".npy":
+        return _of_rows(path, {_observed(spec): read_npy(path)}, spec)
     reader = reader_of(spec.data.source)
+    if path.suffix == ".npz" or (path.suffix in TABLES and (reader is None or _names_an_input(spec, path))):
+        return _of_rows(path, read_columns(path), spec)
     if reader is None:
         raise InputError(
-            f"{path}: the data source {spec.data.source!r} has no reader of observations: expected a .npy of one row, or a .npz"
-            " with one row of each input under its name"
+            f"{path}: the data source {spec.data.source!r} has no reader of observations: expected a .npy of one row, or a file"
+            f" with one row of each input under its name ({SUFFIXES})"
         )
     return reader.read_observation(path)
 
 
-def _from_arrays(spec: ModelSpec, path: Path) -> Observation:
-    """One row of each input that a file of arrays has."""
-    if path.suffix == ".npz":
-        arrays: dict[str, Any] = read_npz(path)
-    else:
-        try:
-            arrays = {_observed(spec): np.load(path, allow_pickle=False)}
-        except (ValueError, EOFError) as error:
-            raise InputError(f"{path} is not a .npy of plain numbers: {error}") from error
-    shapes = {tensor.name: tuple(tensor.shape) for end in spec.endpoints.values() for tensor in end.inputs}
-    if not (known := {name: array for name, array in arrays.items() if name in shapes}):
-        raise InputError(f"{path}: expected an array named {' or '.join(shapes)}, found {', '.join(arrays) or 'none'}")
+def _names_an_input(spec: ModelSpec, path: Path) -> bool:
+    """Whether the columns of a file name an input of the model; else the source's own reader may take it."""
+    try:
+        columns = read_columns(path)
+        return any(columns.find(tensor) for tensor in _tensors(spec).values())
+    except ZooError:
+        return False
+
+
+def _tensors(spec: ModelSpec) -> dict[str, Tensor]:
+    """Every input of every endpoint by name."""
+    return {tensor.name: tensor for endpoint in spec.endpoints.values() for tensor in endpoint.inputs}
+
+
+def _of_rows(path: Path, given: Columns | dict[str, np.ndarray], spec: ModelSpec) -> Observation:
+    """One row of each input that arrays or columns name."""
     rows = {}
-    for name, array in known.items():
-        row = array[None] if array.ndim == len(shapes[name]) else array
-        if array.dtype.kind not in "fiub" or row.ndim != len(shapes[name]) + 1 or len(row) != 1:
-            raise InputError(f"{path}: expected one {name} of shape {shapes[name]}, given {array.dtype} of shape {array.shape}")
+    for name, tensor in _tensors(spec).items():
+        names = given.find(tensor) if isinstance(given, Columns) else [name] if name in given else None
+        if not names:
+            continue
+        values = values_of(given[name]) if isinstance(given, dict) else given.one(names[0]).values
+        if isinstance(given, dict) or (len(names) == 1 and len(np.shape(values.array)) == len(tensor.axes)):
+            row = array_of(values, tensor, one_row=True)
+        else:
+            row = inputs_of(given, Endpoint(description="", inputs=[tensor], outputs=[tensor]))[name]
+        if row.dtype.kind not in "fiub" or row.ndim != len(tensor.axes) + 1 or len(row) != 1:
+            shape = np.shape(values.array) if len(names) == 1 else row.shape
+            raise InputError(
+                f"{path}: expected one {name} of shape {tuple(tensor.shape)}, given {row.dtype} of shape {tuple(shape)}"
+            )
         rows[name] = row
+    if not rows:
+        raise InputError(f"{path}: expected an array named {' or '.join(_tensors(spec))}, found {', '.join(given) or 'none'}")
     return Observation(inputs=rows, label=path.stem, description=str(path))
 
 

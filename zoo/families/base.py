@@ -14,6 +14,7 @@ from zoo.errors import InputError, UnknownNameError
 from zoo.families.batches import answer
 from zoo.families.processes import expect_own_process
 from zoo.families.state import own_randomness, released_settings
+from zoo.model.inputs import InputCheck
 from zoo.model.spec import Endpoint, Library, ModelSpec
 from zoo.model.store import ModelFolder
 
@@ -81,6 +82,28 @@ class EndpointModel:
     def endpoint(self, name: str) -> Callable[..., dict[str, object]]:
         """An endpoint as a function of named tensors that returns named tensors.
 
+        It checks what it is given as `zoo.serving.Session.run` does and with the same flags. Calling the model itself, or the
+        method that is the endpoint, is the bare function.
+
+        Parameters
+        ----------
+        name : str
+            Name of the endpoint.
+
+        Returns
+        -------
+        callable
+            Takes each input tensor as a keyword, or a mapping or one table of all of them, and ``allow_nonfinite`` and
+            ``allow_out_of_range``; gives the outputs by name, as tensors of the backend. A tensor of the backend in the
+            spec's dtype reaches the model as it is, so that gradients pass.
+
+        Raises
+        ------
+        TypeError
+            The model has no spec.
+        UnknownNameError
+            There is no such endpoint.
+
         Examples
         --------
         >>> model = zoo.load("ive-pendulum")  # doctest: +SKIP
@@ -91,11 +114,15 @@ class EndpointModel:
         described = self.spec.endpoint(name)
         if name not in self.endpoints:
             raise UnknownNameError(f"endpoint of family {self.spec.family}", name, self.endpoints)
-        function = getattr(self, self.endpoints[name])
+        function, check = getattr(self, self.endpoints[name]), InputCheck(described)
 
-        def call(**tensors):
+        def call(inputs=None, /, *, allow_nonfinite: bool = False, allow_out_of_range: bool = False, **tensors):
+            if inputs is not None and tensors:
+                raise InputError(f"{name}: expected one table or mapping, or each input by name, given both")
+            given = tensors if inputs is None else inputs
+            arrays = check(given, allow_nonfinite, allow_out_of_range)
             expect_own_process()
-            outputs = answer(function, *(tensors[tensor.name] for tensor in described.inputs))
+            outputs = answer(function, *(_differentiable(given, key, array) for key, array in arrays.items()))
             outputs = outputs if isinstance(outputs, tuple) else (outputs,)
             return {tensor.name: value for tensor, value in zip(described.outputs, outputs, strict=True)}
 
@@ -147,6 +174,14 @@ class EndpointModel:
             Inputs of each endpoint in the spec's order, each (rows, ...).
         """
         return dict.fromkeys(self.endpoints, tuple(inputs.values()))
+
+
+def _differentiable(given: Any, name: str, checked: np.ndarray) -> Any:
+    """What was given, where it is a tensor of the backend with the numbers that were checked; else those."""
+    tensor = given.get(name) if isinstance(given, dict) else None
+    if tensor is None or not keras.ops.is_tensor(tensor):
+        return checked
+    return tensor if keras.backend.standardize_dtype(tensor.dtype) == checked.dtype.name else checked
 
 
 class ZooModel(keras.Model, EndpointModel):

@@ -34,7 +34,7 @@ def in_batches(function: Callable[..., Any], *arrays: Any) -> Any:
 
 def answer(function: Callable[..., Any], *arrays: Any) -> Any:
     """Call ``function(*arrays)``, of which torch wants tensors; its answers, as those of all backends, are what NumPy takes."""
-    if keras.backend.backend() != "torch":
+    if keras.backend.backend() != "torch" or any(getattr(array, "requires_grad", False) for array in arrays):
         return function(*arrays)
     import torch
 

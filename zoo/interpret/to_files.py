@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,8 +15,10 @@ from zoo.interpret.attribution.explain import explain
 from zoo.interpret.attribution.explanation import Explanation
 from zoo.interpret.methods import Asked, ExplanationMethod, given_options, method_named
 from zoo.model.array_files import read_inputs
-from zoo.model.spec import ModelSpec
-from zoo.model.test_tensors import read_npz
+from zoo.model.handed_in.columns import Columns
+from zoo.model.handed_in.files import read_columns
+from zoo.model.handed_in.tensors import array_of, inputs_of
+from zoo.model.spec import Endpoint, ModelSpec
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -222,8 +224,8 @@ def rows_from_file(spec: ModelSpec, file: Path, endpoint: str = "encode") -> Dat
     spec : ModelSpec
         Spec of the model that is asked.
     file : Path
-        A ``.npz`` with the inputs of an endpoint under their names; ``target``, what the model should answer; every other
-        array of shape (n,) is a quantity.
+        A file of columns with the inputs of an endpoint under their names; ``target``, what the model should answer; every
+        other column of one number a row is a quantity.
     endpoint : str
         Name of the endpoint.
 
@@ -237,11 +239,28 @@ def rows_from_file(spec: ModelSpec, file: Path, endpoint: str = "encode") -> Dat
     InputError
         An input is missing.
     """
-    arrays = read_npz(file)
-    names = [tensor.name for tensor in spec.endpoint(endpoint).inputs]
-    if missing := [name for name in names if name not in arrays]:
-        raise InputError(f"{file}: expected the arrays {', '.join(names)}, given none named {', '.join(missing)}")
-    inputs = {name: arrays.pop(name) for name in names}
+    columns, described = read_columns(file), spec.endpoint(endpoint)
+    inputs = inputs_of(columns, described)
+    used = {name for tensor in described.inputs for name in columns.find(tensor) or ()}
     first = next(iter(inputs.values()))
-    rows = Rows(inputs=inputs, target=arrays.pop("target", first), group=np.arange(len(first)), truth=arrays)
+    rest = [name for name, column in columns.columns.items() if name not in used and column.rows == len(first)]
+    numbers = {name: _plain(columns, name, described) for name in rest}
+    rows = Rows(
+        inputs=inputs,
+        target=numbers.pop("target", first),
+        group=np.arange(len(first)),
+        truth={name: array for name, array in numbers.items() if array.dtype.kind in "biuf"},
+    )
     return DataRows(rows, str(file))
+
+
+def _plain(columns: Columns, name: str, endpoint: Endpoint) -> np.ndarray:
+    """Values of a column, all of which are there; the target is in the unit of the endpoint's first output."""
+    values = columns.one(name).values
+    found = np.asarray(values.array[...] if values.on_disk else values.array)
+    if values.missing is not None and values.missing.any():
+        row = int(np.argwhere(values.missing)[0][0])
+        raise InputError(f"{columns.source}: values of {name} are missing, the first in row {row}: leave those rows out")
+    if name != "target" or values.unit is None:
+        return found
+    return array_of(replace(values, array=found), endpoint.outputs[0])

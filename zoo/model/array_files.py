@@ -8,6 +8,8 @@ import numpy as np
 
 from zoo.atomic import whole_file
 from zoo.errors import InputError
+from zoo.model.handed_in.files import read_columns, read_npy
+from zoo.model.handed_in.tensors import inputs_of
 from zoo.model.spec import TEST_TENSORS
 from zoo.model.store import ModelFolder
 from zoo.model.test_tensors import read_npz
@@ -23,7 +25,8 @@ def read_inputs(folder: ModelFolder, endpoint: str, file: Path | None) -> dict[s
     endpoint : str
         The endpoint.
     file : Path or None
-        A ``.npz`` with one array for each input tensor, or a ``.npy`` where the endpoint takes one; batch first.
+        A file of columns, as `zoo.model.handed_in.files` reads them, such as a CSV or a ``.npz`` with one array for each input
+        tensor; or a ``.npy`` where the endpoint takes one; batch first.
 
     Returns
     -------
@@ -33,21 +36,18 @@ def read_inputs(folder: ModelFolder, endpoint: str, file: Path | None) -> dict[s
     Raises
     ------
     InputError, IntegrityError
-        The file is of another kind, damaged, or holds Python objects.
+        The file is of another kind, damaged, or holds Python objects, or lacks an input.
     """
     described = folder.spec.endpoint(endpoint)
     if file is None:
         stored = read_npz(folder.path(TEST_TENSORS))
         return {tensor.name: stored[f"{endpoint}/in/{tensor.name}"] for tensor in described.inputs}
     names = [tensor.name for tensor in described.inputs]
-    if file.suffix == ".npz":
-        return read_npz(file)
-    if file.suffix != ".npy" or len(names) > 1:
-        raise InputError(f"{file}: expected a .npz with the arrays {', '.join(names)}, or a .npy where there is only one")
-    try:
-        return {names[0]: np.load(file, allow_pickle=False)}
-    except (ValueError, EOFError) as error:
-        raise InputError(f"{file} is not a .npy of plain numbers: {error}") from error
+    if file.suffix != ".npy":
+        return inputs_of(read_columns(file), described)
+    if len(names) > 1:
+        raise InputError(f"{file}: expected a file with the arrays {', '.join(names)}, given a .npy, which has one only")
+    return {names[0]: read_npy(file)}
 
 
 def write_outputs(path: Path, outputs: dict[str, np.ndarray]) -> Path:

@@ -8,6 +8,7 @@ import numpy as np
 
 from zoo.errors import InputError, option
 from zoo.model.axes import BATCH
+from zoo.model.handed_in.tensors import array_of, inputs_of
 from zoo.model.spec import Endpoint, Tensor
 
 _LARGE, _LARGER, _WIDE = 2**10, 2**15, 64
@@ -26,20 +27,22 @@ class InputCheck:
     """
 
     def __init__(self, endpoint: Endpoint) -> None:
+        self._endpoint = endpoint
         self._expected = {tensor.name: _Expected(tensor) for tensor in endpoint.inputs}
         self._fixed = {axis.name: axis.size for tensor in endpoint.tensors for axis in tensor.axes if axis.size is not None}
 
     def __call__(
-        self, inputs: Mapping[str, object], allow_nonfinite: bool = False, allow_out_of_range: bool = False
+        self, inputs: object, allow_nonfinite: bool = False, allow_out_of_range: bool = False
     ) -> dict[str, np.ndarray]:
         """Check the inputs of one call.
 
         Parameters
         ----------
-        inputs : mapping of str to array_like
-            One array for each input tensor, of shape (batch, ...).
+        inputs : mapping or object
+            One array for each input tensor by its name, of shape (batch, ...); or a table whose columns name them or their
+            elements. `zoo.model.handed_in` reads them, and converts units to the spec's.
         allow_nonfinite : bool
-            Let NaN and infinity through.
+            Let NaN and infinity through, and missing values as NaN.
         allow_out_of_range : bool
             Let values outside the trained range through.
 
@@ -53,9 +56,10 @@ class InputCheck:
         InputError
             Naming the tensor, what was expected and what was given.
         """
-        if inputs.keys() != self._expected.keys():
-            raise InputError(f"expected the inputs {sorted(self._expected)}, given {sorted(map(str, inputs))}")
-        arrays = {name: expected.array(inputs[name]) for name, expected in self._expected.items()}
+        given = (
+            inputs if type(inputs) is dict and inputs.keys() == self._expected.keys() else self._named(inputs, allow_nonfinite)
+        )
+        arrays = {name: expected.array(given[name], allow_nonfinite) for name, expected in self._expected.items()}
         if len(arrays) > 1:
             self._agree(arrays)
         for name, array in arrays.items():
@@ -66,6 +70,13 @@ class InputCheck:
             if expected.tensor.index_of is not None:
                 expected.refuse_positions(array, self._length(expected.tensor.index_of, arrays))
         return arrays
+
+    def _named(self, inputs: object, allow_nonfinite: bool) -> dict[str, object]:
+        """What was handed in for each input, of a table or of a mapping."""
+        given = inputs_of(inputs, self._endpoint, allow_nonfinite)
+        if given.keys() != self._expected.keys():
+            raise InputError(f"expected the inputs {sorted(self._expected)}, given {sorted(map(str, given))}")
+        return given
 
     def _agree(self, arrays: Mapping[str, np.ndarray]) -> None:
         """Refuse inputs whose batches, or whose free axes of one name, have several lengths."""
@@ -105,9 +116,12 @@ class _Expected:
             self._low = np.asarray(limits.min if tensor.low is None else tensor.low, dtype=self.dtype)
             self._high = np.asarray(limits.max if tensor.high is None else tensor.high, dtype=self.dtype)
 
-    def array(self, value: object) -> np.ndarray:
+    def array(self, value: object, allow_nonfinite: bool) -> np.ndarray:
         """The value as a contiguous array of the expected dtype and shape."""
-        array = value if type(value) is np.ndarray else np.asarray(value)
+        if type(value) is np.ndarray and (value.dtype is self.dtype or value.dtype.kind in "fiub"):
+            array = value
+        else:
+            array = array_of(value, self.tensor, allow_nonfinite)
         if array.dtype is not self.dtype or not array.flags.c_contiguous:
             array = self._converted(array)
         if self.dtype.kind == "b" and array.size and array.view(np.uint8).max() > 1:

@@ -213,7 +213,7 @@ def _dataset(
     data: Any, model: ZooModel, spec: ModelSpec, settings: FineTuning, words: UserColumns
 ) -> tuple[Dataset, str, UserRows | None]:
     """The user's rows, what to call them, and where they lie in a file, how to cut the same rows from it again."""
-    from zoo.training.columns import read_columns
+    from zoo.model.handed_in.files import read_columns
 
     if callable(getattr(data, "rows", None)):
         if given := list(words.model_dump(exclude_defaults=True)):

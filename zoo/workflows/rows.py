@@ -19,7 +19,7 @@ from zoo.model.spec import METRICS, File, ModelSpec, Sha256
 
 if TYPE_CHECKING:
     from zoo.families.base import EndpointModel
-    from zoo.training.columns import Columns
+    from zoo.model.handed_in.columns import Columns
     from zoo.training.user_data import UserData
 
 
@@ -170,7 +170,7 @@ def _unchanged(spec: ModelSpec, recorded: UserRows) -> Path:
 
 
 def _columns(model: EndpointModel, data: Any, recorded: UserRows | None) -> Dataset:
-    from zoo.training.columns import read_columns
+    from zoo.model.handed_in.files import read_columns
 
     return (recorded or UserRows(sha256=UNKNOWN)).cut(read_columns(data), model, model.spec)
 

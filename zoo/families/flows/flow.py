@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from functools import cached_property
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import keras
 import numpy as np
@@ -19,6 +19,10 @@ from zoo.families.contracts import Prediction
 from zoo.families.flows.bijector import Bijector
 from zoo.families.flows.support import Support
 from zoo.families.layers import Standardize, dense_stack
+from zoo.model.axes import fixed_axes
+from zoo.model.handed_in.tables import is_table
+from zoo.model.handed_in.tensors import array_of
+from zoo.model.spec import Tensor
 
 
 class Flow(ZooModel):
@@ -148,11 +152,12 @@ class Flow(ZooModel):
         rows = n * (1 if contexts is None else len(contexts))
         z = np.random.default_rng(seed).standard_normal((rows, self.dimensions), dtype=np.float32)
         drawn = in_batches(self._sample_graph, z, *([] if contexts is None else [np.repeat(contexts, n, axis=0)]))
-        return drawn.reshape(-1, n, self.dimensions) if c is not None and np.ndim(c) == 2 else drawn
+        several = c is not None and (is_table(c) or np.ndim(c) == 2)
+        return drawn.reshape(-1, n, self.dimensions) if several else drawn
 
     def log_density(self, x: np.ndarray, c: np.ndarray | None = None) -> np.ndarray:
         """Give ``log_prob`` of any number of rows x (n, D), in batches; c is (n, C), or (C,) for all rows."""
-        x, contexts = np.asarray(x, np.float32), self._contexts(c)
+        x, contexts = self._given(x, 0), self._contexts(c)
         if x.ndim != 2 or x.shape[1] != self.dimensions:
             raise InputError(f"expected rows of {self.dimensions} variables, given shape {x.shape}")
         given = [] if contexts is None else [np.broadcast_to(contexts, (len(x), self.context))]
@@ -170,7 +175,7 @@ class Flow(ZooModel):
         """
         if self.dimensions != 1:
             raise InputError(f"expected a flow of one variable, this one has {self.dimensions}")
-        x, *context = (np.asarray(array, np.float32) for array in inputs.values())
+        x, *context = (self._given(array, place) for place, array in enumerate(inputs.values()))
         median = in_batches(self._sample_graph, np.zeros_like(x), *context)
         u, _ = in_batches(self.to_base, x, *context)
         return Prediction(median[:, 0], self.log_density(x, *context), ndtr(u[:, 0].astype(np.float64)))
@@ -181,10 +186,19 @@ class Flow(ZooModel):
             if c is not None:
                 raise InputError("this density has no context, one was given")
             return None
-        contexts = np.atleast_2d(np.asarray(c, np.float32)) if c is not None else np.empty((0, 0))
+        contexts = self._given(c, 1) if c is not None else np.empty((0, 0))
         if contexts.ndim != 2 or contexts.shape[1] != self.context:
             raise InputError(f"expected a context of width {self.context}, given {None if c is None else np.shape(c)}")
         return contexts
+
+    def _given(self, value: Any, place: int) -> np.ndarray:
+        """What was handed in for the variables (place 0) or the context, as float32: in the spec's unit, nothing missing."""
+        if hasattr(self, "spec"):
+            tensor = self.spec.endpoint("log_prob").inputs[place]
+        else:
+            name, width = ("x", self.dimensions) if place == 0 else ("c", self.context)
+            tensor = Tensor(name=name, axes=fixed_axes(name, [width]), unit="1", description="")
+        return array_of(value, tensor, one_row=True).astype(np.float32)
 
     @cached_property
     def _log_prob_graph(self):

@@ -13,6 +13,7 @@ from zoo.interpret.attribution.layer_outputs import last_output, layer_named, la
 from zoo.interpret.attribution.scalar_output import answer_of, batches, name_of
 from zoo.interpret.methods import Asked, explanation_method
 from zoo.interpret.result import Result
+from zoo.model.handed_in.tensors import numbers_alone
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -165,7 +166,7 @@ def embed(
     rows = maps.values.reshape(len(maps.values), -1).astype(float)
     if len(rows) < LEAST_ROWS:
         raise InputError(f"{method} needs at least {LEAST_ROWS} rows, given {len(rows)}")
-    quantities = {name: np.asarray(values, float) for name, values in (truth or {}).items()}
+    quantities = {name: numbers_alone(values, f"truth {name!r}").astype(float) for name, values in (truth or {}).items()}
     for name, values in quantities.items():
         if values.shape != (len(rows),):
             raise InputError(f"truth {name!r}: expected {len(rows)} numbers, one a row, given shape {values.shape}")

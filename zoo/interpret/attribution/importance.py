@@ -16,6 +16,7 @@ from zoo.interpret.elements import axes_of, cell_side, element_names, layout
 from zoo.interpret.methods import Asked, explanation_method
 from zoo.interpret.result import Result
 from zoo.model.axes import Axis, Coordinates
+from zoo.model.handed_in.tensors import numbers_alone
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -121,7 +122,7 @@ def permutation_importance(
     estimator, features = as_estimator(
         model, inputs, endpoint=endpoint, output=output, target=target, allow_out_of_range=allow_out_of_range
     )
-    truth = np.asarray(truth, float)
+    truth = numbers_alone(truth, "truth").astype(float)
     if truth.shape not in ((len(features),), (len(features), 1)):
         raise InputError(f"truth: expected {len(features)} numbers, one a row, given shape {truth.shape}")
     if not np.isfinite(truth).all():

@@ -14,6 +14,7 @@ from zoo.families.contracts import Classifies
 from zoo.interpret.attribution.differentiate import compiled_gradient, value_and_gradient
 from zoo.interpret.elements import element_name
 from zoo.model.axes import fixed_axes
+from zoo.model.handed_in.tensors import named_inputs, numbers_alone
 from zoo.model.inputs import InputCheck
 from zoo.model.spec import Endpoint, ModelSpec, Tensor
 
@@ -139,8 +140,7 @@ def answer_of(
     described = described_endpoint(model, endpoint, inputs)
     names = [tensor.name for tensor in described.inputs]
     wrt = _continuous(described, endpoint, wrt)
-    given = inputs if isinstance(inputs, Mapping) else {names[0]: inputs}
-    arrays = InputCheck(described)(given, allow_out_of_range=allow_out_of_range)
+    arrays = InputCheck(described)(named_inputs(inputs, names[0]), allow_out_of_range=allow_out_of_range)
     if not len(arrays[wrt]):
         raise InputError(f"input {wrt!r}: expected at least one row to explain, given none")
     function, output = chosen_output(model, endpoint, output, described)
@@ -189,7 +189,7 @@ def described_endpoint(model: Any, endpoint: str, inputs: Any) -> Endpoint:
     if (spec := spec_of(model)) is not None:
         return spec.endpoint(endpoint)
     names = list(inspect.signature(getattr(model, model.endpoints[endpoint])).parameters)
-    arrays = inputs if isinstance(inputs, Mapping) else {names[0]: inputs}
+    arrays = named_inputs(inputs, names[0])
     shapes = {name: np.shape(arrays.get(name, ()))[1:] for name in names}
     tensors = [Tensor(name=name, axes=fixed_axes(name, shapes[name]), unit="", description="") for name in names]
     return Endpoint(description="", inputs=tensors, outputs=[Tensor(name="output", unit="", description="")])
@@ -219,7 +219,7 @@ def baseline_of(model: Any, tensor: str, x: np.ndarray, given: np.ndarray | floa
     if given is None:
         known = model.baseline(tensor)
         given = 0.0 if known is None else known
-    array = np.asarray(given)
+    array = numbers_alone(given, f"baseline of {tensor!r}")
     if array.dtype.kind not in "fiu":
         raise InputError(f"baseline of {tensor!r}: expected numbers, given {array.dtype}")
     if array.shape not in ((), x.shape[1:], (1, *x.shape[1:]), x.shape):

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from zoo.errors import InputError
+from zoo.model.handed_in.tensors import numbers_alone
 from zoo.progress import track
 
 FOLDS = 5
@@ -122,7 +123,7 @@ def distill(
     from sklearn.preprocessing import PolynomialFeatures
 
     names = tuple(quantities)
-    table, target = _table(quantities, names), np.asarray(latent, dtype=float)
+    table, target = _table(quantities, names), numbers_alone(latent, "latent").astype(float)
     if target.shape != (len(table),) or not np.isfinite(target).all() or np.ptp(target) == 0:
         raise InputError(f"latent: expected {len(table)} finite values that are not all equal, given shape {target.shape}")
     if len(table) < ROWS_PER_FOLD * FOLDS:
@@ -162,7 +163,7 @@ def distill_latents(
     mean: np.ndarray, quantities: Mapping[str, np.ndarray], *, degree: int = 2, most_terms: int = 5, seed: int = 0
 ) -> list[Formula]:
     """A formula for each latent, from the means of their posteriors (n, latents); options and errors as for `distill`."""
-    array = np.asarray(mean, dtype=float)
+    array = numbers_alone(mean, "mean").astype(float)
     if array.ndim != 2:
         raise InputError(f"mean: expected shape (n, latents), given {array.shape}")
     options = {"degree": degree, "most_terms": most_terms, "seed": seed}
@@ -173,7 +174,7 @@ def _table(quantities: Mapping[str, np.ndarray], names: tuple[str, ...]) -> np.n
     """The quantities side by side as finite numbers (n, q)."""
     if not names or (missing := [name for name in names if name not in quantities]):
         raise InputError(f"quantities: expected {', '.join(missing) if names else 'at least one'}, given none")
-    columns = {name: np.asarray(quantities[name], dtype=float) for name in names}
+    columns = {name: numbers_alone(quantities[name], name).astype(float) for name in names}
     rows = columns[names[0]].shape
     for name, column in columns.items():
         if column.ndim != 1 or column.shape != rows or not np.isfinite(column).all():

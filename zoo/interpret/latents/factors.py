@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from zoo.errors import InputError
+from zoo.model.handed_in.tensors import numbers_alone
 
 BATCH = 1024
 """Rows that are observed and encoded at a time."""
@@ -82,7 +83,7 @@ def paired(latents: np.ndarray, factors: np.ndarray) -> tuple[np.ndarray, np.nda
     InputError
         Different numbers of rows, NaN or infinity, fewer than two latents, a constant factor.
     """
-    factors = np.asarray(factors)
+    factors = numbers_alone(factors, "factors")
     if factors.ndim != 2 or factors.dtype.kind not in "iuf" or not np.isfinite(factors).all():
         raise InputError(f"factors: expected finite numbers of shape (n, factors), given {factors.dtype} {factors.shape}")
     latents = _checked(latents, len(factors))
@@ -95,7 +96,7 @@ def paired(latents: np.ndarray, factors: np.ndarray) -> tuple[np.ndarray, np.nda
 
 
 def _checked(latents: Any, rows: int) -> np.ndarray:
-    array = np.asarray(latents, dtype=float)
+    array = numbers_alone(latents, "latents").astype(float)
     if array.ndim != 2 or len(array) != rows or not array.shape[1]:
         raise InputError(f"latents: expected shape ({rows}, latents), given {array.shape}")
     if not np.isfinite(array).all():

@@ -18,6 +18,7 @@ import numpy as np
 
 from zoo.errors import InputError
 from zoo.interpret.latents.neighbors import error_by_parts, ksg, ross
+from zoo.model.handed_in.tensors import numbers_alone
 from zoo.progress import track
 
 if TYPE_CHECKING:
@@ -246,7 +247,7 @@ def information_profile(
     InputError
         A profile that is not (n, radii), and as for the estimator.
     """
-    columns = np.asarray(profile)
+    columns = numbers_alone(profile, "profile")
     if columns.ndim != 2:
         raise InputError(f"profile: expected shape (n, radii), given {columns.shape}")
     radii = {str(i): column for i, column in enumerate(columns.T)}
@@ -265,7 +266,7 @@ def _thinned(given: int, rows: int, neighbors: int, rng: np.random.Generator) ->
 
 def _labels(values: np.ndarray, neighbors: int) -> np.ndarray:
     """Labels (n,) of classes with enough rows each."""
-    array = np.asarray(values)
+    array = numbers_alone(values, "y")
     if array.ndim != 1:
         raise InputError(f"y: expected labels of shape (n,), given shape {array.shape}")
     kinds, sizes = np.unique(array, return_counts=True)
@@ -280,7 +281,7 @@ def _labels(values: np.ndarray, neighbors: int) -> np.ndarray:
 
 def _columns(name: str, values: np.ndarray) -> np.ndarray:
     """Finite, continuous columns (n, d)."""
-    array = np.asarray(values)
+    array = numbers_alone(values, name)
     if array.ndim not in (1, 2) or array.dtype.kind not in "fiu":
         raise InputError(f"{name}: expected numbers of shape (n,) or (n, d), given {array.dtype} of shape {array.shape}")
     if not np.isfinite(array).all():

@@ -20,6 +20,7 @@ from zoo.interpret.latents.traversal import DEAD, active_latents, linear_r2, sam
 from zoo.interpret.latents.use import LatentUse, use_of_latents
 from zoo.interpret.methods import Asked, explanation_method
 from zoo.interpret.result import Result
+from zoo.model.handed_in.tensors import numbers_alone
 from zoo.model.inputs import InputCheck
 from zoo.progress import track
 
@@ -258,7 +259,7 @@ def relate_latents(
     parts = []
     for start in track(range(0, len(index), size), "encoding"):
         tensors = {name: column[index[start : start + size]] for name, column in given.items()}
-        answer = encode(**check(tensors, allow_out_of_range=allow_out_of_range))
+        answer = encode(**check(tensors, allow_out_of_range=allow_out_of_range), allow_out_of_range=True)
         parts.append([np.asarray(answer[name]) for name in ("mean", "log_variance")])
     mean, log_variance = (np.concatenate(column) for column in zip(*parts, strict=True))
     truth = {name: np.asarray(data.truth[name])[index] for name in asked}
@@ -363,7 +364,7 @@ def _measured(value: float, error: float, digits: int) -> str:
 
 
 def _quantity(name: str, values: np.ndarray, rows: int) -> np.ndarray:
-    array = np.asarray(values)
+    array = numbers_alone(values, name)
     if array.shape != (rows,) or array.dtype.kind not in "fiub":
         raise InputError(f"{name}: expected {rows} numbers, one a row, given {array.dtype} of shape {array.shape}")
     array = array.astype(float)

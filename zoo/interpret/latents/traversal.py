@@ -16,6 +16,7 @@ from zoo.interpret.methods import Asked, explanation_method
 from zoo.interpret.result import Result
 from zoo.model.array_files import write_outputs
 from zoo.model.axes import Axis
+from zoo.model.handed_in.tensors import array_of, numbers_alone
 from zoo.model.inputs import InputCheck
 from zoo.model.spec import TEST_TENSORS, Tensor
 from zoo.model.test_tensors import read_test_tensors
@@ -242,7 +243,7 @@ def traverse(
         tensors = {latent.name: np.repeat(rows, len(asked), axis=0), queries[0].name: np.tile(asked, (len(rows), 1))}
     answer = described.outputs[0]
     lead = grid.shape if asked is None else (*grid.shape, len(asked))
-    answers = {name: np.asarray(array) for name, array in model.endpoint("decode")(**tensors).items()}
+    answers = {name: np.asarray(array) for name, array in model.endpoint("decode")(**tensors, allow_out_of_range=True).items()}
     shaped = {name: array.reshape(*lead, *array.shape[1:]) for name, array in answers.items()}
     return Traversal(
         latents=chosen,
@@ -295,7 +296,7 @@ def _queries(tensor: Tensor, given: np.ndarray | None) -> np.ndarray:
             raise InputError(f"query: {tensor.name} {tensor.shape} has no trained range along one axis; give the queries")
         low, high = map(float, trained[:, 0])
         given = np.geomspace(low, high, QUERIES) if spans_decade(low, high) else np.linspace(low, high, QUERIES)
-    array = np.asarray(given)
+    array = array_of(given, tensor)
     return array[:, None] if array.ndim == 1 else array
 
 
@@ -326,7 +327,10 @@ def linear_r2(
     from sklearn.linear_model import LinearRegression
     from sklearn.model_selection import KFold, cross_val_score
 
-    known = np.column_stack(list(predictors.values())) if isinstance(predictors, Mapping) else np.asarray(predictors)
+    if isinstance(predictors, Mapping):
+        known = np.column_stack([numbers_alone(values, name) for name, values in predictors.items()])
+    else:
+        known = numbers_alone(predictors, "predictors")
     if known.ndim != 2 or not known.shape[1] or not np.isfinite(known).all():
         raise InputError(f"predictors: expected finite numbers of shape (n, d), given shape {known.shape}")
     if len(known) < 2 * folds:
@@ -334,7 +338,7 @@ def linear_r2(
     splits = KFold(folds, shuffle=True, random_state=seed)
     found = {}
     for name, values in targets.items():
-        target = np.asarray(values, dtype=float)
+        target = numbers_alone(values, name).astype(float)
         if target.shape != (len(known),) or not np.isfinite(target).all() or np.ptp(target) == 0:
             raise InputError(f"{name}: expected {len(known)} finite values that are not all equal, given shape {target.shape}")
         found[name] = cross_val_score(LinearRegression(), known, target, cv=splits, scoring="r2")

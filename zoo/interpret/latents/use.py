@@ -10,6 +10,7 @@ import numpy as np
 from zoo.errors import InputError
 from zoo.interpret.latents.information import MutualInformation, mutual_information_matrix, total_correlation
 from zoo.interpret.latents.traversal import kl_per_latent, sample
+from zoo.model.handed_in.tensors import numbers_alone
 
 ACTIVE_VARIANCE = 0.01
 """Variance of the posterior mean over inputs, above which Burda et al. call a unit active."""
@@ -175,7 +176,7 @@ def use_of_latents(
 
 
 def _rows(name: str, values: np.ndarray) -> np.ndarray:
-    array = np.asarray(values, dtype=float)
+    array = numbers_alone(values, name).astype(float)
     if array.ndim != 2 or len(array) < 2 or not array.shape[1] or not np.isfinite(array).all():
         raise InputError(f"{name}: expected finite numbers of shape (n, latents) with n > 1, given shape {array.shape}")
     return array

@@ -7,6 +7,7 @@ import warnings
 import numpy as np
 
 from zoo.errors import InputError
+from zoo.model.handed_in.tensors import numbers_alone
 
 
 def c2st(first: np.ndarray, second: np.ndarray, seed: int = 1, folds: int = 5) -> float:
@@ -37,7 +38,7 @@ def c2st(first: np.ndarray, second: np.ndarray, seed: int = 1, folds: int = 5) -
     from sklearn.neural_network import MLPClassifier
     from threadpoolctl import threadpool_limits
 
-    first, second = np.asarray(first, dtype=np.float64), np.asarray(second, dtype=np.float64)
+    first, second = (numbers_alone(one, "c2st").astype(np.float64) for one in (first, second))
     if first.ndim != 2 or second.ndim != 2 or first.shape[1] != second.shape[1]:
         raise InputError(f"c2st: expected two samples (n, D) of one D, given {first.shape} and {second.shape}")
     if not (np.isfinite(first).all() and np.isfinite(second).all()):

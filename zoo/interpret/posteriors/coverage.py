@@ -13,6 +13,7 @@ import numpy as np
 
 from zoo.errors import InputError, UnknownNameError
 from zoo.families.contracts import Generates
+from zoo.model.handed_in.tensors import numbers_alone
 from zoo.progress import track
 
 SAMPLES_PER_CALL = 2**17
@@ -250,7 +251,7 @@ def posterior_predictive(
         An observation that is not finite or not one row; fewer than 20 draws or fewer finite simulations; simulations of
         another shape.
     """
-    observed = np.asarray(x_observed, dtype=float)
+    observed = numbers_alone(x_observed, "x_observed").astype(float)
     if observed.ndim != 1 or not np.isfinite(observed).all():
         raise InputError(f"x_observed: expected one row (C,) of finite numbers, given shape {observed.shape}")
     theta = np.asarray(flow.draw(draws, observed.astype(np.float32), seed))
@@ -283,7 +284,7 @@ FEWEST = 20
 
 def checked_ranks(ranks: np.ndarray, draws: int) -> np.ndarray:
     """Ranks (n, D) from 0 to ``draws``; InputError otherwise."""
-    ranks = np.asarray(ranks)
+    ranks = numbers_alone(ranks, "ranks")
     if ranks.ndim != 2 or not ranks.size or ranks.dtype.kind not in "iu":
         raise InputError(f"ranks: expected integers of shape (n, D), given {ranks.dtype} of shape {ranks.shape}")
     if ranks.min() < 0 or ranks.max() > draws:
@@ -292,7 +293,7 @@ def checked_ranks(ranks: np.ndarray, draws: int) -> np.ndarray:
 
 
 def _pairs(theta: np.ndarray, x: np.ndarray, draws: int) -> tuple[np.ndarray, np.ndarray]:
-    theta, x = np.asarray(theta), np.asarray(x)
+    theta, x = numbers_alone(theta, "theta"), numbers_alone(x, "x")
     if theta.ndim != 2 or x.ndim != 2 or len(theta) != len(x) or not theta.size:
         raise InputError(f"expected theta (n, D) and x (n, C) of as many rows, given {theta.shape} and {x.shape}")
     for name, array in (("theta", theta), ("x", x)):

@@ -14,6 +14,7 @@ import numpy as np
 
 from zoo.errors import InputError
 from zoo.interpret.uncertainty.calibration import wilson_interval
+from zoo.model.handed_in.tensors import numbers_alone
 
 FEWEST = 60
 """Reference rows below which no tail probability is told."""
@@ -158,7 +159,7 @@ def typicality_calibration(p_value: np.ndarray, ranked: int, levels: np.ndarray 
 
 
 def _rows(name: str, rows: np.ndarray, width: int) -> np.ndarray:
-    rows = np.asarray(rows, dtype=np.float32)
+    rows = numbers_alone(rows, name).astype(np.float32)
     if rows.ndim != 2 or rows.shape[1] != width or not len(rows):
         raise InputError(f"{name}: expected rows of {width} values, given shape {rows.shape}")
     if not np.isfinite(rows).all():

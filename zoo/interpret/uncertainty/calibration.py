@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from zoo.errors import InputError
+from zoo.model.handed_in.tensors import numbers_alone
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,7 +73,7 @@ def reliability(probability: np.ndarray, label: np.ndarray, bins: int = 15, *, w
 
 
 def _weights(weight: np.ndarray, label: np.ndarray) -> np.ndarray:
-    weight = np.asarray(weight, dtype=float)
+    weight = numbers_alone(weight, "weight").astype(float)
     if weight.shape != label.shape or not np.isfinite(weight).all() or not weight.sum() > 0:
         raise InputError(f"weight: expected {len(label)} finite numbers with a positive sum, one a row, given {weight.shape}")
     return weight
@@ -80,7 +81,7 @@ def _weights(weight: np.ndarray, label: np.ndarray) -> np.ndarray:
 
 def _binned(probability: np.ndarray, label: np.ndarray, bins: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Probabilities and labels that were checked, and the bin of each row."""
-    probability, label = np.asarray(probability, dtype=float), np.asarray(label)
+    probability, label = numbers_alone(probability, "probability").astype(float), numbers_alone(label, "label")
     if probability.ndim != 1 or probability.shape != label.shape or not probability.size:
         raise InputError(f"expected probability and label of one shape (n,), given {probability.shape} and {label.shape}")
     if not ((probability >= 0) & (probability <= 1)).all():
@@ -158,7 +159,7 @@ def fit_temperature(logit: np.ndarray, label: np.ndarray, weight: np.ndarray | N
     """
     from scipy.optimize import brentq
 
-    logit, label = np.asarray(logit, dtype=float), np.asarray(label)
+    logit, label = numbers_alone(logit, "logit").astype(float), numbers_alone(label, "label")
     if logit.ndim not in (1, 2) or label.shape != logit.shape[:1] or not label.size:
         raise InputError(f"expected logits (n,) or (n, k) and labels (n,), given {logit.shape} and {label.shape}")
     if not np.isfinite(logit).all():

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from zoo.errors import InputError
+from zoo.model.handed_in.tensors import numbers_alone
 
 
 @dataclass(frozen=True)
@@ -85,7 +86,7 @@ def conformal_regressor(
     InputError
         Different shapes, no rows, NaN, a scale that is not positive, a coverage outside (0, 1).
     """
-    answer, truth = np.asarray(answer, dtype=float), np.asarray(truth, dtype=float)
+    answer, truth = numbers_alone(answer, "answer").astype(float), numbers_alone(truth, "truth").astype(float)
     if answer.ndim != 1 or answer.shape != truth.shape or (scale is not None and np.shape(scale) != answer.shape):
         given = " and ".join(str(np.shape(array)) for array in (answer, truth, scale) if array is not None)
         raise InputError(f"expected answer, truth and scale of one shape (n,), given {given}")
@@ -112,7 +113,7 @@ def conformal_classifier(probability: np.ndarray, label: np.ndarray, coverage: f
     InputError
         Different lengths, no rows, a probability outside [0, 1], a label that is no class, a coverage outside (0, 1).
     """
-    classes, label = _classes(probability), np.asarray(label)
+    classes, label = _classes(probability), numbers_alone(label, "label")
     if label.shape != classes.shape[:1]:
         raise InputError(f"expected as many labels as rows, given {label.shape} and {classes.shape}")
     if not np.isin(label, np.arange(classes.shape[1])).all():
@@ -133,7 +134,7 @@ def _quantile(score: np.ndarray, coverage: float) -> float:
 
 
 def _classes(probability: np.ndarray) -> np.ndarray:
-    probability = np.asarray(probability, dtype=float)
+    probability = numbers_alone(probability, "probability").astype(float)
     if probability.ndim == 1:
         probability = np.stack([1 - probability, probability], axis=1)
     if probability.ndim != 2 or probability.shape[1] < 2:

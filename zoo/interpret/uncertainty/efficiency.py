@@ -8,6 +8,7 @@ import numpy as np
 
 from zoo.errors import InputError
 from zoo.interpret.uncertainty.calibration import wilson_interval
+from zoo.model.handed_in.tensors import numbers_alone
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,7 +67,7 @@ def efficiency_against(
     """
     from scipy.stats import chi2_contingency
 
-    score, nuisance = np.asarray(score, dtype=float), np.asarray(nuisance, dtype=float)
+    score, nuisance = (numbers_alone(one, "score, nuisance").astype(float) for one in (score, nuisance))
     if score.ndim != 1 or score.shape != nuisance.shape or not score.size:
         raise InputError(f"expected score and nuisance of one shape (n,), given {score.shape} and {nuisance.shape}")
     if not (np.isfinite(score).all() and np.isfinite(nuisance).all()):

@@ -11,6 +11,7 @@ import numpy as np
 from zoo.errors import ExplanationError, InputError, UnknownNameError
 from zoo.families.batches import in_batches
 from zoo.interpret.attribution.differentiate import value_and_gradient
+from zoo.model.handed_in.tensors import named_inputs, numbers_alone
 from zoo.model.inputs import InputCheck
 from zoo.progress import track
 
@@ -106,7 +107,7 @@ def propagate(
     for kind, name, known in (("input", wrt, names), ("output", output, outputs)):
         if name not in known:
             raise UnknownNameError(f"{kind} of {endpoint}", name, known)
-    arrays = InputCheck(described)(inputs if isinstance(inputs, Mapping) else {names[0]: inputs})
+    arrays = InputCheck(described)(named_inputs(inputs, names[0]))
     x = arrays[wrt]
     root = _root(covariance, len(x), x[0].size)
 
@@ -155,7 +156,7 @@ def _jacobian(answer: Callable[..., Any], arrays: Mapping[str, np.ndarray], wrt:
 
 def _root(covariance: np.ndarray, rows: int, size: int) -> np.ndarray:
     """Matrices (1 or rows, size, size) whose product with their transpose is the covariance, singular or not."""
-    given = np.asarray(covariance, dtype=np.float64)
+    given = numbers_alone(covariance, "covariance").astype(np.float64)
     if given.shape not in ((size, size), (rows, size, size)):
         raise InputError(f"covariance: expected shape {(size, size)} or {(rows, size, size)}, given {given.shape}")
     given = given.reshape(-1, size, size)

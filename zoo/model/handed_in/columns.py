@@ -1,0 +1,347 @@
+"""Columns by name, matched to the elements of a tensor.
+
+A column is taken by its name and never by its place. What lies on disk is cut row by row, so that it may be larger than memory.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from zoo.errors import InputError, UnknownNameError
+from zoo.model.handed_in.units import Convert, converter
+from zoo.model.handed_in.values import Values
+from zoo.model.spec import Tensor
+
+CHUNK = 2**20
+"""Numbers of a column on disk that are looked at together."""
+SHOWN = 12
+"""Columns that a message names."""
+
+
+@dataclass(eq=False)
+class Column:
+    """A column, which is read when it is asked for.
+
+    Attributes
+    ----------
+    rows : int or None
+        Number of its rows; None for a single value.
+    read : callable
+        Reads its values.
+    """
+
+    rows: int | None
+    read: Callable[[], Values]
+
+    @cached_property
+    def values(self) -> Values:
+        """What the column holds."""
+        return self.read()
+
+    @property
+    def unit(self) -> str | None:
+        """Its unit as text, None where it is not known."""
+        unit = self.values.unit
+        return None if unit is None else str(unit)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of a row."""
+        return tuple(np.shape(self.values.array)[1:])
+
+
+class OnDisk:
+    """Rows of arrays that stay on disk, cut as they are asked for, as float32 (n, *shape).
+
+    Parameters
+    ----------
+    sources : sequence of object
+        One array (m, *shape), or one (m,) for each element of a row.
+    converters : sequence of callable or None
+        What converts the unit of each source.
+    rows : ndarray of shape (n,)
+        Which of the m rows these are.
+    shape : tuple of int
+        Shape of a row.
+    """
+
+    def __init__(
+        self, sources: Sequence[Any], converters: Sequence[Convert | None], rows: np.ndarray, shape: tuple[int, ...]
+    ) -> None:
+        self.sources, self.converters, self.rows = list(sources), list(converters), rows
+        self.shape = (len(rows), *shape)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, index: Any) -> np.ndarray:
+        rows, back = np.unique(self.rows[index], return_inverse=True)  # h5py takes rising indices only
+        read = _joined([np.asarray(source[rows]) for source in self.sources], self.converters)
+        return read.astype(np.float32)[back].reshape(-1, *self.shape[1:])
+
+    def of(self, rows: np.ndarray) -> OnDisk:
+        """Some of its rows."""
+        return OnDisk(self.sources, self.converters, self.rows[rows], self.shape[1:])
+
+
+class Columns:
+    """What a table or a file holds, by name.
+
+    Parameters
+    ----------
+    columns : mapping of str to Column
+        Columns by name. One in a group of a file is called by the group too, ``group/name``, which may be left out where no
+        other has the name.
+    source : str
+        What to call them in messages and on the card.
+    sha256 : str, optional
+        Hash of the file, None where it is not one file.
+    """
+
+    def __init__(self, columns: Mapping[str, Column], source: str, sha256: str | None = None) -> None:
+        self.columns, self.source, self.sha256 = dict(columns), source, sha256
+        self._full: dict[str, list[str]] = {}
+        for name in self.columns:
+            self._full.setdefault(name.rpartition("/")[2], []).append(name)
+
+    def __contains__(self, name: str) -> bool:
+        return name in self.columns or name in self._full
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.columns)
+
+    def one(self, name: str) -> Column:
+        """A column by name; UnknownNameError with the nearest names, InputError where several are called so."""
+        if name in self.columns:
+            return self.columns[name]
+        if len(found := self._full.get(name, [])) > 1:
+            raise InputError(f"{self.source}: expected one column {name}, given {', '.join(found)}: name it in full")
+        if not found:
+            raise UnknownNameError(f"column of {self.source}", name, self.columns)
+        return self.columns[found[0]]
+
+    def find(self, tensor: Tensor, chosen: Sequence[str] | None = None) -> list[str] | None:
+        """Names of the columns that make a tensor.
+
+        Parameters
+        ----------
+        tensor : Tensor
+            The tensor.
+        chosen : sequence of str, optional
+            Names that the user says.
+
+        Returns
+        -------
+        list of str or None
+            Those chosen; one of the tensor's name; all of ``name_0``, ``name_1``, ...; those called as the labels of its last
+            axis, ``label`` or ``name_label``. None where there are none.
+
+        Raises
+        ------
+        UnknownNameError
+            If a chosen column is missing, or one between the numbered ones or of the labels.
+        """
+        name, labels = tensor.name, tensor.labels or []
+        if chosen:
+            return [one for one in chosen if self.one(one)]
+        if name in self:
+            return [name]
+        if f"{name}_0" in self:
+            numbered = sum(bool(re.fullmatch(rf"{re.escape(name)}_\d+", other)) for other in self._full)
+            return [one for one in (f"{name}_{i}" for i in range(numbered)) if self.one(one)]
+        spelled = [labels, [f"{name}_{label}" for label in labels]] if labels else []
+        for names in spelled:
+            if all(one in self for one in names):
+                return names
+        for names in spelled:
+            if any(one in self for one in names):
+                return [one for one in names if self.one(one)]  # says which is missing
+        return None
+
+    def rows(self, names: Sequence[str]) -> int:
+        """Number of rows of some columns, which is one for all.
+
+        Parameters
+        ----------
+        names : sequence of str
+            Names of the columns.
+
+        Returns
+        -------
+        int
+            The number.
+
+        Raises
+        ------
+        InputError
+            They have several, or one is a single value.
+        """
+        found = {name: self.one(name).rows for name in names}
+        if single := [name for name, rows in found.items() if rows is None]:
+            raise InputError(f"{self.source}: {single[0]} is a single value, expected an array with a row for each row of data")
+        if len(set(found.values())) > 1:
+            said = ", ".join(f"{name} {rows}" for name, rows in found.items())
+            raise InputError(f"{self.source}: expected columns of the same number of rows, given {said}")
+        return next((rows for rows in found.values() if rows is not None), 0)
+
+    def shape(self, names: Sequence[str]) -> tuple[int, ...]:
+        """Shape of a row of one column, or of several that hold a number each."""
+        return self.one(names[0]).shape if len(names) == 1 else (len(names),)
+
+    def array(
+        self,
+        names: Sequence[str],
+        shape: tuple[int, ...],
+        wanted: Sequence[str] | None,
+        units: Mapping[str, str] | None = None,
+        *,
+        allow_missing: bool = False,
+        on_disk: bool = False,
+    ) -> np.ndarray | OnDisk:
+        """Columns as one tensor (n, *shape).
+
+        Parameters
+        ----------
+        names : sequence of str
+            Names of the columns.
+        shape : tuple of int
+            Shape of a row.
+        wanted : sequence of str, optional
+            Unit of each element of a row in C order; None to take the columns as they are.
+        units : mapping of str to str, optional
+            Units of columns, over those that the table gives.
+        allow_missing : bool
+            Whether missing values become NaN in place of an error.
+        on_disk : bool
+            Whether columns that lie on disk stay there, as :class:`OnDisk`.
+
+        Raises
+        ------
+        InputError
+            Columns have another width, are no numbers, miss values or have a unit that cannot be converted.
+        """
+        n = self.rows(names)
+        parts = [self._numbers(name, allow_missing) for name in names]
+        width = int(np.prod(shape, dtype=int))
+        found = [self.shape([name]) for name in names]
+        if len(names) > 1 and any(np.prod(one, dtype=int) != 1 for one in found):
+            raise InputError(f"{self.source}: expected one number a row in each of {', '.join(names)}, given shapes {found}")
+        given = self.shape(names)
+        if int(np.prod(given, dtype=int)) != width or (len(given) > 1 and given != shape):
+            raise InputError(
+                f"{self.source}: expected {said(names)} to hold rows of shape {shape}, given"
+                f" {given if len(names) == 1 else f'{len(names)} columns'}: choose the columns that belong to it, or give"
+                " one array"
+            )
+        each = [wanted] if wanted is None or len(names) == 1 else [[unit] for unit in wanted]
+        converters = [
+            None if of is None else self.converter(name, of, units)
+            for name, of in zip(names, each * (len(names) if wanted is None else 1), strict=True)
+        ]
+        if on_disk and any(part.on_disk for part in parts):
+            return OnDisk([part.array for part in parts], converters, np.arange(n), shape)
+        return _joined([np.asarray(part.array[:]) for part in parts], converters).reshape(n, *shape)
+
+    def converter(self, name: str, wanted: Sequence[str], units: Mapping[str, str] | None = None) -> Convert | None:
+        """What converts a column to the unit of each element of its rows."""
+        given = (units or {}).get(name, self.one(name).values.unit)
+        return converter(given, wanted, f"{self.source}: {name}")
+
+    def labels(self, name: str) -> np.ndarray:
+        """Values (n,) of a column whatever they are, such as names of groups or classes."""
+        found = self.one(name).values
+        self._refuse_missing(name, found.missing)
+        values = np.asarray(found.array[:])
+        if values.ndim == 2 and values.shape[1] == 1:
+            values = values[:, 0]
+        if values.ndim != 1 or values.dtype.kind not in "biufUSOT":
+            raise InputError(f"{self.source}: expected one value a row in {name}, given {values.dtype} of shape {values.shape}")
+        return values.astype(str) if values.dtype.kind in "SOT" else values
+
+    def there(self) -> str:
+        """The columns in a sentence."""
+        names = list(self.columns)
+        return "the columns " + (
+            ", ".join(names[:SHOWN]) + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "") if names else "none"
+        )
+
+    def _numbers(self, name: str, allow_missing: bool) -> Values:
+        """Values of a column that are numbers; where some are missing, NaN or an error."""
+        found = self.one(name).values
+        if found.jagged:
+            raise InputError(f"{self.source}: expected rows of one length in column {name}, given lists of several lengths")
+        if found.array.dtype.kind not in "biuf":
+            raise InputError(self._no_number(name, found.array))
+        if found.missing is None or not found.missing.any():
+            return found
+        if not allow_missing:
+            self._refuse_missing(name, found.missing)
+        return Values(np.where(found.missing, np.nan, found.array), unit=found.unit)
+
+    def _refuse_missing(self, name: str, missing: np.ndarray | None) -> None:
+        if missing is not None and missing.any():
+            row = int(np.argwhere(missing)[0][0])
+            raise InputError(
+                f"{self.source}: {np.count_nonzero(missing)} values of column {name} are missing, the first in row {row}:"
+                " remove those rows, or leave the column out"
+            )
+
+    def _no_number(self, name: str, values: Any) -> str:
+        """What to say of a column that holds no numbers, with the first row that does not."""
+        said = f"{self.source}: expected numbers in column {name}, given {values.dtype}"
+        for start in range(0, len(values), CHUNK) if values.dtype.kind in "USOT" else ():
+            for row, value in enumerate(values[start : start + CHUNK], start):
+                if not is_number(value):
+                    text = value.decode(errors="replace") if isinstance(value, bytes) else str(value)
+                    return f"{said}, in row {row} {text!r}: remove or correct that row, or leave the column out"
+        return said
+
+
+def _joined(parts: Sequence[np.ndarray], converters: Sequence[Convert | None]) -> np.ndarray:
+    """Columns beside each other, each in the unit that is wanted of it."""
+    found = [part if convert is None else convert(part) for part, convert in zip(parts, converters, strict=True)]
+    if len(found) == 1:
+        return found[0]
+    return np.stack([part.reshape(len(part)) for part in found], axis=-1)
+
+
+def is_number(value: Any) -> bool:
+    """Whether a text reads as a number, an empty one as NaN.
+
+    Parameters
+    ----------
+    value : object
+        The text.
+
+    Returns
+    -------
+    bool
+        Whether it does.
+    """
+    try:
+        float(value or "nan")
+    except (TypeError, ValueError):
+        return False
+    return True
+
+
+def said(names: Sequence[str]) -> str:
+    """Columns in a sentence.
+
+    Parameters
+    ----------
+    names : sequence of str
+        Their names.
+
+    Returns
+    -------
+    str
+        The one name, or the first and the last.
+    """
+    return names[0] if len(names) == 1 else f"{names[0]} to {names[-1]}"

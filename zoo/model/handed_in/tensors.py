@@ -1,0 +1,317 @@
+"""What a user hands in as the tensors of an endpoint: by name, in the unit of the spec, nothing missing, rows padded."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from zoo.errors import InputError, option
+from zoo.model.handed_in.columns import Columns, said
+from zoo.model.handed_in.tables import columns_of, is_table
+from zoo.model.handed_in.units import converter
+from zoo.model.handed_in.values import Values, values_of
+from zoo.model.spec import Endpoint, Tensor
+
+
+def inputs_of(given: Any, endpoint: Endpoint, allow_missing: bool = False) -> dict[str, Any]:
+    """The inputs of an endpoint from what was handed in for all of them.
+
+    Parameters
+    ----------
+    given : object
+        Arrays or tables by the name of the tensor; or one table, or columns by name, which name tensors or their elements.
+    endpoint : Endpoint
+        The endpoint.
+    allow_missing : bool
+        Whether missing values become NaN in place of an error.
+
+    Returns
+    -------
+    dict of str to object
+        What is there of each tensor by its name. The mask of rows of different lengths is made where it is not given.
+
+    Raises
+    ------
+    InputError, UnknownNameError
+        Naming the tensor, the columns that were expected, and those that are there.
+    """
+    if isinstance(given, Mapping):
+        named = {tensor.name for tensor in endpoint.inputs if tensor.dtype != "bool"}
+        if named - given.keys() and given.keys() - named:  # elements may be called by their own names
+            columns = columns_of(given, "the columns")
+            if all(columns.find(tensor) for tensor in endpoint.inputs if tensor.name in named):
+                return _of_columns(columns, endpoint, allow_missing)
+        return _with_masks(dict(given), endpoint)
+    if isinstance(given, Columns) or is_table(given):
+        columns = given if isinstance(given, Columns) else columns_of(given, "the table")
+        return _of_columns(columns, endpoint, allow_missing)
+    names = ", ".join(tensor.name for tensor in endpoint.inputs)
+    raise InputError(f"expected the inputs {names} by name, or a table with columns, given {type(given).__name__}")
+
+
+def named_inputs(given: Any, first: str) -> Any:
+    """Inputs by name, of what may be the rows of the first input alone.
+
+    Parameters
+    ----------
+    given : object
+        A mapping, a table, or the rows of the first input.
+    first : str
+        Name of that input.
+
+    Returns
+    -------
+    object
+        A mapping, or the table.
+    """
+    return given if isinstance(given, Mapping | Columns) or is_table(given) else {first: given}
+
+
+def array_of(given: Any, tensor: Tensor, allow_missing: bool = False, one_row: bool = False) -> np.ndarray:
+    """One tensor from what was handed in for it.
+
+    Parameters
+    ----------
+    given : object
+        An array or a column of whatever library, or a table whose columns name the tensor's elements.
+    tensor : Tensor
+        The tensor.
+    allow_missing : bool
+        Whether missing values become NaN in place of an error.
+    one_row : bool
+        Whether an array without a batch is one row.
+
+    Returns
+    -------
+    ndarray
+        Plain numbers (batch, ...) in the tensor's unit, of whatever dtype and shape.
+
+    Raises
+    ------
+    InputError, UnknownNameError
+        Values are missing, the unit is another that cannot be converted, or columns do not name the elements.
+    """
+    where = f"input {tensor.name!r}"
+    if is_table(given):
+        return _tensor(columns_of(given, where), tensor, allow_missing)
+    try:
+        values = values_of(given)
+    except InputError as error:
+        raise InputError(f"{where}: {error}") from error
+    if values.jagged:
+        flat, counts = _flat(values, where)
+        return _padded(_converted(Values(flat, unit=values.unit), tensor, where), counts, tensor, where)
+    if one_row and np.ndim(values.array) == len(tensor.axes):
+        missing = None if values.missing is None else values.missing[None]
+        values = Values(values.array[None], missing, values.unit)
+    return _filled(_converted(values, tensor, where), values.missing, tensor, allow_missing)
+
+
+def numbers_alone(given: Any, what: str) -> np.ndarray:
+    """Numbers for which no spec says a unit: of an array without masked values, without a unit and without names.
+
+    Parameters
+    ----------
+    given : array_like
+        The numbers.
+    what : str
+        What they are, for messages.
+
+    Returns
+    -------
+    ndarray
+        The numbers.
+
+    Raises
+    ------
+    InputError
+        Values are missing, or it has a unit or columns.
+    """
+    if is_table(given):
+        raise InputError(
+            f"{what}: expected an array, given {type(given).__name__}: choose columns, and give .to_numpy() of them"
+        )
+    try:
+        values = values_of(given)
+    except InputError as error:
+        raise InputError(f"{what}: {error}") from error
+    if values.unit is not None:
+        raise InputError(f"{what}: expected numbers without a unit, given {values.unit}: give them in the unit that is meant")
+    if values.missing is not None and values.missing.any():
+        at = ", ".join(map(str, np.argwhere(values.missing)[0]))
+        raise InputError(f"{what}: {np.count_nonzero(values.missing)} values are missing, the first at ({at})")
+    return np.asarray(values.array)
+
+
+def element_units(tensor: Tensor, shape: tuple[int, ...]) -> list[str]:
+    """Unit of each element of a row, or of its last axes, in C order.
+
+    Parameters
+    ----------
+    tensor : Tensor
+        The tensor.
+    shape : tuple of int
+        Sizes of the axes, or of the last of them.
+
+    Returns
+    -------
+    list of str
+        The units; the tensor's own where the shape is not that of its axes.
+    """
+    axes = tensor.axes[len(tensor.axes) - len(shape) :] if shape else []
+    if len(shape) <= len(tensor.axes) and all(axis.size in (size, None) for axis, size in zip(axes, shape, strict=True)):
+        for place, axis in enumerate(axes):
+            if axis.units is not None:
+                units = axis.units
+                return [units[index[place]] for index in np.ndindex(*shape)]
+    return [tensor.unit] * int(np.prod(shape, dtype=int))
+
+
+def _with_masks(given: dict[str, Any], endpoint: Endpoint) -> dict[str, Any]:
+    """Inputs with the masks that rows of different lengths tell by themselves."""
+    for mask in endpoint.inputs:
+        owners = [tensor for tensor in endpoint.inputs if tensor.mask == mask.name and tensor.name in given]
+        rows = [given[tensor.name] for tensor in owners]
+        if mask.name in given or not owners or any(isinstance(row, np.ndarray) and row.dtype != object for row in rows):
+            continue
+        where = f"input {owners[0].name!r}"
+        counts = [_flat(values_of(row), where)[1] for row in rows]
+        given[mask.name] = _mask(_agreed(counts, mask.name), owners[0])
+    return given
+
+
+def _of_columns(columns: Columns, endpoint: Endpoint, allow_missing: bool) -> dict[str, Any]:
+    found = {tensor.name: columns.find(tensor) for tensor in endpoint.inputs}
+    columns.rows([name for names in found.values() for name in names or ()])
+    inputs: dict[str, Any] = {}
+    for tensor in endpoint.inputs:
+        owners = [one for one in endpoint.inputs if one.mask == tensor.name and found[one.name]]
+        if found[tensor.name] is None and owners:
+            counts = [_flat(columns.one(name).values, name)[1] for one in owners for name in found[one.name] or ()]
+            inputs[tensor.name] = _mask(_agreed(counts, tensor.name), owners[0])
+        else:
+            inputs[tensor.name] = _tensor(columns, tensor, allow_missing)
+    return inputs
+
+
+def _tensor(columns: Columns, tensor: Tensor, allow_missing: bool) -> np.ndarray:
+    """A tensor from the columns that name it or its elements."""
+    names = columns.find(tensor)
+    if names is None:
+        raise InputError(
+            f"{columns.source}: expected {expected_names(tensor)} for the input {tensor.name} ({tensor.description}), given"
+            f" {columns.there()}: columns are taken by their names, so rename them; numbers that are in the order of the"
+            " elements are given as a plain array"
+        )
+    if not tensor.free:
+        shape = tuple(tensor.fixed_shape)
+        made = columns.array(names, shape, element_units(tensor, shape), allow_missing=allow_missing)
+        assert isinstance(made, np.ndarray)
+        return made
+    flats, counts = zip(*(_flat(columns.one(name).values, f"{columns.source}: {name}") for name in names), strict=True)
+    lengths = _agreed(counts, said(names))
+    if len(names) == 1:
+        unit = columns.one(names[0]).values.unit
+        flat = _converted(Values(flats[0], unit=unit), tensor, f"{columns.source}: {names[0]}")
+    else:
+        units = element_units(tensor, (len(names),))
+        ways = [columns.converter(name, [unit]) for name, unit in zip(names, units, strict=True)]
+        flat = np.stack([one if way is None else way(one) for one, way in zip(flats, ways, strict=True)], axis=-1)
+    return _padded(flat, lengths, tensor, columns.source)
+
+
+def expected_names(tensor: Tensor) -> str:
+    """The columns that make a tensor, for messages.
+
+    Parameters
+    ----------
+    tensor : Tensor
+        The tensor.
+
+    Returns
+    -------
+    str
+        Such as "a column theta, theta_0 to theta_5, or H0, ombh2, ...".
+    """
+    sizes = [axis.size for axis in tensor.axes]
+    width = int(np.prod([size or 0 for size in sizes], dtype=int)) if sizes else 1
+    words = [f"a column {tensor.name}"] + ([f"{tensor.name}_0 to {tensor.name}_{width - 1}"] if width > 1 else [])
+    if tensor.labels:
+        words.append(", ".join(tensor.labels[:8]) + (", ..." if len(tensor.labels) > 8 else ""))
+    return " or ".join(words)
+
+
+def _converted(values: Values, tensor: Tensor, where: str) -> np.ndarray:
+    """Numbers in the unit of the tensor, element by element."""
+    array: np.ndarray = values.array
+    if values.unit is None:
+        return array
+    if array.dtype.kind not in "biuf":
+        raise InputError(f"{where}: expected numbers, given {array.dtype}")
+    convert = converter(values.unit, element_units(tensor, array.shape[1:]), where) if array.ndim else None
+    return array if convert is None else convert(array)
+
+
+def _filled(array: np.ndarray, missing: np.ndarray | None, tensor: Tensor, allow_missing: bool) -> np.ndarray:
+    """Numbers with NaN where they are missing, if that is allowed."""
+    if missing is None or not missing.any():
+        return array
+    if allow_missing and tensor.dtype.startswith("float"):
+        return np.where(missing, np.nan, array)
+    row, *element = (int(place) for place in np.argwhere(np.atleast_1d(missing))[0])
+    labels = tensor.labels if len(element) == len(tensor.axes) else None
+    column = f", column {labels[element[-1]]}" if labels else f", element {', '.join(map(str, element))}" if element else ""
+    through = f"; {option('allow_nonfinite')} lets them through as NaN" if tensor.dtype.startswith("float") else ""
+    raise InputError(
+        f"input {tensor.name!r}: {np.count_nonzero(missing)} values are missing, the first in row {row}{column}{through}"
+    )
+
+
+def _flat(values: Values, where: str) -> tuple[np.ndarray, np.ndarray]:
+    """Elements of all rows one after another, and how many each row has."""
+    array = values.array
+    if values.jagged:
+        if len({row.shape[1:] for row in array}) > 1:
+            raise InputError(f"{where}: expected rows that differ in the length of their first axis only")
+        return np.concatenate(list(array)), np.array([len(row) for row in array])
+    array = np.asarray(array[:])
+    if array.ndim < 2:
+        raise InputError(f"{where}: expected a list of numbers in each row, given one number")
+    if values.missing is not None and values.missing.any():
+        raise InputError(f"{where}: values are missing, the first in row {int(np.argwhere(values.missing)[0][0])}")
+    return array.reshape(-1, *array.shape[2:]), np.full(len(array), array.shape[1])
+
+
+def _agreed(counts: Any, what: str) -> np.ndarray:
+    """The lengths of the rows, which are those of all columns."""
+    first, *others = counts
+    for other in others:
+        if not np.array_equal(first, other):
+            differ = len(first) == len(other)
+            row = f", row {int((first != other).argmax())} has not" if differ else ""
+            raise InputError(f"{what}: expected lists of the same lengths in every column{row}")
+    return np.asarray(first)
+
+
+def _length(counts: np.ndarray, tensor: Tensor) -> int:
+    """Length of the free axis: that of the longest row, and no less than the axis takes."""
+    return max(int(counts.max(initial=0)), (tensor.axes[0].least or 1) if tensor.mask is not None else 0)
+
+
+def _mask(counts: np.ndarray, tensor: Tensor) -> np.ndarray:
+    """Which elements are real, of rows that are padded at their end."""
+    return np.arange(_length(counts, tensor)) < counts[:, None]
+
+
+def _padded(flat: np.ndarray, counts: np.ndarray, tensor: Tensor, where: str) -> np.ndarray:
+    """Rows of different lengths as one array, zero where nothing is."""
+    if not tensor.axes or not tensor.axes[0].free:
+        raise InputError(f"{where}: expected rows of one length, given lists of several lengths")
+    if tensor.mask is None and len(np.unique(counts)) > 1:
+        raise InputError(f"{where}: expected rows of one length, since {tensor.name} has no mask, given several lengths")
+    real = _mask(counts, tensor)
+    rows = np.zeros((*real.shape, *flat.shape[1:]), flat.dtype)
+    rows[real] = flat
+    return rows
