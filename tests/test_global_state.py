@@ -167,6 +167,11 @@ def test_a_model_built_by_hand_is_float32_whatever_is_set(name):
         keras.config.set_dtype_policy("float32")
 
 
+def test_a_family_still_takes_its_config_by_position():
+    model = zoo.model.registry.get_family("mlp")(7, [5])
+    assert (model.config["inputs"], list(model.config["hidden"])) == (7, [5])
+
+
 UNDER_SETTINGS = """
 import sys
 import keras

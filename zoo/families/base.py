@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -184,6 +186,16 @@ def _differentiable(given: Any, name: str, checked: np.ndarray) -> Any:
     return tensor if keras.backend.standardize_dtype(tensor.dtype) == checked.dtype.name else checked
 
 
+def _built_as_released(init: Callable[..., None]) -> Callable[..., None]:
+    @functools.wraps(init)
+    def __init__(self: Any, *args: Any, **kwargs: Any) -> None:
+        with released_settings():
+            init(self, *args, **kwargs)
+
+    __init__.__signature__ = inspect.signature(init)  # type: ignore[attr-defined]  # Keras does not look behind a wrapper
+    return __init__
+
+
 class ZooModel(keras.Model, EndpointModel):
     """A Keras model with named endpoints; its constructor builds every weight."""
 
@@ -198,7 +210,7 @@ class ZooModel(keras.Model, EndpointModel):
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         if "__init__" in vars(cls):  # whoever builds a model, and whatever Keras is set to, its layers are as released
-            cls.__init__ = released_settings()(cls.__init__)  # type: ignore[method-assign]
+            cls.__init__ = _built_as_released(cls.__init__)  # type: ignore[method-assign]
 
     def __new__(cls, *args: Any, **kwargs: Any) -> ZooModel:
         expect_own_process()
