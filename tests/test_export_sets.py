@@ -310,8 +310,8 @@ def test_saved_model_has_the_same_signatures(folders, family, tmp_path):
 @pytest.mark.parametrize("precision", ["float16", "int8"])
 def test_lower_precision_keeps_dtypes_and_sizes(precision, tmp_path):
     """One hidden layer wide enough to be worth it; what is counted stays exact."""
-    model = DeepSet(hidden=400)
     keras.utils.set_random_seed(5)
+    model = DeepSet(hidden=400)
     model.spec = released("deep-set").spec.model_copy(update={"config": model.config})
     folder = tmp_path / "wide"
     write_model_folder(model, model.spec, folder, dict.fromkeys(model.endpoints, tuple(rows("deep-set", 40).values())))

@@ -31,8 +31,8 @@ FAMILIES = {
     "nsf": "nsf-two-moons",
     "boosted-trees": "gbt-halo-mass",
 }
-QUICK = ("logistic", "mlp", "cnn3d", "beta-vae")
-"""Families of every kind of layer; the others take as long as these and are tried with the marker slow."""
+QUICK = ("mlp", "cnn3d")
+"""A family of dense layers and one of convolutions; all of them are tried with the marker slow."""
 
 
 def drawn() -> dict[str, object]:

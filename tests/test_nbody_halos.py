@@ -274,6 +274,7 @@ def over_fit(config, halos: list[np.ndarray], sizes: np.ndarray, fit: str) -> tu
     return ratio, ratio * counts**-0.5
 
 
+@pytest.mark.slow
 def test_few_small_simulations_have_the_halos_of_a_fit():
     """They agree within 5%, beyond twice the Poisson error of 3.7 to 7.6%."""
     pytest.importorskip("colossus")

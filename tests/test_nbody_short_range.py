@@ -169,6 +169,7 @@ def test_force_on_a_displaced_grid_is_the_ewald_sum():
     assert np.abs(found - expected).max() < 0.03 * continuum
 
 
+@pytest.mark.slow
 def test_large_scales_grow_linearly():
     """Less what a cubic grid of particles takes away however exact the force, which rises with k (Marcos et al. 2006)."""
     config = NBodyConfig(particles=64, box=1000.0, steps=10, transfer="eisenstein-hu", softening=1 / 30)
