@@ -125,6 +125,7 @@ def test_images_that_cannot_be_halved_are_refused():
         BetaVAE(**TINY | {"convolutions": []})
 
 
+@pytest.mark.slow
 def test_it_learns_where_a_square_is():
     """A white square of 4 x 4 at one of 25 places of a black image: two latents are enough to draw it."""
     keras.utils.set_random_seed(0)

@@ -148,7 +148,7 @@ def test_ensemble_under_its_members_name_is_the_next_revision(members, tmp_path)
     assert build_ensemble(members, folder=tmp_path / "tiny").spec.revision == "2"
 
 
-@pytest.mark.parametrize("family", ["mlp", "ive", "maf"])
+@pytest.mark.parametrize("family", ["mlp", "ive", pytest.param("maf", marks=pytest.mark.slow)])
 def test_ensemble_of_each_kind_of_answer_is_explained_where_it_is_served(family, tmp_path):
     model = released(family)
     endpoint = model.data_endpoint  # the only one that an ensemble takes of its members

@@ -49,6 +49,7 @@ def test_features_are_densities_around_the_particle(dataset):
     assert np.all(np.diff(densities.std(axis=0)) < 0)
 
 
+@pytest.mark.slow
 def test_every_mass_is_as_likely(dataset):
     rows = dataset.rows("train")
     counts = np.histogram(rows.truth["log_mass"], LOG_MASS)[0]

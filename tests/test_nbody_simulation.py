@@ -338,6 +338,7 @@ def test_arrays_elsewhere_are_refused(folder, tmp_path):
         load_simulation(path)
 
 
+@pytest.mark.slow
 def test_dask_cluster_takes_the_same_call(folder, tmp_path):
     distributed = pytest.importorskip("distributed")
     cluster = distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None)

@@ -74,6 +74,7 @@ def test_logistic_regression_agrees_with_scikit_learn():
     assert np.abs(found - plain).max() > 0.05
 
 
+@pytest.mark.slow
 def test_negative_weights_undo_rows():
     """Rows that are there again with the opposite weight are as good as never simulated."""
     x, y = classes()
