@@ -6,6 +6,7 @@ import contextlib
 import ctypes
 import io
 import re
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,7 @@ _PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 # search, the default too, spends 30 to 50 ms on each new size of batch; the heuristic one spends 7, and runs as fast later.
 _CUDA_OPTIONS = {"use_tf32": "0", "cudnn_conv_algo_search": "HEURISTIC"}
 _SILENT, _WARNING = 4, 2
+_SETTING = threading.Lock()
 # The entry "location" of a tensor with external data: field 1, 8 bytes, its length in any of the ways that protobuf reads.
 _EXTERNAL = re.compile(rb"\x0a(?:\x08|\x88\x80*\x00)location")
 
@@ -164,10 +166,15 @@ def open_graph(file: Path, device: Device = CPU, *, threads: int = 1, capture: b
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """No lines about CUDA libraries that a machine does not have: what comes of it is said in an error of ours."""
-    onnxruntime.set_default_logger_severity(_SILENT)
-    try:
-        with contextlib.redirect_stdout(io.StringIO()):
-            yield
-    finally:
-        onnxruntime.set_default_logger_severity(_WARNING)
+    """No lines about CUDA libraries that a machine does not have: what comes of it is said in an error of ours.
+
+    One thread at a time, since the process has one standard output and one severity: threads that overlapped would put back
+    what another had set.
+    """
+    with _SETTING:
+        onnxruntime.set_default_logger_severity(_SILENT)
+        try:
+            with contextlib.redirect_stdout(io.StringIO()):
+                yield
+        finally:
+            onnxruntime.set_default_logger_severity(_WARNING)

@@ -204,6 +204,13 @@ class TestDevices:
             given = {"spectrum": spectra(rows)}
             np.testing.assert_array_equal(session.run(given)["probability"], alone.run(given)["probability"])
 
+    @pytest.mark.usefixtures("gpus")
+    def test_graphs_opened_at_once_leave_standard_output_alone(self, folder: Path) -> None:
+        before = sys.stdout
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(lambda number: Session(folder, device="cuda"), range(24)))
+        assert sys.stdout is before
+
     def test_the_cpu_on_request(self, folder: Path) -> None:
         assert Session(folder, device="cpu", threads=2).devices == ["cpu"]
 
