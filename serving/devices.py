@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from zoo.errors import InputError, IntegrityError, ProviderError
+from zoo.errors import InputError, IntegrityError, ProviderError, option
 
 try:
     import onnxruntime
@@ -80,7 +80,7 @@ def devices(wanted: str = "auto") -> list[Device]:
     """
     named = re.fullmatch(r"auto|cpu|cuda(?::(\d{1,3}))?", wanted)
     if named is None:
-        raise InputError(f"device: expected auto, cpu, cuda or cuda:NUMBER, given {wanted!r}")
+        raise InputError(f"expected {option('device', 'auto')}, cpu, cuda or cuda:NUMBER, given {wanted!r}")
     if wanted == "cpu":
         return [CPU]
     available = _PROVIDERS["cuda"] in onnxruntime.get_available_providers()

@@ -163,7 +163,7 @@ class TestDevices:
 
     @pytest.mark.parametrize("device", ["gpu", "cuda:", "cuda:-1", "CUDA", "", "cpu:1"])
     def test_a_word_that_names_no_device(self, folder: Path, device: str) -> None:
-        with pytest.raises(InputError, match=rf"expected auto, cpu, cuda or cuda:NUMBER, given '{device}'"):
+        with pytest.raises(InputError, match=rf"expected device=auto, cpu, cuda or cuda:NUMBER, given '{device}'"):
             Session(folder, device=device)
 
     def test_cuda_that_this_build_lacks(self, folder: Path) -> None:
