@@ -114,7 +114,7 @@ def _methods(handlers: Handlers, limits: Limits) -> dict[str, Any]:
         "ServerLive": lambda request: {"live": True},
         "ServerReady": lambda request: {"ready": handlers.ready},
         "ModelReady": model_ready,
-        "ServerMetadata": lambda request: {key: value for key, value in handlers.server().items() if key != "devices"},
+        "ServerMetadata": lambda request: handlers.server(),
         "ModelMetadata": lambda request: handlers.model(request.name, request.version),
         "ModelConfig": lambda request: {"config": handlers.config(request.name, request.version)},
         "ModelStatistics": lambda request: handlers.statistics(request.name, request.version),

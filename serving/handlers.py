@@ -59,8 +59,11 @@ class Handlers:
             release = version("physzoo")
         except PackageNotFoundError:  # run from a checkout
             release = "unknown"
-        devices = {str(group.device) for served in self.repository.loaded() for group in served.batcher.groups}
-        return {"name": "physzoo", "version": release, "extensions": EXTENSIONS, "devices": sorted(devices)}
+        return {"name": "physzoo", "version": release, "extensions": EXTENSIONS}
+
+    def devices(self) -> list[str]:
+        """The devices that run what is served, for which the protocol's metadata has no field."""
+        return sorted({str(group.device) for served in self.repository.loaded() for group in served.batcher.groups})
 
     def model(self, name: str, wanted: str | None = None) -> dict[str, object]:
         """Metadata of a model; RefusedError (404) where there is none."""

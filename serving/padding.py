@@ -18,8 +18,8 @@ import onnxruntime
 from zoo.model.spec import Endpoint
 from zoo.serving.devices import Device, open_graph
 from zoo.serving.graph import Graph
+from zoo.serving.instances import Arrays
 
-Arrays = dict[str, np.ndarray]
 _log = logging.getLogger("zoo.serving")
 _CAPTURE_RUNS = 3
 """ONNX Runtime runs a graph twice before it captures it; the third run replays what was captured."""
@@ -70,24 +70,8 @@ class Padded(Graph):
         for size in self.sizes:
             self.run(_filled(first, size))
 
-    @property
-    def captured(self) -> bool:
-        """Whether its batches replay CUDA graphs."""
-        return any(bound.captured for bound in self._bound.values())
-
     def run(self, arrays: Arrays) -> Arrays:
-        """Run a batch that was checked; one of more rows than the largest size in pieces of that size.
-
-        Parameters
-        ----------
-        arrays : dict of str to ndarray
-            One array for each input, of shape (batch, ...) and the spec's dtype.
-
-        Returns
-        -------
-        dict of str to ndarray
-            One array for each output, of shape (batch, ...) and the spec's dtype.
-        """
+        """Run a batch as ``Graph.run`` does; one of more rows than the largest size in pieces of that size."""
         rows, most = len(next(iter(arrays.values()))), self.sizes[-1]
         if rows <= most:
             return self._run(arrays, rows)
@@ -137,7 +121,6 @@ class _Bound:
     def __init__(
         self, session: onnxruntime.InferenceSession, endpoint: Endpoint, device: Device, size: int, capture: bool = False
     ) -> None:
-        self.captured = capture
         self._session, self._binding = session, session.io_binding()
         self._options = onnxruntime.RunOptions()
         if capture:

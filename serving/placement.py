@@ -97,12 +97,29 @@ def instance_kind(file: Path, endpoint: Endpoint, row: Mapping[str, np.ndarray])
     return "KIND_CPU" if best.device.kind == "cpu" else "KIND_GPU"
 
 
+def warm_up(places: Sequence[Timed], graph: Graph, row: Mapping[str, np.ndarray], sizes: Sequence[int]) -> None:
+    """Time an endpoint's runs of these sizes of batch on each of its devices.
+
+    Parameters
+    ----------
+    places : sequence of Timed
+        The endpoint on each device.
+    graph : Graph
+        It on one of them, which checks the row.
+    row : mapping of str to ndarray
+        Inputs of one row, whose copies make the batches.
+    sizes : sequence of int
+        Rows of the batches, rising.
+    """
+    first = graph.check(row, allow_nonfinite=True, allow_out_of_range=True)
+    for place in places:
+        place.warm_up(first, lengths(first, graph.free.values()), sizes)
+
+
 def _timed(graphs: Sequence[Graph], row: Mapping[str, np.ndarray], sizes: Sequence[int]) -> list[Timed]:
     """The endpoint on each device, its runs of these sizes timed."""
-    first = graphs[0].check(row, allow_nonfinite=True, allow_out_of_range=True)
     timed = [Timed(graph.run, graph.device) for graph in graphs]
-    for one in timed:
-        one.warm_up(first, lengths(first, graphs[0].free.values()), sizes)
+    warm_up(timed, graphs[0], row, sizes)
     return timed
 
 

@@ -16,10 +16,10 @@ from zoo.model.spec import Endpoint, onnx_file
 from zoo.serving.batching import Batcher, Policy
 from zoo.serving.devices import Device, devices
 from zoo.serving.graph import Graph
-from zoo.serving.instances import InstanceGroup, lengths
+from zoo.serving.instances import InstanceGroup
 from zoo.serving.layouts import UNREADABLE, Broken, Found, is_gone, look
 from zoo.serving.padding import sizes_up_to
-from zoo.serving.placement import place
+from zoo.serving.placement import place, warm_up
 from zoo.serving.protocol import Codec
 from zoo.serving.rejections import RefusedError
 from zoo.serving.statistics import Statistics
@@ -319,11 +319,9 @@ class Repository:
         for graph in graphs:
             must_reproduce(found.name, found.spec, found.endpoint, tensors, graph)
         groups = [self._group(graph, policy) for graph in graphs]
-        first, free = graphs[0].check(row, allow_nonfinite=True, allow_out_of_range=True), graphs[0].free.values()
-        for group in groups:
-            group.warm_up(first, lengths(first, free), sizes_up_to(policy.max_batch) if len(groups) > 1 else [1])
+        warm_up(groups, graphs[0], row, sizes_up_to(policy.max_batch) if len(groups) > 1 else [1])
         statistics = self.statistics.setdefault((found.name, found.version), Statistics())
-        batcher = Batcher(found.name, groups, policy, statistics, free)
+        batcher = Batcher(found.name, groups, policy, statistics, graphs[0].free.values())
         return Served(found, graphs[0], batcher, statistics, Codec(found.name, found.version, endpoint))
 
     def _group(self, graph: Graph, policy: Policy) -> InstanceGroup:

@@ -32,7 +32,7 @@ def routes(handlers: Handlers) -> list[tuple[re.Pattern[str], dict[str, Method]]
     """
     served = _Methods(handlers)
     table: dict[str, dict[str, Method]] = {
-        "/v2/?": {"GET": _plain(handlers.server)},
+        "/v2/?": {"GET": _plain(lambda: {**handlers.server(), "devices": handlers.devices()})},
         "/v2/health/live": {"GET": served.live},
         "/v2/health/ready": {"GET": served.ready},
         "/v2/models/stats": {"GET": _plain(handlers.statistics)},

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +10,7 @@ import numpy as np
 from zoo.errors import InputError, IntegrityError
 from zoo.model.spec import TEST_TENSORS, ModelSpec, onnx_file
 from zoo.model.store import ModelFolder, locate
-from zoo.model.test_tensors import read_npz
+from zoo.model.test_tensors import read_test_tensors
 from zoo.serving.devices import devices
 from zoo.serving.graph import Graph
 from zoo.serving.placement import Fastest, place
@@ -59,18 +59,17 @@ class Session:
         self._settings = device, threads
         self._graphs: dict[str, Graph | Fastest] = {}
         self._devices: dict[str, list[str]] = {}
-        wanted = list({one.kind: one for one in reversed(devices(device))}.values())[::-1]  # the first of each kind
-        for name, endpoint in folder.spec.endpoints.items():
-            graphs = place(
-                graph_file(folder, name), endpoint, wanted, row=partial(self._row, name), most=_MOST, threads=threads
-            )
-            self._devices[name] = [str(graph.device) for graph in graphs]
-            self._graphs[name] = graphs[0] if len(graphs) == 1 else Fastest(graphs, self._row(name), _MOST)
+        first, *others = devices(device)
+        wanted = [first, *(one for one in others if one.kind != first.kind)]
+        rows = cache(partial(_first_rows, folder))  # read once, and only where a device other than the CPU is prepared
 
-    def _row(self, endpoint: str) -> dict[str, np.ndarray]:
-        """The first row of an endpoint's test tensors."""
-        tensors = read_npz(self.folder.path(TEST_TENSORS))
-        return {tensor.name: tensors[f"{endpoint}/in/{tensor.name}"][:1] for tensor in self.spec.endpoints[endpoint].inputs}
+        def row(endpoint: str) -> dict[str, np.ndarray]:
+            return rows()[endpoint]
+
+        for name, endpoint in folder.spec.endpoints.items():
+            graphs = place(graph_file(folder, name), endpoint, wanted, row=partial(row, name), most=_MOST, threads=threads)
+            self._devices[name] = [str(graph.device) for graph in graphs]
+            self._graphs[name] = graphs[0] if len(graphs) == 1 else Fastest(graphs, row(name), _MOST)
 
     def __repr__(self) -> str:
         runs = ", ".join(self.devices)
@@ -149,6 +148,12 @@ class Session:
         if len(self._graphs) > 1:
             raise InputError(f"{self.spec.name} has several endpoints: name one of {', '.join(self.endpoints)}")
         return next(iter(self._graphs.values()))
+
+
+def _first_rows(folder: ModelFolder) -> dict[str, dict[str, np.ndarray]]:
+    """The first row of each endpoint's test inputs."""
+    tensors = read_test_tensors(folder.path(TEST_TENSORS), folder.spec)
+    return {endpoint: {name: array[:1] for name, array in inputs.items()} for endpoint, (inputs, _) in tensors.items()}
 
 
 def graph_file(folder: ModelFolder, endpoint: str) -> Path:
