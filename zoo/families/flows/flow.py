@@ -224,7 +224,7 @@ class Flow(ZooModel):
         return contexts
 
     def _given(self, value: Any, place: int) -> np.ndarray:
-        """What was handed in for the variables (place 0) or the context, in their dtype: in the spec's unit, nothing missing."""
+        """What was handed in for the variables (place 0) or the context: in the spec's unit and dtype, nothing missing."""
         if hasattr(self, "spec"):
             tensor = self.spec.endpoint("log_prob").inputs[place]
         else:
@@ -241,7 +241,10 @@ class Flow(ZooModel):
         return self._compiled(self.sample, "float32")
 
     def _compiled(self, method, first: str):
-        """Compile to a graph on TensorFlow and JAX, where single operations take a hundred times longer; ``first`` is an input's dtype."""
+        """Compile to a graph on TensorFlow and JAX, where single operations take a hundred times longer.
+
+        The first input has the dtype ``first``.
+        """
         if keras.backend.backend() == "jax":
             return self._jitted(method)
         if keras.backend.backend() != "tensorflow":

@@ -1,7 +1,7 @@
 """Monotone maps of single variables in double precision, of several columns at once.
 
-They are written with the operations that ONNX Runtime has in double precision on any CPU since opset 11: logarithm, exponential,
-sigmoid, root, comparison, maximum and minimum, products.
+They are written with the operations that ONNX Runtime has in double precision on any CPU, at opset 11 too: logarithm,
+exponential, sigmoid, root, comparison, maximum and minimum, products.
 """
 
 from __future__ import annotations
@@ -219,10 +219,11 @@ class Table(Map):
         inside = ops.minimum(ops.maximum(x, constant(self._knots[0])), constant(self._knots[-1]))
         x0, step, u0, rise, slope0, slope1 = self._bin(inside, self._knots)
         at, mean = (inside - x0) / step, rise / step
-        left, between = 1.0 - at, at * (1.0 - at)
-        denominator = mean + (slope0 + slope1 - 2.0 * mean) * between
-        u = u0 + rise * (mean * at * at + slope0 * between) / denominator
-        slope = slope1 * at * at + 2.0 * mean * between + slope0 * left * left
+        left, twice = 1.0 - at, 2.0 * mean
+        squared, between = at * at, at * left
+        denominator = mean + (slope0 + slope1 - twice) * between
+        u = u0 + rise * (mean * squared + slope0 * between) / denominator
+        slope = slope1 * squared + twice * between + slope0 * left * left
         log_slope = ops.log(slope) + 2.0 * ops.log(mean / denominator)
         return u + self._beyond(x - inside, self._slopes), outer_slope + log_slope
 

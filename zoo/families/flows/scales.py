@@ -90,8 +90,8 @@ class Maps:
         if blurred.size:
             at = blurred[0]
             raise InputError(
-                f"{what} {at}: on its scale the training rows are {mean[at]:g} from zero and {spread[at]:.2g} wide, which single"
-                " precision cannot tell apart: give a scale with an origin among the rows and their width"
+                f"{what} {at}: on its scale the training rows are {mean[at]:g} from zero and {spread[at]:.2g} wide, which"
+                " single precision cannot tell apart: give a scale with an origin among the rows and their width"
             )
         return u
 
