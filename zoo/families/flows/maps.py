@@ -49,6 +49,8 @@ class Map:
     low: np.ndarray
     """Lower end of the support, (k,), minus infinity where there is none."""
     high: np.ndarray
+    step: tuple[np.ndarray, np.ndarray]
+    """About how far x moves with u, as numbers (k,) ``absolute`` and ``relative``: abs(dx/du) is up to absolute + relative |x|."""
 
     def __init__(self, entries: Sequence[dict[str, Any]]) -> None:
         self.low = np.array([entry.get("low", -np.inf) for entry in entries], np.float64)
@@ -84,6 +86,7 @@ class Linear(Map):
         self.origin, self.width = (np.array([entry[key] for entry in entries], np.float64) for key in ("origin", "width"))
         for origin, width in zip(self.origin, self.width, strict=True):
             expect_room(width, origin)
+        self.step = self.width, np.zeros(len(self.width))
 
     def to_base(self, x):
         u = (x - constant(self.origin)) / constant(self.width)
@@ -95,6 +98,10 @@ class Linear(Map):
 
 class Asinh(Linear):
     """The map u = asinh((x - origin) / width): linear near the origin, logarithmic far from it on both sides."""
+
+    def __init__(self, entries) -> None:
+        super().__init__(entries)
+        self.step = self.width, self.width / np.maximum(self.width, np.abs(self.origin))
 
     def to_base(self, x):
         u, log_slope = super().to_base(x)
@@ -118,6 +125,7 @@ class Logit(Map):
         for low, high in zip(self.low, self.high, strict=True):
             expect_room(high - low, low, high)
         self._set_ends(self.low, self.high)
+        self.step = self._width / 4, np.zeros(len(self._width))
 
     def _set_ends(self, start: np.ndarray, end: np.ndarray) -> None:
         self._start, self._end, self._width = start, end, end - start
@@ -145,6 +153,7 @@ class LogLogit(Logit):
         if not (self.low > 0).all():
             raise ValueError(f"expected a positive low, given {self.low.min():g}")
         self._set_ends(np.log(self.low), np.log(self.high))
+        self.step = np.zeros(len(self._width)), self._width / 4
 
     def to_base(self, x):
         x = ops.log(ops.minimum(ops.maximum(x, constant(self.low)), constant(self.high)))
@@ -168,6 +177,7 @@ class Log(Map):
         for each, end in zip(width, self._end, strict=True):
             expect_room(each, end)
         self._log_width = np.log(width)
+        self.step = np.where(self._end == 0, 0, width), width / np.maximum(width, np.abs(self._end))
 
     def to_base(self, x):
         distance = constant(self._sign) * (x - constant(self._end))
@@ -213,6 +223,8 @@ class Table(Map):
         slopes = np.concatenate([secants[:1], slopes, secants[-1:]])
         self._bins = np.stack([knots[:-1], steps, normal[:-1], rises, slopes[:-1], slopes[1:]], axis=1)
         self._knots, self._normal, self._slopes = knots, normal, slopes
+        absolute, relative = self._outer.step
+        self.step = absolute / np.median(slopes), relative / np.median(slopes)
 
     def to_base(self, x):
         x, outer_slope = self._outer.to_base(x)

@@ -46,8 +46,10 @@ class Maps:
             numbers = [{key: value for key, value in entries[place].items() if key != "map"} for place in places]
             self.groups.append((places, kind(numbers)))
         self.order = [place for places, _ in self.groups for place in places]
-        self.low, self.high = (np.concatenate([getattr(group, end) for _, group in self.groups]) for end in ("low", "high"))
-        self.low, self.high = self.low[np.argsort(self.order)], self.high[np.argsort(self.order)]
+        of_each = [(group.low, group.high, *group.step) for _, group in self.groups]
+        back = np.argsort(self.order)
+        self.low, self.high, *step = (np.concatenate(parts)[back] for parts in zip(*of_each, strict=True))
+        self.step = tuple(step)
 
     def to_base(self, x):
         """Map x (..., D) to u (..., D), with log du/dx (..., D), all float64."""
@@ -94,6 +96,13 @@ class Maps:
                 " single precision cannot tell apart: give a scale with an origin among the rows and their width"
             )
         return u
+
+    def tolerance(self, difference: float) -> dict[str, list[float]]:
+        """Make of a difference that is accepted inside what is accepted of each feature: ``absolute`` and ``relative``."""
+        return {
+            kind: [float(f"{difference * number:.3g}") for number in numbers]
+            for kind, numbers in zip(("absolute", "relative"), self.step, strict=True)
+        }
 
 
 class Scales(Bijector):
