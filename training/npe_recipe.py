@@ -7,6 +7,8 @@ from typing import Any
 from pydantic import JsonValue
 
 from zoo.data.sbi.prior import Prior
+from zoo.data.sbi.x_scales import described
+from zoo.families.flows.scales import Maps
 from zoo.training.recipe import Recipe, RecipeError
 
 SETTINGS = [
@@ -16,6 +18,9 @@ SETTINGS = [
 ]
 """Settings by the largest number of simulations, chosen by the validation loss on the benchmark's tasks."""
 
+TOLERANCE = 1e-3
+"""Difference that is accepted between runtimes: of a log density, and of parameters on their scales."""
+
 
 def npe_recipe(
     name: str,
@@ -24,10 +29,11 @@ def npe_recipe(
     simulations: int,
     width: int,
     *,
+    context_scales: list[dict[str, JsonValue]] | None = None,
     seed: int = 0,
     changes: dict[str, JsonValue] | None = None,
 ) -> Recipe:
-    """An autoregressive neural spline flow p(theta | x) inside the prior's support, with the settings of the released ones.
+    """An autoregressive neural spline flow p(theta | x) on the prior's scales, with the settings of the released ones.
 
     Parameters
     ----------
@@ -39,6 +45,9 @@ def npe_recipe(
         Number of simulations; it sets batch size, epochs and weight decay.
     width : int
         Number C of numbers in one observation.
+    context_scales : list of dict, optional
+        Scale of each of these numbers, as ``zoo.data.sbi.x_scales.chosen_scales`` gives it. Without, x is in single precision
+        and standardized as it is.
     seed : int
         Seed of the training.
     changes : dict of str to JsonValue, optional
@@ -55,16 +64,16 @@ def npe_recipe(
         "family": "nsf",
         "task": "posterior-estimation",
         "summary": f"Posterior of {', '.join(prior.names)} by neural posterior estimation",
-        "config": _config(prior, width),
-        "data": data,
+        "config": _config(prior, width) | ({} if context_scales is None else {"context_scales": context_scales}),
+        "data": {**data, "parameters": {**data["parameters"], "dtype": "float64"}},
         "optimizer": {"learning_rate": 3e-3, "schedule": "cosine", "weight_decay": settings["weight_decay"]},
         "epochs": settings["epochs"],
         "patience": 15,
         "batch_size": settings["batch_size"],
         "seeds": [seed],
         "evaluation": {"kind": "posterior", "parameters": prior.names},
-        "endpoints": _endpoints(prior, width),
-        "tolerance": {"absolute": 1e-3, "relative": 1e-3},
+        "endpoints": _endpoints(prior, width, context_scales),
+        "tolerance": {"absolute": TOLERANCE, "relative": TOLERANCE},
     }
     try:
         return Recipe.model_validate(values).changed(changes or {})
@@ -81,14 +90,15 @@ def _config(prior: Prior, width: int) -> dict[str, Any]:
         "transforms": 4,
         "hidden": [128, 128],
         "activation": "relu",
-        "support": prior.support if any(bounds is not None for bounds in prior.support) else None,
+        "support": None,
+        "scales": prior.scales,
         "embedding": [],
         "bins": 8,
         "autoregressive": True,
     }
 
 
-def _endpoints(prior: Prior, width: int) -> dict[str, Any]:
+def _endpoints(prior: Prior, width: int, context_scales: list[dict[str, JsonValue]] | None) -> dict[str, Any]:
     """Log density and samples of theta, given x, as a recipe describes them."""
     dimensions = len(prior.names)
     bounded = [bounds is not None for bounds in prior.support]
@@ -98,9 +108,11 @@ def _endpoints(prior: Prior, width: int) -> dict[str, Any]:
     unit = _common(list(prior.units.values()))
     units = list(prior.units.values()) if len(set(prior.units.values())) > 1 else None
     parameter = {"name": "parameter", "size": dimensions, "labels": list(prior.names), "units": units}
-    theta = {"name": "theta", "axes": [parameter], "unit": unit, "description": ", ".join(prior.names)}
+    theta = {"name": "theta", "axes": [parameter], "dtype": "float64", "unit": unit, "description": ", ".join(prior.names)}
     observed = {"name": "datum", "size": width}
     x = {"name": "x", "axes": [observed], "unit": "1", "description": "an observation, as the simulator gives it"}
+    if context_scales is not None:
+        x |= {"dtype": "float64", "description": f"{x['description']}; {described(context_scales)}"}
     return {
         "log_prob": {
             "description": "logarithm of the posterior density at theta, given x",
@@ -114,7 +126,7 @@ def _endpoints(prior: Prior, width: int) -> dict[str, Any]:
                  "description": "standard normal numbers"},
                 x,
             ],
-            "outputs": [{**theta, "low": low, "high": high}],
+            "outputs": [{**theta, "low": low, "high": high, "tolerance": Maps(prior.scales).tolerance(TOLERANCE)}],
         },
     }  # fmt: skip
 

@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Any, Literal
 import yaml
 
 from zoo.atomic import whole_file
+from zoo.data.sbi.dataset import training_rows
 from zoo.data.sbi.prior import Prior
 from zoo.data.sbi.simulations import Simulator, check_simulations, simulate
+from zoo.data.sbi.x_scales import chosen_scales
 from zoo.families.state import apart
 from zoo.workflows.new_folder import new_folder
 
@@ -119,7 +121,9 @@ def train_npe(
         "source": "simulations",
         "parameters": {"file": SIMULATIONS, "prior": prior.plain(), "test": test, "on_nonfinite": on_nonfinite},
     }
-    recipe = npe_recipe(name, prior, data, len(found) - test, found.x.shape[1], seed=seed, changes=changes)
+    budget = len(found) - test
+    scales = chosen_scales(found.x[: training_rows(budget)])
+    recipe = npe_recipe(name, prior, data, budget, found.x.shape[1], context_scales=scales, seed=seed, changes=changes)
     with whole_file(run / RECIPE, "w") as file:
         yaml.safe_dump(recipe.model_dump(mode="json", exclude_none=True), file, sort_keys=False)
     release(load_recipe(run / RECIPE), run, path)

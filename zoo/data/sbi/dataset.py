@@ -34,6 +34,8 @@ class Pairs:
         Simulations outside the budget.
     prior : Prior
         Prior of theta.
+    dtype : {"float32", "float64"}
+        Precision of the rows: "float64" for a flow with scales, else that of the model.
     """
 
     description: str
@@ -42,12 +44,16 @@ class Pairs:
     reference: Callable[[np.ndarray, int, np.random.Generator], np.ndarray] | None = None
     """Makes exact draws (n, D) from p(theta | x) of (x, n, rng), where they are known."""
 
-    def __init__(self, budget: Simulations, test: Simulations, prior: Prior) -> None:
+    def __init__(
+        self, budget: Simulations, test: Simulations, prior: Prior, dtype: Literal["float32", "float64"] = "float32"
+    ) -> None:
+        self.dtype = dtype
         for part in (budget, test):
-            check_simulations(part.theta, part.x, prior.names)
+            with np.errstate(over="ignore"):  # what single precision cannot hold becomes infinite, and is refused
+                check_simulations(part.theta, part.x.astype(dtype), prior.names)
         _inside(np.concatenate([budget.theta, test.theta]), prior)
         self.prior = prior
-        training = len(budget) - round(VALIDATION * len(budget))
+        training = training_rows(len(budget))
         if training == len(budget):
             raise InputError(f"{len(budget)} simulations leave none to validate on: expected at least 10")
         self._splits: dict[Split, tuple[np.ndarray, np.ndarray]] = {
@@ -70,11 +76,16 @@ class Pairs:
     def rows(self, split: Split, epoch: int = 0) -> Rows:
         theta, x = self._splits[split]
         return Rows(
-            inputs={"theta": theta.astype(np.float32), "x": x.astype(np.float32)},
+            inputs={"theta": theta.astype(self.dtype), "x": x.astype(self.dtype)},
             target=np.zeros((len(theta), 1), np.float32),
             group=groups({name: len(theta) for name, (theta, _) in self._splits.items()}, split),
             truth=dict(zip(self.prior.names, theta.T, strict=True)),
         )
+
+
+def training_rows(budget: int) -> int:
+    """Give the number of rows of a budget, the first, that a model is fitted to."""
+    return budget - round(VALIDATION * budget)
 
 
 @register_dataset("sbi")
@@ -116,6 +127,8 @@ class SimulationsFile(Pairs):
         Number of rows, the last of the file, that are used neither to fit nor to stop.
     on_nonfinite : {"drop", "fail"}
         What becomes of simulations with NaN or infinity: "drop" leaves them out, "fail" raises.
+    dtype : {"float32", "float64"}
+        Precision of the rows, as for ``Pairs``.
     folder : Path, optional
         Folder of the recipe, which relative paths start from; the working folder by default.
     """
@@ -129,11 +142,12 @@ class SimulationsFile(Pairs):
         prior: dict[str, JsonValue],
         test: int = 1000,
         on_nonfinite: Literal["drop", "fail"] = "drop",
+        dtype: Literal["float32", "float64"] = "float32",
         folder: Path | None = None,
     ) -> None:
         found = read_simulations(inside(folder or Path.cwd(), file), on_nonfinite)
         self.description = f"{len(found)} simulations from {Path(file).name}, {found.dropped} left out"
-        super().__init__(*_split(found, test), Prior(prior))
+        super().__init__(*_split(found, test), Prior(prior), dtype)
 
 
 @register_dataset("simulator")
@@ -158,6 +172,8 @@ class UserSimulator(Pairs):
         Whether the simulator takes many rows at once, as in ``zoo.data.sbi.simulate``.
     on_nonfinite : {"drop", "fail"}
         What becomes of NaN and infinity, as in ``zoo.data.sbi.simulate``.
+    dtype : {"float32", "float64"}
+        Precision of the rows, as for ``Pairs``.
     file : str, optional
         Name of a ``.npz`` beside the recipe that keeps the simulations, for simulators that take long.
     folder : Path, optional
@@ -178,6 +194,7 @@ class UserSimulator(Pairs):
         seed: int = 0,
         vectorized: bool = False,
         on_nonfinite: Literal["drop", "fail"] = "drop",
+        dtype: Literal["float32", "float64"] = "float32",
         file: str | None = None,
         folder: Path | None = None,
     ) -> None:
@@ -189,7 +206,7 @@ class UserSimulator(Pairs):
         found = _simulated(source, source.path.stat().st_mtime_ns, settings, kept)
         self.simulator, self.seed = simulator, seed
         self.description = f"{len(found)} simulations by {simulator}, {found.dropped} left out"
-        super().__init__(*_split(found, test), Prior(prior))
+        super().__init__(*_split(found, test), Prior(prior), dtype)
 
 
 @functools.lru_cache(maxsize=4)

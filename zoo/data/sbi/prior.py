@@ -49,6 +49,11 @@ class Uniform(_Bounded):
 
         return uniform(self.low, self.high - self.low)
 
+    @property
+    def scale(self) -> dict[str, Any]:
+        """How a flow maps the parameter to unbounded numbers, an entry of its ``scales``."""
+        return {"map": "logit", "low": self.low, "high": self.high}
+
 
 class LogUniform(_Bounded):
     """Flat in the logarithm between ``low`` and ``high``, both positive."""
@@ -62,6 +67,11 @@ class LogUniform(_Bounded):
         from scipy.stats import loguniform
 
         return loguniform(self.low, self.high)
+
+    @property
+    def scale(self) -> dict[str, Any]:
+        """How a flow maps the parameter to unbounded numbers, an entry of its ``scales``."""
+        return {"map": "log-logit", "low": self.low, "high": self.high}
 
 
 class Normal(_Law):
@@ -95,6 +105,13 @@ class Normal(_Law):
             return norm(self.mean, self.sd)
         low, high = ((bound - self.mean) / self.sd for bound in self.bounds)
         return truncnorm(low, high, loc=self.mean, scale=self.sd)
+
+    @property
+    def scale(self) -> dict[str, Any]:
+        """How a flow maps the parameter to unbounded numbers, an entry of its ``scales``."""
+        if self.bounds is None:
+            return {"map": "linear", "origin": self.mean, "width": self.sd}
+        return {"map": "logit", "low": self.bounds[0], "high": self.bounds[1]}
 
 
 class _Parameters(RootModel[dict[str, Annotated[Uniform | LogUniform | Normal, Field(discriminator="distribution")]]]):
@@ -145,6 +162,11 @@ class Prior:
     def support(self) -> list[list[float] | None]:
         """Limits [low, high] of each parameter, None where it is unbounded: the ``support`` of a flow."""
         return [None if law.bounds is None else list(law.bounds) for law in self.laws.values()]
+
+    @property
+    def scales(self) -> list[dict[str, Any]]:
+        """How a flow maps each parameter to unbounded numbers: its ``scales``."""
+        return [law.scale for law in self.laws.values()]
 
     def plain(self) -> dict[str, dict[str, Any]]:
         """The prior as plain data, from which ``Prior`` makes it again."""

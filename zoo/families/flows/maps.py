@@ -50,7 +50,7 @@ class Map:
     """Lower end of the support, (k,), minus infinity where there is none."""
     high: np.ndarray
     step: tuple[np.ndarray, np.ndarray]
-    """About how far x moves with u, as numbers (k,) ``absolute`` and ``relative``: abs(dx/du) is up to absolute + relative |x|."""
+    """About how far x moves with u, two arrays (k,): |dx/du| is up to the first, plus the second times |x|."""
 
     def __init__(self, entries: Sequence[dict[str, Any]]) -> None:
         self.low = np.array([entry.get("low", -np.inf) for entry in entries], np.float64)
