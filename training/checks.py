@@ -172,7 +172,7 @@ class _Pass:
         size = rows_at_once(rows.inputs.values())
         for start in track(range(0, len(rows), size), f"checking the {split} rows"):
             part = slice(start, start + size)
-            cut = {tensor.name: np.asarray(rows.inputs[tensor.name][part], np.float32) for tensor in inputs}
+            cut = {tensor.name: np.asarray(rows.inputs[tensor.name][part], tensor.floats) for tensor in inputs}
             target = np.asarray(rows.target[part], np.float32)
             for name, array in {**cut, "the target": target}.items():
                 _expect_finite(name, array, numbers[part])
@@ -196,7 +196,7 @@ class _Pass:
             tensor = tensors[name]
             low, high = (-np.inf if tensor.low is None else tensor.low), (np.inf if tensor.high is None else tensor.high)
             each = array.reshape(-1, *tensor.fixed_shape)  # a row may hold several queries, each of which counts
-            outside = (each < np.asarray(low, np.float32)) | (each > np.asarray(high, np.float32))
+            outside = (each < np.asarray(low, each.dtype)) | (each > np.asarray(high, each.dtype))
             self.outside[name] += int(outside.reshape(len(array), -1).any(axis=1).sum())
             by_element = tensor.unbounded or isinstance(tensor.low, list) or isinstance(tensor.high, list)
             axes = tuple(range(each.ndim - 1)) if by_element else None
