@@ -11,7 +11,7 @@ from keras import ops
 from zoo.data.dataset import Dataset, FromUser, Rows, Split
 from zoo.errors import InputError, option
 from zoo.families.base import ZooModel
-from zoo.families.batches import rows_at_once
+from zoo.families.batches import answer, rows_at_once
 from zoo.model.axes import Strict
 from zoo.model.spec import ModelSpec, Tensor
 from zoo.progress import track
@@ -182,7 +182,7 @@ class _Pass:
             if rows.weight is not None:
                 content.update(np.asarray(rows.weight[part], np.float64).tobytes())
             if split == "train":
-                self._measure(model.standardized(*(ops.convert_to_tensor(array) for array in cut.values())))
+                self._measure(answer(model.standardized, *cut.values()))
         low, high = zip(*targets, strict=True)
         self.target_range = max(high) - min(low)
         self.digest = content.digest()
