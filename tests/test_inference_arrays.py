@@ -212,7 +212,10 @@ def test_what_is_asked_for_together(tmp_path):
     with pytest.raises(InputError, match="needs the prior"):
         train_npe(line, folder=tmp_path / "a")
     with pytest.raises(UnknownNameError, match="family of flows"):
-        train_npe(theta=np.eye(30)[:, :2], x=np.eye(30)[:, :2], folder=tmp_path / "a", family="glow")
+        rows = np.random.default_rng(0).normal(size=(100, 2))
+        train_npe(theta=rows, x=rows, folder=tmp_path / "a", family="glow")
+    with pytest.raises(InputError, match="expected from 2 to 99 test rows of 100 simulations, given 100"):
+        train_npe(theta=rows, x=rows, folder=tmp_path / "b", test=100)
 
 
 # Runs of something else
