@@ -211,8 +211,8 @@ def test_what_is_asked_for_together(tmp_path):
         train_npe(x=[1.0], folder=tmp_path / "a")
     with pytest.raises(InputError, match="needs the prior"):
         train_npe(line, folder=tmp_path / "a")
+    rows = np.random.default_rng(0).normal(size=(100, 2))
     with pytest.raises(UnknownNameError, match="family of flows"):
-        rows = np.random.default_rng(0).normal(size=(100, 2))
         train_npe(theta=rows, x=rows, folder=tmp_path / "a", family="glow")
     with pytest.raises(InputError, match="expected from 2 to 99 test rows of 100 simulations, given 100"):
         train_npe(theta=rows, x=rows, folder=tmp_path / "b", test=100)
