@@ -163,6 +163,14 @@ def test_masked_rows_are_left_out_or_refused():
         read_own_rows(theta, np.full((4, 1), np.nan), LAWS)
 
 
+def test_columns_of_xarray_are_taken_by_name_and_in_their_units():
+    xarray = pytest.importorskip("xarray")
+    theta = xarray.Dataset({"b": ("row", np.arange(5.0) - 4), "a": ("row", 100 * np.arange(5.0), {"units": "cm"})})
+    found = read_own_rows(theta, np.arange(5.0), LAWS)
+    order = np.argsort(found.x[:, 0])
+    np.testing.assert_allclose(found.theta[order], np.stack([np.arange(5.0), np.arange(5.0) - 4], axis=1))
+
+
 def test_single_precision_does_not_leave_the_prior():
     theta = np.full((4, 1), 0.1, np.float32)  # rounded above 0.1
     found = read_own_rows(theta, np.arange(4.0), as_prior({"a": stats.uniform(0, 0.1)}))
