@@ -65,7 +65,7 @@ def npe_recipe(
         "task": "posterior-estimation",
         "summary": f"Posterior of {', '.join(prior.names)} by neural posterior estimation",
         "config": _config(prior, width) | ({} if context_scales is None else {"context_scales": context_scales}),
-        "data": {**data, "parameters": {**data["parameters"], "dtype": "float64"}},
+        "data": {**data, "parameters": {**data.get("parameters", {}), "dtype": "float64"}},
         "optimizer": {"learning_rate": 3e-3, "schedule": "cosine", "weight_decay": settings["weight_decay"]},
         "epochs": settings["epochs"],
         "patience": 15,
