@@ -103,9 +103,11 @@ class Flow(ZooModel):
             self.support = Support([None] * dimensions if support is None else support, name="support")
         else:
             self.support = Scales(scales, name="support")
-        self.observed = Standardize((context,), name="observed") if context else None
+        self.observed: Standardize | None = None
         if context_scales is not None:
             self.observed = ContextScales(context_scales, name="observed")
+        elif context:
+            self.observed = Standardize((context,), name="observed")
         self.autocast = scales is None and context_scales is None  # Keras would round to float32 what a scale is to take
         self.embedding = dense_stack("embedding", context, embedding, activation) if embedding else None
         features = embedding[-1] if embedding else context

@@ -216,7 +216,7 @@ class Table(Map):
             knots = ops.convert_to_numpy(self._outer.to_base(values[:, None])[0])[:, 0]
         steps, rises = np.diff(knots), np.diff(normal)
         if (steps < ROOM * np.finfo(np.float64).eps).any():
-            raise ValueError("expected values that double precision tells apart")
+            raise ValueError("expected values that double precision tells apart, and from low and high")
         secants = rises / steps
         first, second = steps[1:] + 2 * steps[:-1], 2 * steps[1:] + steps[:-1]
         slopes = (first + second) / (second / secants[:-1] + first / secants[1:])  # Fritsch and Butland's mean
