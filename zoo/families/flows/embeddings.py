@@ -6,6 +6,7 @@ and of attention, and is zero again before each convolution, as what lies beyond
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -17,6 +18,8 @@ from zoo.families.flows.set_layers import AttentionBlock, built_dense, pooled, t
 
 Units = Annotated[int, Field(gt=0)]
 Layers = Annotated[list[Units], Field(min_length=1)]
+PLACED = 8
+"""Numbers kept of each position after the last stage of a convolution over a fixed size, beside the mean over positions."""
 FAR = 8
 """Positions along an axis to which the default stages of a convolution bring a sequence or an image of fixed size."""
 
@@ -204,10 +207,13 @@ class ConvolutionEmbedding(keras.layers.Layer):
             sizes = [None if size is None else -(-size // 2) for size in sizes]
         before = (settings.kernel - 1) // 2
         self.margins = [[0, 0], *([[before, settings.kernel - 1 - before]] * settings.positions), [0, 0]]
-        self.flat = None if None in sizes else channels
-        for size in sizes:
-            self.flat = None if self.flat is None else self.flat * size
-        self.whole = built_dense("whole", channels + 1 if self.flat is None else self.flat, settings.units, activation, linear=True)
+        self.places, width = None, channels + 1
+        if None not in sizes:
+            self.places = kind(PLACED, 1, name="places")
+            self.places.build((None, *sizes, channels))
+            self.flat = PLACED * math.prod(sizes)
+            width = channels + self.flat
+        self.whole = built_dense("whole", width, settings.units, activation, linear=True)
         self.built = True
 
     def call(self, x, real=None):
@@ -216,7 +222,10 @@ class ConvolutionEmbedding(keras.layers.Layer):
             if real is not None:
                 x, real = x * ops.cast(real, x.dtype)[..., None], _halved(real)
             x = stage(ops.pad(x, self.margins))
-        return through(self.whole, pooled(x, real) if self.flat is None else ops.reshape(x, (-1, self.flat)))
+        if self.places is None:
+            return through(self.whole, pooled(x, real))
+        mean = ops.mean(x, axis=tuple(range(1, len(x.shape) - 1)))
+        return through(self.whole, ops.concatenate([mean, ops.reshape(self.places(x), (-1, self.flat))], axis=-1))
 
 
 def _halved(real):

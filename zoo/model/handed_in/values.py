@@ -140,6 +140,24 @@ def _leaves(given: Any) -> Iterator[Any]:
             yield element
 
 
+def unpadded(array: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """Rows without their padding.
+
+    Parameters
+    ----------
+    array : ndarray of shape (n, length, ...)
+        Padded rows.
+    mask : ndarray of shape (n, length)
+        Which elements are real.
+
+    Returns
+    -------
+    ndarray of shape (n,)
+        An array of arrays, one for each row.
+    """
+    return _rows([row[real] for row, real in zip(array, mask, strict=True)])
+
+
 def _rows(rows: list[np.ndarray]) -> np.ndarray:
     """Rows of different lengths as an array of arrays."""
     found = np.empty(len(rows), object)
