@@ -159,6 +159,8 @@ class ContextShape:
             They are of another shape, missing or not finite.
         """
         tensor = tensors[0]
+        if given is None:
+            raise InputError(f"{tensor.name}: expected a context of shape {self._said(tensor)}, given none")
         if mask is not None and not self.free:
             raise InputError(f"{tensor.name}: expected no mask, since this flow takes contexts of shape {self.shape}, given one")
         if is_table(given) and self.free:
@@ -181,10 +183,10 @@ class ContextShape:
             own in (None, size) for own, size in zip(self.shape, array.shape[1:], strict=False)
         )
         if not fits or not array.size:
-            sizes = ", ".join(tensor.axes[0].name if size is None else str(size) for size in self.shape)
+            found = array.shape if values is None or values.jagged else np.shape(given)
             raise InputError(
-                f"{tensor.name}: expected a context of shape ({sizes}{',' if len(self.shape) == 1 else ''}), or several with one"
-                f" more axis before, given shape {np.shape(given) if values is None or not values.jagged else array.shape}"
+                f"{tensor.name}: expected a context of shape {self._said(tensor)}, or several with one more axis before, given"
+                f" shape {found}"
             )
         if not self.free:
             return [array], several
@@ -195,3 +197,8 @@ class ContextShape:
         if mask.shape != array.shape[:2]:
             raise InputError(f"mask: expected shape {array.shape[: 1 + several]}, given {mask.shape}")
         return [np.where(along(mask, array), array, np.zeros((), array.dtype)), mask], several
+
+    def _said(self, tensor: Tensor) -> str:
+        """The shape in words, a free length by the name of its axis."""
+        sizes = [tensor.axes[0].name if size is None else str(size) for size in self.shape]
+        return f"({', '.join(sizes)}{',' * (len(sizes) == 1)})"

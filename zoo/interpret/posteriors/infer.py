@@ -19,6 +19,8 @@ from zoo.model.spec import ModelSpec, Tensor
 
 Sampler = Callable[[dict[str, np.ndarray]], Mapping[str, np.ndarray]]
 """The endpoint ``sample`` of a flow, in whatever runtime: makes its outputs of its inputs."""
+NUMBERS, ELEMENT = 2**24, 32
+"""Numbers of all copies of an observation that are handed in at once, and what an element counts that has a mask."""
 CORNER = "pip install 'physzoo[interpret]'"
 """What a corner plot needs."""
 
@@ -126,7 +128,13 @@ def infer(
         raise InputError(f"draws: expected more than {len(names)}, the number of parameters, given {draws}")
     z = np.random.default_rng(seed).standard_normal((draws, len(names)), dtype=np.float32)
     start = time.perf_counter()
-    theta = sample({noise.name: z} | {name: np.repeat(array, draws, axis=0) for name, array in given.items()})[parameters.name]
+    size = max(1, NUMBERS // (max(array.size for array in given.values()) * (ELEMENT if len(given) > 1 else 1)))
+    parts = []
+    for start in range(0, draws, size):
+        noises = z[start : start + size]
+        rows = {name: np.repeat(array, len(noises), axis=0) for name, array in given.items()}
+        parts.append(sample({noise.name: noises} | rows)[parameters.name])
+    theta = np.concatenate(parts)
     seconds = time.perf_counter() - start
     out.mkdir(parents=True, exist_ok=True)
     path = out / f"{spec.name}-{observation.label}.npz"
