@@ -6,10 +6,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from zoo.data.sbi.x_scales import described
 from zoo.errors import InputError
+from zoo.families.flows.context_shape import ContextShape
 from zoo.families.flows.embeddings import default_embedding, embedding_settings
 from zoo.training.recipe import RecipeError
+
+MOST = 2**20
+"""Elements that scales are chosen from."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,8 +26,8 @@ class Observations:
     ----------
     shape : tuple of int or None
         Sizes of the axes; None for the first where its length is free.
-    most : int
-        The most elements along a free axis.
+    least, most : int
+        The fewest and the most elements along a free axis.
     labels : list of str, optional
         Names of the elements of the last axis.
     units : list of str, optional
@@ -31,10 +37,59 @@ class Observations:
     """
 
     shape: tuple[int | None, ...]
+    least: int = 1
     most: int = 0
     labels: list[str] | None = None
     units: list[str] | None = None
     element: str = "element"
+
+    @classmethod
+    def of(cls, x: np.ndarray, mask: np.ndarray | None = None, trials: tuple[int, int] | None = None) -> Observations:
+        """What simulations are.
+
+        Parameters
+        ----------
+        x : ndarray of shape (n, ...)
+            Simulated data.
+        mask : ndarray of shape (n, length), optional
+            Which of their elements are real, where their length is free.
+        trials : tuple of int, optional
+            The fewest and the most elements, where they are trials of one experiment; by default those that there are.
+
+        Returns
+        -------
+        Observations
+            The observations.
+        """
+        if mask is None:
+            return cls(x.shape[1:])
+        counts = mask.sum(axis=1)
+        least, most = (max(1, int(counts.min())), int(counts.max())) if trials is None else trials
+        return cls((None, *x.shape[2:]), least, most, element="element" if trials is None else "trial")
+
+    def features(
+        self, x: np.ndarray, mask: np.ndarray | None = None, embedding: str | dict[str, Any] | Sequence[int] | None = None
+    ) -> np.ndarray:
+        """The numbers (N, F) that each scale of x is chosen from: of all rows, or of all their real elements; a million at most.
+
+        Parameters
+        ----------
+        x : ndarray of shape (n, ...)
+            Simulated data.
+        mask : ndarray of shape (n, length), optional
+            Which of their elements are real.
+        embedding : str, dict or list of int, optional
+            As :meth:`config` takes it.
+
+        Returns
+        -------
+        ndarray of shape (N, F)
+            The numbers.
+        """
+        shape = ContextShape.of(**self.config(embedding))
+        assert shape is not None
+        found = shape.elements(x, mask)
+        return found if len(found) <= MOST else np.random.default_rng(0).choice(found, MOST, replace=False, shuffle=False)
 
     def config(self, embedding: str | dict[str, Any] | Sequence[int] | None = None) -> dict[str, Any]:
         """``context`` and ``embedding`` of a flow.
@@ -96,7 +151,7 @@ class Observations:
             names[-1] = "datum"
         axes: list[dict[str, Any]] = [{"name": name, "size": size} for name, size in zip(names, self.shape, strict=True)]
         if free:
-            axes[0] = {"name": self.element, "least": 1, "most": self.most}
+            axes[0] = {"name": self.element, "least": self.least, "most": self.most}
         differ = self.units is not None and len(set(self.units)) > 1
         if (self.labels is not None or differ) and not (free and len(axes) == 1):
             axes[-1] |= {"labels": self.labels, "units": self.units if differ else None}
