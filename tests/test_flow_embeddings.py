@@ -214,7 +214,12 @@ def test_settings_that_are_refused(context, embedding, said):
 def test_default_embeddings_keep_what_is_to_be_seen():
     assert default_embedding((5,)) is None and default_embedding((3, 4, 5, 6)) is None
     assert default_embedding((None, 3))["kind"] == "mean-pooled"
-    for shape, kind, stages in (((100, 2), "convolution-1d", 4), ((6, 2), "convolution-1d", 1), ((64, 48, 3), "convolution-2d", 3)):
+    for shape, kind, stages in (
+        ((100, 2), "convolution-1d", 4),
+        ((6, 2), "convolution-1d", 1),
+        ((64, 48, 3), "convolution-2d", 3),
+        ((30, 40), "convolution-2d", 3),
+    ):
         found = default_embedding(shape)
         assert (found["kind"], len(found["filters"])) == (kind, stages)
 

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from zoo.data.sbi.x_scales import described
-from zoo.errors import InputError
+from zoo.errors import InputError, UnknownNameError
 from zoo.families.flows.context_shape import ContextShape
-from zoo.families.flows.embeddings import default_embedding, embedding_settings
+from zoo.families.flows.embeddings import KINDS, default_embedding, embedding_settings, suited
 from zoo.training.recipe import RecipeError
 
 MOST = 2**20
@@ -106,8 +106,8 @@ class Observations:
 
         Raises
         ------
-        RecipeError
-            There is no such embedding.
+        UnknownNameError, RecipeError
+            There is no such embedding, or no such setting of it.
         """
         context: int | list[int | None] = list(self.shape)
         if len(self.shape) == 1 and self.shape[0] is not None:
@@ -116,8 +116,9 @@ class Observations:
         if embedding is None:
             chosen = default_embedding(self.shape) or []
         elif isinstance(embedding, str):
-            suits = default_embedding(self.shape)
-            chosen = suits if suits is not None and suits["kind"] == embedding else {"kind": embedding}
+            if embedding not in KINDS:
+                raise UnknownNameError("embedding", embedding, KINDS)
+            chosen = suited(KINDS[embedding], self.shape).model_dump()
         if isinstance(chosen, dict):
             try:
                 chosen = embedding_settings(chosen).model_dump()

@@ -22,6 +22,8 @@ PLACED = 8
 """Numbers kept of each position after the last stage of a convolution over a fixed size, beside the mean over positions."""
 FAR = 8
 """Positions along an axis to which the default stages of a convolution bring a sequence or an image of fixed size."""
+FEATURES = 16
+"""The most numbers of an element that the last of two axes is taken for, and not for the width of an image."""
 
 
 class _Embedding(BaseModel):
@@ -87,6 +89,12 @@ class Convolution2D(_Embedding):
 
 
 Settings = MeanPooled | Attention | Convolution1D | Convolution2D
+KINDS: dict[str, type[Settings]] = {
+    "mean-pooled": MeanPooled,
+    "attention": Attention,
+    "convolution-1d": Convolution1D,
+    "convolution-2d": Convolution2D,
+}
 _SETTINGS: TypeAdapter[Settings] = TypeAdapter(Annotated[Settings, Field(discriminator="kind")])
 
 
@@ -126,21 +134,40 @@ def default_embedding(shape: tuple[int | None, ...]) -> dict[str, Any] | None:
     Returns
     -------
     dict of str to object or None
-        A deep set for what is of free length; convolutions for sequences (length, features), and for images (height, width,
-        channels), of as many stages as bring the longest side to some eight positions; None for rows of numbers, and for
-        fixed shapes of more axes, which are taken as rows of numbers.
+        A deep set for what is of free length; convolutions for sequences (length, features) of up to 16 features, and for
+        images (height, width) and (height, width, channels); None for rows of numbers, and for fixed shapes of more axes,
+        which are taken as rows of numbers.
     """
     if None in shape:
         return MeanPooled().model_dump()
     if len(shape) not in (2, 3):
         return None
-    stages, longest = 1, max(size for size in (shape if len(shape) == 2 else shape[:2]) if size is not None)
-    if len(shape) == 2:
-        longest = shape[0] or 1
+    sequence = len(shape) == 2 and (shape[1] or 0) <= FEATURES
+    return suited(Convolution1D if sequence else Convolution2D, shape).model_dump()
+
+
+def suited(kind: type[Settings], shape: tuple[int | None, ...]) -> Settings:
+    """The settings of a kind of embedding, a convolution with as many stages as a shape asks for.
+
+    Parameters
+    ----------
+    kind : type
+        The class of the settings.
+    shape : tuple of int or None
+        Sizes of the axes, None for the first where its length is free.
+
+    Returns
+    -------
+    Settings
+        The settings.
+    """
+    if kind not in (Convolution1D, Convolution2D) or None in shape:
+        return kind()
+    stages, longest = 1, max(size or 1 for size in shape[: kind.positions])
     while -(-longest // 2**stages) > FAR:
         stages += 1
-    kind, first = (Convolution1D, 32) if len(shape) == 2 else (Convolution2D, 16)
-    return kind(filters=[min(first * 2**i, 64) for i in range(stages)]).model_dump()
+    first = 32 if kind is Convolution1D else 16
+    return kind(filters=[min(first * 2**i, 64) for i in range(stages)])
 
 
 class SetEmbedding(keras.layers.Layer):
