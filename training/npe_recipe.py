@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import JsonValue
 
 from zoo.data.sbi.as_prior import AnyPrior
-from zoo.data.sbi.own_rows import Datum
+from zoo.data.sbi.datum import Datum
 from zoo.data.sbi.rows_prior import RowsPrior
 from zoo.errors import UnknownNameError
 from zoo.families.flows.scales import Maps

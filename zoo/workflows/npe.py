@@ -157,8 +157,13 @@ def train_npe(
     return flow
 
 
-def _expect_rows_alone(simulator: Simulator | None, theta: Any, x: Any) -> None:
+def _expect_rows_alone(simulator: Simulator | None, theta: Any, x: Any, free: bool, trials: Any) -> None:
     if simulator is not None:
         raise InputError("train_npe: expected a simulator, or rows of your own as theta and x, given both")
     if theta is None or x is None:
         raise InputError(f"train_npe: expected theta and x together, given {'x' if theta is None else 'theta'} alone")
+    if free or trials is not None:
+        raise InputError(
+            "train_npe: free and trials are about a simulator: rows of your own of several lengths, or sets of trials, are a list"
+            " of arrays as x"
+        )

@@ -14,7 +14,7 @@ from zoo.data.sbi.joint_prior import JointPrior
 from zoo.data.sbi.prior import Prior
 from zoo.model.test_tensors import read_npz
 
-CONTENT = ("theta", "x", "log_prior")
+CONTENT = ("theta", "x", "log_prior", "x_mask")
 
 
 def sha256_of(arrays: Mapping[str, np.ndarray]) -> str:
@@ -28,7 +28,7 @@ def sha256_of(arrays: Mapping[str, np.ndarray]) -> str:
     Returns
     -------
     str
-        The hash of theta, x and log_prior as float64, with their shapes.
+        The hash of theta, x, log_prior and x_mask as float64, with their shapes.
     """
     found = hashlib.sha256()
     for name in CONTENT:
@@ -47,7 +47,7 @@ def write_rows(path: Path, arrays: Mapping[str, np.ndarray], dropped: int) -> No
     path : Path
         The file, a ``.npz``.
     arrays : mapping of str to ndarray
-        theta (n, D), x (n, C), and log_prior (n,) where the prior is not plain data.
+        theta (n, D), x (n, ...), log_prior (n,) where the prior is not plain data, and x_mask (n, length) where lengths differ.
     dropped : int
         Number of the user's rows that were left out.
     """
