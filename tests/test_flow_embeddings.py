@@ -91,8 +91,14 @@ def random_flow(case: str) -> Flow:
     return flow
 
 
+@pytest.mark.parametrize("case", ["set transformer", "sequence of free length"])
+def test_embeddings_of_free_length_pass_the_kit(case):
+    check_family(RealNVP, config(case), rows_of(case), endpoints=endpoints(case), opsets=[13])
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("case", CASES)
-def test_every_embedding_passes_the_kit(case):
+def test_every_embedding_passes_the_kit_at_every_opset(case):
     check_family(RealNVP, config(case), rows_of(case), endpoints=endpoints(case), opsets=[11, 13, 18])
 
 
@@ -212,7 +218,7 @@ def test_settings_that_are_refused(context, embedding, said):
 
 
 def test_default_embeddings_keep_what_is_to_be_seen():
-    assert default_embedding((5,)) is None and default_embedding((3, 4, 5, 6)) is None
+    assert default_embedding((5,)) is default_embedding((3, 4, 5, 6)) is None
     assert default_embedding((None, 3))["kind"] == "mean-pooled"
     for shape, kind, stages in (
         ((100, 2), "convolution-1d", 4),
@@ -228,7 +234,7 @@ def test_config_and_weights_of_rows_are_as_before():
     """A context that is a row keeps its layers under their names, which released files have."""
     flow = RealNVP(2, context=[4], transforms=1, hidden=[4], embedding=[3])
     row = RealNVP(2, context=4, transforms=1, hidden=[4], embedding=[3])
-    assert row.config["context"] == 4 and row.config["embedding"] == [3]
+    assert (row.config["context"], row.config["embedding"]) == (4, [3])
     assert [w.path.partition("/")[2] for w in flow.weights] == [w.path.partition("/")[2] for w in row.weights]
     flow.set_weights(row.get_weights())
     c = np.random.default_rng(0).normal(size=(3, 4)).astype(np.float32)
@@ -326,7 +332,9 @@ def test_infer_takes_an_event_whose_particles_are_rows_of_a_table(folder, tmp_pa
 # -- exact posteriors -----------------------------------------------------------------------------------------------------
 
 
-def learned(inputs: dict[str, np.ndarray], embedding: dict[str, Any], epochs: int, decay: float | None = None, **more: Any) -> Flow:
+def learned(
+    inputs: dict[str, np.ndarray], embedding: dict[str, Any], epochs: int, decay: float | None = None, **more: Any
+) -> Flow:
     """A small flow of one parameter, trained on pairs with a tenth of them held out."""
     import keras
 
@@ -343,7 +351,14 @@ def learned(inputs: dict[str, np.ndarray], embedding: dict[str, Any], epochs: in
         best = keras.callbacks.EarlyStopping(patience=epochs, restore_best_weights=True)
         target = np.zeros((n, 1), np.float32)
         flow.fit(
-            tuple(inputs.values()), target, 64, epochs, verbose=0, validation_split=0.1, callbacks=[best], validation_batch_size=256
+            tuple(inputs.values()),
+            target,
+            64,
+            epochs,
+            verbose=0,
+            validation_split=0.1,
+            callbacks=[best],
+            validation_batch_size=256,
         )
     return flow
 
@@ -379,15 +394,17 @@ def expect_conjugate(flow: Flow, off: float, ratio: float) -> None:
     for count in (1, 10, 100):
         sets = [rng.normal(rng.normal(), NOISE, (count, 1)) for _ in range(30)]
         found = beside_exact(flow, sets, [conjugate(trials) for trials in sets])
-        assert found[0] < off and 1 / ratio < found[1] < ratio, (count, found)
+        assert found[0] < off, (count, found)
+        assert 1 / ratio < found[1] < ratio, (count, found)
 
 
 SMALL_SETS = {"kind": "mean-pooled", "element_units": [16], "units": [24, 8]}
 
 
+@pytest.mark.slow  # a shorter one is that of test_inference_shapes.py
 def test_posterior_of_a_mean_narrows_with_the_trials():
     """One flow for 1, 10 and 100 trials: exact deviations are 0.89, 0.53 and 0.20."""
-    expect_conjugate(learned(sets_of_trials(2500, 100, 0), SMALL_SETS, 10), off=0.35, ratio=1.5)
+    expect_conjugate(learned(sets_of_trials(6000, 100, 0), SMALL_SETS, 12), off=0.3, ratio=1.3)
 
 
 @pytest.mark.slow
@@ -435,7 +452,8 @@ def test_posterior_of_the_memory_of_a_series(kind):
     if kind == "free":
         observed = [row[: LENGTH // 2 + i % 21] for i, row in enumerate(observed)]
     off, ratio = beside_exact(flow, observed, [on_a_grid(row) for row in observed])
-    assert off < 0.45 and 0.85 < ratio < 1.3, (off, ratio)
+    assert off < 0.45
+    assert 0.85 < ratio < 1.3
 
 
 SIDE = 8
@@ -453,4 +471,5 @@ def test_amplitude_of_a_pattern_in_white_noise():
     observed = list((rng.normal(0, 1, (40, 1, 1)) * PATTERN + rng.normal(0, 1, (40, SIDE, SIDE))).astype(np.float32))
     precision = 1 + np.square(PATTERN).sum()
     off, ratio = beside_exact(flow, observed, [((one * PATTERN).sum() / precision, precision**-0.5) for one in observed])
-    assert off < 0.4 and 0.85 < ratio < 1.2, (off, ratio)
+    assert off < 0.4
+    assert 0.85 < ratio < 1.2

@@ -55,8 +55,12 @@ def test_sets_of_trials_from_one_call(tmp_path):
 
     flow = trained(trial, tmp_path / "mean-of-trials", trials=(1, 50), embedding=SMALL_SETS)
     x, mask = flow.spec.endpoint("log_prob").inputs[1:]
-    assert [(axis.name, axis.size, axis.least, axis.most) for axis in x.axes] == [("trial", None, 1, 50), ("datum", 1, None, None)]
-    assert x.mask == mask.name == "mask" and mask.dtype == "bool"
+    assert [(axis.name, axis.size, axis.least, axis.most) for axis in x.axes] == [
+        ("trial", None, 1, 50),
+        ("datum", 1, None, None),
+    ]
+    assert x.mask == mask.name == "mask"
+    assert mask.dtype == "bool"
     rng = np.random.default_rng(3)
     widths = []
     for count in (1, 7, 50):
@@ -66,7 +70,7 @@ def test_sets_of_trials_from_one_call(tmp_path):
         exact = np.array([one.sum() / 4 * deviation**2 for one in sets])
         assert np.sqrt(np.mean(((drawn.mean(axis=1) - exact) / deviation) ** 2)) < 0.45
         widths.append(drawn.std(axis=1).mean() / deviation)
-    assert 0.65 < min(widths) and max(widths) < 1.6, widths
+    assert all(0.65 < width < 1.6 for width in widths), widths
     z = rng.standard_normal((2, 1), dtype=np.float32)
     ragged = [rng.normal(0, 2, (count, 1)) for count in (3, 20)]
     padded, real = np.zeros((2, 20, 1)), np.arange(20) < [[3], [20]]
@@ -79,7 +83,9 @@ def test_sets_of_trials_from_one_call(tmp_path):
 
 @pytest.mark.slow
 def test_answers_of_free_length_from_one_call(tmp_path):
-    flow = trained(light_curve, tmp_path / "curves", free=True, embedding={"kind": "attention", "width": 8, "heads": 2, "blocks": 1})
+    flow = trained(
+        light_curve, tmp_path / "curves", free=True, embedding={"kind": "attention", "width": 8, "heads": 2, "blocks": 1}
+    )
     x = flow.spec.endpoint("log_prob").inputs[1]
     assert (x.axes[0].name, x.axes[0].least, x.axes[0].most) == ("element", 3, 11)
     rng = np.random.default_rng(0)
@@ -95,7 +101,7 @@ def test_answers_of_free_length_from_one_call(tmp_path):
 def test_images_from_one_call(tmp_path):
     """The exact posterior is that of the mean along the diagonal."""
     flow = trained(picture, tmp_path / "pictures", 3000, embedding="convolution-2d")
-    assert flow.config["embedding"]["filters"] == [16] and flow.config["context"] == [6, 6]
+    assert (flow.config["embedding"]["filters"], flow.config["context"]) == ([16], [6, 6])
     rng = np.random.default_rng(0)
     maps = np.stack([picture(rng.normal(size=1), rng) for _ in range(20)])
     exact, deviation = np.trace(maps, axis1=1, axis2=2) / 7, 7**-0.5

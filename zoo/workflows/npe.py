@@ -88,7 +88,7 @@ def train_npe(
     on_nonfinite : {"drop", "fail"}
         What becomes of simulations and rows with NaN, infinity or missing values.
     free : bool
-        Whether the simulator's answers (L, F) have any length L: events of a counter, hits of a shower, a light curve with gaps.
+        Whether the simulator's answers (L, F) have any length L, such as events of a counter or a light curve with gaps.
     trials : int or tuple of int, optional
         The fewest and the most trials of a set, such as (1, 100), where an experiment is repeated at the same parameters. The
         simulator makes one trial (C,); each row of training is a set of them (k, C), k drawn evenly in its logarithm, and so is
@@ -96,11 +96,11 @@ def train_npe(
     family : str
         Family of the flow: "nsf", "maf" or "realnvp".
     embedding : str, dict or list of int, optional
-        The network that an observation passes first: its kind, "mean-pooled", "attention", "convolution-1d" or "convolution-2d",
-        or settings of it, as ``zoo.families.flows.embeddings`` has them, or units of dense layers. By default none for rows of
-        numbers, convolutions for sequences (L, F) and images of a fixed size, and a deep set, "mean-pooled", for sets of trials
-        and what is of free length. The order of elements is seen by convolutions alone: with the others, give the time or the
-        place of an element as one of its numbers.
+        The network that an observation passes first: its kind, "mean-pooled", "attention", "convolution-1d" or
+        "convolution-2d", or settings of it, as ``zoo.families.flows.embeddings`` has them, or units of dense layers. By default
+        none for rows of numbers, convolutions for sequences (L, F) of up to 16 features and for images, of a fixed size, and a
+        deep set, "mean-pooled", for sets of trials and what is of free length. The order of elements is seen by convolutions
+        alone: with the others, give the time or the place of an element as one of its numbers.
     changes : dict, optional
         Values of the recipe to set, ``{"config.hidden": [128, 128], "epochs": 300}``.
     overwrite : bool
@@ -164,6 +164,6 @@ def _expect_rows_alone(simulator: Simulator | None, theta: Any, x: Any, free: bo
         raise InputError(f"train_npe: expected theta and x together, given {'x' if theta is None else 'theta'} alone")
     if free or trials is not None:
         raise InputError(
-            "train_npe: free and trials are about a simulator: rows of your own of several lengths, or sets of trials, are a list"
-            " of arrays as x"
+            "train_npe: free and trials are about a simulator: rows of your own of several lengths, or sets of trials, are a"
+            " list of arrays as x"
         )

@@ -16,9 +16,9 @@ from zoo.errors import InputError
 class Trials:
     """A simulator of sets of trials (k, C), of a simulator of one trial (C,).
 
-    The number of trials is drawn anew for each set, the same for each factor between its bounds: an estimate gets better with the
-    square root of the number, so that from 10 to 20 trials there is as much to learn as from 50 to 100. A simulator that takes
-    many rows at once is asked for a whole set in one call.
+    The number of trials is drawn anew for each set, evenly in its logarithm: an estimate gets better with the square root of
+    the number, so that from 10 to 20 trials there is as much to learn as from 50 to 100. A simulator that takes many rows at
+    once is asked for a whole set in one call.
 
     Parameters
     ----------

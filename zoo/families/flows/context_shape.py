@@ -70,7 +70,9 @@ class ContextShape:
         settings = embedding_settings(embedding) if isinstance(embedding, Mapping) else None
         if settings is None:
             if None in shape:
-                raise ValueError(f'a context of free length {list(shape)} needs an embedding, such as {{"kind": "mean-pooled"}}')
+                raise ValueError(
+                    f'a context of free length {list(shape)} needs an embedding, such as {{"kind": "mean-pooled"}}'
+                )
         elif len(shape) - settings.positions not in (0, 1) or (None in shape and not settings.takes_free):
             free = "" if settings.takes_free else " of fixed sizes"
             raise ValueError(
@@ -162,7 +164,9 @@ class ContextShape:
         if given is None:
             raise InputError(f"{tensor.name}: expected a context of shape {self._said(tensor)}, given none")
         if mask is not None and not self.free:
-            raise InputError(f"{tensor.name}: expected no mask, since this flow takes contexts of shape {self.shape}, given one")
+            raise InputError(
+                f"{tensor.name}: expected no mask, since this flow takes contexts of shape {self.shape}, given one"
+            )
         if is_table(given) and self.free:
             element = tensor.model_copy(update={"axes": tensor.axes[1:], "mask": None})
             given = array_of(given, element)

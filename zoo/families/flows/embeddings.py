@@ -36,7 +36,7 @@ class _Embedding(BaseModel):
 
 
 class MeanPooled(_Embedding):
-    """A deep set (Zaheer et al. 2017, arXiv:1703.06114): a network of each element, the mean over elements, a network of that."""
+    """A deep set (Zaheer et al. 2017, arXiv:1703.06114): a network of each element, and one of their mean."""
 
     kind: Literal["mean-pooled"] = "mean-pooled"
     element_units: Layers = [64, 64]
@@ -64,7 +64,7 @@ class Attention(_Embedding):
 
 
 class Convolution1D(_Embedding):
-    """Convolutions along a sequence, each of which halves it; a network of the whole, or of the mean where its length is free."""
+    """Convolutions along a sequence, each of which halves it; then a network, of the mean alone where lengths are free."""
 
     kind: Literal["convolution-1d"] = "convolution-1d"
     filters: Layers = [32, 64, 64]

@@ -231,7 +231,7 @@ class Flow(ZooModel):
         return drawn.reshape(-1, n, self.dimensions) if several else drawn
 
     def log_density(self, x: np.ndarray, c: Any = None, mask: np.ndarray | None = None) -> np.ndarray:
-        """Give ``log_prob`` of any number of rows x (n, D), in batches; c is as in ``draw``, n contexts, or one for all rows."""
+        """Give ``log_prob`` of any number of rows x (n, D), in batches; c is n contexts, as in ``draw``, or one for all."""
         x, (contexts, _) = self._given(x, 0), self._contexts(c, mask)
         if x.ndim != 2 or x.shape[1] != self.dimensions:
             raise InputError(f"expected rows of {self.dimensions} variables, given shape {x.shape}")
@@ -282,7 +282,9 @@ class Flow(ZooModel):
             return self._features(arrays), several
         contexts = self._given(c, 1) if c is not None else np.empty((0, 0))
         if contexts.ndim != 2 or contexts.shape[1] != self.context_shape.features or mask is not None:
-            raise InputError(f"expected a context of width {self.context_shape.features}, given {None if c is None else np.shape(c)}")
+            raise InputError(
+                f"expected a context of width {self.context_shape.features}, given {None if c is None else np.shape(c)}"
+            )
         return contexts, is_table(c) or np.ndim(c) == 2
 
     def _features(self, arrays: list[np.ndarray]) -> np.ndarray:
@@ -298,7 +300,7 @@ class Flow(ZooModel):
         return [own, *([] if self.context_shape is None else self.context_shape.tensors())]
 
     def _given(self, value: Any, place: int) -> np.ndarray:
-        """What was handed in for the variables (place 0) or the context, in their dtype: in the spec's unit, nothing missing."""
+        """What was handed in for the variables (place 0) or the context: in the spec's unit and dtype, nothing missing."""
         return array_of(value, self._described()[place], one_row=True).astype(self.precision(place))
 
     @cached_property

@@ -1,7 +1,7 @@
 """Whether posteriors mean what they say: simulation-based calibration, expected coverage, posterior predictive checks.
 
-A flow here is anything with ``draw(n, c, seed)``: one observation c gives (n, D) samples, m of them give (m, n, D). Observations
-are rows (m, C), arrays of any other shape (m, ...), or, of different lengths, a list or an array of arrays.
+A flow here is anything with ``draw(n, c, seed)``: one observation c gives (n, D) samples, m of them give (m, n, D).
+Observations are rows (m, C), arrays of any other shape (m, ...), or, of different lengths, a list or an array of arrays.
 """
 
 from __future__ import annotations
@@ -309,7 +309,11 @@ def _pairs(theta: np.ndarray, x: np.ndarray, draws: int) -> tuple[np.ndarray, np
 
 def _finite_rows(array: np.ndarray) -> np.ndarray:
     """Whether all numbers of a row (n,) are finite, of rows of one shape or of several lengths."""
-    return np.array([np.isfinite(row).all() for row in array]) if array.dtype == object else _numbers(np.isfinite(array)).all(axis=1)
+    return (
+        np.array([np.isfinite(row).all() for row in array])
+        if array.dtype == object
+        else _numbers(np.isfinite(array)).all(axis=1)
+    )
 
 
 def _numbers(x: np.ndarray) -> np.ndarray:

@@ -117,7 +117,7 @@ def infer(
         The model is no conditional flow, the observation is not one of its input, or there are fewer draws than a corner plot
         needs.
     """
-    noise, observed, parameters = conditional_flow(spec)
+    noise, _, parameters = conditional_flow(spec)
     dtypes = {tensor.name: tensor.dtype for tensor in spec.endpoint("sample").inputs}
     given = observation.of(spec.endpoint("sample"), given=[noise.name])  # and its mask, where its length is free
     given = {name: array.astype(dtypes[name]) for name, array in given.items()}
