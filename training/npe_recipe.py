@@ -7,11 +7,11 @@ from typing import Any
 from pydantic import JsonValue
 
 from zoo.data.sbi.as_prior import AnyPrior
-from zoo.data.sbi.own_rows import Datum
+from zoo.data.sbi.datum import Datum
 from zoo.data.sbi.rows_prior import RowsPrior
-from zoo.data.sbi.x_scales import described
 from zoo.errors import UnknownNameError
 from zoo.families.flows.scales import Maps
+from zoo.training.observations import context_config, observed_tensors
 from zoo.training.recipe import Recipe, RecipeError
 
 SETTINGS = [
@@ -36,6 +36,7 @@ def npe_recipe(
     *,
     family: str = "nsf",
     context_scales: list[dict[str, JsonValue]] | None = None,
+    embedding: str | dict[str, Any] | list[int] | None = None,
     seed: int = 0,
     changes: dict[str, JsonValue] | None = None,
 ) -> Recipe:
@@ -54,8 +55,10 @@ def npe_recipe(
     family : str
         Family of the flow: "nsf" for autoregressive neural splines, "maf" or "realnvp".
     context_scales : list of dict, optional
-        Scale of each number of an observation, as ``zoo.data.sbi.x_scales.chosen_scales`` gives it. Without, x is in single
-        precision and standardized as it is.
+        Scale of each number of an observation, or of an element, as ``zoo.data.sbi.x_scales.chosen_scales`` gives it. Without,
+        x is in single precision and standardized as it is.
+    embedding : str, dict or list of int, optional
+        The network that an observation passes first, as ``zoo.training.observations.context_config`` takes it.
     seed : int
         Seed of the training.
     changes : dict of str to JsonValue, optional
@@ -70,14 +73,14 @@ def npe_recipe(
     """
     if family not in FAMILIES:
         raise UnknownNameError("family of flows", family, FAMILIES)
-    datum = Datum(datum) if isinstance(datum, int) else datum
+    datum = Datum((datum,)) if isinstance(datum, int) else datum
     settings = next(found for most, found in SETTINGS if most is None or simulations <= most)
     values: dict[str, Any] = {
         "name": name,
         "family": family,
         "task": "posterior-estimation",
         "summary": f"Posterior of {', '.join(prior.names)} by neural posterior estimation",
-        "config": {**_config(prior, datum.width, context_scales), **FAMILIES[family]},
+        "config": {**_config(prior, context_config(datum, embedding), context_scales), **FAMILIES[family]},
         "data": {**data, "parameters": {**data.get("parameters", {}), "dtype": "float64"}},
         "optimizer": {"learning_rate": 3e-3, "schedule": "cosine", "weight_decay": settings["weight_decay"]},
         "epochs": settings["epochs"],
@@ -85,7 +88,7 @@ def npe_recipe(
         "batch_size": settings["batch_size"],
         "seeds": [seed],
         "evaluation": {"kind": "posterior", "parameters": prior.names},
-        "endpoints": _endpoints(prior, datum, context_scales),
+        "endpoints": _endpoints(prior, observed_tensors(datum, context_scales)),
         "tolerance": {"absolute": TOLERANCE, "relative": TOLERANCE},
     }
     try:
@@ -96,21 +99,22 @@ def npe_recipe(
         raise RecipeError(f"recipe {name}: {error}") from error
 
 
-def _config(prior: AnyPrior | RowsPrior, width: int, context_scales: list[dict[str, JsonValue]] | None) -> dict[str, Any]:
+def _config(
+    prior: AnyPrior | RowsPrior, context: dict[str, Any], context_scales: list[dict[str, JsonValue]] | None
+) -> dict[str, Any]:
     config = {
         "dimensions": len(prior.names),
-        "context": width,
         "transforms": 4,
         "hidden": [128, 128],
         "activation": "relu",
         "support": None,
         "scales": prior.scales,
-        "embedding": [],
+        **context,
     }
     return config if context_scales is None else {**config, "context_scales": context_scales}
 
 
-def _endpoints(prior: AnyPrior | RowsPrior, datum: Datum, context_scales: list[dict[str, JsonValue]] | None) -> dict[str, Any]:
+def _endpoints(prior: AnyPrior | RowsPrior, observed: list[dict[str, Any]]) -> dict[str, Any]:
     """Log density and samples of theta, given x, as a recipe describes them."""
     dimensions = len(prior.names)
     bounded = [bounds is not None for bounds in prior.support]
@@ -121,16 +125,10 @@ def _endpoints(prior: AnyPrior | RowsPrior, datum: Datum, context_scales: list[d
     units = list(prior.units.values()) if len(set(prior.units.values())) > 1 else None
     parameter = {"name": "parameter", "size": dimensions, "labels": list(prior.names), "units": units}
     theta = {"name": "theta", "axes": [parameter], "dtype": "float64", "unit": unit, "description": ", ".join(prior.names)}
-    several = datum.units if datum.units is not None and len(set(datum.units)) > 1 else None
-    observed = {"name": "datum", "size": datum.width, "labels": datum.names, "units": several}
-    of_x = "1" if datum.units is None else _common(datum.units)
-    x = {"name": "x", "axes": [observed], "unit": of_x, "description": "an observation, as the simulator gives it"}
-    if context_scales is not None:
-        x |= {"dtype": "float64", "description": f"{x['description']}; {described(context_scales, datum.names)}"}
     return {
         "log_prob": {
             "description": "logarithm of the posterior density at theta, given x",
-            "inputs": [{**theta, "low": low, "high": high}, x],
+            "inputs": [{**theta, "low": low, "high": high}, *observed],
             "outputs": [{"name": "log_prob", "axes": [], "unit": "1", "description": "natural logarithm of the density"}],
         },
         "sample": {
@@ -138,7 +136,7 @@ def _endpoints(prior: AnyPrior | RowsPrior, datum: Datum, context_scales: list[d
             "inputs": [
                 {"name": "z", "axes": [{"name": "noise", "size": dimensions}], "unit": "1", "low": -8.0, "high": 8.0,
                  "description": "standard normal numbers"},
-                x,
+                *observed,
             ],
             "outputs": [{**theta, "low": low, "high": high, "tolerance": Maps(prior.scales).tolerance(TOLERANCE)}],
         },

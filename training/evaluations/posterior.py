@@ -14,6 +14,7 @@ from zoo.interpret import plots
 from zoo.interpret.posteriors.c2st import c2st
 from zoo.interpret.posteriors.coverage import Coverage, rank_uniformity, sbc_ranks, tarp
 from zoo.interpret.posteriors.miscalibration import DISTANCE, miscalibrated
+from zoo.model.handed_in.values import unpadded
 from zoo.model.spec import Metric
 from zoo.progress import track
 from zoo.training.evaluate import Evaluation, Run, Runs
@@ -57,7 +58,7 @@ def evaluate(runs: Runs, settings: Posterior) -> Evaluation:
     evaluation = Evaluation()
     for variant, members in runs.items():
         evaluation.metrics.append(_log_prob(f"{variant}/" if variant else "", members, rows, dataset))
-    theta, x = (array[:CALIBRATED] for array in rows.inputs.values())
+    theta, x = (array[:CALIBRATED] for array in _pairs(rows))
     model = released.load()
     drawn = Drawn(model, x)
     ranks = sbc_ranks(drawn, theta, x, DRAWS)
@@ -110,14 +111,20 @@ def _log_prob(prefix: str, members: list[Run], rows: Rows, dataset: Dataset) -> 
     )
 
 
+def _pairs(rows: Rows) -> tuple[np.ndarray, np.ndarray]:
+    """Parameters (n, D) and observations, (n, ...) or, of several lengths, an array of n arrays without their padding."""
+    theta, x, *mask = rows.inputs.values()
+    return theta, unpadded(x, *mask) if mask else x
+
+
 def _log_density(run: Run, rows: Rows) -> np.ndarray:
     model: Density = run.load()
-    theta, x = rows.inputs.values()
+    theta, x = _pairs(rows)
     return model.log_density(theta, x).astype(np.float64)
 
 
 class Drawn:
-    """Draws from the posterior of each row of x (n, C), made once for every check of them."""
+    """Draws from the posterior of each of n observations x, made once for every check of them."""
 
     def __init__(self, model: Generates, x: np.ndarray) -> None:
         batches = np.array_split(np.arange(len(x)), -(-len(x) // BATCH))

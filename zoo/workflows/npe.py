@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from zoo.data.sbi.as_prior import as_prior
 from zoo.data.sbi.own_rows import read_own_rows
 from zoo.data.sbi.simulations import Simulator, simulate
+from zoo.data.sbi.trials import Trials, trial_bounds
 from zoo.errors import InputError
 from zoo.families.state import apart
 from zoo.workflows.new_folder import new_folder
@@ -45,7 +46,10 @@ def train_npe(
     vectorized: bool = False,
     jobs: int | None = None,
     on_nonfinite: Literal["drop", "fail"] = "drop",
+    free: bool = False,
+    trials: int | tuple[int, int] | None = None,
     family: str = "nsf",
+    embedding: str | dict[str, Any] | list[int] | None = None,
     changes: dict[str, JsonValue] | None = None,
     overwrite: bool = False,
 ) -> Flow:
@@ -83,8 +87,20 @@ def train_npe(
         How many processes simulate.
     on_nonfinite : {"drop", "fail"}
         What becomes of simulations and rows with NaN, infinity or missing values.
+    free : bool
+        Whether the simulator's answers (L, F) have any length L, such as events of a counter or a light curve with gaps.
+    trials : int or tuple of int, optional
+        The fewest and the most trials of a set, such as (1, 100), where an experiment is repeated at the same parameters. The
+        simulator makes one trial (C,); each row of training is a set of them (k, C), k drawn evenly in its logarithm, and so is
+        what the flow is asked of: ``flow.draw(1000, x)`` with x (k, C).
     family : str
         Family of the flow: "nsf", "maf" or "realnvp".
+    embedding : str, dict or list of int, optional
+        The network that an observation passes first: its kind, "mean-pooled", "attention", "convolution-1d" or
+        "convolution-2d", or settings of it, as ``zoo.families.flows.embeddings`` has them, or units of dense layers. By default
+        none for rows of numbers, convolutions for sequences (L, F) of up to 16 features and for images, of a fixed size, and a
+        deep set, "mean-pooled", for sets of trials and what is of free length. The order of elements is seen by convolutions
+        alone: with the others, give the time or the place of an element as one of its numbers.
     changes : dict, optional
         Values of the recipe to set, ``{"config.hidden": [128, 128], "epochs": 300}``.
     overwrite : bool
@@ -121,24 +137,33 @@ def train_npe(
     from zoo.loading import load
 
     path, name = new_folder(folder, overwrite)
-    run = NpeRun(path, name, overwrite)
+    run = NpeRun(path, name, overwrite, embedding)
     if theta is not None or x is not None:
-        _expect_rows_alone(simulator, theta, x)
+        _expect_rows_alone(simulator, theta, x, free, trials)
         own = read_own_rows(theta, x, None if prior is None else as_prior(prior), on_nonfinite=on_nonfinite, seed=seed)
         pairs = run.keep(own, min(TEST, len(own.theta) // 10) if test is None else test, on_nonfinite)
     else:
         if simulator is None or prior is None:
             raise InputError(NEITHER if simulator is None else NO_PRIOR)
+        bounds = None if trials is None else trial_bounds(trials)
+        if bounds is not None:
+            simulator, vectorized, free = Trials(simulator, bounds, vectorized), False, True
         law, test = as_prior(prior), TEST if test is None else test
         options: dict[str, Any] = {"seed": seed, "vectorized": vectorized, "jobs": jobs, "on_nonfinite": on_nonfinite}
-        pairs = run.simulate(partial(simulate, simulator, law, simulations + test, **options), law, test, on_nonfinite)
+        simulated = partial(simulate, simulator, law, simulations + test, free=free, **options)
+        pairs = run.simulate(simulated, law, test, on_nonfinite, bounds)
     run.train(pairs, family=family, seed=seed, changes=changes)
     flow: Flow = load(path)
     return flow
 
 
-def _expect_rows_alone(simulator: Simulator | None, theta: Any, x: Any) -> None:
+def _expect_rows_alone(simulator: Simulator | None, theta: Any, x: Any, free: bool, trials: Any) -> None:
     if simulator is not None:
         raise InputError("train_npe: expected a simulator, or rows of your own as theta and x, given both")
     if theta is None or x is None:
         raise InputError(f"train_npe: expected theta and x together, given {'x' if theta is None else 'theta'} alone")
+    if free or trials is not None:
+        raise InputError(
+            "train_npe: free and trials are about a simulator: rows of your own of several lengths, or sets of trials, are a"
+            " list of arrays as x"
+        )

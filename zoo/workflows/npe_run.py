@@ -15,8 +15,9 @@ import yaml
 from zoo.atomic import whole_file
 from zoo.data.sbi.as_prior import AnyPrior
 from zoo.data.sbi.dataset import expect_budget, training_rows
+from zoo.data.sbi.datum import Datum
 from zoo.data.sbi.joint_prior import JointPrior
-from zoo.data.sbi.own_rows import Datum, OwnRows
+from zoo.data.sbi.own_rows import OwnRows
 from zoo.data.sbi.rows_file import sha256_of, with_density, write_rows
 from zoo.data.sbi.rows_prior import RowsPrior
 from zoo.data.sbi.simulations import Simulations, check_simulations
@@ -69,15 +70,24 @@ class NpeRun:
         Name of the model.
     overwrite : bool
         Whether what differs from what is asked for is made anew; else it is refused.
+    embedding : str, dict or list of int, optional
+        The network that an observation passes first; by default what suits its shape.
     """
 
-    def __init__(self, model: Path, name: str, overwrite: bool) -> None:
-        self.model, self.name, self.overwrite = model, name, overwrite
+    def __init__(self, model: Path, name: str, overwrite: bool, embedding: Any = None) -> None:
+        self.model, self.name, self.overwrite, self.embedding = model, name, overwrite, embedding
         self.folder = model.with_name(f"{model.name}.run")
         self.folder.mkdir(parents=True, exist_ok=True)
         self.file = self.folder / SIMULATIONS
 
-    def simulate(self, simulated: Callable[..., Simulations], prior: AnyPrior, test: int, on_nonfinite: str) -> Pairs:
+    def simulate(
+        self,
+        simulated: Callable[..., Simulations],
+        prior: AnyPrior,
+        test: int,
+        on_nonfinite: str,
+        trials: tuple[int, int] | None = None,
+    ) -> Pairs:
         """Simulate into the run's file, or go on there.
 
         Parameters
@@ -90,6 +100,8 @@ class NpeRun:
             Number of simulations, the last, that are set aside.
         on_nonfinite : {"drop", "fail"}
             What becomes of simulations with NaN or infinity.
+        trials : tuple of int, optional
+            The fewest and the most elements of an observation, where it is a set of trials.
 
         Returns
         -------
@@ -102,9 +114,10 @@ class NpeRun:
             The file holds other simulations, or nothing can be learned from them.
         """
         found = simulated(path=self.file, overwrite=self.overwrite)
-        check_simulations(found.theta, found.x, prior.names)
+        check_simulations(found.theta, found.x, prior.names, found.mask)
         sha256 = with_density(self.file, prior)
-        return self._pairs(prior, test, on_nonfinite, sha256, found.x, Datum(found.x.shape[1]))
+        datum = Datum.of(found.x, found.mask, trials)
+        return self._pairs(prior, test, on_nonfinite, sha256, datum, found.x, found.mask)
 
     def keep(self, rows: OwnRows, test: int, on_nonfinite: str) -> Pairs:
         """Write rows of a user into the run's file, or find them there.
@@ -128,8 +141,8 @@ class NpeRun:
         InputError
             The file holds other rows, or nothing can be learned from them.
         """
-        check_simulations(rows.theta, rows.x, rows.prior.names)
-        arrays = {"theta": rows.theta, "x": rows.x}
+        check_simulations(rows.theta, rows.x, rows.prior.names, rows.mask)
+        arrays = {"theta": rows.theta, "x": rows.x} | ({} if rows.mask is None else {"x_mask": rows.mask})
         if isinstance(rows.prior, JointPrior):
             arrays["log_prior"] = rows.prior.log_density(rows.theta)
         sha256 = sha256_of(arrays)
@@ -141,7 +154,7 @@ class NpeRun:
             )
         if there != sha256:
             write_rows(self.file, arrays, rows.dropped)
-        return self._pairs(rows.prior, test, on_nonfinite, sha256, rows.x, rows.datum)
+        return self._pairs(rows.prior, test, on_nonfinite, sha256, rows.datum, rows.x, rows.mask)
 
     def train(self, pairs: Pairs, *, family: str, seed: int, changes: dict[str, JsonValue] | None) -> None:
         """Train a flow on the simulations and release it into the model's folder.
@@ -176,6 +189,7 @@ class NpeRun:
             pairs.datum,
             family=family,
             context_scales=pairs.scales,
+            embedding=self.embedding,
             seed=seed,
             changes=changes,
         )
@@ -192,13 +206,23 @@ class NpeRun:
                 self._remove_training()
 
     def _pairs(
-        self, prior: AnyPrior | RowsPrior, test: int, on_nonfinite: str, sha256: str, x: np.ndarray, datum: Datum
+        self,
+        prior: AnyPrior | RowsPrior,
+        test: int,
+        on_nonfinite: str,
+        sha256: str,
+        datum: Datum,
+        x: np.ndarray,
+        mask: np.ndarray | None,
     ) -> Pairs:
+        from zoo.training.observations import scaled_numbers
+
         parameters: dict[str, Any] = {
             "file": SIMULATIONS, "prior": prior.plain(), "test": test, "on_nonfinite": on_nonfinite, "sha256": sha256,
         }  # fmt: skip
         budget = expect_budget(len(x), test)
-        scales = chosen_scales(x[: training_rows(budget)])
+        fitted = slice(training_rows(budget))
+        scales = chosen_scales(scaled_numbers(datum, x[fitted], None if mask is None else mask[fitted], self.embedding))
         return Pairs(prior, {"source": "simulations", "parameters": parameters}, budget, datum, scales)
 
     def _remove_training(self) -> None:

@@ -59,7 +59,7 @@ class Pairs:
         self.dtype = dtype
         for part in (budget, test):
             with np.errstate(over="ignore"):  # what single precision cannot hold becomes infinite, and is refused
-                check_simulations(part.theta, part.x.astype(dtype), prior.names)
+                check_simulations(part.theta, part.x.astype(dtype), prior.names, part.mask)
         theta = inside_prior(np.concatenate([budget.theta, test.theta]), prior.names, prior.ends)
         self._parameters = prior
         if isinstance(prior, Prior) or prior.has_density:
@@ -72,6 +72,11 @@ class Pairs:
             "validation": (theta[training : len(budget)], budget.x[training:]),
             "test": (theta[len(budget) :], test.x),
         }
+        masks = None if budget.mask is None or test.mask is None else (budget.mask, test.mask)
+        self._masks: dict[Split, np.ndarray] = {}
+        """Which elements of observations of free length are real."""
+        if masks is not None:
+            self._masks = {"train": masks[0][:training], "validation": masks[0][training:], "test": masks[1]}
 
     @property
     def units(self) -> dict[str, str]:
@@ -87,11 +92,14 @@ class Pairs:
     def rows(self, split: Split, epoch: int = 0) -> Rows:
         theta, x = self._splits[split]
         return Rows(
-            inputs={"theta": theta.astype(self.dtype), "x": x.astype(self.dtype)},
+            inputs={"theta": theta.astype(self.dtype), "x": x.astype(self.dtype)} | self._mask(split),
             target=np.zeros((len(theta), 1), np.float32),
             group=groups({name: len(theta) for name, (theta, _) in self._splits.items()}, split),
             truth=dict(zip(self._parameters.names, theta.T, strict=True)),
         )
+
+    def _mask(self, split: Split) -> dict[str, np.ndarray]:
+        return {"mask": self._masks[split]} if self._masks else {}
 
 
 def training_rows(budget: int) -> int:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
 
 from zoo.data.sbi.as_prior import AnyPrior
+from zoo.data.sbi.datum import Datum
 from zoo.data.sbi.joint_prior import plain_rows
 from zoo.data.sbi.rows_prior import RowsPrior, inside
 from zoo.data.sbi.simulations import SimulationError
@@ -19,27 +20,8 @@ from zoo.model.axes import Axis
 from zoo.model.handed_in.columns import Columns
 from zoo.model.handed_in.tables import columns_of, is_table
 from zoo.model.handed_in.tensors import array_of
-from zoo.model.handed_in.values import values_of
+from zoo.model.handed_in.values import padded, values_of
 from zoo.model.spec import Tensor
-
-
-@dataclass(frozen=True, eq=False)
-class Datum:
-    """One observation as its columns say.
-
-    Attributes
-    ----------
-    width : int
-        Number of its numbers.
-    names : list of str, optional
-        Their names, where it came as a table.
-    units : list of str, optional
-        Their units, where it has such.
-    """
-
-    width: int
-    names: list[str] | None = None
-    units: list[str] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,13 +33,15 @@ class OwnRows:
     theta : ndarray
         Parameters, of shape (n, D).
     x : ndarray
-        Data, of shape (n, C).
+        Data, of shape (n, C) or any other; padded with zeros where they are of several lengths.
     prior : Prior, JointPrior or RowsPrior
         The prior; that of the rows where none was given.
     datum : Datum
         What a row of x is.
     dropped : int
         Number of rows that were left out.
+    mask : ndarray, optional
+        Which elements of data of several lengths are real, of shape (n, length).
     """
 
     theta: np.ndarray
@@ -65,6 +49,7 @@ class OwnRows:
     prior: AnyPrior | RowsPrior
     datum: Datum
     dropped: int
+    mask: np.ndarray | None = None
 
 
 def read_own_rows(
@@ -77,7 +62,7 @@ def read_own_rows(
     theta : array_like
         Parameters (n, D) in the order of the prior, or a table or mapping with a column for each by its name.
     x : array_like
-        Data (n, C), or a table or mapping of columns, all of which are used.
+        Data (n, C) or of any other shape, n arrays of several lengths, or a table or mapping of columns, all of which are used.
     prior : Prior or JointPrior, optional
         The prior that the parameters were drawn from.
     on_nonfinite : {"drop", "fail"}
@@ -100,10 +85,10 @@ def read_own_rows(
     if on_nonfinite not in ("drop", "fail"):
         raise InputError(f"on_nonfinite: expected 'drop' or 'fail', given {on_nonfinite!r}")
     given, parameters = _theta(theta, prior)
-    data, datum = _x(x)
+    data, datum, mask = _x(x)
     if len(given) != len(data):
         raise InputError(f"expected as many rows of theta as of x, given {len(given)} and {len(data)}")
-    bad = {name: ~np.isfinite(array.astype(np.float64)).all(axis=1) for name, array in (("theta", given), ("x", data))}
+    bad = {name: ~np.isfinite(array).reshape(len(array), -1).all(axis=1) for name, array in (("theta", given), ("x", data))}
     dropped = bad["theta"] | bad["x"]
     if dropped.any():
         said = ", ".join(f"{np.count_nonzero(rows)} in {name}" for name, rows in bad.items() if rows.any())
@@ -118,7 +103,8 @@ def read_own_rows(
     if prior is not None:
         _expect_possible(given, prior)
     order = np.random.default_rng(seed).permutation(len(given))
-    return OwnRows(given[order], data[order], known, datum, int(dropped.sum()))
+    real = None if mask is None else mask[~dropped][order]
+    return OwnRows(given[order], data[order], known, datum, int(dropped.sum()), real)
 
 
 def _theta(given: Any, prior: AnyPrior | None) -> tuple[np.ndarray, dict[str, dict[str, Any]]]:
@@ -145,21 +131,27 @@ def _theta(given: Any, prior: AnyPrior | None) -> tuple[np.ndarray, dict[str, di
     return array, plain_rows(names, units, [(-np.inf, np.inf)] * len(names))
 
 
-def _x(given: Any) -> tuple[np.ndarray, Datum]:
-    """Data (n, C) as float64, NaN where they are missing, and what a row is."""
+def _x(given: Any) -> tuple[np.ndarray, Datum, np.ndarray | None]:
+    """Data (n, ...) as float64, NaN where they are missing, what a row is, and which elements are real of several lengths."""
     if is_table(given) or isinstance(given, Mapping):
         columns = columns_of(given, "x")
         _refuse_weights(columns)
         names = list(columns)
         units = [columns.one(name).unit for name in names]
         array = _numbers(columns.array(names, (len(names),), None, allow_missing=True), "x")
-        return array, Datum(len(names), names, [unit or "1" for unit in units] if any(units) else None)
+        return array, Datum((len(names),), names, [unit or "1" for unit in units] if any(units) else None), None
     values = values_of(given)
     if values.jagged:
-        raise InputError("x: expected rows of one length, (n, C), given rows of several lengths")
-    array = values.array if values.missing is None else np.where(values.missing, np.nan, values.array)
-    array = _numbers(array, "x")
-    return array, Datum(array.shape[1], None, None if values.unit is None else [str(values.unit)] * array.shape[1])
+        array, mask = padded(values.array, "x")
+        array = _numbers(array[..., None] if array.ndim == 2 else array, "x")
+        datum = Datum.of(array, mask)
+    else:
+        array, mask = values.array if values.missing is None else np.where(values.missing, np.nan, values.array), None
+        array = _numbers(array, "x")
+        datum = Datum.of(array)
+    if values.unit is not None:
+        datum = replace(datum, units=[str(values.unit)] * array.shape[-1])
+    return array, datum, mask
 
 
 def _numbers(array: Any, what: str) -> np.ndarray:
@@ -167,7 +159,7 @@ def _numbers(array: Any, what: str) -> np.ndarray:
     if array.dtype.kind not in "biuf":
         raise InputError(f"{what}: expected numbers, given {array.dtype}")
     array = array[:, None] if array.ndim == 1 else array
-    if array.ndim != 2 or 0 in array.shape:
+    if array.ndim < 2 or (array.ndim > 2 and what != "x") or 0 in array.shape:
         raise InputError(f"{what}: expected rows of numbers, (n, columns), given shape {array.shape}")
     return array.astype(np.float64)
 

@@ -18,6 +18,8 @@ from zoo.families.base import ZooModel
 from zoo.families.batches import in_batches
 from zoo.families.contracts import Prediction
 from zoo.families.flows.bijector import Bijector
+from zoo.families.flows.context_shape import ContextShape
+from zoo.families.flows.embeddings import built_embedding
 from zoo.families.flows.maps import double
 from zoo.families.flows.scales import ContextScales, Scales
 from zoo.families.flows.support import Support
@@ -37,8 +39,9 @@ class Flow(ZooModel):
     ----------
     dimensions : int
         Number D of variables.
-    context : int
-        Width C of the context, 0 for an unconditional density.
+    context : int or list of int or None
+        Width C of the context, 0 for an unconditional density; or its shape, null first where the number of its elements is
+        free: they come with a mask then, and pass an embedding.
     transforms : int
         Number of bijectors.
     hidden : list of int
@@ -47,13 +50,14 @@ class Flow(ZooModel):
         Activation of all hidden layers.
     support : list of list of float, optional
         Limits [low, high] of each variable, null where it has no bounds; None if none has.
-    embedding : list of int
-        Units of dense layers that the context passes first.
+    embedding : list of int or dict
+        Units of dense layers that the context passes first, all its numbers as one row; or the settings of a network of sets,
+        sequences or images, ``{"kind": "attention"}``, as ``zoo.families.flows.embeddings`` has them.
     scales : list of dict, optional
         Scale of each variable, in place of ``support``, as :class:`zoo.families.flows.scales.Maps` takes them. Variables are
         float64 then, in and out.
     context_scales : list of dict, optional
-        Scale of each feature of the context, its last axis, which is float64 then.
+        Scale of each feature of the context, which is float64 then: of each number of a row, else of an element's last axis.
     """
 
     endpoints: ClassVar[dict[str, str]] = {"log_prob": "log_prob", "sample": "sample"}
@@ -65,12 +69,12 @@ class Flow(ZooModel):
     def __init__(
         self,
         dimensions: int,
-        context: int = 0,
+        context: int | list[int | None] = 0,
         transforms: int = 5,
         hidden: list[int] = [64, 64],  # noqa: B006 - plain data, copied below
         activation: str = "relu",
         support: list[list[float] | None] | None = None,
-        embedding: list[int] = [],  # noqa: B006
+        embedding: list[int] | dict[str, Any] = [],  # noqa: B006
         scales: list[dict[str, Any]] | None = None,
         context_scales: list[dict[str, Any]] | None = None,
         **kwargs,
@@ -80,73 +84,89 @@ class Flow(ZooModel):
             raise ValueError(f"expected the support of {dimensions} variables, given {len(support)}")
         if not hidden or transforms < 1:
             raise ValueError(f"expected hidden layers and transforms, given hidden={hidden} and transforms={transforms}")
-        if embedding and not context:
-            raise ValueError("an embedding needs a context")
+        shape = ContextShape.of(context, embedding)
+        wanted = 0 if shape is None else shape.features
         if scales is not None and (support is not None or len(scales) != dimensions):
             raise ValueError(f"expected scales of {dimensions} variables and no support, given {len(scales)} and {support}")
-        if context_scales is not None and len(context_scales) != context:
-            raise ValueError(f"expected scales of a context of width {context}, given {len(context_scales)}")
+        if context_scales is not None and len(context_scales) != wanted:
+            raise ValueError(f"expected scales of a context of width {wanted}, given {len(context_scales)}")
+        settings = None if shape is None else shape.settings
         self.config = {
             "dimensions": dimensions,
-            "context": context,
+            "context": context if isinstance(context, int) else list(context),
             "transforms": transforms,
             "hidden": list(hidden),
             "activation": activation,
             "support": support,
-            "embedding": list(embedding),
+            "embedding": list(embedding) if settings is None else settings.model_dump(),
         }
         own_scales = {"scales": scales, "context_scales": context_scales}
         self.config |= {key: list(map(dict, given)) for key, given in own_scales.items() if given is not None}
-        self.dimensions, self.context = dimensions, context
+        self.dimensions, self.context = dimensions, context if isinstance(context, int) else tuple(context)
         self.support: Scales | Support
         if scales is None:
             self.support = Support([None] * dimensions if support is None else support, name="support")
         else:
             self.support = Scales(scales, name="support")
+        self.context_shape, self.embedding, self.features = shape, None, wanted
         self.observed: Standardize | None = None
         if context_scales is not None:
             self.observed = ContextScales(context_scales, name="observed")
-        elif context:
-            self.observed = Standardize((context,), name="observed")
+        elif shape is not None:
+            self.observed = Standardize((wanted,), name="observed")
         self.autocast = scales is None and context_scales is None  # Keras would round to float32 what a scale is to take
-        self.embedding = dense_stack("embedding", context, embedding, activation) if embedding else None
-        features = embedding[-1] if embedding else context
-        self.transforms = [self.transform(i, features, list(hidden), activation) for i in range(transforms)]
+        if shape is not None and settings is not None:
+            self.embedding, self.features = built_embedding(settings, shape.arranged_shape, activation), settings.units[-1]
+        elif embedding:
+            self.embedding, self.features = dense_stack("embedding", wanted, list(embedding), activation), embedding[-1]
+        self.transforms = [self.transform(i, self.features, list(hidden), activation) for i in range(transforms)]
         self.built = True
 
     def transform(self, index: int, context: int, hidden: list[int], activation: str) -> Bijector:
         """The bijector at ``index``, first the one next to the variables."""
         raise NotImplementedError
 
-    def condition(self, c):
-        """Features (batch, F) of a context (batch, C), None without one."""
-        if self.observed is None:
+    def condition(self, c, mask=None):
+        """Features (batch, F) of a context (batch, ...) and its mask, None without one."""
+        if self.context_shape is None:
             return None
-        c = self.observed(c)
-        return c if self.embedding is None else self.embedding(c)
+        c = self.observed(self.context_shape.arranged(c))
+        if mask is not None:
+            c = ops.where(mask[..., None], c, 0.0)
+        if self.embedding is None:
+            return c
+        return self.embedding(c) if self.context_shape.settings is None else self.embedding(c, mask)
 
-    def to_base(self, x, c=None):
+    def to_base(self, x, c=None, mask=None):
         """Map x to u (batch, D), standard normal if the flow is right, and give log abs(det du/dx) (batch,)."""
         with self.exact():
-            features = self.condition(c)
-            u, total = self.support.to_base(x)
-            for transform in self.transforms:
-                u, log_det = transform.to_base(u, features)
-                total = total + log_det
+            return self._to_base(x, self.condition(c, mask))
+
+    def _to_base(self, x, features):
+        u, total = self.support.to_base(x)
+        for transform in self.transforms:
+            u, log_det = transform.to_base(u, features)
+            total = total + log_det
         return u, total
 
-    def log_prob(self, x, c=None):
+    def log_prob(self, x, c=None, mask=None):
         """Logarithm of the density per unit of x, (batch,); minus infinity outside the support."""
-        u, log_det = self.to_base(x, c)
+        with self.exact():
+            return self._log_prob(x, self.condition(c, mask))
+
+    def _log_prob(self, x, features):
+        u, log_det = self._to_base(x, features)
         return log_det - 0.5 * ops.sum(ops.square(u), axis=-1) - 0.5 * self.dimensions * math.log(2 * math.pi)
 
-    def sample(self, z, c=None):
+    def sample(self, z, c=None, mask=None):
         """Variables (batch, D) from standard normal noise z (batch, D)."""
         with self.exact():
-            features = self.condition(c)
-            for transform in reversed(self.transforms):
-                z = transform.from_base(z, features)
-            return self.support.from_base(z)
+            return self._sample(z, self.condition(c, mask))
+
+    def _sample(self, z, features):
+        for transform in reversed(self.transforms):
+            z = transform.from_base(z, features)
+        return self.support.from_base(z)
 
     def __call__(self, *args, **kwargs):
         """Answer as ``call`` does, whose inputs are cast to float32, or to float64 where they have scales."""
@@ -165,7 +185,8 @@ class Flow(ZooModel):
     def call(self, inputs):
         given = inputs if self.context else (inputs,)
         if not self.autocast:
-            given = [ops.cast(tensor, self.precision(place)) for place, tensor in enumerate(given)]
+            cast = [ops.cast(tensor, self.precision(place)) for place, tensor in enumerate(given[:2])]
+            given = [*cast, *given[2:]]
         return self.log_prob(*given)
 
     def precision(self, place: int) -> str:
@@ -182,37 +203,50 @@ class Flow(ZooModel):
         x, *context = inputs
         with self.exact():
             u, _ = self.support.to_base(x)
-            return (u,) if self.observed is None else (u, self.observed(context[0]))
+            return (u,) if self.context_shape is None else (u, self.observed(self.context_shape.arranged(context[0])))
 
-    def draw(self, n: int, c: np.ndarray | None = None, seed: int = 0) -> np.ndarray:
+    def draw(self, n: int, c: Any = None, seed: int = 0, mask: np.ndarray | None = None) -> np.ndarray:
         """Draw n samples, for each context where there are several.
 
         Parameters
         ----------
-        c : ndarray, optional
-            The context (C,), or several (m, C).
+        n : int
+            Number of samples.
+        c : array_like, optional
+            The context, (C,) or of whatever shape this flow takes, or several with one axis more, (m, C). Contexts of different
+            lengths are a list of arrays, a ragged array, or padded beside their mask.
+        seed : int
+            Seed of the noise.
+        mask : ndarray of bool, optional
+            Which elements of padded contexts are real, (m, length).
 
         Returns
         -------
         ndarray of shape (n, D)
-            The samples; (m, n, D) for c of shape (m, C).
+            The samples; (m, n, D) for several contexts.
         """
-        contexts = self._contexts(c)
+        contexts, several = self._contexts(c, mask)
         rows = n * (1 if contexts is None else len(contexts))
         z = np.random.default_rng(seed).standard_normal((rows, self.dimensions), dtype=np.float32)
         with self.exact():
             drawn = in_batches(self._sample_graph, z, *([] if contexts is None else [np.repeat(contexts, n, axis=0)]))
-        several = c is not None and (is_table(c) or np.ndim(c) == 2)
         return drawn.reshape(-1, n, self.dimensions) if several else drawn
 
-    def log_density(self, x: np.ndarray, c: np.ndarray | None = None) -> np.ndarray:
-        """Give ``log_prob`` of any number of rows x (n, D), in batches; c is (n, C), or (C,) for all rows."""
-        x, contexts = self._given(x, 0), self._contexts(c)
+    def log_density(self, x: np.ndarray, c: Any = None, mask: np.ndarray | None = None) -> np.ndarray:
+        """Give ``log_prob`` of any number of rows x (n, D), in batches; c is n contexts, as in ``draw``, or one for all."""
+        x, (contexts, _) = self._given(x, 0), self._contexts(c, mask)
         if x.ndim != 2 or x.shape[1] != self.dimensions:
             raise InputError(f"expected rows of {self.dimensions} variables, given shape {x.shape}")
-        given = [] if contexts is None else [np.broadcast_to(contexts, (len(x), self.context))]
+        given = [] if contexts is None else [np.broadcast_to(contexts, (len(x), contexts.shape[1]))]
         with self.exact():
             return in_batches(self._log_prob_graph, x, *given)
+
+    def embedded(self, c: Any, mask: np.ndarray | None = None) -> np.ndarray:
+        """Features (m, F) of contexts, as ``draw`` takes them: what the density depends on."""
+        if self.context_shape is None:
+            raise InputError("this density has no context")
+        arrays, _ = self.context_shape.read(c, mask, self._described()[1:])
+        return self._features(arrays)
 
     def predictive(self, inputs: Mapping[str, np.ndarray], target: np.ndarray) -> Prediction:
         """Median, log density and the probability of less than the variable; of a flow of one variable.
@@ -226,56 +260,81 @@ class Flow(ZooModel):
         """
         if self.dimensions != 1:
             raise InputError(f"expected a flow of one variable, this one has {self.dimensions}")
-        x, *context = (self._given(array, place) for place, array in enumerate(inputs.values()))
+        x, *context = inputs.values()
+        x, (contexts, _) = self._given(x, 0), self._contexts(*context)
+        given = [] if contexts is None else [contexts]
         with self.exact():
-            median = in_batches(self._sample_graph, np.zeros(x.shape, np.float32), *context)
-            u, _ = in_batches(self.to_base, x, *context)
+            median = in_batches(self._sample_graph, np.zeros(x.shape, np.float32), *given)
+            u, _ = in_batches(self._to_base if self._shaped else self.to_base, x, *given)
         return Prediction(median[:, 0], self.log_density(x, *context), ndtr(u[:, 0].astype(np.float64)))
 
-    def _contexts(self, c: np.ndarray | None) -> np.ndarray | None:
-        """The contexts (m, C) of c."""
-        if self.context == 0:
+    @property
+    def _shaped(self) -> bool:
+        """Whether contexts are no rows: each then passes its embedding once, however many draws are made of it."""
+        return self.context_shape is not None and (self.context_shape.settings is not None or len(self.context_shape.shape) > 1)
+
+    def _contexts(self, c: Any = None, mask: np.ndarray | None = None) -> tuple[np.ndarray | None, bool]:
+        """Rows (m, ...) that the graphs take of c, contexts or their features; and whether c is several."""
+        if self.context_shape is None:
             if c is not None:
                 raise InputError("this density has no context, one was given")
-            return None
+            return None, False
+        if self._shaped:
+            arrays, several = self.context_shape.read(c, mask, self._described()[1:])
+            return self._features(arrays), several
         contexts = self._given(c, 1) if c is not None else np.empty((0, 0))
-        if contexts.ndim != 2 or contexts.shape[1] != self.context:
-            raise InputError(f"expected a context of width {self.context}, given {None if c is None else np.shape(c)}")
-        return contexts
+        if contexts.ndim != 2 or contexts.shape[1] != self.context_shape.features or mask is not None:
+            raise InputError(
+                f"expected a context of width {self.context_shape.features}, given {None if c is None else np.shape(c)}"
+            )
+        return contexts, is_table(c) or np.ndim(c) == 2
+
+    def _features(self, arrays: list[np.ndarray]) -> np.ndarray:
+        """Features (m, F) of contexts and their mask."""
+        with self.exact():
+            return in_batches(self._condition_graph, arrays[0].astype(self.precision(1)), *arrays[1:])
+
+    def _described(self) -> list[Tensor]:
+        """What the spec says of variables, context and mask; of a flow without a spec, names and shapes alone."""
+        if hasattr(self, "spec"):
+            return self.spec.endpoint("log_prob").inputs
+        own = Tensor(name="x", axes=fixed_axes("x", [self.dimensions]), unit="1", description="")
+        return [own, *([] if self.context_shape is None else self.context_shape.tensors())]
 
     def _given(self, value: Any, place: int) -> np.ndarray:
         """What was handed in for the variables (place 0) or the context: in the spec's unit and dtype, nothing missing."""
-        if hasattr(self, "spec"):
-            tensor = self.spec.endpoint("log_prob").inputs[place]
-        else:
-            name, width = ("x", self.dimensions) if place == 0 else ("c", self.context)
-            tensor = Tensor(name=name, axes=fixed_axes(name, [width]), unit="1", description="")
-        return array_of(value, tensor, one_row=True).astype(self.precision(place))
+        return array_of(value, self._described()[place], one_row=True).astype(self.precision(place))
 
     @cached_property
     def _log_prob_graph(self):
-        return self._compiled(self.log_prob, self.precision(0))
+        return self._compiled(self._log_prob if self._shaped else self.log_prob, self._rows(self.precision(0)))
 
     @cached_property
     def _sample_graph(self):
-        return self._compiled(self.sample, "float32")
+        return self._compiled(self._sample if self._shaped else self.sample, self._rows("float32"))
 
-    def _compiled(self, method, first: str):
-        """Compile to a graph on TensorFlow and JAX, where single operations take a hundred times longer.
+    @cached_property
+    def _condition_graph(self):
+        return self._compiled(self.condition, self.context_shape.signature(self.precision(1)))
 
-        The first input has the dtype ``first``.
-        """
+    def _rows(self, first: str) -> list[tuple[tuple[int | None, ...], str]]:
+        """Shape and dtype of the rows that draws and densities are made of: of ``first``, and of contexts or their features."""
+        rows = [((self.dimensions,), first)]
+        if self.context_shape is not None:
+            rows.append(((self.features,), "float32") if self._shaped else ((self.context_shape.features,), self.precision(1)))
+        return rows
+
+    def _compiled(self, method, signature: list[tuple[tuple[int | None, ...], str]]):
+        """Compile to a graph on TensorFlow and JAX, where single operations take a hundred times longer."""
         if keras.backend.backend() == "jax":
             return self._jitted(method)
         if keras.backend.backend() != "tensorflow":
             return method
         import tensorflow as tf
 
-        signature = [tf.TensorSpec([None, self.dimensions], first)]
-        if self.context:
-            signature.append(tf.TensorSpec([None, self.context], self.precision(1)))
+        tensors = [tf.TensorSpec([None, *shape], dtype) for shape, dtype in signature]
         # Autograph would look through every function for conditions on tensors, of which a flow has none.
-        return tf.function(method, input_signature=signature, autograph=False)
+        return tf.function(method, input_signature=tensors, autograph=False)
 
     def _jitted(self, method):
         """Compile by JAX, with the weights as arguments: as constants, those of the first call would stay."""
@@ -317,15 +376,14 @@ class Flow(ZooModel):
     @property
     def blocks(self) -> dict[str, list[keras.layers.Layer]]:
         stem = [self.support] if self.observed is None else [self.support, self.observed]
-        embedding = [] if self.embedding is None else list(self.embedding.layers)
+        embedding = [] if self.embedding is None else list(getattr(self.embedding, "layers", [self.embedding]))
         return {"stem": stem, "embedding": embedding, "transforms": list(self.transforms)}
 
     def adapt(self, inputs, target) -> None:
         x, *context = inputs.values()
         self.support.adapt(x)
-        if self.observed is not None:
-            (c,) = context
-            self.observed.adapt(c)
+        if self.context_shape is not None:
+            self.observed.adapt(self.context_shape.elements(*context))
 
     def baseline(self, tensor: str) -> np.ndarray | None:
         if not hasattr(self, "spec"):
@@ -334,9 +392,10 @@ class Flow(ZooModel):
         if tensor == variables:
             with self.exact():
                 return ops.convert_to_numpy(self.support.from_base(np.zeros((1, self.dimensions), np.float32)))[0]
-        if self.observed is None or tensor not in context:
+        if self.context_shape is None or tensor != context[0]:
             return None
-        return self.observed.center() if isinstance(self.observed, ContextScales) else ops.convert_to_numpy(self.observed.mean)
+        scaled = isinstance(self.observed, ContextScales)
+        return self.context_shape.filled(self.observed.center() if scaled else ops.convert_to_numpy(self.observed.mean))
 
     def example(self, inputs, rng):
         x, *context = inputs.values()

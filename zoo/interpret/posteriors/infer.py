@@ -19,6 +19,8 @@ from zoo.model.spec import ModelSpec, Tensor
 
 Sampler = Callable[[dict[str, np.ndarray]], Mapping[str, np.ndarray]]
 """The endpoint ``sample`` of a flow, in whatever runtime: makes its outputs of its inputs."""
+NUMBERS, ELEMENT = 2**24, 32
+"""Numbers of all copies of an observation that are handed in at once, and what an element counts that has a mask."""
 CORNER = "pip install 'physzoo[interpret]'"
 """What a corner plot needs."""
 
@@ -115,8 +117,10 @@ def infer(
         The model is no conditional flow, the observation is not one of its input, or there are fewer draws than a corner plot
         needs.
     """
-    noise, observed, parameters = conditional_flow(spec)
-    given = observation.of(spec.endpoint("sample"), given=[noise.name])[observed.name]
+    noise, _, parameters = conditional_flow(spec)
+    dtypes = {tensor.name: tensor.dtype for tensor in spec.endpoint("sample").inputs}
+    given = observation.of(spec.endpoint("sample"), given=[noise.name])  # and its mask, where its length is free
+    given = {name: array.astype(dtypes[name]) for name, array in given.items()}
     shape = [noise.fixed_shape[-1]]
     names = element_names(parameters.name, parameters.axes, shape)
     units = dict(zip(names, element_units(parameters, shape), strict=True))
@@ -124,7 +128,13 @@ def infer(
         raise InputError(f"draws: expected more than {len(names)}, the number of parameters, given {draws}")
     z = np.random.default_rng(seed).standard_normal((draws, len(names)), dtype=np.float32)
     start = time.perf_counter()
-    theta = sample({noise.name: z, observed.name: np.repeat(given.astype(observed.dtype), draws, axis=0)})[parameters.name]
+    size = max(1, NUMBERS // (max(array.size for array in given.values()) * (ELEMENT if len(given) > 1 else 1)))
+    parts = []
+    for start in range(0, draws, size):
+        noises = z[start : start + size]
+        rows = {name: np.repeat(array, len(noises), axis=0) for name, array in given.items()}
+        parts.append(sample({noise.name: noises} | rows)[parameters.name])
+    theta = np.concatenate(parts)
     seconds = time.perf_counter() - start
     out.mkdir(parents=True, exist_ok=True)
     path = out / f"{spec.name}-{observation.label}.npz"
@@ -172,9 +182,11 @@ def conditional_flow(spec: ModelSpec) -> tuple[Tensor, Tensor, Tensor]:
         The model is another kind.
     """
     endpoint = spec.endpoints.get("sample")
-    if endpoint is None or len(endpoint.inputs) != 2 or len(endpoint.outputs) != 1:
+    inputs = [] if endpoint is None else endpoint.inputs
+    masked = len(inputs) == 3 and inputs[1].mask == inputs[2].name
+    if endpoint is None or not (len(inputs) == 2 or masked) or len(endpoint.outputs) != 1:
         raise InputError(f"{spec.name} is no conditional flow: expected an endpoint 'sample' of noise and observation")
-    return (*endpoint.inputs, *endpoint.outputs)  # type: ignore[return-value]
+    return inputs[0], inputs[1], endpoint.outputs[0]
 
 
 def _corner(
