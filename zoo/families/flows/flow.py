@@ -52,6 +52,7 @@ class Flow(ZooModel):
     data_endpoint: ClassVar[str] = "log_prob"
     objective_name = "negative log density, nat"
     answers_with = "log density"
+    ensemble_family: ClassVar[str] = "flow-ensemble"
     _xla = False
 
     def __init__(
@@ -135,7 +136,7 @@ class Flow(ZooModel):
         u, _ = self.support.to_base(x)
         return (u,) if self.observed is None else (u, self.observed(context[0]))
 
-    def draw(self, n: int, c: np.ndarray | None = None, seed: int = 0) -> np.ndarray:
+    def draw(self, n: int, c: np.ndarray | None = None, seed: int | list[int] = 0) -> np.ndarray:
         """Draw n samples, for each context where there are several.
 
         Parameters
