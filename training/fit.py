@@ -150,7 +150,9 @@ def fit(recipe: Recipe, folder: Path, seed: int | None = None, *, title: str | N
 
 def _fit(recipe: Recipe, dataset: Dataset, folder: Path, seed: int, title: str | None) -> tuple[EndpointModel, History]:
     family = get_family(recipe.family)
-    prepare = boosting.prepare if issubclass(family, Boosted) else _prepare_members if issubclass(family, Ensemble) else _prepare
+    prepare = (
+        boosting.prepare if issubclass(family, Boosted) else _prepare_members if issubclass(family, Ensemble) else _prepare
+    )
     with apart(seed), deterministic():
         run = prepare(recipe, dataset, seed)
         with alone(folder):
@@ -207,9 +209,7 @@ def _prepare_members(recipe: Recipe, dataset: Dataset, seed: int) -> Callable[[P
 def _mean(histories: list[History]) -> History:
     """Mean over members, for as many epochs as all were trained."""
     epochs = min(len(history["loss"]) for history in histories)
-    return {
-        name: np.mean([history[name][:epochs] for history in histories], axis=0).tolist() for name in histories[0]
-    }
+    return {name: np.mean([history[name][:epochs] for history in histories], axis=0).tolist() for name in histories[0]}
 
 
 def train(

@@ -57,8 +57,8 @@ class Velocity(keras.layers.Layer):
         return ops.matmul(waves, self.time_kernel) + self.time_bias
 
     def given(self, c):
-        """What they are told of features of the context, (batch, N); zero without any."""
-        return 0.0 if self.context_kernel is None else ops.matmul(c, self.context_kernel)
+        """What they are told of features of the context, (batch, N); None without any."""
+        return None if self.context_kernel is None else ops.matmul(c, self.context_kernel)
 
     def call(self, x, at, given):
         """Velocity of points x (batch, D), of what ``at`` and ``given`` told: ``at`` for each point, or (1, M) for all."""
@@ -87,7 +87,8 @@ class Velocity(keras.layers.Layer):
     def _enter(self, x, at, given):
         """The stream (batch, width), and what shifts and scales the layer of a block."""
         cut = self.shifts[-1][1]
-        shifts, gains = at[:, :cut] + given, 1 + at[:, cut:]
+        shifts, gains = at[:, :cut], 1 + at[:, cut:]
+        shifts = shifts if given is None else shifts + given
         width = self.shifts[0][1]
 
         def shift(i):
