@@ -150,9 +150,9 @@ def fit(recipe: Recipe, folder: Path, seed: int | None = None, *, title: str | N
 
 def _fit(recipe: Recipe, dataset: Dataset, folder: Path, seed: int, title: str | None) -> tuple[EndpointModel, History]:
     family = get_family(recipe.family)
-    prepare = (
-        boosting.prepare if issubclass(family, Boosted) else _prepare_members if issubclass(family, Ensemble) else _prepare
-    )
+    prepare = _prepare_members if issubclass(family, Ensemble) else _prepare
+    if issubclass(family, Boosted):
+        prepare = boosting.prepare
     with apart(seed), deterministic():
         run = prepare(recipe, dataset, seed)
         with alone(folder):

@@ -27,8 +27,7 @@ RARE = 0.02
 MOST = 5_000_000
 """Parameters that are tried at most."""
 PARTS, WIDER, FITTED = 8, 2.0, 2000
-"""Normals of that proposal; how much wider each is than the draws, which lie far from a region's edge; draws that they are fitted
-to."""
+"""Normals of that proposal; how much wider each is than draws, few of which are near a region's edge; draws of the fit."""
 ABOVE = 1e-3
 """Share of a proposal's weights that are cut to the smallest of them: one far out would bound all others from far above."""
 

@@ -11,8 +11,10 @@ from zoo.families.flows.bijector import Bijector
 from zoo.families.flows.velocity import Velocity
 
 CROWDING = 3
-"""Power by which steps crowd at the end of a path. The noise left there falls as fast, so that a density a thousandth as wide as
-the prior takes as many steps as any: uniform steps would need a thousand (with 24, they miss its logarithm by 1.9, these by 0.01).
+"""Power by which steps crowd at the end of a path, as does the noise that is left there.
+
+A density a thousandth as wide as the variables so needs no more steps than any: with 24, its logarithm is off by 0.01, and by
+1.9 where steps are even.
 """
 
 

@@ -62,7 +62,7 @@ class FlowMatching(Flow):
         return ops.mean(ops.reshape(self._mismatch(x, features, 0, 1), (HELD_OUT, -1)), axis=0)
 
     def _mismatch(self, x, features, time_seed, noise_seed):
-        """The error of each row, whose times are spread evenly over the batch: row i of n has one between i / n and (i + 1) / n."""
+        """The error of each row; times are spread evenly over the batch: row i of n has one between i / n and (i + 1) / n."""
         rows = ops.shape(x)[0]
         place = ops.cast(ops.reshape(ops.arange(rows), (-1, 1)), x.dtype)
         time = (place + keras.random.uniform((rows, 1), seed=time_seed)) / ops.cast(rows, x.dtype)
