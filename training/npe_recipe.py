@@ -6,7 +6,10 @@ from typing import Any
 
 from pydantic import JsonValue
 
-from zoo.data.sbi.prior import Prior
+from zoo.data.sbi.as_prior import AnyPrior
+from zoo.data.sbi.own_rows import Datum
+from zoo.data.sbi.rows_prior import RowsPrior
+from zoo.errors import UnknownNameError
 from zoo.training.recipe import Recipe, RecipeError
 
 SETTINGS = [
@@ -15,19 +18,22 @@ SETTINGS = [
     (None, {"batch_size": 512, "epochs": 40, "weight_decay": 0.1}),
 ]
 """Settings by the largest number of simulations, chosen by the validation loss on the benchmark's tasks."""
+FAMILIES: dict[str, dict[str, Any]] = {"nsf": {"bins": 8, "autoregressive": True}, "maf": {}, "realnvp": {}}
+"""What the config of each family has beyond that of all flows."""
 
 
 def npe_recipe(
     name: str,
-    prior: Prior,
+    prior: AnyPrior | RowsPrior,
     data: dict[str, JsonValue],
     simulations: int,
-    width: int,
+    datum: int | Datum,
     *,
+    family: str = "nsf",
     seed: int = 0,
     changes: dict[str, JsonValue] | None = None,
 ) -> Recipe:
-    """An autoregressive neural spline flow p(theta | x) inside the prior's support, with the settings of the released ones.
+    """A flow p(theta | x) inside the prior's support, with the settings of the released ones.
 
     Parameters
     ----------
@@ -37,8 +43,10 @@ def npe_recipe(
         Source and parameters of the data set.
     simulations : int
         Number of simulations; it sets batch size, epochs and weight decay.
-    width : int
-        Number C of numbers in one observation.
+    datum : int or Datum
+        What one observation is, or the number of its numbers.
+    family : str
+        Family of the flow: "nsf" for autoregressive neural splines, "maf" or "realnvp".
     seed : int
         Seed of the training.
     changes : dict of str to JsonValue, optional
@@ -48,14 +56,19 @@ def npe_recipe(
     ------
     RecipeError
         A name, a key or a value is none that a recipe can have.
+    UnknownNameError
+        No flow of that family.
     """
+    if family not in FAMILIES:
+        raise UnknownNameError("family of flows", family, FAMILIES)
+    datum = Datum(datum) if isinstance(datum, int) else datum
     settings = next(found for most, found in SETTINGS if most is None or simulations <= most)
     values: dict[str, Any] = {
         "name": name,
-        "family": "nsf",
+        "family": family,
         "task": "posterior-estimation",
         "summary": f"Posterior of {', '.join(prior.names)} by neural posterior estimation",
-        "config": _config(prior, width),
+        "config": _config(prior, datum.width) | FAMILIES[family],
         "data": data,
         "optimizer": {"learning_rate": 3e-3, "schedule": "cosine", "weight_decay": settings["weight_decay"]},
         "epochs": settings["epochs"],
@@ -63,7 +76,7 @@ def npe_recipe(
         "batch_size": settings["batch_size"],
         "seeds": [seed],
         "evaluation": {"kind": "posterior", "parameters": prior.names},
-        "endpoints": _endpoints(prior, width),
+        "endpoints": _endpoints(prior, datum),
         "tolerance": {"absolute": 1e-3, "relative": 1e-3},
     }
     try:
@@ -74,7 +87,7 @@ def npe_recipe(
         raise RecipeError(f"recipe {name}: {error}") from error
 
 
-def _config(prior: Prior, width: int) -> dict[str, Any]:
+def _config(prior: AnyPrior | RowsPrior, width: int) -> dict[str, Any]:
     return {
         "dimensions": len(prior.names),
         "context": width,
@@ -83,12 +96,10 @@ def _config(prior: Prior, width: int) -> dict[str, Any]:
         "activation": "relu",
         "support": prior.support if any(bounds is not None for bounds in prior.support) else None,
         "embedding": [],
-        "bins": 8,
-        "autoregressive": True,
     }
 
 
-def _endpoints(prior: Prior, width: int) -> dict[str, Any]:
+def _endpoints(prior: AnyPrior | RowsPrior, datum: Datum) -> dict[str, Any]:
     """Log density and samples of theta, given x, as a recipe describes them."""
     dimensions = len(prior.names)
     bounded = [bounds is not None for bounds in prior.support]
@@ -99,8 +110,10 @@ def _endpoints(prior: Prior, width: int) -> dict[str, Any]:
     units = list(prior.units.values()) if len(set(prior.units.values())) > 1 else None
     parameter = {"name": "parameter", "size": dimensions, "labels": list(prior.names), "units": units}
     theta = {"name": "theta", "axes": [parameter], "unit": unit, "description": ", ".join(prior.names)}
-    observed = {"name": "datum", "size": width}
-    x = {"name": "x", "axes": [observed], "unit": "1", "description": "an observation, as the simulator gives it"}
+    several = datum.units if datum.units is not None and len(set(datum.units)) > 1 else None
+    observed = {"name": "datum", "size": datum.width, "labels": datum.names, "units": several}
+    of_x = "1" if datum.units is None else _common(datum.units)
+    x = {"name": "x", "axes": [observed], "unit": of_x, "description": "an observation, as the simulator gives it"}
     return {
         "log_prob": {
             "description": "logarithm of the posterior density at theta, given x",
