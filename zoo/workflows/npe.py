@@ -16,6 +16,8 @@ from zoo.errors import InputError
 from zoo.families.state import apart
 from zoo.workflows.new_folder import new_folder
 from zoo.workflows.npe_run import NpeRun
+from zoo.workflows.rounds import observed, train_in_rounds
+from zoo.workflows.sequence import Rounds
 
 if TYPE_CHECKING:
     from pydantic import JsonValue
@@ -41,6 +43,9 @@ def train_npe(
     jobs: int | None = None,
     on_nonfinite: Literal["drop", "fail"] = "drop",
     family: str = "nsf",
+    members: int = 1,
+    rounds: int = 1,
+    observation: Any = None,
     changes: dict[str, JsonValue] | None = None,
     overwrite: bool = False,
 ) -> Flow:
@@ -79,7 +84,15 @@ def train_npe(
     on_nonfinite : {"drop", "fail"}
         What becomes of simulations and rows with NaN, infinity or missing values.
     family : str
-        Family of the flow: "nsf", "maf" or "realnvp".
+        Family of the flow: "nsf", "maf", "realnvp" or "flow-matching".
+    members : int
+        How many flows are trained, each from a seed of its own; the posterior is their mixture in equal parts.
+    rounds : int
+        In how many rounds the simulations are made, with ``observation``: all but the first where the posterior of the
+        observation may lie (TSNPE, arXiv:2210.04815). It takes fewer simulations for that one observation, and is right for no
+        other.
+    observation : array_like, optional
+        The observation that rounds are for, (C,).
     changes : dict, optional
         Values of the recipe to set, ``{"config.hidden": [128, 128], "epochs": 300}``.
     overwrite : bool
@@ -119,14 +132,20 @@ def train_npe(
     run = NpeRun(path, name, overwrite)
     if theta is not None or x is not None:
         _expect_rows_alone(simulator, theta, x)
+        if rounds != 1 or observation is not None:
+            raise InputError("train_npe: rounds take a simulator, given rows of your own: leave out rounds and observation")
         own = read_own_rows(theta, x, None if prior is None else as_prior(prior), on_nonfinite=on_nonfinite, seed=seed)
         pairs = run.keep(own, min(TEST, len(own.theta) // 10) if test is None else test, on_nonfinite)
     else:
         _expect_simulator(simulator, prior)
         law, test = as_prior(prior), TEST if test is None else test
         options = {"seed": seed, "vectorized": vectorized, "jobs": jobs, "on_nonfinite": on_nonfinite}
+        if rounds != 1 or observation is not None:
+            how = {"family": family, "members": members, "seed": seed, "changes": changes}
+            asked = Rounds(rounds, observed(observation), simulations, test)
+            return train_in_rounds(run, law, partial(simulate, simulator, **options), asked, how)
         pairs = run.simulate(partial(simulate, simulator, law, simulations + test, **options), law, test, on_nonfinite)
-    run.train(pairs, family=family, seed=seed, changes=changes)
+    run.train(pairs, family=family, members=members, seed=seed, changes=changes)
     flow: Flow = load(path)
     return flow
 

@@ -137,7 +137,7 @@ class NpeRun:
             write_rows(self.file, arrays, rows.dropped)
         return self._pairs(rows.prior, test, on_nonfinite, sha256, len(rows.theta), rows.datum)
 
-    def train(self, pairs: Pairs, *, family: str, seed: int, changes: dict[str, JsonValue] | None) -> None:
+    def train(self, pairs: Pairs, *, family: str, members: int, seed: int, changes: dict[str, JsonValue] | None) -> None:
         """Train a flow on the simulations and release it into the model's folder.
 
         Parameters
@@ -146,6 +146,8 @@ class NpeRun:
             The simulations.
         family : str
             Family of the flow.
+        members : int
+            How many of them make a mixture.
         seed : int
             Seed of the training.
         changes : dict of str to JsonValue, optional
@@ -162,9 +164,8 @@ class NpeRun:
         from zoo.training.recipe import load_recipe
         from zoo.workflows.release import release
 
-        recipe = npe_recipe(
-            self.name, pairs.prior, pairs.data, pairs.budget, pairs.datum, family=family, seed=seed, changes=changes
-        )
+        settings = {"family": family, "members": members, "seed": seed, "changes": changes}
+        recipe = npe_recipe(self.name, pairs.prior, pairs.data, pairs.budget, pairs.datum, **settings)  # type: ignore[arg-type]
         path = self.folder / RECIPE
         for attempt in (1, 2):
             with whole_file(path, "w") as file:
