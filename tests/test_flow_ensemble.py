@@ -14,12 +14,14 @@ from tiny_flows import build
 
 import zoo
 from zoo.data.observation import Observation
+from zoo.data.sbi import Prior
 from zoo.families.contracts import Density, Generates
 from zoo.families.flows.flow_ensemble import FlowEnsemble
 from zoo.interpret.posteriors.infer import infer
 from zoo.serving import Session
 from zoo.training.fit import fit
 from zoo.training.members import in_members
+from zoo.training.npe_recipe import FAMILIES, npe_recipe
 from zoo.training.recipe import RecipeError, load_recipe
 from zoo.workflows.ensemble import ensemble as build_ensemble
 from zoo.workflows.folder import write_model_folder
@@ -126,6 +128,18 @@ def test_a_recipe_trains_members_of_their_own_seeds_and_goes_on_where_it_was_kil
     assert same == history
     for a, b in zip(model.get_weights(), again.get_weights(), strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_npe_has_members_of_every_family(family):
+    prior = Prior({"a": {"distribution": "uniform", "low": 0, "high": 1}, "b": {"distribution": "normal", "mean": 0, "sd": 1}})
+    data = {"source": "simulations", "parameters": {"file": "a.npz"}}
+    changes = {"config.hidden": [8]} | ({"config.transforms": 1} if family != "flow-matching" else {"config.steps": 2})
+    alone, both = (npe_recipe("a", prior, data, 1000, 3, family=family, members=n, changes=changes) for n in (1, 2))
+    assert both.config == {"member": family, "config": alone.config, "count": 2}
+    mixture = both.untrained()
+    assert mixture.config == both.config
+    assert mixture.draw(4, np.zeros(3)).shape == (4, 2)
 
 
 def test_what_is_no_ensemble_of_flows_is_refused(recipe):
