@@ -26,6 +26,11 @@ if TYPE_CHECKING:
 
 TEST = 1000
 """Rows for calibration and for the error of the posterior mean."""
+NEITHER = "train_npe: expected a simulator with its prior, or rows of your own as theta and x, given neither"
+NO_PRIOR = (
+    "train_npe: a simulator needs the prior that its parameters are drawn from, such as {'mean': {'distribution': 'uniform',"
+    " 'low': -3, 'high': 3}}"
+)
 
 
 @apart()
@@ -137,9 +142,10 @@ def train_npe(
         own = read_own_rows(theta, x, None if prior is None else as_prior(prior), on_nonfinite=on_nonfinite, seed=seed)
         pairs = run.keep(own, min(TEST, len(own.theta) // 10) if test is None else test, on_nonfinite)
     else:
-        _expect_simulator(simulator, prior)
+        if simulator is None or prior is None:
+            raise InputError(NEITHER if simulator is None else NO_PRIOR)
         law, test = as_prior(prior), TEST if test is None else test
-        options = {"seed": seed, "vectorized": vectorized, "jobs": jobs, "on_nonfinite": on_nonfinite}
+        options: dict[str, Any] = {"seed": seed, "vectorized": vectorized, "jobs": jobs, "on_nonfinite": on_nonfinite}
         if rounds != 1 or observation is not None:
             how = {"family": family, "members": members, "seed": seed, "changes": changes}
             asked = Rounds(rounds, observed(observation), simulations, test)
@@ -155,13 +161,3 @@ def _expect_rows_alone(simulator: Simulator | None, theta: Any, x: Any) -> None:
         raise InputError("train_npe: expected a simulator, or rows of your own as theta and x, given both")
     if theta is None or x is None:
         raise InputError(f"train_npe: expected theta and x together, given {'x' if theta is None else 'theta'} alone")
-
-
-def _expect_simulator(simulator: Simulator | None, prior: Any) -> None:
-    if simulator is None:
-        raise InputError("train_npe: expected a simulator with its prior, or rows of your own as theta and x, given neither")
-    if prior is None:
-        raise InputError(
-            "train_npe: a simulator needs the prior that its parameters are drawn from, such as"
-            " {'mean': {'distribution': 'uniform', 'low': -3, 'high': 3}}"
-        )

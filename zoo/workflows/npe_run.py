@@ -9,15 +9,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import yaml
 
 from zoo.atomic import whole_file
 from zoo.data.sbi.as_prior import AnyPrior
+from zoo.data.sbi.dataset import expect_budget, training_rows
 from zoo.data.sbi.joint_prior import JointPrior
 from zoo.data.sbi.own_rows import Datum, OwnRows
 from zoo.data.sbi.rows_file import sha256_of, with_density, write_rows
 from zoo.data.sbi.rows_prior import RowsPrior
 from zoo.data.sbi.simulations import Simulations, check_simulations
+from zoo.data.sbi.x_scales import chosen_scales
 from zoo.errors import FolderError, InputError, option
 from zoo.model.spec import METRICS, WEIGHTS
 from zoo.model.test_tensors import read_npz
@@ -44,12 +47,15 @@ class Pairs:
         Number of simulations that a model may be fitted with, validation included.
     datum : Datum
         What one observation is.
+    scales : list of dict
+        Scale of each of its numbers, chosen from the training rows alone.
     """
 
     prior: AnyPrior | RowsPrior
     data: dict[str, JsonValue]
     budget: int
     datum: Datum
+    scales: list[dict[str, Any]]
 
 
 class NpeRun:
@@ -98,7 +104,7 @@ class NpeRun:
         found = simulated(path=self.file, overwrite=self.overwrite)
         check_simulations(found.theta, found.x, prior.names)
         sha256 = with_density(self.file, prior)
-        return self._pairs(prior, test, on_nonfinite, sha256, len(found), Datum(found.x.shape[1]))
+        return self._pairs(prior, test, on_nonfinite, sha256, found.x, Datum(found.x.shape[1]))
 
     def keep(self, rows: OwnRows, test: int, on_nonfinite: str) -> Pairs:
         """Write rows of a user into the run's file, or find them there.
@@ -135,7 +141,7 @@ class NpeRun:
             )
         if there != sha256:
             write_rows(self.file, arrays, rows.dropped)
-        return self._pairs(rows.prior, test, on_nonfinite, sha256, len(rows.theta), rows.datum)
+        return self._pairs(rows.prior, test, on_nonfinite, sha256, rows.x, rows.datum)
 
     def train(self, pairs: Pairs, *, family: str, members: int, seed: int, changes: dict[str, JsonValue] | None) -> None:
         """Train a flow on the simulations and release it into the model's folder.
@@ -164,8 +170,18 @@ class NpeRun:
         from zoo.training.recipe import load_recipe
         from zoo.workflows.release import release
 
-        settings = {"family": family, "members": members, "seed": seed, "changes": changes}
-        recipe = npe_recipe(self.name, pairs.prior, pairs.data, pairs.budget, pairs.datum, **settings)  # type: ignore[arg-type]
+        recipe = npe_recipe(
+            self.name,
+            pairs.prior,
+            pairs.data,
+            pairs.budget,
+            pairs.datum,
+            family=family,
+            members=members,
+            context_scales=pairs.scales,
+            seed=seed,
+            changes=changes,
+        )
         path = self.folder / RECIPE
         for attempt in (1, 2):
             with whole_file(path, "w") as file:
@@ -178,11 +194,15 @@ class NpeRun:
                     raise FolderError(f"{error}, or train anew with {option('overwrite')}") from error
                 self._remove_training()
 
-    def _pairs(self, prior: AnyPrior | RowsPrior, test: int, on_nonfinite: str, sha256: str, found: int, datum: Datum) -> Pairs:
+    def _pairs(
+        self, prior: AnyPrior | RowsPrior, test: int, on_nonfinite: str, sha256: str, x: np.ndarray, datum: Datum
+    ) -> Pairs:
         parameters: dict[str, Any] = {
             "file": SIMULATIONS, "prior": prior.plain(), "test": test, "on_nonfinite": on_nonfinite, "sha256": sha256,
         }  # fmt: skip
-        return Pairs(prior, {"source": "simulations", "parameters": parameters}, found - test, datum)
+        budget = expect_budget(len(x), test)
+        scales = chosen_scales(x[: training_rows(budget)])
+        return Pairs(prior, {"source": "simulations", "parameters": parameters}, budget, datum, scales)
 
     def _remove_training(self) -> None:
         """Remove what was trained in the folder, and nothing that somebody else has put there."""

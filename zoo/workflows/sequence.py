@@ -15,11 +15,13 @@ import yaml
 
 from zoo.atomic import claim, whole_file
 from zoo.data.sbi.as_prior import AnyPrior
+from zoo.data.sbi.dataset import training_rows
 from zoo.data.sbi.joint_prior import plain_rows
 from zoo.data.sbi.own_rows import Datum
 from zoo.data.sbi.rows_file import sha256_of, write_rows
 from zoo.data.sbi.simulations import Simulations, check_simulations
 from zoo.data.sbi.truncated import Region, TruncatedPrior
+from zoo.data.sbi.x_scales import chosen_scales
 from zoo.errors import FolderError, InputError, option
 from zoo.model.test_tensors import read_npz
 from zoo.workflows.npe_run import RECIPE, NpeRun, Pairs
@@ -209,8 +211,9 @@ class Sequence:
         parameters: dict[str, Any] = {
             "file": name, "prior": plain, "test": test, "on_nonfinite": "fail", "sha256": sha256_of(arrays),
         }  # fmt: skip
-        budget, width = len(arrays["theta"]) - test, arrays["x"].shape[1]
-        return Pairs(self.prior, {"source": "simulations", "parameters": parameters}, budget, Datum(width))
+        x, budget = arrays["x"], len(arrays["x"]) - test
+        scales = chosen_scales(x[: training_rows(budget)])
+        return Pairs(self.prior, {"source": "simulations", "parameters": parameters}, budget, Datum(x.shape[1]), scales)
 
     def _trained(self, pairs: Pairs, folder: Path, index: int) -> Any:
         from zoo.training.fit import fit
@@ -218,7 +221,7 @@ class Sequence:
         from zoo.training.recipe import load_recipe
 
         name, path = f"{self.run.name}-round-{index + 1}", folder / RECIPE
-        recipe = npe_recipe(name, pairs.prior, pairs.data, pairs.budget, pairs.datum, **self.how)
+        recipe = npe_recipe(name, pairs.prior, pairs.data, pairs.budget, pairs.datum, context_scales=pairs.scales, **self.how)
         with whole_file(path, "w") as file:
             yaml.safe_dump(recipe.model_dump(mode="json", exclude_none=True), file, sort_keys=False)
         flow, _ = fit(load_recipe(path), folder / "model", title=f"{self.run.name}, round {index + 1}")

@@ -81,7 +81,7 @@ def as_prior(
             raise InputError("prior: laws by name have their names and bounds: leave out names and bounds")
         return Prior(value, units)
     if functions:
-        return JointPrior(*value, names, units, bounds)
+        return JointPrior(value[0], value[1], names, units, bounds)
     if type(value).__module__.startswith("scipy.stats"):
         _expect_density(value)
     sample = next((getattr(value, name) for name in ("sample", "rvs") if hasattr(value, name)), None)

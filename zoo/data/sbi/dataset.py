@@ -38,6 +38,8 @@ class Pairs:
         Simulations outside the budget.
     prior : Prior or RowsPrior
         Prior of theta. A data set whose prior has no density is none that ``HasPrior``.
+    dtype : {"float32", "float64"}
+        Precision of the rows: "float64" for a flow with scales, else that of the model.
     """
 
     prior: Prior | RowsPrior
@@ -47,14 +49,22 @@ class Pairs:
     reference: Callable[[np.ndarray, int, np.random.Generator], np.ndarray] | None = None
     """Makes exact draws (n, D) from p(theta | x) of (x, n, rng), where they are known."""
 
-    def __init__(self, budget: Simulations, test: Simulations, prior: Prior | RowsPrior) -> None:
+    def __init__(
+        self,
+        budget: Simulations,
+        test: Simulations,
+        prior: Prior | RowsPrior,
+        dtype: Literal["float32", "float64"] = "float32",
+    ) -> None:
+        self.dtype = dtype
         for part in (budget, test):
-            check_simulations(part.theta, part.x, prior.names)
+            with np.errstate(over="ignore"):  # what single precision cannot hold becomes infinite, and is refused
+                check_simulations(part.theta, part.x.astype(dtype), prior.names)
         theta = inside_prior(np.concatenate([budget.theta, test.theta]), prior.names, prior.ends)
         self._parameters = prior
         if isinstance(prior, Prior) or prior.has_density:
             self.prior = prior
-        training = len(budget) - round(VALIDATION * len(budget))
+        training = training_rows(len(budget))
         if training == len(budget):
             raise InputError(f"{len(budget)} simulations leave none to validate on: expected at least 10")
         self._splits: dict[Split, tuple[np.ndarray, np.ndarray]] = {
@@ -77,11 +87,16 @@ class Pairs:
     def rows(self, split: Split, epoch: int = 0) -> Rows:
         theta, x = self._splits[split]
         return Rows(
-            inputs={"theta": theta.astype(np.float32), "x": x.astype(np.float32)},
+            inputs={"theta": theta.astype(self.dtype), "x": x.astype(self.dtype)},
             target=np.zeros((len(theta), 1), np.float32),
             group=groups({name: len(theta) for name, (theta, _) in self._splits.items()}, split),
             truth=dict(zip(self._parameters.names, theta.T, strict=True)),
         )
+
+
+def training_rows(budget: int) -> int:
+    """Give the number of rows of a budget, the first, that a model is fitted to."""
+    return budget - round(VALIDATION * budget)
 
 
 @register_dataset("sbi")
@@ -127,6 +142,8 @@ class SimulationsFile(Pairs):
         What becomes of simulations with NaN or infinity: "drop" leaves them out, "fail" raises.
     sha256 : str, optional
         Hash of the arrays, as ``zoo.data.sbi.rows_file.sha256_of`` gives it, which says that the file is the one that is meant.
+    dtype : {"float32", "float64"}
+        Precision of the rows, as for ``Pairs``.
     folder : Path, optional
         Folder of the recipe, which relative paths start from; the working folder by default.
     """
@@ -141,6 +158,7 @@ class SimulationsFile(Pairs):
         test: int = 1000,
         on_nonfinite: Literal["drop", "fail"] = "drop",
         sha256: str | None = None,
+        dtype: Literal["float32", "float64"] = "float32",
         folder: Path | None = None,
     ) -> None:
         path = inside(folder or Path.cwd(), file)
@@ -151,7 +169,7 @@ class SimulationsFile(Pairs):
         law = prior_of_rows(prior, arrays["theta"], arrays.get("log_prior"))
         dropped = found.dropped + (json.loads(str(arrays["about"])).get("dropped", 0) if "about" in arrays else 0)
         self.description = f"{len(found)} simulations from {Path(file).name}, {dropped} left out"
-        super().__init__(*_split(found, test), law)
+        super().__init__(*_split(found, test), law, dtype)
 
 
 @register_dataset("simulator")
@@ -176,6 +194,8 @@ class UserSimulator(Pairs):
         Whether the simulator takes many rows at once, as in ``zoo.data.sbi.simulate``.
     on_nonfinite : {"drop", "fail"}
         What becomes of NaN and infinity, as in ``zoo.data.sbi.simulate``.
+    dtype : {"float32", "float64"}
+        Precision of the rows, as for ``Pairs``.
     file : str, optional
         Name of a ``.npz`` beside the recipe that keeps the simulations, for simulators that take long.
     folder : Path, optional
@@ -196,6 +216,7 @@ class UserSimulator(Pairs):
         seed: int = 0,
         vectorized: bool = False,
         on_nonfinite: Literal["drop", "fail"] = "drop",
+        dtype: Literal["float32", "float64"] = "float32",
         file: str | None = None,
         folder: Path | None = None,
     ) -> None:
@@ -207,7 +228,7 @@ class UserSimulator(Pairs):
         found = _simulated(source, source.path.stat().st_mtime_ns, settings, kept)
         self.simulator, self.seed = simulator, seed
         self.description = f"{len(found)} simulations by {simulator}, {found.dropped} left out"
-        super().__init__(*_split(found, test), Prior(prior))
+        super().__init__(*_split(found, test), Prior(prior), dtype)
 
 
 @functools.lru_cache(maxsize=4)
@@ -218,9 +239,14 @@ def _simulated(source: SimulatorFile, changed: int, settings: str, kept: Path | 
     return simulate(source, Prior(prior), n, **options)
 
 
+def expect_budget(found: int, test: int) -> int:
+    """Give the number of simulations that are left when the last are set aside; InputError where none are, or nothing is."""
+    if not 2 <= test < found:
+        raise InputError(f"expected from 2 to {found - 1} test rows of {found} simulations, given {test}")
+    return found - test
+
+
 def _split(found: Simulations, test: int) -> tuple[Simulations, Simulations]:
     """The budget and the test rows, the last."""
-    if not 2 <= test < len(found):
-        raise InputError(f"expected from 2 to {len(found) - 1} test rows of {len(found)} simulations, given {test}")
-    cut = len(found) - test
+    cut = expect_budget(len(found), test)
     return Simulations(found.theta[:cut], found.x[:cut]), Simulations(found.theta[cut:], found.x[cut:])

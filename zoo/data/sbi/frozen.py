@@ -59,8 +59,8 @@ def law_of(value: Any, name: str, unit: str | None = None) -> Any:
         value = _of_frozen(value, name)
     if not isinstance(value, Law | Mapping):
         raise InputError(
-            f"prior: {name}: expected a law such as {{'distribution': 'uniform', 'low': 0, 'high': 1}}, or a frozen distribution"
-            f" such as scipy.stats.norm(0, 1), given {type(value).__name__}"
+            f"prior: {name}: expected a law such as {{'distribution': 'uniform', 'low': 0, 'high': 1}}, or a frozen"
+            f" distribution such as scipy.stats.norm(0, 1), given {type(value).__name__}"
         )
     if unit is None:
         return value
@@ -71,18 +71,18 @@ def law_of(value: Any, name: str, unit: str | None = None) -> Any:
 
 def _distribution(value: Any) -> Any:
     """The distribution of a frozen one, or one that is not frozen; None of anything else."""
-    if not type(value).__module__.startswith("scipy.") and not hasattr(value, "dist") and not hasattr(value, "_parse_args"):
+    found = getattr(value, "dist", value)
+    if not hasattr(found, "_parse_args"):  # nothing else has it, and SciPy need not be imported
         return None
     from scipy.stats import rv_continuous, rv_discrete
 
-    found = getattr(value, "dist", value)
     return found if isinstance(found, rv_continuous | rv_discrete) else None
 
 
 def _of_frozen(value: Any, name: str) -> Law:
     from scipy.stats import rv_discrete
 
-    dist = _distribution(value)
+    dist: Any = _distribution(value)
     if isinstance(dist, rv_discrete):
         raise InputError(f"prior: {name} is {dist.name}: {NO_DENSITY}")
     if type(dist) is not type(continuous().get(dist.name)):

@@ -93,7 +93,7 @@ class RowsPrior:
 
     @cached_property
     def _known(self) -> dict[bytes, float]:
-        values = [] if self._log_prior is None else self._log_prior
+        values = np.empty(0) if self._log_prior is None else self._log_prior
         return {row.tobytes(): float(value) for row, value in zip(self.theta, values, strict=False)}
 
 

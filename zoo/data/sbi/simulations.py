@@ -24,6 +24,8 @@ Simulator = Callable[..., Any]
 
 CHUNK = 1000
 """Rows that a vectorized simulator gets at once. Each chunk has its own random stream, so it is no option."""
+ROUNDING = 4
+"""Steps of a precision by which rounding may change what is the same."""
 SAVE_EVERY = 30.0
 """Seconds between two writes of unfinished simulations."""
 
@@ -149,8 +151,8 @@ def check_simulations(theta: np.ndarray, x: np.ndarray, names: list[str]) -> Non
     constant = [name for name, column in zip(names, theta.T, strict=True) if np.ptp(column) == 0]
     if constant:
         raise InputError(f"the same value in all {len(theta)} simulations: {_listed('parameter', constant)}; fix it instead")
-    # In the model's precision: a small change of a large number is none there.
-    constant = [str(i) for i, column in enumerate(x.astype(np.float32).T) if np.ptp(column) == 0]
+    # In the precision of the rows: a change of a number in its last digits is rounding.
+    constant = [str(i) for i, column in enumerate(x.T) if np.ptp(column) <= ROUNDING * np.spacing(np.abs(column).max())]
     if constant:
         raise InputError(
             f"the same value in all {len(x)} simulations: {_listed('column', constant)} of x, counted from 0;"
@@ -245,8 +247,7 @@ def _answer(simulator: Simulator, theta: np.ndarray, stream: list[int], takes_rn
 
 
 def _finite(theta: np.ndarray, x: np.ndarray, on_nonfinite: str) -> Simulations:
-    with np.errstate(over="ignore"):
-        finite = np.isfinite(x.astype(np.float32)).all(axis=1)  # the model's precision: 1e39 is infinite there
+    finite = np.isfinite(x).all(axis=1)
     dropped = int(np.sum(~finite))
     if dropped:
         first = f"first at theta = {np.array2string(theta[~finite][0], separator=', ')}"

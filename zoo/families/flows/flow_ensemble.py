@@ -40,7 +40,7 @@ class FlowEnsemble(Ensemble):
         first = self.members[0]
         if not isinstance(first, Flow):
             raise ValueError(f"expected a family of flows, {member} is none: its ensembles are of the family ensemble")
-        self.dimensions, self.context = first.dimensions, first.context
+        self.dimensions, self.context, self.autocast = first.dimensions, first.context, first.autocast
         self.endpoints = {"log_prob": "log_prob", "sample": "sample"}  # type: ignore[misc]
         self.edges = ndtri(np.arange(1, count) / count).astype(np.float32)
         """Quantiles of the normal distribution between which each member has its share of it."""
@@ -58,34 +58,42 @@ class FlowEnsemble(Ensemble):
             x = ops.where(place >= float(edge), member.sample(noise, *context), x)
         return x
 
-    def draw(self, n: int, c: Any = None, seed: int = 0, **mask: Any) -> np.ndarray:
+    def draw(self, n: int, c: Any = None, seed: int = 0, **options: Any) -> np.ndarray:
         """Draw n samples as ``Flow.draw`` does, each from a member that is picked at random."""
         members = list(self._flows())
-        contexts = members[0].draw(1, c, seed, **mask).shape[:-2]
+        contexts = members[0].draw(1, c, seed, **options).shape[:-2]
         picked = np.random.default_rng(seed).integers(len(members), size=(*contexts, n))
         samples: Any = None
         for i, member in enumerate(members):
             own = picked == i
             if not own.any():
                 continue
-            drawn = member.draw(int(own.sum(axis=-1).max()), c, [seed, i], **mask)
+            drawn = member.draw(int(own.sum(axis=-1).max()), c, [seed, i], **options)
             if samples is None:
                 samples = np.empty((*own.shape, self.dimensions), drawn.dtype)
             earlier = np.maximum(np.cumsum(own, axis=-1) - 1, 0)
             samples[own] = np.take_along_axis(drawn, earlier[..., None], axis=-2)[own]
         return samples
 
-    def log_density(self, x: np.ndarray, c: Any = None, **mask: Any) -> np.ndarray:
+    def log_density(self, x: np.ndarray, c: Any = None, **options: Any) -> np.ndarray:
         """Give ``log_prob`` of any number of rows, as ``Flow.log_density`` does."""
-        found = np.stack([member.log_density(x, c, **mask) for member in self._flows()])
+        found = np.stack([member.log_density(x, c, **options) for member in self._flows()])
         return (logsumexp(found.astype(np.float64), axis=0) - np.log(len(found))).astype(found.dtype)
 
     def _flows(self) -> Iterator[Flow]:
-        """The members, told what the spec says of their tensors."""
+        """The members, told what the spec says of their tensors; the first, too, where what is known of contexts lies."""
+        self.members[0].folder = self.folder
         for member in self.members:
             if hasattr(self, "spec"):
                 member.spec = self.spec
             yield member
+
+    def precision(self, place: int) -> str:
+        """The dtype of the variables (place 0) or of the context, as of the members."""
+        return self.members[0].precision(place)
+
+    def baseline(self, tensor: str) -> np.ndarray | None:
+        return next(self._flows()).baseline(tensor)
 
     def described(self, name: str, endpoint: Endpoint) -> Endpoint:
         if name != "sample":

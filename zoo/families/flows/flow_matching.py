@@ -52,7 +52,7 @@ class FlowMatching(Flow):
 
     def call(self, inputs, training: bool = False):
         """Squared error (batch,) of the velocity of each row, at a time and noise that are drawn anew in training."""
-        x, *context = inputs if self.context else (inputs,)
+        x, *context = self.parts(inputs)
         x, _ = self.support.to_base(x)
         features = self.condition(*context)
         if training:
