@@ -10,7 +10,7 @@ from quick_training import eagerly
 from scipy.special import logsumexp
 from scipy.stats import norm
 from test_flows_export import described
-from tiny_flows import build
+from tiny_flows import build, without_xla
 
 import zoo
 from zoo.data.observation import Observation
@@ -148,3 +148,24 @@ def test_what_is_no_ensemble_of_flows_is_refused(recipe):
         in_members(recipe, 0)
     with pytest.raises(RecipeError, match="family of flows, given mlp"):
         in_members(load_recipe("mlp-cmb-emulator"), 3)
+
+
+@pytest.mark.slow
+def test_a_mixture_of_flow_matching_is_trained_judged_and_served_on_scales_of_double_precision(tmp_path):
+    """A period of which single precision knows five values."""
+    prior = {"period": {"distribution": "normal", "mean": 3.52474859, "sd": 3.8e-7, "unit": "d"}}
+    changes = {"config.hidden": [16, 16], "config.steps": 8, "epochs": 30, "batch_size": 64, "test_rows": 4}
+    with without_xla():
+        flow = zoo.train_npe(
+            lambda theta, rng: (theta - 3.52474859) / 3.8e-7 + rng.normal(0, 0.5, 1),
+            prior, 1000, folder=tmp_path / "period", test=100, jobs=1, family="flow-matching", members=2, changes=changes,
+        )  # fmt: skip
+    found = {metric.name: metric for metric in flow.spec.metrics}
+    assert found["log_prob"].value > found["log_prob"].baseline + 0.4
+    drawn = flow.draw(2000, [1.0])
+    assert len(np.unique(drawn)) > 1900
+    assert (drawn.mean() - 3.52474859) / 3.8e-7 == pytest.approx(0.8, abs=0.15)
+    assert drawn.std() / 3.8e-7 == pytest.approx(0.2**0.5, rel=0.2)
+    z = np.random.default_rng(0).standard_normal((500, 2), dtype=np.float32)
+    served = Session(tmp_path / "period").run({"z": z, "x": np.ones((500, 1))}, "sample")["theta"]
+    np.testing.assert_allclose(served, np.asarray(flow.sample(z, np.ones((500, 1)))), atol=1e-9, rtol=0)

@@ -150,9 +150,11 @@ def fit(recipe: Recipe, folder: Path, seed: int | None = None, *, title: str | N
 
 def _fit(recipe: Recipe, dataset: Dataset, folder: Path, seed: int, title: str | None) -> tuple[EndpointModel, History]:
     family = get_family(recipe.family)
-    prepare = _prepare_members if issubclass(family, Ensemble) else _prepare
+    prepare: Callable[..., Callable[[Path, str], tuple[Any, History]]] = _prepare
     if issubclass(family, Boosted):
         prepare = boosting.prepare
+    elif issubclass(family, Ensemble):
+        prepare = _prepare_members
     with apart(seed), deterministic():
         run = prepare(recipe, dataset, seed)
         with alone(folder):
@@ -195,7 +197,8 @@ def _prepare_members(recipe: Recipe, dataset: Dataset, seed: int) -> Callable[[P
     count = len(joined.members)
 
     def run(folder: Path, title: str) -> tuple[ZooModel, History]:
-        histories = []
+        histories: list[History] = []
+        model: Any
         for i, place in enumerate(joined.members):
             own = f"{title}, member {i + 1} of {count}"
             model, history = _fit(member, dataset, folder / f"member-{i}", seed * count + i, own)

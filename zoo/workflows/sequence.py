@@ -190,7 +190,7 @@ class Sequence:
         nearest = np.argsort(-nearness, kind="stable")[: max(len(last) // 2, test)]
         chosen = np.isin(np.arange(len(last)), self._order(0).permutation(nearest)[:test])
         rest = self._inside([*earlier, Simulations(last.theta[~chosen], last.x[~chosen])], law)
-        return Simulations(*(np.concatenate([getattr(rest, name), getattr(last, name)[chosen]]) for name in ("theta", "x")))
+        return Simulations(np.concatenate([rest.theta, last.theta[chosen]]), np.concatenate([rest.x, last.x[chosen]]))
 
     def _order(self, index: int) -> np.random.Generator:
         return np.random.default_rng([self.how["seed"], self.asked.rounds, index])

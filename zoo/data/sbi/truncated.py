@@ -8,7 +8,7 @@ was, but for a constant.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 from scipy.special import logsumexp
@@ -47,8 +47,15 @@ class Posterior(Protocol):
 class Known(Protocol):
     """A prior that one can draw from and whose density is known."""
 
-    names: Any
-    units: Any
+    @property
+    def names(self) -> list[str]:
+        """Names of the parameters in their order."""
+        ...
+
+    @property
+    def units(self) -> dict[str, str]:
+        """Unit of each parameter."""
+        ...
 
     def sample(self, n: int, rng: np.random.Generator) -> np.ndarray:
         """Draws (n, D)."""
