@@ -11,6 +11,7 @@ from zoo.data.sbi.datum import Datum
 from zoo.data.sbi.rows_prior import RowsPrior
 from zoo.errors import UnknownNameError
 from zoo.families.flows.scales import Maps
+from zoo.training.members import in_members
 from zoo.training.observations import context_config, observed_tensors
 from zoo.training.recipe import Recipe, RecipeError
 
@@ -20,8 +21,20 @@ SETTINGS = [
     (None, {"batch_size": 512, "epochs": 40, "weight_decay": 0.1}),
 ]
 """Settings by the largest number of simulations, chosen by the validation loss on the benchmark's tasks."""
-FAMILIES: dict[str, dict[str, Any]] = {"nsf": {"bins": 8, "autoregressive": True}, "maf": {}, "realnvp": {}}
-"""What the config of each family has beyond that of all flows."""
+MATCHING = [
+    (3000, {"batch_size": 32, "epochs": 200, "weight_decay": 0.0, "patience": 50}),
+    (30_000, {"batch_size": 128, "epochs": 160, "weight_decay": 0.0, "patience": 40}),
+    (None, {"batch_size": 512, "epochs": 120, "weight_decay": 0.0, "patience": 30}),
+]
+"""Those of flow matching, whose loss is noisy and falls for longer, each step costing less."""
+CHAIN: dict[str, Any] = {"transforms": 4, "hidden": [128, 128], "activation": "relu"}
+FAMILIES: dict[str, dict[str, Any]] = {
+    "nsf": CHAIN | {"bins": 8, "autoregressive": True},
+    "maf": CHAIN,
+    "realnvp": CHAIN,
+    "flow-matching": {"hidden": [128, 128, 128], "steps": 24},
+}
+"""What the config of each family has beside variables, context and support."""
 
 TOLERANCE = 1e-3
 """Difference that is accepted between runtimes: of a log density, and of parameters on their scales."""
@@ -35,6 +48,7 @@ def npe_recipe(
     datum: int | Datum,
     *,
     family: str = "nsf",
+    members: int = 1,
     context_scales: list[dict[str, JsonValue]] | None = None,
     embedding: str | dict[str, Any] | list[int] | None = None,
     seed: int = 0,
@@ -53,7 +67,9 @@ def npe_recipe(
     datum : int or Datum
         What one observation is, or the number of its numbers.
     family : str
-        Family of the flow: "nsf" for autoregressive neural splines, "maf" or "realnvp".
+        Family of the flow: "nsf" for autoregressive neural splines, "maf", "realnvp" or "flow-matching".
+    members : int
+        How many such flows are trained, each from a seed of its own, and make one mixture in equal parts.
     context_scales : list of dict, optional
         Scale of each number of an observation, or of an element, as ``zoo.data.sbi.x_scales.chosen_scales`` gives it. Without,
         x is in single precision and standardized as it is.
@@ -74,7 +90,8 @@ def npe_recipe(
     if family not in FAMILIES:
         raise UnknownNameError("family of flows", family, FAMILIES)
     datum = Datum((datum,)) if isinstance(datum, int) else datum
-    settings = next(found for most, found in SETTINGS if most is None or simulations <= most)
+    by_size = MATCHING if family == "flow-matching" else SETTINGS
+    settings = next(found for most, found in by_size if most is None or simulations <= most)
     values: dict[str, Any] = {
         "name": name,
         "family": family,
@@ -84,7 +101,7 @@ def npe_recipe(
         "data": {**data, "parameters": {**data.get("parameters", {}), "dtype": "float64"}},
         "optimizer": {"learning_rate": 3e-3, "schedule": "cosine", "weight_decay": settings["weight_decay"]},
         "epochs": settings["epochs"],
-        "patience": 15,
+        "patience": settings.get("patience", 15),
         "batch_size": settings["batch_size"],
         "seeds": [seed],
         "evaluation": {"kind": "posterior", "parameters": prior.names},
@@ -92,7 +109,7 @@ def npe_recipe(
         "tolerance": {"absolute": TOLERANCE, "relative": TOLERANCE},
     }
     try:
-        return Recipe.model_validate(values).changed(changes or {})
+        return in_members(Recipe.model_validate(values).changed(changes or {}), members)
     except ValueError as error:
         if isinstance(error, RecipeError):
             raise
@@ -104,9 +121,6 @@ def _config(
 ) -> dict[str, Any]:
     config = {
         "dimensions": len(prior.names),
-        "transforms": 4,
-        "hidden": [128, 128],
-        "activation": "relu",
         "support": None,
         "scales": prior.scales,
         **context,

@@ -17,6 +17,8 @@ from zoo.errors import InputError
 from zoo.families.state import apart
 from zoo.workflows.new_folder import new_folder
 from zoo.workflows.npe_run import NpeRun
+from zoo.workflows.rounds import observed, train_in_rounds
+from zoo.workflows.sequence import Rounds
 
 if TYPE_CHECKING:
     from pydantic import JsonValue
@@ -50,6 +52,9 @@ def train_npe(
     trials: int | tuple[int, int] | None = None,
     family: str = "nsf",
     embedding: str | dict[str, Any] | list[int] | None = None,
+    members: int = 1,
+    rounds: int = 1,
+    observation: Any = None,
     changes: dict[str, JsonValue] | None = None,
     overwrite: bool = False,
 ) -> Flow:
@@ -94,13 +99,21 @@ def train_npe(
         simulator makes one trial (C,); each row of training is a set of them (k, C), k drawn evenly in its logarithm, and so is
         what the flow is asked of: ``flow.draw(1000, x)`` with x (k, C).
     family : str
-        Family of the flow: "nsf", "maf" or "realnvp".
+        Family of the flow: "nsf", "maf", "realnvp" or "flow-matching".
     embedding : str, dict or list of int, optional
         The network that an observation passes first: its kind, "mean-pooled", "attention", "convolution-1d" or
         "convolution-2d", or settings of it, as ``zoo.families.flows.embeddings`` has them, or units of dense layers. By default
         none for rows of numbers, convolutions for sequences (L, F) of up to 16 features and for images, of a fixed size, and a
         deep set, "mean-pooled", for sets of trials and what is of free length. The order of elements is seen by convolutions
         alone: with the others, give the time or the place of an element as one of its numbers.
+    members : int
+        How many flows are trained, each from a seed of its own; the posterior is their mixture in equal parts.
+    rounds : int
+        In how many rounds the simulations are made, with ``observation``: all but the first where the posterior of the
+        observation may lie (TSNPE, arXiv:2210.04815). It takes fewer simulations for that one observation, and is right for no
+        other.
+    observation : array_like, optional
+        The observation that rounds are for, (C,).
     changes : dict, optional
         Values of the recipe to set, ``{"config.hidden": [128, 128], "epochs": 300}``.
     overwrite : bool
@@ -138,8 +151,9 @@ def train_npe(
 
     path, name = new_folder(folder, overwrite)
     run = NpeRun(path, name, overwrite, embedding)
+    how: dict[str, Any] = {"family": family, "members": members, "seed": seed, "changes": changes}
     if theta is not None or x is not None:
-        _expect_rows_alone(simulator, theta, x, free, trials)
+        _expect_rows_alone(simulator, theta, x, free or trials is not None, rounds != 1 or observation is not None)
         own = read_own_rows(theta, x, None if prior is None else as_prior(prior), on_nonfinite=on_nonfinite, seed=seed)
         pairs = run.keep(own, min(TEST, len(own.theta) // 10) if test is None else test, on_nonfinite)
     else:
@@ -150,19 +164,25 @@ def train_npe(
             simulator, vectorized, free = Trials(simulator, bounds, vectorized), False, True
         law, test = as_prior(prior), TEST if test is None else test
         options: dict[str, Any] = {"seed": seed, "vectorized": vectorized, "jobs": jobs, "on_nonfinite": on_nonfinite}
-        simulated = partial(simulate, simulator, law, simulations + test, free=free, **options)
-        pairs = run.simulate(simulated, law, test, on_nonfinite, bounds)
-    run.train(pairs, family=family, seed=seed, changes=changes)
+        simulated = partial(simulate, simulator, free=free, **options)
+        if rounds != 1 or observation is not None:
+            if free:
+                raise InputError("train_npe: rounds take observations of a fixed shape: leave out free and trials, or rounds")
+            return train_in_rounds(run, law, simulated, Rounds(rounds, observed(observation), simulations, test), how)
+        pairs = run.simulate(partial(simulated, law, simulations + test), law, test, on_nonfinite, bounds)
+    run.train(pairs, **how)
     flow: Flow = load(path)
     return flow
 
 
-def _expect_rows_alone(simulator: Simulator | None, theta: Any, x: Any, free: bool, trials: Any) -> None:
+def _expect_rows_alone(simulator: Simulator | None, theta: Any, x: Any, of_any_length: bool, in_rounds: bool) -> None:
     if simulator is not None:
         raise InputError("train_npe: expected a simulator, or rows of your own as theta and x, given both")
     if theta is None or x is None:
         raise InputError(f"train_npe: expected theta and x together, given {'x' if theta is None else 'theta'} alone")
-    if free or trials is not None:
+    if in_rounds:
+        raise InputError("train_npe: rounds take a simulator, given rows of your own: leave out rounds and observation")
+    if of_any_length:
         raise InputError(
             "train_npe: free and trials are about a simulator: rows of your own of several lengths, or sets of trials, are a"
             " list of arrays as x"

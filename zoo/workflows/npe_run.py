@@ -156,7 +156,7 @@ class NpeRun:
             write_rows(self.file, arrays, rows.dropped)
         return self._pairs(rows.prior, test, on_nonfinite, sha256, rows.datum, rows.x, rows.mask)
 
-    def train(self, pairs: Pairs, *, family: str, seed: int, changes: dict[str, JsonValue] | None) -> None:
+    def train(self, pairs: Pairs, *, family: str, members: int, seed: int, changes: dict[str, JsonValue] | None) -> None:
         """Train a flow on the simulations and release it into the model's folder.
 
         Parameters
@@ -165,6 +165,8 @@ class NpeRun:
             The simulations.
         family : str
             Family of the flow.
+        members : int
+            How many of them make a mixture.
         seed : int
             Seed of the training.
         changes : dict of str to JsonValue, optional
@@ -188,6 +190,7 @@ class NpeRun:
             pairs.budget,
             pairs.datum,
             family=family,
+            members=members,
             context_scales=pairs.scales,
             embedding=self.embedding,
             seed=seed,

@@ -64,6 +64,7 @@ class Flow(ZooModel):
     data_endpoint: ClassVar[str] = "log_prob"
     objective_name = "negative log density, nat"
     answers_with = "log density"
+    ensemble_family: ClassVar[str] = "flow-ensemble"
     _xla = False
 
     def __init__(
@@ -183,11 +184,14 @@ class Flow(ZooModel):
         return nullcontext() if self.autocast else double()
 
     def call(self, inputs):
+        return self.log_prob(*self.parts(inputs))
+
+    def parts(self, inputs) -> list:
+        """Variables and context of what ``call`` is given, each in its dtype."""
         given = inputs if self.context else (inputs,)
-        if not self.autocast:
-            cast = [ops.cast(tensor, self.precision(place)) for place, tensor in enumerate(given[:2])]
-            given = [*cast, *given[2:]]
-        return self.log_prob(*given)
+        if self.autocast:
+            return [*given]
+        return [*(ops.cast(tensor, self.precision(place)) for place, tensor in enumerate(given[:2])), *given[2:]]
 
     def precision(self, place: int) -> str:
         """The dtype of the variables (place 0) or of the context: float64 where they have scales."""
@@ -205,7 +209,7 @@ class Flow(ZooModel):
             u, _ = self.support.to_base(x)
             return (u,) if self.context_shape is None else (u, self.observed(self.context_shape.arranged(context[0])))
 
-    def draw(self, n: int, c: Any = None, seed: int = 0, mask: np.ndarray | None = None) -> np.ndarray:
+    def draw(self, n: int, c: Any = None, seed: int | list[int] = 0, mask: np.ndarray | None = None) -> np.ndarray:
         """Draw n samples, for each context where there are several.
 
         Parameters

@@ -121,12 +121,12 @@ def infer(
     dtypes = {tensor.name: tensor.dtype for tensor in spec.endpoint("sample").inputs}
     given = observation.of(spec.endpoint("sample"), given=[noise.name])  # and its mask, where its length is free
     given = {name: array.astype(dtypes[name]) for name, array in given.items()}
-    shape = [noise.fixed_shape[-1]]
+    shape = [parameters.fixed_shape[-1]]
     names = element_names(parameters.name, parameters.axes, shape)
     units = dict(zip(names, element_units(parameters, shape), strict=True))
     if draws <= len(names):
         raise InputError(f"draws: expected more than {len(names)}, the number of parameters, given {draws}")
-    z = np.random.default_rng(seed).standard_normal((draws, len(names)), dtype=np.float32)
+    z = np.random.default_rng(seed).standard_normal((draws, noise.fixed_shape[-1]), dtype=np.float32)
     start = time.perf_counter()
     size = max(1, NUMBERS // (max(array.size for array in given.values()) * (ELEMENT if len(given) > 1 else 1)))
     parts = []
