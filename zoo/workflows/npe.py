@@ -37,6 +37,7 @@ def train_npe(
     vectorized: bool = False,
     jobs: int | None = None,
     on_nonfinite: Literal["drop", "fail"] = "drop",
+    timeout: float | None = None,
     changes: dict[str, JsonValue] | None = None,
     overwrite: bool = False,
 ) -> Flow:
@@ -65,11 +66,13 @@ def train_npe(
     jobs : int, optional
         How many processes simulate.
     on_nonfinite : {"drop", "fail"}
-        What becomes of simulations with NaN or infinity.
+        What becomes of simulations with NaN or infinity, or without an answer.
+    timeout : float, optional
+        Seconds that a simulation may take, as ``zoo.data.sbi.simulate`` says.
     changes : dict, optional
         Values of the recipe to set, ``{"config.hidden": [128, 128], "epochs": 300}``.
     overwrite : bool
-        Whether an earlier model in ``folder`` is replaced.
+        Whether an earlier model in ``folder`` is replaced, and simulations of another simulator.
 
     Returns
     -------
@@ -113,6 +116,8 @@ def train_npe(
         jobs=jobs,
         on_nonfinite=on_nonfinite,
         path=run / SIMULATIONS,
+        timeout=timeout,
+        overwrite=overwrite,
     )
     check_simulations(found.theta, found.x, prior.names)
     data: dict[str, Any] = {

@@ -1,6 +1,8 @@
-"""Simulation-based inference: priors, simulators run in parallel, the benchmark's tasks, and data sets for all of them."""
+"""Simulation-based inference: priors, simulators run in parallel, the benchmark's tasks, and data sets for all of them.
 
-from zoo.data.sbi.prior import LogUniform, Normal, Prior, Uniform
-from zoo.data.sbi.simulations import Simulations, simulate
+Names are imported when they are first used: the processes that simulate need hardly any of them.
+"""
 
-__all__ = ["LogUniform", "Normal", "Prior", "Simulations", "Uniform", "simulate"]
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
