@@ -48,6 +48,7 @@ def train_npe(
     vectorized: bool = False,
     jobs: int | None = None,
     on_nonfinite: Literal["drop", "fail"] = "drop",
+    timeout: float | None = None,
     free: bool = False,
     trials: int | tuple[int, int] | None = None,
     family: str = "nsf",
@@ -91,7 +92,9 @@ def train_npe(
     jobs : int, optional
         How many processes simulate.
     on_nonfinite : {"drop", "fail"}
-        What becomes of simulations and rows with NaN, infinity or missing values.
+        What becomes of simulations and rows with NaN, infinity or missing values, or without an answer.
+    timeout : float, optional
+        Seconds that a simulation may take, as ``zoo.data.sbi.simulate`` says.
     free : bool
         Whether the simulator's answers (L, F) have any length L, such as events of a counter or a light curve with gaps.
     trials : int or tuple of int, optional
@@ -164,7 +167,7 @@ def train_npe(
             simulator, vectorized, free = Trials(simulator, bounds, vectorized), False, True
         law, test = as_prior(prior), TEST if test is None else test
         options: dict[str, Any] = {"seed": seed, "vectorized": vectorized, "jobs": jobs, "on_nonfinite": on_nonfinite}
-        simulated = partial(simulate, simulator, free=free, **options)
+        simulated = partial(simulate, simulator, free=free, timeout=timeout, **options)
         if rounds != 1 or observation is not None:
             if free:
                 raise InputError("train_npe: rounds take observations of a fixed shape: leave out free and trials, or rounds")
