@@ -15,10 +15,10 @@ import numpy as np
 
 from zoo.atomic import locked
 from zoo.data.sbi.answers import Calls, Simulator
+from zoo.data.sbi.as_prior import AnyPrior
 from zoo.data.sbi.failures import SimulationError, described, raise_error
 from zoo.data.sbi.fingerprint import Fingerprint
 from zoo.data.sbi.kept import ABSENT, ANSWERED, ENDED, LATE, Kept, Writer
-from zoo.data.sbi.prior import Prior
 from zoo.data.sbi.running import Run, running
 from zoo.data.sbi.same_simulator import expect_same, note_code
 from zoo.errors import InputError, IntegrityError, ZooError
@@ -27,6 +27,8 @@ from zoo.progress import bar
 
 __all__ = ["SimulationError", "Simulations", "Simulator", "check_simulations", "read_simulations", "simulate"]
 
+ROUNDING = 4
+"""Steps of a precision by which rounding may change what is the same."""
 HOPELESS = 20
 """How many rows may be lost while fewer than as many have answers."""
 
@@ -62,7 +64,7 @@ class Simulations:
 
 def simulate(
     simulator: Simulator,
-    prior: Prior,
+    prior: AnyPrior,
     n: int,
     *,
     seed: int | list[int] = 0,
@@ -88,7 +90,7 @@ def simulate(
     ----------
     simulator : Simulator
         Makes one row of data of one row of parameters, ``(D,) -> (C,)``, a number, or an array of any fixed shape.
-    prior : Prior
+    prior : Prior or JointPrior
         The prior of the parameters, in the simulator's order.
     n : int
         Number of simulations.
@@ -290,9 +292,9 @@ def check_simulations(theta: np.ndarray, x: np.ndarray, names: list[str], mask: 
     constant = [name for name, column in zip(names, theta.T, strict=True) if np.ptp(column) == 0]
     if constant:
         raise InputError(f"the same value in all {len(theta)} simulations: {_listed('parameter', constant)}; fix it instead")
-    # In the model's precision: a small change of a large number is none there.
-    values = (x if mask is None else x[mask]).astype(np.float32)
-    changes = np.ptp(values, axis=0) != 0 if len(values) else np.ones(values.shape[1:], bool)
+    # In the precision of the rows: a change of a number in its last digits is rounding.
+    values = x if mask is None or not mask.any() else x[mask]
+    changes = np.ptp(values, axis=0) > ROUNDING * np.spacing(np.abs(values).max(axis=0))
     if changes.ndim > 1 and changes.any():  # a corner of an image may well be dark in all
         return
     constant = [", ".join(map(str, place)) for place in np.argwhere(~changes).tolist()]
@@ -320,10 +322,7 @@ def _finite(theta: np.ndarray, x: np.ndarray, mask: np.ndarray | None, state: np
     """The rows with finite answers, and how many others there were, for which reasons."""
     if mask is not None:
         x = np.where(mask[..., None] | (state != ANSWERED)[:, None, None], x, 0.0)
-    with np.errstate(over="ignore"):
-        finite = np.isfinite(x.astype(np.float32)).all(
-            axis=tuple(range(1, x.ndim))
-        )  # 1e39 is infinite in the model's precision
+    finite = np.isfinite(x).all(axis=tuple(range(1, x.ndim)))
     finite &= state == ANSWERED
     dropped = int(np.sum(~finite))
     if dropped:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from functools import cached_property
 from typing import Any, ClassVar, Literal
 
@@ -17,6 +18,8 @@ from zoo.families.base import ZooModel
 from zoo.families.batches import in_batches
 from zoo.families.contracts import Prediction
 from zoo.families.flows.bijector import Bijector
+from zoo.families.flows.maps import double
+from zoo.families.flows.scales import ContextScales, Scales
 from zoo.families.flows.support import Support
 from zoo.families.layers import Standardize, dense_stack
 from zoo.model.axes import fixed_axes
@@ -46,6 +49,11 @@ class Flow(ZooModel):
         Limits [low, high] of each variable, null where it has no bounds; None if none has.
     embedding : list of int
         Units of dense layers that the context passes first.
+    scales : list of dict, optional
+        Scale of each variable, in place of ``support``, as :class:`zoo.families.flows.scales.Maps` takes them. Variables are
+        float64 then, in and out.
+    context_scales : list of dict, optional
+        Scale of each feature of the context, its last axis, which is float64 then.
     """
 
     endpoints: ClassVar[dict[str, str]] = {"log_prob": "log_prob", "sample": "sample"}
@@ -63,6 +71,8 @@ class Flow(ZooModel):
         activation: str = "relu",
         support: list[list[float] | None] | None = None,
         embedding: list[int] = [],  # noqa: B006
+        scales: list[dict[str, Any]] | None = None,
+        context_scales: list[dict[str, Any]] | None = None,
         **kwargs,
     ) -> None:
         super().__init__(**kwargs)
@@ -72,6 +82,10 @@ class Flow(ZooModel):
             raise ValueError(f"expected hidden layers and transforms, given hidden={hidden} and transforms={transforms}")
         if embedding and not context:
             raise ValueError("an embedding needs a context")
+        if scales is not None and (support is not None or len(scales) != dimensions):
+            raise ValueError(f"expected scales of {dimensions} variables and no support, given {len(scales)} and {support}")
+        if context_scales is not None and len(context_scales) != context:
+            raise ValueError(f"expected scales of a context of width {context}, given {len(context_scales)}")
         self.config = {
             "dimensions": dimensions,
             "context": context,
@@ -81,9 +95,18 @@ class Flow(ZooModel):
             "support": support,
             "embedding": list(embedding),
         }
+        own_scales = {"scales": scales, "context_scales": context_scales}
+        self.config |= {key: list(map(dict, given)) for key, given in own_scales.items() if given is not None}
         self.dimensions, self.context = dimensions, context
-        self.support = Support([None] * dimensions if support is None else support, name="support")
+        self.support: Scales | Support
+        if scales is None:
+            self.support = Support([None] * dimensions if support is None else support, name="support")
+        else:
+            self.support = Scales(scales, name="support")
         self.observed = Standardize((context,), name="observed") if context else None
+        if context_scales is not None:
+            self.observed = ContextScales(context_scales, name="observed")
+        self.autocast = scales is None and context_scales is None  # Keras would round to float32 what a scale is to take
         self.embedding = dense_stack("embedding", context, embedding, activation) if embedding else None
         features = embedding[-1] if embedding else context
         self.transforms = [self.transform(i, features, list(hidden), activation) for i in range(transforms)]
@@ -102,11 +125,12 @@ class Flow(ZooModel):
 
     def to_base(self, x, c=None):
         """Map x to u (batch, D), standard normal if the flow is right, and give log abs(det du/dx) (batch,)."""
-        features = self.condition(c)
-        u, total = self.support.to_base(x)
-        for transform in self.transforms:
-            u, log_det = transform.to_base(u, features)
-            total = total + log_det
+        with self.exact():
+            features = self.condition(c)
+            u, total = self.support.to_base(x)
+            for transform in self.transforms:
+                u, log_det = transform.to_base(u, features)
+                total = total + log_det
         return u, total
 
     def log_prob(self, x, c=None):
@@ -116,13 +140,35 @@ class Flow(ZooModel):
 
     def sample(self, z, c=None):
         """Variables (batch, D) from standard normal noise z (batch, D)."""
-        features = self.condition(c)
-        for transform in reversed(self.transforms):
-            z = transform.from_base(z, features)
-        return self.support.from_base(z)
+        with self.exact():
+            features = self.condition(c)
+            for transform in reversed(self.transforms):
+                z = transform.from_base(z, features)
+            return self.support.from_base(z)
+
+    def __call__(self, *args, **kwargs):
+        """Answer as ``call`` does, whose inputs are cast to float32, or to float64 where they have scales."""
+        with self.exact():
+            return super().__call__(*args, **kwargs)
+
+    def fit(self, *args, **kwargs):
+        """Train as Keras does."""
+        with self.exact():
+            return super().fit(*args, **kwargs)
+
+    def exact(self) -> AbstractContextManager:
+        """Where double precision is held if a scale needs it, on JAX too."""
+        return nullcontext() if self.autocast else double()
 
     def call(self, inputs):
-        return self.log_prob(*inputs) if self.context else self.log_prob(inputs)
+        given = inputs if self.context else (inputs,)
+        if not self.autocast:
+            given = [ops.cast(tensor, self.precision(place)) for place, tensor in enumerate(given)]
+        return self.log_prob(*given)
+
+    def precision(self, place: int) -> str:
+        """The dtype of the variables (place 0) or of the context: float64 where they have scales."""
+        return "float64" if isinstance((self.support, self.observed)[place], Scales | ContextScales) else "float32"
 
     def objective(self, target, answer):
         return -answer
@@ -132,8 +178,9 @@ class Flow(ZooModel):
 
     def standardized(self, *inputs) -> tuple:
         x, *context = inputs
-        u, _ = self.support.to_base(x)
-        return (u,) if self.observed is None else (u, self.observed(context[0]))
+        with self.exact():
+            u, _ = self.support.to_base(x)
+            return (u,) if self.observed is None else (u, self.observed(context[0]))
 
     def draw(self, n: int, c: np.ndarray | None = None, seed: int = 0) -> np.ndarray:
         """Draw n samples, for each context where there are several.
@@ -151,7 +198,8 @@ class Flow(ZooModel):
         contexts = self._contexts(c)
         rows = n * (1 if contexts is None else len(contexts))
         z = np.random.default_rng(seed).standard_normal((rows, self.dimensions), dtype=np.float32)
-        drawn = in_batches(self._sample_graph, z, *([] if contexts is None else [np.repeat(contexts, n, axis=0)]))
+        with self.exact():
+            drawn = in_batches(self._sample_graph, z, *([] if contexts is None else [np.repeat(contexts, n, axis=0)]))
         several = c is not None and (is_table(c) or np.ndim(c) == 2)
         return drawn.reshape(-1, n, self.dimensions) if several else drawn
 
@@ -161,7 +209,8 @@ class Flow(ZooModel):
         if x.ndim != 2 or x.shape[1] != self.dimensions:
             raise InputError(f"expected rows of {self.dimensions} variables, given shape {x.shape}")
         given = [] if contexts is None else [np.broadcast_to(contexts, (len(x), self.context))]
-        return in_batches(self._log_prob_graph, x, *given)
+        with self.exact():
+            return in_batches(self._log_prob_graph, x, *given)
 
     def predictive(self, inputs: Mapping[str, np.ndarray], target: np.ndarray) -> Prediction:
         """Median, log density and the probability of less than the variable; of a flow of one variable.
@@ -176,8 +225,9 @@ class Flow(ZooModel):
         if self.dimensions != 1:
             raise InputError(f"expected a flow of one variable, this one has {self.dimensions}")
         x, *context = (self._given(array, place) for place, array in enumerate(inputs.values()))
-        median = in_batches(self._sample_graph, np.zeros_like(x), *context)
-        u, _ = in_batches(self.to_base, x, *context)
+        with self.exact():
+            median = in_batches(self._sample_graph, np.zeros(x.shape, np.float32), *context)
+            u, _ = in_batches(self.to_base, x, *context)
         return Prediction(median[:, 0], self.log_density(x, *context), ndtr(u[:, 0].astype(np.float64)))
 
     def _contexts(self, c: np.ndarray | None) -> np.ndarray | None:
@@ -192,33 +242,38 @@ class Flow(ZooModel):
         return contexts
 
     def _given(self, value: Any, place: int) -> np.ndarray:
-        """What was handed in for the variables (place 0) or the context, as float32: in the spec's unit, nothing missing."""
+        """What was handed in for the variables (place 0) or the context: in the spec's unit and dtype, nothing missing."""
         if hasattr(self, "spec"):
             tensor = self.spec.endpoint("log_prob").inputs[place]
         else:
             name, width = ("x", self.dimensions) if place == 0 else ("c", self.context)
             tensor = Tensor(name=name, axes=fixed_axes(name, [width]), unit="1", description="")
-        return array_of(value, tensor, one_row=True).astype(np.float32)
+        return array_of(value, tensor, one_row=True).astype(self.precision(place))
 
     @cached_property
     def _log_prob_graph(self):
-        return self._compiled(self.log_prob)
+        return self._compiled(self.log_prob, self.precision(0))
 
     @cached_property
     def _sample_graph(self):
-        return self._compiled(self.sample)
+        return self._compiled(self.sample, "float32")
 
-    def _compiled(self, method):
-        """Compile to a graph on TensorFlow and JAX, where single operations take a hundred times longer."""
+    def _compiled(self, method, first: str):
+        """Compile to a graph on TensorFlow and JAX, where single operations take a hundred times longer.
+
+        The first input has the dtype ``first``.
+        """
         if keras.backend.backend() == "jax":
             return self._jitted(method)
         if keras.backend.backend() != "tensorflow":
             return method
         import tensorflow as tf
 
-        widths = [self.dimensions, self.context] if self.context else [self.dimensions]
+        signature = [tf.TensorSpec([None, self.dimensions], first)]
+        if self.context:
+            signature.append(tf.TensorSpec([None, self.context], self.precision(1)))
         # Autograph would look through every function for conditions on tensors, of which a flow has none.
-        return tf.function(method, input_signature=[tf.TensorSpec([None, width]) for width in widths], autograph=False)
+        return tf.function(method, input_signature=signature, autograph=False)
 
     def _jitted(self, method):
         """Compile by JAX, with the weights as arguments: as constants, those of the first call would stay."""
@@ -275,8 +330,11 @@ class Flow(ZooModel):
             return None
         variables, *context = (described.name for described in self.spec.endpoint("log_prob").inputs)
         if tensor == variables:
-            return ops.convert_to_numpy(self.support.from_base(np.zeros((1, self.dimensions), np.float32)))[0]
-        return ops.convert_to_numpy(self.observed.mean) if self.observed is not None and tensor in context else None
+            with self.exact():
+                return ops.convert_to_numpy(self.support.from_base(np.zeros((1, self.dimensions), np.float32)))[0]
+        if self.observed is None or tensor not in context:
+            return None
+        return self.observed.center() if isinstance(self.observed, ContextScales) else ops.convert_to_numpy(self.observed.mean)
 
     def example(self, inputs, rng):
         x, *context = inputs.values()

@@ -254,7 +254,7 @@ def posterior_predictive(
     observed = numbers_alone(x_observed, "x_observed").astype(float)
     if observed.ndim != 1 or not np.isfinite(observed).all():
         raise InputError(f"x_observed: expected one row (C,) of finite numbers, given shape {observed.shape}")
-    theta = np.asarray(flow.draw(draws, observed.astype(np.float32), seed))
+    theta = np.asarray(flow.draw(draws, observed, seed))
     replicated = np.asarray(simulator(theta), dtype=float)
     if replicated.shape != (draws, len(observed)):
         raise InputError(f"simulator: expected data of shape {(draws, len(observed))}, given {replicated.shape}")

@@ -124,7 +124,7 @@ def infer(
         raise InputError(f"draws: expected more than {len(names)}, the number of parameters, given {draws}")
     z = np.random.default_rng(seed).standard_normal((draws, len(names)), dtype=np.float32)
     start = time.perf_counter()
-    theta = sample({noise.name: z, observed.name: np.repeat(given.astype(np.float32), draws, axis=0)})[parameters.name]
+    theta = sample({noise.name: z, observed.name: np.repeat(given.astype(observed.dtype), draws, axis=0)})[parameters.name]
     seconds = time.perf_counter() - start
     out.mkdir(parents=True, exist_ok=True)
     path = out / f"{spec.name}-{observation.label}.npz"
