@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import warnings
 from functools import partial
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from tiny_flows import without_xla
 
 from zoo.data.sbi import Prior
 from zoo.data.sbi.simulations import SimulationError
-from zoo.errors import InputError
+from zoo.errors import InputError, MisspecificationWarning
 from zoo.training.evaluate import Run, evaluate
 from zoo.training.npe_recipe import npe_recipe
 from zoo.training.recipe import RecipeError, load_recipe
@@ -69,6 +70,30 @@ def test_posterior_of_an_epidemic_knows_more_than_the_prior(trained):
     assert np.all(np.abs(drawn.mean(axis=0) - truth) < 5 * drawn.std(axis=0))
     assert np.isfinite(Prior(SIR).log_density(drawn.astype(np.float64))).all()
     assert np.isfinite(flow.log_density(drawn[:10], np.full(8, 20.0))).all()
+
+
+def test_an_observation_that_no_simulation_resembles_is_told(trained, tmp_path, monkeypatch, capsys):
+    """Infected that jump up and down are no epidemic, though each number is one that epidemics have."""
+    from zoo.cli import main
+
+    folder, flow = trained
+    usual, strange = epidemic(np.array([0.5, 0.1]), np.random.default_rng(5)), np.array([40.0, 2.0] * 4)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        flow.draw(10, usual)
+    with pytest.warns(
+        MisspecificationWarning, match=r"x is unlike the 2,200 simulations .* \(p <= 0.0025\): x\[\d\] = "
+    ) as caught:
+        flow.draw(10, strange)
+    with pytest.raises(InputError, match="outside the trained range"):
+        flow.draw(10, usual * 100)
+    np.save(tmp_path / "strange.npy", strange)
+    command = ["zoo", "infer", str(folder), "--observation", str(tmp_path / "strange.npy"), "--out", str(tmp_path)]
+    monkeypatch.setattr("sys.argv", [*command, "--draws", "50"])
+    main()
+    said = capsys.readouterr()
+    assert f"warning: {caught[0].message}" in said.err
+    assert "the observation is unlike the simulations: p = 0.0025" in said.out
 
 
 def test_it_is_exported_and_served_as_any_model(trained):
@@ -167,11 +192,11 @@ class Conjugate:
     def __init__(self, factor: float) -> None:
         self.scale = factor * np.sqrt(0.05)
 
-    def draw(self, n: int, c: np.ndarray, seed: int = 0) -> np.ndarray:
+    def draw(self, n: int, c: np.ndarray, seed: int = 0, **_: bool) -> np.ndarray:
         shape = (*np.shape(c)[:-1], n, 10)
         return (np.expand_dims(c, -2) / 2 + self.scale * np.random.default_rng(seed).standard_normal(shape)).astype(np.float32)
 
-    def log_density(self, x: np.ndarray, c: np.ndarray) -> np.ndarray:
+    def log_density(self, x: np.ndarray, c: np.ndarray, **_: bool) -> np.ndarray:
         residual = (x - c / 2) / self.scale
         return np.sum(-0.5 * residual**2 - np.log(self.scale * np.sqrt(2 * np.pi)), axis=1)
 

@@ -66,8 +66,15 @@ class Density(Protocol):
     context: int
     """Width C of the context, 0 where there is none."""
 
-    def log_density(self, x: np.ndarray, c: np.ndarray | None = None) -> np.ndarray:
-        """Natural logarithm of the density, (n,), at rows x (n, D), given contexts (n, C) or one (C,)."""
+    def log_density(
+        self,
+        x: np.ndarray,
+        c: np.ndarray | None = None,
+        *,
+        allow_nonfinite: bool = False,
+        allow_out_of_range: bool = False,
+    ) -> np.ndarray:
+        """Natural logarithm of the density, (n,), at rows x (n, D), given contexts (n, C) or one (C,), which are checked."""
         ...
 
 
@@ -75,8 +82,16 @@ class Density(Protocol):
 class Generates(Protocol):
     """A model that samples can be drawn from."""
 
-    def draw(self, n: int, c: np.ndarray | None = None, seed: int = 0) -> np.ndarray:
-        """Samples (n, D), or (m, n, D) for contexts (m, C)."""
+    def draw(
+        self,
+        n: int,
+        c: np.ndarray | None = None,
+        seed: int = 0,
+        *,
+        allow_nonfinite: bool = False,
+        allow_out_of_range: bool = False,
+    ) -> np.ndarray:
+        """Samples (n, D), or (m, n, D) for contexts (m, C), which are checked as a session checks its inputs."""
         ...
 
 

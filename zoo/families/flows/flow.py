@@ -12,16 +12,18 @@ import numpy as np
 from keras import ops
 from scipy.special import ndtr
 
-from zoo.errors import InputError
+from zoo.errors import InputError, option
 from zoo.families.base import ZooModel
 from zoo.families.batches import in_batches
 from zoo.families.contracts import Prediction
 from zoo.families.flows.bijector import Bijector
+from zoo.families.flows.context import checked_context
 from zoo.families.flows.support import Support
 from zoo.families.layers import Standardize, dense_stack
 from zoo.model.axes import fixed_axes
 from zoo.model.handed_in.tables import is_table
 from zoo.model.handed_in.tensors import array_of
+from zoo.model.misspecification import Reference, read_reference
 from zoo.model.spec import Tensor
 
 
@@ -135,29 +137,63 @@ class Flow(ZooModel):
         u, _ = self.support.to_base(x)
         return (u,) if self.observed is None else (u, self.observed(context[0]))
 
-    def draw(self, n: int, c: np.ndarray | None = None, seed: int = 0) -> np.ndarray:
+    def draw(
+        self,
+        n: int,
+        c: np.ndarray | None = None,
+        seed: int = 0,
+        *,
+        allow_nonfinite: bool = False,
+        allow_out_of_range: bool = False,
+    ) -> np.ndarray:
         """Draw n samples, for each context where there are several.
 
         Parameters
         ----------
         c : ndarray, optional
             The context (C,), or several (m, C).
+        allow_nonfinite : bool
+            Let NaN and infinity in the context through, and missing values as NaN.
+        allow_out_of_range : bool
+            Let a context outside the trained range through.
 
         Returns
         -------
         ndarray of shape (n, D)
             The samples; (m, n, D) for c of shape (m, C).
+
+        Raises
+        ------
+        InputError
+            The context has another width, is not finite or lies outside the trained range.
+
+        Warns
+        -----
+        MisspecificationWarning
+            The context is unlike all simulations, where the model's folder says what these are like.
         """
-        contexts = self._contexts(c)
+        contexts = self._contexts(c, allow_nonfinite, allow_out_of_range)
         rows = n * (1 if contexts is None else len(contexts))
         z = np.random.default_rng(seed).standard_normal((rows, self.dimensions), dtype=np.float32)
         drawn = in_batches(self._sample_graph, z, *([] if contexts is None else [np.repeat(contexts, n, axis=0)]))
         several = c is not None and (is_table(c) or np.ndim(c) == 2)
         return drawn.reshape(-1, n, self.dimensions) if several else drawn
 
-    def log_density(self, x: np.ndarray, c: np.ndarray | None = None) -> np.ndarray:
-        """Give ``log_prob`` of any number of rows x (n, D), in batches; c is (n, C), or (C,) for all rows."""
-        x, contexts = self._given(x, 0), self._contexts(c)
+    def log_density(
+        self,
+        x: np.ndarray,
+        c: np.ndarray | None = None,
+        *,
+        allow_nonfinite: bool = False,
+        allow_out_of_range: bool = False,
+    ) -> np.ndarray:
+        """Give ``log_prob`` of any number of rows x (n, D), in batches; c is (n, C), or (C,) for all rows.
+
+        The context is checked as by :meth:`draw`, with the same flags; a density has a value at any finite x.
+        """
+        x, contexts = self._given(x, 0, allow_nonfinite), self._contexts(c, allow_nonfinite, allow_out_of_range)
+        if not allow_nonfinite and (wrong := np.count_nonzero(~np.isfinite(x))):
+            raise InputError(f"x: {wrong} values are NaN or infinite; {option('allow_nonfinite')} lets them through")
         if x.ndim != 2 or x.shape[1] != self.dimensions:
             raise InputError(f"expected rows of {self.dimensions} variables, given shape {x.shape}")
         given = [] if contexts is None else [np.broadcast_to(contexts, (len(x), self.context))]
@@ -178,27 +214,44 @@ class Flow(ZooModel):
         x, *context = (self._given(array, place) for place, array in enumerate(inputs.values()))
         median = in_batches(self._sample_graph, np.zeros_like(x), *context)
         u, _ = in_batches(self.to_base, x, *context)
-        return Prediction(median[:, 0], self.log_density(x, *context), ndtr(u[:, 0].astype(np.float64)))
+        density = self.log_density(x, *context, allow_out_of_range=True)  # rows of a data set are what they are
+        return Prediction(median[:, 0], density, ndtr(u[:, 0].astype(np.float64)))
 
-    def _contexts(self, c: np.ndarray | None) -> np.ndarray | None:
-        """The contexts (m, C) of c."""
+    @cached_property
+    def reference(self) -> Reference | None:
+        """What simulated contexts are like, None where the model's folder does not say it."""
+        return None if self.folder is None else read_reference(self.folder)
+
+    def _contexts(
+        self, c: np.ndarray | None, allow_nonfinite: bool = False, allow_out_of_range: bool = False
+    ) -> np.ndarray | None:
+        """The contexts (m, C) of c, checked."""
         if self.context == 0:
             if c is not None:
                 raise InputError("this density has no context, one was given")
             return None
-        contexts = self._given(c, 1) if c is not None else np.empty((0, 0))
+        contexts = self._given(c, 1, allow_nonfinite) if c is not None else np.empty((0, 0))
         if contexts.ndim != 2 or contexts.shape[1] != self.context:
             raise InputError(f"expected a context of width {self.context}, given {None if c is None else np.shape(c)}")
-        return contexts
+        (checked,) = checked_context(
+            [self._described(1)],
+            [contexts],
+            self.reference,
+            allow_nonfinite=allow_nonfinite,
+            allow_out_of_range=allow_out_of_range,
+        )
+        return checked
 
-    def _given(self, value: Any, place: int) -> np.ndarray:
-        """What was handed in for the variables (place 0) or the context, as float32: in the spec's unit, nothing missing."""
+    def _described(self, place: int) -> Tensor:
+        """The variables (place 0) or the context, as the spec describes them or as they are without one."""
         if hasattr(self, "spec"):
-            tensor = self.spec.endpoint("log_prob").inputs[place]
-        else:
-            name, width = ("x", self.dimensions) if place == 0 else ("c", self.context)
-            tensor = Tensor(name=name, axes=fixed_axes(name, [width]), unit="1", description="")
-        return array_of(value, tensor, one_row=True).astype(np.float32)
+            return self.spec.endpoint("log_prob").inputs[place]
+        name, width = ("x", self.dimensions) if place == 0 else ("c", self.context)
+        return Tensor(name=name, axes=fixed_axes(name, [width]), unit="1", description="")
+
+    def _given(self, value: Any, place: int, allow_missing: bool = False) -> np.ndarray:
+        """What was handed in for the variables (place 0) or the context, as float32: in the spec's unit, nothing missing."""
+        return array_of(value, self._described(place), allow_missing, one_row=True).astype(np.float32)
 
     @cached_property
     def _log_prob_graph(self):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import math
 import time
+import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -13,8 +14,9 @@ from pydantic import BaseModel, ConfigDict
 
 from zoo.atomic import whole_file
 from zoo.data.observation import Constraint, Observation
-from zoo.errors import InputError
+from zoo.errors import InputError, MisspecificationWarning
 from zoo.interpret.elements import element_names, element_units
+from zoo.model.misspecification import Reference
 from zoo.model.spec import ModelSpec, Tensor
 
 Sampler = Callable[[dict[str, np.ndarray]], Mapping[str, np.ndarray]]
@@ -57,6 +59,10 @@ class PosteriorReport(BaseModel):
     parameters: list[ParameterEstimate]
     notes: list[str]
     """What the posterior leaves out."""
+    p_value: float | None = None
+    """Share of simulations that are as far from the others as the observation; None where the folder says nothing of them."""
+    unlike: str | None = None
+    """What is strange of the observation, where it is unlike the simulations."""
     samples: Path
     figure: Path | None
     """The corner plot; None where the libraries that draw it are not installed."""
@@ -66,11 +72,17 @@ class PosteriorReport(BaseModel):
         lines = [f"{self.model} on {self.observation}: {self.draws:,} draws in {self.seconds:.2f} s"]
         lines.append(f"  {'':10s}{'posterior':>22s}" + (f"{self.source:>30s}{'difference':>14s}" if self.source else ""))
         lines += [_line(parameter) for parameter in self.parameters]
+        lines.append(f"  {self._likeness()}")
         lines += ["  this posterior leaves out"] * bool(self.notes) + [f"  - {note}" for note in self.notes]
         lines.append(
             f"  no corner plot: {CORNER} brings what draws it" if self.figure is None else f"  corner plot: {self.figure}"
         )
         return "\n".join([*lines, f"  samples: {self.samples}"])
+
+    def _likeness(self) -> str:
+        if self.p_value is None:
+            return "whether the observation is like the simulations is not known: the model's folder holds no reference"
+        return f"the observation is {'unlike' if self.unlike else 'like'} the simulations: p = {self.p_value:.2g}"
 
 
 def _line(parameter: ParameterEstimate) -> str:
@@ -85,7 +97,14 @@ def _line(parameter: ParameterEstimate) -> str:
 
 
 def infer(
-    spec: ModelSpec, sample: Sampler, observation: Observation, out: Path, *, draws: int = 10_000, seed: int = 0
+    spec: ModelSpec,
+    sample: Sampler,
+    observation: Observation,
+    out: Path,
+    *,
+    draws: int = 10_000,
+    seed: int = 0,
+    reference: Reference | None = None,
 ) -> PosteriorReport:
     """Draw the posterior of an observation; samples and a corner plot go to a folder.
 
@@ -103,6 +122,8 @@ def infer(
         How many draws from the posterior are made.
     seed : int
         Seed of the draws.
+    reference : Reference, optional
+        What simulated observations are like, as ``read_reference`` gives it.
 
     Returns
     -------
@@ -114,6 +135,11 @@ def infer(
     InputError
         The model is no conditional flow, the observation is not one of its input, or there are fewer draws than a corner plot
         needs.
+
+    Warns
+    -----
+    MisspecificationWarning
+        The observation is unlike all simulations.
     """
     noise, observed, parameters = conditional_flow(spec)
     given = observation.of(spec.endpoint("sample"), given=[noise.name])[observed.name]
@@ -124,12 +150,16 @@ def infer(
         raise InputError(f"draws: expected more than {len(names)}, the number of parameters, given {draws}")
     z = np.random.default_rng(seed).standard_normal((draws, len(names)), dtype=np.float32)
     start = time.perf_counter()
-    theta = sample({noise.name: z, observed.name: np.repeat(given.astype(np.float32), draws, axis=0)})[parameters.name]
+    theta = sample({noise.name: z, observed.name: np.repeat(given, draws, axis=0)})[parameters.name]
     seconds = time.perf_counter() - start
     out.mkdir(parents=True, exist_ok=True)
     path = out / f"{spec.name}-{observation.label}.npz"
     with whole_file(path) as file:
         np.savez(file, allow_pickle=False, **dict(zip(names, theta.T, strict=True)))
+    compared = None if reference is None else reference.compare(given)
+    unlike = None if reference is None or compared is None else reference.told(compared)
+    if unlike is not None:
+        warnings.warn(unlike, MisspecificationWarning, stacklevel=2)
     published = {name: observation.published[name] for name in names if name in observation.published}
     return PosteriorReport(
         model=spec.name,
@@ -144,6 +174,8 @@ def infer(
             for parameter, column in zip(names, theta.T.astype(np.float64), strict=True)
         ],
         notes=list(observation.notes),
+        p_value=None if compared is None else float(compared.p_value[0]),
+        unlike=unlike,
         samples=path,
         figure=_corner(path.with_suffix(".png"), theta, units, {observation.source: published} if published else None),
     )
