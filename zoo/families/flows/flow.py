@@ -217,10 +217,15 @@ class Flow(ZooModel):
         density = self.log_density(x, *context, allow_out_of_range=True)  # rows of a data set are what they are
         return Prediction(median[:, 0], density, ndtr(u[:, 0].astype(np.float64)))
 
-    @cached_property
+    @property
     def reference(self) -> Reference | None:
-        """What simulated contexts are like, None where the model's folder does not say it."""
-        return None if self.folder is None else read_reference(self.folder)
+        """What simulated contexts are like, None where the model's folder does not say it; read when it is first asked for."""
+        if self.folder is None:  # so also when Keras looks at every attribute as it reads weights
+            return None
+        if "_reference" not in vars(self):
+            vars(self)["_reference"] = read_reference(self.folder)
+        found: Reference | None = vars(self)["_reference"]
+        return found
 
     def _contexts(
         self, c: np.ndarray | None, allow_nonfinite: bool = False, allow_out_of_range: bool = False
