@@ -169,6 +169,9 @@ def explain(
     layer: Annotated[str | None, typer.Option(help="name of a layer, or of a block for its last")] = None,
     features: Annotated[str | None, typer.Option(help="elements or names, with commas; default: what matters")] = None,
     rows: Annotated[int | None, typer.Option(help="of the data set at most; default 1000, for latents 5000")] = None,
+    weights: Annotated[
+        str | None, typer.Option(help="column of event weights, of either sign, by which rows of --input count in a mean")
+    ] = None,
     out: OutOption = None,
 ) -> None:
     """Explain a model by one method; its help is written by `ExplainCommand`."""
@@ -186,7 +189,10 @@ def explain(
         "layer": layer,
         "features": None if features is None else features.split(","),
         "rows": rows,
+        "weights": weights,
     }
+    if weights is not None and data is None:
+        raise ZooError("--weights names a column of --input")
     if method is not None:  # what is wrong is said before anything is loaded
         from zoo.interpret.to_files import check_rows
 
@@ -211,7 +217,8 @@ def _explain(
 
         def rows(endpoint: str, most: int) -> DataRows:
             if data is not None:
-                found = rows_from_file(model.spec, data, endpoint)
+                with plain_warnings():
+                    found = rows_from_file(model.spec, data, endpoint, options["weights"])
             else:
                 (test,) = own_rows(model, "test")
                 found = DataRows(test, source_of_rows(model.spec), quantities_of(model))

@@ -321,12 +321,12 @@ class Flow(ZooModel):
         embedding = [] if self.embedding is None else list(self.embedding.layers)
         return {"stem": stem, "embedding": embedding, "transforms": list(self.transforms)}
 
-    def adapt(self, inputs, target) -> None:
+    def adapt(self, inputs, target, weight=None) -> None:
         x, *context = inputs.values()
-        self.support.adapt(x)
+        self.support.adapt(x, weight)
         if self.observed is not None:
             (c,) = context
-            self.observed.adapt(c)
+            self.observed.adapt(c, weight)
 
     def baseline(self, tensor: str) -> np.ndarray | None:
         if not hasattr(self, "spec"):
