@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict
 from zoo.atomic import whole_file
 from zoo.data.observation import Constraint, Observation
 from zoo.errors import InputError, MisspecificationWarning
+from zoo.interpret.digits import to_two_digits
 from zoo.interpret.elements import element_names, element_units
 from zoo.model.misspecification import Reference
 from zoo.model.spec import ModelSpec, Tensor
@@ -86,8 +87,9 @@ class PosteriorReport(BaseModel):
 
 
 def _line(parameter: ParameterEstimate) -> str:
-    digits = max(0, 1 - math.floor(math.log10(parameter.std))) if parameter.std > 0 else 6
-    line = f"  {parameter.name:10s}{f'{parameter.mean:.{digits}f} +- {parameter.std:.{digits}f}':>22s}"
+    (mean, deviation), exponent = to_two_digits(parameter.mean, parameter.std)
+    told = f"({mean} +- {deviation})e{exponent}" if exponent else f"{mean} +- {deviation}"
+    line = f"  {parameter.name:10s}{told:>22s}"
     if parameter.published is None:
         return line
     value, low, high = parameter.published
