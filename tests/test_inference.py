@@ -221,11 +221,11 @@ class Conjugate:
     def __init__(self, factor: float) -> None:
         self.scale = factor * np.sqrt(0.05)
 
-    def draw(self, n: int, c: np.ndarray, seed: int = 0, **_: bool) -> np.ndarray:
+    def draw(self, n: int, c: np.ndarray, seed: int = 0) -> np.ndarray:
         shape = (*np.shape(c)[:-1], n, 10)
         return (np.expand_dims(c, -2) / 2 + self.scale * np.random.default_rng(seed).standard_normal(shape)).astype(np.float32)
 
-    def log_density(self, x: np.ndarray, c: np.ndarray, **_: bool) -> np.ndarray:
+    def log_density(self, x: np.ndarray, c: np.ndarray) -> np.ndarray:
         residual = (x - c / 2) / self.scale
         return np.sum(-0.5 * residual**2 - np.log(self.scale * np.sqrt(2 * np.pi)), axis=1)
 

@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 
 from zoo.data.dataset import Dataset, HasPrior, KnowsPosterior, Rows
-from zoo.families.contracts import Density, Generates
+from zoo.families.contracts import Density, Generates, any_range
 from zoo.interpret import plots
 from zoo.interpret.posteriors.c2st import c2st
 from zoo.interpret.posteriors.coverage import Coverage, rank_uniformity, sbc_ranks, tarp
@@ -95,7 +95,7 @@ def _log_prob(prefix: str, members: list[Run], rows: Rows, dataset: Dataset) -> 
 def _log_density(run: Run, rows: Rows) -> np.ndarray:
     model: Density = run.load()
     theta, x = rows.inputs.values()
-    return model.log_density(theta, x, allow_out_of_range=True).astype(np.float64)
+    return model.log_density(theta, x, **any_range(model.log_density)).astype(np.float64)
 
 
 class Drawn:
@@ -104,7 +104,7 @@ class Drawn:
     def __init__(self, model: Generates, x: np.ndarray) -> None:
         batches = np.array_split(np.arange(len(x)), -(-len(x) // BATCH))
         parts = [
-            model.draw(DRAWS, x[batch], seed=i, allow_out_of_range=True)  # of test rows all are judged
+            model.draw(DRAWS, x[batch], seed=i, **any_range(model.draw))  # of test rows all are judged
             for i, batch in enumerate(track(batches, "posteriors of the test rows"))
         ]
         self.samples = np.concatenate(parts)
@@ -168,7 +168,7 @@ def _coverage(kind: str, found: Coverage) -> Metric:
 def _beside_exact(model: Generates, x: np.ndarray, reference: Reference | None) -> list[dict[str, np.ndarray]]:
     """Samples (SAMPLES, D) of the posterior of each observation by who drew them."""
     rng = np.random.default_rng(0)
-    pairs = [{"model": model.draw(SAMPLES, row, seed=i, allow_out_of_range=True)} for i, row in enumerate(x)]
+    pairs = [{"model": model.draw(SAMPLES, row, seed=i, **any_range(model.draw))} for i, row in enumerate(x)]
     if reference is not None:
         for row, pair in zip(x, track(pairs, "exact posteriors"), strict=True):
             pair["exact"] = reference(row, SAMPLES, rng)

@@ -6,7 +6,8 @@ number of variables of a density. ``zoo.testing.check_family`` holds a family to
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import inspect
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
@@ -66,15 +67,8 @@ class Density(Protocol):
     context: int
     """Width C of the context, 0 where there is none."""
 
-    def log_density(
-        self,
-        x: np.ndarray,
-        c: np.ndarray | None = None,
-        *,
-        allow_nonfinite: bool = False,
-        allow_out_of_range: bool = False,
-    ) -> np.ndarray:
-        """Natural logarithm of the density, (n,), at rows x (n, D), given contexts (n, C) or one (C,), which are checked."""
+    def log_density(self, x: np.ndarray, c: np.ndarray | None = None) -> np.ndarray:
+        """Natural logarithm of the density, (n,), at rows x (n, D), given contexts (n, C) or one (C,)."""
         ...
 
 
@@ -82,16 +76,8 @@ class Density(Protocol):
 class Generates(Protocol):
     """A model that samples can be drawn from."""
 
-    def draw(
-        self,
-        n: int,
-        c: np.ndarray | None = None,
-        seed: int = 0,
-        *,
-        allow_nonfinite: bool = False,
-        allow_out_of_range: bool = False,
-    ) -> np.ndarray:
-        """Samples (n, D), or (m, n, D) for contexts (m, C), which are checked as a session checks its inputs."""
+    def draw(self, n: int, c: np.ndarray | None = None, seed: int = 0) -> np.ndarray:
+        """Samples (n, D), or (m, n, D) for contexts (m, C)."""
         ...
 
 
@@ -162,3 +148,19 @@ class Trees(Protocol):
 
     regressor: Any
     """The fitted estimator."""
+
+
+def any_range(method: Callable[..., Any]) -> dict[str, bool]:
+    """What makes ``draw`` or ``log_density`` take contexts outside the trained range too, where a model checks them.
+
+    Parameters
+    ----------
+    method : callable
+        The method of a model.
+
+    Returns
+    -------
+    dict of str to bool
+        The keyword, or nothing.
+    """
+    return {"allow_out_of_range": True} if "allow_out_of_range" in inspect.signature(method).parameters else {}

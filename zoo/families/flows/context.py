@@ -56,5 +56,5 @@ def checked_context(
     named = dict(zip([tensor.name for tensor in tensors], given, strict=True))
     checked = list(check(named, allow_nonfinite, allow_out_of_range).values())
     if reference is not None and len(checked[0]):
-        reference.warn(*checked, stacklevel=stacklevel)
+        reference.warn(checked[0], checked[1] if len(checked) > 1 else None, stacklevel=stacklevel)
     return checked

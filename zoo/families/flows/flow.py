@@ -222,9 +222,9 @@ class Flow(ZooModel):
         """What simulated contexts are like, None where the model's folder does not say it; read when it is first asked for."""
         if self.folder is None:  # so also when Keras looks at every attribute as it reads weights
             return None
-        if "_reference" not in vars(self):
-            vars(self)["_reference"] = read_reference(self.folder)
-        found: Reference | None = vars(self)["_reference"]
+        if "_reference" not in self.__dict__:
+            self.__dict__["_reference"] = read_reference(self.folder)
+        found: Reference | None = self.__dict__["_reference"]
         return found
 
     def _contexts(

@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 
 from zoo.errors import InputError, UnknownNameError
-from zoo.families.contracts import Generates
+from zoo.families.contracts import Generates, any_range
 from zoo.model.handed_in.tensors import numbers_alone
 from zoo.progress import track
 
@@ -271,7 +271,7 @@ def posterior_predictive(
     observed = numbers_alone(x_observed, "x_observed").astype(float)
     if observed.ndim != 1 or not np.isfinite(observed).all():
         raise InputError(f"x_observed: expected one row (C,) of finite numbers, given shape {observed.shape}")
-    theta = np.asarray(flow.draw(draws, observed, seed, **_flags(allow_out_of_range)))
+    theta = np.asarray(flow.draw(draws, observed, seed, **(any_range(flow.draw) if allow_out_of_range else {})))
     replicated = np.asarray(simulator(theta), dtype=float)
     if replicated.shape != (draws, len(observed)):
         raise InputError(f"simulator: expected data of shape {(draws, len(observed))}, given {replicated.shape}")
@@ -321,11 +321,6 @@ def _pairs(theta: np.ndarray, x: np.ndarray, draws: int) -> tuple[np.ndarray, np
     return theta, x
 
 
-def _flags(allow_out_of_range: bool) -> dict[str, bool]:
-    """What ``draw`` is told beyond its first arguments, which are all that one of a user's own needs to take."""
-    return {"allow_out_of_range": True} if allow_out_of_range else {}
-
-
 def _posteriors(
     flow: Generates,
     theta: np.ndarray,
@@ -340,7 +335,7 @@ def _posteriors(
     parts = [np.arange(start, min(start + size, len(x))) for start in range(0, len(x), size)]
     seeds = np.random.default_rng(seed).integers(2**31, size=len(parts)).tolist()
     for rows, own in track(list(zip(parts, seeds, strict=True)), description):
-        samples = np.asarray(flow.draw(draws, x[rows], own, **_flags(allow_out_of_range)))
+        samples = np.asarray(flow.draw(draws, x[rows], own, **(any_range(flow.draw) if allow_out_of_range else {})))
         if samples.shape != (len(rows), draws, theta.shape[1]):
             raise InputError(f"draw: expected samples of shape {(len(rows), draws, theta.shape[1])}, given {samples.shape}")
         if not np.isfinite(samples).all():
