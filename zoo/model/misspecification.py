@@ -332,7 +332,8 @@ def read_reference(folder: ModelFolder) -> Reference | None:
         shape = shapes[name]
         if given.dtype != np.float64 or given.shape != shape or not np.isfinite(given).all():
             raise IntegrityError(f"{path}: {name}: expected finite float64 numbers {shape}, found {given.dtype} {given.shape}")
-    return Reference(tensor, *(arrays[name] for name in ARRAYS))
+    known: dict[str, Any] = {name: arrays[name] for name in ARRAYS}
+    return Reference(tensor, **known)
 
 
 def _parts(tensor: Tensor, rows: Any, mask: Any, most: int | None = None) -> Iterator[np.ndarray]:
