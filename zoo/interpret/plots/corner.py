@@ -186,7 +186,7 @@ def _offsets_into_labels(ax: Axes) -> None:
     for axis in (ax.xaxis, ax.yaxis):
         axis.offsetText.set_visible(False)
         formatter = axis.get_major_formatter()
-        formatter.set_locs(axis.get_majorticklocs().tolist())
+        formatter.set_locs([float(at) for at in axis.get_majorticklocs()])
         if axis.get_label_text() and (offset := formatter.get_offset()):
             sign = "" if offset[0] in "+-\N{MINUS SIGN}" else "$\\times$"
             axis.set_label_text(f"{axis.get_label_text()}  ({sign}{offset})")
