@@ -30,6 +30,9 @@ OPSETS = range(9, 19)
 _COPIES = "TF2ONNX_CATCH_ERRORS"
 """A variable of the environment that, set to anything, lets errors of tf2onnx's passes through and spares their copies."""
 
+_DOUBLE_LOG = {"Log": (lambda graph, node, name, arguments: node, [])}
+"""A logarithm of doubles stays one: tf2onnx makes it a float's, for a runtime of 2019 that knew no other."""
+
 
 def to_onnx(model: EndpointModel, spec: ModelSpec, endpoint: str, opset: int = OPSET) -> onnx.ModelProto:
     """Convert one endpoint.
@@ -123,7 +126,8 @@ def _traced_graph(model: EndpointModel, spec: ModelSpec, endpoint: str, opset: i
     function, inputs = traced(model, spec, endpoint), signature(spec.endpoint(endpoint))
     with _logged_errors() as errors:
         try:
-            proto, _ = _converted(partial(tf2onnx.convert.from_function, function, input_signature=inputs, opset=opset))
+            convert = partial(tf2onnx.convert.from_function, function, input_signature=inputs, opset=opset)
+            proto, _ = _converted(partial(convert, custom_op_handlers=_DOUBLE_LOG))
         except Exception as error:  # tf2onnx raises whatever went wrong inside, down to KeyError and AssertionError
             raise ExportError(f"{where}: tf2onnx failed: {'; '.join([*errors, str(error)])}") from error
     if errors:

@@ -14,7 +14,7 @@ from zoo.export.rows import Tensors, in_range_rows, padded, resized, sizes_of, s
 from zoo.export.traced import endpoint_call
 from zoo.families.base import EndpointModel
 from zoo.model.axes import Strict
-from zoo.model.spec import LIBRARIES, Endpoint, ModelSpec, Tolerance
+from zoo.model.spec import LIBRARIES, ElementTolerance, Endpoint, ModelSpec, Tolerance
 from zoo.model.test_tensors import excess
 
 Run = Callable[[Tensors], Mapping[str, np.ndarray]]
@@ -266,7 +266,12 @@ def _in_batches(function: Callable[[Tensors], Mapping[str, np.ndarray]], rows: T
 
 
 def _compare(
-    where: str, library: str, given: np.ndarray, expected: np.ndarray, tolerance: Tolerance, spared: int
+    where: str,
+    library: str,
+    given: np.ndarray,
+    expected: np.ndarray,
+    tolerance: Tolerance | ElementTolerance,
+    spared: int,
 ) -> OutputParity:
     if (given.shape, given.dtype) != (expected.shape, expected.dtype):
         raise ParityError(
@@ -280,11 +285,12 @@ def _compare(
         row, *element = map(int, worst)
         raise ParityError(
             f"{where}: differs from {library} in {rows} of {len(beyond)} rows, most in row {row}, element {element}:"
-            f" {library} {_number(expected[worst])}, exported {_number(given[worst])}, {_allowed(expected[worst], tolerance)}"
+            f" {library} {_number(expected[worst])}, exported {_number(given[worst])},"
+            f" {_allowed(expected[worst], *tolerance.at(element))}"
         )
     size = np.abs(expected, dtype=np.float64)
     difference = np.abs(given.astype(np.float64) - expected)
-    relative = np.divide(difference, size, out=np.zeros_like(size), where=size > tolerance.absolute)
+    relative = np.divide(difference, size, out=np.zeros_like(size), where=size > np.asarray(tolerance.absolute))
     return OutputParity(
         rows=len(given),
         max_absolute=float(difference.max()),
@@ -294,11 +300,12 @@ def _compare(
 
 
 def _number(value: np.generic) -> str:
-    return f"{value:.8g}" if value.dtype.kind == "f" else str(value)
+    digits = 17 if value.dtype == np.float64 else 8
+    return f"{value:.{digits}g}" if value.dtype.kind == "f" else str(value)
 
 
-def _allowed(expected: np.generic, tolerance: Tolerance) -> str:
+def _allowed(expected: np.generic, absolute: float, relative: float) -> str:
     if expected.dtype.kind != "f":
         return f"{expected.dtype} is to be equal"
-    allowed = tolerance.absolute + tolerance.relative * abs(float(expected))
-    return f"allowed difference {allowed:.3g} (absolute {tolerance.absolute:g} + relative {tolerance.relative:g})"
+    allowed = absolute + relative * abs(float(expected))
+    return f"allowed difference {allowed:.3g} (absolute {absolute:g} + relative {relative:g})"

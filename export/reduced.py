@@ -15,7 +15,7 @@ from zoo.export.precision import to_float16, to_int8
 from zoo.export.rows import Tensors, in_range_rows, resized, sizes_to_try
 from zoo.export.targets import Target, fit
 from zoo.families.base import EndpointModel
-from zoo.model.spec import Difference, Endpoint, ModelSpec, Reduced, Tolerance
+from zoo.model.spec import Difference, ElementTolerance, Endpoint, ModelSpec, Reduced, Tolerance
 from zoo.model.test_tensors import TestTensors
 from zoo.progress import track
 
@@ -150,11 +150,13 @@ def _differences(
     return differences, pairs
 
 
-def _judged(where: str, precision: str, given: np.ndarray, expected: np.ndarray, tolerance: Tolerance) -> Difference:
+def _judged(
+    where: str, precision: str, given: np.ndarray, expected: np.ndarray, tolerance: Tolerance | ElementTolerance
+) -> Difference:
     """The difference of one output; ExportError where it is too large."""
     difference = np.abs(given.astype(np.float64) - expected)
     spread = expected.astype(np.float64).std(axis=0)
-    varies = spread > tolerance.absolute  # elements that do not cannot be judged by it
+    varies = spread > np.asarray(tolerance.absolute)  # elements that do not cannot be judged by it
     parts = (difference / np.where(varies, spread, 1.0))[:, varies]
     median, largest = (float(np.median(parts)), float(parts.max())) if parts.size else (0.0, 0.0)
     if not (median <= MEDIAN and largest <= LARGEST and np.isfinite(difference).all()):

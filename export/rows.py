@@ -55,7 +55,7 @@ def in_range_rows(test_inputs: Tensors, n: int = 1000, seed: int = 0) -> dict[st
         if tensor.dtype.kind != "f":
             return np.concatenate([tensor[:n], tensor[first]])
         a, b = tensor[first], tensor[second]
-        w = weight.reshape(-1, *[1] * (tensor.ndim - 1))
+        w = weight.astype(tensor.dtype).reshape(-1, *[1] * (tensor.ndim - 1))
         # Rounding may leave the hull by one unit in the last place.
         mixtures = np.clip(w * a + (1 - w) * b, np.minimum(a, b), np.maximum(a, b))
         return np.concatenate([tensor[:n], mixtures]).astype(tensor.dtype)

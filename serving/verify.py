@@ -11,7 +11,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from zoo.errors import IntegrityError, ReproductionError, ZooError
-from zoo.model.spec import TEST_TENSORS, ModelSpec, Tensor, Tolerance
+from zoo.model.spec import TEST_TENSORS, ElementTolerance, ModelSpec, Tensor, Tolerance
 from zoo.serving.graph import Graph
 from zoo.serving.session import Session
 
@@ -204,7 +204,9 @@ def read_tensors(file: Path, endpoint: str = "") -> Mapping[str, np.ndarray]:
         raise IntegrityError(f"{file} does not hold test tensors: {error}") from error
 
 
-def _compare(endpoint: str, tensor: Tensor, given: np.ndarray, expected: np.ndarray, tolerance: Tolerance) -> Row:
+def _compare(
+    endpoint: str, tensor: Tensor, given: np.ndarray, expected: np.ndarray, tolerance: Tolerance | ElementTolerance
+) -> Row:
     """One row of the report: |given - expected| <= absolute + relative |expected|, or equal where numbers are whole."""
     found = partial(Row, endpoint=endpoint, output=tensor.name, rows=len(expected))
     if given.shape != expected.shape:
@@ -214,8 +216,9 @@ def _compare(endpoint: str, tensor: Tensor, given: np.ndarray, expected: np.ndar
     difference = np.abs(given.astype(np.float64) - expected)
     if exact := not tensor.dtype.startswith("float"):
         tolerance = Tolerance(absolute=0.0, relative=0.0)
-    relative = difference[size > tolerance.absolute] / size[size > tolerance.absolute]
-    within = given == expected if exact else difference <= tolerance.absolute + tolerance.relative * size
+    absolute, share = np.asarray(tolerance.absolute), np.asarray(tolerance.relative)
+    relative = difference[size > absolute] / size[size > absolute]
+    within = given == expected if exact else difference <= absolute + share * size
     return found(
         max_abs_diff=float(difference.max(initial=0.0)),
         max_rel_diff=float(relative.max(initial=0.0)),

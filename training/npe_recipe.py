@@ -6,7 +6,12 @@ from typing import Any
 
 from pydantic import JsonValue
 
-from zoo.data.sbi.prior import Prior
+from zoo.data.sbi.as_prior import AnyPrior
+from zoo.data.sbi.datum import Datum
+from zoo.data.sbi.rows_prior import RowsPrior
+from zoo.errors import UnknownNameError
+from zoo.families.flows.scales import Maps
+from zoo.training.observations import context_config, observed_tensors
 from zoo.training.recipe import Recipe, RecipeError
 
 SETTINGS = [
@@ -15,19 +20,27 @@ SETTINGS = [
     (None, {"batch_size": 512, "epochs": 40, "weight_decay": 0.1}),
 ]
 """Settings by the largest number of simulations, chosen by the validation loss on the benchmark's tasks."""
+FAMILIES: dict[str, dict[str, Any]] = {"nsf": {"bins": 8, "autoregressive": True}, "maf": {}, "realnvp": {}}
+"""What the config of each family has beyond that of all flows."""
+
+TOLERANCE = 1e-3
+"""Difference that is accepted between runtimes: of a log density, and of parameters on their scales."""
 
 
 def npe_recipe(
     name: str,
-    prior: Prior,
+    prior: AnyPrior | RowsPrior,
     data: dict[str, JsonValue],
     simulations: int,
-    width: int,
+    datum: int | Datum,
     *,
+    family: str = "nsf",
+    context_scales: list[dict[str, JsonValue]] | None = None,
+    embedding: str | dict[str, Any] | list[int] | None = None,
     seed: int = 0,
     changes: dict[str, JsonValue] | None = None,
 ) -> Recipe:
-    """An autoregressive neural spline flow p(theta | x) inside the prior's support, with the settings of the released ones.
+    """A flow p(theta | x) on the prior's scales, with the settings of the released ones.
 
     Parameters
     ----------
@@ -37,8 +50,15 @@ def npe_recipe(
         Source and parameters of the data set.
     simulations : int
         Number of simulations; it sets batch size, epochs and weight decay.
-    width : int
-        Number C of numbers in one observation.
+    datum : int or Datum
+        What one observation is, or the number of its numbers.
+    family : str
+        Family of the flow: "nsf" for autoregressive neural splines, "maf" or "realnvp".
+    context_scales : list of dict, optional
+        Scale of each number of an observation, or of an element, as ``zoo.data.sbi.x_scales.chosen_scales`` gives it. Without,
+        x is in single precision and standardized as it is.
+    embedding : str, dict or list of int, optional
+        The network that an observation passes first, as ``zoo.training.observations.context_config`` takes it.
     seed : int
         Seed of the training.
     changes : dict of str to JsonValue, optional
@@ -48,23 +68,28 @@ def npe_recipe(
     ------
     RecipeError
         A name, a key or a value is none that a recipe can have.
+    UnknownNameError
+        No flow of that family.
     """
+    if family not in FAMILIES:
+        raise UnknownNameError("family of flows", family, FAMILIES)
+    datum = Datum((datum,)) if isinstance(datum, int) else datum
     settings = next(found for most, found in SETTINGS if most is None or simulations <= most)
     values: dict[str, Any] = {
         "name": name,
-        "family": "nsf",
+        "family": family,
         "task": "posterior-estimation",
         "summary": f"Posterior of {', '.join(prior.names)} by neural posterior estimation",
-        "config": _config(prior, width),
-        "data": data,
+        "config": {**_config(prior, context_config(datum, embedding), context_scales), **FAMILIES[family]},
+        "data": {**data, "parameters": {**data.get("parameters", {}), "dtype": "float64"}},
         "optimizer": {"learning_rate": 3e-3, "schedule": "cosine", "weight_decay": settings["weight_decay"]},
         "epochs": settings["epochs"],
         "patience": 15,
         "batch_size": settings["batch_size"],
         "seeds": [seed],
         "evaluation": {"kind": "posterior", "parameters": prior.names},
-        "endpoints": _endpoints(prior, width),
-        "tolerance": {"absolute": 1e-3, "relative": 1e-3},
+        "endpoints": _endpoints(prior, observed_tensors(datum, context_scales)),
+        "tolerance": {"absolute": TOLERANCE, "relative": TOLERANCE},
     }
     try:
         return Recipe.model_validate(values).changed(changes or {})
@@ -74,21 +99,22 @@ def npe_recipe(
         raise RecipeError(f"recipe {name}: {error}") from error
 
 
-def _config(prior: Prior, width: int) -> dict[str, Any]:
-    return {
+def _config(
+    prior: AnyPrior | RowsPrior, context: dict[str, Any], context_scales: list[dict[str, JsonValue]] | None
+) -> dict[str, Any]:
+    config = {
         "dimensions": len(prior.names),
-        "context": width,
         "transforms": 4,
         "hidden": [128, 128],
         "activation": "relu",
-        "support": prior.support if any(bounds is not None for bounds in prior.support) else None,
-        "embedding": [],
-        "bins": 8,
-        "autoregressive": True,
+        "support": None,
+        "scales": prior.scales,
+        **context,
     }
+    return config if context_scales is None else {**config, "context_scales": context_scales}
 
 
-def _endpoints(prior: Prior, width: int) -> dict[str, Any]:
+def _endpoints(prior: AnyPrior | RowsPrior, observed: list[dict[str, Any]]) -> dict[str, Any]:
     """Log density and samples of theta, given x, as a recipe describes them."""
     dimensions = len(prior.names)
     bounded = [bounds is not None for bounds in prior.support]
@@ -98,13 +124,11 @@ def _endpoints(prior: Prior, width: int) -> dict[str, Any]:
     unit = _common(list(prior.units.values()))
     units = list(prior.units.values()) if len(set(prior.units.values())) > 1 else None
     parameter = {"name": "parameter", "size": dimensions, "labels": list(prior.names), "units": units}
-    theta = {"name": "theta", "axes": [parameter], "unit": unit, "description": ", ".join(prior.names)}
-    observed = {"name": "datum", "size": width}
-    x = {"name": "x", "axes": [observed], "unit": "1", "description": "an observation, as the simulator gives it"}
+    theta = {"name": "theta", "axes": [parameter], "dtype": "float64", "unit": unit, "description": ", ".join(prior.names)}
     return {
         "log_prob": {
             "description": "logarithm of the posterior density at theta, given x",
-            "inputs": [{**theta, "low": low, "high": high}, x],
+            "inputs": [{**theta, "low": low, "high": high}, *observed],
             "outputs": [{"name": "log_prob", "axes": [], "unit": "1", "description": "natural logarithm of the density"}],
         },
         "sample": {
@@ -112,9 +136,9 @@ def _endpoints(prior: Prior, width: int) -> dict[str, Any]:
             "inputs": [
                 {"name": "z", "axes": [{"name": "noise", "size": dimensions}], "unit": "1", "low": -8.0, "high": 8.0,
                  "description": "standard normal numbers"},
-                x,
+                *observed,
             ],
-            "outputs": [{**theta, "low": low, "high": high}],
+            "outputs": [{**theta, "low": low, "high": high, "tolerance": Maps(prior.scales).tolerance(TOLERANCE)}],
         },
     }  # fmt: skip
 

@@ -118,7 +118,8 @@ def verify_model(model: EndpointModel, tensors: TestTensors) -> None:
                 at = np.unravel_index(beyond.argmax(), beyond.shape)
                 allowed = "no difference"
                 if wanted.dtype.kind == "f":
-                    allowed = f"a difference of at most {tolerance.absolute:g} + {tolerance.relative:g} |value|"
+                    absolute, relative = tolerance.at([int(i) for i in at[1:]])
+                    allowed = f"a difference of at most {absolute:g} + {relative:g} |value|"
                 raise ReproductionError(
                     f"{where}[{', '.join(map(str, at))}] should be {_number(wanted[at])}, this model gives"
                     f" {_number(found[at])}; expected {allowed}; {option('verify', 'False')} loads it all the same"
@@ -126,4 +127,5 @@ def verify_model(model: EndpointModel, tensors: TestTensors) -> None:
 
 
 def _number(value: np.generic) -> str:
-    return f"{value:.7g}" if value.dtype.kind == "f" else str(value)
+    digits = 17 if value.dtype == np.float64 else 7
+    return f"{value:.{digits}g}" if value.dtype.kind == "f" else str(value)

@@ -59,7 +59,9 @@ struct TensorSpec {
   std::vector<double> low, high;      ///< of the trained range: none, one number, or one for each element of the last axis
   std::string mask;                   ///< the bool input that says which elements are real; empty where all are
   std::string index_of;               ///< the axis along which the numbers are positions; empty where they are not
-  double absolute = 0, relative = 0;  ///< accepted is |a - b| <= absolute + relative |b|; whole numbers must be the same
+  /// Accepted is |a - b| <= absolute + relative |b|, one number each or one for each element of the last axis; whole numbers
+  /// must be the same.
+  std::vector<double> absolute, relative;
 };
 
 struct EndpointSpec {
@@ -158,8 +160,12 @@ class SpecReader {
     tensor.mask = json.value("mask", "");
     tensor.index_of = json.value("index_of", "");
     const auto& tolerance = json.contains("tolerance") ? json.at("tolerance") : tolerance_of_model;
-    tolerance.at("absolute").get_to(tensor.absolute);
-    tolerance.at("relative").get_to(tensor.relative);
+    tensor.absolute = numbers(tolerance.at("absolute"), "the tolerance of " + tensor.name);
+    tensor.relative = numbers(tolerance.at("relative"), "the tolerance of " + tensor.name);
+    for (const auto* each : {&tensor.absolute, &tensor.relative}) {
+      const auto size = tensor.axes.empty() || tensor.axes.back().free ? 1 : tensor.axes.back().most;
+      expect(each->size() == 1 || static_cast<std::int64_t>(each->size()) == size, "the tolerance of " + tensor.name);
+    }
     return tensor;
   }
 
@@ -195,13 +201,17 @@ class SpecReader {
 
   std::vector<double> bound(const Json& tensor, const char* side) const {
     if (!tensor.contains(side)) return {};
-    const auto& given = tensor.at(side);
-    std::vector<double> numbers;
+    return numbers(tensor.at(side), "the range of " + tensor.at("name").get<std::string>());
+  }
+
+  /// Returns one number, or those of an array.
+  std::vector<double> numbers(const Json& given, const std::string& what) const {
+    std::vector<double> found;
     for (const auto& one : given.is_array() ? given : Json::array({given})) {
-      expect(one.is_number(), "the range of " + tensor.at("name").get<std::string>());
-      numbers.push_back(one.get<double>());
+      expect(one.is_number(), what);
+      found.push_back(one.get<double>());
     }
-    return numbers;
+    return found;
   }
 
   void check(const EndpointSpec& endpoint) const {

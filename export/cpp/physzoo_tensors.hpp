@@ -159,7 +159,9 @@ inline double largest(const TensorSpec& spec, const Tensor& given, const Tensor&
         worst = std::max(worst, std::max(1.0, std::abs(static_cast<double>(a[i]) - static_cast<double>(b[i]))));
       } else {
         const double difference = std::abs(double{a[i]} - double{b[i]});
-        if (difference > spec.absolute + spec.relative * std::abs(double{b[i]})) ok = false;
+        const double accepted = spec.absolute[i % spec.absolute.size()];
+        const double share = spec.relative[i % spec.relative.size()];
+        if (difference > accepted + share * std::abs(double{b[i]})) ok = false;
         worst = std::max(worst, difference);
       }
     }

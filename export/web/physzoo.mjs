@@ -116,6 +116,7 @@ export class Model {
 /** Whole numbers and truth values must be the same, others within the tolerance. */
 function compare({ dtype, tolerance }, pieces, expected) {
   const { absolute, relative } = dtype.startsWith("float") ? tolerance : { absolute: 0, relative: 0 };
+  const [accepted, share] = [[absolute].flat(), [relative].flat()]; // one number, or one for each element of the last axis
   let largest = 0;
   let ok = true;
   let i = 0;
@@ -123,7 +124,8 @@ function compare({ dtype, tolerance }, pieces, expected) {
     for (const value of piece) {
       const difference = Math.abs(Number(value - expected[i]));
       if (!Number.isFinite(difference)) return { largest: Infinity, ok: false };
-      if (difference > absolute + relative * Math.abs(Number(expected[i]))) ok = false;
+      const allowed = accepted[i % accepted.length] + share[i % share.length] * Math.abs(Number(expected[i]));
+      if (difference > allowed) ok = false;
       largest = Math.max(largest, difference);
       ++i;
     }

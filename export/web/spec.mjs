@@ -120,12 +120,9 @@ function checkTensor({ name, dtype, axes, unit, low, high, tolerance }) {
     expect(units === undefined || units.length === size, `a unit for each element of ${axis}`);
   }
   expect(axes.reduce((product, { size, most }) => product * (size ?? most), 1) <= 2 ** 31, `the shape of ${name}`);
-  for (const bound of [low, high]) {
-    const numbers = [bound ?? []].flat();
-    const many = Array.isArray(bound) && bound.length !== axes.at(-1)?.size;
-    expect(numbers.every(Number.isFinite) && !many, `the range of ${name}`);
-  }
-  expect(Number.isFinite(tolerance?.absolute) && Number.isFinite(tolerance?.relative), `the tolerance of ${name}`);
+  const numbers = (given) => [given].flat().every(Number.isFinite) && !(Array.isArray(given) && given.length !== axes.at(-1)?.size);
+  for (const bound of [low, high]) expect(numbers(bound ?? []) || bound == null, `the range of ${name}`);
+  expect(numbers(tolerance?.absolute) && numbers(tolerance?.relative), `the tolerance of ${name}`);
 }
 
 /** Reads a tensor from a .npy file as NumPy writes it: version 1.0, C order, little-endian. */

@@ -103,14 +103,19 @@ class Observation:
         InputError
             The endpoint takes another input too, or none of the observed ones.
         """
+        tensors = {tensor.name: tensor for tensor in endpoint.inputs}
+        masked = {t.mask: t for t in endpoint.inputs if t.mask is not None and t.name in self.inputs}
         names = [tensor.name for tensor in endpoint.inputs if tensor.name not in given]
-        if missing := [name for name in names if name not in self.inputs]:
+        if missing := [name for name in names if name not in self.inputs and name not in masked]:
             raise InputError(
                 f"{self.description}: the endpoint also takes {', '.join(missing)}, and only {', '.join(self.inputs)} was"
                 f" observed; choose another with {option('endpoint', 'NAME')}, or give every input as rows"
             )
-        tensors = {tensor.name: tensor for tensor in endpoint.inputs}
-        return {name: array_of(self.inputs[name], tensors[name]) for name in names}
+        found = {name: array_of(self.inputs[name], tensors[name]) for name in names if name in self.inputs}
+        for name in names:  # what was observed is real
+            if name not in found:
+                found[name] = np.ones(found[masked[name].name].shape[: len(tensors[name].axes) + 1], bool)
+        return {name: found[name] for name in names}
 
 
 @runtime_checkable
@@ -220,7 +225,11 @@ def _of_rows(path: Path, given: Columns | dict[str, np.ndarray], spec: ModelSpec
         values = values_of(given[name]) if isinstance(given, dict) else given.one(names[0]).values
         if isinstance(given, dict) or (len(names) == 1 and len(np.shape(values.array)) == len(tensor.axes)):
             row = array_of(values, tensor, one_row=True)
+        elif tensor.mask is not None and np.ndim(values.array) == 1 and not values.jagged:  # each row of the file is an element
+            element = tensor.model_copy(update={"axes": tensor.axes[1:], "mask": None})
+            row = inputs_of(given, Endpoint(description="", inputs=[element], outputs=[element]))[name][None]
         else:
+            tensor = tensor.model_copy(update={"mask": None})
             row = inputs_of(given, Endpoint(description="", inputs=[tensor], outputs=[tensor]))[name]
         if row.dtype.kind not in "fiub" or row.ndim != len(tensor.axes) + 1 or len(row) != 1:
             shape = np.shape(values.array) if len(names) == 1 else row.shape
@@ -236,5 +245,5 @@ def _of_rows(path: Path, given: Columns | dict[str, np.ndarray], spec: ModelSpec
 def _observed(spec: ModelSpec) -> str:
     """Name of the one tensor that an observation of the model has: what is not noise of a flow, else the first input."""
     if "sample" in spec.endpoints:
-        return spec.endpoints["sample"].inputs[-1].name
+        return [tensor for tensor in spec.endpoints["sample"].inputs if tensor.dtype != "bool"][-1].name
     return spec.endpoint(spec.default_endpoint).inputs[0].name

@@ -64,11 +64,11 @@ class Density(Protocol):
 
     dimensions: int
     """Number D of variables."""
-    context: int
-    """Width C of the context, 0 where there is none."""
+    context: int | tuple[int | None, ...]
+    """Width C of the context, 0 where there is none; or its shape, None first where its length is free."""
 
     def log_density(self, x: np.ndarray, c: np.ndarray | None = None) -> np.ndarray:
-        """Natural logarithm of the density, (n,), at rows x (n, D), given contexts (n, C) or one (C,)."""
+        """Natural logarithm of the density, (n,), at rows x (n, D), given contexts (n, C) or one (C,), or of another shape."""
         ...
 
 
@@ -77,7 +77,7 @@ class Generates(Protocol):
     """A model that samples can be drawn from."""
 
     def draw(self, n: int, c: np.ndarray | None = None, seed: int = 0) -> np.ndarray:
-        """Samples (n, D), or (m, n, D) for contexts (m, C)."""
+        """Samples (n, D), or (m, n, D) for several contexts (m, C), or of another shape, or m arrays of several lengths."""
         ...
 
 

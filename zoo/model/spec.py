@@ -30,11 +30,29 @@ FORMAT: Literal[2] = 2
 """Version of the spec; folders of format 1 are read by ``zoo.model.format1``."""
 
 
+Accepted = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
 class Tolerance(Strict):
     """Largest accepted difference |a - b| <= absolute + relative |b|."""
 
-    absolute: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 1e-5
-    relative: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 1e-5
+    absolute: Accepted = 1e-5
+    relative: Accepted = 1e-5
+
+    def at(self, element: Sequence[int]) -> tuple[float, float]:
+        """Give ``absolute`` and ``relative`` of one element of a row, by its position along each axis."""
+        return self.absolute, self.relative
+
+
+class ElementTolerance(Strict):
+    """Largest accepted difference of each element of the last axis: a time in days beside an amplitude of 1e-20."""
+
+    absolute: list[Accepted]
+    relative: list[Accepted]
+
+    def at(self, element: Sequence[int]) -> tuple[float, float]:
+        """Give ``absolute`` and ``relative`` of one element of a row, by its position along each axis."""
+        return self.absolute[element[-1]], self.relative[element[-1]]
 
 
 class Tensor(Strict):
@@ -55,7 +73,7 @@ class Tensor(Strict):
     """Name of the boolean input that says which elements are real; the others are padding and change no answer."""
     index_of: TensorName | None = None
     """Name of the axis along which the whole numbers of this tensor count positions, from 0."""
-    tolerance: Tolerance | None = None
+    tolerance: Tolerance | ElementTolerance | None = None
     """Tolerance of this output, where the model's is not meant for it."""
 
     @model_validator(mode="after")
@@ -73,9 +91,18 @@ class Tensor(Strict):
             lows, highs = (bound if isinstance(bound, list) else [bound] * (size or 1) for bound in (self.low, self.high))
             if any(low > high for low, high in zip(lows, highs, strict=True)):
                 raise ValueError(f"tensor {self.name}: its lower bound lies above its upper one")
+        if isinstance(self.tolerance, ElementTolerance):
+            for numbers in (self.tolerance.absolute, self.tolerance.relative):
+                if not self.axes or len(numbers) != self.axes[-1].size:
+                    raise ValueError(f"tensor {self.name}: {len(numbers)} tolerances for a last axis of shape {self.shape}")
         if self.index_of is not None and self.dtype not in ("int32", "int64"):
             raise ValueError(f"tensor {self.name}: positions along {self.index_of!r} are int32 or int64, not {self.dtype}")
         return self
+
+    @property
+    def floats(self) -> Literal["float32", "float64"]:
+        """Precision in which numbers of this tensor are read: float64 where it is one, else float32."""
+        return "float64" if self.dtype == "float64" else "float32"
 
     @property
     def shape(self) -> list[int | None]:
@@ -298,6 +325,8 @@ class ModelSpec(Strict):
     endpoints: dict[Name, Endpoint] = Field(min_length=1)
     data: Data
     metrics: list[Metric]
+    notes: list[str] | None = None
+    """What one must know beside the numbers, such as that intervals are too narrow; the card says it."""
     files: list[File]
     tolerance: Tolerance = Tolerance()
     export: Export = Export()
@@ -322,7 +351,7 @@ class ModelSpec(Strict):
         """``predict`` where there is one, else the first."""
         return "predict" if "predict" in self.endpoints else next(iter(self.endpoints))
 
-    def tolerance_of(self, tensor: Tensor) -> Tolerance:
+    def tolerance_of(self, tensor: Tensor) -> Tolerance | ElementTolerance:
         """The tensor's own tolerance, or the model's."""
         return tensor.tolerance or self.tolerance
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from zoo.errors import IntegrityError
-from zoo.model.spec import ModelSpec, Tolerance
+from zoo.model.spec import ElementTolerance, ModelSpec, Tolerance
 
 
 def read_npz(path: Path, most: int | None = None) -> dict[str, np.ndarray]:
@@ -68,7 +68,7 @@ def read_test_tensors(path: Path, spec: ModelSpec) -> TestTensors:
         raise IntegrityError(f"{path} does not hold the test tensors of {spec.name}: no {error}") from error
 
 
-def excess(given: np.ndarray, expected: np.ndarray, tolerance: Tolerance) -> np.ndarray:
+def excess(given: np.ndarray, expected: np.ndarray, tolerance: Tolerance | ElementTolerance) -> np.ndarray:
     """By how much each number differs by more than it may.
 
     Parameters
@@ -77,7 +77,7 @@ def excess(given: np.ndarray, expected: np.ndarray, tolerance: Tolerance) -> np.
         What a model answers.
     expected : ndarray
         What it should answer, of the same shape.
-    tolerance : Tolerance
+    tolerance : Tolerance or ElementTolerance
         The accepted difference of floating-point numbers; whole numbers and truth values are to be equal.
 
     Returns
@@ -90,5 +90,6 @@ def excess(given: np.ndarray, expected: np.ndarray, tolerance: Tolerance) -> np.
         return np.where(given == expected, 0.0, np.inf)
     with np.errstate(invalid="ignore", over="ignore"):
         difference = np.abs(given.astype(np.float64) - expected)
-        beyond = difference - (tolerance.absolute + tolerance.relative * np.abs(expected.astype(np.float64)))
+        accepted = np.asarray(tolerance.relative) * np.abs(expected.astype(np.float64)) + np.asarray(tolerance.absolute)
+        beyond = difference - accepted
     return np.where(np.isfinite(difference), beyond, np.inf)

@@ -16,6 +16,7 @@ from zoo.atomic import whole_file
 from zoo.errors import InputError, option
 from zoo.families.state import apart
 from zoo.model.handed_in.tensors import array_of
+from zoo.model.handed_in.values import unpadded
 from zoo.workflows.npe import RECIPE
 
 if TYPE_CHECKING:
@@ -123,8 +124,9 @@ def posterior_report(
     if simulator is not None:
         run = partial(_simulated, simulator, vectorized, jobs, seed)
         check = posterior_predictive(model, run, row, simulations, seed, allow_out_of_range=allow_out_of_range)
-        at = positions(observed.axes[0], len(check.observed))
-        figures["predictive"] = plots.predictive_plot(check, at.values, at.label, with_unit(observed.name, observed.unit))
+        at = positions(observed.axes[0], len(check.observed)) if len(observed.axes) == 1 else None
+        place = {} if at is None else {"abscissa": at.values, "xlabel": at.label}
+        figures["predictive"] = plots.predictive_plot(check, **place, ylabel=with_unit(observed.name, observed.unit))
     out = Path(folder)
     out.mkdir(parents=True, exist_ok=True)
     for name, figure in figures.items():
@@ -166,8 +168,8 @@ def _test_simulations(model: Flow, theta: np.ndarray | None, x: np.ndarray | Non
         )
     from zoo.training.recipe import load_recipe
 
-    tested, data = load_recipe(recipe).data.dataset().rows("test").inputs.values()
-    return np.asarray(tested), np.asarray(data)
+    tested, data, *mask = load_recipe(recipe).data.dataset().rows("test").inputs.values()
+    return np.asarray(tested), unpadded(np.asarray(data), *mask) if mask else np.asarray(data)
 
 
 def _one_row(observation: Any, tensor: Tensor) -> np.ndarray:

@@ -129,7 +129,7 @@ def release(recipe: Recipe, out: Path, folder: Path | None = None) -> Path:
         shutil.copy(out / WEIGHTS, staged / WEIGHTS)
         shutil.copy(out / METRICS, staged / METRICS)
         shutil.copytree(out / "plots", staged / FIGURES)
-        model.spec = _describe(recipe, dataset, evaluation.metrics)
+        model.spec = _describe(recipe, dataset, evaluation.metrics).model_copy(update={"notes": evaluation.notes or None})
         if recipe.evaluation.kind == "posterior" and (reference := _reference(model.spec, dataset)):
             (staged / REFERENCE).write_bytes(reference.to_bytes())
         write_test_tensors(model, test_inputs(model, dataset, recipe.test_rows), staged)
@@ -252,6 +252,7 @@ def _measured(recipe: Recipe, evaluation: Evaluation, runs: Runs) -> dict[str, A
         "name": recipe.name,
         "revision": recipe.revision,
         "metrics": [metric.model_dump(mode="json") for metric in evaluation.metrics],
+        **({"notes": evaluation.notes} if evaluation.notes else {}),
         "curves": evaluation.curves,
         "variants": {name: recipe.variants[name].description for name in runs if name},
         "seeds": [run.seed for run in runs[""]],

@@ -14,8 +14,8 @@ from typing import Any, Literal
 import numpy as np
 
 from zoo.atomic import whole_file
-from zoo.data.sbi.prior import Prior
-from zoo.errors import InputError, ZooError
+from zoo.data.sbi.as_prior import AnyPrior
+from zoo.errors import InputError, ZooError, option
 from zoo.model.test_tensors import read_npz
 from zoo.progress import track
 
@@ -24,6 +24,8 @@ Simulator = Callable[..., Any]
 
 CHUNK = 1000
 """Rows that a vectorized simulator gets at once. Each chunk has its own random stream, so it is no option."""
+ROUNDING = 4
+"""Steps of a precision by which rounding may change what is the same."""
 SAVE_EVERY = 30.0
 """Seconds between two writes of unfinished simulations."""
 
@@ -56,7 +58,7 @@ class Simulations:
 
 def simulate(
     simulator: Simulator,
-    prior: Prior,
+    prior: AnyPrior,
     n: int,
     *,
     seed: int | list[int] = 0,
@@ -64,6 +66,7 @@ def simulate(
     jobs: int | None = None,
     on_nonfinite: Literal["drop", "fail"] = "drop",
     path: Path | None = None,
+    overwrite: bool = False,
 ) -> Simulations:
     """Draw n parameters from the prior and simulate each.
 
@@ -84,6 +87,8 @@ def simulate(
         What becomes of simulations with NaN or infinity: "drop" leaves them out, warns and counts them; "fail" raises.
     path : Path, optional
         File (.npz) that keeps what is done: a killed call goes on there, a finished one is read.
+    overwrite : bool
+        Whether a file at ``path`` of other simulations is replaced.
 
     Raises
     ------
@@ -100,7 +105,7 @@ def simulate(
     seeds = [seed] if isinstance(seed, int) else list(seed)
     theta = prior.sample(n, np.random.default_rng(seeds))
     about = {"prior": prior.plain(), "n": n, "seed": seeds, "vectorised": vectorized}  # files have it so
-    done = _resume(path, about)
+    done = _resume(path, about, overwrite)
     x = _run(simulator, theta, seeds, vectorized, jobs, done, lambda rows: _write(path, about, theta, rows))
     return _finite(theta, x, on_nonfinite)
 
@@ -146,8 +151,8 @@ def check_simulations(theta: np.ndarray, x: np.ndarray, names: list[str]) -> Non
     constant = [name for name, column in zip(names, theta.T, strict=True) if np.ptp(column) == 0]
     if constant:
         raise InputError(f"the same value in all {len(theta)} simulations: {_listed('parameter', constant)}; fix it instead")
-    # In the model's precision: a small change of a large number is none there.
-    constant = [str(i) for i, column in enumerate(x.astype(np.float32).T) if np.ptp(column) == 0]
+    # In the precision of the rows: a change of a number in its last digits is rounding.
+    constant = [str(i) for i, column in enumerate(x.T) if np.ptp(column) <= ROUNDING * np.spacing(np.abs(column).max())]
     if constant:
         raise InputError(
             f"the same value in all {len(x)} simulations: {_listed('column', constant)} of x, counted from 0;"
@@ -242,8 +247,7 @@ def _answer(simulator: Simulator, theta: np.ndarray, stream: list[int], takes_rn
 
 
 def _finite(theta: np.ndarray, x: np.ndarray, on_nonfinite: str) -> Simulations:
-    with np.errstate(over="ignore"):
-        finite = np.isfinite(x.astype(np.float32)).all(axis=1)  # the model's precision: 1e39 is infinite there
+    finite = np.isfinite(x).all(axis=1)
     dropped = int(np.sum(~finite))
     if dropped:
         first = f"first at theta = {np.array2string(theta[~finite][0], separator=', ')}"
@@ -253,13 +257,18 @@ def _finite(theta: np.ndarray, x: np.ndarray, on_nonfinite: str) -> Simulations:
     return Simulations(theta[finite], x[finite], dropped)
 
 
-def _resume(path: Path | None, about: dict[str, Any]) -> np.ndarray | None:
+def _resume(path: Path | None, about: dict[str, Any], overwrite: bool) -> np.ndarray | None:
     if path is None or not path.exists():
         return None
     arrays = read_npz(path)
     found = json.loads(str(arrays["about"])) if "about" in arrays else {}
     if differing := sorted(key for key in about if found.get(key) != about[key]):
-        raise InputError(f"{path} holds simulations that differ in {', '.join(differing)}: give another file")
+        if overwrite:
+            return None
+        raise InputError(
+            f"{path} holds simulations that differ in {', '.join(differing)}: give another file or folder, or start anew with"
+            f" {option('overwrite')}"
+        )
     return arrays["x"]
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from functools import cached_property
+from contextlib import AbstractContextManager, nullcontext
+from functools import cached_property, partial
 from typing import Any, ClassVar, Literal
 
 import keras
@@ -18,6 +19,10 @@ from zoo.families.batches import in_batches
 from zoo.families.contracts import Prediction
 from zoo.families.flows.bijector import Bijector
 from zoo.families.flows.context import checked_context
+from zoo.families.flows.context_shape import ContextShape
+from zoo.families.flows.embeddings import built_embedding
+from zoo.families.flows.maps import double
+from zoo.families.flows.scales import ContextScales, Scales
 from zoo.families.flows.support import Support
 from zoo.families.layers import Standardize, dense_stack
 from zoo.model.axes import fixed_axes
@@ -36,8 +41,9 @@ class Flow(ZooModel):
     ----------
     dimensions : int
         Number D of variables.
-    context : int
-        Width C of the context, 0 for an unconditional density.
+    context : int or list of int or None
+        Width C of the context, 0 for an unconditional density; or its shape, null first where the number of its elements is
+        free: they come with a mask then, and pass an embedding.
     transforms : int
         Number of bijectors.
     hidden : list of int
@@ -46,8 +52,14 @@ class Flow(ZooModel):
         Activation of all hidden layers.
     support : list of list of float, optional
         Limits [low, high] of each variable, null where it has no bounds; None if none has.
-    embedding : list of int
-        Units of dense layers that the context passes first.
+    embedding : list of int or dict
+        Units of dense layers that the context passes first, all its numbers as one row; or the settings of a network of sets,
+        sequences or images, ``{"kind": "attention"}``, as ``zoo.families.flows.embeddings`` has them.
+    scales : list of dict, optional
+        Scale of each variable, in place of ``support``, as :class:`zoo.families.flows.scales.Maps` takes them. Variables are
+        float64 then, in and out.
+    context_scales : list of dict, optional
+        Scale of each feature of the context, which is float64 then: of each number of a row, else of an element's last axis.
     """
 
     endpoints: ClassVar[dict[str, str]] = {"log_prob": "log_prob", "sample": "sample"}
@@ -59,12 +71,14 @@ class Flow(ZooModel):
     def __init__(
         self,
         dimensions: int,
-        context: int = 0,
+        context: int | list[int | None] = 0,
         transforms: int = 5,
         hidden: list[int] = [64, 64],  # noqa: B006 - plain data, copied below
         activation: str = "relu",
         support: list[list[float] | None] | None = None,
-        embedding: list[int] = [],  # noqa: B006
+        embedding: list[int] | dict[str, Any] = [],  # noqa: B006
+        scales: list[dict[str, Any]] | None = None,
+        context_scales: list[dict[str, Any]] | None = None,
         **kwargs,
     ) -> None:
         super().__init__(**kwargs)
@@ -72,59 +86,112 @@ class Flow(ZooModel):
             raise ValueError(f"expected the support of {dimensions} variables, given {len(support)}")
         if not hidden or transforms < 1:
             raise ValueError(f"expected hidden layers and transforms, given hidden={hidden} and transforms={transforms}")
-        if embedding and not context:
-            raise ValueError("an embedding needs a context")
+        shape = ContextShape.of(context, embedding)
+        wanted = 0 if shape is None else shape.features
+        if scales is not None and (support is not None or len(scales) != dimensions):
+            raise ValueError(f"expected scales of {dimensions} variables and no support, given {len(scales)} and {support}")
+        if context_scales is not None and len(context_scales) != wanted:
+            raise ValueError(f"expected scales of a context of width {wanted}, given {len(context_scales)}")
+        settings = None if shape is None else shape.settings
         self.config = {
             "dimensions": dimensions,
-            "context": context,
+            "context": context if isinstance(context, int) else list(context),
             "transforms": transforms,
             "hidden": list(hidden),
             "activation": activation,
             "support": support,
-            "embedding": list(embedding),
+            "embedding": list(embedding) if settings is None else settings.model_dump(),
         }
-        self.dimensions, self.context = dimensions, context
-        self.support = Support([None] * dimensions if support is None else support, name="support")
-        self.observed = Standardize((context,), name="observed") if context else None
-        self.embedding = dense_stack("embedding", context, embedding, activation) if embedding else None
-        features = embedding[-1] if embedding else context
-        self.transforms = [self.transform(i, features, list(hidden), activation) for i in range(transforms)]
+        own_scales = {"scales": scales, "context_scales": context_scales}
+        self.config |= {key: list(map(dict, given)) for key, given in own_scales.items() if given is not None}
+        self.dimensions, self.context = dimensions, context if isinstance(context, int) else tuple(context)
+        self.support: Scales | Support
+        if scales is None:
+            self.support = Support([None] * dimensions if support is None else support, name="support")
+        else:
+            self.support = Scales(scales, name="support")
+        self.context_shape, self.embedding, self.features = shape, None, wanted
+        self.observed = None if shape is None else Standardize((wanted,), name="observed")
+        if context_scales is not None:
+            self.observed = ContextScales(context_scales, name="observed")
+        self.autocast = scales is None and context_scales is None  # Keras would round to float32 what a scale is to take
+        if shape is not None and settings is not None:
+            self.embedding, self.features = built_embedding(settings, shape.arranged_shape, activation), settings.units[-1]
+        elif embedding:
+            self.embedding, self.features = dense_stack("embedding", wanted, list(embedding), activation), embedding[-1]
+        self.transforms = [self.transform(i, self.features, list(hidden), activation) for i in range(transforms)]
         self.built = True
 
     def transform(self, index: int, context: int, hidden: list[int], activation: str) -> Bijector:
         """The bijector at ``index``, first the one next to the variables."""
         raise NotImplementedError
 
-    def condition(self, c):
-        """Features (batch, F) of a context (batch, C), None without one."""
-        if self.observed is None:
+    def condition(self, c, mask=None):
+        """Features (batch, F) of a context (batch, ...) and its mask, None without one."""
+        if self.context_shape is None:
             return None
-        c = self.observed(c)
-        return c if self.embedding is None else self.embedding(c)
+        c = self.observed(self.context_shape.arranged(c))
+        if mask is not None:
+            c = ops.where(mask[..., None], c, 0.0)
+        if self.embedding is None:
+            return c
+        return self.embedding(c) if self.context_shape.settings is None else self.embedding(c, mask)
 
-    def to_base(self, x, c=None):
+    def to_base(self, x, c=None, mask=None):
         """Map x to u (batch, D), standard normal if the flow is right, and give log abs(det du/dx) (batch,)."""
-        features = self.condition(c)
+        with self.exact():
+            return self._to_base(x, self.condition(c, mask))
+
+    def _to_base(self, x, features):
         u, total = self.support.to_base(x)
         for transform in self.transforms:
             u, log_det = transform.to_base(u, features)
             total = total + log_det
         return u, total
 
-    def log_prob(self, x, c=None):
+    def log_prob(self, x, c=None, mask=None):
         """Logarithm of the density per unit of x, (batch,); minus infinity outside the support."""
-        u, log_det = self.to_base(x, c)
+        with self.exact():
+            return self._log_prob(x, self.condition(c, mask))
+
+    def _log_prob(self, x, features):
+        u, log_det = self._to_base(x, features)
         return log_det - 0.5 * ops.sum(ops.square(u), axis=-1) - 0.5 * self.dimensions * math.log(2 * math.pi)
 
-    def sample(self, z, c=None):
+    def sample(self, z, c=None, mask=None):
         """Variables (batch, D) from standard normal noise z (batch, D)."""
-        features = self.condition(c)
+        with self.exact():
+            return self._sample(z, self.condition(c, mask))
+
+    def _sample(self, z, features):
         for transform in reversed(self.transforms):
             z = transform.from_base(z, features)
         return self.support.from_base(z)
 
+    def __call__(self, *args, **kwargs):
+        """Answer as ``call`` does, whose inputs are cast to float32, or to float64 where they have scales."""
+        with self.exact():
+            return super().__call__(*args, **kwargs)
+
+    def fit(self, *args, **kwargs):
+        """Train as Keras does."""
+        with self.exact():
+            return super().fit(*args, **kwargs)
+
+    def exact(self) -> AbstractContextManager:
+        """Where double precision is held if a scale needs it, on JAX too."""
+        return nullcontext() if self.autocast else double()
+
     def call(self, inputs):
-        return self.log_prob(*inputs) if self.context else self.log_prob(inputs)
+        given = inputs if self.context else (inputs,)
+        if not self.autocast:
+            cast = [ops.cast(tensor, self.precision(place)) for place, tensor in enumerate(given[:2])]
+            given = [*cast, *given[2:]]
+        return self.log_prob(*given)
+
+    def precision(self, place: int) -> str:
+        """The dtype of the variables (place 0) or of the context: float64 where they have scales."""
+        return "float64" if isinstance((self.support, self.observed)[place], Scales | ContextScales) else "float32"
 
     def objective(self, target, answer):
         return -answer
@@ -134,14 +201,16 @@ class Flow(ZooModel):
 
     def standardized(self, *inputs) -> tuple:
         x, *context = inputs
-        u, _ = self.support.to_base(x)
-        return (u,) if self.observed is None else (u, self.observed(context[0]))
+        with self.exact():
+            u, _ = self.support.to_base(x)
+            return (u,) if self.context_shape is None else (u, self.observed(self.context_shape.arranged(context[0])))
 
     def draw(
         self,
         n: int,
-        c: np.ndarray | None = None,
+        c: Any = None,
         seed: int = 0,
+        mask: np.ndarray | None = None,
         *,
         allow_nonfinite: bool = False,
         allow_out_of_range: bool = False,
@@ -150,8 +219,15 @@ class Flow(ZooModel):
 
         Parameters
         ----------
-        c : ndarray, optional
-            The context (C,), or several (m, C).
+        n : int
+            Number of samples.
+        c : array_like, optional
+            The context, (C,) or of whatever shape this flow takes, or several with one axis more, (m, C). Contexts of different
+            lengths are a list of arrays, a ragged array, or padded beside their mask.
+        seed : int
+            Seed of the noise.
+        mask : ndarray of bool, optional
+            Which elements of padded contexts are real, (m, length).
         allow_nonfinite : bool
             Let NaN and infinity in the context through, and missing values as NaN.
         allow_out_of_range : bool
@@ -160,44 +236,53 @@ class Flow(ZooModel):
         Returns
         -------
         ndarray of shape (n, D)
-            The samples; (m, n, D) for c of shape (m, C).
+            The samples; (m, n, D) for several contexts.
 
         Raises
         ------
         InputError
-            The context has another width, is not finite or lies outside the trained range.
+            The context has another shape, is not finite or lies outside the trained range.
 
         Warns
         -----
         MisspecificationWarning
             The context is unlike all simulations, where the model's folder says what these are like.
         """
-        contexts = self._contexts(c, allow_nonfinite, allow_out_of_range)
+        contexts, several = self._contexts(c, mask, allow_nonfinite, allow_out_of_range)
         rows = n * (1 if contexts is None else len(contexts))
         z = np.random.default_rng(seed).standard_normal((rows, self.dimensions), dtype=np.float32)
-        drawn = in_batches(self._sample_graph, z, *([] if contexts is None else [np.repeat(contexts, n, axis=0)]))
-        several = c is not None and (is_table(c) or np.ndim(c) == 2)
+        with self.exact():
+            drawn = in_batches(self._sample_graph, z, *([] if contexts is None else [np.repeat(contexts, n, axis=0)]))
         return drawn.reshape(-1, n, self.dimensions) if several else drawn
 
     def log_density(
         self,
         x: np.ndarray,
-        c: np.ndarray | None = None,
+        c: Any = None,
+        mask: np.ndarray | None = None,
         *,
         allow_nonfinite: bool = False,
         allow_out_of_range: bool = False,
     ) -> np.ndarray:
-        """Give ``log_prob`` of any number of rows x (n, D), in batches; c is (n, C), or (C,) for all rows.
+        """Give ``log_prob`` of any number of rows x (n, D), in batches; c is as in ``draw``, n contexts, or one for all rows.
 
         The context is checked as by :meth:`draw`, with the same flags; a density has a value at any finite x.
         """
-        x, contexts = self._given(x, 0, allow_nonfinite), self._contexts(c, allow_nonfinite, allow_out_of_range)
+        x, (contexts, _) = self._given(x, 0, allow_nonfinite), self._contexts(c, mask, allow_nonfinite, allow_out_of_range)
         if not allow_nonfinite and (wrong := np.count_nonzero(~np.isfinite(x))):
             raise InputError(f"x: {wrong} values are NaN or infinite; {option('allow_nonfinite')} lets them through")
         if x.ndim != 2 or x.shape[1] != self.dimensions:
             raise InputError(f"expected rows of {self.dimensions} variables, given shape {x.shape}")
-        given = [] if contexts is None else [np.broadcast_to(contexts, (len(x), self.context))]
-        return in_batches(self._log_prob_graph, x, *given)
+        given = [] if contexts is None else [np.broadcast_to(contexts, (len(x), contexts.shape[1]))]
+        with self.exact():
+            return in_batches(self._log_prob_graph, x, *given)
+
+    def embedded(self, c: Any, mask: np.ndarray | None = None) -> np.ndarray:
+        """Features (m, F) of contexts, as ``draw`` takes them: what the density depends on."""
+        if self.context_shape is None:
+            raise InputError("this density has no context")
+        arrays, _ = self.context_shape.read(c, mask, self._described()[1:])
+        return self._features(arrays)
 
     def predictive(self, inputs: Mapping[str, np.ndarray], target: np.ndarray) -> Prediction:
         """Median, log density and the probability of less than the variable; of a flow of one variable.
@@ -211,11 +296,19 @@ class Flow(ZooModel):
         """
         if self.dimensions != 1:
             raise InputError(f"expected a flow of one variable, this one has {self.dimensions}")
-        x, *context = (self._given(array, place) for place, array in enumerate(inputs.values()))
-        median = in_batches(self._sample_graph, np.zeros_like(x), *context)
-        u, _ = in_batches(self.to_base, x, *context)
+        x, *context = inputs.values()
+        x, (contexts, _) = self._given(x, 0), self._contexts(*context, allow_out_of_range=True)
+        given = [] if contexts is None else [contexts]
+        with self.exact():
+            median = in_batches(self._sample_graph, np.zeros(x.shape, np.float32), *given)
+            u, _ = in_batches(self._to_base if self._shaped else self.to_base, x, *given)
         density = self.log_density(x, *context, allow_out_of_range=True)  # rows of a data set are what they are
         return Prediction(median[:, 0], density, ndtr(u[:, 0].astype(np.float64)))
+
+    @property
+    def _shaped(self) -> bool:
+        """Whether contexts are no rows: each then passes its embedding once, however many draws are made of it."""
+        return self.context_shape is not None and (self.context_shape.settings is not None or len(self.context_shape.shape) > 1)
 
     @property
     def reference(self) -> Reference | None:
@@ -228,45 +321,66 @@ class Flow(ZooModel):
         return found
 
     def _contexts(
-        self, c: np.ndarray | None, allow_nonfinite: bool = False, allow_out_of_range: bool = False
-    ) -> np.ndarray | None:
-        """The contexts (m, C) of c, checked."""
-        if self.context == 0:
+        self, c: Any = None, mask: np.ndarray | None = None, allow_nonfinite: bool = False, allow_out_of_range: bool = False
+    ) -> tuple[np.ndarray | None, bool]:
+        """Rows (m, ...) that the graphs take of c, checked contexts or their features; and whether c is several."""
+        if self.context_shape is None:
             if c is not None:
                 raise InputError("this density has no context, one was given")
-            return None
-        contexts = self._given(c, 1, allow_nonfinite) if c is not None else np.empty((0, 0))
-        if contexts.ndim != 2 or contexts.shape[1] != self.context:
-            raise InputError(f"expected a context of width {self.context}, given {None if c is None else np.shape(c)}")
-        (checked,) = checked_context(
-            [self._described(1)],
-            [contexts],
-            self.reference,
+            return None, False
+        check = partial(
+            checked_context,
+            self._described()[1:],
+            reference=self.reference,
             allow_nonfinite=allow_nonfinite,
             allow_out_of_range=allow_out_of_range,
         )
-        return checked
+        if self._shaped:
+            arrays, several = self.context_shape.read(c, mask, self._described()[1:])
+            return self._features(check(arrays)), several
+        contexts = self._given(c, 1, allow_nonfinite) if c is not None else np.empty((0, 0))
+        if contexts.ndim != 2 or contexts.shape[1] != self.context_shape.features or mask is not None:
+            raise InputError(
+                f"expected a context of width {self.context_shape.features}, given {None if c is None else np.shape(c)}"
+            )
+        return check([contexts])[0].astype(self.precision(1)), is_table(c) or np.ndim(c) == 2
 
-    def _described(self, place: int) -> Tensor:
-        """The variables (place 0) or the context, as the spec describes them or as they are without one."""
+    def _features(self, arrays: list[np.ndarray]) -> np.ndarray:
+        """Features (m, F) of contexts and their mask."""
+        with self.exact():
+            return in_batches(self._condition_graph, arrays[0].astype(self.precision(1)), *arrays[1:])
+
+    def _described(self) -> list[Tensor]:
+        """What the spec says of variables, context and mask; of a flow without a spec, names and shapes alone."""
         if hasattr(self, "spec"):
-            return self.spec.endpoint("log_prob").inputs[place]
-        name, width = ("x", self.dimensions) if place == 0 else ("c", self.context)
-        return Tensor(name=name, axes=fixed_axes(name, [width]), unit="1", description="")
+            return self.spec.endpoint("log_prob").inputs
+        own = Tensor(name="x", axes=fixed_axes("x", [self.dimensions]), unit="1", description="")
+        return [own, *([] if self.context_shape is None else self.context_shape.tensors())]
 
     def _given(self, value: Any, place: int, allow_missing: bool = False) -> np.ndarray:
-        """What was handed in for the variables (place 0) or the context, as float32: in the spec's unit, nothing missing."""
-        return array_of(value, self._described(place), allow_missing, one_row=True).astype(np.float32)
+        """What was handed in for the variables (place 0) or the context, in their dtype: in the spec's unit, nothing missing."""
+        return array_of(value, self._described()[place], allow_missing, one_row=True).astype(self.precision(place))
 
     @cached_property
     def _log_prob_graph(self):
-        return self._compiled(self.log_prob)
+        return self._compiled(self._log_prob if self._shaped else self.log_prob, self._rows(self.precision(0)))
 
     @cached_property
     def _sample_graph(self):
-        return self._compiled(self.sample)
+        return self._compiled(self._sample if self._shaped else self.sample, self._rows("float32"))
 
-    def _compiled(self, method):
+    @cached_property
+    def _condition_graph(self):
+        return self._compiled(self.condition, self.context_shape.signature(self.precision(1)))
+
+    def _rows(self, first: str) -> list[tuple[tuple[int | None, ...], str]]:
+        """Shape and dtype of the rows that draws and densities are made of: of ``first``, and of contexts or their features."""
+        rows = [((self.dimensions,), first)]
+        if self.context_shape is not None:
+            rows.append(((self.features,), "float32") if self._shaped else ((self.context_shape.features,), self.precision(1)))
+        return rows
+
+    def _compiled(self, method, signature: list[tuple[tuple[int | None, ...], str]]):
         """Compile to a graph on TensorFlow and JAX, where single operations take a hundred times longer."""
         if keras.backend.backend() == "jax":
             return self._jitted(method)
@@ -274,9 +388,9 @@ class Flow(ZooModel):
             return method
         import tensorflow as tf
 
-        widths = [self.dimensions, self.context] if self.context else [self.dimensions]
+        tensors = [tf.TensorSpec([None, *shape], dtype) for shape, dtype in signature]
         # Autograph would look through every function for conditions on tensors, of which a flow has none.
-        return tf.function(method, input_signature=[tf.TensorSpec([None, width]) for width in widths], autograph=False)
+        return tf.function(method, input_signature=tensors, autograph=False)
 
     def _jitted(self, method):
         """Compile by JAX, with the weights as arguments: as constants, those of the first call would stay."""
@@ -318,23 +432,28 @@ class Flow(ZooModel):
     @property
     def blocks(self) -> dict[str, list[keras.layers.Layer]]:
         stem = [self.support] if self.observed is None else [self.support, self.observed]
-        embedding = [] if self.embedding is None else list(self.embedding.layers)
+        embedding = [] if self.embedding is None else list(getattr(self.embedding, "layers", [self.embedding]))
         return {"stem": stem, "embedding": embedding, "transforms": list(self.transforms)}
 
     def adapt(self, inputs, target, weight=None) -> None:
         x, *context = inputs.values()
         self.support.adapt(x, weight)
-        if self.observed is not None:
-            (c,) = context
-            self.observed.adapt(c, weight)
+        if self.context_shape is not None:
+            elements = self.context_shape.elements(*context)
+            of_each = None if weight is None else self.context_shape.of_elements(weight, *context)
+            self.observed.adapt(elements, of_each)
 
     def baseline(self, tensor: str) -> np.ndarray | None:
         if not hasattr(self, "spec"):
             return None
         variables, *context = (described.name for described in self.spec.endpoint("log_prob").inputs)
         if tensor == variables:
-            return ops.convert_to_numpy(self.support.from_base(np.zeros((1, self.dimensions), np.float32)))[0]
-        return ops.convert_to_numpy(self.observed.mean) if self.observed is not None and tensor in context else None
+            with self.exact():
+                return ops.convert_to_numpy(self.support.from_base(np.zeros((1, self.dimensions), np.float32)))[0]
+        if self.context_shape is None or tensor != context[0]:
+            return None
+        scaled = isinstance(self.observed, ContextScales)
+        return self.context_shape.filled(self.observed.center() if scaled else ops.convert_to_numpy(self.observed.mean))
 
     def example(self, inputs, rng):
         x, *context = inputs.values()

@@ -1,6 +1,7 @@
 """Whether posteriors mean what they say: simulation-based calibration, expected coverage, posterior predictive checks.
 
-A flow here is anything with ``draw(n, c, seed)``: c of shape (C,) gives (n, D) samples, c of shape (m, C) gives (m, n, D).
+A flow here is anything with ``draw(n, c, seed)``: one observation c gives (n, D) samples, m of them give (m, n, D). Observations
+are rows (m, C), arrays of any other shape (m, ...), or, of different lengths, a list or an array of arrays.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ def sbc_ranks(
     theta : ndarray
         Parameters drawn from the prior, of shape (n, D).
     x : ndarray
-        Data simulated at them, not used in training, of shape (n, C).
+        Data simulated at them, not used in training, of shape (n, C), or n of any shape or of several lengths.
     draws : int
         Posterior draws of each row; independent, so that no thinning is needed.
     seed : int
@@ -158,7 +159,7 @@ def tarp(
     theta : ndarray
         Parameters drawn from the prior, of shape (n, D).
     x : ndarray
-        Data simulated at them, not used in training, of shape (n, C).
+        Data simulated at them, not used in training, of shape (n, C), or n of any shape or of several lengths.
     draws : int
         Posterior draws of each row.
     seed : int
@@ -254,7 +255,7 @@ def posterior_predictive(
     simulator : callable
         Makes data with their noise, of shape (draws, C), of parameters of shape (draws, D).
     x_observed : ndarray
-        Observation, of shape (C,).
+        Observation, of shape (C,) or any other.
     draws : int
         Number of draws from the posterior.
     seed : int
@@ -269,13 +270,15 @@ def posterior_predictive(
         another shape.
     """
     observed = numbers_alone(x_observed, "x_observed").astype(float)
-    if observed.ndim != 1 or not np.isfinite(observed).all():
-        raise InputError(f"x_observed: expected one row (C,) of finite numbers, given shape {observed.shape}")
+    if observed.ndim < 1 or not np.isfinite(observed).all():
+        raise InputError(f"x_observed: expected finite numbers, one row (C,) or more, given shape {observed.shape}")
     theta = np.asarray(flow.draw(draws, observed, seed, **(any_range(flow.draw) if allow_out_of_range else {})))
+    if theta.ndim != 2:
+        raise InputError(f"x_observed: expected one row (C,), or what the flow takes as one, given shape {observed.shape}")
     replicated = np.asarray(simulator(theta), dtype=float)
-    if replicated.shape != (draws, len(observed)):
-        raise InputError(f"simulator: expected data of shape {(draws, len(observed))}, given {replicated.shape}")
-    good = np.isfinite(replicated).all(axis=1)
+    if replicated.shape != (draws, *observed.shape):
+        raise InputError(f"simulator: expected data of shape {(draws, *observed.shape)}, given {replicated.shape}")
+    good = _finite_rows(replicated)
     if good.sum() < FEWEST:
         raise InputError(f"expected at least {FEWEST} finite simulations, given {good.sum()} of {draws}: raise draws")
     theta, replicated = theta[good], replicated[good]
@@ -283,7 +286,7 @@ def posterior_predictive(
         (compared.sum(axis=0) + 1) / (len(replicated) + 1) for compared in (replicated <= observed, replicated >= observed)
     )
     fitted, judged = np.array_split(replicated, 2)
-    distance = _mahalanobis(fitted, np.concatenate([observed[None], judged]))
+    distance = _mahalanobis(_numbers(fitted), _numbers(np.concatenate([observed[None], judged])))
     return PredictiveCheck(
         observed=observed,
         replicated=replicated,
@@ -311,14 +314,31 @@ def checked_ranks(ranks: np.ndarray, draws: int) -> np.ndarray:
 
 def _pairs(theta: np.ndarray, x: np.ndarray, draws: int) -> tuple[np.ndarray, np.ndarray]:
     theta, x = numbers_alone(theta, "theta"), numbers_alone(x, "x")
-    if theta.ndim != 2 or x.ndim != 2 or len(theta) != len(x) or not theta.size:
+    if theta.ndim != 2 or (x.ndim < 2 and x.dtype != object) or len(theta) != len(x) or not theta.size:
         raise InputError(f"expected theta (n, D) and x (n, C) of as many rows, given {theta.shape} and {x.shape}")
     for name, array in (("theta", theta), ("x", x)):
-        if not np.isfinite(array).all():
-            raise InputError(f"{name}: {(~np.isfinite(array)).any(axis=1).sum()} of {len(array)} rows are not finite")
+        if not (finite := _finite_rows(array)).all():
+            raise InputError(f"{name}: {np.count_nonzero(~finite)} of {len(array)} rows are not finite")
     if draws < 1:
         raise InputError(f"draws: expected at least 1, given {draws}")
     return theta, x
+
+
+def _finite_rows(array: np.ndarray) -> np.ndarray:
+    """Whether all numbers of a row (n,) are finite, of rows of one shape or of several lengths."""
+    return (
+        np.array([np.isfinite(row).all() for row in array])
+        if array.dtype == object
+        else _numbers(np.isfinite(array)).all(axis=1)
+    )
+
+
+def _numbers(x: np.ndarray) -> np.ndarray:
+    """Rows of numbers (n, C): all of each row, or of several lengths the mean and deviation of its elements and their count."""
+    if x.dtype != object:
+        return x.reshape(len(x), -1)
+    told = [np.concatenate([np.ravel(row.mean(axis=0)), np.ravel(row.std(axis=0)), [np.log(len(row))]]) for row in x]
+    return np.stack(told)
 
 
 def _posteriors(
@@ -372,7 +392,7 @@ def _predicted_references(theta: np.ndarray, x: np.ndarray, rng: np.random.Gener
 
     if len(theta) < FEWEST:
         raise InputError(f"predicted references: expected at least {FEWEST} rows, given {len(theta)}")
-    reference = np.empty(theta.shape)
+    reference, x = np.empty(theta.shape), _numbers(x)
     halves = np.array_split(rng.permutation(len(theta)), 2)
     for fitted, predicted in (halves, halves[::-1]):
         model = make_pipeline(StandardScaler(), RidgeCV(np.logspace(-3, 4, 15))).fit(x[fitted], theta[fitted])

@@ -22,6 +22,8 @@ from zoo.model.spec import ModelSpec, Tensor
 
 Sampler = Callable[[dict[str, np.ndarray]], Mapping[str, np.ndarray]]
 """The endpoint ``sample`` of a flow, in whatever runtime: makes its outputs of its inputs."""
+NUMBERS, ELEMENT = 2**24, 32
+"""Numbers of all copies of an observation that are handed in at once, and what an element counts that has a mask."""
 CORNER = "pip install 'physzoo[interpret]'"
 """What a corner plot needs."""
 
@@ -144,7 +146,9 @@ def infer(
         The observation is unlike all simulations.
     """
     noise, observed, parameters = conditional_flow(spec)
-    given = observation.of(spec.endpoint("sample"), given=[noise.name])[observed.name]
+    dtypes = {tensor.name: tensor.dtype for tensor in spec.endpoint("sample").inputs}
+    given = observation.of(spec.endpoint("sample"), given=[noise.name])  # and its mask, where its length is free
+    given = {name: array.astype(dtypes[name]) for name, array in given.items()}
     shape = [noise.fixed_shape[-1]]
     names = element_names(parameters.name, parameters.axes, shape)
     units = dict(zip(names, element_units(parameters, shape), strict=True))
@@ -152,13 +156,19 @@ def infer(
         raise InputError(f"draws: expected more than {len(names)}, the number of parameters, given {draws}")
     z = np.random.default_rng(seed).standard_normal((draws, len(names)), dtype=np.float32)
     start = time.perf_counter()
-    theta = sample({noise.name: z, observed.name: np.repeat(given, draws, axis=0)})[parameters.name]
+    size = max(1, NUMBERS // (max(array.size for array in given.values()) * (ELEMENT if len(given) > 1 else 1)))
+    parts = []
+    for first in range(0, draws, size):
+        noises = z[first : first + size]
+        rows = {name: np.repeat(array, len(noises), axis=0) for name, array in given.items()}
+        parts.append(sample({noise.name: noises} | rows)[parameters.name])
+    theta = np.concatenate(parts)
     seconds = time.perf_counter() - start
     out.mkdir(parents=True, exist_ok=True)
     path = out / f"{spec.name}-{observation.label}.npz"
     with whole_file(path) as file:
         np.savez(file, allow_pickle=False, **dict(zip(names, theta.T, strict=True)))
-    compared = None if reference is None else reference.compare(given)
+    compared = None if reference is None else reference.compare(given[observed.name], given.get(observed.mask or ""))
     unlike = None if reference is None or compared is None else reference.told(compared)
     if unlike is not None:
         warnings.warn(unlike, MisspecificationWarning, stacklevel=2)
@@ -206,9 +216,11 @@ def conditional_flow(spec: ModelSpec) -> tuple[Tensor, Tensor, Tensor]:
         The model is another kind.
     """
     endpoint = spec.endpoints.get("sample")
-    if endpoint is None or len(endpoint.inputs) != 2 or len(endpoint.outputs) != 1:
+    inputs = [] if endpoint is None else endpoint.inputs
+    masked = len(inputs) == 3 and inputs[1].mask == inputs[2].name
+    if endpoint is None or not (len(inputs) == 2 or masked) or len(endpoint.outputs) != 1:
         raise InputError(f"{spec.name} is no conditional flow: expected an endpoint 'sample' of noise and observation")
-    return (*endpoint.inputs, *endpoint.outputs)  # type: ignore[return-value]
+    return inputs[0], inputs[1], endpoint.outputs[0]
 
 
 def _corner(

@@ -65,7 +65,8 @@ def typicality_test(flow: Any, reference: np.ndarray, x: np.ndarray, seed: int =
         Rows of the right distribution that the flow was not trained on, of shape (m, D) with m >= 60. p-values are at least 2
         / m, of a conditional flow 3 / m.
     x : ndarray
-        Rows to judge; for a conditional flow, reference and x are contexts (m, C) and (n, C); of shape (n, D).
+        Rows to judge, of shape (n, D); for a conditional flow, reference and x are contexts (m, ...) and (n, ...), as its
+        ``draw`` takes several.
     seed : int
         Seed of the division of the reference.
 
@@ -74,19 +75,21 @@ def typicality_test(flow: Any, reference: np.ndarray, x: np.ndarray, seed: int =
     InputError
         Rows of another width or with NaN; fewer reference rows than 60 or than four for each feature of an embedding.
     """
-    conditional = flow.context > 0
+    conditional = bool(flow.context)
     width = flow.context if conditional else flow.dimensions
-    reference, x = (_rows(name, rows, width) for name, rows in (("reference", reference), ("x", x)))
+    dtype = flow.precision(int(conditional))
+    if isinstance(width, int):
+        reference, x = (_rows(name, rows, width, dtype) for name, rows in (("reference", reference), ("x", x)))
     if len(reference) < FEWEST:
         raise InputError(f"reference: expected at least {FEWEST} rows, given {len(reference)}")
     shuffled = np.random.default_rng(seed).permutation(len(reference))
-    rows = np.concatenate([reference[shuffled], x])
     if conditional:
         fitted = len(reference) // 3
-        statistics, log_likelihood = _of_embedding(flow, rows, fitted), None
+        features = np.concatenate([flow.embedded(reference)[shuffled], flow.embedded(x)])
+        statistics, log_likelihood = _of_embedding(features.astype(float), fitted), None
     else:
         fitted = 0
-        statistics, log_likelihood = _of_latent(flow, rows)
+        statistics, log_likelihood = _of_latent(flow, np.concatenate([reference[shuffled], x]))
 
     measured, ranked = np.array_split(np.arange(fitted, len(reference)), 2)
     center, inverse = _gaussian(statistics[measured], flow.dimensions)
@@ -158,8 +161,8 @@ def typicality_calibration(p_value: np.ndarray, ranked: int, levels: np.ndarray 
     )
 
 
-def _rows(name: str, rows: np.ndarray, width: int) -> np.ndarray:
-    rows = numbers_alone(rows, name).astype(np.float32)
+def _rows(name: str, rows: np.ndarray, width: int, dtype: str) -> np.ndarray:
+    rows = numbers_alone(rows, name).astype(dtype)
     if rows.ndim != 2 or rows.shape[1] != width or not len(rows):
         raise InputError(f"{name}: expected rows of {width} values, given shape {rows.shape}")
     if not np.isfinite(rows).all():
@@ -177,13 +180,10 @@ def _of_latent(flow: Any, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return np.stack([np.cbrt(squared / flow.dimensions), log_det.astype(float)], axis=1), likelihood
 
 
-def _of_embedding(flow: Any, rows: np.ndarray, fitted: int) -> np.ndarray:
+def _of_embedding(features: np.ndarray, fitted: int) -> np.ndarray:
     """Norm of the features (n, 1), whitened by the first ``fitted`` rows."""
     from sklearn.covariance import LedoitWolf
 
-    from zoo.families.batches import in_batches
-
-    features = in_batches(flow.condition, rows).astype(float)
     scale = features[:fitted].std(axis=0)
     features = features[:, scale > 1e-6 * scale.max()] / scale[scale > 1e-6 * scale.max()]  # rectifiers may give always zero
     if 4 * features.shape[1] > 3 * fitted:

@@ -5,7 +5,7 @@ A library is told by the module of the type, so that none is imported that the u
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -138,6 +138,57 @@ def _leaves(given: Any) -> Iterator[Any]:
             yield from _leaves(element)
         elif type(element) not in (float, int, bool, str, np.ndarray):
             yield element
+
+
+def padded(rows: Iterable[Any], what: str) -> tuple[np.ndarray, np.ndarray]:
+    """Rows of several lengths as one array, zero where nothing is, and which of its elements are real.
+
+    Parameters
+    ----------
+    rows : iterable of ndarray
+        The rows, which differ in the length of their first axis only.
+    what : str
+        What they are, for messages.
+
+    Returns
+    -------
+    array : ndarray of shape (n, length, ...)
+        The padded rows.
+    mask : ndarray of shape (n, length)
+        True for real elements.
+
+    Raises
+    ------
+    InputError
+        The rows differ in other axes too.
+    """
+    arrays = [np.asarray(row) for row in rows]
+    if len({row.shape[1:] for row in arrays}) != 1:
+        raise InputError(f"{what}: expected rows that differ in the length of their first axis only")
+    counts = np.array([len(row) for row in arrays])
+    flat = np.concatenate(arrays)
+    mask = np.arange(counts.max()) < counts[:, None]
+    array = np.zeros((*mask.shape, *flat.shape[1:]), flat.dtype)
+    array[mask] = flat
+    return array, mask
+
+
+def unpadded(array: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """Rows without their padding.
+
+    Parameters
+    ----------
+    array : ndarray of shape (n, length, ...)
+        Padded rows.
+    mask : ndarray of shape (n, length)
+        Which elements are real.
+
+    Returns
+    -------
+    ndarray of shape (n,)
+        An array of arrays, one for each row.
+    """
+    return _rows([row[real] for row, real in zip(array, mask, strict=True)])
 
 
 def _rows(rows: list[np.ndarray]) -> np.ndarray:
