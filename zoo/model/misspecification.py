@@ -14,8 +14,7 @@ import io
 import math
 import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass, field, fields
-from functools import partial
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 import numpy as np
@@ -34,6 +33,8 @@ BLOCKS = 64
 """Numbers whose correlations are known, at most; neighbors of more are averaged."""
 FROM_BOTH_SIDES = 10
 """Numbers from which on an observation can be too close to the average: of fewer, the middle is where most simulations are."""
+NARROW = 0.1
+"""Distance of an end from the median, in scales, below which it counts as this far."""
 SHOWN = 3
 """Numbers that a message names, at most."""
 MAX_BYTES = 2**20
@@ -71,17 +72,17 @@ class Reference:
     """What the observations of simulations are like.
 
     An observation is far from them where its scaled numbers are, in the Mahalanobis distance of Ledoit and Wolf's covariance,
-    or where one of them alone is. Its p-value is its rank among simulations that neither was measured with, and so is right
-    whatever their distribution (conformal prediction, Vovk et al. 2005).
+    or where one of them alone is, beside what that number ever is. Its p-value is its rank among simulations that neither was
+    measured with, and so is right whatever their distribution (conformal prediction, Vovk et al. 2005).
 
     Attributes
     ----------
     tensor : Tensor
         The observation, as a spec describes it.
     rows : ndarray
-        How many simulations were looked at, of shape (1,).
+        How many simulations that is, of shape (1,).
     low, high : ndarray
-        Least and greatest of each number among all of them, of shape (F,).
+        Least and greatest of each number among them, of shape (F,).
     center, scale : ndarray
         Median and half the central 68% of each number, of shape (F,).
     mean, inverse : ndarray
@@ -89,7 +90,7 @@ class Reference:
     usual : ndarray
         Mean and deviation of the distance, and those of the most extreme number, of shape (2, 2).
     scores : ndarray
-        How far held-out simulations are, in rising order, of shape (m,).
+        How far other simulations are, which were held out, in rising order, of shape (m,).
     warned : set of int
         Hashes of the observations that there was a warning of.
     """
@@ -134,8 +135,7 @@ class Reference:
         values = numbers_of(self.tensor, x, mask)
         if values.shape[1:] != self.center.shape:
             raise InputError(f"{self.tensor.name}: expected observations of shape {self.tensor.shape}, given {np.shape(x)[1:]}")
-        scaled = _scaled(values, self.center, self.scale)
-        distance, extreme, parts = _far(scaled, self.mean, self.inverse)
+        distance, extreme, strangeness = self.far(values)
         score = self.score(distance, extreme)
         farther = len(self.scores) - np.searchsorted(self.scores, score, side="left")
         outside = ~((values >= self.low) & (values <= self.high))
@@ -143,9 +143,21 @@ class Reference:
             p_value=(1 + farther) / (1 + len(self.scores)),
             outside=outside,
             close=(self.usual[0, 0] - distance >= self.usual[0, 1] * score) & ~outside.any(axis=1),
-            strangeness=np.abs(scaled) if parts is None else parts,
+            strangeness=strangeness,
             values=values,
         )
+
+    def far(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Distance of rows (n, F), close to normal (Wilson & Hilferty 1931), their most extreme number, how far each number is.
+
+        A number is as extreme as it is far from the median, beside the farthest of the simulations on that side.
+        """
+        scaled, low, high = (_scaled(one, self.center, self.scale) for one in (values, self.low, self.high))
+        extreme = np.where(scaled < 0, scaled / np.minimum(low, -NARROW), scaled / np.maximum(high, NARROW)).max(axis=1)
+        away = _blocks(scaled) - self.mean
+        parts = away * (away @ self.inverse)
+        distance = np.cbrt(np.maximum(parts.sum(axis=1), 0.0) / len(self.mean))
+        return distance, extreme, parts if parts.shape == scaled.shape else np.abs(scaled)
 
     def score(self, distance: np.ndarray, extreme: np.ndarray) -> np.ndarray:
         """How far rows are, (n,): the larger of their distance and their most extreme number, each in its usual deviations."""
@@ -255,23 +267,29 @@ def make_reference(tensor: Tensor, simulated: Any, held_out: Any, masks: tuple[A
 
     if len(held_out) < FEWEST:
         return None
-    both = (simulated, masks[0]), (held_out, masks[1])
-    ends = [(part.min(axis=0), part.max(axis=0)) for rows, mask in both for part in _parts(tensor, rows, mask)]
-    fitted, ranked = (
-        np.concatenate([*_parts(tensor, rows, mask, most)]) for (rows, mask), most in zip(both, (FITTED, RANKED), strict=True)
-    )
+    ends = [(part.min(axis=0), part.max(axis=0)) for part in _parts(tensor, simulated, masks[0])]
+    fitted = np.concatenate([*_parts(tensor, simulated, masks[0], FITTED)])
     low, center, high = np.quantile(fitted, [0.16, 0.5, 0.84], axis=0)
     scale = np.where(high > low, (high - low) / 2, fitted.std(axis=0))
     scale = np.where(scale > 1e-12 * np.abs(center), scale, 1.0)  # what never changes counts in its own unit
     covariance = LedoitWolf().fit(_blocks(_scaled(fitted, center, scale)))
-    mean, inverse = covariance.location_, covariance.get_precision()
-    distance, extreme, _ = _far(_scaled(fitted, center, scale), mean, inverse)
+    made = Reference(
+        tensor=tensor,
+        rows=np.array([len(simulated)], np.float64),
+        low=np.min([least for least, _ in ends], axis=0),
+        high=np.max([greatest for _, greatest in ends], axis=0),
+        center=center,
+        scale=scale,
+        mean=covariance.location_,
+        inverse=covariance.get_precision(),
+        usual=np.array([[0.0, 1.0], [0.0, 1.0]]),
+        scores=np.empty(0),
+    )
+    distance, extreme, _ = made.far(fitted)
     usual = np.array([[values.mean(), max(values.std(), 1e-6)] for values in (distance, extreme)])
-    rows = np.array([len(simulated) + len(held_out)], np.float64)
-    least, greatest = np.min([end for end, _ in ends], axis=0), np.max([end for _, end in ends], axis=0)
-    made = partial(Reference, tensor, rows, least, greatest, center, scale, mean, inverse, usual)
-    distance, extreme, _ = _far(_scaled(ranked, center, scale), mean, inverse)
-    return made(np.sort(made(np.empty(0)).score(distance, extreme)))
+    made = replace(made, usual=usual)
+    distance, extreme, _ = made.far(np.concatenate([*_parts(tensor, held_out, masks[1], RANKED)]))
+    return replace(made, scores=np.sort(made.score(distance, extreme)))
 
 
 def observed_tensors(endpoint: Endpoint) -> tuple[Tensor, Tensor | None] | None:
@@ -360,11 +378,3 @@ def _blocks(scaled: np.ndarray) -> np.ndarray:
     means = np.add.reduceat(scaled, edges[:-1], axis=1) / np.diff(edges)
     left = scaled - np.repeat(means, np.diff(edges), axis=1)
     return np.concatenate([means, np.log(np.square(left).mean(axis=1, keepdims=True) + 1e-12)], axis=1)
-
-
-def _far(scaled: np.ndarray, mean: np.ndarray, inverse: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
-    """Distance of rows (n,), close to normal (Wilson & Hilferty 1931), their most extreme number (n,), each number's part."""
-    away = _blocks(scaled) - mean
-    parts = away * (away @ inverse)
-    distance = np.cbrt(np.maximum(parts.sum(axis=1), 0.0) / len(mean))
-    return distance, np.abs(scaled).max(axis=1), parts if len(mean) == scaled.shape[1] else None
