@@ -82,7 +82,7 @@ def test_an_observation_that_no_simulation_resembles_is_told(trained, tmp_path, 
         warnings.simplefilter("error")
         flow.draw(10, usual)
     with pytest.warns(
-        MisspecificationWarning, match=r"x is unlike the 2,200 simulations .* \(p <= 0.0025\): x\[\d\] = "
+        MisspecificationWarning, match=r"x is unlike the 1,800 simulations .* \(p <= 0.0025\): x\[\d\] = "
     ) as caught:
         flow.draw(10, strange)
     with pytest.raises(InputError, match="outside the trained range"):

@@ -11,9 +11,9 @@ from scipy.stats import kstest
 from tiny_flows import build
 
 from zoo.errors import InputError, IntegrityError, MisspecificationWarning
-from zoo.model import misspecification
+from zoo.model import reference_file
 from zoo.model.axes import Axis
-from zoo.model.misspecification import FITTED, make_reference, read_reference
+from zoo.model.reference_file import FITTED, make_reference, read_reference
 from zoo.model.spec import REFERENCE, Data, Endpoint, File, ModelSpec, Tensor
 from zoo.model.store import ModelFolder
 
@@ -88,7 +88,7 @@ def test_strange_observations_are_named():
     x = rng.multivariate_normal([0, 5, 10], [[1, 0.99, 0], [0.99, 1, 0], [0, 0, 4]], 5000)
     reference = make_reference(tensor(3, labels=names, unit="s"), x[:4000], x[4000:])
     shifted = reference.told(reference.compare(np.array([[0.0, 5.0, 60.0]])))
-    assert shifted.startswith("x is unlike the 5,000 simulations that the posterior was learned from (p <= 0.001)")
+    assert shifted.startswith("x is unlike the 4,000 simulations that the posterior was learned from (p <= 0.001)")
     assert "x angle = 60 s, above all of theirs (" in shifted
     assert "x time" not in shifted
     # Within the range of each, but not together; the oracle is the density.
@@ -98,6 +98,18 @@ def test_strange_observations_are_named():
         apart
     )
     assert reference.told(reference.compare(np.array([[1.5, 6.5, 10.0]]))) is None
+
+
+def test_a_number_that_never_strays_is_told_beside_others_that_often_do():
+    """What is always within [0, 1] may not be 2, whatever the tails of the others."""
+    rng = np.random.default_rng(0)
+    x = np.concatenate([rng.uniform(size=(6000, 1)), rng.standard_cauchy((6000, 9))], axis=1)
+    reference = make_reference(tensor(10), x[:5000], x[5000:])
+    order = np.argsort(reference.compare(x[5000:]).p_value)
+    usual = x[5000:][order[500:501]]
+    assert reference.told(reference.compare(usual)) is None
+    for value in (2.0, -1.0):
+        assert "x[0] = " in reference.told(reference.compare(np.where(np.arange(10) == 0, value, usual)))
 
 
 def test_an_observation_without_noise_is_too_close():
@@ -136,11 +148,11 @@ def test_large_offsets_and_elements_that_never_change():
 
 
 def test_all_simulations_tell_the_range_and_some_the_distance(monkeypatch):
-    monkeypatch.setattr(misspecification, "FITTED", 100)
+    monkeypatch.setattr(reference_file, "FITTED", 100)
     x = np.random.default_rng(0).normal(size=(2000, 2))
     reference = make_reference(tensor(2), x[:1500], x[1500:])
-    np.testing.assert_array_equal(reference.low, x.min(axis=0))
-    assert reference.rows == 2000
+    np.testing.assert_array_equal(reference.low, x[:1500].min(axis=0))
+    assert reference.rows.tolist() == [1500, 100]
     assert FITTED > 100
 
 

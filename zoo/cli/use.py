@@ -135,7 +135,7 @@ def infer(
     from zoo.data.observation import read_observation
     from zoo.interpret.posteriors.infer import conditional_flow
     from zoo.interpret.posteriors.infer import infer as run
-    from zoo.model.misspecification import read_reference
+    from zoo.model.reference_file import read_reference
     from zoo.serving import Session
 
     session = Session(name, device="cpu")

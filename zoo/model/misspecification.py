@@ -13,31 +13,26 @@ from __future__ import annotations
 import io
 import math
 import warnings
-from collections.abc import Iterator
 from dataclasses import dataclass, field, fields
-from functools import partial
-from typing import Any
 
 import numpy as np
 
-from zoo.errors import InputError, IntegrityError, MisspecificationWarning
-from zoo.model.spec import REFERENCE, Endpoint, Tensor
-from zoo.model.store import ModelFolder
+from zoo.errors import InputError, MisspecificationWarning
+from zoo.model.spec import Tensor
 from zoo.model.summaries import described_numbers, numbers_of
-from zoo.model.test_tensors import read_npz
 
 LEVEL = 0.01
 """An observation is called unlike the simulations where its p-value is at most this, or the least that there can be."""
-FITTED, RANKED, FEWEST = 10_000, 1000, 20
-"""Simulations at most that the distance is measured with; held-out ones that p-values are ranks among, at most and at least."""
+TAIL = 200
+"""Quantiles that tell how rare a distance is."""
 BLOCKS = 64
 """Numbers whose correlations are known, at most; neighbors of more are averaged."""
 FROM_BOTH_SIDES = 10
 """Numbers from which on an observation can be too close to the average: of fewer, the middle is where most simulations are."""
+NARROW = 0.1
+"""Distance of an end from the median, in scales, below which it counts as this far."""
 SHOWN = 3
 """Numbers that a message names, at most."""
-MAX_BYTES = 2**20
-"""Bytes that the arrays of a reference may take in memory, at most."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,25 +66,29 @@ class Reference:
     """What the observations of simulations are like.
 
     An observation is far from them where its scaled numbers are, in the Mahalanobis distance of Ledoit and Wolf's covariance,
-    or where one of them alone is. Its p-value is its rank among simulations that neither was measured with, and so is right
-    whatever their distribution (conformal prediction, Vovk et al. 2005).
+    or where one of them alone is, beside what that number ever is. Its p-value is its rank among simulations that neither was
+    measured with, and so is right whatever their distribution (conformal prediction, Vovk et al. 2005).
 
     Attributes
     ----------
     tensor : Tensor
         The observation, as a spec describes it.
     rows : ndarray
-        How many simulations were looked at, of shape (1,).
+        How many simulations that is, and how many of them distances were measured with, of shape (2,).
     low, high : ndarray
-        Least and greatest of each number among all of them, of shape (F,).
+        Least and greatest of each number among them, of shape (F,).
     center, scale : ndarray
         Median and half the central 68% of each number, of shape (F,).
     mean, inverse : ndarray
         Mean (G,) and inverse covariance (G, G) of the scaled numbers, or of the means of neighbors.
+    ends : ndarray
+        Where the central 99% of each scaled number end, of shape (2, F).
     usual : ndarray
-        Mean and deviation of the distance, and those of the most extreme number, of shape (2, 2).
+        Mean of the distance, of shape (1,).
+    tails : ndarray
+        Quantiles of how far the simulations are as a whole, and in the most extreme number, at `levels`, of shape (2, k).
     scores : ndarray
-        How far held-out simulations are, in rising order, of shape (m,).
+        How far other simulations are, which were held out, in rising order, of shape (m,).
     warned : set of int
         Hashes of the observations that there was a warning of.
     """
@@ -102,7 +101,9 @@ class Reference:
     scale: np.ndarray
     mean: np.ndarray
     inverse: np.ndarray
+    ends: np.ndarray
     usual: np.ndarray
+    tails: np.ndarray
     scores: np.ndarray
     warned: set[int] = field(default_factory=set, repr=False)
 
@@ -134,25 +135,59 @@ class Reference:
         values = numbers_of(self.tensor, x, mask)
         if values.shape[1:] != self.center.shape:
             raise InputError(f"{self.tensor.name}: expected observations of shape {self.tensor.shape}, given {np.shape(x)[1:]}")
-        scaled = _scaled(values, self.center, self.scale)
-        distance, extreme, parts = _far(scaled, self.mean, self.inverse)
-        score = self.score(distance, extreme)
-        farther = len(self.scores) - np.searchsorted(self.scores, score, side="left")
+        distance, far, strangeness = self.far(values)
+        rarity = self.rarity(far)
+        farther = len(self.scores) - np.searchsorted(self.scores, rarity.max(axis=0), side="left")
         outside = ~((values >= self.low) & (values <= self.high))
         return Compared(
             p_value=(1 + farther) / (1 + len(self.scores)),
             outside=outside,
-            close=(self.usual[0, 0] - distance >= self.usual[0, 1] * score) & ~outside.any(axis=1),
-            strangeness=np.abs(scaled) if parts is None else parts,
+            close=(distance < self.usual) & (rarity[0] > rarity[1]) & ~outside.any(axis=1),
+            strangeness=strangeness,
             values=values,
         )
 
-    def score(self, distance: np.ndarray, extreme: np.ndarray) -> np.ndarray:
-        """How far rows are, (n,): the larger of their distance and their most extreme number, each in its usual deviations."""
-        (usual, spread), (usual_one, spread_one) = self.usual
-        of_all, of_one = (distance - usual) / spread, (extreme - usual_one) / spread_one
-        score = np.maximum(np.abs(of_all) if len(self.mean) >= FROM_BOTH_SIDES else of_all, of_one)
-        return np.where(np.isnan(score), np.inf, score)
+    def far(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """How far rows of numbers (n, F) are.
+
+        Parameters
+        ----------
+        values : ndarray
+            The numbers, of shape (n, F).
+
+        Returns
+        -------
+        distance : ndarray
+            Distance from the average, close to normal (Wilson & Hilferty 1931), of shape (n,).
+        far : ndarray
+            How unusual the distance is, and the most extreme number beside its own ends, of shape (2, n).
+        strangeness : ndarray
+            How far each number is, of shape (n, F).
+        """
+        scaled = scaled_numbers(values, self.center, self.scale)
+        low, high = self.ends
+        extreme = np.where(scaled < 0, scaled / np.minimum(low, -NARROW), scaled / np.maximum(high, NARROW)).max(axis=1)
+        away = blocks_of(scaled) - self.mean
+        parts = away * (away @ self.inverse)
+        distance = np.cbrt(np.maximum(parts.sum(axis=1), 0.0) / len(self.mean))
+        unusual = np.abs(distance - self.usual) if len(self.mean) >= FROM_BOTH_SIDES else distance
+        return distance, np.stack([unusual, extreme]), parts if parts.shape == scaled.shape else np.abs(scaled)
+
+    def levels(self, k: int) -> np.ndarray:
+        """Logarithms of the shares of simulations that are farther than each of k quantiles."""
+        return np.linspace(0.0, -math.log(float(self.rows[1])), k)
+
+    def rarity(self, far: np.ndarray) -> np.ndarray:
+        """How rare it is to be as far (2, n): minus the logarithm of a share of simulations, which rises on beyond them all."""
+        levels = self.levels(self.tails.shape[1])
+        found = []
+        for values, quantiles in zip(far, self.tails, strict=True):
+            points, first = np.unique(quantiles, return_index=True)  # of many at one place all are as far
+            shares = levels[first]
+            tenth = int(np.argmin(np.abs(shares - math.log(0.1))))
+            slope = max(shares[tenth] - shares[-1], 1.0) / max(points[-1] - points[tenth], 1e-9)
+            found.append(slope * np.maximum(values - points[-1], 0.0) - np.interp(values, points, shares))
+        return np.where(np.isnan(found), np.inf, found)
 
     def told(self, found: Compared) -> str | None:
         """What is to be said of observations that are unlike the simulations.
@@ -232,126 +267,13 @@ ARRAYS = tuple(one.name for one in fields(Reference) if one.type == "np.ndarray"
 """Names of the arrays of a reference."""
 
 
-def make_reference(tensor: Tensor, simulated: Any, held_out: Any, masks: tuple[Any, Any] = (None, None)) -> Reference | None:
-    """Measure what simulated observations are like.
-
-    Parameters
-    ----------
-    tensor : Tensor
-        The observation, as a spec describes it.
-    simulated : ndarray
-        Simulated observations, of shape (n, ...), or what makes arrays of the rows that it is indexed with.
-    held_out : ndarray
-        Others, which p-values are ranks among, of shape (m, ...).
-    masks : tuple of ndarray
-        Which elements of the two are real, None where all are.
-
-    Returns
-    -------
-    Reference or None
-        What they are like; None for fewer held-out simulations than 20.
-    """
-    from sklearn.covariance import LedoitWolf
-
-    if len(held_out) < FEWEST:
-        return None
-    both = (simulated, masks[0]), (held_out, masks[1])
-    ends = [(part.min(axis=0), part.max(axis=0)) for rows, mask in both for part in _parts(tensor, rows, mask)]
-    fitted, ranked = (
-        np.concatenate([*_parts(tensor, rows, mask, most)]) for (rows, mask), most in zip(both, (FITTED, RANKED), strict=True)
-    )
-    low, center, high = np.quantile(fitted, [0.16, 0.5, 0.84], axis=0)
-    scale = np.where(high > low, (high - low) / 2, fitted.std(axis=0))
-    scale = np.where(scale > 1e-12 * np.abs(center), scale, 1.0)  # what never changes counts in its own unit
-    covariance = LedoitWolf().fit(_blocks(_scaled(fitted, center, scale)))
-    mean, inverse = covariance.location_, covariance.get_precision()
-    distance, extreme, _ = _far(_scaled(fitted, center, scale), mean, inverse)
-    usual = np.array([[values.mean(), max(values.std(), 1e-6)] for values in (distance, extreme)])
-    rows = np.array([len(simulated) + len(held_out)], np.float64)
-    least, greatest = np.min([end for end, _ in ends], axis=0), np.max([end for _, end in ends], axis=0)
-    made = partial(Reference, tensor, rows, least, greatest, center, scale, mean, inverse, usual)
-    distance, extreme, _ = _far(_scaled(ranked, center, scale), mean, inverse)
-    return made(np.sort(made(np.empty(0)).score(distance, extreme)))
-
-
-def observed_tensors(endpoint: Endpoint) -> tuple[Tensor, Tensor | None] | None:
-    """The observation among the inputs of an endpoint ``sample``, and its mask where it has one.
-
-    Parameters
-    ----------
-    endpoint : Endpoint
-        The endpoint, whose first input is noise.
-
-    Returns
-    -------
-    tuple or None
-        The two; None where nothing is observed, or several tensors are.
-    """
-    observed = [tensor for tensor in endpoint.inputs[1:] if tensor.dtype != "bool"]
-    if len(observed) != 1:
-        return None
-    return observed[0], next((tensor for tensor in endpoint.inputs if tensor.name == observed[0].mask), None)
-
-
-def read_reference(folder: ModelFolder) -> Reference | None:
-    """What simulated observations are like, as a model's folder has it.
-
-    Parameters
-    ----------
-    folder : ModelFolder
-        The model's folder.
-
-    Returns
-    -------
-    Reference or None
-        None where the folder has none, as those of models that were released before there were such.
-
-    Raises
-    ------
-    IntegrityError
-        The file is missing or damaged, or its arrays do not belong together.
-    """
-    spec = folder.spec
-    found = observed_tensors(spec.endpoints["sample"]) if "sample" in spec.endpoints else None
-    if spec.file(REFERENCE) is None or found is None:
-        return None
-    path, tensor = folder.path(REFERENCE), found[0]
-    arrays = read_npz(path, MAX_BYTES)
-    width = len(described_numbers(tensor))
-    blocks = min(width, BLOCKS)
-    shapes: dict[str, tuple[int, ...]] = {
-        **dict.fromkeys(("low", "high", "center", "scale"), (width,)),
-        "rows": (1,),
-        "mean": (blocks,),
-        "inverse": (blocks, blocks),
-        "usual": (2, 2),
-        "scores": np.shape(arrays.get("scores", ()))[:1],
-    }
-    for name in ARRAYS:
-        given = arrays.get(name, np.empty(0, bool))
-        shape = shapes[name]
-        if given.dtype != np.float64 or given.shape != shape or not np.isfinite(given).all():
-            raise IntegrityError(f"{path}: {name}: expected finite float64 numbers {shape}, found {given.dtype} {given.shape}")
-    known: dict[str, Any] = {name: arrays[name] for name in ARRAYS}
-    return Reference(tensor, **known)
-
-
-def _parts(tensor: Tensor, rows: Any, mask: Any, most: int | None = None) -> Iterator[np.ndarray]:
-    """Numbers (k, F) of some rows after others, of all, or of ``most`` evenly among them."""
-    chosen = np.arange(len(rows)) if most is None or len(rows) <= most else np.linspace(0, len(rows) - 1, most).astype(int)
-    size = max(1, 2**21 // max(1, math.prod(np.shape(rows[:1])[1:])))
-    for start in range(0, len(chosen), size):
-        part = chosen[start : start + size]
-        yield numbers_of(tensor, rows[part], None if mask is None else mask[part])
-
-
-def _scaled(values: np.ndarray, center: np.ndarray, scale: np.ndarray) -> np.ndarray:
+def scaled_numbers(values: np.ndarray, center: np.ndarray, scale: np.ndarray) -> np.ndarray:
     """Numbers from their median in units of their scale, long tails compressed."""
     with np.errstate(invalid="ignore", over="ignore"):
         return np.arcsinh((values - center) / scale)
 
 
-def _blocks(scaled: np.ndarray) -> np.ndarray:
+def blocks_of(scaled: np.ndarray) -> np.ndarray:
     """Scaled numbers (n, F); of more than `BLOCKS` the means of neighbors, and how much neighbors differ from them."""
     width = scaled.shape[1]
     if width <= BLOCKS:
@@ -360,11 +282,3 @@ def _blocks(scaled: np.ndarray) -> np.ndarray:
     means = np.add.reduceat(scaled, edges[:-1], axis=1) / np.diff(edges)
     left = scaled - np.repeat(means, np.diff(edges), axis=1)
     return np.concatenate([means, np.log(np.square(left).mean(axis=1, keepdims=True) + 1e-12)], axis=1)
-
-
-def _far(scaled: np.ndarray, mean: np.ndarray, inverse: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
-    """Distance of rows (n,), close to normal (Wilson & Hilferty 1931), their most extreme number (n,), each number's part."""
-    away = _blocks(scaled) - mean
-    parts = away * (away @ inverse)
-    distance = np.cbrt(np.maximum(parts.sum(axis=1), 0.0) / len(mean))
-    return distance, np.abs(scaled).max(axis=1), parts if len(mean) == scaled.shape[1] else None

@@ -105,7 +105,7 @@ def posterior_report(
     from zoo.interpret.posteriors.coverage import posterior_predictive
     from zoo.interpret.posteriors.parameters import parameters_of
     from zoo.loading import load
-    from zoo.model.misspecification import observed_tensors
+    from zoo.model.reference_file import observed_tensors
 
     model: Flow = load(flow) if isinstance(flow, str | Path) else flow
     known = parameters_of(model)

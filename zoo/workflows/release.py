@@ -24,8 +24,9 @@ from zoo.errors import ZooError, option
 from zoo.families.state import apart
 from zoo.model.axes import Axis
 from zoo.model.card import prose_of, write_card
-from zoo.model.misspecification import Reference, make_reference, observed_tensors
+from zoo.model.misspecification import Reference
 from zoo.model.model_json import write_spec
+from zoo.model.reference_file import make_reference, observed_tensors
 from zoo.model.registry import RELEASED, get_family, refuse_released_name
 from zoo.model.spec import CARD, FIGURES, METRICS, REFERENCE, WEIGHTS, Data, Endpoint, Metric, ModelSpec, Tensor
 from zoo.workflows.folder import exported, test_inputs, write_test_tensors

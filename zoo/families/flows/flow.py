@@ -28,7 +28,8 @@ from zoo.families.layers import Standardize, dense_stack
 from zoo.model.axes import fixed_axes
 from zoo.model.handed_in.tables import is_table
 from zoo.model.handed_in.tensors import array_of
-from zoo.model.misspecification import Reference, read_reference
+from zoo.model.misspecification import Reference
+from zoo.model.reference_file import read_reference
 from zoo.model.spec import Tensor
 
 
