@@ -109,6 +109,12 @@ class ContextShape:
         arranged = np.asarray(c[:]).reshape(len(c), *(size or -1 for size in self.arranged_shape))
         return arranged.reshape(-1, self.features) if mask is None else arranged[np.asarray(mask[:])]
 
+    def of_elements(self, weight: np.ndarray, c: np.ndarray, mask: np.ndarray | None = None) -> np.ndarray:
+        """The event weight of each of these elements: that of its row (n,)."""
+        if mask is not None:
+            return np.repeat(weight, np.asarray(mask[:]).sum(axis=1))
+        return np.repeat(weight, math.prod(np.shape(c[:1])[1:]) // self.features)
+
     def filled(self, features: np.ndarray) -> np.ndarray:
         """A context whose elements all have these features (F,); one that broadcasts, where the number of elements is free."""
         if self.settings is None:

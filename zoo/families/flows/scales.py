@@ -126,8 +126,8 @@ class Scales(Bijector):
         self.standardize = Standardize((len(entries),), name="standardize")
         self.built = True
 
-    def adapt(self, x: np.ndarray) -> None:
-        """Measure mean and scale of the mapped training rows (n, D), float64.
+    def adapt(self, x: np.ndarray, weight: np.ndarray | None = None) -> None:
+        """Measure mean and scale of the mapped training rows (n, D), float64, by their event weights.
 
         Raises
         ------
@@ -152,7 +152,7 @@ class Scales(Bijector):
             raise InputError(
                 f"variable {constant[0]} is {x[0, constant[0]]:g} in every training row: it has no density, leave it out"
             )
-        self.standardize.adapt(self.maps.measured(x, "variable"))
+        self.standardize.adapt(self.maps.measured(x, "variable"), weight)
 
     def to_base(self, x, c=None):
         u, log_slope = self.maps.to_base(x)
@@ -182,9 +182,9 @@ class ContextScales(Standardize):
         super().__init__((len(entries),), autocast=False, **kwargs)
         self.maps = Maps(entries)
 
-    def adapt(self, rows: np.ndarray) -> None:
+    def adapt(self, rows: np.ndarray, weight: np.ndarray | None = None) -> None:
         """Measure mean and scale of the mapped training rows (n, ..., C), float64; InputError where digits are lost."""
-        super().adapt(self.maps.measured(rows, "feature of the context"))
+        super().adapt(self.maps.measured(rows, "feature of the context"), weight)
 
     def call(self, x):
         return super().call(ops.cast(self.maps.to_base(x)[0], "float32"))
