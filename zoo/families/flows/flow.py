@@ -365,7 +365,7 @@ class Flow(ZooModel):
         return [own, *([] if self.context_shape is None else self.context_shape.tensors())]
 
     def _given(self, value: Any, place: int, allow_missing: bool = False) -> np.ndarray:
-        """What was handed in for the variables (place 0) or the context, in their dtype: in the spec's unit, nothing missing."""
+        """What was handed in for variables (place 0) or context, in their dtype: in the spec's unit, nothing missing."""
         return array_of(value, self._described()[place], allow_missing, one_row=True).astype(self.precision(place))
 
     @cached_property

@@ -145,7 +145,7 @@ def infer(
     MisspecificationWarning
         The observation is unlike all simulations.
     """
-    noise, _, parameters = conditional_flow(spec)
+    noise, observed, parameters = conditional_flow(spec)
     dtypes = {tensor.name: tensor.dtype for tensor in spec.endpoint("sample").inputs}
     given = observation.of(spec.endpoint("sample"), given=[noise.name])  # and its mask, where its length is free
     given = {name: array.astype(dtypes[name]) for name, array in given.items()}
