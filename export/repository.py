@@ -32,6 +32,7 @@ from zoo.export.subset import with_endpoints, write_test_tensors
 from zoo.export.targets import OPSET, TARGETS
 from zoo.export.targets import check as check_target
 from zoo.model.model_json import is_model_folder, read_spec, write_spec
+from zoo.model.onnx_bytes import OnnxBytes
 from zoo.model.spec import SERVED_GRAPH, TEST_TENSORS, Endpoint, File, ModelSpec, onnx_file, wire_name
 from zoo.model.store import ModelFolder, locate
 from zoo.model.test_tensors import read_test_tensors
@@ -214,7 +215,8 @@ def _build(source: ModelFolder, endpoint: str, place: _Place, stage: Path, insta
     model = stage / place.model.name
     version = model / str(place.version)
     version.mkdir(parents=True)
-    shutil.copyfile(source.path(onnx_file(endpoint)), version / SERVED_GRAPH)
+    graph = OnnxBytes(source.folder / onnx_file(endpoint), source.content(onnx_file(endpoint)))
+    (version / SERVED_GRAPH).write_bytes(graph.content)
     write_test_tensors(source.path(TEST_TENSORS), version / TEST_TENSORS, spec)
     files = [File.of(version / name) for name in (SERVED_GRAPH, TEST_TENSORS)]
     if files[0].sha256 != getattr(source.spec.file(onnx_file(endpoint)), "sha256", None):
@@ -226,7 +228,9 @@ def _build(source: ModelFolder, endpoint: str, place: _Place, stage: Path, insta
     config = model_config(spec.name, endpoint, described, sizes_of(described, rows), kind)
     write_config(config, described, rows, model)
     check_config(model, version / SERVED_GRAPH)
-    check_target(onnx.load(version / SERVED_GRAPH), TARGETS["triton"], f"{spec.name}, endpoint {endpoint!r}")
+    check_target(
+        onnx.load(version / SERVED_GRAPH, load_external_data=False), TARGETS["triton"], f"{spec.name}, endpoint {endpoint!r}"
+    )
 
 
 def _publish(place: _Place, stage: Path) -> None:

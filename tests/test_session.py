@@ -293,7 +293,7 @@ class TestVerify:
     def test_a_file_that_is_no_graph(self, copied: Path) -> None:
         (copied / "predict.onnx").write_bytes(b"not a graph")
         _rehash(copied)
-        with pytest.raises(IntegrityError, match=r"predict\.onnx.*cannot load"):
+        with pytest.raises(IntegrityError, match=r"predict\.onnx.*no ONNX graph"):
             Session(copied)
 
     def test_a_graph_of_other_tensors_than_its_card(self, copied: Path) -> None:

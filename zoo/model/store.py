@@ -16,7 +16,7 @@ from pathlib import Path
 
 from zoo.errors import IntegrityError, UnknownNameError, ZooError
 from zoo.model import registry
-from zoo.model.integrity import checked, file_fault
+from zoo.model.integrity import checked, content, file_fault
 from zoo.model.model_json import read_spec
 from zoo.model.spec import CARD, SPEC, File, ModelSpec
 
@@ -60,13 +60,27 @@ class ModelFolder:
         IntegrityError
             The file is missing, cannot be fetched or is not the one described.
         """
+        file = self._described(file_name)
+        local = self.folder / file_name
+        if self._lies_elsewhere(local):
+            return _elsewhere(self.spec.name, self.spec.revision, file)
+        return checked(local, file, self.link_root)
+
+    def content(self, file_name: str) -> bytes:
+        """The bytes of one file that have the sha256 that the spec gives; it raises as ``path`` does."""
+        file, local, root = self._described(file_name), self.folder / file_name, self.link_root
+        if self._lies_elsewhere(local):
+            local, root = _elsewhere(self.spec.name, self.spec.revision, file), None
+        return content(local, file, root)
+
+    def _lies_elsewhere(self, local: Path) -> bool:
+        return self.released and (self.earlier or not os.path.lexists(local))
+
+    def _described(self, file_name: str) -> File:
         file = self.spec.file(file_name)
         if file is None:
             raise UnknownNameError(f"file of {self.spec.name}", file_name, [f.path for f in self.spec.files])
-        local = self.folder / file_name
-        if self.released and (self.earlier or not os.path.lexists(local)):
-            return _elsewhere(self.spec.name, self.spec.revision, file)
-        return checked(local, file, self.link_root)
+        return file
 
 
 def locate(name_or_path: str | Path) -> ModelFolder:
