@@ -54,6 +54,8 @@ class Found:
         How its configuration batches it; None for the server's policy.
     named : bool
         Whether it was asked for itself, rather than found in a folder of models.
+    released : bool
+        Whether the hashes of its files came with physzoo, rather than with the files.
     """
 
     name: str
@@ -66,6 +68,7 @@ class Found:
     stamp: tuple[object, ...]
     policy: Policy | None = None
     named: bool = False
+    released: bool = False
 
 
 @dataclass(frozen=True)
@@ -182,6 +185,7 @@ def _endpoints(folder: ModelFolder, *, named: bool = False) -> Iterator[Found]:
             partial(folder.path, TEST_TENSORS),
             _stamp(*files),
             named=named,
+            released=folder.released,
         )
 
 

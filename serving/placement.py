@@ -90,7 +90,7 @@ def instance_kind(file: Path, endpoint: Endpoint, row: Mapping[str, np.ndarray])
         ``KIND_GPU`` or ``KIND_CPU``, whichever runs a batch of 32 rows sooner; ``KIND_AUTO`` on a machine without a GPU.
     """
     first = {name: array[:1] for name, array in row.items()}
-    graphs = place(OnnxBytes(file, file.read_bytes()), endpoint, devices(), row=lambda: first, most=_TYPICAL)
+    graphs = place(OnnxBytes.read(file), endpoint, devices(), row=lambda: first, most=_TYPICAL)
     if len(graphs) == 1:
         return "KIND_AUTO"
     timed = _timed(graphs, first, [_TYPICAL])

@@ -17,9 +17,10 @@ from zoo.model.registry import list_models
 from zoo.serving.asgi import GRACE_SECONDS, AsgiApp
 from zoo.serving.batching import Policy
 from zoo.serving.handlers import Handlers
+from zoo.serving.limits import Limits
 from zoo.serving.logs import LOGGER, log_to_stderr
 from zoo.serving.repository import Control, Repository
-from zoo.serving.rest import Limits, Rest
+from zoo.serving.rest import Rest
 from zoo.serving.rest_server import RestServer
 
 if TYPE_CHECKING:
@@ -115,12 +116,11 @@ class Server:
         try:
             self.repository.load_all()
         except BaseException:
+            self.repository.close()
             pool.shutdown(wait=False, cancel_futures=True)
             raise
-        self.handlers = Handlers(self.repository, pool, settings.timeout)
-        self.app = AsgiApp(
-            Rest(self.handlers, settings.limits, log_requests=settings.log_requests), self.start_polling, self.stop
-        )
+        self.handlers = Handlers(self.repository, pool, settings.timeout, settings.limits)
+        self.app = AsgiApp(Rest(self.handlers, log_requests=settings.log_requests), self.start_polling, self.stop)
         """REST as an application of ASGI, which polls for as long as its host lives."""
         self.port: int | None = None
         self.grpc_port: int | None = None
@@ -148,7 +148,7 @@ class Server:
             from zoo.serving.grpc_server import create_grpc_server
 
             address = f"{f'[{host}]' if ':' in host else host}:{grpc_port}"
-            self._grpc, self.grpc_port = create_grpc_server(self.handlers, address, self.settings.limits, self.settings.tls)
+            self._grpc, self.grpc_port = create_grpc_server(self.handlers, address, self.settings.tls)
             await self._grpc.start()
         await self._rest.start()
 
@@ -162,6 +162,7 @@ class Server:
         self.handlers.ready = False
         if self._polling is not None:
             self._polling.cancel()
+        self.repository.close()
         await asyncio.gather(self._rest.stop(), self._stop_grpc())
 
     async def _stop_grpc(self) -> None:

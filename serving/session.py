@@ -98,11 +98,16 @@ class Session:
         """The devices that are really in use, such as ``cuda:0`` and ``cpu``."""
         return list(dict.fromkeys(device for devices in self._devices.values() for device in devices))
 
+    @classmethod
+    def of(cls, folder: ModelFolder, *, device: str = "auto", threads: int = 1) -> Session:
+        """A session over a folder that was found; it raises as ``Session`` does."""
+        session = cls.__new__(cls)
+        session._open(folder, device, threads)
+        return session
+
     def on(self, device: str) -> Session:
         """The same model on one of its devices, whatever the size of batch."""
-        other = type(self).__new__(type(self))
-        other._open(self.folder, device, self._settings[1])
-        return other
+        return self.of(self.folder, device=device, threads=self._settings[1])
 
     def run(
         self,

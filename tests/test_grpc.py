@@ -22,7 +22,7 @@ from tritonclient.utils import InferenceServerException
 
 from zoo.serving import grpc_server, messages
 from zoo.serving.batching import Policy
-from zoo.serving.rest import Limits
+from zoo.serving.limits import Limits
 from zoo.serving.server import Server, Settings
 
 WIDTH = tiny_models.WIDTH

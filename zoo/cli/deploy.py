@@ -187,7 +187,7 @@ def serve(
 ) -> None:
     """Serve models over the Open Inference Protocol V2: REST, and gRPC on a port of its own."""
     from zoo.serving.batching import Policy
-    from zoo.serving.rest import Limits
+    from zoo.serving.limits import Limits
     from zoo.serving.server import Settings
     from zoo.serving.server import serve as run
 
