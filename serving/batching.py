@@ -164,7 +164,7 @@ class Batcher:
             batch, rows = self._take()
             if not batch:
                 break
-            known = group.known(rows, batch[0].lengths) if group.device.kind == "cpu" else None
+            known = group.known(rows, batch[0].lengths) if group.inline else None
             if known is not None and known < _INLINE_NS:
                 self._finish(group, batch, rows, self._execute(group, batch))
                 continue

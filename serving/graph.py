@@ -44,6 +44,7 @@ class Graph:
 
     def __init__(self, source: OnnxBytes, endpoint: Endpoint, device: Device = CPU, *, threads: int = 1) -> None:
         self.file, self.endpoint, self.device = source.path, endpoint, device
+        self.may_loop = source.may_loop
         self.session = open_graph(source, device, threads=threads)
         self.check = InputCheck(endpoint)
         self.free = free_axes(endpoint)

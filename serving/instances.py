@@ -92,11 +92,15 @@ class InstanceGroup(Timed):
         Batches that may run there at once.
     device : Device
         The device.
+    inline : bool
+        Whether a run that was short before is short whatever it is given, so that it may run on the event loop.
     """
 
-    def __init__(self, run: Callable[[Arrays], Arrays], pool: Executor, count: int, device: Device = CPU) -> None:
+    def __init__(
+        self, run: Callable[[Arrays], Arrays], pool: Executor, count: int, device: Device = CPU, *, inline: bool = True
+    ) -> None:
         super().__init__(run, device)
-        self.pool, self.count = pool, count
+        self.pool, self.count, self.inline = pool, count, inline and device.kind == "cpu"
         self.running = 0
         """Batches that run there now."""
 

@@ -343,7 +343,9 @@ class Repository:
         A second batch at a time on such a device would only wait for the first, and what is captured or bound holds one.
         """
         if graph.device.kind == "cpu":
-            return InstanceGroup(graph.run, self._pool, policy.instances or self._workers, graph.device)
+            return InstanceGroup(
+                graph.run, self._pool, policy.instances or self._workers, graph.device, inline=not graph.may_loop
+            )
         queue = self._queues.setdefault(graph.device, ThreadPoolExecutor(1, thread_name_prefix=f"zoo-{graph.device}"))
         return InstanceGroup(graph.run, queue, policy.instances or 1, graph.device)
 

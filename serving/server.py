@@ -6,6 +6,8 @@ import asyncio
 import os
 import signal
 import sys
+import threading
+import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -110,7 +112,7 @@ class Server:
     def __init__(self, models: Sequence[str | Path] = (), settings: Settings | None = None) -> None:
         self.settings = settings = settings or Settings()
         workers = settings.workers or len(os.sched_getaffinity(0))
-        pool = ThreadPoolExecutor(workers, thread_name_prefix="zoo-serving")
+        self._pool = pool = ThreadPoolExecutor(workers, thread_name_prefix="zoo-serving")
         sources = models or list_models()
         self.repository = Repository(sources, pool, workers, settings.policy, settings.control, settings.device)
         try:
@@ -164,6 +166,7 @@ class Server:
             self._polling.cancel()
         self.repository.close()
         await asyncio.gather(self._rest.stop(), self._stop_grpc())
+        self._pool.shutdown(wait=False, cancel_futures=True)
 
     async def _stop_grpc(self) -> None:
         """Answer what has arrived; an idle stream, a watcher of health or half a request would else hold the end up."""
@@ -208,6 +211,19 @@ def serve(
         asyncio.run(_serve(server, host, port, grpc_port, uds))
     else:
         uvloop.run(_serve(server, host, port, grpc_port, uds))
+    _leave()
+
+
+def _leave() -> None:
+    """End the process where a graph never ends: Python would wait for its thread."""
+    deadline = time.monotonic() + GRACE_SECONDS
+    for thread in threading.enumerate():
+        if thread is not threading.current_thread() and not thread.daemon:
+            thread.join(max(0.0, deadline - time.monotonic()))
+            if thread.is_alive():
+                LOGGER.error("a graph that does not end was given up", extra={"fields": {"thread": thread.name}})
+                sys.stderr.flush()
+                os._exit(0)
 
 
 async def _serve(server: Server, host: str, port: int, grpc_port: int | None, uds: Path | None) -> None:

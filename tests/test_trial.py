@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -57,6 +58,17 @@ def loop(times: int) -> bytes:
     )
     constants = {"times": np.array(times), "true": np.array(True), "zero": np.zeros(1, np.float32)}
     return model_of([helper.make_node("Loop", ["times", "true", "zero"], ["extra"], body=body)], constants)
+
+
+def as_many_as_the_largest_input() -> bytes:
+    """A loop that runs as often as the largest number of its input says."""
+    graph = onnx.ModelProto.FromString(loop(1)).graph
+    count = [
+        helper.make_node("ReduceMax", ["spectrum"], ["top"], keepdims=0),
+        helper.make_node("Cast", ["top"], ["times"], to=7),
+    ]
+    constants = {t.name: numpy_helper.to_array(t) for t in graph.initializer if t.name != "times"}
+    return model_of([*count, graph.node[0]], constants)
 
 
 def large(numbers: int) -> bytes:
@@ -147,5 +159,29 @@ def test_a_server_goes_on_beside_it_and_ends_when_it_is_asked_to(tmp_path: Path)
                 assert response.status == 200
             process.send_signal(signal.SIGTERM)
             assert process.wait(timeout=20) == 0
+        finally:
+            process.kill()
+
+
+def test_a_server_ends_while_a_graph_runs_on(tmp_path: Path) -> None:
+    """One that ends on its test tensors, and not on what a client sends."""
+    folder = put_in(tiny_models.write_tiny_model(tmp_path / "tiny", endpoints=("predict",)), as_many_as_the_largest_input())
+    with np.load(folder / "test_tensors.npz") as stored:
+        spectra = np.minimum(stored["predict/in/spectrum"], 0.5)
+    answers = spectra.mean(axis=1, keepdims=True)
+    np.savez(folder / "test_tensors.npz", **{"predict/in/spectrum": spectra, "predict/out/probability": answers})
+    put_in(folder, (folder / "predict.onnx").read_bytes())
+    command = [sys.executable, "-m", "zoo", "serve", str(folder), "--port", "0"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            ready = json.loads(process.stderr.readline())
+            tensor = {"name": "spectrum", "datatype": "FP32", "shape": [1, WIDTH], "data": [1e18] * WIDTH}
+            body = {"inputs": [tensor], "parameters": {"timeout": 200_000, "allow_out_of_range": True}}
+            url = f"http://127.0.0.1:{ready['port']}/v2/models/tiny/infer"
+            with pytest.raises(urllib.error.HTTPError, match="504"):
+                urllib.request.urlopen(url, json.dumps(body).encode(), timeout=20)
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(timeout=20) == 0
+            assert "does not end" in process.stderr.read()
         finally:
             process.kill()

@@ -65,6 +65,11 @@ class OnnxBytes:
         except ValueError as error:
             raise IntegrityError(f"{self.path}: {error}") from error
 
+    @property
+    def may_loop(self) -> bool:
+        """Whether how long it runs may depend on what it is given, as of a graph with a loop."""
+        return any(word in self.content for word in (b"Loop", b"Scan", b"SequenceMap"))
+
     @classmethod
     def read(cls, path: Path) -> OnnxBytes:
         """The graph in a file that this process has written itself, whose hash nobody compares."""
