@@ -24,7 +24,7 @@ JAX := $(VENV)/jax
 # Where this is set, each of the workers and of the programs that tests start compiles every module of the zoo anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test pages slow cpp web ray jax lint wheel clean
+.PHONY: demo test pages slow soak cpp web ray jax lint wheel clean
 
 $(VENV)/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -43,6 +43,9 @@ pages: $(VENV)/installed
 
 slow: $(VENV)/installed
 	$(RUN)/python -m pytest -m slow
+
+soak: $(VENV)/installed
+	$(RUN)/python -m pytest -m slow tests/test_server_soak.py -n0 -s --minutes 10
 
 $(ORT)/include:
 	rm -rf $(ORT).new && mkdir -p $(ORT) $(ORT).new
