@@ -19,6 +19,7 @@ import onnx
 import onnxruntime
 from onnx import numpy_helper
 
+from zoo.atomic import whole_file
 from zoo.errors import ExportError, InputError, ZooError
 from zoo.export.targets import TARGETS, fit
 from zoo.model.inputs import InputCheck
@@ -168,7 +169,8 @@ def to_hls(
         **options,
     )
     model.write()
-    np.savez(Path(folder) / SCALING, **{f"{n}/{k}": getattr(s, k) for n, s in scaling.items() for k in ("mean", "scale")})
+    with whole_file(Path(folder) / SCALING) as file:
+        np.savez(file, **{f"{n}/{k}": getattr(s, k) for n, s in scaling.items() for k in ("mean", "scale")})
     return HlsProject(model, described, scaling)
 
 

@@ -157,9 +157,8 @@ def trained(recipe: Recipe, folder: Path, seed: int, *, title: str | None = None
     """Train, or go on with the run in ``folder``, and let go of the model, whose weights stay there; it raises as ``fit``."""
     model, history = fit(recipe, folder, seed, title=title)
     complete = folder / WEIGHTS
-    part = folder / f"part.{WEIGHTS}"
-    model.bare().save_weights(part)
-    part.replace(complete)
+    model.bare().save_weights(complete)
+    (folder / f"part.{WEIGHTS}").unlink(missing_ok=True)  # of a kill under an earlier physzoo
     return Run(recipe, seed, partial(_loaded, recipe, complete), history)
 
 

@@ -25,7 +25,7 @@ from pydantic import (
 )
 from rich.progress import track
 
-from zoo.atomic import claim, whole_file
+from zoo.atomic import claim, whole_hdf5
 from zoo.data.nbody.cosmology import Cosmology, Transfer, mean_matter_density
 from zoo.data.nbody.halos import Halos, catalog, friends_of_friends
 from zoo.data.nbody.initial import linear_density
@@ -206,7 +206,7 @@ def _path(folder: Path, seed: int) -> Path:
 
 def write_simulation(path: Path, simulation: Simulation) -> None:
     """Write the file that ``load_simulation`` reads; it appears whole or not at all."""
-    with whole_file(path, "w+b") as file, h5py.File(file, "w") as content:
+    with whole_hdf5(path) as content:
         content.attrs["format"] = FORMAT
         content.attrs["config"] = simulation.config.model_dump_json()
         content.attrs["seed"] = np.uint64(simulation.seed)
