@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import shutil
 from pathlib import Path
 
@@ -11,11 +12,12 @@ from zoo.errors import FullDiskError
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 """A full disk, a user's share that is used up, and a file larger than the system lets it be."""
+_NUMPY = re.compile(r"\d+ requested and \d+ written")
 
 
 def is_full(error: OSError) -> bool:
-    """Whether a write failed because there is no space for it."""
-    return isinstance(error, FullDiskError) or error.errno in _FULL
+    """Whether a write failed because there is no space for it; NumPy says so without the system's number."""
+    return isinstance(error, FullDiskError) or error.errno in _FULL or bool(_NUMPY.search(str(error)))
 
 
 def no_space(path: Path, written: int, error: OSError) -> FullDiskError:
@@ -35,9 +37,11 @@ def no_space(path: Path, written: int, error: OSError) -> FullDiskError:
     FullDiskError
         Naming the path, the bytes that it takes and those that are free.
     """
+    number, free = error.errno or errno.ENOSPC, free_bytes(path)
     if isinstance(error, FullDiskError):
-        return FullDiskError(path, written + error.needed, free_bytes(path), error.reason)
-    return FullDiskError(path, written, free_bytes(path), os.strerror(error.errno or errno.ENOSPC))
+        return FullDiskError(path, written + error.needed, free, error.reason)
+    needed = max(written, free) if number == errno.ENOSPC else written  # a library may have removed what it wrote
+    return FullDiskError(path, needed, free, os.strerror(number))
 
 
 def expect_space(path: Path, needed: int) -> None:
