@@ -108,7 +108,10 @@ def add_to_repository(
     try:
         places = {endpoint: _place(repository, spec, endpoint, overwrite) for endpoint in chosen}
         repository.parent.mkdir(parents=True, exist_ok=True)
-        with _graphs(name, chosen, opset) as source, folder_beside(repository) as stage:  # in it Triton would take it for a model
+        with (
+            _graphs(name, chosen, opset) as source,
+            folder_beside(repository) as stage,
+        ):  # in it Triton would take it for a model
             try:
                 for endpoint, place in places.items():
                     _build(source, endpoint, place, stage, instance_kind)

@@ -13,6 +13,7 @@ from typing import Literal
 
 from zoo.errors import IntegrityError, UnknownNameError, ZooError
 from zoo.model.spec import Endpoint, onnx_file
+from zoo.model.test_tensors import read_test_tensors
 from zoo.serving.answer_size import AnswerSize
 from zoo.serving.batching import Batcher, Policy
 from zoo.serving.devices import Device, devices
@@ -25,7 +26,7 @@ from zoo.serving.protocol import Codec
 from zoo.serving.rejections import RefusedError
 from zoo.serving.statistics import Statistics
 from zoo.serving.trial import Trials
-from zoo.serving.verify import must_reproduce, read_tensors
+from zoo.serving.verify import must_reproduce
 
 Control = Literal["none", "poll", "explicit"]
 _log = logging.getLogger("zoo.serving")
@@ -323,8 +324,8 @@ class Repository:
     def _load(self, found: Found) -> Served:
         """Load, verify on the test tensors, and time a single row of them, which also warms up."""
         endpoint, policy = found.spec.endpoints[found.endpoint], found.policy or self._policy
-        tensors, source = read_tensors(found.tensors(), found.endpoint), found.graph()
-        inputs = {tensor.name: tensors[f"{found.endpoint}/in/{tensor.name}"] for tensor in endpoint.inputs}
+        tensors = read_test_tensors(found.tensors(), found.spec, found.endpoint)[found.endpoint]
+        inputs, source = tensors[0], found.graph()
         row = {name: array[:1] for name, array in inputs.items()}
         if not found.released:
             self._trials(source, inputs)

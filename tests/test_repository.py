@@ -446,6 +446,8 @@ print(step)
 def test_an_export_killed_at_each_rename(tmp_path, how):
     """The next export with overwrite puts back or replaces what is there, and nothing is left lying about."""
     sources = [own_folder(tmp_path / "sources" / str(shift) / "own", revision="1", shift=shift) for shift in (0.0, 1.0)]
-    program = subprocess.run([sys.executable, "-c", KILLED, tmp_path, how, *sources], capture_output=True, text=True, check=False)
+    program = subprocess.run(
+        [sys.executable, "-c", KILLED, tmp_path, how, *sources], capture_output=True, text=True, check=False
+    )
     assert program.returncode == 0, program.stderr
     assert int(program.stdout) >= 8

@@ -83,7 +83,10 @@ class Checkpoint(keras.callbacks.Callback):
     def bytes(self) -> int:
         """Bytes of the file, as large as it is going to be."""
         kept = [] if self.patience is None else self.trained.variables
-        return sum(math.prod(v.shape) * np.dtype(keras.backend.standardize_dtype(v.dtype)).itemsize for v in [*self._variables(), *kept])
+        return sum(
+            math.prod(v.shape) * np.dtype(keras.backend.standardize_dtype(v.dtype)).itemsize
+            for v in [*self._variables(), *kept]
+        )
 
     def restore(self) -> int:
         """Load the file if there is one, and tell the number of epochs already done.

@@ -29,4 +29,6 @@ def user_path(path: str | PathLike[str]) -> Path:
     try:
         return Path(path).expanduser()
     except RuntimeError as error:
-        raise ZooError(f"{path}: there is no user of that name; for a folder that is called so write {'./' + str(path)!r}") from error
+        raise ZooError(
+            f"{path}: there is no user of that name; for a folder that is called so write {'./' + str(path)!r}"
+        ) from error

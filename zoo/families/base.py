@@ -230,7 +230,9 @@ class ZooModel(keras.Model, EndpointModel):
             known["spec"] = known["spec"].model_copy(update={"config": _plain(known["spec"].config)})
         return _rebuilt, (type(self), _plain(self.get_config()), self.get_weights(), known)
 
-    def save_weights(self, filepath: str | Path | InMemory, overwrite: bool = True, max_shard_size: float | None = None) -> None:
+    def save_weights(
+        self, filepath: str | Path | InMemory, overwrite: bool = True, max_shard_size: float | None = None
+    ) -> None:
         """Write all numbers as Keras does, to a file that appears whole or not at all.
 
         HDF5 ends the process where the disk is full, so that the file is made in memory.
