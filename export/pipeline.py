@@ -132,7 +132,7 @@ def export(
         report = _report(model, spec, format, opset, target, reports)
         report.write(new)
         files = [File.of(path) for path in sorted([*new.glob("*.onnx"), new / TEST_TENSORS])]
-        write_card(new, write_spec(new, spec.model_copy(update={"files": files})), prose_of(origin.card))
+        write_card(new, write_spec(new, spec.model_copy(update={"files": files})), prose_of(origin.card, origin.link_root))
     return report
 
 

@@ -23,6 +23,7 @@ from zoo.model.model_json import MAX_BYTES, described_in, read_spec
 from zoo.model.onnx_bytes import OnnxBytes
 from zoo.model.spec import CARD, SERVED_GRAPH, SPEC, TEST_TENSORS, File, ModelSpec, onnx_file, wire_name
 from zoo.model.store import ModelFolder, locate
+from zoo.paths import user_path
 from zoo.serving.batching import Policy
 from zoo.serving.session import graph_of
 
@@ -137,7 +138,7 @@ def _place(source: str | Path) -> str | Path:
     if text.startswith("hf://"):
         return text
     if isinstance(source, Path) or "/" in text or os.sep in text or text[:1] in (".", "~"):
-        return Path(text).expanduser()
+        return user_path(text)
     if not os.path.isdir(text):
         return text
     try:

@@ -34,10 +34,33 @@ def checked(local: Path, file: File, inside: Path | None) -> Path:
     IntegrityError
         The file is missing, is a link that leaves the folder, or is not the one described.
     """
-    _expect_inside(local, inside)
+    refuse_link_out(local, inside)
     if fault := file_fault(local, file.sha256, file.bytes):
         raise IntegrityError(f"{local}: {fault}: copy the model's folder again, or release the model anew if you changed it")
     return local
+
+
+def refuse_link_out(local: Path, inside: Path | None) -> None:
+    """Refuse a file that lies elsewhere than it seems.
+
+    Parameters
+    ----------
+    local : Path
+        Where the file seems to lie.
+    inside : Path or None
+        The folder that it may not leave by a link; None for what was installed with physzoo.
+
+    Raises
+    ------
+    IntegrityError
+        It is a link that leaves the folder, or into a circle.
+    """
+    try:
+        leaves = inside is not None and not local.resolve().is_relative_to(inside.resolve())
+    except (OSError, RuntimeError) as error:  # RuntimeError: links in a circle, in Python 3.11
+        raise IntegrityError(f"{local} cannot be read: {error}") from error
+    if leaves:
+        raise IntegrityError(f"{local} is a link that leaves the model's folder: put the file itself there")
 
 
 def content(local: Path, file: File, inside: Path | None) -> bytes:
@@ -62,7 +85,7 @@ def content(local: Path, file: File, inside: Path | None) -> bytes:
     IntegrityError
         As ``checked`` does.
     """
-    _expect_inside(local, inside)
+    refuse_link_out(local, inside)
     try:
         found = read_bounded(local, file.bytes)
     except IntegrityError:
@@ -112,15 +135,6 @@ def file_fault(local: Path, sha256: str, size: int | None = None) -> str | None:
         return f"expected sha256 {sha256[:16]}..., found {found[:16]}..."
     _verified.add(key)
     return None
-
-
-def _expect_inside(local: Path, inside: Path | None) -> None:
-    try:
-        leaves = inside is not None and not local.resolve().is_relative_to(inside.resolve())
-    except (OSError, RuntimeError) as error:  # RuntimeError: links in a circle, in Python 3.11
-        raise IntegrityError(f"{local} cannot be read: {error}") from error
-    if leaves:
-        raise IntegrityError(f"{local} is a link that leaves the model's folder: put the file itself there")
 
 
 def read_bounded(path: Path, most: int) -> bytes:
