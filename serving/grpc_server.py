@@ -23,7 +23,7 @@ from zoo.model.spec import Tensor
 from zoo.serving.grpc_health import add_health_and_reflection
 from zoo.serving.handlers import INLINE_BYTES, Handlers
 from zoo.serving.logs import LOGGER
-from zoo.serving.messages import MESSAGES, SERVICE
+from zoo.serving.messages import MESSAGES, SERVICE, lenient, received
 from zoo.serving.protocol import InferRequest, refuse_extensions, wanted_outputs
 from zoo.serving.rejections import RefusedError
 from zoo.serving.repository import Served
@@ -121,19 +121,19 @@ def _methods(handlers: Handlers) -> dict[str, Any]:
     methods = {
         name: grpc.unary_unary_rpc_method_handler(
             _plain(name, call),
-            request_deserializer=MESSAGES[f"{name}Request"].FromString,
+            request_deserializer=lenient(MESSAGES[f"{name}Request"]),
             response_serializer=MESSAGES[f"{name}Response"].SerializeToString,
         )
         for name, call in plain.items()
     }
     methods["ModelInfer"] = grpc.unary_unary_rpc_method_handler(
         infer.once,
-        request_deserializer=MESSAGES["ModelInferRequest"].FromString,
+        request_deserializer=lenient(MESSAGES["ModelInferRequest"]),
         response_serializer=_Infer.SerializeToString,
     )
     methods["ModelStreamInfer"] = grpc.stream_stream_rpc_method_handler(
         infer.stream,
-        request_deserializer=MESSAGES["ModelInferRequest"].FromString,
+        request_deserializer=lenient(MESSAGES["ModelInferRequest"]),
         response_serializer=_Stream.SerializeToString,
     )
     return methods
@@ -145,7 +145,7 @@ def _plain(name: str, call: Callable[[Any], Any]) -> Callable[[Any, Any], Awaita
 
     async def method(request: Any, context: Any) -> Any:
         try:
-            answer = call(request)
+            answer = call(received(request))
             return ParseDict(await answer if isinstance(answer, Awaitable) else answer, response())
         except Exception as error:
             await _abort(context, error)
@@ -159,7 +159,7 @@ class _ModelInfer:
 
     async def once(self, request: Any, context: Any) -> Any:
         try:
-            answer, held = await self._answer(request, context)
+            answer, held = await self._answer(received(request), context)
         except Exception as error:
             await _abort(context, error)
         context.add_done_callback(lambda _: self._handlers.release(held))
@@ -170,12 +170,12 @@ class _ModelInfer:
         async for request in requests:
             held = 0
             try:
-                infer, held = await self._answer(request, context)
+                infer, held = await self._answer(received(request), context)
                 answer = _Stream(infer_response=infer)
             except Exception as error:
                 _, message = _refusal(error)
                 answer = _Stream(error_message=message)
-                answer.infer_response.id = request.id
+                answer.infer_response.id = getattr(request, "id", "")
             try:
                 yield answer
             finally:

@@ -136,6 +136,7 @@ class Connection(HttpToolsProtocol):
         self._limits = cast(AsgiApp, self.config.app).rest.limits
         self._refusal: RefusedError | None = None
         self._in_head, self._since = True, self.loop.time()
+        self._ended = False
         self._chunk_bytes = self._first_bytes = self._head_bytes = self._taken = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in uvicorn
@@ -146,6 +147,8 @@ class Connection(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         """Parse what has come."""
         self._unset_keepalive_if_required()
+        if self._ended:
+            return
         self._chunk_bytes = len(data)
         try:
             self._parse(memoryview(data))
@@ -166,6 +169,9 @@ class Connection(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """Start the application, unless the head is too large."""
         self._in_head = False
+        if fault := _head_fault(self.parser.get_http_version(), self.headers):
+            self._refusal = fault
+            raise fault
         if self._head_bytes + self._chunk_bytes > _HEAD_BYTES:  # with what came before and after it
             size = len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
             if size > _HEAD_BYTES:
@@ -227,8 +233,14 @@ class Connection(HttpToolsProtocol):
         return b"\r\n".join([*lines, b"", b""])
 
     def _refuse(self, error: RefusedError) -> None:
-        """Say why, unless an answer is under way, and close."""
+        """Say why and close; what arrived whole before is answered first, and then nobody is told what followed it."""
+        while self.pipeline and self.pipeline[0][0].more_body:
+            self.pipeline.popleft()
         cycle = self.cycle
+        last = self.pipeline[0][0] if self.pipeline else cycle
+        if last is not None and not last.response_complete and not last.more_body:
+            last.keep_alive, self._ended = False, True
+            return
         arriving = cycle is not None and cycle.more_body and not cycle.response_started and not self.pipeline
         if cycle is None or cycle.response_complete or arriving:
             self.transport.write(written(refusal(error)))
@@ -262,6 +274,17 @@ class _HeadWithBody:
     def close(self) -> None:
         self.flush()
         self._transport.close()
+
+
+def _head_fault(version: str, headers: list[tuple[bytes, bytes]]) -> RefusedError | None:
+    """What RFC 9112 has a server refuse and llhttp lets pass."""
+    hosts = sum(name == b"host" for name, _ in headers)
+    if hosts > 1 or (not hosts and version == "1.1"):
+        return RefusedError(400, f"expected one Host header, given {hosts}")
+    codings = [value.strip().lower() for name, value in headers if name == b"transfer-encoding"]
+    if codings not in ([], [b"chunked"]):
+        return RefusedError(501, "expected the transfer coding chunked or none; content may be encoded by Content-Encoding")
+    return None
 
 
 def _large_head() -> RefusedError:

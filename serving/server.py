@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     import grpc
 
 _DRAIN_SECONDS = 30
+_DAY = 86_400.0
 # Threads that return from ONNX Runtime wait up to this long for the event loop to let go of the interpreter; 5 ms by default.
 _SWITCH_SECONDS = 0.0005
 
@@ -73,6 +74,19 @@ class Settings:
     tls_cert: Path | None = None
     tls_key: Path | None = None
     forwarded_allow_ips: str = ""
+
+    def __post_init__(self) -> None:
+        """Refuse what no clock and no counter can take, such as NaN; InputError names it."""
+        seconds = {"poll": (self.poll, 0.01), "timeout": (self.timeout, 1e-3), "max_delay": (self.policy.max_delay, 0.0)}
+        for name, (value, least) in {**seconds, "reading": (self.limits.reading, 0.01)}.items():
+            if value is not None and not least <= value <= _DAY:
+                raise InputError(f"{name}: expected {least:g} to {_DAY:g} seconds, given {value:g}")
+        policy, limits = self.policy, self.limits
+        whole = {"workers": self.workers, "max_batch": policy.max_batch, "max_rows": policy.max_rows, "max_queue": policy.max_queue}
+        whole |= {"instances": policy.instances, "body": limits.body}
+        for name, count in whole.items():
+            if count is not None and not 1 <= count < 2**31:  # gRPC counts bytes in 32 bits
+                raise InputError(f"{name}: expected 1 to {2**31 - 1}, given {count}")
 
     @property
     def tls(self) -> tuple[Path, Path] | None:
@@ -214,20 +228,28 @@ def serve(
     _leave()
 
 
+class _Unwaited(ThreadPoolExecutor):
+    """Threads that look for models, which a file system that does not answer holds up: the event loop would wait for them."""
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        super().shutdown(wait=False, cancel_futures=True)
+
+
 def _leave() -> None:
-    """End the process where a graph never ends: Python would wait for its thread."""
+    """End the process where a graph or a file system never answers: Python would wait for its thread."""
     deadline = time.monotonic() + GRACE_SECONDS
     for thread in threading.enumerate():
         if thread is not threading.current_thread() and not thread.daemon:
             thread.join(max(0.0, deadline - time.monotonic()))
             if thread.is_alive():
-                LOGGER.error("a graph that does not end was given up", extra={"fields": {"thread": thread.name}})
+                LOGGER.error("what does not end was given up", extra={"fields": {"thread": thread.name}})
                 sys.stderr.flush()
                 os._exit(0)
 
 
 async def _serve(server: Server, host: str, port: int, grpc_port: int | None, uds: Path | None) -> None:
     loop, stop = asyncio.get_running_loop(), asyncio.Event()
+    loop.set_default_executor(_Unwaited(thread_name_prefix="zoo-looking"))
     await server.start(host, port, grpc_port, uds=uds)
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)

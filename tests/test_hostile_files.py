@@ -305,15 +305,15 @@ def test_a_card_that_is_a_pipe_or_a_link_out(tmp_path: Path, load, monkeypatch: 
     """A pipe is not waited for, and what lies outside of the folder is not copied into a card that may be published."""
     card = make_and_spoil(tmp_path / "piped", os.mkfifo)
     assert prose_of(card, card.parent) is None
-    with pytest.raises(IntegrityError, match="README.md: expected a plain file"):
+    with pytest.raises(IntegrityError, match=r"README\.md: expected a plain file"):
         split(card)
     monkeypatch.setenv("ZOO_PATH", str(tmp_path))
     assert "piped" in registry.list_models()
     (tmp_path / "secret").write_text("---\nx: y\n---\nprivate")
     card = make_and_spoil(tmp_path / "linked", lambda path: path.symlink_to(tmp_path / "secret"))
-    with pytest.raises(IntegrityError, match="README.md is a link that leaves"):
+    with pytest.raises(IntegrityError, match=r"README\.md is a link that leaves"):
         prose_of(card, card.parent)
-    with pytest.raises(IntegrityError, match="README.md is a link that leaves"):
+    with pytest.raises(IntegrityError, match=r"README\.md is a link that leaves"):
         export(load("logistic-cmb-feature"), tmp_path / "out", source=card.parent)
     assert not (tmp_path / "out").exists()
 
