@@ -81,9 +81,9 @@ class Settings:
         for name, (value, least) in {**seconds, "reading": (self.limits.reading, 0.01)}.items():
             if value is not None and not least <= value <= _DAY:
                 raise InputError(f"{name}: expected {least:g} to {_DAY:g} seconds, given {value:g}")
-        policy, limits = self.policy, self.limits
-        whole = {"workers": self.workers, "max_batch": policy.max_batch, "max_rows": policy.max_rows, "max_queue": policy.max_queue}
-        whole |= {"instances": policy.instances, "body": limits.body}
+        policy = self.policy
+        whole = {"workers": self.workers, "body": self.limits.body, "instances": policy.instances}
+        whole |= {name: getattr(policy, name) for name in ("max_batch", "max_rows", "max_queue")}
         for name, count in whole.items():
             if count is not None and not 1 <= count < 2**31:  # gRPC counts bytes in 32 bits
                 raise InputError(f"{name}: expected 1 to {2**31 - 1}, given {count}")

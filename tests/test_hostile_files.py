@@ -21,9 +21,9 @@ from tiny_networks import CONFIGS, released
 
 import zoo
 from zoo.errors import IntegrityError, ReproductionError
+from zoo.export import export
 from zoo.families.bounds import at_most, check_config
 from zoo.loading import load_weights, plain_arrays
-from zoo.export import export
 from zoo.model import registry, test_tensors
 from zoo.model.card import prose_of, split
 from zoo.model.model_json import read_spec, write_spec
