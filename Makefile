@@ -4,6 +4,8 @@ RUN := $(VENV)/bin
 # Folder with Planck's public binned spectra; without it the demo says so and uses a simulated sky.
 PLANCK ?=
 DEMO ?= demo
+# Length of make fuzz.
+MINUTES ?= 10
 # ONNX Runtime with its headers, and nlohmann_json's, for the C++ tests. No wheel has the headers of ONNX Runtime; a package for
 # iOS of the npm registry has.
 ORT := $(VENV)/onnxruntime
@@ -24,7 +26,7 @@ JAX := $(VENV)/jax
 # Where this is set, each of the workers and of the programs that tests start compiles every module of the zoo anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test pages slow cpp web ray jax lint wheel clean
+.PHONY: demo test pages slow soak fuzz cpp web ray jax lint wheel clean
 
 $(VENV)/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -43,6 +45,13 @@ pages: $(VENV)/installed
 
 slow: $(VENV)/installed
 	$(RUN)/python -m pytest -m slow
+
+soak: $(VENV)/installed
+	$(RUN)/python -m pytest -m slow tests/test_server_soak.py -n0 -s --minutes 10
+
+# Files and requests of strangers, changed at random; what is found is kept in tests/corpus, which make test tries.
+fuzz: $(VENV)/installed
+	TF_CPP_MIN_LOG_LEVEL=3 $(RUN)/python tests/fuzz.py --minutes $(MINUTES)
 
 $(ORT)/include:
 	rm -rf $(ORT).new && mkdir -p $(ORT) $(ORT).new

@@ -42,7 +42,7 @@ import onnxruntime
 import zoo
 from zoo.model.spec import TEST_TENSORS, ModelSpec
 from zoo.model.store import ModelFolder, locate
-from zoo.serving.session import graph_file
+from zoo.serving.session import graph_of
 
 OUT = Path(__file__).parent / "results" / "gpu_serving.json"
 CPU, CUDA, TENSORRT = "CPUExecutionProvider", "CUDAExecutionProvider", "TensorrtExecutionProvider"
@@ -92,7 +92,7 @@ def cases(names: list[str], skipped: dict[str, str]) -> list[Case]:
         folder = locate(name)
         reduced = folder.spec.export.reduced
         for endpoint in folder.spec.endpoints:
-            graph = graph_file(folder, endpoint).read_bytes()
+            graph = graph_of(folder, endpoint).content
             found.append(Case(folder, endpoint, reduced.precision if reduced else "float32", graph, {}))
             if reduced is None:
                 try:

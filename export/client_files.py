@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from zoo.atomic import whole_file, write_whole
 from zoo.errors import IntegrityError
 from zoo.model.spec import TEST_TENSORS, Endpoint, ModelSpec, Tensor
 from zoo.model.test_tensors import read_npz
@@ -49,9 +50,10 @@ def write_client_files(folder: Path, spec: ModelSpec) -> None:
                     raise IntegrityError(
                         f"{folder / TEST_TENSORS}: expected the tensor {key}, found {', '.join(stored) or 'none'}"
                     )
-                np.save(folder / CLIENTS / f"{key}.npy", _little_endian(folder, key, stored[key], tensor))
+                with whole_file(folder / CLIENTS / f"{key}.npy") as file:
+                    np.save(file, _little_endian(folder, key, stored[key], tensor))
     content = json.dumps(_described(spec), ensure_ascii=False, allow_nan=False)
-    (folder / CLIENTS / SPEC_FILE).write_text(f"{content}\n", encoding="utf-8", newline="\n")
+    write_whole(folder / CLIENTS / SPEC_FILE, f"{content}\n")
 
 
 def _little_endian(folder: Path, key: str, array: np.ndarray, tensor: Tensor) -> np.ndarray:

@@ -19,6 +19,7 @@ import onnx
 import onnxruntime
 from onnx import numpy_helper
 
+from zoo.atomic import whole_file
 from zoo.errors import ExportError, InputError, ZooError
 from zoo.export.targets import TARGETS, fit
 from zoo.model.inputs import InputCheck
@@ -151,7 +152,7 @@ def to_hls(
         raise InputError(f"{where}: expected typical inputs, given no row")
     if Path(folder).exists():
         raise ExportError(f"{folder} exists: choose a new folder")
-    proto = fit(onnx.load(origin.path(onnx_file(endpoint))), TARGETS["hls4ml"], where)
+    proto = fit(onnx.load_from_string(origin.content(onnx_file(endpoint))), TARGETS["hls4ml"], where)
     scaling = split_scaling(proto.graph)
     clean = _clean(proto)
     scaled = [scale(typical[name]) for name, scale in scaling.items()]
@@ -168,7 +169,8 @@ def to_hls(
         **options,
     )
     model.write()
-    np.savez(Path(folder) / SCALING, **{f"{n}/{k}": getattr(s, k) for n, s in scaling.items() for k in ("mean", "scale")})
+    with whole_file(Path(folder) / SCALING) as file:
+        np.savez(file, **{f"{n}/{k}": getattr(s, k) for n, s in scaling.items() for k in ("mean", "scale")})
     return HlsProject(model, described, scaling)
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 
+from zoo.atomic import write_whole
 from zoo.errors import ExportError, ZooError
 from zoo.model.dtypes import NAMES, little_endian
 from zoo.model.spec import Endpoint, Tensor, wire_name
@@ -90,13 +91,13 @@ def model_config(
 
 def write_config(config: triton.ModelConfig, described: Endpoint, rows: Mapping[str, np.ndarray], folder: Path) -> None:
     """Write ``config.pbtxt``, the labels and the data of the warm-up, one row of each input, into a model's folder."""
-    (folder / CONFIG).write_text(text_format.MessageToString(config))
+    write_whole(folder / CONFIG, text_format.MessageToString(config))
     for tensor in described.outputs:
         if tensor.labels:
-            (folder / label_file(tensor)).write_text("".join(f"{label}\n" for label in tensor.labels))
+            write_whole(folder / label_file(tensor), "".join(f"{label}\n" for label in tensor.labels))
     (folder / WARM_UP).mkdir()
     for tensor in described.inputs:
-        (folder / WARM_UP / tensor.name).write_bytes(rows[tensor.name][0].astype(little_endian(tensor.dtype)).tobytes())
+        write_whole(folder / WARM_UP / tensor.name, rows[tensor.name][0].astype(little_endian(tensor.dtype)).tobytes())
 
 
 def read_config(folder: Path) -> triton.ModelConfig:

@@ -10,7 +10,7 @@ from typing import Literal
 
 import numpy as np
 
-from zoo.atomic import whole_folder
+from zoo.atomic import whole_folder, write_whole
 from zoo.errors import ExportError, UnknownNameError, option
 from zoo.export.client_files import write_client_files
 from zoo.export.gradient.explain import EXPLAIN, Explained
@@ -132,7 +132,7 @@ def export(
         report = _report(model, spec, format, opset, target, reports)
         report.write(new)
         files = [File.of(path) for path in sorted([*new.glob("*.onnx"), new / TEST_TENSORS])]
-        write_card(new, write_spec(new, spec.model_copy(update={"files": files})), prose_of(origin.card))
+        write_card(new, write_spec(new, spec.model_copy(update={"files": files})), prose_of(origin.card, origin.link_root))
     return report
 
 
@@ -235,7 +235,7 @@ def _write_graphs(
         )
         reduced = spec.export.reduced
         for name, graph in graphs.items():
-            (folder / onnx_file(name)).write_bytes(graph)
+            write_whole(folder / onnx_file(name), graph)
     made = Export(
         opset=settings.opset,
         ir_version=ir_version(settings.opset),
@@ -269,7 +269,7 @@ def _write_float32(
             function = row_by_row(function)
         rows, _ = tensors[endpoint]
         reports[endpoint] = check_export(answering, spec, endpoint, function, rows, settings.parity_rows, gradients)
-        (folder / onnx_file(endpoint)).write_bytes(graph)
+        write_whole(folder / onnx_file(endpoint), graph)
     return reports
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
+from zoo.atomic import write_whole
 from zoo.export.parity import ParityReport
 from zoo.model.axes import Strict
 from zoo.model.spec import LIBRARIES, Library, Reduced
@@ -84,8 +85,8 @@ Made with {", ".join(f"{package} {number}" for package, number in self.versions.
 
     def write(self, folder: Path) -> None:
         """Write ``report.json`` and ``report.md``."""
-        (folder / REPORT).write_text(self.model_dump_json(indent=2) + "\n")
-        (folder / SUMMARY).write_text(self.summary())
+        write_whole(folder / REPORT, self.model_dump_json(indent=2) + "\n")
+        write_whole(folder / SUMMARY, self.summary())
 
 
 def _sizes(sizes: dict[str, int]) -> str:

@@ -7,14 +7,13 @@
 
 One served model for each endpoint, named as on the wire: ``ive-pendulum.encode``. The spec and the test tensors of a version,
 both of this endpoint alone, lie beside its graph. Triton looks for ``model.onnx`` there and at nothing else, and a version
-appears with all that belongs to it by one rename.
+appears with all that belongs to it by one rename. A version that is written anew changes places with the old one; where the
+system cannot do that in one step, a kill in between leaves it under a hidden name, and the next export puts it back.
 """
 
 from __future__ import annotations
 
-import shutil
 import tempfile
-import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,7 +22,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 
-from zoo.atomic import exchange
+from zoo.atomic import folder_beside, recover, replace_folder, write_whole
 from zoo.errors import ExportError, ZooError, option
 from zoo.export.kserve import check_address, write_kserve
 from zoo.export.model_config import WARM_UP, check_config, model_config, read_config, same_tensors, write_config
@@ -32,9 +31,12 @@ from zoo.export.subset import with_endpoints, write_test_tensors
 from zoo.export.targets import OPSET, TARGETS
 from zoo.export.targets import check as check_target
 from zoo.model.model_json import is_model_folder, read_spec, write_spec
+from zoo.model.onnx_bytes import OnnxBytes
 from zoo.model.spec import SERVED_GRAPH, TEST_TENSORS, Endpoint, File, ModelSpec, onnx_file, wire_name
 from zoo.model.store import ModelFolder, locate
 from zoo.model.test_tensors import read_test_tensors
+from zoo.paths import user_path
+from zoo.space import bytes_below, is_full, no_space
 
 InstanceKind = Callable[[Path, Endpoint, Mapping[str, np.ndarray]], str]
 """Graph, description and rows of inputs of an endpoint -> Triton's word for where its instances run."""
@@ -90,26 +92,39 @@ def add_to_repository(
     ------
     UnknownNameError
         No such model or endpoint.
+    FullDiskError
+        There is no space for it; nothing was added then.
     ExportError
         When a version is there already, is older than the highest there, or has other tensors; when a graph does not suit
         Triton, or the address is none: nothing was added then. Or when the repository cannot be written.
     """
     if storage_uri is not None:
         check_address(storage_uri)
-    repository = Path(repository).expanduser().resolve()
+    repository = user_path(repository).resolve()
     spec = locate(name).spec
     chosen = list(spec.endpoints) if endpoints is None else list(dict.fromkeys(endpoints))
     spec = with_endpoints(spec, chosen)
-    places = {endpoint: _place(repository, spec, endpoint, overwrite) for endpoint in chosen}
+    written = 0
     try:
-        with _graphs(name, chosen, opset) as source, _staging(repository) as stage:
-            for endpoint, place in places.items():
-                _build(source, endpoint, place, stage, instance_kind)
-            repository.mkdir(parents=True, exist_ok=True)
-            for place in places.values():
-                _publish(place, stage)
-            write_kserve(repository, storage_uri)
+        places = {endpoint: _place(repository, spec, endpoint, overwrite) for endpoint in chosen}
+        repository.parent.mkdir(parents=True, exist_ok=True)
+        with (
+            _graphs(name, chosen, opset) as source,
+            folder_beside(repository) as stage,
+        ):  # in it Triton would take it for a model
+            try:
+                for endpoint, place in places.items():
+                    _build(source, endpoint, place, stage, instance_kind)
+                repository.mkdir(parents=True, exist_ok=True)
+                for place in places.values():
+                    _publish(place, stage)
+                write_kserve(repository, storage_uri)
+            except OSError:
+                written = bytes_below(stage)
+                raise
     except OSError as error:
+        if is_full(error):
+            raise no_space(repository, written, error) from error
         raise ExportError(f"{repository} was not written: {error}") from error
     return [Added(place.model.name, place.version, spec.revision, place.folder) for place in places.values()]
 
@@ -138,6 +153,7 @@ def _place(repository: Path, spec: ModelSpec, endpoint: str, overwrite: bool) ->
     model = repository / wire_name(spec.name, endpoint)
     if not model.exists():
         return _Place(model, int(spec.revision) if _is_version(spec.revision) else 1, overwrite=False)
+    recover(model)
     taken = {int(path.name): path for path in model.iterdir() if path.is_dir() and _is_version(path.name)}
     revisions: dict[int, str] = {}
     for number, path in taken.items():
@@ -197,24 +213,14 @@ def _graphs(name: str | Path, endpoints: list[str], opset: int) -> Iterator[Mode
         yield locate(new)
 
 
-@contextmanager
-def _staging(repository: Path) -> Iterator[Path]:
-    """A folder beside the repository: inside it Triton would take it for a model."""
-    stage = repository.with_name(f".{repository.name}.{uuid.uuid4().hex[:8]}")
-    try:
-        stage.mkdir(parents=True)
-        yield stage
-    finally:
-        shutil.rmtree(stage, ignore_errors=True)
-
-
 def _build(source: ModelFolder, endpoint: str, place: _Place, stage: Path, instance_kind: InstanceKind | None) -> None:
     """All of a model's folder with this one version, in the staging folder."""
     spec = with_endpoints(source.spec, [endpoint])
     model = stage / place.model.name
     version = model / str(place.version)
     version.mkdir(parents=True)
-    shutil.copyfile(source.path(onnx_file(endpoint)), version / SERVED_GRAPH)
+    graph = OnnxBytes(source.folder / onnx_file(endpoint), source.content(onnx_file(endpoint)))
+    write_whole(version / SERVED_GRAPH, graph.content)
     write_test_tensors(source.path(TEST_TENSORS), version / TEST_TENSORS, spec)
     files = [File.of(version / name) for name in (SERVED_GRAPH, TEST_TENSORS)]
     if files[0].sha256 != getattr(source.spec.file(onnx_file(endpoint)), "sha256", None):
@@ -226,7 +232,9 @@ def _build(source: ModelFolder, endpoint: str, place: _Place, stage: Path, insta
     config = model_config(spec.name, endpoint, described, sizes_of(described, rows), kind)
     write_config(config, described, rows, model)
     check_config(model, version / SERVED_GRAPH)
-    check_target(onnx.load(version / SERVED_GRAPH), TARGETS["triton"], f"{spec.name}, endpoint {endpoint!r}")
+    check_target(
+        onnx.load(version / SERVED_GRAPH, load_external_data=False), TARGETS["triton"], f"{spec.name}, endpoint {endpoint!r}"
+    )
 
 
 def _publish(place: _Place, stage: Path) -> None:
@@ -237,18 +245,11 @@ def _publish(place: _Place, stage: Path) -> None:
     version = new / place.folder.name
     if not place.folder.exists():
         version.rename(place.folder)
-    elif not place.overwrite:
-        raise ExportError(f"{place.folder} has appeared meanwhile")
-    elif exchange(version, place.folder):
+    elif place.overwrite:
+        replace_folder(version, place.folder)
         version.rename(stage / f"{place.model.name}.old")  # away from the new files, which are the configuration's
     else:
-        old = stage / f"{place.model.name}.old"
-        place.folder.rename(old)
-        try:
-            version.rename(place.folder)
-        except OSError:
-            old.rename(place.folder)
-            raise
+        raise ExportError(f"{place.folder} has appeared meanwhile")
     if place.overwrite:
         _configure(place.model, new)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 
 import keras
@@ -22,11 +23,15 @@ def to_saved_model(model: EndpointModel, spec: ModelSpec, folder: str | Path) ->
     ------
     ExportError
         What ``zoo.export.traced.traced`` raises, and a folder that cannot be written.
+    OSError
+        The disk is full.
     """
     archive = keras.export.ExportArchive()
     for endpoint, described in spec.endpoints.items():
         archive.add_endpoint(endpoint, traced(model, spec, endpoint), input_signature=signature(described))
     try:
         archive.write_out(str(folder), verbose=False)
+    except tf.errors.ResourceExhaustedError as error:  # what TensorFlow makes of a full disk
+        raise OSError(errno.ENOSPC, str(error)) from error
     except tf.errors.OpError as error:
         raise ExportError(f"{folder}: the SavedModel could not be written: {error}") from error

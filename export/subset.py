@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
+from zoo.atomic import whole_file, write_whole
 from zoo.model.spec import ModelSpec
 from zoo.model.test_tensors import TestTensors, read_npz, read_test_tensors
 
@@ -29,17 +29,18 @@ def write_test_tensors(source: Path, target: Path, spec: ModelSpec, rows: int | 
     A file that needs no change is copied.
     """
     kept = _flat(read_test_tensors(source, spec), rows)
-    with np.load(source, allow_pickle=False) as stored:
-        unchanged = rows is None and kept.keys() == set(stored.files)
-    if unchanged:
-        shutil.copyfile(source, target)
-    else:
-        np.savez(target, **kept)  # type: ignore[arg-type]
+    if rows is None and kept.keys() == read_npz(source).keys():
+        write_whole(target, source.read_bytes())
+        return
+    with whole_file(target) as file:
+        np.savez(file, allow_pickle=False, **kept)
 
 
 def add_test_tensors(path: Path, tensors: TestTensors, rows: int | None = None) -> None:
     """Add test tensors of further endpoints to a file, their first rows or all."""
-    np.savez(path, **read_npz(path), **_flat(tensors, rows))  # type: ignore[arg-type]
+    together = read_npz(path) | _flat(tensors, rows)
+    with whole_file(path) as file:
+        np.savez(file, allow_pickle=False, **together)
 
 
 def _flat(tensors: TestTensors, rows: int | None) -> dict[str, np.ndarray]:

@@ -13,10 +13,21 @@ from zoo.serving.rest import Rest
 
 # What a request that is still arriving gets when the server is asked to stop; then it is refused.
 GRACE_SECONDS = 1.0
+_PIECE_BYTES = 2**18
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
+
+
+async def _send(answer: Answer, send: Send) -> None:
+    """Send an answer, a large one piece by piece: each waits until its host has room, so none is held that nobody reads."""
+    await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers})
+    body = answer.body
+    for start in range(0, len(body) - _PIECE_BYTES, _PIECE_BYTES):
+        await send({"type": "http.response.body", "body": body[start : start + _PIECE_BYTES], "more_body": True})
+    last = max(0, -(-len(body) // _PIECE_BYTES) - 1) * _PIECE_BYTES
+    await send({"type": "http.response.body", "body": body[last:] if last else body})
 
 
 class AsgiApp:
@@ -53,8 +64,10 @@ class AsgiApp:
             return
         finally:
             incoming.release()
-        await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers})
-        await send({"type": "http.response.body", "body": answer.body})
+        try:
+            await _send(answer, send)
+        finally:
+            self.rest.handlers.release(answer.held)
 
     def hurry(self) -> None:
         """Give what is still arriving little time: a client that never ends must not hold up the server's end."""

@@ -18,7 +18,7 @@ from time import perf_counter_ns
 
 import numpy as np
 
-from zoo.serving.instances import Arrays, InstanceGroup, fastest, lengths
+from zoo.serving.instances import Arrays, InstanceGroup, fastest, in_pieces, lengths
 from zoo.serving.rejections import RefusedError, busy
 from zoo.serving.statistics import Statistics
 
@@ -35,7 +35,7 @@ class Policy:
     Attributes
     ----------
     max_batch : int
-        Rows up to which requests are joined; a larger request runs alone.
+        Rows up to which requests are joined; a larger request runs alone, in pieces of as many.
     max_rows : int or None
         Rows of one request above which it is refused, as Triton refuses what is above ``max_batch_size``; None where no
         configuration says, and then only the bytes of a request are limited.
@@ -164,7 +164,7 @@ class Batcher:
             batch, rows = self._take()
             if not batch:
                 break
-            known = group.known(rows, batch[0].lengths) if group.device.kind == "cpu" else None
+            known = group.known(rows, batch[0].lengths) if group.inline else None
             if known is not None and known < _INLINE_NS:
                 self._finish(group, batch, rows, self._execute(group, batch))
                 continue
@@ -239,7 +239,7 @@ class Batcher:
         try:
             arrays = first if len(batch) == 1 else {name: np.concatenate([i.arrays[name] for i in batch]) for name in first}
             joined = perf_counter_ns()
-            outputs = group.run(arrays)
+            outputs = in_pieces(group.run, arrays, self.policy.max_batch, lambda: not all(i.future.done() for i in batch))
         except Exception as error:  # errors of ONNX Runtime share no base: one request's alone, or a fault of ours
             now = perf_counter_ns()
             alone: list[Arrays | Exception] = [error]

@@ -9,10 +9,10 @@ import re
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 from zoo.errors import InputError, IntegrityError, ProviderError, option
+from zoo.model.onnx_bytes import OnnxBytes
 
 try:
     import onnxruntime
@@ -27,8 +27,6 @@ _PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 _CUDA_OPTIONS = {"use_tf32": "0", "cudnn_conv_algo_search": "HEURISTIC"}
 _SILENT, _WARNING = 4, 2
 _SETTING = threading.Lock()
-# The entry "location" of a tensor with external data: field 1, 8 bytes, its length in any of the ways that protobuf reads.
-_EXTERNAL = re.compile(rb"\x0a(?:\x08|\x88\x80*\x00)location")
 
 
 @dataclass(frozen=True)
@@ -109,13 +107,15 @@ def _cuda_devices() -> int:
     return count.value
 
 
-def open_graph(file: Path, device: Device = CPU, *, threads: int = 1, capture: bool = False) -> onnxruntime.InferenceSession:
+def open_graph(
+    graph: OnnxBytes, device: Device = CPU, *, threads: int = 1, capture: bool = False
+) -> onnxruntime.InferenceSession:
     """An ONNX Runtime session over one graph, on the device asked for and no other.
 
     Parameters
     ----------
-    file : Path
-        The ONNX graph.
+    graph : OnnxBytes
+        The graph. ONNX Runtime is given its bytes and not where they lie, so that it reads nothing that was not hashed.
     device : Device
         Where it is to run.
     threads : int
@@ -133,12 +133,8 @@ def open_graph(file: Path, device: Device = CPU, *, threads: int = 1, capture: b
     ProviderError
         The device is not in use: ONNX Runtime itself falls back to the CPU without an error.
     IntegrityError
-        ONNX Runtime cannot load the graph, or it would read weights from other files.
+        ONNX Runtime cannot load the graph.
     """
-    if _EXTERNAL.search(file.read_bytes()):
-        raise IntegrityError(
-            f"{file} keeps weights in other files, which no sha256 covers: save it with save_as_external_data=False"
-        )
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
@@ -152,9 +148,9 @@ def open_graph(file: Path, device: Device = CPU, *, threads: int = 1, capture: b
         if device.kind == "cuda" and hasattr(onnxruntime, "preload_dlls"):
             onnxruntime.preload_dlls()  # finds CUDA in pip's nvidia packages
         try:
-            session = onnxruntime.InferenceSession(str(file), options, providers=[(device.provider, own)])
+            session = onnxruntime.InferenceSession(graph.content, options, providers=[(device.provider, own)])
         except Exception as error:  # ONNX Runtime's errors share no base of their own
-            raise IntegrityError(f"{file}: ONNX Runtime cannot load this graph: {error}") from error
+            raise IntegrityError(f"{graph.path}: ONNX Runtime cannot load this graph: {error}") from error
     used = session.get_providers()[0]
     if used != device.provider:
         raise ProviderError(

@@ -12,6 +12,7 @@ from zoo.errors import IntegrityError
 from zoo.model.axes import BATCH
 from zoo.model.dtypes import NAMES
 from zoo.model.inputs import InputCheck
+from zoo.model.onnx_bytes import OnnxBytes
 from zoo.model.spec import Endpoint, Tensor
 from zoo.serving.devices import CPU, Device, open_graph
 
@@ -24,7 +25,7 @@ class Graph:
 
     Parameters
     ----------
-    file : Path
+    source : OnnxBytes
         The ONNX graph.
     endpoint : Endpoint
         What the spec says of it.
@@ -41,15 +42,16 @@ class Graph:
         The device is not in use.
     """
 
-    def __init__(self, file: Path, endpoint: Endpoint, device: Device = CPU, *, threads: int = 1) -> None:
-        self.file, self.endpoint, self.device = file, endpoint, device
-        self.session = open_graph(file, device, threads=threads)
+    def __init__(self, source: OnnxBytes, endpoint: Endpoint, device: Device = CPU, *, threads: int = 1) -> None:
+        self.file, self.endpoint, self.device = source.path, endpoint, device
+        self.may_loop = source.may_loop
+        self.session = open_graph(source, device, threads=threads)
         self.check = InputCheck(endpoint)
         self.free = free_axes(endpoint)
         self._outputs = endpoint.outputs
         self._names = [tensor.name for tensor in endpoint.outputs]
-        _compare(file, "inputs", self.session.get_inputs(), endpoint.inputs)
-        _compare(file, "outputs", self.session.get_outputs(), endpoint.outputs)
+        _compare(self.file, "inputs", self.session.get_inputs(), endpoint.inputs)
+        _compare(self.file, "outputs", self.session.get_outputs(), endpoint.outputs)
 
     def __call__(self, inputs: object, allow_nonfinite: bool, allow_out_of_range: bool) -> dict[str, np.ndarray]:
         """Check and run a batch; InputError names the tensor, what was expected and what was given."""

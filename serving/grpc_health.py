@@ -14,8 +14,9 @@ from google.protobuf.descriptor_pb2 import FileDescriptorProto
 from grpc_health.v1 import health, health_pb2
 from grpc_reflection.v1alpha import reflection, reflection_pb2
 
+from zoo.errors import InputError
 from zoo.serving.handlers import Handlers
-from zoo.serving.messages import POOL, SERVICE
+from zoo.serving.messages import POOL, SERVICE, lenient
 from zoo.serving.rejections import RefusedError
 
 _Status = health_pb2.HealthCheckResponse
@@ -36,7 +37,7 @@ def add_health_and_reflection(server: grpc.aio.Server, handlers: Handlers) -> No
     reflection.enable_server_reflection((SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME), server, pool=POOL)
     answers = _Health(handlers)
     encoding: dict[str, Any] = {
-        "request_deserializer": health_pb2.HealthCheckRequest.FromString,
+        "request_deserializer": lenient(health_pb2.HealthCheckRequest),
         "response_serializer": _Status.SerializeToString,
     }
     methods = {
@@ -46,17 +47,24 @@ def add_health_and_reflection(server: grpc.aio.Server, handlers: Handlers) -> No
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(health.SERVICE_NAME, methods),))
 
 
+async def _refuse_malformed(request: Any, context: Any) -> None:
+    if isinstance(request, InputError):
+        await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(request))
+
+
 class _Health:
     def __init__(self, handlers: Handlers) -> None:
         self._handlers = handlers
 
     async def check(self, request: Any, context: Any) -> Any:
+        await _refuse_malformed(request, context)
         if (status := self._status(request.service)) is None:
             await context.abort(grpc.StatusCode.NOT_FOUND, f"no model named {request.service!r}; the server itself has no name")
         return _Status(status=status)
 
     async def watch(self, request: Any, context: Any) -> AsyncIterator[Any]:
         """The status now and after each change, until the server stops: a watcher is no request to wait for."""
+        await _refuse_malformed(request, context)
         sent = None
         while True:
             changed = self._handlers.repository.changed

@@ -23,14 +23,14 @@ from zoo.model.spec import Tensor
 from zoo.serving.grpc_health import add_health_and_reflection
 from zoo.serving.handlers import INLINE_BYTES, Handlers
 from zoo.serving.logs import LOGGER
-from zoo.serving.messages import MESSAGES, SERVICE
+from zoo.serving.messages import MESSAGES, SERVICE, lenient, received
 from zoo.serving.protocol import InferRequest, refuse_extensions, wanted_outputs
 from zoo.serving.rejections import RefusedError
 from zoo.serving.repository import Served
-from zoo.serving.rest import Limits
 from zoo.serving.tensors import check_tensor, from_bytes, graph_shape, wire_shape
 
 _CODES = {
+    413: grpc.StatusCode.RESOURCE_EXHAUSTED,
     400: grpc.StatusCode.INVALID_ARGUMENT,
     404: grpc.StatusCode.NOT_FOUND,
     503: grpc.StatusCode.UNAVAILABLE,
@@ -41,9 +41,7 @@ _Infer = MESSAGES["ModelInferResponse"]
 _Stream = MESSAGES["ModelStreamInferResponse"]
 
 
-def create_grpc_server(
-    handlers: Handlers, address: str, limits: Limits, tls: tuple[Path, Path] | None = None
-) -> tuple[grpc.aio.Server, int]:
+def create_grpc_server(handlers: Handlers, address: str, tls: tuple[Path, Path] | None = None) -> tuple[grpc.aio.Server, int]:
     """A server bound to an address, to be started on the running event loop.
 
     Parameters
@@ -52,8 +50,6 @@ def create_grpc_server(
         The handlers that answer.
     address : str
         ``host:port``, with port 0 for any that is free.
-    limits : Limits
-        What one client may take.
     tls : tuple of (Path, Path), optional
         PEM files of a certificate and of its key, which may be one.
 
@@ -69,12 +65,12 @@ def create_grpc_server(
     """
     server = grpc.aio.server(
         options=[
-            ("grpc.max_receive_message_length", limits.body),
+            ("grpc.max_receive_message_length", handlers.limits.body),
             ("grpc.max_send_message_length", -1),
             ("grpc.so_reuseport", 0),
         ]
     )
-    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, _methods(handlers, limits)),))
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, _methods(handlers)),))
     add_health_and_reflection(server, handlers)
     try:
         if tls is None:
@@ -89,9 +85,9 @@ def create_grpc_server(
     return server, bound
 
 
-def _methods(handlers: Handlers, limits: Limits) -> dict[str, Any]:
+def _methods(handlers: Handlers) -> dict[str, Any]:
     repository = handlers.repository
-    infer = _ModelInfer(handlers, limits)
+    infer = _ModelInfer(handlers)
 
     def model_ready(request: Any) -> dict[str, object]:
         try:
@@ -125,19 +121,19 @@ def _methods(handlers: Handlers, limits: Limits) -> dict[str, Any]:
     methods = {
         name: grpc.unary_unary_rpc_method_handler(
             _plain(name, call),
-            request_deserializer=MESSAGES[f"{name}Request"].FromString,
+            request_deserializer=lenient(MESSAGES[f"{name}Request"]),
             response_serializer=MESSAGES[f"{name}Response"].SerializeToString,
         )
         for name, call in plain.items()
     }
     methods["ModelInfer"] = grpc.unary_unary_rpc_method_handler(
         infer.once,
-        request_deserializer=MESSAGES["ModelInferRequest"].FromString,
+        request_deserializer=lenient(MESSAGES["ModelInferRequest"]),
         response_serializer=_Infer.SerializeToString,
     )
     methods["ModelStreamInfer"] = grpc.stream_stream_rpc_method_handler(
         infer.stream,
-        request_deserializer=MESSAGES["ModelInferRequest"].FromString,
+        request_deserializer=lenient(MESSAGES["ModelInferRequest"]),
         response_serializer=_Stream.SerializeToString,
     )
     return methods
@@ -149,7 +145,7 @@ def _plain(name: str, call: Callable[[Any], Any]) -> Callable[[Any, Any], Awaita
 
     async def method(request: Any, context: Any) -> Any:
         try:
-            answer = call(request)
+            answer = call(received(request))
             return ParseDict(await answer if isinstance(answer, Awaitable) else answer, response())
         except Exception as error:
             await _abort(context, error)
@@ -158,50 +154,56 @@ def _plain(name: str, call: Callable[[Any], Any]) -> Callable[[Any, Any], Awaita
 
 
 class _ModelInfer:
-    def __init__(self, handlers: Handlers, limits: Limits) -> None:
-        self._handlers, self._limits = handlers, limits
+    def __init__(self, handlers: Handlers) -> None:
+        self._handlers = handlers
 
     async def once(self, request: Any, context: Any) -> Any:
         try:
-            return await self._answer(request, context)
+            answer, held = await self._answer(received(request), context)
         except Exception as error:
             await _abort(context, error)
+        context.add_done_callback(lambda _: self._handlers.release(held))
+        return answer
 
     async def stream(self, requests: AsyncIterator[Any], context: Any) -> AsyncIterator[Any]:
-        """One answer or message for each request, in order."""
+        """One answer or message for each request, in order; the next one is made once gRPC has taken the last."""
         async for request in requests:
+            held = 0
             try:
-                answer = _Stream(infer_response=await self._answer(request, context))
+                infer, held = await self._answer(received(request), context)
+                answer = _Stream(infer_response=infer)
             except Exception as error:
                 _, message = _refusal(error)
                 answer = _Stream(error_message=message)
-                answer.infer_response.id = request.id
-            yield answer
+                answer.infer_response.id = getattr(request, "id", "")
+            try:
+                yield answer
+            finally:
+                self._handlers.release(held)
 
-    async def _answer(self, message: Any, context: Any) -> Any:
+    async def _answer(self, message: Any, context: Any) -> tuple[Any, int]:
+        """An answer, and the bytes that are held for it until it is sent."""
         start, handlers = time.perf_counter_ns(), self._handlers
         served = handlers.repository.find(message.model_name, message.model_version)
-        size = message.ByteSize()
-        handlers.pending += size
+        size, held = message.ByteSize(), 0
         try:
-            if handlers.pending > self._limits.pending:
-                raise self._limits.too_many()
-            if size <= INLINE_BYTES:
-                request, arrays = self._read(message, served)
-            else:
-                request, arrays = await handlers.in_pool(self._read, message, served)
-            outputs = await handlers.infer(served, request, arrays, context.peer())
-            if sum(array.nbytes for array in outputs.values()) <= INLINE_BYTES:
-                answer = _build(request, served, outputs)
-            else:
-                answer = await handlers.in_pool(_build, request, served, outputs)
+            with handlers.holding(size):
+                if size <= INLINE_BYTES:
+                    request, arrays = self._read(message, served)
+                else:
+                    request, arrays = await handlers.in_pool(self._read, message, served)
+                held = handlers.hold_answer(served, request, arrays)
+                outputs = await handlers.infer(served, request, arrays, context.peer())
+                if sum(array.nbytes for array in outputs.values()) <= INLINE_BYTES:
+                    answer = _build(request, served, outputs)
+                else:
+                    answer = await handlers.in_pool(_build, request, served, outputs)
         except BaseException:
+            handlers.release(held)
             handlers.count(served, start, failed=True)
             raise
-        finally:
-            handlers.pending -= size
         handlers.count(served, start, failed=False)
-        return answer
+        return answer, held
 
     def _read(self, message: Any, served: Served) -> tuple[InferRequest, dict[str, np.ndarray]]:
         request = _parse(message, served)

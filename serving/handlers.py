@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Hashable
+from collections.abc import Awaitable, Callable, Hashable, Iterator
 from concurrent.futures import Executor
+from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -15,6 +16,7 @@ from zoo.errors import InputError
 from zoo.model.dtypes import NAMES
 from zoo.model.spec import Tensor
 from zoo.serving.instances import InstanceGroup
+from zoo.serving.limits import Limits
 from zoo.serving.protocol import InferRequest
 from zoo.serving.repository import Repository, Served
 
@@ -34,13 +36,21 @@ class Handlers:
         The pool in which large requests are read and their answers written.
     timeout : float or None
         Seconds after which a request is refused unless it names its own; None waits.
+    limits : Limits
+        What one client may take, and what all may together.
     """
 
-    def __init__(self, repository: Repository, pool: Executor, timeout: float | None) -> None:
-        self.repository = repository
+    def __init__(
+        self,
+        repository: Repository,
+        pool: Executor,
+        timeout: float | None,
+        limits: Limits = Limits(),  # noqa: B008 - frozen
+    ) -> None:
+        self.repository, self.limits = repository, limits
         self._pool, self._timeout = pool, timeout
         self.pending = 0
-        """Bytes of the requests that are being read or answered, over all ways to ask."""
+        """Bytes of the requests that are being read or answered and of answers that are not sent yet, over all ways to ask."""
         self._ready = True
 
     @property
@@ -124,6 +134,51 @@ class Handlers:
     ) -> asyncio.Future[dict[str, np.ndarray]]:
         """Queue checked tensors; RefusedError (503, or later 504) where they cannot be answered in time."""
         return served.batcher.submit(arrays, caller, self._timeout if request.timeout is None else request.timeout)
+
+    def hold_answer(self, served: Served, request: InferRequest, arrays: dict[str, np.ndarray]) -> int:
+        """Hold what an answer takes from now until it is sent, which is known before anything is computed.
+
+        Parameters
+        ----------
+        served : Served
+            The model.
+        request : InferRequest
+            The request, which says which outputs are wanted as JSON.
+        arrays : dict of str to ndarray
+            Its checked tensors.
+
+        Returns
+        -------
+        int
+            The bytes that are held, to be released.
+
+        Raises
+        ------
+        RefusedError
+            More than there is at all (413), or than is left (503).
+        """
+        size, rows = served.answer_size(arrays, request.outputs), len(next(iter(arrays.values())))
+        if size > self.limits.pending:
+            raise self.limits.too_much(size, rows)
+        if self.pending + size > self.limits.pending:
+            raise self.limits.too_many()
+        self.pending += size
+        return size
+
+    def release(self, size: int) -> None:
+        """Hold so many bytes less."""
+        self.pending -= size
+
+    @contextmanager
+    def holding(self, size: int) -> Iterator[None]:
+        """Hold so many bytes for a while; RefusedError (503) where there are not as many left."""
+        self.pending += size
+        try:
+            if self.pending > self.limits.pending:
+                raise self.limits.too_many()
+            yield
+        finally:
+            self.pending -= size
 
     @staticmethod
     def count(served: Served, since_ns: int, *, failed: bool) -> None:

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 
 from zoo.serving.handlers import Handlers
+from zoo.serving.limits import Limits
 from zoo.serving.protocol import Body
 from zoo.serving.rejections import RefusedError
-from zoo.serving.rest import HEADER, Limits
+from zoo.serving.rest import HEADER
 
 _ALIGNMENT = 64
 _LINGER_SECONDS = 0.5

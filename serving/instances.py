@@ -92,11 +92,15 @@ class InstanceGroup(Timed):
         Batches that may run there at once.
     device : Device
         The device.
+    inline : bool
+        Whether a run that was short before is short whatever it is given, so that it may run on the event loop.
     """
 
-    def __init__(self, run: Callable[[Arrays], Arrays], pool: Executor, count: int, device: Device = CPU) -> None:
+    def __init__(
+        self, run: Callable[[Arrays], Arrays], pool: Executor, count: int, device: Device = CPU, *, inline: bool = True
+    ) -> None:
         super().__init__(run, device)
-        self.pool, self.count = pool, count
+        self.pool, self.count, self.inline = pool, count, inline and device.kind == "cpu"
         self.running = 0
         """Batches that run there now."""
 
@@ -109,6 +113,44 @@ def fastest(places: Sequence[AnyTimed], rows: int, lengths: tuple[int, ...]) -> 
     expected = {place: place.expected(rows, lengths) for place in places}
     most = 2 * min(expected.values())
     return sorted((place for place in places if expected[place] <= most), key=expected.__getitem__)
+
+
+def in_pieces(run: Callable[[Arrays], Arrays], arrays: Arrays, most: int, wanted: Callable[[], bool] = lambda: True) -> Arrays:
+    """Run a batch of any number of rows in pieces, whose intermediate results take no more memory than a full batch's do.
+
+    Parameters
+    ----------
+    run : callable
+        The endpoint, checked arrays in and out.
+    arrays : dict of str to ndarray
+        The batch.
+    most : int
+        Rows of a piece.
+    wanted : callable
+        Whether anyone still waits for the answer, asked before each piece.
+
+    Returns
+    -------
+    dict of str to ndarray
+        The outputs of all rows.
+
+    Raises
+    ------
+    TimeoutError
+        Nobody waits any more.
+    """
+    rows = len(next(iter(arrays.values())))
+    if rows <= most:
+        return run(arrays)
+    outputs: Arrays = {}
+    for start in range(0, rows, most):
+        if not wanted():
+            raise TimeoutError
+        for name, part in run({name: array[start : start + most] for name, array in arrays.items()}).items():
+            if not start:
+                outputs[name] = np.empty((rows, *part.shape[1:]), part.dtype)
+            outputs[name][start : start + most] = part
+    return outputs
 
 
 def lengths(arrays: Arrays, free: Iterable[tuple[str, int]]) -> tuple[int, ...]:

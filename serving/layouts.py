@@ -18,12 +18,14 @@ from typing import Any
 
 from zoo.errors import IntegrityError, ZooError
 from zoo.model import registry
-from zoo.model.integrity import checked, read_bounded
+from zoo.model.integrity import checked, content, read_bounded
 from zoo.model.model_json import MAX_BYTES, described_in, read_spec
-from zoo.model.spec import CARD, SERVED_GRAPH, SPEC, TEST_TENSORS, ModelSpec, onnx_file, wire_name
+from zoo.model.onnx_bytes import OnnxBytes
+from zoo.model.spec import CARD, SERVED_GRAPH, SPEC, TEST_TENSORS, File, ModelSpec, onnx_file, wire_name
 from zoo.model.store import ModelFolder, locate
+from zoo.paths import user_path
 from zoo.serving.batching import Policy
-from zoo.serving.session import graph_file
+from zoo.serving.session import graph_of
 
 CONFIG = "config.pbtxt"
 _CONFIG_BYTES = 2**20
@@ -46,13 +48,15 @@ class Found:
     folder : Path
         The folder of this version.
     graph, tensors : callable
-        What gives the ONNX file and the test tensors once their sha256 agreed, and IntegrityError otherwise.
+        What gives the ONNX graph and the file of test tensors once their sha256 agreed, and IntegrityError otherwise.
     stamp : tuple
         What changes when the files do.
     policy : Policy, optional
         How its configuration batches it; None for the server's policy.
     named : bool
         Whether it was asked for itself, rather than found in a folder of models.
+    released : bool
+        Whether the hashes of its files came with physzoo, rather than with the files.
     """
 
     name: str
@@ -60,11 +64,12 @@ class Found:
     spec: ModelSpec
     endpoint: str
     folder: Path
-    graph: Callable[[], Path]
+    graph: Callable[[], OnnxBytes]
     tensors: Callable[[], Path]
     stamp: tuple[object, ...]
     policy: Policy | None = None
     named: bool = False
+    released: bool = False
 
 
 @dataclass(frozen=True)
@@ -133,7 +138,7 @@ def _place(source: str | Path) -> str | Path:
     if text.startswith("hf://"):
         return text
     if isinstance(source, Path) or "/" in text or os.sep in text or text[:1] in (".", "~"):
-        return Path(text).expanduser()
+        return user_path(text)
     if not os.path.isdir(text):
         return text
     try:
@@ -177,10 +182,11 @@ def _endpoints(folder: ModelFolder, *, named: bool = False) -> Iterator[Found]:
             spec,
             endpoint,
             folder.folder,
-            partial(graph_file, folder, endpoint),
+            partial(graph_of, folder, endpoint),
             partial(folder.path, TEST_TENSORS),
             _stamp(*files),
             named=named,
+            released=folder.released,
         )
 
 
@@ -247,11 +253,11 @@ def _triton_version(folder: Path, version: str, policy: Policy) -> Found:
     if folder.name not in names:
         raise IntegrityError(f"{described} describes {', '.join(names)}; expected the model of its folder, {folder.name}")
 
-    def found(local: Path) -> Path:
-        file = spec.file(local.name)
-        if file is None:
+    def file(local: Path) -> File:
+        listed = spec.file(local.name)
+        if listed is None:
             raise IntegrityError(f"{described} lists no {local.name}: export the model again")
-        return checked(local, file, folder)
+        return listed
 
     return Found(
         folder.name,
@@ -259,8 +265,8 @@ def _triton_version(folder: Path, version: str, policy: Policy) -> Found:
         spec,
         names[folder.name],
         place,
-        partial(found, graph),
-        partial(found, tensors),
+        lambda: OnnxBytes(graph, content(graph, file(graph), folder)),
+        lambda: checked(tensors, file(tensors), folder),
         _stamp(graph, described, tensors, folder / CONFIG),
         policy,
     )

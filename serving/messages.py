@@ -8,10 +8,13 @@ good for besides: ``protoc --descriptor_set_in`` makes a client of it, and gRPC'
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, text_format
+
+from zoo.errors import InputError
 
 DESCRIPTION = Path(__file__).with_name("triton.binpb")
 SERVICE = "inference.GRPCInferenceService"
@@ -31,6 +34,38 @@ MESSAGES: dict[str, Any] = {
     name: message_factory.GetMessageClass(POOL.FindMessageTypeByName(f"inference.{name}")) for name in _names
 }
 """Name in the protocol -> class."""
+
+
+def lenient(message: Any) -> Callable[[bytes], Any]:
+    """What reads a message of gRPC, or gives an InputError in its place for a handler to raise.
+
+    grpcio answers what a reader raises with INTERNAL, as if it were a fault of the server.
+
+    Parameters
+    ----------
+    message : type
+        The class of the message.
+
+    Returns
+    -------
+    callable
+        From bytes to a message or an InputError.
+    """
+
+    def read(content: bytes) -> Any:
+        try:
+            return message.FromString(content)
+        except Exception as error:  # protobuf's implementations raise errors of their own
+            return InputError(f"this is no {message.DESCRIPTOR.name}: {error}")
+
+    return read
+
+
+def received(request: Any) -> Any:
+    """A message that :func:`lenient` read; the InputError where it could not."""
+    if isinstance(request, InputError):
+        raise request
+    return request
 
 
 def read_config(text: str) -> Any:

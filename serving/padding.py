@@ -10,11 +10,11 @@ import logging
 import threading
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
-from pathlib import Path
 
 import numpy as np
 import onnxruntime
 
+from zoo.model.onnx_bytes import OnnxBytes
 from zoo.model.spec import Endpoint
 from zoo.serving.devices import Device, open_graph
 from zoo.serving.graph import Graph
@@ -38,7 +38,7 @@ class Padded(Graph):
 
     Parameters
     ----------
-    file : Path
+    source : OnnxBytes
         The ONNX graph.
     endpoint : Endpoint
         What the spec says of it.
@@ -58,15 +58,17 @@ class Padded(Graph):
     """
 
     def __init__(
-        self, file: Path, endpoint: Endpoint, device: Device, sizes: Sequence[int], row: Mapping[str, np.ndarray]
+        self, source: OnnxBytes, endpoint: Endpoint, device: Device, sizes: Sequence[int], row: Mapping[str, np.ndarray]
     ) -> None:
-        super().__init__(file, endpoint, device)
+        super().__init__(source, endpoint, device)
         self.sizes = list(sizes)
         self._lock = threading.Lock()  # bound memory holds one batch at a time
         first = self.check(row, allow_nonfinite=True, allow_out_of_range=True)
         self._bound: dict[int, _Bound] = {}
         if not self.free:
-            self._bound = self._capture(first) or {size: _Bound(self.session, endpoint, device, size) for size in self.sizes}
+            self._bound = self._capture(source, first) or {
+                size: _Bound(self.session, endpoint, device, size) for size in self.sizes
+            }
         for size in self.sizes:
             self.run(_filled(first, size))
 
@@ -90,12 +92,12 @@ class Padded(Graph):
             outputs = self._bound[size](filled) if self._bound else super().run(filled)
         return outputs if size == rows else {name: array[:rows] for name, array in outputs.items()}
 
-    def _capture(self, row: Arrays) -> dict[int, _Bound] | None:
+    def _capture(self, source: OnnxBytes, row: Arrays) -> dict[int, _Bound] | None:
         """Every size as a CUDA graph; None where this graph is not captured, or does not answer as it does without."""
         if self.device.kind != "cuda":
             return None
         try:
-            session = open_graph(self.file, self.device, capture=True)
+            session = open_graph(source, self.device, capture=True)
             bound = {size: _Bound(session, self.endpoint, self.device, size, capture=True) for size in self.sizes}
             for size, one in bound.items():
                 filled = _filled(row, size)

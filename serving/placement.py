@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from zoo.model.onnx_bytes import OnnxBytes
 from zoo.model.spec import Endpoint
 from zoo.serving.devices import CPU, Device, devices
 from zoo.serving.graph import Graph
@@ -20,7 +21,7 @@ _log = logging.getLogger("zoo.serving")
 
 
 def place(
-    file: Path,
+    source: OnnxBytes,
     endpoint: Endpoint,
     wanted: Sequence[Device],
     *,
@@ -32,7 +33,7 @@ def place(
 
     Parameters
     ----------
-    file : Path
+    source : OnnxBytes
         The ONNX graph.
     endpoint : Endpoint
         What the spec says of it.
@@ -60,14 +61,14 @@ def place(
     placed: list[Graph] = []
     for one in wanted:
         if one.kind == "cpu":
-            placed.append(Graph(file, endpoint, one, threads=threads))
+            placed.append(Graph(source, endpoint, one, threads=threads))
             continue
         try:
-            placed.append(Padded(file, endpoint, one, sizes_up_to(most), row()))
+            placed.append(Padded(source, endpoint, one, sizes_up_to(most), row()))
         except Exception as error:  # errors of ONNX Runtime, such as of a full device, share no base
             if CPU not in wanted:
                 raise
-            _log.warning("%s does not run on %s: %s", file, one, error)
+            _log.warning("%s does not run on %s: %s", source.path, one, error)
     return placed
 
 
@@ -89,7 +90,7 @@ def instance_kind(file: Path, endpoint: Endpoint, row: Mapping[str, np.ndarray])
         ``KIND_GPU`` or ``KIND_CPU``, whichever runs a batch of 32 rows sooner; ``KIND_AUTO`` on a machine without a GPU.
     """
     first = {name: array[:1] for name, array in row.items()}
-    graphs = place(file, endpoint, devices(), row=lambda: first, most=_TYPICAL)
+    graphs = place(OnnxBytes.read(file), endpoint, devices(), row=lambda: first, most=_TYPICAL)
     if len(graphs) == 1:
         return "KIND_AUTO"
     timed = _timed(graphs, first, [_TYPICAL])

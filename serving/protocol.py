@@ -33,6 +33,10 @@ _CACHED, _CACHED_BYTES = 256, 2048
 UNSUPPORTED = {"classification", "shared_memory_region"}
 
 
+# Whole numbers of requests are at most those of the protocol over gRPC.
+_Size = Annotated[int, Field(ge=0, lt=2**63)]
+
+
 class _Wire(BaseModel):
     """Strict types; fields that we do not know are other servers' extensions and pass."""
 
@@ -40,18 +44,20 @@ class _Wire(BaseModel):
 
 
 class _Parameters(_Wire):
-    binary_data_size: Annotated[int, Field(ge=0)] | None = None
+    binary_data_size: _Size | None = None
     binary_data: bool | None = None
     binary_data_output: bool = False
     allow_nonfinite: bool = False
     allow_out_of_range: bool = False
-    timeout: Annotated[int, Field(ge=0)] | None = None
+    timeout: Annotated[int, Field(ge=0, lt=2**64)] | None = None
+    priority: Annotated[int, Field(ge=0, lt=2**64)] | None = None
+    """Whose requests take turns here whatever priority they have."""
 
 
 class _Input(_Wire):
     name: str
     datatype: str
-    shape: list[Annotated[int, Field(ge=0, lt=2**63)]]
+    shape: list[_Size]
     data: list[Any] | None = None
     parameters: _Parameters = _Parameters()
 

@@ -13,6 +13,8 @@ from typing import Literal
 
 from zoo.errors import IntegrityError, UnknownNameError, ZooError
 from zoo.model.spec import Endpoint, onnx_file
+from zoo.model.test_tensors import read_test_tensors
+from zoo.serving.answer_size import AnswerSize
 from zoo.serving.batching import Batcher, Policy
 from zoo.serving.devices import Device, devices
 from zoo.serving.graph import Graph
@@ -23,7 +25,8 @@ from zoo.serving.placement import place, warm_up
 from zoo.serving.protocol import Codec
 from zoo.serving.rejections import RefusedError
 from zoo.serving.statistics import Statistics
-from zoo.serving.verify import must_reproduce, read_tensors
+from zoo.serving.trial import Trials
+from zoo.serving.verify import must_reproduce
 
 Control = Literal["none", "poll", "explicit"]
 _log = logging.getLogger("zoo.serving")
@@ -38,6 +41,7 @@ class Served:
     batcher: Batcher
     statistics: Statistics
     codec: Codec
+    answer_size: AnswerSize
 
     @property
     def name(self) -> str:
@@ -96,6 +100,7 @@ class Repository:
         self._last: dict[str | Path, list[Found | Broken]] = {}
         self._unreadable: dict[str | Path, str] = {}
         self._changing = asyncio.Lock()
+        self._trials = Trials()
         self.changed = asyncio.Event()
         """Set, and replaced by another, when what is served changes."""
 
@@ -128,7 +133,12 @@ class Repository:
         if self.control == "none" and not loaded:
             where = ", ".join(str(source) for source in self._sources)
             raise errors[0] if errors else IntegrityError(f"no model is in {where}: expected folders of models")
+        self._trials.rest()
         self._switch(loaded, {served.name for served in loaded})
+
+    def close(self) -> None:
+        """Give up what is being loaded."""
+        self._trials.close()
 
     def at(self, path: str) -> Served | None:
         """The model whose ``/infer`` is at this path."""
@@ -274,6 +284,7 @@ class Repository:
                 self._fail(item, error)
                 errors.append(str(error))
                 kept += self._instead(item, served)
+        await asyncio.to_thread(self._trials.rest)
         self._switch(kept, names)
         return errors
 
@@ -313,16 +324,19 @@ class Repository:
     def _load(self, found: Found) -> Served:
         """Load, verify on the test tensors, and time a single row of them, which also warms up."""
         endpoint, policy = found.spec.endpoints[found.endpoint], found.policy or self._policy
-        tensors = read_tensors(found.tensors(), found.endpoint)
-        row = {tensor.name: tensors[f"{found.endpoint}/in/{tensor.name}"][:1] for tensor in endpoint.inputs}
-        graphs = place(found.graph(), endpoint, devices(policy.device or self._device), row=lambda: row, most=policy.max_batch)
+        tensors = read_test_tensors(found.tensors(), found.spec, found.endpoint)[found.endpoint]
+        inputs, source = tensors[0], found.graph()
+        row = {name: array[:1] for name, array in inputs.items()}
+        if not found.released:
+            self._trials(source, inputs)
+        graphs = place(source, endpoint, devices(policy.device or self._device), row=lambda: row, most=policy.max_batch)
         for graph in graphs:
             must_reproduce(found.name, found.spec, found.endpoint, tensors, graph)
         groups = [self._group(graph, policy) for graph in graphs]
         warm_up(groups, graphs[0], row, sizes_up_to(policy.max_batch) if len(groups) > 1 else [1])
         statistics = self.statistics.setdefault((found.name, found.version), Statistics())
         batcher = Batcher(found.name, groups, policy, statistics, graphs[0].free.values())
-        return Served(found, graphs[0], batcher, statistics, Codec(found.name, found.version, endpoint))
+        return Served(found, graphs[0], batcher, statistics, Codec(found.name, found.version, endpoint), AnswerSize(endpoint))
 
     def _group(self, graph: Graph, policy: Policy) -> InstanceGroup:
         """Instances on the graph's device: on the CPU in the pool of all models, on another in one thread of its own.
@@ -330,7 +344,9 @@ class Repository:
         A second batch at a time on such a device would only wait for the first, and what is captured or bound holds one.
         """
         if graph.device.kind == "cpu":
-            return InstanceGroup(graph.run, self._pool, policy.instances or self._workers, graph.device)
+            return InstanceGroup(
+                graph.run, self._pool, policy.instances or self._workers, graph.device, inline=not graph.may_loop
+            )
         queue = self._queues.setdefault(graph.device, ThreadPoolExecutor(1, thread_name_prefix=f"zoo-{graph.device}"))
         return InstanceGroup(graph.run, queue, policy.instances or 1, graph.device)
 

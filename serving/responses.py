@@ -9,24 +9,25 @@ from dataclasses import dataclass
 from zoo.serving.rejections import RefusedError
 
 CLOSE = (b"connection", b"close")
-_JSON = ((b"content-type", b"application/json"),)
+JSON = ((b"content-type", b"application/json"),)
 
 
 @dataclass(slots=True)
 class Answer:
-    """Status, headers and body of one response."""
+    """Status, headers and body of one response, and the bytes that are held for it until it is sent."""
 
     status: int
     body: bytes = b""
-    headers: tuple[tuple[bytes, bytes], ...] = _JSON
+    headers: tuple[tuple[bytes, bytes], ...] = JSON
     request_id: str | None = None
+    held: int = 0
 
 
 def refusal(error: RefusedError) -> Answer:
     """A refusal as an answer."""
     message = str(error)
     text = message if len(message) <= 500 else message[:500] + "..."
-    return Answer(error.status, json.dumps({"error": text}).encode(), _JSON + error.headers)
+    return Answer(error.status, json.dumps({"error": text}).encode(), JSON + error.headers)
 
 
 def written(answer: Answer) -> bytes:

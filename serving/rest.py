@@ -5,54 +5,25 @@ from __future__ import annotations
 import time
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import numpy as np
 
 from zoo.errors import InputError
 from zoo.serving import protocol
 from zoo.serving.handlers import INLINE_BYTES, Handlers
+from zoo.serving.limits import Limits
 from zoo.serving.logs import LOGGER
 from zoo.serving.protocol import Body, InferRequest
-from zoo.serving.rejections import RefusedError, busy
+from zoo.serving.rejections import RefusedError
 from zoo.serving.repository import Served
-from zoo.serving.responses import Answer, refusal
+from zoo.serving.responses import JSON, Answer, refusal
 from zoo.serving.routes import routes
 
 _COMPRESSED_BYTES = 500
+JSON_IN_MEMORY = 8
+"""Bytes that the objects of JSON take for each of its own, where it is all numbers of one digit."""
 _BINARY = (b"content-type", b"application/octet-stream")
 HEADER = protocol.HEADER.lower().encode()
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What one client may take of the server.
-
-    Attributes
-    ----------
-    body : int
-        The largest request, in bytes, compressed or not.
-    pending : int
-        Bytes of all requests together, compressed and not, that are being read or answered.
-    reading : float
-        Seconds within which a request must have arrived.
-    """
-
-    body: int = 64 * 2**20
-    pending: int = 2**30
-    reading: float = 60.0
-
-    def too_large(self) -> RefusedError:
-        """The refusal (413) of a request that is too large."""
-        return RefusedError(413, f"the request is larger than the {self.body} bytes that this server accepts")
-
-    def too_many(self) -> RefusedError:
-        """The refusal (503) of a request for which there is no memory now."""
-        return busy("this server holds as many bytes of requests as it may: ask again later")
-
-    def too_slow(self) -> RefusedError:
-        """The refusal (408) of a request that has not arrived in time."""
-        return RefusedError(408, f"the request did not arrive within {self.reading:g} s: send it faster, or in parts")
 
 
 class Rest:
@@ -62,17 +33,19 @@ class Rest:
     ----------
     handlers : Handlers
         The protocol's methods.
-    limits : Limits
-        What one client may take.
     log_requests : bool
         Whether to log one line a request, besides the faults of the server that are always logged.
     """
 
-    def __init__(self, handlers: Handlers, limits: Limits, *, log_requests: bool = False) -> None:
+    def __init__(self, handlers: Handlers, *, log_requests: bool = False) -> None:
         self.handlers = handlers
-        self.limits = limits
         self._log_requests = log_requests
         self._routes = routes(handlers)
+
+    @property
+    def limits(self) -> Limits:
+        """What one client may take."""
+        return self.handlers.limits
 
     async def answer(self, method: str, path: str, headers: Mapping[bytes, bytes], body: Body, client: object) -> Answer:
         """Answer one request that has arrived whole; never raises.
@@ -135,13 +108,8 @@ class Rest:
             raise InputError(f"the body is no whole {encoding} stream: {error}") from None
         if content is None:
             raise self.limits.too_large()
-        self.handlers.pending += len(content)
-        try:
-            if self.handlers.pending > self.limits.pending:
-                raise self.limits.too_many()
+        with self.handlers.holding(len(content)):
             return await self._answer(method, path, headers, content, client, start)
-        finally:
-            self.handlers.pending -= len(content)
 
     async def _answer(
         self,
@@ -176,15 +144,20 @@ class Rest:
         if len(body) <= INLINE_BYTES:
             request, arrays = self._read(served, body, length)
         else:
-            request, arrays = await self.handlers.in_pool(self._read, served, body, length)
-        outputs = await self.handlers.infer(served, request, arrays, client)
-        if sum(array.nbytes for array in outputs.values()) <= INLINE_BYTES:
-            text, json_length = served.codec.build(request, outputs)
-        else:
-            text, json_length = await self.handlers.in_pool(served.codec.build, request, outputs)
-        if json_length is None:
-            return Answer(200, text, request_id=request.id)
-        return Answer(200, text, (_BINARY, (HEADER, b"%d" % json_length)), request.id)
+            with self.handlers.holding(JSON_IN_MEMORY * len(body) if length is None else 0):
+                request, arrays = await self.handlers.in_pool(self._read, served, body, length)
+        held = self.handlers.hold_answer(served, request, arrays)
+        try:
+            outputs = await self.handlers.infer(served, request, arrays, client)
+            if sum(array.nbytes for array in outputs.values()) <= INLINE_BYTES:
+                text, json_length = served.codec.build(request, outputs)
+            else:
+                text, json_length = await self.handlers.in_pool(served.codec.build, request, outputs)
+        except BaseException:
+            self.handlers.release(held)
+            raise
+        binary = () if json_length is None else (_BINARY, (HEADER, b"%d" % json_length))
+        return Answer(200, text, binary or JSON, request.id, held)
 
     def _read(self, served: Served, content: Body, length: str | None) -> tuple[InferRequest, dict[str, np.ndarray]]:
         request = served.codec.parse(content, length)

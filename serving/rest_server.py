@@ -25,6 +25,8 @@ IDLE_SECONDS = 75.0
 _HEAD_BYTES = 64 * 2**10
 _BACKLOG = 2048
 _SWEEP_TICKS = 5  # of a tenth of a second
+_LEAST_TAKEN = 2**20
+"""Bytes of answers that a client must read in ``IDLE_SECONDS`` while there are more for it."""
 
 
 class RestServer:
@@ -134,7 +136,8 @@ class Connection(HttpToolsProtocol):
         self._limits = cast(AsgiApp, self.config.app).rest.limits
         self._refusal: RefusedError | None = None
         self._in_head, self._since = True, self.loop.time()
-        self._chunk_bytes = self._first_bytes = self._head_bytes = self._unsent = 0
+        self._ended = False
+        self._chunk_bytes = self._first_bytes = self._head_bytes = self._taken = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in uvicorn
         """Begin."""
@@ -144,6 +147,8 @@ class Connection(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         """Parse what has come."""
         self._unset_keepalive_if_required()
+        if self._ended:
+            return
         self._chunk_bytes = len(data)
         try:
             self._parse(memoryview(data))
@@ -164,6 +169,9 @@ class Connection(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """Start the application, unless the head is too large."""
         self._in_head = False
+        if fault := _head_fault(self.parser.get_http_version(), self.headers):
+            self._refusal = fault
+            raise fault
         if self._head_bytes + self._chunk_bytes > _HEAD_BYTES:  # with what came before and after it
             size = len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
             if size > _HEAD_BYTES:
@@ -188,15 +196,16 @@ class Connection(HttpToolsProtocol):
             cycle.message_event.set()
 
     def check(self, now: float) -> None:
-        """Let a client go that leaves its answers unread, and refuse a head that does not arrive."""
+        """Let a client go that leaves its answers unread, or all but, and refuse a head that does not arrive."""
         unsent = self.transport.get_write_buffer_size()
-        if unsent and unsent == self._unsent:
+        taken = self._answer.written - unsent
+        if unsent and taken - self._taken < _LEAST_TAKEN:
             if now - self._since > IDLE_SECONDS:
                 self.transport.abort()
         elif unsent:
-            self._unsent, self._since = unsent, now
+            self._taken, self._since = taken, now
         elif self.cycle is not None and not self.cycle.response_complete:
-            self._unsent, self._since = 0, now  # nothing more may be read meanwhile
+            self._taken, self._since = taken, now  # nothing more may be read meanwhile
         elif self._in_head and now - self._since > self._limits.reading:
             self._refuse(self._limits.too_slow()) if self.scope else self.transport.close()
 
@@ -224,8 +233,14 @@ class Connection(HttpToolsProtocol):
         return b"\r\n".join([*lines, b"", b""])
 
     def _refuse(self, error: RefusedError) -> None:
-        """Say why, unless an answer is under way, and close."""
+        """Say why and close; what arrived whole before is answered first, and then nobody is told what followed it."""
+        while self.pipeline and self.pipeline[0][0].more_body:
+            self.pipeline.popleft()
         cycle = self.cycle
+        last = self.pipeline[0][0] if self.pipeline else cycle
+        if last is not None and not last.response_complete and not last.more_body:
+            last.keep_alive, self._ended = False, True
+            return
         arriving = cycle is not None and cycle.more_body and not cycle.response_started and not self.pipeline
         if cycle is None or cycle.response_complete or arriving:
             self.transport.write(written(refusal(error)))
@@ -236,26 +251,40 @@ class _HeadWithBody:
     """Sends the head of an answer with its body; uvicorn writes one after the other, and each is a call of the system."""
 
     def __init__(self, transport: asyncio.Transport) -> None:
-        self._transport, self._head = transport, b""
+        self._transport, self._head, self._begun = transport, b"", False
+        self.written = 0
         self.is_closing = transport.is_closing
 
     def write(self, data: bytes) -> None:
+        self.written += len(data)
         if self._head:
             head, self._head = self._head, b""
             self._transport.writelines((head, data))
-        elif data.startswith(b"HTTP/1.1 100 "):
+        elif self._begun or data.startswith(b"HTTP/1.1 100 "):
             self._transport.write(data)
         else:
-            self._head = data
+            self._head, self._begun = data, True
 
     def flush(self) -> None:
-        """Send a head that no body follows."""
+        """End an answer: send a head that no body follows."""
         if self._head:
             self.write(b"")
+        self._begun = False
 
     def close(self) -> None:
         self.flush()
         self._transport.close()
+
+
+def _head_fault(version: str, headers: list[tuple[bytes, bytes]]) -> RefusedError | None:
+    """What RFC 9112 has a server refuse and llhttp lets pass."""
+    hosts = sum(name == b"host" for name, _ in headers)
+    if hosts > 1 or (not hosts and version == "1.1"):
+        return RefusedError(400, f"expected one Host header, given {hosts}")
+    codings = [value.strip().lower() for name, value in headers if name == b"transfer-encoding"]
+    if codings not in ([], [b"chunked"]):
+        return RefusedError(501, "expected the transfer coding chunked or none; content may be encoded by Content-Encoding")
+    return None
 
 
 def _large_head() -> RefusedError:

@@ -6,6 +6,8 @@ import asyncio
 import os
 import signal
 import sys
+import threading
+import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -17,15 +19,17 @@ from zoo.model.registry import list_models
 from zoo.serving.asgi import GRACE_SECONDS, AsgiApp
 from zoo.serving.batching import Policy
 from zoo.serving.handlers import Handlers
+from zoo.serving.limits import Limits
 from zoo.serving.logs import LOGGER, log_to_stderr
 from zoo.serving.repository import Control, Repository
-from zoo.serving.rest import Limits, Rest
+from zoo.serving.rest import Rest
 from zoo.serving.rest_server import RestServer
 
 if TYPE_CHECKING:
     import grpc
 
 _DRAIN_SECONDS = 30
+_DAY = 86_400.0
 # Threads that return from ONNX Runtime wait up to this long for the event loop to let go of the interpreter; 5 ms by default.
 _SWITCH_SECONDS = 0.0005
 
@@ -71,6 +75,19 @@ class Settings:
     tls_key: Path | None = None
     forwarded_allow_ips: str = ""
 
+    def __post_init__(self) -> None:
+        """Refuse what no clock and no counter can take, such as NaN; InputError names it."""
+        seconds = {"poll": (self.poll, 0.01), "timeout": (self.timeout, 1e-3), "max_delay": (self.policy.max_delay, 0.0)}
+        for name, (value, least) in {**seconds, "reading": (self.limits.reading, 0.01)}.items():
+            if value is not None and not least <= value <= _DAY:
+                raise InputError(f"{name}: expected {least:g} to {_DAY:g} seconds, given {value:g}")
+        policy = self.policy
+        whole = {"workers": self.workers, "body": self.limits.body, "instances": policy.instances}
+        whole |= {name: getattr(policy, name) for name in ("max_batch", "max_rows", "max_queue")}
+        for name, count in whole.items():
+            if count is not None and not 1 <= count < 2**31:  # gRPC counts bytes in 32 bits
+                raise InputError(f"{name}: expected 1 to {2**31 - 1}, given {count}")
+
     @property
     def tls(self) -> tuple[Path, Path] | None:
         """Files of a certificate and of its key; InputError where only a key is given."""
@@ -109,18 +126,17 @@ class Server:
     def __init__(self, models: Sequence[str | Path] = (), settings: Settings | None = None) -> None:
         self.settings = settings = settings or Settings()
         workers = settings.workers or len(os.sched_getaffinity(0))
-        pool = ThreadPoolExecutor(workers, thread_name_prefix="zoo-serving")
+        self._pool = pool = ThreadPoolExecutor(workers, thread_name_prefix="zoo-serving")
         sources = models or list_models()
         self.repository = Repository(sources, pool, workers, settings.policy, settings.control, settings.device)
         try:
             self.repository.load_all()
         except BaseException:
+            self.repository.close()
             pool.shutdown(wait=False, cancel_futures=True)
             raise
-        self.handlers = Handlers(self.repository, pool, settings.timeout)
-        self.app = AsgiApp(
-            Rest(self.handlers, settings.limits, log_requests=settings.log_requests), self.start_polling, self.stop
-        )
+        self.handlers = Handlers(self.repository, pool, settings.timeout, settings.limits)
+        self.app = AsgiApp(Rest(self.handlers, log_requests=settings.log_requests), self.start_polling, self.stop)
         """REST as an application of ASGI, which polls for as long as its host lives."""
         self.port: int | None = None
         self.grpc_port: int | None = None
@@ -148,7 +164,7 @@ class Server:
             from zoo.serving.grpc_server import create_grpc_server
 
             address = f"{f'[{host}]' if ':' in host else host}:{grpc_port}"
-            self._grpc, self.grpc_port = create_grpc_server(self.handlers, address, self.settings.limits, self.settings.tls)
+            self._grpc, self.grpc_port = create_grpc_server(self.handlers, address, self.settings.tls)
             await self._grpc.start()
         await self._rest.start()
 
@@ -162,7 +178,9 @@ class Server:
         self.handlers.ready = False
         if self._polling is not None:
             self._polling.cancel()
+        self.repository.close()
         await asyncio.gather(self._rest.stop(), self._stop_grpc())
+        self._pool.shutdown(wait=False, cancel_futures=True)
 
     async def _stop_grpc(self) -> None:
         """Answer what has arrived; an idle stream, a watcher of health or half a request would else hold the end up."""
@@ -207,10 +225,31 @@ def serve(
         asyncio.run(_serve(server, host, port, grpc_port, uds))
     else:
         uvloop.run(_serve(server, host, port, grpc_port, uds))
+    _leave()
+
+
+class _Unwaited(ThreadPoolExecutor):
+    """Threads that look for models, which a file system that does not answer holds up: the event loop would wait for them."""
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        super().shutdown(wait=False, cancel_futures=True)
+
+
+def _leave() -> None:
+    """End the process where a graph or a file system never answers: Python would wait for its thread."""
+    deadline = time.monotonic() + GRACE_SECONDS
+    for thread in threading.enumerate():
+        if thread is not threading.current_thread() and not thread.daemon:
+            thread.join(max(0.0, deadline - time.monotonic()))
+            if thread.is_alive():
+                LOGGER.error("what does not end was given up", extra={"fields": {"thread": thread.name}})
+                sys.stderr.flush()
+                os._exit(0)
 
 
 async def _serve(server: Server, host: str, port: int, grpc_port: int | None, uds: Path | None) -> None:
     loop, stop = asyncio.get_running_loop(), asyncio.Event()
+    loop.set_default_executor(_Unwaited(thread_name_prefix="zoo-looking"))
     await server.start(host, port, grpc_port, uds=uds)
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from zoo.errors import InputError, IntegrityError
+from zoo.model.onnx_bytes import OnnxBytes
 from zoo.model.spec import TEST_TENSORS, ModelSpec, onnx_file
 from zoo.model.store import ModelFolder, locate
 from zoo.model.test_tensors import read_test_tensors
@@ -67,7 +68,7 @@ class Session:
             return rows()[endpoint]
 
         for name, endpoint in folder.spec.endpoints.items():
-            graphs = place(graph_file(folder, name), endpoint, wanted, row=partial(row, name), most=_MOST, threads=threads)
+            graphs = place(graph_of(folder, name), endpoint, wanted, row=partial(row, name), most=_MOST, threads=threads)
             self._devices[name] = [str(graph.device) for graph in graphs]
             self._graphs[name] = graphs[0] if len(graphs) == 1 else Fastest(graphs, row(name), _MOST)
 
@@ -97,11 +98,16 @@ class Session:
         """The devices that are really in use, such as ``cuda:0`` and ``cpu``."""
         return list(dict.fromkeys(device for devices in self._devices.values() for device in devices))
 
+    @classmethod
+    def of(cls, folder: ModelFolder, *, device: str = "auto", threads: int = 1) -> Session:
+        """A session over a folder that was found; it raises as ``Session`` does."""
+        session = cls.__new__(cls)
+        session._open(folder, device, threads)
+        return session
+
     def on(self, device: str) -> Session:
         """The same model on one of its devices, whatever the size of batch."""
-        other = type(self).__new__(type(self))
-        other._open(self.folder, device, self._settings[1])
-        return other
+        return self.of(self.folder, device=device, threads=self._settings[1])
 
     def run(
         self,
@@ -156,8 +162,8 @@ def _first_rows(folder: ModelFolder) -> dict[str, dict[str, np.ndarray]]:
     return {endpoint: {name: array[:1] for name, array in inputs.items()} for endpoint, (inputs, _) in tensors.items()}
 
 
-def graph_file(folder: ModelFolder, endpoint: str) -> Path:
-    """The ONNX file of one endpoint, of the size and sha256 that the spec gives.
+def graph_of(folder: ModelFolder, endpoint: str) -> OnnxBytes:
+    """The ONNX graph of one endpoint, of the sha256 that the spec gives.
 
     Parameters
     ----------
@@ -168,15 +174,15 @@ def graph_file(folder: ModelFolder, endpoint: str) -> Path:
 
     Returns
     -------
-    Path
-        The file, checked.
+    OnnxBytes
+        The graph.
 
     Raises
     ------
     IntegrityError
-        The endpoint was never exported, or its file is not the one described.
+        The endpoint was never exported, its file is not the one described, or it names other files.
     """
     name = onnx_file(endpoint)
     if folder.spec.file(name) is None:
         raise IntegrityError(f"{folder.folder} lists no {name}: make it with zoo export")
-    return folder.path(name)
+    return OnnxBytes(folder.folder / name, folder.content(name))

@@ -13,8 +13,8 @@ from zoo.model.axes import BATCH, Axis
 from zoo.model.dtypes import NAMES
 from zoo.model.spec import Tensor
 
-_IN_JSON = {"f": ("numbers", "fiu"), "i": ("whole numbers", "iu"), "b": ("true and false", "b")}
-"""Kind of a dtype -> its values in words, and the kinds of the arrays that JSON's lists of them become."""
+_IN_JSON = {"f": ("numbers", {int, float}), "i": ("whole numbers", {int}), "b": ("true and false", {bool})}
+"""Kind of a dtype -> its values in words, and their types in what JSON holds."""
 
 
 def wire_shape(array: np.ndarray) -> list[int]:
@@ -147,6 +147,9 @@ def from_json(name: str, data: list[Any], dtype: np.dtype) -> np.ndarray:
     InputError
         The lists are uneven, or something else is among the values.
     """
+    words, types = _IN_JSON[dtype.kind]
+    if not _types(data) <= types:  # before numpy sees them, which gives all texts the length of the longest
+        raise InputError(f"input {name!r}: expected {words}, given other values among them")
     try:
         array = np.asarray(data)
     except ValueError:
@@ -155,12 +158,17 @@ def from_json(name: str, data: list[Any], dtype: np.dtype) -> np.ndarray:
         ) from None
     if not array.size:
         return array.astype(dtype)
-    words, kinds = _IN_JSON[dtype.kind]
-    if array.dtype.kind not in kinds or (dtype.kind != "b" and _has_truth_values(array, data)):
-        raise InputError(f"input {name!r}: expected {words}, given other values among them")
+    if array.dtype.kind == "O":
+        raise InputError(f"input {name!r}: expected {words}, given one that no number of 64 bits holds")
     return array
 
 
-def _has_truth_values(array: np.ndarray, data: list[Any]) -> bool:
-    """Whether true or false is among numbers, of which numpy makes 1 and 0."""
-    return bool(((array == 0) | (array == 1)).any()) and bool in set(map(type, np.asarray(data, object).flat))
+def _types(data: list[Any]) -> set[type]:
+    """The types of all values in lists of lists."""
+    found = set(map(type, data))
+    if list in found:
+        found.discard(list)
+        for item in data:
+            if type(item) is list:
+                found |= _types(item)
+    return found

@@ -5,15 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
-from zipfile import BadZipFile
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from zoo.errors import IntegrityError, ReproductionError, ZooError
+from zoo.errors import ReproductionError, ZooError
 from zoo.model.spec import TEST_TENSORS, ElementTolerance, ModelSpec, Tensor, Tolerance
+from zoo.model.store import ModelFolder, locate
+from zoo.model.test_tensors import read_test_tensors
 from zoo.serving.graph import Graph
-from zoo.serving.session import Session
+from zoo.serving.session import Session, graph_of
+from zoo.serving.trial import Trials
+
+Arrays = Mapping[str, np.ndarray]
 
 
 class Row(BaseModel):
@@ -78,19 +82,22 @@ def verify(model: str | Path | Session, *, device: str = "auto") -> Report:
         There is no such model.
     IntegrityError
         A file, or the test tensors of an endpoint, is missing or not the one that the card describes.
+    ReproductionError
+        A graph cannot be run on its test tensors.
     """
-    session = model if isinstance(model, Session) else Session(model, device=device)
+    session = model if isinstance(model, Session) else _tried(locate(model), device)
     spec = session.spec
     for file in spec.files:
         session.folder.path(file.path)
-    tensors = read_tensors(session.folder.path(TEST_TENSORS))
+    tensors = read_test_tensors(session.folder.path(TEST_TENSORS), spec)
     rows: list[Row] = []
     for used in session.devices:
         one = session if len(session.devices) == 1 else session.on(used)
         for endpoint in spec.endpoints:
             # The files are in question here, not the inputs.
             run = partial(one.run, endpoint=endpoint, allow_nonfinite=True, allow_out_of_range=True)
-            rows += [row.model_copy(update={"device": used}) for row in compare(spec, endpoint, tensors, run)]
+            found = compare(spec, endpoint, tensors[endpoint], run)
+            rows += [row.model_copy(update={"device": used}) for row in found]
     return Report(
         name=spec.name,
         revision=spec.revision,
@@ -101,10 +108,22 @@ def verify(model: str | Path | Session, *, device: str = "auto") -> Report:
     )
 
 
+def _tried(folder: ModelFolder, device: str) -> Session:
+    """A session over a model, whose graphs are tried first where their hashes came with them."""
+    if not folder.released:
+        trials, tensors = Trials(), read_test_tensors(folder.path(TEST_TENSORS), folder.spec)
+        try:
+            for name, (inputs, _) in tensors.items():
+                trials(graph_of(folder, name), inputs)
+        finally:
+            trials.close()
+    return Session.of(folder, device=device)
+
+
 def compare(
     spec: ModelSpec,
     endpoint: str,
-    tensors: Mapping[str, np.ndarray],
+    tensors: tuple[Arrays, Arrays],
     run: Callable[[dict[str, np.ndarray]], dict[str, np.ndarray]],
 ) -> list[Row]:
     """Run one endpoint on its test tensors.
@@ -115,8 +134,8 @@ def compare(
         The model.
     endpoint : str
         Name of the endpoint.
-    tensors : mapping of str to ndarray
-        What ``read_tensors`` gives.
+    tensors : tuple of mapping of str to ndarray
+        Inputs and the answers to them, as ``read_test_tensors`` gives them.
     run : callable
         The endpoint, from named inputs to named outputs.
 
@@ -127,23 +146,21 @@ def compare(
 
     Raises
     ------
-    IntegrityError
-        A test tensor is missing.
+    ReproductionError
+        It cannot be run.
     """
-    described = spec.endpoints[endpoint]
-    given = run({tensor.name: tensors[f"{endpoint}/in/{tensor.name}"] for tensor in described.inputs})
-    return [
-        _compare(endpoint, t, given[t.name], tensors[f"{endpoint}/out/{t.name}"], spec.tolerance_of(t))
-        for t in described.outputs
-    ]
+    inputs, expected = tensors
+    try:
+        given = run(dict(inputs))
+        outputs = spec.endpoints[endpoint].outputs
+        return [_compare(endpoint, t, given[t.name], expected[t.name], spec.tolerance_of(t)) for t in outputs]
+    except ZooError:
+        raise
+    except Exception as error:  # errors of ONNX Runtime share no base
+        raise ReproductionError(f"{spec.name}: {endpoint} cannot be run on its test tensors: {error}") from error
 
 
-class _Tensors(dict[str, np.ndarray]):
-    def __missing__(self, key: str) -> np.ndarray:
-        raise IntegrityError(f"{TEST_TENSORS}: expected the tensor {key}, found {', '.join(self) or 'none'}")
-
-
-def must_reproduce(name: str, spec: ModelSpec, endpoint: str, tensors: Mapping[str, np.ndarray], graph: Graph) -> None:
+def must_reproduce(name: str, spec: ModelSpec, endpoint: str, tensors: tuple[Arrays, Arrays], graph: Graph) -> None:
     """Refuse a graph that does not answer its test tensors as it did.
 
     Parameters
@@ -154,8 +171,8 @@ def must_reproduce(name: str, spec: ModelSpec, endpoint: str, tensors: Mapping[s
         The spec.
     endpoint : str
         Its endpoint.
-    tensors : mapping of str to ndarray
-        What ``read_tensors`` gives.
+    tensors : tuple of mapping of str to ndarray
+        Inputs and the answers to them, as ``read_test_tensors`` gives them.
     graph : Graph
         The opened graph.
 
@@ -164,44 +181,11 @@ def must_reproduce(name: str, spec: ModelSpec, endpoint: str, tensors: Mapping[s
     ReproductionError
         Naming the outputs, or what running it raised.
     """
-    try:
-        report = compare(spec, endpoint, tensors, lambda inputs: graph(inputs, True, True))
-    except ZooError:
-        raise
-    except Exception as error:  # errors of ONNX Runtime share no base
-        raise ReproductionError(f"{name} cannot be run on its test tensors: {error}") from error
+    report = compare(spec, endpoint, tensors, lambda inputs: graph(inputs, True, True))
     if failed := [f"{row.endpoint}/{row.output}" for row in report if not row.ok]:
         raise ReproductionError(
             f"{name} does not reproduce its test tensors: {', '.join(failed)}; zoo verify shows by how much"
         )
-
-
-def read_tensors(file: Path, endpoint: str = "") -> Mapping[str, np.ndarray]:
-    """The test tensors of a model, or of one endpoint.
-
-    Parameters
-    ----------
-    file : Path
-        ``test_tensors.npz``.
-    endpoint : str
-        Name of the endpoint; empty for all.
-
-    Returns
-    -------
-    mapping of str to ndarray
-        ``<endpoint>/in/<name>`` and ``<endpoint>/out/<name>``; a tensor that is not there raises IntegrityError.
-
-    Raises
-    ------
-    IntegrityError
-        The file holds no test tensors.
-    """
-    prefix = f"{endpoint}/" if endpoint else ""
-    try:
-        with np.load(file, allow_pickle=False) as stored:
-            return _Tensors({name: stored[name] for name in stored.files if name.startswith(prefix)})
-    except (OSError, ValueError, BadZipFile) as error:
-        raise IntegrityError(f"{file} does not hold test tensors: {error}") from error
 
 
 def _compare(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -66,3 +66,39 @@ def planck_folder() -> Path:
         if list(Path(folder).glob("COM_PowerSpect_CMB-*.txt")):
             return Path(folder)
     pytest.skip("Planck's public spectra are not here: set PLANCK to their folder")
+
+
+class _Kept:
+    """One process of a worker that tries the graphs of all its servers: each would else start one of its own."""
+
+    trials: Any = None
+
+    def __call__(self, *arguments: Any) -> None:
+        from zoo.serving.trial import Trials
+
+        if _Kept.trials is None:
+            _Kept.trials = Trials()
+        _Kept.trials(*arguments)
+
+    def rest(self) -> None:
+        """Keep it."""
+
+    def close(self) -> None:
+        """Keep it."""
+
+
+@pytest.fixture(autouse=True, scope="session")
+def one_process_of_trials() -> Iterator[None]:
+    """Servers in a test's own process try their graphs in one process of the worker."""
+    try:
+        import zoo.serving.repository as module
+        import zoo.serving.verify as other
+    except ImportError:  # without ONNX Runtime
+        yield
+        return
+    with pytest.MonkeyPatch.context() as patch:
+        for where in (module, other):
+            patch.setattr(where, "Trials", _Kept)
+        yield
+    if _Kept.trials is not None:
+        _Kept.trials.close()

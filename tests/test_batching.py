@@ -213,7 +213,7 @@ def test_a_batch_never_grows_beyond_its_limit_but_a_large_request_runs(pool: Thr
         assert [len(answer["y"]) for answer in answers] == [3, 2, 9, 1]
 
     run(test)
-    assert [len(batch) for batch in model.batches] == [3, 2, 9, 1]
+    assert [len(batch) for batch in model.batches] == [3, 2, 4, 4, 1, 1]  # alone, in pieces as large as a batch
 
 
 @pytest.mark.parametrize(("microseconds", "on_the_loop"), [(10, True), (1000, False)])
@@ -419,7 +419,7 @@ def test_a_batch_of_one_length_is_full_by_its_own_rows(pool: ThreadPoolExecutor,
         await asyncio.gather(*waiting, batcher.submit(of_length(2), "d"))
 
     run(test)
-    assert model.batches == [[1.0], [2.0, 2.0], [4.0, 4.0, 4.0]]
+    assert model.batches == [[1.0], [2.0, 2.0], [4.0, 4.0], [4.0]]
 
 
 def test_how_long_a_run_takes_is_learned_for_each_length(pool: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch) -> None:

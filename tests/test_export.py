@@ -16,7 +16,7 @@ tf = pytest.importorskip("tensorflow")
 tf2onnx = pytest.importorskip("tf2onnx")
 import onnx  # noqa: E402
 
-from zoo.errors import ExportError, InputError, ParityError, ReproductionError, UnknownNameError  # noqa: E402
+from zoo.errors import ExportError, FullDiskError, InputError, ParityError, ReproductionError, UnknownNameError  # noqa: E402
 from zoo.export import (  # noqa: E402
     ExportReport,
     check_parity,
@@ -464,7 +464,7 @@ def fail_at(endpoint: str, error: Exception):
 @pytest.mark.parametrize(
     ("error", "expected"),
     [
-        (OSError(errno.ENOSPC, "No space left on device"), ExportError),
+        (OSError(errno.ENOSPC, "No space left on device"), FullDiskError),
         (ParityError("no"), ParityError),
         (KeyboardInterrupt(), KeyboardInterrupt),
     ],

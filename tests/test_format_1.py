@@ -17,7 +17,7 @@ from tiny_folder import make_model_folder
 import zoo
 import zoo.model.card
 from zoo.errors import IntegrityError
-from zoo.model import registry
+from zoo.model import format1, registry
 from zoo.model.model_json import read_spec, read_summary, write_spec
 from zoo.model.spec import CARD, RANGES, TEST_TENSORS, ModelSpec
 from zoo.model.store import locate
@@ -112,7 +112,7 @@ def merge_bomb(levels: int = 30) -> str:
         ("physzoo: !!python/object/apply:os.system ['touch pwned']", "tags"),
         ("physzoo: !!python/name:os.system", "tags"),
         ("physzoo: !!timestamp x", "tags"),
-        ("physzoo: 2024-99-99", "not plain YAML"),
+        ("physzoo: 2024-99-99", "physzoo"),
         (bomb(), "anchors"),
         (merge_bomb(), "anchors"),
         ("&a a: *a", "anchors"),
@@ -159,6 +159,28 @@ def test_a_file_outside_the_folder_is_refused(card: Path, path: str) -> None:
     replace(card, "path: model.weights.h5", f"path: {json.dumps(path)}")
     with pytest.raises(IntegrityError, match=r"README\.md.*plain file name"):
         read_spec(card.parent)
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("number", ["1:" * 400_000 + "1", "9" * 900_000, "1." + "9" * 900_000, "0x" + "f" * 900_000])
+def test_a_number_without_end_takes_no_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: str) -> None:
+    """YAML's numbers to the base 60 take the square of their length: hours for what a card may hold."""
+    (tmp_path / "bomb").mkdir()
+    (tmp_path / "bomb" / CARD).write_text(f"---\nphyszoo: {{name: {number}}}\n---\n")
+    with pytest.raises(IntegrityError, match=r"README\.md"):
+        read_spec(tmp_path / "bomb")
+    monkeypatch.setenv("ZOO_PATH", str(tmp_path))
+    with pytest.warns(UserWarning, match="left out of the list: .*README.md"):
+        assert "mlp-cmb-feature" in registry.list_models()
+
+
+def test_words_that_are_numbers_to_yaml_alone_stay_words(tmp_path: Path) -> None:
+    words = "[1:1:1, 0x1F, 010, 1_000, 2024-01-01, yes, off, 123456789012345678901, =]"
+    values = "[1, -3, 1.5, 1e-5, 1.0e-05, true, null, ~, .inf, 0, '5', +2]"
+    (tmp_path / CARD).write_text(f"---\nphyszoo: {{words: {words}, values: {values}}}\n---\n")
+    block = format1._front_matter(tmp_path / CARD)["physzoo"]
+    assert block["words"] == words.strip("[]").split(", ")
+    assert block["values"] == [1, -3, 1.5, 1e-5, 1e-5, True, None, None, float("inf"), 0, "5", 2]
 
 
 def test_unknown_fields_and_wrong_types_are_named(card: Path) -> None:

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from zoo.serving.incoming import Incoming
+from zoo.serving.limits import Limits
 from zoo.serving.protocol import HEADER
 from zoo.serving.rejections import RefusedError
-from zoo.serving.rest import Limits
 
 BODY = np.random.default_rng(0).bytes(100_000)
 

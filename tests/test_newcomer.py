@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -133,4 +134,14 @@ def test_nothing_wrong_is_published(mine, hub, tmp_path):
     (broken / "model.weights.h5").write_bytes(b"no weights")
     with pytest.raises(IntegrityError, match=r"model\.weights\.h5"):
         zoo.push(broken, "hf://me/broken")
+    (tmp_path / "secret.md").write_text("---\nx: y\n---\nprivate")
+    for spoil in (lambda path: path.symlink_to(tmp_path / "secret.md"), os.mkfifo):
+        for name in ("README.md", "figures/roc.png"):
+            hostile = shutil.copytree(mine, tmp_path / "hostile", dirs_exist_ok=True)
+            (hostile / name).parent.mkdir(exist_ok=True)
+            (hostile / name).unlink(missing_ok=True)
+            spoil(hostile / name)
+            with pytest.raises(IntegrityError, match=f"{Path(name).stem}.* (is a link that leaves|expected a plain file)"):
+                zoo.push(hostile, "hf://me/hostile")
+            shutil.rmtree(hostile)
     assert not (hub.root / "me").exists()

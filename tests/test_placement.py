@@ -14,6 +14,7 @@ import set_models
 from hypothesis import given
 from hypothesis import strategies as st
 
+from zoo.model.onnx_bytes import OnnxBytes
 from zoo.serving.batching import Batcher, Policy
 from zoo.serving.devices import CPU, Device
 from zoo.serving.graph import Graph
@@ -26,7 +27,7 @@ GPU = Device("cuda")
 
 def padded(model: set_models.SetModel, folder: Path, sizes: list[int]) -> Padded:
     row = model.draw(np.random.default_rng(0), 1)
-    return Padded(model.write(folder / model.name) / "predict.onnx", model.endpoint, CPU, sizes, row)
+    return Padded(OnnxBytes.read(model.write(folder / model.name) / "predict.onnx"), model.endpoint, CPU, sizes, row)
 
 
 @given(st.integers(1, 5000))
@@ -40,7 +41,7 @@ def test_a_batch_is_filled_up_to_less_than_twice_its_rows(most: int) -> None:
 @pytest.mark.parametrize("model", set_models.MODELS.values(), ids=set_models.MODELS)
 def test_any_number_of_rows_is_answered_as_without_padding(model: set_models.SetModel, tmp_path: Path) -> None:
     graph, random = padded(model, tmp_path, [1, 2, 4, 8]), np.random.default_rng(1)
-    plain = Graph(graph.file, model.endpoint)
+    plain = Graph(OnnxBytes.read(graph.file), model.endpoint)
     for rows in (0, 1, 2, 3, 5, 8, 9, 30):
         given = graph.check(model.draw(random, rows))
         answers, expected = graph.run(given), plain.run(given)

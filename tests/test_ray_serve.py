@@ -21,9 +21,9 @@ from ray import serve
 from set_models import JETS
 
 from zoo.model.spec import TEST_TENSORS
+from zoo.model.test_tensors import read_test_tensors
 from zoo.serving import Session
 from zoo.serving.server import create_app
-from zoo.serving.verify import read_tensors
 
 CLIENT, ON_RAY = re.findall(r"```python\n(.*?)```", (Path(__file__).parents[1] / "docs" / "triton.md").read_text(), re.DOTALL)
 MODEL = "mlp-cmb-feature"
@@ -52,7 +52,9 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def spectra() -> np.ndarray:
-    return read_tensors(Session(MODEL).folder.path(TEST_TENSORS))["predict/in/spectrum"]
+    session = Session(MODEL)
+    inputs, _ = read_test_tensors(session.folder.path(TEST_TENSORS), session.spec)["predict"]
+    return inputs["spectrum"]
 
 
 @pytest.mark.parametrize("rows", [1, 4])

@@ -13,6 +13,7 @@ from tiny_folder import make_model_folder
 
 from zoo.errors import IntegrityError, UnknownNameError, ZooError
 from zoo.model import registry
+from zoo.model.model_json import read_summary
 from zoo.model.registry import find_folder, get_family, get_spec, list_models, register_family, register_path
 
 
@@ -28,7 +29,7 @@ def models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     make_model_folder(mine / ".half-written", name="half-written")
     (mine / "no-model").mkdir()
     monkeypatch.setattr(registry, "RELEASED", cards)
-    monkeypatch.setattr(registry, "_entry_points", lambda group: ())
+    monkeypatch.setattr(registry, "entry_points", lambda group: ())
     monkeypatch.setenv("ZOO_PATH", str(mine))
     return mine
 
@@ -139,7 +140,7 @@ class TestNames:
             EntryPoint("lab-cnn", "lab_models:CNN", "zoo.models"),
             EntryPoint("gone", "lab_models.gone", "zoo.models"),
         )
-        monkeypatch.setattr(registry, "_entry_points", lambda group: points if group == "zoo.models" else ())
+        monkeypatch.setattr(registry, "entry_points", lambda group: points if group == "zoo.models" else ())
         with pytest.warns(UserWarning, match="entry point gone"):
             assert get_spec("lab-net").name == "lab-net"
         with pytest.warns(UserWarning, match="entry point gone"):
@@ -151,9 +152,88 @@ class TestNames:
         to_format_1(tmp_path / "lab_many" / "lab-flow")
         (tmp_path / "lab_many" / "__init__.py").touch()
         monkeypatch.syspath_prepend(tmp_path)
-        monkeypatch.setattr(registry, "_entry_points", lambda group: (EntryPoint("lab", "lab_many", group),))
+        monkeypatch.setattr(registry, "entry_points", lambda group: (EntryPoint("lab", "lab_many", group),))
         assert list_models("lab*") == ["lab-flow", "lab-tree"]
         assert find_folder("lab-tree") == tmp_path / "lab_many" / "lab-tree"
+
+    def test_a_path_that_only_its_package_knows_is_asked_for_by_name(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        make_model_folder(tmp_path / "data" / "v1", name="lab-net")
+        (tmp_path / "lab_elsewhere.py").write_text(f"NET = {str(tmp_path / 'data' / 'v1')!r}\n")
+        monkeypatch.syspath_prepend(tmp_path)
+        point = EntryPoint("lab-net", "lab_elsewhere:NET", "zoo.models")
+        monkeypatch.setattr(registry, "entry_points", lambda group: (point,) if group == "zoo.models" else ())
+        with pytest.warns(UserWarning, match=r"entry point lab-net = lab_elsewhere:NET .* not run for a list"):
+            assert list_models("lab-*") == []
+        with pytest.warns(UserWarning, match="not run for a list"):
+            assert find_folder("lab-net") == tmp_path / "data" / "v1"
+
+
+PLUGINS = """
+[zoo.models]
+bad-exit = bad_exit:MODEL
+bad-loop = bad_loop
+bad-death = bad_death.models
+good-net = good_net.good_net
+
+[zoo.families]
+bad-exit = bad_exit:Family
+bad-death = bad_death:Family
+"""
+
+
+@pytest.mark.timeout(120)
+def test_packages_are_imported_only_when_their_name_is_asked_for(tmp_path: Path) -> None:
+    """Installed packages that exit, end the process or never return when they are imported."""
+    for name, code in (
+        ("bad_exit", "raise SystemExit(3)"),
+        ("bad_loop", "while True: pass"),
+        ("bad_death", "import os; os._exit(4)"),
+        ("good_net", "raise RuntimeError('not needed for a list')"),
+    ):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "__init__.py").write_text(code)
+    make_model_folder(tmp_path / "good_net" / "good_net", name="good-net")
+    (tmp_path / "bad-1.0.dist-info").mkdir()
+    (tmp_path / "bad-1.0.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: bad\nVersion: 1.0\n")
+    (tmp_path / "bad-1.0.dist-info" / "entry_points.txt").write_text(PLUGINS)
+    code = (
+        "import sys; sys.path.append(sys.argv[1]); from zoo.model import registry; print(*registry.list_models('*-net'))\n"
+        "registry._import_families = lambda: None\n"
+        "for ask in (registry.get_spec, registry.get_family):\n"
+        "    try: ask('bad-exit')\n"
+        "    except registry.UnknownNameError as error: print(error)\n"
+        "print(sorted(sys.modules.keys() & {'bad_exit', 'bad_loop', 'bad_death', 'good_net'}))"
+    )
+    run = subprocess.run([sys.executable, "-c", code, tmp_path], capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr
+    listed, *unknown, imported = run.stdout.splitlines()
+    assert (listed, imported) == ("good-net", "[]")
+    assert [line[:30] for line in unknown] == ["no model named 'bad-exit'; did", "no family named 'bad-exit'; di"]
+    assert "cannot be loaded: SystemExit(3)" in run.stderr
+
+
+def test_a_folder_that_cannot_be_read_is_left_out(models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever is wrong with it costs a warning, and never the list."""
+
+    def read(folder: Path) -> registry.Summary:
+        if folder.name == "own-model":
+            raise RecursionError("something that nobody thought of")
+        return read_summary(folder)
+
+    monkeypatch.setattr(registry, "read_summary", read)
+    registry._summary.cache_clear()
+    with pytest.warns(UserWarning, match="left out of the list: .*own-model cannot be read: RecursionError"):
+        assert list_models() == ["ive-swing", "mlp-coins"]
+
+
+def test_a_user_that_there_is_not(models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ZOO_PATH", f"~nosuchuser/models{os.pathsep}{models}")
+    with pytest.warns(UserWarning, match="ZOO_PATH: '~nosuchuser/models' cannot be read: .*no user of that name"):
+        assert "own-model" in list_models()
+    with pytest.raises(ZooError, match=r"^~nosuchuser/x: there is no user of that name"):
+        register_path("~nosuchuser/x")
 
 
 class TestFamilies:
@@ -196,7 +276,7 @@ class TestFamilyModules:
 
         monkeypatch.setattr(zoo.families, "__path__", [str(tmp_path)])
         monkeypatch.setattr(registry, "_families", {})
-        monkeypatch.setattr(registry, "_entry_points", lambda group: ())
+        monkeypatch.setattr(registry, "entry_points", lambda group: ())
         registry._import_families.cache_clear()
         yield tmp_path
         registry._import_families.cache_clear()
@@ -227,7 +307,7 @@ class TestFamilyModules:
         monkeypatch.syspath_prepend(elsewhere)
         monkeypatch.setattr(
             registry,
-            "_entry_points",
+            "entry_points",
             lambda group: (EntryPoint("lab", "lab_family", group),) if group == "zoo.families" else (),
         )
         assert get_family("lab").__name__ == "Lab"

@@ -23,7 +23,7 @@ from typer.testing import CliRunner  # noqa: E402
 
 import zoo  # noqa: E402
 from zoo.cli import app  # noqa: E402
-from zoo.errors import ExportError, UnknownNameError, ZooError  # noqa: E402
+from zoo.errors import ExportError, FullDiskError, UnknownNameError, ZooError  # noqa: E402
 from zoo.export import repository as repository_module  # noqa: E402
 from zoo.export.kserve import inference_service  # noqa: E402
 from zoo.export.model_config import check_config, model_config, read_config  # noqa: E402
@@ -241,7 +241,7 @@ def test_failure_midway_leaves_the_repository_as_it_was(tmp_path, own, monkeypat
 
     monkeypatch.setattr(repository_module, fails, full)
     for source in ("ive-pendulum", own_folder(tmp_path / "two" / "own", revision="2")):
-        with pytest.raises(ExportError, match=r"was not written: .*No space left"):
+        with pytest.raises(FullDiskError, match=r"models was not written: No space left.*bytes are needed and [\d,]+ are free"):
             add_to_repository(source, models)
     assert files(models) == before
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted([*beside, "two"])
@@ -379,3 +379,75 @@ def test_where_instances_run_is_measured_on_a_machine_with_a_gpu(own, tmp_path, 
         with gpus(1):
             add_to_repository(own, tmp_path / faster, instance_kind=placement.instance_kind)
         assert kinds(tmp_path / faster) == {kind}
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from zoo import atomic
+from zoo.errors import ExportError
+from zoo.export import repository as module
+
+root, exchanges = Path(sys.argv[1]), sys.argv[2] == "exchange"
+if not exchanges:
+    atomic.exchange = lambda one, other: False
+models = root / "models"
+version = models / "my-classifier" / "1"
+old, new = (Path(path) for path in sys.argv[3:])
+
+
+def make(source, step=None):
+    # In a process that is killed before so many renames; whether it was.
+    child = os.fork()
+    if child:
+        return os.waitpid(child, 0)[1] != 0
+    if step is not None:
+        steps = iter(range(step))
+
+        def hook(event, arguments):
+            if event == "os.rename" and next(steps, None) is None:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+        sys.addaudithook(hook)
+    try:
+        module.add_to_repository(source, models, overwrite=True)
+    finally:
+        os._exit(0)
+
+
+def names():
+    return sorted(path.name for path in root.iterdir()), sorted(path.name for path in (models / "my-classifier").iterdir())
+
+
+def content():
+    return tuple((version / name).read_bytes() for name in ("model.onnx", "model.json", "test_tensors.npz"))
+
+
+wholes = []
+for source in (old, new):
+    make(source)
+    wholes.append(content())
+whole, clean = set(wholes), names()
+assert len(whole) == 2
+for step in range(40):
+    make(old)
+    assert content() == wholes[0]
+    killed = make(new, step)
+    assert not exchanges or content() in whole, (step, names())
+    make(new)
+    assert (content(), names()) == (wholes[1], clean), (step, names())
+    if not killed:
+        break
+print(step)
+"""
+
+
+@pytest.mark.parametrize("how", ["exchange", "renames"])
+def test_an_export_killed_at_each_rename(tmp_path, how):
+    """The next export with overwrite puts back or replaces what is there, and nothing is left lying about."""
+    sources = [own_folder(tmp_path / "sources" / str(shift) / "own", revision="1", shift=shift) for shift in (0.0, 1.0)]
+    program = subprocess.run(
+        [sys.executable, "-c", KILLED, tmp_path, how, *sources], capture_output=True, text=True, check=False
+    )
+    assert program.returncode == 0, program.stderr
+    assert int(program.stdout) >= 8

@@ -26,7 +26,7 @@ from tritonclient.utils import InferenceServerException
 
 from zoo.errors import IntegrityError, ReproductionError, UnknownNameError, ZooError
 from zoo.serving import protocol
-from zoo.serving.rest import Limits
+from zoo.serving.limits import Limits
 from zoo.serving.server import Server, Settings
 from zoo.serving.verify import Row, compare
 

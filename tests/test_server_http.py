@@ -29,8 +29,8 @@ from live_server import ended, hosted, infer, running
 from zoo.serving import rest
 from zoo.serving.batching import Policy
 from zoo.serving.graph import Graph
+from zoo.serving.limits import Limits
 from zoo.serving.protocol import HEADER
-from zoo.serving.rest import Limits
 from zoo.serving.server import Server, Settings, create_app
 
 WIDTH = tiny_models.WIDTH
@@ -271,7 +271,7 @@ def test_bytes_of_all_requests_together(folder: Path) -> None:
 
 
 def test_bytes_that_a_compressed_request_holds_count(folder: Path, slow: threading.Event) -> None:
-    limits = Limits(body=2**20, pending=1_500_000)
+    limits = Limits(body=2**20, pending=6_000_000)
     text, tensor = body_of(np.zeros((50_000, WIDTH)))
     server = Server([folder], Settings(limits=limits))
     with running(server) as address, ThreadPoolExecutor(1) as pool:

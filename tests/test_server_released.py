@@ -19,11 +19,11 @@ from released_models import RELEASED, SMALLEST
 
 from zoo.model.registry import get_spec
 from zoo.model.spec import TEST_TENSORS, wire_name
+from zoo.model.test_tensors import read_test_tensors
 from zoo.serving import Session, batching
 from zoo.serving.batching import Policy
 from zoo.serving.graph import Graph
 from zoo.serving.server import Server, Settings
-from zoo.serving.verify import read_tensors
 
 ENDPOINTS = [(name, endpoint) for name in RELEASED for endpoint in get_spec(name).endpoints]
 OPEN = {"allow_nonfinite": True, "allow_out_of_range": True}
@@ -67,9 +67,9 @@ def session(name: str) -> Session:
 
 def rows(name: str, endpoint: str, number: int) -> dict[str, np.ndarray]:
     """The first test rows of an endpoint, repeated where there are not enough."""
-    tensors = read_tensors(session(name).folder.path(TEST_TENSORS))
-    inputs = session(name).spec.endpoints[endpoint].inputs
-    return {tensor.name: np.resize(tensors[f"{endpoint}/in/{tensor.name}"], (number, *tensor.shape)) for tensor in inputs}
+    spec = session(name).spec
+    inputs, _ = read_test_tensors(session(name).folder.path(TEST_TENSORS), spec)[endpoint]
+    return {tensor.name: np.resize(inputs[tensor.name], (number, *tensor.shape)) for tensor in spec.endpoints[endpoint].inputs}
 
 
 def on_the_wire(array: np.ndarray) -> np.ndarray:

@@ -25,6 +25,7 @@ from tritonclient.utils import InferenceServerException
 from zoo.errors import InputError, IntegrityError
 from zoo.model.axes import Axis
 from zoo.model.dtypes import NAMES
+from zoo.model.onnx_bytes import OnnxBytes
 from zoo.model.spec import Endpoint, Tensor, Tolerance
 from zoo.serving import Session
 from zoo.serving.batching import Batcher, Policy
@@ -158,7 +159,7 @@ class TestGraphAndSpec:
         changed = [t.model_copy(update=change) if t.name == tensor else t for t in getattr(JETS.endpoint, side)]
         endpoint = JETS.endpoint.model_copy(update={side: changed})
         with pytest.raises(IntegrityError, match=words):
-            Graph(folders["jet-mean"] / "predict.onnx", endpoint)
+            Graph(OnnxBytes.read(folders["jet-mean"] / "predict.onnx"), endpoint)
 
     def test_a_server_does_not_start_on_it(self, folders, tmp_path: Path) -> None:
         outputs = [t.model_copy(update={"dtype": "int32"}) if t.name == "count" else t for t in JETS.endpoint.outputs]
@@ -393,7 +394,7 @@ class TestBatches:
     def test_many_clients_of_any_length_get_what_a_lone_run_gives(
         self, folders, model: SetModel, seed: int, max_batch: int
     ) -> None:
-        graph, statistics = Graph(folders[model.name] / "predict.onnx", model.endpoint), Statistics()
+        graph, statistics = Graph(OnnxBytes.read(folders[model.name] / "predict.onnx"), model.endpoint), Statistics()
         lone: list[tuple[Arrays, Arrays]] = []
 
         async def caller(batcher: Batcher, number: int) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gzip
 import hashlib
 import http.server
 import os
@@ -12,6 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from importlib.metadata import EntryPoint
 from pathlib import Path
+from typing import BinaryIO
 from unittest.mock import Mock
 
 import huggingface_hub
@@ -20,7 +22,7 @@ from tiny_folder import make_model_folder
 
 from zoo.data import shipped_files
 from zoo.errors import IntegrityError, UnknownNameError, ZooError
-from zoo.model import integrity, registry
+from zoo.model import download, integrity, registry
 from zoo.model.spec import METRICS, RANGES, SPEC, WEIGHTS
 from zoo.model.store import locate
 
@@ -124,6 +126,7 @@ class Mirror:
     send_only: int | None = None
     pause: float = 0.0
     status: int = 200
+    hostile: str = ""
 
 
 @pytest.fixture
@@ -139,7 +142,7 @@ def mirror(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Mirror]:
     shutil.copytree(state.root / "big" / "2", released / "big")
     (released / "big" / WEIGHTS).unlink()
     monkeypatch.setattr(registry, "RELEASED", released)
-    monkeypatch.setattr(registry, "_entry_points", lambda group: ())
+    monkeypatch.setattr(registry, "entry_points", lambda group: ())
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -149,6 +152,9 @@ def mirror(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Mirror]:
                 self.send_error(state.status if state.status != 200 else 404)
                 return
             content = file.read_bytes()
+            if state.hostile:
+                misbehave(self.wfile, state.hostile)
+                return
             self.send_response(200)
             self.send_header("Content-Length", str(len(content)))
             self.end_headers()
@@ -169,6 +175,28 @@ def mirror(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Mirror]:
     yield state
     server.shutdown()
     server.server_close()
+
+
+def misbehave(stream: BinaryIO, how: str) -> None:
+    """Answer as a hostile mirror does, until the client has gone."""
+    ok = b"HTTP/1.1 200 OK\r\n"
+    if how == "gzip":
+        bomb = gzip.compress(bytes(2**24))
+        stream.write(ok + b"Content-Encoding: gzip\r\nContent-Length: %d\r\n\r\n" % len(bomb) + bomb)
+    elif how == "endless":
+        stream.write(ok + b"Transfer-Encoding: chunked\r\n\r\n")
+        for _ in range(100):
+            stream.write(b"10000\r\n" + bytes(2**16) + b"\r\n")
+    elif how == "too long":
+        stream.write(ok + b"Content-Length: 1000000000000\r\n\r\n" + bytes(2**16))
+    elif how == "too short":
+        stream.write(ok + b"Content-Length: 4\r\n\r\nevil")
+    else:
+        stream.write(ok + (b"Content-Length: 1048576\r\n\r\n" if how == "drip" else b""))
+        for number in range(40):
+            time.sleep(0.1)
+            stream.write(b"x" if how == "drip" else b"X-%d: y\r\n" % number if how == "slow head" else b"")
+            stream.flush()
 
 
 def cached(tmp_path: Path, revision: str = "2") -> Path:
@@ -228,7 +256,7 @@ class TestReleased:
             locate("big").path(WEIGHTS)
 
     def test_a_mirror_with_other_content_leaves_nothing(self, mirror: Mirror, tmp_path: Path) -> None:
-        (mirror.root / "big" / "2" / WEIGHTS).write_bytes(b"evil")
+        (mirror.root / "big" / "2" / WEIGHTS).write_bytes(b"evil" * 2**18)
         with pytest.raises(IntegrityError, match=r"(?s)big/2/model\.weights\.h5 could not be brought.*hash"):
             locate("big").path(WEIGHTS)
         assert files_below(tmp_path / "cache") == []
@@ -240,7 +268,7 @@ class TestReleased:
         (package / "__init__.py").touch()
         (package / "big" / WEIGHTS).write_bytes(CONTENT)
         monkeypatch.syspath_prepend(tmp_path)
-        monkeypatch.setattr(registry, "_entry_points", lambda group: (EntryPoint("big-models", "big_models", group),))
+        monkeypatch.setattr(registry, "entry_points", lambda group: (EntryPoint("big-models", "big_models", group),))
         assert registry.list_models() == ["big"]
         assert locate("big").path(WEIGHTS) == package / "big" / WEIGHTS
         assert mirror.requests == []
@@ -255,6 +283,50 @@ class TestReleased:
         assert files_below(tmp_path / "cache") == []
         mirror.send_only = None
         assert locate("big").path(WEIGHTS).read_bytes() == CONTENT
+
+    @pytest.mark.parametrize(
+        ("how", "message"),
+        [
+            ("gzip", "expected 1048576 bytes, the mirror sends"),
+            ("endless", "expected 1048576 bytes, the mirror sends more"),
+            ("too long", "expected 1048576 bytes, the mirror sends more"),
+            ("too short", "expected 1048576 bytes, the mirror sends 4"),
+            ("drip", "did not arrive within 0.3 s"),
+            ("slow head", "did not arrive within 0.3 s"),
+            ("silence", "did not arrive within 0.3 s"),
+        ],
+    )
+    def test_a_hostile_mirror(self, mirror: Mirror, tmp_path: Path, monkeypatch, how: str, message: str) -> None:
+        """Bounded by the size that the card states and by a total time; nothing of it is left."""
+        if "within" in message:
+            monkeypatch.setattr(download, "PATIENCE", 0.3)
+            monkeypatch.setattr(download, "SLOWEST", 1e12)
+        mirror.hostile = how
+        with pytest.raises(IntegrityError, match=f"could not be brought to .*{message}"):
+            locate("big").path(WEIGHTS)
+        assert files_below(tmp_path / "cache") == []
+
+    def test_the_spec_of_an_earlier_revision_is_bounded(self, mirror: Mirror, tmp_path: Path) -> None:
+        """Of it only the sha256 is known."""
+        (mirror.root / "big" / "1" / SPEC).write_bytes(bytes(2**21 + 1))
+        with pytest.raises(IntegrityError, match="expected at most 2097152 bytes, the mirror sends more"):
+            locate("big@1")
+        assert files_below(tmp_path / "cache") == []
+
+    def test_what_a_killed_download_left_is_removed_by_the_next(self, mirror: Mirror, tmp_path: Path) -> None:
+        mirror.pause = 0.2
+        process = start_fetch(tmp_path)
+        deadline = time.monotonic() + 120
+        while not any(file.stat().st_size > 0 for file in files_below(tmp_path / "cache")):
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        process.kill()
+        process.communicate()
+        assert not cached(tmp_path).exists()
+        assert len(files_below(tmp_path / "cache")) == 1
+        mirror.pause = 0.0
+        assert locate("big").path(WEIGHTS).read_bytes() == CONTENT
+        assert files_below(tmp_path / "cache") == [cached(tmp_path)]
 
     @pytest.mark.parametrize("status", [404, 500])
     def test_a_mirror_that_refuses_is_named(self, mirror: Mirror, tmp_path: Path, status: int) -> None:
@@ -283,19 +355,6 @@ class TestReleased:
         (tmp_path / "cache").write_text("in the way")
         with pytest.raises(IntegrityError, match=r"could not be brought to .*cache"):
             locate("big").path(WEIGHTS)
-
-    def test_a_killed_download_leaves_no_file_of_that_name(self, mirror: Mirror, tmp_path: Path) -> None:
-        mirror.pause = 0.2
-        process = start_fetch(tmp_path)
-        deadline = time.monotonic() + 120
-        while not any(file.stat().st_size > 0 for file in files_below(tmp_path / "cache")):
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
-        process.kill()
-        process.communicate()
-        assert not cached(tmp_path).exists()
-        mirror.pause = 0.0
-        assert locate("big").path(WEIGHTS).read_bytes() == CONTENT
 
     def test_several_processes_at_once(self, mirror: Mirror, tmp_path: Path) -> None:
         mirror.pause = 0.1
@@ -431,7 +490,22 @@ class TestHub:
         with pytest.raises(ZooError, match="hf://lab/net could not be fetched: cannot reach the hub"):
             locate("hf://lab/net")
 
-    @pytest.mark.parametrize("address", ["hf://net", "hf://lab/net/x", "hf://lab/net@", "hf:///net"])
+    @pytest.mark.parametrize(
+        "address",
+        [
+            "hf://net",
+            "hf://lab/net/x",
+            "hf://lab/net@",
+            "hf:///net",
+            "hf://lab/net@../../..",
+            "hf://lab/net@refs/../../x",
+            "hf://lab/net@/etc",
+            "hf://lab/net@a//b",
+            "hf://../net",
+            "hf://lab/..",
+            "hf://lab/.hidden",
+        ],
+    )
     def test_a_wrong_address(self, address: str) -> None:
         with pytest.raises(ZooError, match="expected hf://owner/name"):
             locate(address)
@@ -440,7 +514,7 @@ class TestHub:
 def test_shipped_data_lie_here_or_in_an_installed_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert shipped_files.shipped_file("halo-mass.npz").parent == shipped_files.FOLDER
     monkeypatch.setattr(shipped_files, "FOLDER", tmp_path / "shipped")
-    monkeypatch.setattr(registry, "_entry_points", lambda group: ())
+    monkeypatch.setattr(registry, "entry_points", lambda group: ())
     with pytest.raises(ZooError, match=r"halo-mass\.npz is not on this machine: pip install 'physzoo\[models\]'"):
         shipped_files.shipped_file("halo-mass.npz")
     package = tmp_path / "many_models"
@@ -448,5 +522,5 @@ def test_shipped_data_lie_here_or_in_an_installed_package(tmp_path: Path, monkey
     (package / "__init__.py").touch()
     (package / "shipped" / "halo-mass.npz").touch()
     monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setattr(registry, "_entry_points", lambda group: (EntryPoint("many", "many_models", group),))
+    monkeypatch.setattr(registry, "entry_points", lambda group: (EntryPoint("many", "many_models", group),))
     assert shipped_files.shipped_file("halo-mass.npz") == package / "shipped" / "halo-mass.npz"

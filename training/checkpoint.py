@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from pathlib import Path
 
@@ -77,6 +78,15 @@ class Checkpoint(keras.callbacks.Callback):
 
     def _variables(self) -> list:
         return [*self.trained.variables, *self.trained.optimizer.variables]
+
+    @property
+    def bytes(self) -> int:
+        """Bytes of the file, as large as it is going to be."""
+        kept = [] if self.patience is None else self.trained.variables
+        return sum(
+            math.prod(v.shape) * np.dtype(keras.backend.standardize_dtype(v.dtype)).itemsize
+            for v in [*self._variables(), *kept]
+        )
 
     def restore(self) -> int:
         """Load the file if there is one, and tell the number of epochs already done.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +15,7 @@ from pydantic import Field, model_validator
 from zoo.atomic import claim
 from zoo.data.dataset import Dataset, Rows
 from zoo.errors import InputError, UnknownNameError
-from zoo.families.base import ZooModel
+from zoo.families.base import InMemory, ZooModel
 from zoo.families.batches import in_batches, rows_at_once
 from zoo.model.axes import Strict
 from zoo.model.registry import get_family
@@ -264,7 +263,7 @@ def _compile(model: ZooModel, settings: FineTuning, rows: int, rate: float, shar
 def _merged(model: ZooModel) -> ZooModel:
     """A model of the plain family: Keras adds low-rank kernels to those they adapt when it writes a file."""
     plain = type(model).from_config(model.get_config())
-    with tempfile.TemporaryDirectory() as folder:
-        model.save_weights(Path(folder) / WEIGHTS)
-        plain.load_weights(Path(folder) / WEIGHTS)
+    merged = InMemory(WEIGHTS)
+    model.save_weights(merged)
+    plain.load_weights(merged)
     return plain

@@ -21,6 +21,7 @@ from zoo.families.state import apart, deterministic
 from zoo.loading import load_weights
 from zoo.model.registry import get_family
 from zoo.model.spec import WEIGHTS
+from zoo.space import expect_space
 from zoo.training import boosting
 from zoo.training.checkpoint import Checkpoint
 from zoo.training.epoch_bar import Progress
@@ -166,9 +167,8 @@ def trained(recipe: Recipe, folder: Path, seed: int, *, title: str | None = None
     """Train, or go on with the run in ``folder``, and let go of the model, whose weights stay there; it raises as ``fit``."""
     model, history = fit(recipe, folder, seed, title=title)
     complete = folder / WEIGHTS
-    part = folder / f"part.{WEIGHTS}"
-    model.bare().save_weights(part)
-    part.replace(complete)
+    model.bare().save_weights(complete)
+    (folder / f"part.{WEIGHTS}").unlink(missing_ok=True)  # of a kill under an earlier physzoo
     return Run(recipe, seed, partial(_loaded, recipe, complete), history)
 
 
@@ -226,11 +226,18 @@ def train(
     patience: int | None,
     seed: int,
 ) -> History:
-    """Train a compiled model with a built optimizer, or go on with its checkpoint in ``folder``; the history."""
+    """Train a compiled model with a built optimizer, or go on with its checkpoint in ``folder``; the history.
+
+    Raises
+    ------
+    FullDiskError
+        There is no space for a checkpoint.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     checkpoint = Checkpoint(model, folder / "checkpoint.npz", patience)
     start = checkpoint.restore()
     if start < epochs and not checkpoint.ran_out:
+        expect_space(checkpoint.path, 2 * checkpoint.bytes)  # the last one stays until the next is whole
         callbacks = [checkpoint, Progress(title, epochs, start)]
         if keras.backend.backend() == "tensorflow":  # what writes logs for TensorBoard is TensorFlow
             callbacks.append(keras.callbacks.TensorBoard(folder / "tensorboard", write_graph=False))

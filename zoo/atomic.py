@@ -4,12 +4,15 @@ What is being made lies beside its target under a hidden name, and is locked by 
 lock when that process ends, however it ends: the next one that makes the same target so knows the remains of a killed one, and
 removes them. A folder that is replaced changes places with the new one in one step where the system can do that. Where it
 cannot, a kill between two renames leaves the old folder under a hidden name, and the next process puts it back.
+
+Every file of the zoo that could replace another is written here. ``zoo.space`` says what a full disk lacks.
 """
 
 from __future__ import annotations
 
 import contextlib
 import errno
+import io
 import json
 import os
 import re
@@ -20,7 +23,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
-from zoo.errors import ExportError, FolderError, option
+from zoo.errors import ExportError, FolderError, FullDiskError, option
+from zoo.paths import user_path
+from zoo.space import bytes_below, is_full, no_space
 
 try:
     import fcntl
@@ -49,15 +54,67 @@ def whole_file(path: Path, mode: str = "wb") -> Iterator[IO[Any]]:
     ------
     IO
         The file that takes the content.
+
+    Raises
+    ------
+    FullDiskError
+        The disk is full; what was there before is as it was.
     """
-    _remove_remains(path, _PARTIAL)
-    with _being_made(path, _PARTIAL, Path.touch) as partial:
-        try:
-            with partial.open(mode) as file:
-                yield file
-            partial.replace(path)
-        finally:
-            partial.unlink(missing_ok=True)
+    written = 0
+    try:
+        _remove_remains(path, _PARTIAL)
+        with _being_made(path, _PARTIAL, Path.touch) as partial:
+            try:
+                with partial.open(mode, **({} if "b" in mode else {"encoding": "utf-8"})) as file:
+                    yield file
+                partial.replace(path)
+            finally:
+                written = partial.stat().st_size if partial.exists() else 0
+                partial.unlink(missing_ok=True)
+    except OSError as error:
+        if not is_full(error):
+            raise
+        raise no_space(path, written, error) from error
+
+
+def write_whole(path: Path, content: bytes | str) -> None:
+    """Write a file whole or not at all, raising as :func:`whole_file` does; text is written in UTF-8, its line ends as given.
+
+    Parameters
+    ----------
+    path : Path
+        The file to be written.
+    content : bytes or str
+        All of it.
+    """
+    content = content.encode() if isinstance(content, str) else content
+    try:
+        with whole_file(path) as file:
+            file.write(content)
+    except FullDiskError as error:
+        raise FullDiskError(path, len(content), error.free, error.reason, exactly=True) from error
+
+
+@contextmanager
+def whole_hdf5(path: Path) -> Iterator[Any]:
+    """Make an HDF5 file in memory and write it whole or not at all, raising as :func:`whole_file` does.
+
+    Parameters
+    ----------
+    path : Path
+        The file to be written.
+
+    Yields
+    ------
+    h5py.File
+        What takes the content. HDF5 itself ends the process with a segmentation fault where a disk is full.
+    """
+    import h5py
+
+    content = io.BytesIO()
+    with h5py.File(content, "w") as file:
+        yield file
+    write_whole(path, content.getvalue())
 
 
 @contextmanager
@@ -136,19 +193,87 @@ def whole_folder(target: Path, *, overwrite: bool, marker: str) -> Iterator[Path
     ExportError
         The target exists and may not be replaced, or cannot be written.
     """
-    target = target.expanduser().resolve()
+    target = user_path(target).resolve()
+    written = 0
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        _recover(target)
+        recover(target.parent, target.name)
         _may_be_made(target, overwrite, marker)
-        with _being_made(target, _NEW, Path.mkdir) as new:
+        with folder_beside(target) as new:
             try:
                 yield new
                 _publish(new, target, overwrite)
-            finally:
-                shutil.rmtree(new, ignore_errors=True)
+            except OSError:
+                written = bytes_below(new)
+                raise
     except OSError as error:
+        if is_full(error):
+            raise no_space(target, written, error) from error
         raise ExportError(f"{target} was not written: {error}") from error
+
+
+@contextmanager
+def folder_beside(target: Path) -> Iterator[Path]:
+    """An empty folder beside a target, in which it is made, and which is removed at the end whatever it then holds.
+
+    Parameters
+    ----------
+    target : Path
+        What is to be made; the folder that it lies in is there.
+
+    Yields
+    ------
+    Path
+        The folder. Those of processes that were killed are removed first.
+    """
+    _remove_remains(target, _NEW)
+    with _being_made(target, _NEW, Path.mkdir) as new:
+        try:
+            yield new
+        finally:
+            shutil.rmtree(new, ignore_errors=True)
+
+
+def replace_folder(new: Path, target: Path) -> None:
+    """Give a finished folder the name of another, which then lies under the name that the finished one had.
+
+    Parameters
+    ----------
+    new : Path
+        The finished folder.
+    target : Path
+        The folder that it replaces. Killed between two renames, :func:`recover` puts it back.
+
+    Raises
+    ------
+    OSError
+        The system does not let it; nothing has happened then.
+    """
+    if exchange(new, target):
+        return
+    old = _hidden(target, _OLD)
+    target.rename(old)
+    try:
+        new.rename(target)
+    except OSError:
+        old.rename(target)
+        raise
+    old.rename(new)
+
+
+def recover(folder: Path, name: str | None = None) -> None:
+    """Put back what a kill between two renames of :func:`replace_folder` has left without its name.
+
+    Parameters
+    ----------
+    folder : Path
+        Where the targets lie.
+    name : str, optional
+        The name of one target; all by default.
+    """
+    for old, of in _remains(folder, _OLD, name):
+        old.rename(_hidden(folder / of, _NEW) if (folder / of).exists() else folder / of)
+        _remove_remains(folder / of, _NEW)
 
 
 def exchange(one: Path, other: Path) -> bool:
@@ -200,43 +325,27 @@ def _publish(new: Path, target: Path, overwrite: bool) -> None:
         return
     if not overwrite:
         raise ExportError(f"{target} has appeared meanwhile: choose a new folder")
-    if exchange(new, target):
-        return
-    old = _hidden(target, _OLD)
-    target.rename(old)
-    try:
-        new.rename(target)
-    except OSError:
-        old.rename(target)
-        raise
-    old.rename(new)
-
-
-def _recover(target: Path) -> None:
-    """Put back what a kill between two renames has left without its name, and remove the remains of other kills."""
-    for old in _remains(target, _OLD):
-        old.rename(_hidden(target, _NEW) if target.exists() else target)
-    _remove_remains(target, _NEW)
+    replace_folder(new, target)
 
 
 def _hidden(target: Path, ending: str) -> Path:
     return target.with_name(f".{target.name}.{os.urandom(4).hex()}.{ending}")
 
 
-def _remains(target: Path, ending: str) -> list[Path]:
-    """What lies beside a target under its hidden names."""
-    hidden = re.compile(rf"\.{re.escape(target.name)}\.[0-9a-f]{{8}}\.{ending}")
-    with os.scandir(target.parent) as entries:
-        return [Path(entry.path) for entry in entries if hidden.fullmatch(entry.name)]
+def _remains(folder: Path, ending: str, name: str | None = None) -> list[tuple[Path, str]]:
+    """What lies in a folder under hidden names, and the names of which it is remains."""
+    hidden = re.compile(rf"\.({'.+' if name is None else re.escape(name)})\.[0-9a-f]{{8}}\.{ending}", re.DOTALL)
+    with os.scandir(folder) as entries:
+        return [(Path(entry.path), match[1]) for entry in entries if (match := hidden.fullmatch(entry.name))]
 
 
 def _remove_remains(target: Path, ending: str) -> None:
     """Remove what lies beside a target under its hidden names and is nobody's any more."""
     if fcntl is None:
         return
-    for path in _remains(target, ending):
+    for path, _ in _remains(target.parent, ending, target.name):
         with contextlib.suppress(OSError):  # another user's, or gone meanwhile: it hinders nobody
-            descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
+            descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)  # of a pipe the end would be waited for
             try:
                 if _lock(descriptor, wait=False):
                     shutil.rmtree(path) if path.is_dir() else path.unlink()

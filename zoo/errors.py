@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import difflib
+import errno
 from collections.abc import Callable, Iterable
 from contextvars import ContextVar
+from os import PathLike
 
 
 def _in_python(name: str, value: str, text: str) -> str:
@@ -76,6 +78,38 @@ class ParityError(ZooError):
 
 class ExportError(ZooError):
     """A model, an operation or a target folder that cannot be exported."""
+
+
+class FullDiskError(ZooError, OSError):
+    """A file or folder for which its disk has no space left; what was there before is as it was.
+
+    Parameters
+    ----------
+    path : PathLike
+        What was to be written.
+    needed : int
+        Bytes that it takes.
+    free : int
+        Bytes that are free there.
+    reason : str
+        What the system says.
+    exactly : bool
+        Whether it takes just as many bytes, or more.
+    """
+
+    errno = errno.ENOSPC
+
+    def __init__(self, path: PathLike[str] | str, needed: int, free: int, reason: str, exactly: bool = False) -> None:
+        self.path, self.needed, self.free, self.reason, self.exactly = path, needed, free, reason, exactly
+        amount = f"{needed:,}" if exactly else f"more than {needed:,}"
+        super().__init__(
+            f"{path} was not written: {reason}: {amount} bytes are needed and {free:,} are free there: make room, or write to"
+            " another disk"
+        )
+
+    def __reduce__(self) -> tuple[type[FullDiskError], tuple[object, ...]]:
+        """What makes it anew, as for the process that started the one in which it was raised."""
+        return type(self), (self.path, self.needed, self.free, self.reason, self.exactly)
 
 
 class FolderError(ZooError, ValueError):

@@ -7,12 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from zoo.errors import IntegrityError, ReproductionError, option
+from zoo.errors import IntegrityError, ReproductionError, ZooError, option
 from zoo.families.base import EndpointModel
+from zoo.families.bounds import at_most, check_config
 from zoo.families.state import apart
 from zoo.model.registry import get_family
 from zoo.model.spec import TEST_TENSORS, WEIGHTS
-from zoo.model.store import locate
+from zoo.model.store import ModelFolder, locate
 from zoo.model.test_tensors import TestTensors, excess
 from zoo.model.test_tensors import read_test_tensors as read_test_tensors
 
@@ -50,47 +51,103 @@ def load(name: str | Path, *, verify: bool = True) -> Any:
             f"{folder.folder} holds graphs and no weights, as zoo export writes it: zoo predict, verify and serve and"
             f" zoo.serving.Session take it; load the model that it was exported from, {spec.name}@{spec.revision}"
         )
-    try:
-        model = get_family(spec.family)(**spec.config)
-    except (TypeError, ValueError) as error:
-        raise IntegrityError(f"{folder.folder}: family {spec.family} does not take this config: {error}") from error
-    load_weights(model, folder.path(WEIGHTS))
+    model = _built(folder)
     model.spec, model.folder = spec, folder
     if verify:
         verify_model(model, read_test_tensors(folder.path(TEST_TENSORS), spec))
     return model
 
 
+def _built(folder: ModelFolder) -> Any:
+    """The model with its weights, which is no larger than their file."""
+    spec, path = folder.spec, folder.path(WEIGHTS)
+    family = get_family(spec.family)
+    arrays, numbers = plain_arrays(path)
+    try:
+        check_config(spec.config, numbers)
+        with at_most(arrays, numbers):
+            model = family(**spec.config)
+    except ZooError:
+        raise
+    except Exception as error:  # whatever a constructor makes of a config that a stranger wrote
+        raise IntegrityError(f"{folder.folder}: family {spec.family} does not take this config: {error}") from error
+    _fill(model, path)
+    return model
+
+
 def load_weights(model: EndpointModel, path: Path) -> None:
     """Fill a built model from a ``.weights.h5`` file of plain numbers; IntegrityError on anything else."""
-    _refuse_unsafe(path)
+    plain_arrays(path)
+    _fill(model, path)
+
+
+def _fill(model: EndpointModel, path: Path) -> None:
     try:
         model.load_weights(path)
-    except (ValueError, OSError, KeyError) as error:
+    except ZooError:
+        raise
+    except Exception as error:  # Keras and h5py have a dozen kinds of errors for what does not fit
         raise IntegrityError(f"{path} does not fit its model: {error}") from error
 
 
-def _refuse_unsafe(path: Path) -> None:
-    """HDF5 can point to other files and to code-bearing types; weights have no use for either."""
-    import h5py
+def plain_arrays(path: Path) -> tuple[int, int]:
+    """Count the arrays of a file of weights, once there is nothing else in it.
 
-    def check(group: h5py.Group) -> None:
-        for key in group:
-            if not isinstance(group.get(key, getlink=True), h5py.HardLink):
-                raise IntegrityError(f"{path}: {group.name}/{key} is a link, expected plain arrays: refused")
-            item = group[key]
-            if isinstance(item, h5py.Group):
-                check(item)
-            elif item.external or item.is_virtual or item.dtype.kind not in "fiu":
-                raise IntegrityError(f"{path}: {item.name} is not a plain array of numbers: refused")
-            elif item.nbytes > 64 * path.stat().st_size + 2**20:
-                raise IntegrityError(f"{path}: {item.name} claims {item.nbytes} bytes in a smaller file: refused")
+    HDF5 can point to other files, to itself and to code-bearing types; weights have no use for any of them.
+
+    Parameters
+    ----------
+    path : Path
+        The ``.weights.h5`` file.
+
+    Returns
+    -------
+    tuple of int
+        How many arrays there are, and how many numbers in all of them.
+
+    Raises
+    ------
+    IntegrityError
+        It is no HDF5 file, or holds something else.
+    """
+    import h5py
 
     try:
         with h5py.File(path, "r") as file:
-            check(file)
-    except OSError as error:
+            return _counted(path, file)
+    except IntegrityError:
+        raise
+    except Exception as error:  # h5py has a dozen kinds of errors for what is damaged
         raise IntegrityError(f"{path} is not a readable HDF5 file: {error}") from error
+
+
+def _counted(path: Path, file: Any) -> tuple[int, int]:
+    import h5py
+
+    most = 64 * path.stat().st_size + 2**20
+    arrays = numbers = claimed = 0
+    seen = {h5py.h5o.get_info(file.id).addr}
+    waiting = [file]
+    while waiting:
+        group = waiting.pop()
+        for key in group:
+            where = f"{path}: {group.name}/{key}"
+            if not isinstance(group.get(key, getlink=True), h5py.HardLink):
+                raise IntegrityError(f"{where} is a link, expected plain arrays: refused")
+            item = group[key]
+            place = h5py.h5o.get_info(item.id).addr
+            if place in seen:
+                raise IntegrityError(f"{where} is in the file under another name too: refused")
+            seen.add(place)
+            if isinstance(item, h5py.Group):
+                waiting.append(item)
+                continue
+            if not isinstance(item, h5py.Dataset) or item.external or item.is_virtual or item.dtype.kind not in "fiu":
+                raise IntegrityError(f"{where} is not a plain array of numbers: refused")
+            arrays, numbers, claimed = arrays + 1, numbers + item.size, claimed + item.nbytes
+            if claimed > most:
+                raise IntegrityError(f"{where} claims {item.nbytes} bytes in a smaller file: refused")
+    return arrays, numbers
 
 
 def verify_model(model: EndpointModel, tensors: TestTensors) -> None:

@@ -84,6 +84,6 @@ def load_entry_point(entry_point: EntryPoint) -> Any:
     """What an entry point names; None with a warning where it cannot be loaded, so that no package takes the zoo down."""
     try:
         return entry_point.load()
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         warnings.warn(f"entry point {entry_point.name} = {entry_point.value} cannot be loaded: {error!r}", stacklevel=3)
         return None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from functools import partial
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -47,12 +48,21 @@ def _options(
     context.call_on_close(lambda: INTERFACE.reset(token))
 
 
+def _with_space(error: Exception) -> Exception:
+    """The error itself, or of a full disk that says no more than that, one that tells how full."""
+    from zoo.space import is_full, no_space
+
+    if isinstance(error, ZooError) or not isinstance(error, OSError) or not is_full(error):
+        return error
+    return no_space(Path(error.filename or "."), 0, error)
+
+
 def main() -> None:
     """Run the command line; an error that the zoo raises on purpose is one line and exit code 1."""
     try:
         app()
     except (ZooError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {_with_space(error)}", file=sys.stderr)
         sys.exit(1)
     except ImportError as error:
         print(f"error: {error}; pip install 'physzoo[all]' brings everything that a command needs", file=sys.stderr)

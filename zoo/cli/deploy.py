@@ -175,7 +175,7 @@ def serve(
     model_control: Annotated[
         Literal["none", "poll", "explicit"], typer.Option(help="as Triton's: load at start, follow the folder, or clients")
     ] = "none",
-    poll: Annotated[float, typer.Option(help="seconds between looks at the folder, with --model-control poll")] = 15.0,
+    poll: Annotated[float, typer.Option(help="seconds between looks at it, with --model-control poll", min=0.01)] = 15.0,
     max_batch: Annotated[int, typer.Option(help="rows up to which requests are joined", min=1)] = 256,
     max_delay: Annotated[float, typer.Option(help="milliseconds a busy model waits to fill a batch", min=0)] = 0.0,
     max_queue: Annotated[int, typer.Option(help="requests that may wait for a model; one more is refused", min=1)] = 1024,
@@ -187,7 +187,7 @@ def serve(
 ) -> None:
     """Serve models over the Open Inference Protocol V2: REST, and gRPC on a port of its own."""
     from zoo.serving.batching import Policy
-    from zoo.serving.rest import Limits
+    from zoo.serving.limits import Limits
     from zoo.serving.server import Settings
     from zoo.serving.server import serve as run
 

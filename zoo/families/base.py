@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import io
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any, ClassVar, Literal
 import keras
 import numpy as np
 
+from zoo.atomic import write_whole
 from zoo.errors import InputError, UnknownNameError
 from zoo.families.batches import answer
 from zoo.families.processes import expect_own_process
@@ -66,7 +68,7 @@ class EndpointModel:
         raise NotImplementedError
 
     def save_weights(self, path: str | Path) -> None:
-        """Write all numbers as plain arrays, to a ``.weights.h5`` file that ``load_weights`` takes."""
+        """Write all numbers as plain arrays, to a ``.weights.h5`` file that ``load_weights`` takes, whole or not at all."""
         raise NotImplementedError
 
     def load_weights(self, path: str | Path) -> None:
@@ -231,6 +233,35 @@ class ZooModel(keras.Model, EndpointModel):
             known["spec"] = known["spec"].model_copy(update={"config": _plain(known["spec"].config)})
         return _rebuilt, (type(self), _plain(self.get_config()), self.get_weights(), known)
 
+    def save_weights(
+        self, filepath: str | Path | InMemory, overwrite: bool = True, max_shard_size: float | None = None
+    ) -> None:
+        """Write all numbers as Keras does, to a file that appears whole or not at all.
+
+        HDF5 ends the process where the disk is full, so that the file is made in memory.
+
+        Parameters
+        ----------
+        filepath : str, Path or InMemory
+            The file, whose name ends in ``.weights.h5``.
+        overwrite : bool
+            Whether to replace a file that is there without asking, as in Keras.
+        max_shard_size : float, optional
+            As in Keras, which then writes several files itself.
+
+        Raises
+        ------
+        FullDiskError
+            The disk is full; what was there before is as it was.
+        """
+        if isinstance(filepath, InMemory) or max_shard_size is not None or (Path(filepath).exists() and not overwrite):
+            super().save_weights(filepath, overwrite, max_shard_size)
+            return
+        path = Path(filepath)
+        content = InMemory(path.name)
+        super().save_weights(content)
+        write_whole(path, content.getvalue())
+
     @property
     def objective_name(self) -> str:
         """What ``objective`` is, with its unit."""
@@ -297,6 +328,17 @@ class ZooModel(keras.Model, EndpointModel):
         copy = type(self).from_config(self.get_config())
         copy.set_weights(self.get_weights())
         return copy
+
+
+class InMemory(io.BytesIO):
+    """A file in memory, by whose name Keras tells what is to be in it."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self._name = name
+
+    def __str__(self) -> str:
+        return self._name
 
 
 def _plain(config: Any) -> Any:

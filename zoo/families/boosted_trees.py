@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from zoo.atomic import whole_hdf5
 from zoo.families.base import EndpointModel
 from zoo.families.contracts import Prediction
 from zoo.families.processes import expect_own_process
@@ -123,10 +124,8 @@ class BoostedTrees(EndpointModel):
 
     def save_weights(self, path: str | Path) -> None:
         """Write the trees as one array a field of their nodes: numbers only, nothing pickled."""
-        import h5py
-
         arrays = to_arrays(self.regressor) | {MEAN: self.mean, RATE: np.array([self.regressor.learning_rate])}
-        with h5py.File(path, "w") as file:
+        with whole_hdf5(Path(path)) as file:
             for name, array in arrays.items():
                 file.create_dataset(name, data=array, compression="gzip", track_times=False)
 

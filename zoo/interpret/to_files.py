@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from zoo.atomic import whole_file
 from zoo.data.dataset import Rows
 from zoo.errors import InputError
 from zoo.interpret.attribution.explain import explain
@@ -207,7 +208,8 @@ def _write(model: Any, method: ExplanationMethod, result: Any, out: Path, observ
     stem = f"{model.spec.name}-{method.name.replace('_', '-')}"
     paths = [result.save(out / f"{stem}{suffix}") for suffix in result.suffixes]
     picture = out / f"{stem}.png"
-    _figure(result, observation).savefig(picture, dpi=120)
+    with whole_file(picture) as file:
+        _figure(result, observation).savefig(file, dpi=120)
     return [*paths, picture]
 
 

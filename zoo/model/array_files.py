@@ -12,7 +12,7 @@ from zoo.model.handed_in.files import read_columns, read_npy
 from zoo.model.handed_in.tensors import inputs_of
 from zoo.model.spec import TEST_TENSORS
 from zoo.model.store import ModelFolder
-from zoo.model.test_tensors import read_npz
+from zoo.model.test_tensors import read_test_tensors
 
 
 def read_inputs(folder: ModelFolder, endpoint: str, file: Path | None) -> dict[str, np.ndarray]:
@@ -40,8 +40,7 @@ def read_inputs(folder: ModelFolder, endpoint: str, file: Path | None) -> dict[s
     """
     described = folder.spec.endpoint(endpoint)
     if file is None:
-        stored = read_npz(folder.path(TEST_TENSORS))
-        return {tensor.name: stored[f"{endpoint}/in/{tensor.name}"] for tensor in described.inputs}
+        return read_test_tensors(folder.path(TEST_TENSORS), folder.spec, endpoint)[endpoint][0]
     names = [tensor.name for tensor in described.inputs]
     if file.suffix != ".npy":
         return inputs_of(read_columns(file), described)

@@ -14,6 +14,7 @@ from typing import Any
 from zoo.atomic import whole_file
 from zoo.errors import IntegrityError
 from zoo.model.card_sections import SECTIONS, front_matter
+from zoo.model.integrity import read_bounded, refuse_link_out
 from zoo.model.model_json import read_spec
 from zoo.model.spec import CARD, Metric, ModelSpec
 
@@ -74,8 +75,27 @@ def write_card(folder: str | Path, spec: ModelSpec, prose: str | None = None) ->
         stream.write(content.encode())
 
 
-def prose_of(card: Path) -> str | None:
-    """The body of a card, None where there is no such file."""
+def prose_of(card: Path, inside: Path | None = None) -> str | None:
+    """The body of a card, for that of another model.
+
+    Parameters
+    ----------
+    card : Path
+        The card.
+    inside : Path, optional
+        The folder that it may not leave by a link: what is copied may be published.
+
+    Returns
+    -------
+    str or None
+        The body; None where there is no such file.
+
+    Raises
+    ------
+    IntegrityError
+        It is a link that leaves the folder, or no card.
+    """
+    refuse_link_out(card, inside)
     return split(card)[1] if card.is_file() else None
 
 
@@ -112,15 +132,9 @@ def split(path: Path) -> tuple[str, str]:
     Raises
     ------
     IntegrityError
-        There is no such file, it is larger than 1 MiB, not in UTF-8, or has no front matter.
+        There is no such plain file, it is larger than 1 MiB, not in UTF-8, or has no front matter.
     """
-    try:
-        with path.open("rb") as stream:
-            content = stream.read(MAX_BYTES + 1)
-    except OSError as error:
-        raise IntegrityError(f"{path}: expected a model card, which cannot be read: {error.strerror}") from error
-    if len(content) > MAX_BYTES:
-        raise IntegrityError(f"{path}: expected a model card of at most {MAX_BYTES} bytes, this file is larger")
+    content = read_bounded(path, MAX_BYTES)
     try:
         text = content.decode("utf-8-sig").replace("\r\n", "\n")
     except UnicodeDecodeError as error:

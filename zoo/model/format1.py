@@ -1,10 +1,15 @@
-"""Folders of format 1, whose spec was a ``physzoo:`` block in the front matter of the card, read as format 2."""
+"""Folders of format 1, whose spec was a ``physzoo:`` block in the front matter of the card, read as format 2.
+
+Cards may come from anyone, so that of YAML only plain data are read: no tags, anchors or deep nesting, and as numbers what JSON
+calls numbers. YAML 1.1 reads ``1:1:1`` to the base 60, in a time that grows as the square of the length.
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import yaml
 
@@ -14,7 +19,19 @@ from zoo.model.card import split
 from zoo.model.model_json import MAX_DEPTH, reasons
 from zoo.model.spec import ModelSpec
 
-_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]  # a class that not all builds have
+    yaml_implicit_resolvers: ClassVar[dict[str | None, list[Any]]] = {}
+
+
+for _tag, _pattern in {
+    "null": r"~|null|",
+    "bool": r"true|false",
+    "int": r"[-+]?(0|[1-9][0-9]{0,17})",
+    "float": r"[-+]?([0-9]{1,20}(\.[0-9]{0,20}([eE][-+]?[0-9]{1,3})?|[eE][-+]?[0-9]{1,3})|\.inf)|\.nan",
+}.items():
+    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(rf"(?:{_pattern})\Z"), None)
+"""What of an unquoted word is no text; whatever else looks like a number or a date to YAML is."""
 
 
 def read_card(path: Path) -> ModelSpec:
@@ -50,7 +67,7 @@ def _front_matter(path: Path) -> dict[str, Any]:
     try:
         _refuse_unplain(text)
         content = yaml.load(text, Loader=_Loader)  # noqa: S506 - the C build of the safe loader
-    except (yaml.YAMLError, ValueError) as error:  # ValueError: a date or number that only looks like one
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise IntegrityError(f"{path}: the front matter is not plain YAML: {' '.join(str(error).split())}") from error
     if not isinstance(content, dict):
         raise IntegrityError(f"{path}: expected a mapping as front matter, found {type(content).__name__}")

@@ -34,15 +34,66 @@ def checked(local: Path, file: File, inside: Path | None) -> Path:
     IntegrityError
         The file is missing, is a link that leaves the folder, or is not the one described.
     """
+    refuse_link_out(local, inside)
+    if fault := file_fault(local, file.sha256, file.bytes):
+        raise IntegrityError(f"{local}: {fault}: copy the model's folder again, or release the model anew if you changed it")
+    return local
+
+
+def refuse_link_out(local: Path, inside: Path | None) -> None:
+    """Refuse a file that lies elsewhere than it seems.
+
+    Parameters
+    ----------
+    local : Path
+        Where the file seems to lie.
+    inside : Path or None
+        The folder that it may not leave by a link; None for what was installed with physzoo.
+
+    Raises
+    ------
+    IntegrityError
+        It is a link that leaves the folder, or into a circle.
+    """
     try:
         leaves = inside is not None and not local.resolve().is_relative_to(inside.resolve())
     except (OSError, RuntimeError) as error:  # RuntimeError: links in a circle, in Python 3.11
         raise IntegrityError(f"{local} cannot be read: {error}") from error
     if leaves:
         raise IntegrityError(f"{local} is a link that leaves the model's folder: put the file itself there")
-    if fault := file_fault(local, file.sha256, file.bytes):
-        raise IntegrityError(f"{local}: {fault}: copy the model's folder again, or release the model anew if you changed it")
-    return local
+
+
+def content(local: Path, file: File, inside: Path | None) -> bytes:
+    """The bytes of a file that have the size and sha256 of the spec, whatever becomes of the file meanwhile.
+
+    Parameters
+    ----------
+    local : Path
+        Where the file lies.
+    file : File
+        What the spec says of it.
+    inside : Path or None
+        The folder that the file may not leave by a link; None for what was installed with physzoo.
+
+    Returns
+    -------
+    bytes
+        All of it.
+
+    Raises
+    ------
+    IntegrityError
+        As ``checked`` does.
+    """
+    refuse_link_out(local, inside)
+    try:
+        found = read_bounded(local, file.bytes)
+    except IntegrityError:
+        found = b""
+    if hashlib.sha256(found).hexdigest() != file.sha256:
+        checked(local, file, inside)  # says what is wrong
+        raise IntegrityError(f"{local} changed while it was read: open the model again")
+    return found
 
 
 def file_fault(local: Path, sha256: str, size: int | None = None) -> str | None:

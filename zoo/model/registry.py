@@ -10,6 +10,7 @@ from __future__ import annotations
 import fnmatch
 import functools
 import importlib
+import importlib.util
 import os
 import pkgutil
 import warnings
@@ -20,6 +21,8 @@ from typing import TYPE_CHECKING, Any
 from zoo.errors import IntegrityError, UnknownNameError, ZooError
 from zoo.model.model_json import Summary, described_in, is_model_folder, read_spec, read_summary
 from zoo.model.spec import SPEC
+from zoo.paths import user_path
+from zoo.registration import entry_points, load_entry_point
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
@@ -98,6 +101,9 @@ def find_folder(name: str) -> Path:
     for source in _SOURCES:
         if folder := source().get(name):
             return folder
+    for entry_point in entry_points("zoo.models"):
+        if entry_point.name == name and entry_point.attr and (place := load_entry_point(entry_point)) is not None:
+            return Path(place)
     if name and is_model_folder(Path(name)):
         raise ZooError(f"no model is named {name!r}, but there is a folder of that name: for the folder write {'./' + name!r}")
     raise UnknownNameError("model", name, {name for source in _SOURCES for name in source()} | DEPRECATED.keys())
@@ -142,7 +148,7 @@ def register_path(folder: str | Path) -> str:
     ZooError
         A released model, or another folder, has that name.
     """
-    place = Path(folder).expanduser().resolve()
+    place = user_path(folder).resolve()
     name = read_spec(place).name
     refuse_released_name(name, folder)
     if _registered.setdefault(name, place) != place:
@@ -200,8 +206,11 @@ def get_family(name: str) -> type[Any]:
     """
     if name not in _families:
         _import_families()
+    theirs = {entry_point.name: entry_point for entry_point in entry_points("zoo.families")}
+    if name not in _families and name in theirs:
+        load_entry_point(theirs[name])
     if name not in _families:
-        raise UnknownNameError("family", name, _families)
+        raise UnknownNameError("family", name, _families.keys() | theirs.keys())
     return _families[name]
 
 
@@ -215,8 +224,6 @@ def _import_families() -> None:
         if error.name not in {"keras", "tensorflow", "jax", "torch"}:
             raise
         raise ZooError(f"this needs {error.name}, which is not installed: pip install 'physzoo[train]'") from error
-    for entry_point in _entry_points("zoo.families"):
-        _load(entry_point)
 
 
 def _released() -> dict[str, Path]:
@@ -227,7 +234,11 @@ def on_path() -> dict[str, Path]:
     """Folders of models on ``ZOO_PATH`` by name; the first that has a name wins."""
     models: dict[str, Path] = {}
     for folder in filter(None, os.environ.get("ZOO_PATH", "").split(os.pathsep)):
-        found = _models_below(Path(folder).expanduser())
+        try:
+            found = _models_below(user_path(folder))
+        except (ZooError, OSError) as error:
+            warnings.warn(f"ZOO_PATH: {folder!r} cannot be read: {error}", stacklevel=2)
+            continue
         if not found:
             warnings.warn(f"ZOO_PATH: no folder in {folder!r} holds a {SPEC}", stacklevel=2)
         models = found | models
@@ -235,16 +246,36 @@ def on_path() -> dict[str, Path]:
 
 
 def packages() -> list[tuple[str, Path]]:
-    """Name and folder of each entry point ``zoo.models`` of installed packages.
+    """Name and folder of each entry point ``zoo.models`` of installed packages, none of which is imported for it.
 
-    Such an entry point names the folder of one model, as a package or as a path, or a package of many of them.
+    Such an entry point names the folder of one model, as a package or as a path in it that has the entry point's name, or a
+    package of many of them.
     """
     found = []
-    for entry_point in _entry_points("zoo.models"):
-        place = _load(entry_point)
-        for folder in getattr(place, "__path__", () if place is None else (place,)):
-            found.append((entry_point.name, Path(folder)))
+    for entry_point in entry_points("zoo.models"):
+        folders = _folders(entry_point)
+        if not folders:
+            warnings.warn(
+                f"entry point {entry_point.name} = {entry_point.value} cannot be loaded: its package, which is not run for a"
+                f" list, has no such folder, nor one named {entry_point.name}",
+                stacklevel=3,
+            )
+        found += [(entry_point.name, folder) for folder in folders]
     return found
+
+
+def _folders(entry_point: EntryPoint) -> list[Path]:
+    """The folders that an entry point names, found without a line of its package's code."""
+    top, *below = entry_point.module.split(".")
+    try:
+        spec = importlib.util.find_spec(top)
+    except (ImportError, ValueError):
+        spec = None
+    places = [Path(place, *below) for place in (spec and spec.submodule_search_locations) or ()]
+    if entry_point.attr:
+        names = (entry_point.name, entry_point.name.replace("-", "_"))
+        places = [place / name for place in places for name in names]
+    return [place for place in places if place.is_dir()]
 
 
 def _in_packages() -> dict[str, Path]:
@@ -256,7 +287,14 @@ def _in_packages() -> dict[str, Path]:
 
 
 def _models_below(folder: Path) -> dict[str, Path]:
-    return {child.name: child for child in sorted(folder.glob("[!.]*")) if is_model_folder(child)}
+    found = {}
+    for child in sorted(folder.glob("[!.]*")):
+        try:
+            if is_model_folder(child):
+                found[child.name] = child
+        except OSError as error:
+            warnings.warn(f"left out of the list: {child} cannot be read: {error}", stacklevel=2)
+    return found
 
 
 def _by_register_path() -> dict[str, Path]:
@@ -273,8 +311,9 @@ def _summaries() -> Iterator[tuple[str, Summary]]:
             summary = _summary(folder, _stamp(folder))
             _check_name(name, folder, summary.name)
             yield name, summary
-        except IntegrityError as error:
-            warnings.warn(f"left out of the list: {error}", stacklevel=4)
+        except Exception as error:  # whatever is wrong with one folder must not take the list down
+            reason = error if isinstance(error, ZooError) else f"{folder} cannot be read: {error!r}"
+            warnings.warn(f"left out of the list: {reason}", stacklevel=4)
 
 
 def _stamp(folder: Path) -> tuple[str, int, int] | None:
@@ -294,18 +333,3 @@ def _parsed(folder: Path, stamp: tuple[str, int, int] | None) -> ModelSpec:
 @functools.lru_cache(maxsize=256)
 def _summary(folder: Path, stamp: tuple[str, int, int] | None) -> Summary:
     return read_summary(folder)
-
-
-@functools.cache
-def _entry_points(group: str) -> tuple[EntryPoint, ...]:
-    from importlib.metadata import entry_points  # 20 ms, and most processes need only released names
-
-    return tuple(entry_points(group=group))
-
-
-def _load(entry_point: EntryPoint) -> Any:
-    try:
-        return entry_point.load()
-    except Exception as error:  # a broken package of others must not take the zoo down
-        warnings.warn(f"entry point {entry_point.name} = {entry_point.value} cannot be loaded: {error!r}", stacklevel=3)
-        return None

@@ -9,16 +9,21 @@ from __future__ import annotations
 
 import os
 import re
-import sys
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
 from zoo.errors import IntegrityError, UnknownNameError, ZooError
 from zoo.model import registry
-from zoo.model.integrity import checked, file_fault
-from zoo.model.model_json import read_spec
+from zoo.model.integrity import checked, content, file_fault
+from zoo.model.model_json import MAX_BYTES, read_spec
 from zoo.model.spec import CARD, SPEC, File, ModelSpec
+from zoo.paths import user_path
+
+_HUB_PART = r"(?!\.)(?:(?!\.\.)[\w.-])+"
+"""A name in an address, of which the Hub's library makes a path: none that leads upwards or is hidden."""
+HUB_NAME = f"{_HUB_PART}/{_HUB_PART}"
+"""Pattern of a repository's owner and name."""
 
 
 @dataclass(frozen=True)
@@ -60,13 +65,27 @@ class ModelFolder:
         IntegrityError
             The file is missing, cannot be fetched or is not the one described.
         """
+        file = self._described(file_name)
+        local = self.folder / file_name
+        if self._lies_elsewhere(local):
+            return _elsewhere(self.spec.name, self.spec.revision, file)
+        return checked(local, file, self.link_root)
+
+    def content(self, file_name: str) -> bytes:
+        """The bytes of one file that have the sha256 that the spec gives; it raises as ``path`` does."""
+        file, local, root = self._described(file_name), self.folder / file_name, self.link_root
+        if self._lies_elsewhere(local):
+            local, root = _elsewhere(self.spec.name, self.spec.revision, file), None
+        return content(local, file, root)
+
+    def _lies_elsewhere(self, local: Path) -> bool:
+        return self.released and (self.earlier or not os.path.lexists(local))
+
+    def _described(self, file_name: str) -> File:
         file = self.spec.file(file_name)
         if file is None:
             raise UnknownNameError(f"file of {self.spec.name}", file_name, [f.path for f in self.spec.files])
-        local = self.folder / file_name
-        if self.released and (self.earlier or not os.path.lexists(local)):
-            return _elsewhere(self.spec.name, self.spec.revision, file)
-        return checked(local, file, self.link_root)
+        return file
 
 
 def locate(name_or_path: str | Path) -> ModelFolder:
@@ -95,7 +114,7 @@ def locate(name_or_path: str | Path) -> ModelFolder:
     if text.startswith("hf://"):
         return _from_hub(text)
     if isinstance(name_or_path, Path) or text.startswith((".", "~")) or "/" in text or os.sep in text:
-        folder = Path(text).expanduser()
+        folder = user_path(text)
         return ModelFolder(read_spec(folder), folder, link_root=folder)
     name, _, revision = text.partition("@")
     name = registry.current_name(name)
@@ -116,14 +135,14 @@ def locate(name_or_path: str | Path) -> ModelFolder:
 def _earlier(current: ModelSpec, revision: str) -> ModelFolder:
     name = current.name
     described = _cached(name, revision, SPEC, current.earlier_revisions[revision])
-    spec = read_spec(described.parent, find=lambda file: _cached(name, revision, file.path, file.sha256))
+    spec = read_spec(described.parent, find=lambda file: _cached(name, revision, file.path, file.sha256, file.bytes))
     if (spec.name, spec.revision) != (name, revision):
         raise IntegrityError(f"{described} describes {spec.name}@{spec.revision}, expected {name}@{revision}")
     return ModelFolder(spec, described.parent, released=True, earlier=True)
 
 
 def _from_hub(address: str) -> ModelFolder:
-    match = re.fullmatch(r"hf://([\w.-]+/[\w.-]+)(?:@([\w./-]+))?", address)
+    match = re.fullmatch(rf"hf://({HUB_NAME})(?:@({_HUB_PART}(?:/{_HUB_PART})*))?", address)
     if match is None:
         raise ZooError(f"expected hf://owner/name or hf://owner/name@revision, given {address!r}")
     from huggingface_hub import snapshot_download
@@ -148,10 +167,10 @@ def _elsewhere(name: str, revision: str, file: File) -> Path:
             if fault is None:
                 return local
             warnings.warn(f"{local}: {fault}; it is of another version, and looked for elsewhere", stacklevel=3)
-    return _cached(name, revision, file.path, file.sha256)
+    return _cached(name, revision, file.path, file.sha256, file.bytes)
 
 
-def _cached(name: str, revision: str, file_name: str, sha256: str) -> Path:
+def _cached(name: str, revision: str, file_name: str, sha256: str, size: int | None = None) -> Path:
     """A file of the cache, fetched where it is missing or damaged; half a download never gets the file's name."""
     local = cache_folder() / name / revision / file_name
     fault = file_fault(local, sha256)
@@ -166,13 +185,12 @@ def _cached(name: str, revision: str, file_name: str, sha256: str) -> Path:
         )
     if local.exists():
         warnings.warn(f"{local}: {fault}; downloading it again", stacklevel=3)
-    import pooch
+    from zoo.model.download import download
 
     url = f"{mirror}/{name}/{revision}/{file_name}"
-    downloader = pooch.HTTPDownloader(progressbar=sys.stderr.isatty(), chunk_size=2**16)
     try:
-        pooch.retrieve(url, f"sha256:{sha256}", fname=file_name, path=local.parent, downloader=downloader)
-    except (OSError, ValueError) as error:  # requests' errors are OSErrors; pooch raises ValueError for another hash
+        download(url, local, sha256, MAX_BYTES if size is None else size, exactly=size is not None)
+    except OSError as error:  # requests' errors are OSErrors
         raise IntegrityError(f"{url} could not be brought to {local}: {error}") from error
     return local
 
@@ -180,7 +198,7 @@ def _cached(name: str, revision: str, file_name: str, sha256: str) -> Path:
 def cache_folder() -> Path:
     """The folder ``ZOO_CACHE``, or the system's place for caches."""
     if cache := os.environ.get("ZOO_CACHE"):
-        return Path(cache).expanduser()
+        return user_path(cache)
     import pooch
 
     return Path(pooch.os_cache("physzoo"))

@@ -1,17 +1,22 @@
-"""Arrays from a file that may be anything."""
+"""Arrays from a file that may be anything, and the test tensors of a model, which come as one."""
 
 from __future__ import annotations
 
+import math
 import zipfile
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 
 from zoo.errors import IntegrityError
 from zoo.model.spec import ElementTolerance, ModelSpec, Tolerance
 
+MOST_BYTES = 2**30
+"""Bytes that the test tensors of a model may take in memory: a few rows, whatever they are of."""
 
-def read_npz(path: Path, most: int | None = None) -> dict[str, np.ndarray]:
+
+def read_npz(path: Path, most: int | None = None, *, prefix: str = "") -> dict[str, np.ndarray]:
     """All arrays of a ``.npz`` by name.
 
     Parameters
@@ -19,7 +24,9 @@ def read_npz(path: Path, most: int | None = None) -> dict[str, np.ndarray]:
     path : Path
         The file.
     most : int, optional
-        Bytes that the arrays may take in memory.
+        Bytes that its arrays may take in memory, where it may come from a stranger: a small file can hold a large one of zeros.
+    prefix : str
+        Only arrays whose names begin so are read.
 
     Returns
     -------
@@ -31,41 +38,102 @@ def read_npz(path: Path, most: int | None = None) -> dict[str, np.ndarray]:
     FileNotFoundError
         If there is no such file.
     IntegrityError
-        If it is damaged, larger than is allowed, or holds an array twice or Python objects, which are never unpickled.
+        If it is damaged, announces more than it holds, or holds Python objects, which are never unpickled.
     """
     try:
-        if most is not None:
-            with zipfile.ZipFile(path) as archive:
-                members = archive.infolist()
-            if sum(member.file_size for member in members) > most:
-                raise IntegrityError(f"{path}: expected arrays of at most {most} bytes, these are larger")
-            if len({member.filename for member in members}) < len(members):
-                raise IntegrityError(f"{path}: an array is in the file twice")
-        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
-            return {name: file[name] for name in file.files}
-    except FileNotFoundError:
+        with zipfile.ZipFile(path) as archive:
+            members = {member.filename.removesuffix(".npy"): member for member in archive.infolist()}
+            if len(members) < len(archive.infolist()):
+                raise ValueError("an array is in it twice")
+            if most is not None and (found := sum(member.file_size for member in members.values())) > most:
+                raise ValueError(f"expected arrays of at most {most} bytes, these are {found}")
+            return {name: _array(archive, member) for name, member in members.items() if name.startswith(prefix)}
+    except (FileNotFoundError, MemoryError):
         raise
-    except (AttributeError, EOFError, OSError, TypeError, ValueError, zipfile.BadZipFile) as error:
+    except Exception as error:  # zipfile, zlib and NumPy have a dozen kinds of errors for what is damaged
         raise IntegrityError(f"{path} is not a whole .npz of plain arrays: {error}") from error
+
+
+def _array(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> np.ndarray:
+    """One array, once its header announces as many bytes as there are: NumPy takes the memory before it reads."""
+    with archive.open(member) as stream:
+        shape, dtype = _header(stream)
+        announced, there = math.prod(shape) * dtype.itemsize, member.file_size - stream.tell()
+    if dtype.hasobject or not dtype.itemsize or announced != there:
+        raise ValueError(f"{member.filename}: {dtype} {shape} in {there} bytes")
+    with archive.open(member) as stream:
+        array: np.ndarray = np.lib.format.read_array(stream, allow_pickle=False)
+    return array
+
+
+def _header(stream: IO[bytes]) -> tuple[tuple[int, ...], np.dtype]:
+    """Shape and dtype of an array; ValueError where there is no header."""
+    try:
+        version = np.lib.format.read_magic(stream)
+        # Version 3 is version 2 with other letters in the names of fields, which matter to no size.
+        read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        shape, _, dtype = read(stream)
+    except Exception as error:  # what is nested too deep is a MemoryError
+        raise ValueError(f"no header of an array: {error}") from error
+    return shape, dtype
 
 
 TestTensors = dict[str, tuple[dict[str, np.ndarray], dict[str, np.ndarray]]]
 """Inputs and expected outputs by tensor name, of each endpoint."""
 
 
-def read_test_tensors(path: Path, spec: ModelSpec) -> TestTensors:
-    """Read ``test_tensors.npz``; IntegrityError where a tensor of the spec is missing."""
-    stored = read_npz(path)
-    try:
-        return {
-            name: (
-                {t.name: stored[f"{name}/in/{t.name}"] for t in endpoint.inputs},
-                {t.name: stored[f"{name}/out/{t.name}"] for t in endpoint.outputs},
-            )
-            for name, endpoint in spec.endpoints.items()
-        }
-    except KeyError as error:
-        raise IntegrityError(f"{path} does not hold the test tensors of {spec.name}: no {error}") from error
+def read_test_tensors(path: Path, spec: ModelSpec, endpoint: str | None = None) -> TestTensors:
+    """Inputs of a model and the answers that it gave to them.
+
+    Parameters
+    ----------
+    path : Path
+        Its ``test_tensors.npz``.
+    spec : ModelSpec
+        The model.
+    endpoint : str, optional
+        The only endpoint whose tensors are read; by default all.
+
+    Returns
+    -------
+    dict of str to tuple of dict
+        Inputs and outputs of each endpoint, by tensor name.
+
+    Raises
+    ------
+    IntegrityError
+        The file is damaged, or a tensor of the spec is missing, holds no numbers, or has no rows, or not as many as the others
+        of its endpoint: a comparison with it would say nothing.
+    """
+    stored = _Stored(path, spec.name, read_npz(path, MOST_BYTES, prefix="" if endpoint is None else f"{endpoint}/"))
+    return {
+        name: (
+            stored.rows(name, "in", [tensor.name for tensor in described.inputs]),
+            stored.rows(name, "out", [tensor.name for tensor in described.outputs]),
+        )
+        for name, described in spec.endpoints.items()
+        if endpoint in (None, name)
+    }
+
+
+class _Stored:
+    def __init__(self, path: Path, model: str, arrays: dict[str, np.ndarray]) -> None:
+        self._where, self._arrays = f"{path} does not hold the test tensors of {model}", arrays
+        self._counts: dict[str, int] = {}
+
+    def rows(self, endpoint: str, side: str, names: list[str]) -> dict[str, np.ndarray]:
+        found = {}
+        for name in names:
+            key = f"{endpoint}/{side}/{name}"
+            if key not in self._arrays:
+                raise IntegrityError(f"{self._where}: no {key}")
+            array = self._arrays[key]
+            if array.dtype.kind not in "fiub" or not array.ndim or not len(array):
+                raise IntegrityError(f"{self._where}: {key}: expected rows of numbers, found {array.dtype} {array.shape}")
+            if len(array) != (rows := self._counts.setdefault(endpoint, len(array))):
+                raise IntegrityError(f"{self._where}: {key} has {len(array)} rows, others of {endpoint} have {rows}")
+            found[name] = array
+        return found
 
 
 def excess(given: np.ndarray, expected: np.ndarray, tolerance: Tolerance | ElementTolerance) -> np.ndarray:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from zoo.atomic import whole_folder
+from zoo.atomic import whole_file, whole_folder, write_whole
 from zoo.model.card import write_card
 from zoo.model.model_json import write_spec
 from zoo.model.spec import CARD, FIGURES, METRICS, SPEC, TEST_TENSORS, WEIGHTS, Export, File, ModelSpec
@@ -75,11 +75,12 @@ def write_model_folder(
         model.bare().save_weights(staged / WEIGHTS)
         metrics = [metric.model_dump(mode="json") for metric in spec.metrics]
         content = {"name": spec.name, "revision": spec.revision, "metrics": metrics, **(measured or {})}
-        (staged / METRICS).write_text(json.dumps(content, indent=1))
+        write_whole(staged / METRICS, json.dumps(content, indent=1))
         if figures:
             (staged / FIGURES).mkdir()
         for name, figure in (figures or {}).items():
-            figure.savefig(staged / FIGURES / f"{name}.png", dpi=120)
+            with whole_file(staged / FIGURES / f"{name}.png") as file:
+                figure.savefig(file, dpi=120)
         write_test_tensors(model, inputs, staged)
         spec = write_spec(staged, exported(model, spec, staged))
         write_card(staged, spec, prose)
@@ -109,7 +110,7 @@ def write_test_tensors(model: EndpointModel, inputs: TestInputs, folder: Path) -
             f"{name}/out/{key}": np.asarray(array)
             for key, array in model.endpoint(name)(given, allow_nonfinite=True, allow_out_of_range=True).items()
         }
-    with (folder / TEST_TENSORS).open("wb") as file:
+    with whole_file(folder / TEST_TENSORS) as file:
         np.savez_compressed(file, allow_pickle=False, **tensors)
 
 

@@ -12,6 +12,7 @@ from zoo.model.registry import refuse_released_name
 from zoo.model.spec import TEST_TENSORS, Name
 from zoo.model.store import ModelFolder, locate
 from zoo.model.test_tensors import read_test_tensors
+from zoo.paths import user_path
 
 if TYPE_CHECKING:
     from zoo.workflows.folder import TestInputs
@@ -41,7 +42,7 @@ def new_folder(folder: str | Path, overwrite: bool) -> tuple[Path, str]:
     ExportError
         The folder exists and may not be replaced.
     """
-    path = Path(folder).expanduser().resolve()
+    path = user_path(folder).resolve()
     try:
         name: str = TypeAdapter(Name).validate_python(path.name)
     except ValidationError as error:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from zoo.errors import ZooError
-from zoo.model.store import locate
+from zoo.errors import IntegrityError, ZooError
+from zoo.model.integrity import refuse_link_out
+from zoo.model.spec import CARD, FIGURES, SPEC
+from zoo.model.store import HUB_NAME, locate
 
 
 def push(folder: str | Path, address: str, *, private: bool = False) -> str:
@@ -31,16 +33,21 @@ def push(folder: str | Path, address: str, *, private: bool = False) -> str:
     Raises
     ------
     IntegrityError
-        A file is not the one that the spec describes; nothing is uploaded then.
+        A file is not the one that the spec describes, or card or a figure is a pipe or a link out of the folder; nothing is
+        uploaded then.
     ZooError
         The address is of another kind, or the Hub refuses.
     """
-    match = re.fullmatch(r"hf://([\w.-]+/[\w.-]+)", address)
+    match = re.fullmatch(f"hf://({HUB_NAME})", address)
     if match is None:
         raise ZooError(f"expected hf://owner/name, given {address!r}")
     found = locate(Path(folder))
     for file in found.spec.files:
         found.path(file.path)
+    for path in (found.folder / SPEC, found.folder / CARD, *sorted(found.folder.glob(f"{FIGURES}/*.png"))):
+        refuse_link_out(path, found.folder)
+        if path.exists() and not path.is_file():
+            raise IntegrityError(f"{path}: expected a plain file")
     from huggingface_hub import HfApi
 
     api = HfApi()

@@ -81,7 +81,8 @@ def train(recipe: Recipe, out: Path, *, seeds: list[int] | None = None, variants
     plots = out / "plots"
     plots.mkdir(exist_ok=True)
     for name, figure in evaluation.figures.items():
-        figure.savefig(plots / f"{name}.png", dpi=120)
+        with whole_file(plots / f"{name}.png") as file:
+            figure.savefig(file, dpi=120)
     runs[""][0].load().save_weights(out / WEIGHTS)
     with whole_file(out / METRICS, "w") as file:
         json.dump(_measured(recipe, evaluation, runs), file, indent=1)

@@ -16,6 +16,7 @@ from zoo.data.dataset import DATASETS, Dataset, Rows, Split, get_dataset
 from zoo.errors import InputError, IntegrityError, UnknownNameError, option
 from zoo.model.axes import Strict
 from zoo.model.spec import METRICS, File, ModelSpec, Sha256
+from zoo.paths import user_path
 
 if TYPE_CHECKING:
     from zoo.families.base import EndpointModel
@@ -159,7 +160,7 @@ def _recorded(spec: ModelSpec) -> UserRows | None:
 
 def _unchanged(spec: ModelSpec, recorded: UserRows) -> Path:
     """The file that the model was fine-tuned on, where it is here and still the same."""
-    path = None if recorded.file is None else Path(recorded.file).expanduser()
+    path = None if recorded.file is None else user_path(recorded.file)
     if path is None:
         raise _ask(spec, f"it was fine-tuned on rows of {spec.data.source}, of which it knows no file")
     if not path.is_file():

@@ -22,6 +22,7 @@ from pydantic import BaseModel, ConfigDict
 from zoo.atomic import claim, whole_file
 from zoo.data.cmb.binning import L_MAX, N_JOINT, bin_spectra
 from zoo.data.cmb.noise import knox_covariance
+from zoo.space import expect_space
 
 PIVOT = 0.05
 """Pivot wavenumber k_p, 1/Mpc."""
@@ -148,6 +149,8 @@ def simulate(folder: Path, config: SimulationConfig, jobs: int = -1) -> Path:
     ------
     FolderError
         If the folder holds spectra made with another config.
+    FullDiskError
+        If there is no space for all of them.
     """
     import joblib
     from rich.progress import track
@@ -156,6 +159,7 @@ def simulate(folder: Path, config: SimulationConfig, jobs: int = -1) -> Path:
     claim(folder / "config.json", config.model_dump(mode="json"), "spectra")
     paths = [folder / f"cosmology-{i:05d}.npy" for i in range(config.cosmologies)]
     missing = [i for i, path in enumerate(paths) if not path.exists()]
+    expect_space(folder, len(missing) * config.pairs * 2 * N_JOINT * 8)
     tasks = (joblib.delayed(_simulate_to)(paths[i], i, config) for i in missing)
     done = joblib.Parallel(n_jobs=jobs, return_as="generator_unordered")(tasks)
     for _ in track(done, total=len(missing), description="CAMB cosmologies"):

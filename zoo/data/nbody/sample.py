@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from zoo.atomic import whole_file
 from zoo.data.dataset import Rows
 from zoo.data.shipped_files import shipped_file
 from zoo.model.test_tensors import read_npz
@@ -39,11 +40,12 @@ def write_sample(path: Path, dataset: HaloMass, n: int = 64) -> None:
     rows = dataset.rows("test")
     chosen = np.argsort(rows.target[:, 0], kind="stable")[np.linspace(0, len(rows) - 1, n).round().astype(int)]
     cubes, side = rows.inputs["density"], dataset.config.particles
-    np.savez_compressed(
-        path,
-        density=cubes[chosen].astype(np.float16),
-        densities=dataset.features(rows, "densities")[chosen],
-        log_mass=rows.target[chosen, 0],
-        seed=rows.group[chosen].astype(np.int32),
-        particle=np.ravel_multi_index(tuple(cubes.center[chosen].T), (side,) * 3).astype(np.int32),
-    )
+    with whole_file(path) as file:
+        np.savez_compressed(
+            file,
+            density=cubes[chosen].astype(np.float16),
+            densities=dataset.features(rows, "densities")[chosen],
+            log_mass=rows.target[chosen, 0],
+            seed=rows.group[chosen].astype(np.int32),
+            particle=np.ravel_multi_index(tuple(cubes.center[chosen].T), (side,) * 3).astype(np.int32),
+        )

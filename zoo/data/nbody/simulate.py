@@ -25,7 +25,7 @@ from pydantic import (
 )
 from rich.progress import track
 
-from zoo.atomic import claim, whole_file
+from zoo.atomic import claim, whole_hdf5
 from zoo.data.nbody.cosmology import Cosmology, Transfer, mean_matter_density
 from zoo.data.nbody.halos import Halos, catalog, friends_of_friends
 from zoo.data.nbody.initial import linear_density
@@ -33,6 +33,7 @@ from zoo.data.nbody.particle_mesh import evolve
 from zoo.data.nbody.short_range import SMALLEST_MESH
 from zoo.errors import InputError
 from zoo.model.store import cache_folder
+from zoo.space import expect_space
 
 FORMAT = "physzoo nbody 1"
 ARRAYS = ("linear", "positions", "momenta", "halo_of")
@@ -82,6 +83,11 @@ class NBodyConfig(BaseModel):
     def mesh(self) -> int:
         """Cells along a side of the mesh of forces."""
         return self.mesh_factor * self.particles
+
+    @property
+    def bytes(self) -> int:
+        """Bytes of a simulation on disk, but for its few halos."""
+        return 4 * (1 + 3 + 3 + 1) * self.particles**3
 
     @property
     def particle_mass(self) -> float:
@@ -138,6 +144,8 @@ def simulate(folder: Path, config: NBodyConfig, seeds: Sequence[int], jobs: int 
         If the folder holds simulations of another config.
     InputError
         If a file in it is damaged.
+    FullDiskError
+        If there is no space for all of them.
     """
     folder.mkdir(parents=True, exist_ok=True)
     claim(folder / "config.json", config.model_dump(mode="json"), "simulations")
@@ -150,6 +158,7 @@ def simulate(folder: Path, config: NBodyConfig, seeds: Sequence[int], jobs: int 
             raise InputError(f"{path} holds another simulation than its name and folder say: delete it and run again")
     if not missing:
         return list(paths.values())
+    expect_space(folder, len(missing) * config.bytes)
     parallel = joblib.Parallel(n_jobs=jobs, return_as="generator_unordered")
     threads = max(1, joblib.cpu_count() // joblib.effective_n_jobs(jobs))
     done = parallel(joblib.delayed(_simulate_to)(paths[seed], config, seed, threads) for seed in missing)
@@ -206,7 +215,7 @@ def _path(folder: Path, seed: int) -> Path:
 
 def write_simulation(path: Path, simulation: Simulation) -> None:
     """Write the file that ``load_simulation`` reads; it appears whole or not at all."""
-    with whole_file(path, "w+b") as file, h5py.File(file, "w") as content:
+    with whole_hdf5(path) as content:
         content.attrs["format"] = FORMAT
         content.attrs["config"] = simulation.config.model_dump_json()
         content.attrs["seed"] = np.uint64(simulation.seed)

@@ -232,5 +232,6 @@ def _corner(
     from zoo.interpret.plots.corner import corner_plot
 
     figure = corner_plot({path.stem: theta}, list(units), units, constraints=constraints)
-    figure.savefig(path, dpi=100)
+    with whole_file(path) as file:
+        figure.savefig(file, dpi=100)
     return path

@@ -21,6 +21,7 @@ from zoo.model.handed_in.hdf5 import read_hdf5
 from zoo.model.handed_in.tables import columns_of, is_table
 from zoo.model.handed_in.values import Values, values_of
 from zoo.model.test_tensors import read_npz
+from zoo.paths import user_path
 
 Found = dict[str, Column]
 
@@ -51,7 +52,7 @@ def read_columns(data: Any) -> Columns:
         if is_table(data) or (hasattr(data, "keys") and hasattr(data, "__getitem__")):
             return columns_of(data, "arrays")
         raise InputError(f"expected data as a path ({SUFFIXES}), arrays by name or a data set, given {type(data).__name__}")
-    path = Path(data).expanduser()
+    path = user_path(data)
     if path.is_dir() and any(path.glob("*.npy")):
         return columns_of({file.stem: read_npy(file, True) for file in sorted(path.glob("*.npy"))}, str(path))
     if path.suffix not in READERS:
