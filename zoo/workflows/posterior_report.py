@@ -17,7 +17,7 @@ from zoo.errors import InputError, option
 from zoo.families.state import apart
 from zoo.model.handed_in.tensors import array_of
 from zoo.model.handed_in.values import unpadded
-from zoo.workflows.npe import RECIPE
+from zoo.workflows.npe_run import RECIPE
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -112,8 +112,9 @@ class Flow(ZooModel):
             self.support = Support([None] * dimensions if support is None else support, name="support")
         else:
             self.support = Scales(scales, name="support")
-        self.context_shape, self.embedding, self.features = shape, None, wanted
-        self.observed: Standardize | None = None
+        self.context_shape, self.features = shape, wanted
+        self.embedding: Any = None
+        self.observed: Any = None
         if context_scales is not None:
             self.observed = ContextScales(context_scales, name="observed")
         elif shape is not None:
@@ -303,8 +304,8 @@ class Flow(ZooModel):
         """
         if self.dimensions != 1:
             raise InputError(f"expected a flow of one variable, this one has {self.dimensions}")
-        x, *context = inputs.values()
-        x, (contexts, _) = self._given(x, 0), self._contexts(*context, allow_out_of_range=True)
+        variable, *context = inputs.values()
+        x, (contexts, _) = self._given(variable, 0), self._contexts(*context, allow_out_of_range=True)
         given = [] if contexts is None else [contexts]
         with self.exact():
             median = in_batches(self._sample_graph, np.zeros(x.shape, np.float32), *given)
