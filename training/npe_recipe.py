@@ -30,7 +30,7 @@ TOLERANCE = 1e-3
 def npe_recipe(
     name: str,
     prior: AnyPrior | RowsPrior,
-    data: dict[str, JsonValue],
+    data: dict[str, Any],
     simulations: int,
     datum: int | Datum,
     *,
@@ -46,7 +46,7 @@ def npe_recipe(
     ----------
     name : str
         Name of the model, lower case with hyphens.
-    data : dict of str to JsonValue
+    data : dict of str to object
         Source and parameters of the data set.
     simulations : int
         Number of simulations; it sets batch size, epochs and weight decay.

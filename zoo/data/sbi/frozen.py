@@ -82,10 +82,11 @@ def _distribution(value: Any) -> Any:
 def _of_frozen(value: Any, name: str) -> Law:
     from scipy.stats import rv_discrete
 
-    dist = _distribution(value)
+    dist: Any = _distribution(value)
     if isinstance(dist, rv_discrete):
         raise InputError(f"prior: {name} is {dist.name}: {NO_DENSITY}")
-    if type(dist) is not type(continuous().get(dist.name)):
+    known = continuous()
+    if dist.name not in known or type(dist) is not type(known[dist.name]):
         raise InputError(
             f"prior: {name}: expected a distribution that scipy.stats has by name, given {type(dist).__name__}, which cannot be"
             " kept as plain data: write an object with sample(n, rng) and log_prob(theta) for all parameters"
