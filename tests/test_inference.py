@@ -117,6 +117,20 @@ def test_settings_that_are_refused(tmp_path):
         train_npe(epidemic, SIR, 60, folder=tmp_path / "b", test=20, jobs=1, seed=1)
 
 
+def test_another_simulator_does_not_get_the_posterior_of_the_first(tmp_path):
+    """Refused, or simulated anew; the training is refused after that for its batches alone."""
+    ask = partial(train_npe, prior=SIR, simulations=60, folder=tmp_path / "a", test=20, jobs=1, changes={"batch_size": 64})
+    for simulator, overwrite, kind, message in [
+        (lambda theta, rng: theta + rng.normal(size=2), False, RecipeError, "larger than the 54 training rows"),
+        (lambda theta, rng: theta - rng.normal(size=2), False, InputError, "another simulator: at theta.*overwrite=True"),
+        (lambda theta, rng: np.append(theta, rng.normal()), False, InputError, r"shape \(2,\) and now with \(3,\)"),
+        (lambda theta, rng: np.append(theta, rng.normal()), True, RecipeError, "larger than the 54 training rows"),
+    ]:
+        with pytest.raises(kind, match=message):
+            ask(simulator, overwrite=overwrite)
+    assert np.load(tmp_path / "a.run" / "simulations.npz")["x"].shape == (80, 3)
+
+
 # The recipe
 
 

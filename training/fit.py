@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -12,7 +11,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from zoo.atomic import claim
+from zoo.atomic import claim, locked
 from zoo.data.dataset import Dataset, Rows
 from zoo.families.base import EndpointModel, ZooModel
 from zoo.families.batches import rows_at_once
@@ -215,11 +214,9 @@ def train(
 
 @contextmanager
 def alone(folder: Path) -> Iterator[None]:
-    """Make the folder and hold it against a second process; the system lets go of it when this one ends, however it ends."""
+    """Make the folder and hold it against a second process."""
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / ".lock").open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise RecipeError(f"another process is training in {folder}: wait for it, or give another --out") from None
+    with locked(folder / ".lock") as held:
+        if not held:
+            raise RecipeError(f"another process is training in {folder}: wait for it, or give another --out")
         yield

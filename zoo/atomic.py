@@ -60,6 +60,32 @@ def whole_file(path: Path, mode: str = "wb") -> Iterator[IO[Any]]:
             partial.unlink(missing_ok=True)
 
 
+@contextmanager
+def locked(lock: Path) -> Iterator[bool]:
+    """Hold a lock against other processes; the system lets go of it when this one ends, however it ends.
+
+    Parameters
+    ----------
+    lock : Path
+        A file that is made where there is none, and stays.
+
+    Yields
+    ------
+    bool
+        False while another process holds it. Where a file system has no locks, nobody is kept out.
+    """
+    with lock.open("w") as file:
+        held = True
+        if fcntl is not None:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                held = False
+            except OSError:  # no locks here
+                pass
+        yield held
+
+
 def claim(marker: Path, settings: dict[str, Any], what: str) -> None:
     """Write in a folder with which settings its content is made, or see that they are those written there.
 

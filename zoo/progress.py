@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -13,20 +14,32 @@ PATIENCE = 2.0
 
 def track(items: Sequence[T], description: str) -> Iterator[T]:
     """Yield the items; after two seconds show a bar on stderr, so that quick work and piped output stay clean."""
+    with bar(len(items), description) as advance:
+        for item in items:
+            yield item
+            advance(1)
+
+
+@contextmanager
+def bar(total: int, description: str) -> Iterator[Callable[[int], None]]:
+    """Yield what is to be told how many of ``total`` were done, 0 included; it shows the bar after two seconds."""
     from rich.console import Console
     from rich.progress import Progress, TimeElapsedColumn
 
     columns = (*Progress.get_default_columns(), TimeElapsedColumn())
     progress = Progress(*columns, console=Console(stderr=True), transient=True)
-    task = progress.add_task(description, total=len(items))
+    task = progress.add_task(description, total=total)
     start, shown = time.monotonic(), False
+
+    def advance(done: int) -> None:
+        nonlocal shown
+        progress.advance(task, done)
+        if not shown and time.monotonic() - start > PATIENCE:
+            progress.start()
+            shown = True
+
     try:
-        for item in items:
-            yield item
-            progress.advance(task)
-            if not shown and time.monotonic() - start > PATIENCE:
-                progress.start()
-                shown = True
+        yield advance
     finally:
         if shown:
             progress.stop()

@@ -22,7 +22,7 @@ def read_npz(path: Path) -> dict[str, np.ndarray]:
         If it is damaged or holds Python objects, which are never unpickled.
     """
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
             return {name: file[name] for name in file.files}
     except FileNotFoundError:
         raise

@@ -46,6 +46,7 @@ def train_npe(
     vectorized: bool = False,
     jobs: int | None = None,
     on_nonfinite: Literal["drop", "fail"] = "drop",
+    timeout: float | None = None,
     free: bool = False,
     trials: int | tuple[int, int] | None = None,
     family: str = "nsf",
@@ -86,7 +87,9 @@ def train_npe(
     jobs : int, optional
         How many processes simulate.
     on_nonfinite : {"drop", "fail"}
-        What becomes of simulations and rows with NaN, infinity or missing values.
+        What becomes of simulations and rows with NaN, infinity or missing values, and of those without an answer.
+    timeout : float, optional
+        Seconds that a simulation may take, as ``zoo.data.sbi.simulate`` says.
     free : bool
         Whether the simulator's answers (L, F) have any length L, such as events of a counter or a light curve with gaps.
     trials : int or tuple of int, optional
@@ -150,7 +153,7 @@ def train_npe(
             simulator, vectorized, free = Trials(simulator, bounds, vectorized), False, True
         law, test = as_prior(prior), TEST if test is None else test
         options: dict[str, Any] = {"seed": seed, "vectorized": vectorized, "jobs": jobs, "on_nonfinite": on_nonfinite}
-        simulated = partial(simulate, simulator, law, simulations + test, free=free, **options)
+        simulated = partial(simulate, simulator, law, simulations + test, free=free, timeout=timeout, **options)
         pairs = run.simulate(simulated, law, test, on_nonfinite, bounds)
     run.train(pairs, family=family, seed=seed, changes=changes)
     flow: Flow = load(path)

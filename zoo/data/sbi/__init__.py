@@ -1,20 +1,8 @@
-"""Simulation-based inference: priors, simulators run in parallel, the benchmark's tasks, and data sets for all of them."""
+"""Simulation-based inference: priors, simulators run in parallel, the benchmark's tasks, and data sets for all of them.
 
-from zoo.data.sbi.as_prior import as_prior
-from zoo.data.sbi.joint_prior import JointPrior
-from zoo.data.sbi.laws import LogNormal, LogUniform, Normal, Scipy, Uniform
-from zoo.data.sbi.prior import Prior
-from zoo.data.sbi.simulations import Simulations, simulate
+Names are imported when they are first used: the processes that simulate need hardly any of them.
+"""
 
-__all__ = [
-    "JointPrior",
-    "LogNormal",
-    "LogUniform",
-    "Normal",
-    "Prior",
-    "Scipy",
-    "Simulations",
-    "Uniform",
-    "as_prior",
-    "simulate",
-]
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -6,7 +6,7 @@ import functools
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from pydantic import JsonValue
@@ -206,6 +206,8 @@ class UserSimulator(Pairs):
         Precision of the rows, as for ``Pairs``.
     file : str, optional
         Name of a ``.npz`` beside the recipe that keeps the simulations, for simulators that take long.
+    timeout : float, optional
+        Seconds that a simulation may take, as in ``zoo.data.sbi.simulate``.
     folder : Path, optional
         Folder of the recipe.
 
@@ -226,13 +228,14 @@ class UserSimulator(Pairs):
         on_nonfinite: Literal["drop", "fail"] = "drop",
         dtype: Literal["float32", "float64"] = "float32",
         file: str | None = None,
+        timeout: float | None = None,
         folder: Path | None = None,
     ) -> None:
         if folder is None:
             raise InputError(f"simulator {simulator!r} is code: only a recipe given as a file may name one, beside it")
         kept = None if file is None else inside(folder, file)
         source = SimulatorFile.beside(folder, simulator)
-        settings = json.dumps([prior, simulations + test, seed, vectorized, on_nonfinite])
+        settings = json.dumps([prior, simulations + test, seed, vectorized, on_nonfinite, timeout])
         found = _simulated(source, source.path.stat().st_mtime_ns, settings, kept)
         self.simulator, self.seed = simulator, seed
         self.description = f"{len(found)} simulations by {simulator}, {found.dropped} left out"
@@ -242,9 +245,9 @@ class UserSimulator(Pairs):
 @functools.lru_cache(maxsize=4)
 def _simulated(source: SimulatorFile, changed: int, settings: str, kept: Path | None) -> Simulations:
     """Simulate once for training, evaluation and release of one process; ``changed`` is when the file was."""
-    prior, n, seed, vectorized, on_nonfinite = json.loads(settings)
-    options: dict[str, Any] = {"seed": seed, "vectorized": vectorized, "on_nonfinite": on_nonfinite, "path": kept}
-    return simulate(source, Prior(prior), n, **options)
+    prior, n, *values = json.loads(settings)
+    options = dict(zip(("seed", "vectorized", "on_nonfinite", "timeout"), values, strict=True))
+    return simulate(source, Prior(prior), n, path=kept, **options)
 
 
 def expect_budget(found: int, test: int) -> int:
@@ -257,4 +260,4 @@ def expect_budget(found: int, test: int) -> int:
 def _split(found: Simulations, test: int) -> tuple[Simulations, Simulations]:
     """The budget and the test rows, the last."""
     cut = expect_budget(len(found), test)
-    return Simulations(found.theta[:cut], found.x[:cut]), Simulations(found.theta[cut:], found.x[cut:])
+    return found[:cut], found[cut:]

@@ -2,36 +2,35 @@
 
 from __future__ import annotations
 
-import inspect
 import json
-import time
+import math
 import warnings
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
-from zoo.atomic import whole_file
+from zoo.atomic import locked
+from zoo.data.sbi.answers import Calls, Simulator
 from zoo.data.sbi.as_prior import AnyPrior
-from zoo.errors import InputError, ZooError, option
+from zoo.data.sbi.failures import SimulationError, described, raise_error
+from zoo.data.sbi.fingerprint import Fingerprint
+from zoo.data.sbi.kept import ABSENT, ANSWERED, ENDED, LATE, Kept, Writer
+from zoo.data.sbi.running import Run, running
+from zoo.data.sbi.same_simulator import expect_same, note_code
+from zoo.errors import InputError, IntegrityError, ZooError
 from zoo.model.test_tensors import read_npz
-from zoo.progress import track
+from zoo.progress import bar
 
-Simulator = Callable[..., Any]
-"""Makes x (C,) of theta (D,), or vectorized (n, C) of (n, D); may take ``rng``, a numpy generator, by that name."""
+__all__ = ["SimulationError", "Simulations", "Simulator", "check_simulations", "read_simulations", "simulate"]
 
-CHUNK = 1000
-"""Rows that a vectorized simulator gets at once. Each chunk has its own random stream, so it is no option."""
 ROUNDING = 4
 """Steps of a precision by which rounding may change what is the same."""
-SAVE_EVERY = 30.0
-"""Seconds between two writes of unfinished simulations."""
-
-
-class SimulationError(ZooError):
-    """A simulator that raised, or whose answers are no rows of finite numbers of one width."""
+HOPELESS = 20
+"""How many rows may be lost while fewer than as many have answers."""
 
 
 @dataclass(frozen=True)
@@ -42,18 +41,25 @@ class Simulations:
     ----------
     theta : ndarray of shape (n, D)
         Parameters that were drawn.
-    x : ndarray of shape (n, C)
-        Data simulated at them.
+    x : ndarray of shape (n, ...)
+        Data simulated at them, such as (n, C); (n, L, F) where their lengths are free, 0 beyond the length.
     dropped : int
-        Number of simulations that were left out for NaN or infinity.
+        Number of simulations that were left out for NaN or infinity, or because they did not end.
+    mask : ndarray of shape (n, L), optional
+        True for elements of x that there are, where lengths are free.
     """
 
     theta: np.ndarray
     x: np.ndarray
     dropped: int = 0
+    mask: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.theta)
+
+    def __getitem__(self, rows: slice) -> Simulations:
+        """Some of the rows, none of them left out."""
+        return Simulations(self.theta[rows], self.x[rows], mask=None if self.mask is None else self.mask[rows])
 
 
 def simulate(
@@ -65,49 +71,167 @@ def simulate(
     vectorized: bool = False,
     jobs: int | None = None,
     on_nonfinite: Literal["drop", "fail"] = "drop",
-    path: Path | None = None,
+    path: str | Path | None = None,
+    timeout: float | None = None,
+    free: bool = False,
     overwrite: bool = False,
 ) -> Simulations:
     """Draw n parameters from the prior and simulate each.
 
     The same seed gives the same simulations whatever the number of processes: every row (every chunk, if vectorized) has
-    a random stream of its own, handed to the simulator as ``rng`` where it takes one, and put into ``numpy.random.seed``
-    for those that draw from numpy's global state.
+    a random stream of its own, handed to the simulator as ``rng`` or ``seed`` where it takes one, and put into
+    ``numpy.random.seed`` and ``random.seed`` for those that draw from global states.
+
+    A row without an answer (NaN, infinity, none in time, a process that ends, as with a segmentation fault) is what
+    ``on_nonfinite`` is about. What a simulator raises, it could have caught: it ends the call, as do answers of different
+    shapes. What was done until then, or until Ctrl-C, is in the file at ``path``.
 
     Parameters
     ----------
     simulator : Simulator
-        Makes one row of data of one row of parameters, ``(D,) -> (C,)`` or a number.
+        Makes one row of data of one row of parameters, ``(D,) -> (C,)``, a number, or an array of any fixed shape.
+    prior : Prior
+        The prior of the parameters, in the simulator's order.
+    n : int
+        Number of simulations.
+    seed : int or list of int
+        What parameters and noise follow from.
     vectorized : bool
         Whether the simulator takes many rows at once, ``(n, D) -> (n, C)``.
     jobs : int, optional
         Number of processes; by default what ``joblib.parallel_config`` says (which may be a dask or ray cluster), else one per
-        core.
+        core. With 1 the simulator runs in this process, which then ends if it does.
     on_nonfinite : {"drop", "fail"}
-        What becomes of simulations with NaN or infinity: "drop" leaves them out, warns and counts them; "fail" raises.
-    path : Path, optional
-        File (.npz) that keeps what is done: a killed call goes on there, a finished one is read.
+        What becomes of rows without an answer: "drop" leaves them out, warns and counts them; "fail" raises.
+    path : str or Path, optional
+        File (.npz) that keeps what is done: a killed call goes on there, a finished one is read. Some rows are simulated again,
+        to see that they are of this simulator.
+    timeout : float, optional
+        Seconds that a simulation may take, of a chunk so many for each row; needs a process of its own even with one job.
+    free : bool
+        Whether answers are sets or sequences (L, F), whose length L changes from row to row.
     overwrite : bool
         Whether a file at ``path`` of other simulations is replaced.
+
+    Returns
+    -------
+    Simulations
+        Parameters and data.
 
     Raises
     ------
     SimulationError
-        When the simulator raises (naming the parameters), answers with rows of different widths or no numbers, or
+        When the simulator raises (naming the parameters), answers with rows of different shapes or no numbers, or
         leaves no finite row, or any at all with ``on_nonfinite="fail"``.
     InputError
-        When ``path`` holds other simulations.
+        When ``path`` holds other simulations, or such of another simulator; when the simulator cannot run in processes.
+    IntegrityError
+        When the file at ``path`` is damaged.
+    ZooError
+        When another process simulates into ``path``.
     """
+    _check(n, on_nonfinite, timeout, vectorized, free)
+    path = None if path is None else Path(path)
+    seeds = [seed] if isinstance(seed, int | np.integer) else list(seed)
+    seeds = [int(one) for one in seeds]
+    theta = prior.sample(n, np.random.default_rng(seeds))
+    about = {"prior": prior.plain(), "n": n, "seed": seeds, "vectorised": vectorized}  # files have it so
+    if free:
+        about["free"] = True
+    calls, made_of = Calls.of(simulator, seeds, vectorized), Fingerprint(simulator)
+    with running(calls, jobs, timeout, made_of.generators) as run:
+
+        def opened() -> Kept:
+            return _opened(path, Kept.new(theta, about, free), run, made_of.code, timeout, overwrite=overwrite)
+
+        seen, kept = _stamp(path), opened()
+        if not kept.complete:
+            with _only_here(path):
+                kept = kept if _stamp(path) == seen else opened()
+                try:
+                    _finish(kept, run, path, on_nonfinite)
+                finally:
+                    if path is not None:
+                        note_code(kept, made_of.code, Fingerprint(simulator).code)
+                        kept.save(path)
+    return _answered(kept, on_nonfinite)
+
+
+def _check(n: int, on_nonfinite: str, timeout: float | None, vectorized: bool, free: bool) -> None:
     if on_nonfinite not in ("drop", "fail"):
         raise InputError(f"on_nonfinite: expected 'drop' or 'fail', given {on_nonfinite!r}")
     if n < 1:
         raise InputError(f"expected at least one simulation, given {n}")
-    seeds = [seed] if isinstance(seed, int) else list(seed)
-    theta = prior.sample(n, np.random.default_rng(seeds))
-    about = {"prior": prior.plain(), "n": n, "seed": seeds, "vectorised": vectorized}  # files have it so
-    done = _resume(path, about, overwrite)
-    x = _run(simulator, theta, seeds, vectorized, jobs, done, lambda rows: _write(path, about, theta, rows))
-    return _finite(theta, x, on_nonfinite)
+    if timeout is not None and not 0 < timeout < math.inf:
+        raise InputError(f"timeout: expected a positive number of seconds, given {timeout}")
+    if free and vectorized:
+        raise InputError("a vectorized simulator answers all rows with one shape: expected free or vectorized, given both")
+
+
+@contextmanager
+def _only_here(path: Path | None) -> Iterator[None]:
+    """Keep other processes from writing the file meanwhile."""
+    if path is None:
+        yield
+        return
+    with locked(path.with_name(f".{path.name}.lock")) as held:
+        if not held:
+            raise ZooError(f"another process simulates into {path}: wait for it, or give another file")
+        yield
+
+
+def _stamp(path: Path | None) -> tuple[int, int] | None:
+    """What changes when another process writes the file."""
+    if path is None or not path.exists():
+        return None
+    found = path.stat()
+    return found.st_mtime_ns, found.st_ino
+
+
+def _opened(path: Path | None, new: Kept, run: Run, code: str, timeout: float | None, *, overwrite: bool) -> Kept:
+    """What an earlier call has done with this simulator, or nothing yet."""
+    kept = new
+    if path is not None and path.exists():
+        try:
+            kept = Kept.read(path, new)
+            expect_same(kept, run, code, path, vectorized=new.about["vectorised"])
+        except (InputError, IntegrityError):
+            if not overwrite:
+                raise
+            kept = new
+    if timeout is not None:
+        if timeout > kept.about.get("timeout", math.inf):  # another try
+            kept.state[kept.state == LATE] = ABSENT
+        kept.about["timeout"] = timeout
+    return kept
+
+
+def _finish(kept: Kept, run: Run, path: Path | None, on_nonfinite: str) -> None:
+    """Simulate the rows that are not done."""
+    rows, writer, lost = np.flatnonzero(kept.state == ABSENT), Writer(kept, path), 0
+    if not len(rows):
+        return
+    with bar(len(rows), "Simulating") as advance:
+        for part in run(kept.theta, rows):
+            if part is None:
+                advance(0)
+            else:
+                if part.lost:
+                    lost += 1
+                    _expect_hope(kept, part.rows[0], part.words, lost, on_nonfinite)
+                kept.take(part)
+                raise_error(part, kept.theta)
+                advance(len(part.rows))
+            writer.now_and_then()
+
+
+def _expect_hope(kept: Kept, row: int, words: str, lost: int, on_nonfinite: str) -> None:
+    where = f"simulator at {described(kept.theta[row])}: it {words}"
+    if on_nonfinite == "fail":
+        raise SimulationError(where)
+    answered = int(np.sum(kept.state == ANSWERED))
+    if lost > HOPELESS and lost > answered:
+        raise SimulationError(f"{where}, as {lost} simulations did, while {answered} have answered")
 
 
 def read_simulations(path: Path, on_nonfinite: Literal["drop", "fail"] = "drop") -> Simulations:
@@ -126,33 +250,56 @@ def read_simulations(path: Path, on_nonfinite: Literal["drop", "fail"] = "drop")
     if missing := {"theta", "x"} - arrays.keys():
         raise InputError(f"{path}: expected arrays theta and x, no {' and no '.join(sorted(missing))}")
     theta, x = (np.asarray(arrays[name], dtype=np.float64) for name in ("theta", "x"))
-    if theta.ndim != 2 or x.ndim != 2 or len(theta) != len(x):
+    mask = arrays.get("x_mask")
+    if theta.ndim != 2 or x.ndim < 2 or len(theta) != len(x):
         raise InputError(f"{path}: expected theta (n, D) and x (n, C) of one n, given {theta.shape} and {x.shape}")
-    wanted = json.loads(str(arrays["about"]))["n"] if "about" in arrays else len(x)
-    if len(x) < wanted:
-        raise InputError(f"{path} holds {len(x)} of {wanted} simulations: call simulate again to finish them")
-    return _finite(theta, x, on_nonfinite)
+    if mask is not None and (mask.shape != x.shape[:2] or mask.dtype != bool or x.ndim != 3):
+        raise InputError(f"{path}: expected x (n, L, F) and x_mask (n, L) of truth values, given {x.shape} and {mask.shape}")
+    state = arrays.get("state", np.full(len(x), ANSWERED, np.uint8))
+    about = json.loads(str(arrays["about"])) if "about" in arrays else {"n": len(x)}
+    done = int(np.sum(state != ABSENT))
+    if done < about["n"]:
+        raise InputError(f"{path} holds {done} of {about['n']} simulations: call simulate again to finish them")
+    return _finite(theta, x, mask, state, on_nonfinite)
 
 
-def check_simulations(theta: np.ndarray, x: np.ndarray, names: list[str]) -> None:
+def check_simulations(theta: np.ndarray, x: np.ndarray, names: list[str], mask: np.ndarray | None = None) -> None:
     """Refuse simulations that a flow cannot learn from.
+
+    Parameters
+    ----------
+    theta : ndarray of shape (n, D)
+        Parameters.
+    x : ndarray of shape (n, ...)
+        Data simulated at them.
+    names : list of str
+        Names of the parameters.
+    mask : ndarray of shape (n, L), optional
+        True for elements of x that there are, where lengths are free.
 
     Raises
     ------
     InputError
         Arrays do not fit together, values are not finite, or columns, which are named, never change.
     """
-    if theta.ndim != 2 or x.ndim != 2 or len(theta) != len(x):
+    if theta.ndim != 2 or x.ndim < 2 or len(theta) != len(x):
         raise InputError(f"expected theta (n, D) and x (n, C) of one n, given {theta.shape} and {x.shape}")
     if theta.shape[1] != len(names):
         raise InputError(f"expected {len(names)} parameters ({', '.join(names)}), given theta with {theta.shape[1]} columns")
-    if bad := int(np.sum(~(np.isfinite(theta).all(axis=1) & np.isfinite(x).all(axis=1)))):
+    finite = np.isfinite(theta).all(axis=1) & np.isfinite(x).all(axis=tuple(range(1, x.ndim)))
+    if bad := int(np.sum(~finite)):
         raise InputError(f"{bad} of {len(x)} simulations have NaN or infinity: leave them out")
     constant = [name for name, column in zip(names, theta.T, strict=True) if np.ptp(column) == 0]
     if constant:
         raise InputError(f"the same value in all {len(theta)} simulations: {_listed('parameter', constant)}; fix it instead")
     # In the precision of the rows: a change of a number in its last digits is rounding.
-    constant = [str(i) for i, column in enumerate(x.T) if np.ptp(column) <= ROUNDING * np.spacing(np.abs(column).max())]
+    values = x if mask is None else x[mask]
+    changes = np.ones(values.shape[1:], bool)
+    if len(values):
+        changes = np.ptp(values, axis=0) > ROUNDING * np.spacing(np.abs(values).max(axis=0))
+    if changes.ndim > 1 and changes.any():  # a corner of an image may well be dark in all
+        return
+    constant = [", ".join(map(str, place)) for place in np.argwhere(~changes).tolist()]
     if constant:
         raise InputError(
             f"the same value in all {len(x)} simulations: {_listed('column', constant)} of x, counted from 0;"
@@ -165,115 +312,32 @@ def _listed(kind: str, names: list[str]) -> str:
     return f"{kind}{'s' if len(names) > 1 else ''} {shown}"
 
 
-def _run(
-    simulator: Simulator,
-    theta: np.ndarray,
-    seeds: list[int],
-    vectorized: bool,
-    jobs: int | None,
-    done: np.ndarray | None,
-    save: Callable[[np.ndarray], None],
-) -> np.ndarray:
-    """Data x of every row of theta; ``done`` are the first rows from an earlier call."""
-    import joblib
-
-    takes_rng = "rng" in inspect.signature(simulator).parameters
-    # Many small tasks keep the processes busy to the end; rows have their own streams, so that their grouping is free.
-    size = CHUNK if vectorized else max(1, min(100, len(theta) // 100))
-    parts = [] if done is None else [done]
-    starts = range(0 if done is None else len(done), len(theta), size)
-    work = joblib.delayed(_chunk if vectorized else _rows)
-    tasks = (work(simulator, theta[start : start + size], [*seeds, start], takes_rng) for start in starts)
-    answers = joblib.Parallel(n_jobs=_jobs(jobs), return_as="generator")(tasks)
-    written, width = time.monotonic(), None if done is None else done.shape[1]
-    for start in track(starts, "Simulating"):
-        part = next(answers)
-        width = part.shape[1] if width is None else width
-        if part.shape[1] != width:
-            raise SimulationError(f"simulator: {width} values in the first rows, {part.shape[1]} from row {start} on")
-        parts.append(part)
-        if time.monotonic() - written > SAVE_EVERY:
-            save(np.concatenate(parts))
-            written = time.monotonic()
-    x = np.concatenate(parts)
-    if len(starts):
-        save(x)
-    return x
+def _answered(kept: Kept, on_nonfinite: str) -> Simulations:
+    if kept.x is None:
+        raise SimulationError(f"none of {len(kept.theta)} simulations has an answer, first at {described(kept.theta[0])}")
+    kept.x[kept.state != ANSWERED] = np.nan
+    mask = np.arange(kept.x.shape[1]) < kept.lengths[:, None] if kept.free else None
+    return _finite(kept.theta, kept.x, mask, kept.state, on_nonfinite)
 
 
-def _jobs(jobs: int | None) -> int | None:
-    """A number that was asked for; None where a ``parallel_config`` decides; else every core."""
-    from joblib.parallel import get_active_backend
-
-    return jobs if jobs is not None or get_active_backend()[1] != 1 else -1
-
-
-def _rows(simulator: Simulator, theta: np.ndarray, stream: list[int], takes_rng: bool) -> np.ndarray:
-    *seeds, start = stream
-    rows = [_answer(simulator, row, [*seeds, start + i], takes_rng) for i, row in enumerate(theta)]
-    rows = [np.atleast_1d(row) for row in rows]
-    for i, row in enumerate(rows):
-        if row.shape != rows[0].shape or row.ndim != 1:
-            expected = "one row of numbers" if row.ndim != 1 else f"{rows[0].shape[0]} values as before"
-            raise SimulationError(f"simulator: expected {expected}, given shape {row.shape} for row {start + i}")
-    return np.stack(rows)
-
-
-def _chunk(simulator: Simulator, theta: np.ndarray, stream: list[int], takes_rng: bool) -> np.ndarray:
-    x = _answer(simulator, theta, stream, takes_rng)
-    if x.ndim != 2 or len(x) != len(theta):
-        raise SimulationError(f"vectorized simulator: expected ({len(theta)}, C) for {theta.shape} parameters, given {x.shape}")
-    return x
-
-
-def _answer(simulator: Simulator, theta: np.ndarray, stream: list[int], takes_rng: bool) -> np.ndarray:
-    rng = np.random.default_rng([*stream, 1])  # the prior has [*seeds]
-    state = None if takes_rng else np.random.get_state()  # noqa: NPY002 - many simulators draw from numpy's global state
-    try:
-        if takes_rng:
-            answer = simulator(theta, rng=rng)
-        else:
-            np.random.seed(rng.integers(2**32))  # noqa: NPY002
-            answer = simulator(theta)
-        if answer is None:
-            raise TypeError("it answers nothing; does it return?")
-        return np.asarray(answer, dtype=np.float64)
-    except Exception as error:
-        where = "" if theta.ndim > 1 else f" at theta = {np.array2string(theta, separator=', ')}"
-        raise SimulationError(f"simulator{where}: {type(error).__name__}: {error}") from error
-    finally:
-        if state is not None:
-            np.random.set_state(state)  # noqa: NPY002
-
-
-def _finite(theta: np.ndarray, x: np.ndarray, on_nonfinite: str) -> Simulations:
-    finite = np.isfinite(x).all(axis=1)
+def _finite(theta: np.ndarray, x: np.ndarray, mask: np.ndarray | None, state: np.ndarray, on_nonfinite: str) -> Simulations:
+    """The rows with finite answers, and how many others there were, for which reasons."""
+    if mask is not None:
+        x = np.where(mask[..., None] | (state != ANSWERED)[:, None, None], x, 0.0)
+    with np.errstate(over="ignore"):
+        finite = np.isfinite(x.astype(np.float32)).all(
+            axis=tuple(range(1, x.ndim))
+        )  # 1e39 is infinite in the model's precision
+    finite &= state == ANSWERED
     dropped = int(np.sum(~finite))
     if dropped:
-        first = f"first at theta = {np.array2string(theta[~finite][0], separator=', ')}"
-        if on_nonfinite == "fail" or dropped == len(x):
-            raise SimulationError(f"{dropped} of {len(x)} simulations have NaN or infinity, {first}")
-        warnings.warn(f"left out {dropped} of {len(x)} simulations with NaN or infinity, {first}", stacklevel=3)
-    return Simulations(theta[finite], x[finite], dropped)
-
-
-def _resume(path: Path | None, about: dict[str, Any], overwrite: bool) -> np.ndarray | None:
-    if path is None or not path.exists():
-        return None
-    arrays = read_npz(path)
-    found = json.loads(str(arrays["about"])) if "about" in arrays else {}
-    if differing := sorted(key for key in about if found.get(key) != about[key]):
-        if overwrite:
-            return None
-        raise InputError(
-            f"{path} holds simulations that differ in {', '.join(differing)}: give another file or folder, or start anew with"
-            f" {option('overwrite')}"
+        kinds = {ANSWERED: "with NaN or infinity", LATE: "that took too long", ENDED: "that ended their process"}
+        said = "; ".join(
+            f"{len(rows)} {words}, first at {described(theta[rows[0]])}"
+            for kind, words in kinds.items()
+            if len(rows := np.flatnonzero(~finite & (state == kind)))
         )
-    return arrays["x"]
-
-
-def _write(path: Path | None, about: dict[str, Any], theta: np.ndarray, x: np.ndarray) -> None:
-    if path is None:
-        return
-    with whole_file(path) as file:
-        np.savez(file, allow_pickle=False, theta=theta[: len(x)], x=x, about=json.dumps(about))
+        if on_nonfinite == "fail" or dropped == len(x):
+            raise SimulationError(f"{dropped} of {len(x)} simulations have no finite answer: {said}")
+        warnings.warn(f"left out {dropped} of {len(x)} simulations: {said}", stacklevel=4)
+    return Simulations(theta[finite], x[finite], dropped, None if mask is None else mask[finite])

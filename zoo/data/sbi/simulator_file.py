@@ -60,6 +60,9 @@ class SimulatorFile:
             raise UnknownNameError(f"function in {self.path.name}", self.function, functions)
         return getattr(module, self.function)
 
+    fingerprinted = load
+    """What a fingerprint of the simulator is taken of."""
+
     @property
     def __signature__(self) -> inspect.Signature:
         return inspect.signature(self.load())

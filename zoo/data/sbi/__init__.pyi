@@ -1,0 +1,10 @@
+from .as_prior import as_prior as as_prior
+from .joint_prior import JointPrior as JointPrior
+from .laws import LogNormal as LogNormal
+from .laws import LogUniform as LogUniform
+from .laws import Normal as Normal
+from .laws import Scipy as Scipy
+from .laws import Uniform as Uniform
+from .prior import Prior as Prior
+from .simulations import Simulations as Simulations
+from .simulations import simulate as simulate
