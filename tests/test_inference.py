@@ -10,15 +10,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
+from command_line import ok
 from tiny_flows import without_xla
 
 from zoo.data.sbi import Prior
 from zoo.data.sbi.simulations import SimulationError
-from zoo.errors import InputError
+from zoo.errors import InputError, MisspecificationWarning
 from zoo.training.evaluate import Run, evaluate
 from zoo.training.npe_recipe import npe_recipe
 from zoo.training.recipe import RecipeError, load_recipe
 from zoo.workflows.npe import train_npe
+from zoo.workflows.posterior_report import posterior_report
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "sbi_own_simulator.yaml"
 PEOPLE = 1000
@@ -69,7 +71,58 @@ def test_posterior_of_an_epidemic_knows_more_than_the_prior(trained):
     drawn = flow.draw(2000, epidemic(truth, np.random.default_rng(5)))
     assert np.all(np.abs(drawn.mean(axis=0) - truth) < 5 * drawn.std(axis=0))
     assert np.isfinite(Prior(SIR).log_density(drawn.astype(np.float64))).all()
-    assert np.isfinite(flow.log_density(drawn[:10], np.full(8, 20.0))).all()
+    assert np.isfinite(flow.log_density(drawn[:10], epidemic(truth, np.random.default_rng(6)))).all()
+
+
+def test_an_observation_that_no_simulation_resembles_is_told(trained, tmp_path, capsys):
+    """Infected that jump up and down are no epidemic."""
+    folder, flow = trained
+    usual, strange = epidemic(np.array([0.5, 0.1]), np.random.default_rng(5)), np.array([40.0, 2.0] * 4)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        flow.draw(10, usual)
+    with pytest.warns(
+        MisspecificationWarning, match=r"x is unlike the 1,800 simulations .* \(p <= 0.0025\): x\[\d\] = "
+    ) as caught:
+        flow.draw(10, strange)
+    with pytest.raises(InputError, match="outside the trained range"):
+        flow.draw(10, usual * 100)
+    np.save(tmp_path / "strange.npy", strange)
+    printed = ok("infer", folder, "--observation", tmp_path / "strange.npy", "--out", tmp_path, "--draws", 50)
+    assert "the observation is unlike the simulations: p = 0.0025" in printed
+    assert f"warning: {caught[0].message}" in printed + capsys.readouterr().err
+
+
+def test_one_call_draws_what_a_posterior_is_judged_by(trained, tmp_path):
+    folder, flow = trained
+    truth = [0.5, 0.1]
+    beside = {"another": np.random.default_rng(0).normal(truth, 0.02, (500, 2))}
+    figures = posterior_report(
+        flow,
+        tmp_path,
+        observation=epidemic(np.array(truth), np.random.default_rng(5)),
+        truth=truth,
+        beside=beside,
+        simulator=epidemic,
+        jobs=1,
+        draws=500,
+        simulations=60,
+    )
+    assert list(figures) == ["posterior", "ranks", "coverage", "predictive"]
+    assert all((tmp_path / f"{name}.png").stat().st_size > 10_000 for name in figures)
+    legend = [text.get_text() for text in figures["posterior"].legends[0].get_texts()]
+    assert legend == ["epidemic", "another", "truth"]
+    assert figures["posterior"].axes[2].get_xlabel() == "contact [1/day]"
+    assert [ax.get_title().splitlines()[0] for ax in figures["ranks"].axes] == ["contact", "recovery"]
+    assert "ranks (n = 200)" in [text.get_text() for text in figures["ranks"].legends[0].get_texts()]
+    assert "60 simulations at draws" in figures["predictive"].axes[0].get_title()
+    with pytest.raises(InputError, match="outside the trained range"):
+        posterior_report(flow, tmp_path, observation=np.full(8, 1e4))
+    with pytest.raises(InputError, match="both theta and x, or neither"):
+        posterior_report(flow, tmp_path, theta=np.zeros((3, 2)))
+    alone = shutil.copytree(folder, tmp_path / "elsewhere" / "epidemic")
+    with pytest.raises(InputError, match=r"its test simulations are not here .*epidemic\.run.* theta=ARRAY and x=ARRAY"):
+        posterior_report(alone, tmp_path)
 
 
 def test_it_is_exported_and_served_as_any_model(trained):

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from scipy.stats import norm
 
 from zoo.errors import InputError
+from zoo.interpret.digits import to_two_digits
 from zoo.interpret.plots import (
     corner_plot,
     coverage_curve,
@@ -148,3 +149,31 @@ def test_corner_needs_no_display():
     environment = {"PATH": "/usr/bin:/bin", "MPLBACKEND": "", "HOME": "/nonexistent"}
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("values", "text", "exponent"),
+    [
+        ((67.2731, 0.6012), ["67.27", "0.60"], 0),
+        ((1.234e-17, 4.4e-18, 2e-18), ["1.23", "0.44", "0.20"], -17),
+        ((2459005.123456789, 3.8e-7), ["2459005.12345679", "0.00000038"], 0),
+        ((-3.2e12, 4.1e11), ["-3.20", "0.41"], 12),
+        ((0.0, 2.0e-5), ["0.0", "2.0"], -5),
+        ((1234.5, 0.0), ["1234.500000", "0.000000"], 0),
+    ],
+)
+def test_values_to_two_digits_of_their_errors_at_any_decade(values, text, exponent):
+    assert to_two_digits(*values) == (text, exponent)
+
+
+def test_corner_of_parameters_of_any_decade(tmp_path):
+    rng = np.random.default_rng(0)
+    samples = np.stack([10 ** rng.normal(-17, 0.07, 2000), rng.normal(2459005.1234, 3e-3, 2000)], axis=1)
+    figure = corner_plot(samples, ["sigma", "T0"], {"sigma": "cm^2", "T0": "d"})
+    titles = [ax.get_title() for ax in figure.axes if ax.get_title()]
+    assert r"\times 10^{-1" in titles[0]
+    assert "2459005.12" in titles[1]
+    labels = figure.axes[2].get_xlabel(), figure.axes[3].get_xlabel()
+    assert labels[0].startswith(r"sigma [cm^2]  ($\times$1e")
+    assert labels[1].startswith("T0 [d]  (+2.45900")
+    assert shown(figure, tmp_path) > 10_000

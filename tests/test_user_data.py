@@ -426,3 +426,48 @@ def test_free_axes_are_refused():
     particles = Tensor(name="particles", axes=[Axis(name="particle", least=1, most=9)], unit="GeV", description="of a jet")
     with pytest.raises(InputError, match=r"particles has free axes \(particle\), and fine-tuning takes rows of one shape"):
         expect_fixed([particles])
+
+
+def test_a_unit_that_contradicts_that_of_the_table_is_refused(tmp_path):
+    u = pytest.importorskip("astropy.units")
+    from astropy.table import QTable
+
+    rows = user_data("logistic", ROWS)
+    data = QTable({"observed": rows["observed"] * 100 * u.cm, "answer": rows["answer"][:, 0].astype(int)})
+    same(taken(data), taken(rows))
+    for said in ("cm", "centimeter"):
+        same(taken(data, units={"observed": said}), taken(rows))
+    with pytest.raises(
+        InputError, match=r"column observed has the unit cm, and mm is said of it: leave out units=\{'observed': 'mm'\}"
+    ):
+        taken(data, units={"observed": "mm"})
+    same(taken(rows | {"observed": rows["observed"] * 1000}, units={"observed": "mm"}), taken(rows))
+
+
+def labeled():
+    """A regressor whose outputs are called as its first inputs, and columns for it."""
+    model = released("mlp")
+    endpoint = model.spec.endpoint("predict")
+    (x,), (y,) = endpoint.inputs, endpoint.outputs
+    named = [
+        tensor.model_copy(
+            update={"axes": [tensor.axes[0].model_copy(update={"labels": list("abcdefg")[: tensor.axes[0].size]})]}
+        )
+        for tensor in (x, y)
+    ]
+    described = endpoint.model_copy(update={"inputs": named[:1], "outputs": named[1:]})
+    model.spec = model.spec.model_copy(update={"endpoints": {"predict": described}})
+    data = user_data("mlp", ROWS)
+    return model, {name: data["observed"][:, k] for k, name in enumerate("abcdefg")}, data["answer"]
+
+
+def test_columns_of_the_input_are_no_target_because_they_are_called_as_the_output():
+    model, inputs, answer = labeled()
+    columns = inputs | {"answer_a": answer[:, 0], "answer_b": answer[:, 1]}
+    found = UserData(read_columns(columns), model, model.spec)
+    assert found.target_names == ["answer_a", "answer_b"]
+    np.testing.assert_allclose(found.rows("test").target, answer[found.numbers("test")], rtol=1e-6)
+    with pytest.raises(InputError, match=r"expected a target column answer .* say which it is, target='?NAME"):
+        UserData(read_columns(inputs), model, model.spec)
+    chosen = UserData(read_columns(inputs), model, model.spec, target=["a", "b"])  # an autoencoder, say
+    assert chosen.target_names == ["a", "b"]

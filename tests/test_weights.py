@@ -8,21 +8,27 @@ import warnings
 import keras
 import numpy as np
 import pytest
+from command_line import ok, refused
 from sklearn.ensemble import HistGradientBoostingRegressor
 from sklearn.linear_model import LogisticRegression
-from tiny_networks import released, user_data
+from sklearn.mixture import GaussianMixture
+from tiny_networks import CONFIGS, TARGET, example, released, user_data
 
 import zoo
 from zoo.data.dataset import Rows
-from zoo.errors import InputError
-from zoo.interpret import permutation_importance
+from zoo.errors import InputError, UnknownNameError
+from zoo.families.layers import weighted_moments
+from zoo.interpret import partial_dependence, permutation_importance, plots
 from zoo.interpret.plots import reliability_diagram
+from zoo.interpret.to_files import DataRows, explain_to_files, rows_from_file
 from zoo.interpret.uncertainty.calibration import expected_calibration_error, fit_temperature, reliability
 from zoo.model.registry import get_family
 from zoo.training import boosting
+from zoo.training.evaluations.classification import _confusion, _roc
+from zoo.training.evaluations.density import _gaussian
 from zoo.training.fit import EpochData, train
 from zoo.training.recipe import RecipeError
-from zoo.training.weights import expect_trainable, relative_weights
+from zoo.training.weights import expect_trainable, measure_scalings, relative_weights
 from zoo.workflows.rows import own_rows
 
 N = 400
@@ -291,3 +297,159 @@ def test_calibrate_takes_the_recorded_column(fine_tuned, tmp_path):
     probability = np.asarray(calibrated(test.inputs["observed"]))[:, 0].astype(float)
     loss = -np.log(np.where(test.target[:, 0] == 1, probability, 1 - probability))
     assert found["log loss"].value == pytest.approx(np.average(loss, weights=test.weight), rel=1e-4)
+
+
+# Scalings, baselines and figures: a weight of two is the row twice
+
+
+def repeated(rows: Rows) -> Rows:
+    """Rows of whole weights as often as their weight says."""
+    index = np.repeat(np.arange(len(rows)), np.asarray(rows.weight, int))
+    return Rows({name: x[index] for name, x in rows.inputs.items()}, rows.target[index], np.arange(len(index)))
+
+
+@pytest.mark.parametrize("family", ["mlp", "cnn3d", "ive", "maf"])
+def test_scalings_count_rows_by_their_weight(family):
+    config = CONFIGS[family] | ({"support": [[-60.0, 60.0], *[None] * 6]} if family == "maf" else {})
+    model, again = (get_family(family)(**config) for _ in range(2))
+    inputs = example(family, 40)
+    rows = Rows(inputs, TARGET[:40], np.arange(40), weight=np.random.default_rng(0).integers(1, 5, 40).astype(float))
+    measure_scalings(model, rows)
+    measure_scalings(again, repeated(rows))
+    found, oracle = ([weight.numpy() for weight in one.non_trainable_weights] for one in (model, again))
+    for a, b in zip(found, oracle, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
+    again.adapt(inputs, TARGET[:40])
+    assert any(np.abs(a - weight.numpy()).max() > 1e-3 for a, weight in zip(found, again.non_trainable_weights, strict=True))
+
+
+def test_scalings_of_rows_that_are_taken_back():
+    rows = np.random.default_rng(0).normal(3.0, 2.0, (50, 2))
+    more = np.random.default_rng(1).normal(50.0, 9.0, (10, 2))
+    weight = np.concatenate([np.ones(50), np.full(10, 2.0), np.full(10, -2.0)])
+    mean, scale = weighted_moments(np.concatenate([rows, more, more]), weight)
+    np.testing.assert_allclose(mean, rows.mean(axis=0))
+    np.testing.assert_allclose(scale, rows.std(axis=0))
+    mean, scale = weighted_moments(np.array([[0.0], [1.0], [10.0]]), np.array([1.0, 1.0, -1.5]))  # of no positive variance
+    assert scale > 0
+    assert np.isfinite(mean).all()
+
+
+def test_families_without_weights_in_their_scalings_are_scaled_all_the_same():
+    class Plain(get_family("mlp")):
+        def adapt(self, inputs, target):
+            self.adapted = len(target)
+
+    x, y = classes()
+    model = Plain(inputs=3, hidden=[])
+    measure_scalings(model, weighted(x, y, np.ones(N)))
+    assert model.adapted == N
+
+
+def test_the_gaussian_beside_a_density_counts_rows_by_their_weight():
+    x, y = classes()
+    weight = np.random.default_rng(2).integers(1, 5, N).astype(float)
+    name, log_density = _gaussian(Given(weighted(x, y, weight)))
+    twice = np.repeat(x, weight.astype(int), axis=0)
+    oracle = GaussianMixture(1, reg_covar=0).fit(twice)
+    assert name == "Gaussian of the weighted rows"
+    np.testing.assert_allclose(log_density(x[:20]), oracle.score_samples(x[:20]), rtol=1e-5)
+    with pytest.raises(InputError, match="no positive covariance"):
+        _gaussian(Given(weighted(x[:3], y[:3], np.array([1.0, 1.0, -1.5]))))
+
+
+def lines(figure, place: int = 0) -> list[np.ndarray]:
+    return [np.column_stack(line.get_data()) for line in figure.axes[place].lines]
+
+
+def test_figures_of_a_classifier_with_whole_weights_are_those_of_repeated_rows():
+    logit, label, times = scored()
+    score = 1 / (1 + np.exp(-logit))
+    rows = Rows({"x": score[:, None]}, label[:, None], np.arange(N), weight=times.astype(float))
+    twice = repeated(rows)
+    again = twice.inputs["x"][:, 0]
+    np.testing.assert_allclose(_confusion(rows, score), _confusion(twice, again))
+    (_, found), (_, oracle) = (lines(plots.roc({"model": _roc(one, s)})) for one, s in ((rows, score), (twice, again)))
+    at = np.linspace(0, 1, 500)
+    np.testing.assert_allclose(np.interp(at, *found.T), np.interp(at, *oracle.T), atol=1e-12)
+    # In units of cross sections, where a whole class adds up to less than one.
+    figure = plots.confusion(_confusion(rows, score) * 1e-6, ["no", "yes"])
+    texts = [text.get_text().splitlines()[0] for text in figure.axes[0].texts]
+    assert texts == [
+        text.get_text().splitlines()[0] for text in plots.confusion(_confusion(twice, again), ["no", "yes"]).axes[0].texts
+    ]
+
+
+def test_figures_of_a_regressor_with_whole_weights_are_those_of_repeated_rows():
+    rng = np.random.default_rng(4)
+    truth, times = rng.uniform(0, 10, 3000), rng.integers(1, 4, 3000)
+    answer = truth + rng.normal(0, 1 + 0.2 * truth)
+    probability = rng.random(3000)
+    index, weight = np.repeat(np.arange(3000), times), times.astype(float)
+
+    def both(draw):
+        return draw(truth, answer, probability, weight), draw(truth[index], answer[index], probability[index], None)
+
+    found, oracle = both(lambda t, a, p, w: plots.error_against_truth(t, {"a": a}, "mass", "g", w))
+    np.testing.assert_allclose(lines(found, 1)[0], lines(oracle, 1)[0])  # root mean square
+    np.testing.assert_allclose(lines(found)[1], lines(oracle)[1], atol=0.05)  # medians, between rows
+    found, oracle = both(lambda t, a, p, w: plots.coverage_of_intervals({"a": p}, w))
+    np.testing.assert_allclose(lines(found)[1], lines(oracle)[1], atol=1e-12)
+    found, oracle = both(
+        lambda t, a, p, w: plots.error_quantiles(np.abs(a - t)[:, None], {"a": (slice(0, 1), np.zeros(1))}, "", "g", w)
+    )
+    for a, b in zip(lines(found), lines(oracle), strict=True):
+        np.testing.assert_allclose(a, b, rtol=0.02)
+    found, oracle = both(lambda t, a, p, w: plots.distribution_of_answers(t, {"a": a}, "mass", "g", w))
+    assert np.abs(lines(found)[0] - lines(oracle)[0]).max() < 0.005  # repeated rows count as independent in the kernel's width
+
+
+def test_partial_dependence_with_whole_weights_is_that_of_repeated_rows():
+    x, _ = classes()
+    keras.utils.set_random_seed(3)
+    model = get_family("mlp")(inputs=3, hidden=[4], output_activation="linear")
+    weight = np.random.default_rng(8).integers(1, 4, N)
+    points = np.linspace(-1, 1, 5)
+    found, oracle, plain = (
+        partial_dependence(model, rows, [0], weight=w, points=9, allow_out_of_range=True)
+        for rows, w in ((x, weight), (np.repeat(x, weight, axis=0), None), (x, None))
+    )
+    curves = [np.interp(points, one.grid[0], one.average[0]) for one in (found, oracle, plain)]
+    np.testing.assert_allclose(curves[0], curves[1], atol=2e-2)
+    direct = [
+        np.average(np.asarray(model(np.column_stack([np.full(N, v), x[:, 1:]])))[:, 0], weights=weight) for v in found.grid[0]
+    ]
+    np.testing.assert_allclose(found.average[0], direct, rtol=1e-4)
+    with pytest.raises(InputError, match="positive sum"):
+        partial_dependence(model, x, [0], weight=-weight, allow_out_of_range=True)
+
+
+def test_event_weights_of_a_file_that_is_explained(tmp_path):
+    rng = np.random.default_rng(0)
+    densities, weight = rng.uniform(-0.5, 0.5, (40, 25)), rng.choice([1.0, 2.0, -0.25], 40)
+    np.savez(tmp_path / "mine.npz", densities=densities, target=densities[:, :1], event_weight=weight)
+    command = ("explain", "gbt-halo-mass", "--method", "partial_dependence", "--features", "3", "--out", tmp_path)
+    file = ("--input", tmp_path / "mine.npz")
+    ok(*command, *file, "--weights", "event_weight")
+    with np.load(tmp_path / "gbt-halo-mass-partial-dependence.npz") as found:
+        oracle = partial_dependence(zoo.load("gbt-halo-mass"), densities, [3], weight=weight, allow_out_of_range=True)
+        np.testing.assert_array_equal(found["average"], oracle.average)
+    with pytest.warns(UserWarning, match=r"column event_weight is left out and every row .* weights='event_weight'"):
+        assert rows_from_file(zoo.get_spec("gbt-halo-mass"), tmp_path / "mine.npz", "predict").rows.weight is None
+    for arguments, message in (
+        (
+            (*command[:3], "pca", *file, "--weights", "w"),
+            "takes no --weights, which goes with partial_dependence, permutation_imp",
+        ),
+        ((*command, "--weights", "event_weight"), "--weights names a column of --input"),
+    ):
+        assert message in refused(*arguments)
+    with pytest.raises(UnknownNameError, match="event_weight"):
+        rows_from_file(zoo.get_spec("gbt-halo-mass"), tmp_path / "mine.npz", "predict", "event_wieght")
+
+
+def test_methods_that_leave_out_event_weights_say_so(tmp_path):
+    model = released("mlp")
+    rows = Rows({"observed": example("mlp", 30)["observed"]}, TARGET[:30], np.arange(30), weight=np.ones(30))
+    with pytest.warns(UserWarning, match="pca leaves out the event weights"):
+        explain_to_files(model, tmp_path, method="pca", data=lambda endpoint, most: DataRows(rows, "made up"))

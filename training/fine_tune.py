@@ -23,7 +23,7 @@ from zoo.model.registry import get_family
 from zoo.model.spec import WEIGHTS
 from zoo.training.checks import SPLITS, Checked, row_numbers
 from zoo.training.fit import History, alone, model_inputs, steps_at_once, train
-from zoo.training.weights import expect_trainable
+from zoo.training.weights import expect_trainable, measure_scalings, relative_weights
 
 WARM_UP = 0.05
 """Share of all steps in which the learning rate rises from zero; then it falls along a cosine."""
@@ -111,16 +111,17 @@ def fine_tune(
         If the folder holds a run that would end in other weights.
     """
     rows = dataset.rows("train")
+    relative_weights(rows, "training rows")  # refuses those that are none
     sample = rows.some(min(SCALED, 16 * rows_at_once(rows.inputs.values())))
     new = _new_layers(model, settings)
     if settings.restandardize or new:
-        model.adapt(sample.inputs, sample.target)
+        measure_scalings(model, sample)
     if not settings.restandardize:
         _copy_weights(parent, model, new)
     expect_trainable(model, rows, min(settings.batch_size, len(rows)))
     _expect_finite_loss(model, dataset)
     scratch = type(model).from_config(model.get_config())
-    scratch.adapt(sample.inputs, sample.target)
+    measure_scalings(scratch, sample)
     shares = _thaw(model, settings, new)
     _compile(model, settings, len(rows), settings.learning_rate, shares)
     _compile(scratch, settings, len(rows), max(settings.learning_rate, FROM_SCRATCH), {})

@@ -25,7 +25,7 @@ from zoo.training.checkpoint import Checkpoint
 from zoo.training.epoch_bar import Progress
 from zoo.training.evaluate import Run
 from zoo.training.recipe import Recipe, RecipeError
-from zoo.training.weights import expect_trainable, relative_weights
+from zoo.training.weights import expect_trainable, measure_scalings, relative_weights
 
 TRAINING = {"family", "config", "data", "optimizer", "epochs", "patience", "batch_size"}
 """Parts of a recipe that decide the weights; the rest may change without a new run."""
@@ -96,7 +96,8 @@ def build(recipe: Recipe, dataset: Dataset) -> ZooModel:
         raise RecipeError(f"family {recipe.family} is trained in batches: give the recipe a batch_size")
     model: ZooModel = recipe.untrained()
     training = dataset.rows("train")
-    model.adapt(training.inputs, training.target)
+    relative_weights(training, "training rows")  # refuses those that are none
+    measure_scalings(model, training)
     steps = len(training) // recipe.batch_size
     if steps == 0:
         raise RecipeError(f"batch_size {recipe.batch_size} is larger than the {len(training)} training rows")

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import re
-import warnings
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -43,7 +41,7 @@ class UserData:
     matched : mapping of str to sequence of str, optional
         Columns of each tensor by its name, where they are not called after it.
     units : mapping of str to str, optional
-        Units of columns by name, over what the file says.
+        Units of columns by name, of which the file says none.
     outputs : int, optional
         Number of outputs of a new head, whose target is another quantity than the parent's; None where the parent's is kept.
     seed : int
@@ -78,8 +76,10 @@ class UserData:
         self.labels: list[str] | None = None
         """Labels of the classes, where a new head tells them apart."""
         endpoint = spec.endpoint(model.data_endpoint)
-        for name in filter(None, (*self._units, group, weights)):
+        for name in filter(None, (group, weights)):
             columns.one(name)
+        for name, unit in self._units.items():
+            columns.expect_unit(name, unit)
         matched = dict(matched or {})
         names = [tensor.name for tensor in endpoint.inputs]
         if unknown := sorted(matched.keys() - set(names)):
@@ -103,9 +103,9 @@ class UserData:
         self._target = own if own is not None else self._targets(model, endpoint.outputs[0], target, outputs, queries)
         groups = np.arange(rows) if group is None else np.unique(columns.labels(group), return_inverse=True)[1]
         self._group = groups.reshape(-1)
-        self._weight = None if weights is None else self._weights(weights)
+        self._weight = None if weights is None else columns.weights(weights)
         if weights is None:
-            self._warn_of_weights({*self._used, *self.target_names, group})
+            columns.warn_of_weights({*self._used, *self.target_names, group})
         strata = None if model.classes is None else self._target[:, 0]
         self._chosen = _split(self._group, strata, seed, columns.source, group)
         self._cut: dict[Split, Rows] = {}
@@ -149,27 +149,6 @@ class UserData:
         """Columns as numbers of a dtype, or on disk where they lie there."""
         return self.columns.array(names, shape, wanted, self._units, on_disk=True).astype(dtype)
 
-    def _weights(self, name: str) -> np.ndarray:
-        """Event weights (n,)."""
-        values = self.columns.labels(name)
-        where = f"{self.columns.source}: weights {name}"
-        if values.dtype.kind not in "biuf":
-            raise InputError(f"{where}: expected numbers, given {values.dtype}")
-        if not np.isfinite(values).all():
-            row = int(np.flatnonzero(~np.isfinite(values))[0])
-            raise InputError(f"{where}: expected a finite number in every row, given {values[row]} in row {row}")
-        return values.astype(np.float64)
-
-    def _warn_of_weights(self, used: Collection[str | None]) -> None:
-        """Say that a column is called as if rows did not count the same, and is not used."""
-        for name in self.columns.columns:
-            if name not in used and re.search(r"weights?$", name, re.IGNORECASE):
-                warnings.warn(
-                    f"{self.columns.source}: the column {name} is left out and every row counts the same: name it with"
-                    f" {option('weights', repr(name), name)} if it holds event weights",
-                    stacklevel=2,
-                )
-
     def _targets(
         self, model: ZooModel, output: Tensor, target: str | Sequence[str] | None, outputs: int | None, queries: int
     ) -> np.ndarray | OnDisk:
@@ -177,7 +156,10 @@ class UserData:
         width = 1 if model.classes else queries * (_width(output.fixed_shape) if outputs is None else outputs)
         single = chosen[0] if len(chosen) == 1 else output.name
         named = output.model_copy(update={"name": single, "axes": []}) if chosen else output
-        names = self.columns.find(named, chosen if len(chosen) > 1 else None)
+        # An output whose elements are called as those of an input is not in the columns of the input.
+        there = self.columns if chosen else self.columns.without(self._used)
+        names = there.find(named, chosen if len(chosen) > 1 else None)
+        names = names if names is None or chosen else [there.in_full(name) for name in names]
         if names is None:
             if chosen:
                 self.columns.one(single)  # says what is near

@@ -12,6 +12,7 @@ gradient, so none is; a batch size at which they are frequent gets a warning.
 
 from __future__ import annotations
 
+import inspect
 import warnings
 
 import numpy as np
@@ -41,6 +42,16 @@ def relative_weights(rows: Rows, what: str) -> np.ndarray | None:
     if not (total := float(weight.sum())) > 0:
         raise InputError(f"{what}: expected event weights with a positive sum, given {total:g}")
     return weight * (len(weight) / total)
+
+
+def measure_scalings(model: ZooModel, rows: Rows) -> None:
+    """Standardize a model on training rows by their weights; unweighted where its family leaves them out of its scalings.
+
+    A scaling is where training starts from and no part of the loss, so that it may be coarse, but of weights that differ by
+    orders of magnitude most rows would have next to no part in what is learned and all of it in the scalings.
+    """
+    takes = rows.weight is not None and "weight" in inspect.signature(model.adapt).parameters
+    model.adapt(rows.inputs, rows.target, **({"weight": np.asarray(rows.weight, np.float64)} if takes else {}))
 
 
 def expect_positive_classes(rows: Rows, what: str) -> None:

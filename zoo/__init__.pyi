@@ -9,6 +9,7 @@ from .workflows.calibrate import calibrate as calibrate
 from .workflows.ensemble import ensemble as ensemble
 from .workflows.fine_tune import fine_tune as fine_tune
 from .workflows.npe import train_npe as train_npe
+from .workflows.posterior_report import posterior_report as posterior_report
 from .workflows.push import push as push
 
 __version__: str

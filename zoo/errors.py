@@ -88,3 +88,7 @@ class ProviderError(ZooError):
 
 class ExplanationError(ZooError, TypeError):
     """A method of explanation that needs what the model does not have."""
+
+
+class MisspecificationWarning(UserWarning):
+    """An observation that is unlike all simulations which a posterior was learned from, so that its answer is extrapolated."""

@@ -88,14 +88,19 @@ def _confusion(rows: Rows, score: np.ndarray) -> np.ndarray:
     return confusion_matrix(rows.target[:, 0], score > 0.5, sample_weight=rows.weight)
 
 
+def _roc(rows: Rows, score: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """False and true positive rates."""
+    false_positive, true_positive, _ = roc_curve(rows.target[:, 0], score, sample_weight=rows.weight)
+    return false_positive, true_positive
+
+
 def _figures(
     evaluation: Evaluation, released: Run, settings: Classification, rows: Rows, score: np.ndarray, curves: dict[str, dict]
 ) -> dict:
     truth = rows.target[:, 0]
-    false_positive, true_positive, _ = roc_curve(truth, score, sample_weight=rows.weight)
     area = next(metric.value for metric in evaluation.metrics if metric.name == "auc")
     figures = {
-        "roc": plots.roc({f"{released.recipe.name} (AUC {area:.3f})": (false_positive, true_positive)}),
+        "roc": plots.roc({f"{released.recipe.name} (AUC {area:.3f})": _roc(rows, score)}),
         "confusion": plots.confusion(_confusion(rows, score), settings.classes),
         "learning_curves": plots.learning_curves(released.history),
     }

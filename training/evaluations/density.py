@@ -8,12 +8,14 @@ from typing import Any, Literal
 import numpy as np
 
 from zoo.data.dataset import Dataset, KnowsDensity, Rows
+from zoo.errors import InputError
 from zoo.families.contracts import Density, Generates
 from zoo.interpret import plots
 from zoo.model.registry import get_spec
 from zoo.training.evaluate import Evaluation, Run, Runs
 from zoo.training.evaluations import EvaluationSettings, register_evaluation
 from zoo.training.metrics import Units, mean, measured
+from zoo.training.weights import relative_weights
 
 COMPONENTS = (1, 2, 4, 8, 16, 32, 64)
 """Sizes of the Gaussian mixture, the best on the validation split taken."""
@@ -38,7 +40,7 @@ def evaluate(runs: Runs, settings: DensityEvaluation) -> Evaluation:
     released = runs[""][0]
     dataset = released.recipe.data.dataset()
     rows = dataset.rows("test")
-    mixture, components = _gaussian_mixture(dataset)
+    floor_name, mixture = _gaussian(dataset) if rows.weight is not None else _gaussian_mixture(dataset)
     evaluation = Evaluation()
     units, floor = Units.of(rows), mean(mixture(_variables(rows)), rows.weight)
     found = {variant: [_log_density(run, rows) for run in members] for variant, members in runs.items()}
@@ -51,7 +53,7 @@ def evaluate(runs: Runs, settings: DensityEvaluation) -> Evaluation:
                 units,
                 "nat per row",
                 baseline=floor,
-                baseline_name=f"Gaussian mixture, {components} components",
+                baseline_name=floor_name,
             )
         )
     if isinstance(dataset, KnowsDensity):
@@ -79,11 +81,28 @@ def _log_density(run: Run, rows: Rows) -> np.ndarray:
     return model.log_density(_variables(rows)).astype(np.float64)
 
 
-def _gaussian_mixture(dataset: Dataset) -> tuple[Callable[[np.ndarray], np.ndarray], int]:
-    """The mixture of scikit-learn, its size chosen on the validation split: log density (n,) of rows (n, D)."""
+Named = tuple[str, Callable[[np.ndarray], np.ndarray]]
+"""What a density is called, and its logarithm (n,) at rows (n, D)."""
+
+
+def _gaussian(dataset: Dataset) -> Named:
+    """The Gaussian of the training rows by their event weights, which scikit-learn's mixtures do not take."""
+    from scipy.stats import multivariate_normal
+
+    rows = dataset.rows("train")
+    weight, x = relative_weights(rows, "training rows"), _variables(rows).astype(np.float64)
+    mean = np.average(x, axis=0, weights=weight)
+    covariance = np.einsum("n,ni,nj->ij", np.ones(len(x)) if weight is None else weight, x - mean, x - mean) / len(x)
+    if np.linalg.eigvalsh(covariance).min() <= 0:
+        raise InputError("training rows: negative event weights leave no positive covariance: give more rows")
+    return "Gaussian of the weighted rows", multivariate_normal(mean, covariance).logpdf
+
+
+def _gaussian_mixture(dataset: Dataset) -> Named:
+    """The mixture of scikit-learn, its size chosen on the validation split."""
     from sklearn.mixture import GaussianMixture
 
     training, validation = (_variables(dataset.rows(split)) for split in ("train", "validation"))
     fitted = [GaussianMixture(components, random_state=0).fit(training) for components in COMPONENTS]
     best = max(fitted, key=lambda mixture: mixture.score(validation))
-    return best.score_samples, best.n_components
+    return f"Gaussian mixture, {best.n_components} components", best.score_samples

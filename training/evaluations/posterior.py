@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 
 from zoo.data.dataset import Dataset, HasPrior, KnowsPosterior, Rows
-from zoo.families.contracts import Density, Generates
+from zoo.families.contracts import Density, Generates, any_range
 from zoo.interpret import plots
 from zoo.interpret.posteriors.c2st import c2st
 from zoo.interpret.posteriors.coverage import Coverage, rank_uniformity, sbc_ranks, tarp
@@ -120,7 +120,7 @@ def _pairs(rows: Rows) -> tuple[np.ndarray, np.ndarray]:
 def _log_density(run: Run, rows: Rows) -> np.ndarray:
     model: Density = run.load()
     theta, x = _pairs(rows)
-    return model.log_density(theta, x).astype(np.float64)
+    return model.log_density(theta, x, **any_range(model.log_density)).astype(np.float64)
 
 
 class Drawn:
@@ -128,7 +128,10 @@ class Drawn:
 
     def __init__(self, model: Generates, x: np.ndarray) -> None:
         batches = np.array_split(np.arange(len(x)), -(-len(x) // BATCH))
-        parts = [model.draw(DRAWS, x[batch], seed=i) for i, batch in enumerate(track(batches, "posteriors of the test rows"))]
+        parts = [
+            model.draw(DRAWS, x[batch], seed=i, **any_range(model.draw))  # of test rows all are judged
+            for i, batch in enumerate(track(batches, "posteriors of the test rows"))
+        ]
         self.samples = np.concatenate(parts)
         self._row = {row.tobytes(): i for i, row in enumerate(x)}
 
@@ -190,7 +193,7 @@ def _coverage(kind: str, found: Coverage) -> Metric:
 def _beside_exact(model: Generates, x: np.ndarray, reference: Reference | None) -> list[dict[str, np.ndarray]]:
     """Samples (SAMPLES, D) of the posterior of each observation by who drew them."""
     rng = np.random.default_rng(0)
-    pairs = [{"model": model.draw(SAMPLES, row, seed=i)} for i, row in enumerate(x)]
+    pairs = [{"model": model.draw(SAMPLES, row, seed=i, **any_range(model.draw))} for i, row in enumerate(x)]
     if reference is not None:
         for row, pair in zip(x, track(pairs, "exact posteriors"), strict=True):
             pair["exact"] = reference(row, SAMPLES, rng)

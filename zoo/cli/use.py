@@ -11,7 +11,7 @@ import typer
 import typer.core
 
 from zoo.cli.options import InputOption, JsonOption, NameArgument, ObservationOption, OutOption
-from zoo.cli.terminal import quiet_tensorflow
+from zoo.cli.terminal import plain_warnings, quiet_tensorflow
 from zoo.errors import ZooError
 
 if TYPE_CHECKING:
@@ -121,6 +121,9 @@ def infer(
     observation: ObservationOption = None,
     draws: Annotated[int, typer.Option(help="from the posterior")] = 10_000,
     seed: Annotated[int, typer.Option(help="of the draws")] = 0,
+    allow_out_of_range: Annotated[
+        bool, typer.Option("--allow-out-of-range", help="take an observation outside the trained range too")
+    ] = False,
     out: OutOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -132,12 +135,19 @@ def infer(
     from zoo.data.observation import read_observation
     from zoo.interpret.posteriors.infer import conditional_flow
     from zoo.interpret.posteriors.infer import infer as run
+    from zoo.model.misspecification import read_reference
     from zoo.serving import Session
 
     session = Session(name, device="cpu")
     conditional_flow(session.spec)  # before anything is read
     found = read_observation(session.spec, observation)
-    report = run(session.spec, lambda inputs: session.run(inputs, "sample"), found, out or Path("."), draws=draws, seed=seed)
+
+    def sample(inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        return session.run(inputs, "sample", allow_out_of_range=allow_out_of_range)
+
+    reference = read_reference(session.folder)
+    with plain_warnings():
+        report = run(session.spec, sample, found, out or Path("."), draws=draws, seed=seed, reference=reference)
     print(json.dumps(report.model_dump(mode="json"), indent=1) if as_json else report.text())
 
 
@@ -159,6 +169,9 @@ def explain(
     layer: Annotated[str | None, typer.Option(help="name of a layer, or of a block for its last")] = None,
     features: Annotated[str | None, typer.Option(help="elements or names, with commas; default: what matters")] = None,
     rows: Annotated[int | None, typer.Option(help="of the data set at most; default 1000, for latents 5000")] = None,
+    weights: Annotated[
+        str | None, typer.Option(help="column of event weights, of either sign, by which rows of --input count in a mean")
+    ] = None,
     out: OutOption = None,
 ) -> None:
     """Explain a model by one method; its help is written by `ExplainCommand`."""
@@ -176,7 +189,10 @@ def explain(
         "layer": layer,
         "features": None if features is None else features.split(","),
         "rows": rows,
+        "weights": weights,
     }
+    if weights is not None and data is None:
+        raise ZooError("--weights names a column of --input")
     if method is not None:  # what is wrong is said before anything is loaded
         from zoo.interpret.to_files import check_rows
 
@@ -201,7 +217,8 @@ def _explain(
 
         def rows(endpoint: str, most: int) -> DataRows:
             if data is not None:
-                found = rows_from_file(model.spec, data, endpoint)
+                with plain_warnings():
+                    found = rows_from_file(model.spec, data, endpoint, options["weights"])
             else:
                 (test,) = own_rows(model, "test")
                 found = DataRows(test, source_of_rows(model.spec), quantities_of(model))

@@ -285,8 +285,8 @@ class ZooModel(keras.Model, EndpointModel):
         """Ordered stages, input to output, that fine-tuning freezes and unfreezes."""
         raise TypeError(f"{type(self).__name__} declares no blocks")
 
-    def adapt(self, inputs: Mapping[str, np.ndarray], target: np.ndarray) -> None:
-        """Measure the standardization on training rows, before the first step."""
+    def adapt(self, inputs: Mapping[str, np.ndarray], target: np.ndarray, weight: np.ndarray | None = None) -> None:
+        """Measure the standardization on training rows, before the first step; a family may leave out event ``weight`` (n,)."""
 
     @own_randomness()
     def bare(self) -> ZooModel:

@@ -16,7 +16,7 @@ from keras import ops
 from zoo.families.base import ZooModel
 from zoo.families.batches import in_batches
 from zoo.families.contracts import Prediction
-from zoo.families.layers import MEASURED, Standardize, conv3d_stages, dense_stack
+from zoo.families.layers import Standardize, cells, conv3d_stages, dense_stack
 from zoo.model.registry import register_family
 
 LOG_SCALE = 4.0
@@ -130,10 +130,10 @@ class CNN3D(ZooModel):
             "head": [self.head, self.rescale],
         }
 
-    def adapt(self, inputs, target) -> None:
+    def adapt(self, inputs, target, weight=None) -> None:
         (cubes,) = inputs.values()
-        self.standardize.adapt(np.asarray(cubes[:MEASURED]).ravel())
-        self.rescale.adapt(target[:, 0])
+        self.standardize.adapt(*cells(cubes, weight))
+        self.rescale.adapt(target[:, 0], weight)
 
     def baseline(self, tensor: str) -> np.ndarray | None:
         return np.full([self.config["size"]] * 3, ops.convert_to_numpy(self.standardize.mean))

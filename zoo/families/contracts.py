@@ -6,7 +6,8 @@ number of variables of a density. ``zoo.testing.check_family`` holds a family to
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import inspect
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
@@ -147,3 +148,19 @@ class Trees(Protocol):
 
     regressor: Any
     """The fitted estimator."""
+
+
+def any_range(method: Callable[..., Any]) -> dict[str, bool]:
+    """What makes ``draw`` or ``log_density`` take contexts outside the trained range too, where a model checks them.
+
+    Parameters
+    ----------
+    method : callable
+        The method of a model.
+
+    Returns
+    -------
+    dict of str to bool
+        The keyword, or nothing.
+    """
+    return {"allow_out_of_range": True} if "allow_out_of_range" in inspect.signature(method).parameters else {}

@@ -16,7 +16,7 @@ from keras import ops
 
 from zoo.families.base import ZooModel
 from zoo.families.batches import in_batches
-from zoo.families.layers import MEASURED, Ramp, Standardize, conv3d_stages, dense_stack, gaussian_kl
+from zoo.families.layers import Ramp, Standardize, cells, conv3d_stages, dense_stack, gaussian_kl
 from zoo.model.registry import register_family
 
 SPREAD = 16
@@ -223,11 +223,12 @@ class IVE(ZooModel):
             "head": [self.head, *([*self.spread.layers, self.log_scale] if self.spread else [])],
         }
 
-    def adapt(self, inputs, target) -> None:
+    def adapt(self, inputs, target, weight=None) -> None:
         observation, queries = inputs.values()
-        self.observed.adapt(observation if self.stages is None else np.asarray(observation[:MEASURED]).ravel())
-        queries = np.reshape(queries, (-1, self.config["query"]))
-        self.asked.adapt(np.log(queries) if self.config["log_query"] else queries)
+        self.observed.adapt(*((observation, weight) if self.stages is None else cells(observation, weight)))
+        asked = np.reshape(queries, (-1, self.config["query"]))
+        of_each = None if weight is None else np.repeat(weight, len(asked) // len(queries))
+        self.asked.adapt(np.log(asked) if self.config["log_query"] else asked, of_each)
 
     def baseline(self, tensor: str) -> np.ndarray | None:
         if not hasattr(self, "spec"):

@@ -29,10 +29,13 @@ class Standardize(keras.layers.Layer):
         self.scale = self.add_weight(name="scale", shape=self.shape, initializer="ones", trainable=False)
         self.built = True
 
-    def adapt(self, rows: np.ndarray) -> None:
-        """Measure mean and scale on training rows (n, *shape); a constant element gets scale 1."""
-        scale = np.std(rows, axis=0, dtype=np.float64)
-        self.mean.assign(np.mean(rows, axis=0, dtype=np.float64))
+    def adapt(self, rows: np.ndarray, weight: np.ndarray | None = None) -> None:
+        """Measure mean and scale on training rows (n, *shape), by their event weights; a constant element gets scale 1."""
+        if weight is None:
+            mean, scale = np.mean(rows, axis=0, dtype=np.float64), np.std(rows, axis=0, dtype=np.float64)
+        else:
+            mean, scale = weighted_moments(np.asarray(rows, np.float64), weight)
+        self.mean.assign(mean)
         self.scale.assign(np.where(scale > 0, scale, 1.0))
 
     def __call__(self, *args, **kwargs):
@@ -50,6 +53,36 @@ class Standardize(keras.layers.Layer):
         return {**super().get_config(), "shape": list(self.shape)}
 
 
+def cells(cubes: np.ndarray, weight: np.ndarray | None) -> tuple[np.ndarray, np.ndarray | None]:
+    """Cells of the first training cubes, on which what is common to all cells is measured, and the event weight of each."""
+    some = np.asarray(cubes[:MEASURED])
+    return some.ravel(), None if weight is None else np.repeat(weight[:MEASURED], some[0].size)
+
+
+def weighted_moments(rows: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and standard deviation of rows (n, *shape) that count by event weights (n,), of either sign.
+
+    Negative weights take back what others add. Where they leave an element no positive variance, absolute values stand in for
+    them: a scale of a network's inputs is to be positive, and what it is exactly does not matter.
+    """
+    if weight.min() >= 0:
+        mean, variance = _moments(rows, weight)
+        return mean, np.sqrt(variance)
+    mean, variance = _moments(rows, np.abs(weight))
+    if weight.sum() > 0:
+        signed = _moments(rows, weight)
+        mean, variance = (np.where(signed[1] > 0, a, b) for a, b in zip(signed, (mean, variance), strict=True))
+    return mean, np.sqrt(variance)
+
+
+def _moments(rows: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    mean = np.average(rows, axis=0, weights=weight)
+    away = rows - mean
+    variance = np.average(np.square(away), axis=0, weights=weight)
+    return mean, np.where(np.ptp(rows, axis=0) > 0, variance, 0.0)
+
+
+@keras.saving.register_keras_serializable("physzoo")
 class Ramp(keras.layers.Layer):
     """Multiply x by what rises from 0 to 1 in the first ``steps`` calls; how many there were is saved with the model."""
 

@@ -145,12 +145,12 @@ class MLP(ZooModel):
         head = [self.head] if self.rescale is None else [self.head, self.rescale]
         return {"stem": stem, "hidden": [] if self.hidden is None else list(self.hidden.layers), "head": head}
 
-    def adapt(self, inputs, target) -> None:
+    def adapt(self, inputs, target, weight=None) -> None:
         if self.standardize is not None:
             (rows,) = inputs.values()
-            self.standardize.adapt(rows)
+            self.standardize.adapt(rows, weight)
         if self.rescale is not None:
-            self.rescale.adapt(target)
+            self.rescale.adapt(target, weight)
 
     def baseline(self, tensor: str) -> np.ndarray | None:
         return None if self.standardize is None else keras.ops.convert_to_numpy(self.standardize.mean)

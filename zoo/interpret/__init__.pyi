@@ -44,6 +44,8 @@ from .posteriors.coverage import posterior_predictive as posterior_predictive
 from .posteriors.coverage import rank_uniformity as rank_uniformity
 from .posteriors.coverage import sbc_ranks as sbc_ranks
 from .posteriors.coverage import tarp as tarp
+from .posteriors.exports import to_arviz as to_arviz
+from .posteriors.exports import to_getdist as to_getdist
 from .posteriors.mcmc import Chains as Chains
 from .posteriors.mcmc import flow_mcmc as flow_mcmc
 from .posteriors.typicality import Typicality as Typicality

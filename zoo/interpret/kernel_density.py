@@ -11,11 +11,19 @@ TRUNCATE = 8.0
 
 
 def smoothed(values: np.ndarray, edges: np.ndarray, weight: np.ndarray | None = None) -> np.ndarray:
-    """Density (cells,) of values (n,), weighted or not, in cells of equal width, by kernels of Scott's width n^(-1/5) sigma."""
+    """Density (cells,) of values (n,), weighted or not, in cells of equal width, by kernels of Scott's width n^(-1/5) sigma.
+
+    Of weighted values n is how many of equal weight would tell as much (Kish 1965), and sigma counts them by their weight.
+    """
     from scipy.ndimage import gaussian_filter1d
 
     step = edges[1] - edges[0]
-    width = len(values) ** -0.2 * np.std(values, ddof=1)
+    n, sigma = float(len(values)), np.std(values, ddof=1)
+    if weight is not None:
+        n = max(1.0, weight.sum() ** 2 / np.square(weight).sum())
+        variance = np.average((values - np.average(values, weights=weight)) ** 2, weights=weight)
+        sigma = np.sqrt(variance) if variance > 0 else sigma  # which negative weights may take away
+    width = n**-0.2 * sigma
     counts = np.histogram(values, edges, weights=weight)[0].astype(float)
     return gaussian_filter1d(counts, width / step, mode="constant", truncate=TRUNCATE) / (
         (len(values) if weight is None else weight.sum()) * step

@@ -62,6 +62,8 @@ class ExplanationMethod:
         Endpoint whose inputs it asks for, where it is always the same.
     rows : int
         Rows of a data set at most that it takes by default.
+    weighs : bool
+        Whether rows of a data set count by their event weights.
     """
 
     name: str
@@ -73,6 +75,7 @@ class ExplanationMethod:
     requires: Callable[[Any, str], object] | None = None
     endpoint: str | None = None
     rows: int = 1000
+    weighs: bool = False
 
     @property
     def keywords(self) -> dict[str, Any]:
@@ -82,10 +85,14 @@ class ExplanationMethod:
 
     @property
     def options(self) -> set[str]:
-        """Every option that it takes: its own, which number it explains, and how many rows of a data set."""
+        """Every option that it takes: its own, which number it explains, how many rows of a data set and by which weights."""
         kinds = {one.kind for one in inspect.signature(self.function).parameters.values()}
         chooses = self.kind == "attribution" or inspect.Parameter.VAR_KEYWORD in kinds
-        return {*self.keywords, *(CHOICE if chooses else ()), *(("rows",) if self.asks == "data" else ())}
+        return {*self.keywords, *(CHOICE if chooses else ()), *self._of_data}
+
+    @property
+    def _of_data(self) -> list[str]:
+        return ["rows"] * (self.asks == "data") + ["weights"] * self.weighs
 
     def check(self, model: Any) -> None:
         """Refuse a model that does not have what the method needs.
@@ -153,6 +160,7 @@ def explanation_method(
     requires: Callable[[Any, str], object] | None = None,
     endpoint: str | None = None,
     rows: int = 1000,
+    weighs: bool = False,
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Register the decorated function as a method of explaining; the parameters are those of `ExplanationMethod`.
 
@@ -174,6 +182,8 @@ def explanation_method(
         Endpoint whose inputs it asks for, where it is always the same.
     rows : int
         Rows of a data set at most that it takes by default.
+    weighs : bool
+        Whether rows of a data set count by their event weights.
 
     Returns
     -------
@@ -190,7 +200,7 @@ def explanation_method(
         known = _methods.get(name)
         if known is not None and _place(known.function) != _place(function):
             raise ValueError(f"two explanation methods are named {name!r}: {_place(known.function)} and {_place(function)}")
-        _methods[name] = ExplanationMethod(name, summary, function, kind, asks, baseline, requires, endpoint, rows)
+        _methods[name] = ExplanationMethod(name, summary, function, kind, asks, baseline, requires, endpoint, rows, weighs)
         return function
 
     return register

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -131,12 +132,17 @@ def explain_to_files(
     endpoint = chosen.endpoint or given.get("endpoint") or model.spec.default_endpoint
     described = model.spec.endpoint(endpoint)  # an unknown name is said before rows are made
     most, source = given.pop("rows", chosen.rows), ""
+    given.pop("weights", None)  # are those of the rows
     if chosen.asks == "nothing":
         asked = Asked(model)
     elif chosen.asks == "data":
         if data is None:
             raise InputError(f"--method {chosen.name} needs rows of a data set, and none are given")
         made = data(endpoint, most)
+        if made.rows.weight is not None and not chosen.weighs:
+            warnings.warn(
+                f"{chosen.name} leaves out the event weights of the rows, each of which counts the same", stacklevel=2
+            )
         asked, source = _on_data(model, endpoint, made), made.source
     elif observation is not None:
         asked = Asked(model, observation.of(described))
@@ -216,7 +222,7 @@ def _figure(result: Any, observation: Observation | None) -> Figure:
     return result.plot()
 
 
-def rows_from_file(spec: ModelSpec, file: Path, endpoint: str = "encode") -> DataRows:
+def rows_from_file(spec: ModelSpec, file: Path, endpoint: str = "encode", weights: str | None = None) -> DataRows:
     """Read a user's own rows with their truth.
 
     Parameters
@@ -228,6 +234,8 @@ def rows_from_file(spec: ModelSpec, file: Path, endpoint: str = "encode") -> Dat
         other column of one number a row is a quantity.
     endpoint : str
         Name of the endpoint.
+    weights : str, optional
+        The column of event weights.
 
     Returns
     -------
@@ -242,14 +250,18 @@ def rows_from_file(spec: ModelSpec, file: Path, endpoint: str = "encode") -> Dat
     columns, described = read_columns(file), spec.endpoint(endpoint)
     inputs = inputs_of(columns, described)
     used = {name for tensor in described.inputs for name in columns.find(tensor) or ()}
+    weight = None if weights is None else columns.weights(weights)
+    if weights is None:
+        columns.warn_of_weights(used)
     first = next(iter(inputs.values()))
-    rest = [name for name, column in columns.columns.items() if name not in used and column.rows == len(first)]
+    rest = [name for name, column in columns.columns.items() if name not in {*used, weights} and column.rows == len(first)]
     numbers = {name: _plain(columns, name, described) for name in rest}
     rows = Rows(
         inputs=inputs,
         target=numbers.pop("target", first),
         group=np.arange(len(first)),
         truth={name: array for name, array in numbers.items() if array.dtype.kind in "biuf"},
+        weight=weight,
     )
     return DataRows(rows, str(file))
 

@@ -7,7 +7,6 @@ An array is a trained range with a bound for each element, or the coordinates of
 from __future__ import annotations
 
 import io
-import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -114,16 +113,7 @@ def read_ranges(path: Path) -> dict[str, list[float]]:
 
     from zoo.model.test_tensors import read_npz
 
-    try:
-        with zipfile.ZipFile(path) as archive:
-            members = archive.infolist()
-    except (OSError, zipfile.BadZipFile) as error:
-        raise IntegrityError(f"{path} is not a whole .npz of plain arrays: {error}") from error
-    if sum(member.file_size for member in members) > MAX_BYTES:
-        raise IntegrityError(f"{path}: expected arrays of at most {MAX_BYTES} bytes, these are larger")
-    if len({member.filename for member in members}) < len(members):
-        raise IntegrityError(f"{path}: an array is in the file twice")
-    arrays = read_npz(path)
+    arrays = read_npz(path, MAX_BYTES)
     for name, array in arrays.items():
         if array.dtype != np.float64 or array.ndim != 1 or not np.isfinite(array).all():
             raise IntegrityError(f"{path}: {name}: expected a row of finite float64 numbers, found {array.dtype} {array.shape}")

@@ -11,17 +11,36 @@ from zoo.errors import IntegrityError
 from zoo.model.spec import ElementTolerance, ModelSpec, Tolerance
 
 
-def read_npz(path: Path) -> dict[str, np.ndarray]:
+def read_npz(path: Path, most: int | None = None) -> dict[str, np.ndarray]:
     """All arrays of a ``.npz`` by name.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    most : int, optional
+        Bytes that the arrays may take in memory.
+
+    Returns
+    -------
+    dict of str to ndarray
+        The arrays.
 
     Raises
     ------
     FileNotFoundError
         If there is no such file.
     IntegrityError
-        If it is damaged or holds Python objects, which are never unpickled.
+        If it is damaged, larger than is allowed, or holds an array twice or Python objects, which are never unpickled.
     """
     try:
+        if most is not None:
+            with zipfile.ZipFile(path) as archive:
+                members = archive.infolist()
+            if sum(member.file_size for member in members) > most:
+                raise IntegrityError(f"{path}: expected arrays of at most {most} bytes, these are larger")
+            if len({member.filename for member in members}) < len(members):
+                raise IntegrityError(f"{path}: an array is in the file twice")
         with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
             return {name: file[name] for name in file.files}
     except FileNotFoundError:

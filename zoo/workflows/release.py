@@ -19,14 +19,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from zoo.atomic import whole_file, whole_folder
-from zoo.data.dataset import KnowsAxes
+from zoo.data.dataset import KnowsAxes, Split
 from zoo.errors import ZooError, option
 from zoo.families.state import apart
 from zoo.model.axes import Axis
 from zoo.model.card import prose_of, write_card
+from zoo.model.misspecification import Reference, make_reference, observed_tensors
 from zoo.model.model_json import write_spec
 from zoo.model.registry import RELEASED, get_family, refuse_released_name
-from zoo.model.spec import CARD, FIGURES, METRICS, WEIGHTS, Data, Endpoint, Metric, ModelSpec, Tensor
+from zoo.model.spec import CARD, FIGURES, METRICS, REFERENCE, WEIGHTS, Data, Endpoint, Metric, ModelSpec, Tensor
 from zoo.workflows.folder import exported, test_inputs, write_test_tensors
 from zoo.workflows.trained_ranges import with_ranges
 
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from zoo.training.evaluate import Evaluation, Runs
     from zoo.training.recipe import Recipe
 
+SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 PACKAGES = ("numpy", "keras", "tensorflow", "onnx", "tf2onnx", "skl2onnx", "onnxruntime", "scikit-learn", "physzoo")
 
 
@@ -128,6 +130,8 @@ def release(recipe: Recipe, out: Path, folder: Path | None = None) -> Path:
         shutil.copy(out / METRICS, staged / METRICS)
         shutil.copytree(out / "plots", staged / FIGURES)
         model.spec = _describe(recipe, dataset, evaluation.metrics).model_copy(update={"notes": evaluation.notes or None})
+        if recipe.evaluation.kind == "posterior" and (reference := _reference(model.spec, dataset)):
+            (staged / REFERENCE).write_bytes(reference.to_bytes())
         write_test_tensors(model, test_inputs(model, dataset, recipe.test_rows), staged)
         spec = write_spec(staged, exported(model, model.spec, staged))
         write_card(staged, spec, prose)
@@ -153,7 +157,7 @@ def _described(load: Callable[[], EndpointModel], spec: ModelSpec) -> EndpointMo
 
 
 def _describe(recipe: Recipe, dataset: Dataset, metrics: list[Metric]) -> ModelSpec:
-    splits = {split: dataset.rows(split) for split in ("train", "validation", "test")}
+    splits = {split: dataset.rows(split) for split in SPLITS}
     endpoints = with_axes(recipe.endpoints, dataset.axes if isinstance(dataset, KnowsAxes) else {})
     return ModelSpec(
         name=recipe.name,
@@ -226,6 +230,21 @@ def versions() -> dict[str, str]:
         with suppress(PackageNotFoundError):
             found[package] = version(package)
     return found
+
+
+def _reference(spec: ModelSpec, dataset: Dataset) -> Reference | None:
+    """What simulated observations are like, by which a posterior says of an observation that it is unlike them."""
+    tensors = observed_tensors(spec.endpoint("sample"))
+    if tensors is None:
+        return None
+    tensor, mask = tensors
+    train, validation, test = (dataset.rows(split).inputs for split in SPLITS)
+
+    def held_out(name: str) -> np.ndarray:
+        return np.concatenate([np.asarray(rows[name][:]) for rows in (validation, test)])
+
+    masks = (None, None) if mask is None else (train[mask.name], held_out(mask.name))
+    return make_reference(tensor, train[tensor.name], held_out(tensor.name), masks)
 
 
 def _measured(recipe: Recipe, evaluation: Evaluation, runs: Runs) -> dict[str, Any]:

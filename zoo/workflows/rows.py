@@ -43,7 +43,7 @@ class UserColumns(Strict):
     columns: dict[str, list[str]] = {}
     """Columns of each input that is called otherwise."""
     units: dict[str, str] = {}
-    """Units of columns over what the file says."""
+    """Units of columns of which the file says none."""
 
 
 class UserRows(UserColumns):

@@ -13,11 +13,12 @@ import numpy as np
 from keras import ops
 from scipy.special import ndtr
 
-from zoo.errors import InputError
+from zoo.errors import InputError, option
 from zoo.families.base import ZooModel
 from zoo.families.batches import in_batches
 from zoo.families.contracts import Prediction
 from zoo.families.flows.bijector import Bijector
+from zoo.families.flows.context import checked_context
 from zoo.families.flows.context_shape import ContextShape
 from zoo.families.flows.embeddings import built_embedding
 from zoo.families.flows.maps import double
@@ -27,6 +28,7 @@ from zoo.families.layers import Standardize, dense_stack
 from zoo.model.axes import fixed_axes
 from zoo.model.handed_in.tables import is_table
 from zoo.model.handed_in.tensors import array_of
+from zoo.model.misspecification import Reference, read_reference
 from zoo.model.spec import Tensor
 
 
@@ -203,7 +205,16 @@ class Flow(ZooModel):
             u, _ = self.support.to_base(x)
             return (u,) if self.context_shape is None else (u, self.observed(self.context_shape.arranged(context[0])))
 
-    def draw(self, n: int, c: Any = None, seed: int = 0, mask: np.ndarray | None = None) -> np.ndarray:
+    def draw(
+        self,
+        n: int,
+        c: Any = None,
+        seed: int = 0,
+        mask: np.ndarray | None = None,
+        *,
+        allow_nonfinite: bool = False,
+        allow_out_of_range: bool = False,
+    ) -> np.ndarray:
         """Draw n samples, for each context where there are several.
 
         Parameters
@@ -217,22 +228,49 @@ class Flow(ZooModel):
             Seed of the noise.
         mask : ndarray of bool, optional
             Which elements of padded contexts are real, (m, length).
+        allow_nonfinite : bool
+            Let NaN and infinity in the context through, and missing values as NaN.
+        allow_out_of_range : bool
+            Let a context outside the trained range through.
 
         Returns
         -------
         ndarray of shape (n, D)
             The samples; (m, n, D) for several contexts.
+
+        Raises
+        ------
+        InputError
+            The context has another width, is not finite or lies outside the trained range.
+
+        Warns
+        -----
+        MisspecificationWarning
+            The context is unlike all simulations, where the model's folder says what these are like.
         """
-        contexts, several = self._contexts(c, mask)
+        contexts, several = self._contexts(c, mask, allow_nonfinite, allow_out_of_range)
         rows = n * (1 if contexts is None else len(contexts))
         z = np.random.default_rng(seed).standard_normal((rows, self.dimensions), dtype=np.float32)
         with self.exact():
             drawn = in_batches(self._sample_graph, z, *([] if contexts is None else [np.repeat(contexts, n, axis=0)]))
         return drawn.reshape(-1, n, self.dimensions) if several else drawn
 
-    def log_density(self, x: np.ndarray, c: Any = None, mask: np.ndarray | None = None) -> np.ndarray:
-        """Give ``log_prob`` of any number of rows x (n, D), in batches; c is n contexts, as in ``draw``, or one for all."""
-        x, (contexts, _) = self._given(x, 0), self._contexts(c, mask)
+    def log_density(
+        self,
+        x: np.ndarray,
+        c: Any = None,
+        mask: np.ndarray | None = None,
+        *,
+        allow_nonfinite: bool = False,
+        allow_out_of_range: bool = False,
+    ) -> np.ndarray:
+        """Give ``log_prob`` of any number of rows x (n, D), in batches; c is n contexts, as in ``draw``, or one for all.
+
+        The context is checked as by :meth:`draw`, with the same flags; a density has a value at any finite x.
+        """
+        x, (contexts, _) = self._given(x, 0, allow_nonfinite), self._contexts(c, mask, allow_nonfinite, allow_out_of_range)
+        if not allow_nonfinite and (wrong := np.count_nonzero(~np.isfinite(x))):
+            raise InputError(f"x: {wrong} values are NaN or infinite; {option('allow_nonfinite')} lets them through")
         if x.ndim != 2 or x.shape[1] != self.dimensions:
             raise InputError(f"expected rows of {self.dimensions} variables, given shape {x.shape}")
         given = [] if contexts is None else [np.broadcast_to(contexts, (len(x), contexts.shape[1]))]
@@ -259,33 +297,50 @@ class Flow(ZooModel):
         if self.dimensions != 1:
             raise InputError(f"expected a flow of one variable, this one has {self.dimensions}")
         x, *context = inputs.values()
-        x, (contexts, _) = self._given(x, 0), self._contexts(*context)
+        # Rows of a data set are what they are.
+        x, (contexts, _) = self._given(x, 0), self._contexts(*context, allow_out_of_range=True)
         given = [] if contexts is None else [contexts]
         with self.exact():
             median = in_batches(self._sample_graph, np.zeros(x.shape, np.float32), *given)
             u, _ = in_batches(self._to_base if self._shaped else self.to_base, x, *given)
-        return Prediction(median[:, 0], self.log_density(x, *context), ndtr(u[:, 0].astype(np.float64)))
+        density = self.log_density(x, *context, allow_out_of_range=True)
+        return Prediction(median[:, 0], density, ndtr(u[:, 0].astype(np.float64)))
+
+    @property
+    def reference(self) -> Reference | None:
+        """What simulated contexts are like, None where the model's folder does not say it; read when it is first asked for."""
+        if self.folder is None:  # so also when Keras looks at every attribute as it reads weights
+            return None
+        if "_reference" not in self.__dict__:
+            self.__dict__["_reference"] = read_reference(self.folder)
+        found: Reference | None = self.__dict__["_reference"]
+        return found
 
     @property
     def _shaped(self) -> bool:
         """Whether contexts are no rows: each then passes its embedding once, however many draws are made of it."""
         return self.context_shape is not None and (self.context_shape.settings is not None or len(self.context_shape.shape) > 1)
 
-    def _contexts(self, c: Any = None, mask: np.ndarray | None = None) -> tuple[np.ndarray | None, bool]:
-        """Rows (m, ...) that the graphs take of c, contexts or their features; and whether c is several."""
+    def _contexts(
+        self, c: Any = None, mask: Any = None, allow_nonfinite: bool = False, allow_out_of_range: bool = False
+    ) -> tuple[np.ndarray | None, bool]:
+        """Rows (m, ...) that the graphs take of c, contexts or their features, checked; and whether c is several."""
         if self.context_shape is None:
             if c is not None:
                 raise InputError("this density has no context, one was given")
             return None, False
+        tensors = self._described()[1:]
         if self._shaped:
-            arrays, several = self.context_shape.read(c, mask, self._described()[1:])
-            return self._features(arrays), several
-        contexts = self._given(c, 1) if c is not None else np.empty((0, 0))
-        if contexts.ndim != 2 or contexts.shape[1] != self.context_shape.features or mask is not None:
-            raise InputError(
-                f"expected a context of width {self.context_shape.features}, given {None if c is None else np.shape(c)}"
-            )
-        return contexts, is_table(c) or np.ndim(c) == 2
+            arrays, several = self.context_shape.read(c, mask, tensors, allow_nonfinite)
+        else:
+            arrays = [self._given(c, 1, allow_nonfinite) if c is not None else np.empty((0, 0))]
+            several, width = is_table(c) or np.ndim(c) == 2, self.context_shape.features
+            if arrays[0].ndim != 2 or arrays[0].shape[1] != width or mask is not None:
+                raise InputError(f"expected a context of width {width}, given {None if c is None else np.shape(c)}")
+        checked = checked_context(
+            tensors, arrays, self.reference, allow_nonfinite=allow_nonfinite, allow_out_of_range=allow_out_of_range
+        )
+        return self._features(checked) if self._shaped else checked[0], several
 
     def _features(self, arrays: list[np.ndarray]) -> np.ndarray:
         """Features (m, F) of contexts and their mask."""
@@ -299,9 +354,9 @@ class Flow(ZooModel):
         own = Tensor(name="x", axes=fixed_axes("x", [self.dimensions]), unit="1", description="")
         return [own, *([] if self.context_shape is None else self.context_shape.tensors())]
 
-    def _given(self, value: Any, place: int) -> np.ndarray:
+    def _given(self, value: Any, place: int, allow_missing: bool = False) -> np.ndarray:
         """What was handed in for the variables (place 0) or the context: in the spec's unit and dtype, nothing missing."""
-        return array_of(value, self._described()[place], one_row=True).astype(self.precision(place))
+        return array_of(value, self._described()[place], allow_missing, one_row=True).astype(self.precision(place))
 
     @cached_property
     def _log_prob_graph(self):
@@ -377,11 +432,11 @@ class Flow(ZooModel):
         embedding = [] if self.embedding is None else list(getattr(self.embedding, "layers", [self.embedding]))
         return {"stem": stem, "embedding": embedding, "transforms": list(self.transforms)}
 
-    def adapt(self, inputs, target) -> None:
+    def adapt(self, inputs, target, weight=None) -> None:
         x, *context = inputs.values()
-        self.support.adapt(x)
+        self.support.adapt(x, weight)
         if self.context_shape is not None:
-            self.observed.adapt(self.context_shape.elements(*context))
+            self.observed.adapt(self.context_shape.elements(*context), self.context_shape.per_element(weight, *context))
 
     def baseline(self, tensor: str) -> np.ndarray | None:
         if not hasattr(self, "spec"):

@@ -123,7 +123,7 @@ class Scales(Bijector):
         self.standardize = Standardize((len(entries),), name="standardize")
         self.built = True
 
-    def adapt(self, x: np.ndarray) -> None:
+    def adapt(self, x: np.ndarray, weight: np.ndarray | None = None) -> None:
         """Measure mean and scale of the mapped training rows (n, D), float64.
 
         Raises
@@ -149,7 +149,7 @@ class Scales(Bijector):
             raise InputError(
                 f"variable {constant[0]} is {x[0, constant[0]]:g} in every training row: it has no density, leave it out"
             )
-        self.standardize.adapt(self.maps.measured(x, "variable"))
+        self.standardize.adapt(self.maps.measured(x, "variable"), weight)
 
     def to_base(self, x, c=None):
         u, log_slope = self.maps.to_base(x)
@@ -179,9 +179,9 @@ class ContextScales(Standardize):
         super().__init__((len(entries),), autocast=False, **kwargs)
         self.maps = Maps(entries)
 
-    def adapt(self, rows: np.ndarray) -> None:
+    def adapt(self, rows: np.ndarray, weight: np.ndarray | None = None) -> None:
         """Measure mean and scale of the mapped training rows (n, ..., C), float64; InputError where digits are lost."""
-        super().adapt(self.maps.measured(rows, "feature of the context"))
+        super().adapt(self.maps.measured(rows, "feature of the context"), weight)
 
     def call(self, x):
         return super().call(ops.cast(self.maps.to_base(x)[0], "float32"))

@@ -45,8 +45,8 @@ class Support(Bijector):
         self.standardize = Standardize((len(bounds),), name="standardize")
         self.built = True
 
-    def adapt(self, x: np.ndarray) -> None:
-        """Measure mean and scale on training rows (n, D).
+    def adapt(self, x: np.ndarray, weight: np.ndarray | None = None) -> None:
+        """Measure mean and scale on training rows (n, D), by their event weights.
 
         Raises
         ------
@@ -70,7 +70,7 @@ class Support(Bijector):
                 f"variable {constant[0]} is {x[0, constant[0]]:g} in every training row: it has no density, leave it out"
             )
         share = np.clip((x - self.low) / (self.high - self.low), EDGE, 1 - EDGE)
-        self.standardize.adapt(np.where(self.bounded, np.log(share / (1 - share)), x))
+        self.standardize.adapt(np.where(self.bounded, np.log(share / (1 - share)), x), weight)
 
     def to_base(self, x, c=None):
         log_det = -ops.sum(ops.log(self.standardize.scale))

@@ -64,6 +64,7 @@ def partial_dependence(
     inputs: np.ndarray | Mapping[str, np.ndarray],
     features: Sequence[int | str] | None = None,
     *,
+    weight: np.ndarray | None = None,
     points: int = 50,
     endpoint: str | None = None,
     output: str | None = None,
@@ -80,6 +81,8 @@ def partial_dependence(
     features : sequence of int or str, optional
         Elements, counted through all input tensors in C order, or their names (`feature_names`); default the four whose
         shuffling among the rows changes the answer most.
+    weight : ndarray, optional
+        Event weights, of either sign, by which rows count in the mean, of shape (n,).
     points : int
         Points of the grid, from the 5th to the 95th percentile of the rows.
     endpoint : str, optional
@@ -94,7 +97,7 @@ def partial_dependence(
     Raises
     ------
     InputError, UnknownNameError
-        No such feature, more than 1000 features to choose from, or bad inputs.
+        No such feature, more than 1000 features to choose from, weights of another shape, or bad inputs.
     """
     from sklearn.inspection import partial_dependence as of_features
 
@@ -103,16 +106,18 @@ def partial_dependence(
     estimator, matrix = as_estimator(
         model, inputs, endpoint=endpoint, output=output, target=target, allow_out_of_range=allow_out_of_range
     )
+    if weight is not None and (np.shape(weight) != (len(matrix),) or not np.sum(weight) > 0):
+        raise InputError(f"weight: expected {len(matrix)} numbers with a positive sum, given shape {np.shape(weight)}")
     names = feature_names(estimator.answer)
     arrays = estimator.answer.arrays
     units = [
         unit for name, tensor in estimator.answer.tensors.items() for unit in element_units(tensor, arrays[name].shape[1:])
     ]
-    columns = _telling(estimator, matrix, seed) if features is None else [_column(one, names) for one in features]
+    columns = _telling(estimator, matrix, weight, seed) if features is None else [_column(one, names) for one in features]
     if not columns:
         raise InputError("features: expected at least one, given none")
     found = [
-        of_features(estimator, matrix, [column], kind="both", grid_resolution=points, method="brute")
+        of_features(estimator, matrix, [column], kind="both", grid_resolution=points, method="brute", sample_weight=weight)
         for column in track(columns, "partial dependence")
     ]
     if len({len(one["grid_values"][0]) for one in found}) > 1:
@@ -128,7 +133,7 @@ def partial_dependence(
     )
 
 
-@explanation_method("partial_dependence", "mean and single answers along an input", kind="global", asks="data")
+@explanation_method("partial_dependence", "mean and single answers along an input", kind="global", asks="data", weighs=True)
 def _dependence(
     asked: Asked,
     *,
@@ -141,6 +146,7 @@ def _dependence(
         asked.model,
         asked.inputs,
         features,
+        weight=None if asked.data is None else asked.data.weight,
         endpoint=endpoint,
         output=output,
         target=target,
@@ -158,7 +164,7 @@ def _column(feature: int | str, names: list[str]) -> int:
     return int(feature)
 
 
-def _telling(estimator: EndpointRegressor, matrix: np.ndarray, seed: int) -> list[int]:
+def _telling(estimator: EndpointRegressor, matrix: np.ndarray, weight: np.ndarray | None, seed: int) -> list[int]:
     """The columns whose shuffling changes the answer most."""
     if matrix.shape[1] > MOST_FEATURES:
         raise InputError(f"features: expected which of {matrix.shape[1]} to draw, as more than {MOST_FEATURES} are not tried")
@@ -168,5 +174,5 @@ def _telling(estimator: EndpointRegressor, matrix: np.ndarray, seed: int) -> lis
     for column in track(range(matrix.shape[1]), "features that matter"):
         shuffled = matrix.copy()
         shuffled[:, column] = matrix[order, column]
-        change.append(np.mean((estimator.predict(shuffled) - answers) ** 2))
+        change.append(np.average((estimator.predict(shuffled) - answers) ** 2, weights=weight))
     return [int(column) for column in np.argsort(change)[::-1][:FEATURES]]

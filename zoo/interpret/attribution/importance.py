@@ -177,6 +177,7 @@ def _comparable(model: Any, method: str) -> None:
     kind="global",
     asks="data",
     requires=_comparable,
+    weighs=True,
 )
 def _permutation(
     asked: Asked, *, patch: int | None = None, endpoint: str | None = None, output: str | None = None, target: int = 0

@@ -33,22 +33,24 @@ def roc(curves: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> Figure:
 
 @styled
 def confusion(matrix: np.ndarray, labels: Sequence[str]) -> Figure:
-    """Confusion matrix: counts, and the fraction of each true class.
+    """Confusion matrix: counts or sums of event weights, and the fraction of each true class.
 
     Parameters
     ----------
     matrix : ndarray
-        Counts, true class down and predicted class across, of shape (k, k).
+        Counts or sums, true class down and predicted class across, of shape (k, k).
     labels : sequence of str
         Names of the classes.
     """
     matrix = np.asarray(matrix)
-    fraction = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
+    total = matrix.sum(axis=1, keepdims=True)
+    fraction = np.divide(matrix, total, out=np.zeros(matrix.shape), where=total > 0)
+    shown = "{:,}" if np.issubdtype(matrix.dtype, np.integer) else "{:,.4g}"
     figure, ax = one_panel((4.8, 4.2))
     image = ax.imshow(fraction, cmap="Blues", vmin=0, vmax=1)
     for (i, j), count in np.ndenumerate(matrix):
         color = "white" if fraction[i, j] > 0.55 else "black"
-        ax.text(j, i, f"{fraction[i, j]:.1%}\n{count:,}", ha="center", va="center", color=color)
+        ax.text(j, i, f"{fraction[i, j]:.1%}\n{shown.format(count)}", ha="center", va="center", color=color)
     ax.set_xticks(range(len(labels)), labels)
     ax.set_yticks(range(len(labels)), labels)
     ax.set(xlabel="predicted", ylabel="true")

@@ -8,10 +8,12 @@ from itertools import cycle
 from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from zoo.errors import InputError
+from zoo.interpret.digits import to_two_digits
 from zoo.interpret.plots.style import BLUE, COLORS, GRAY, MARKERS, ORANGE, panels, styled
 from zoo.interpret.posteriors.coverage import Coverage, PredictiveCheck, checked_ranks, rank_uniformity
 
@@ -173,9 +175,21 @@ def corner_plot(
     for ax in axes.flat:
         ax.grid(False)
         ax.tick_params(labelsize=8)
+        _offsets_into_labels(ax)
     if shown := [handle for handle in handles if handle.get_label()]:
         figure.legend(handles=shown, loc="upper right", bbox_to_anchor=(0.98, 0.97), fontsize=10)
     return figure
+
+
+def _offsets_into_labels(ax: Axes) -> None:
+    """Say what ticks are counted from, and in, beside the label: at the end of an axis it would lie over another panel."""
+    for axis in (ax.xaxis, ax.yaxis):
+        axis.offsetText.set_visible(False)
+        formatter = axis.get_major_formatter()
+        formatter.set_locs([float(at) for at in axis.get_majorticklocs()])
+        if axis.get_label_text() and (offset := formatter.get_offset()):
+            sign = "" if offset[0] in "+-\N{MINUS SIGN}" else "$\\times$"
+            axis.set_label_text(f"{axis.get_label_text()}  ({sign}{offset})")
 
 
 def _checked_samples(samples: np.ndarray | Mapping[str, np.ndarray], names: Sequence[str]) -> dict[str, np.ndarray]:
@@ -246,9 +260,10 @@ def _titles(axes: np.ndarray, samples: np.ndarray, names: Sequence[str], color: 
     """Median and 68% interval over each marginal, to two digits of the smaller error."""
     for j, name in enumerate(names):
         low, middle, high = np.quantile(samples[:, j], [0.16, 0.5, 0.84])
-        digits = int(np.clip(1 - np.floor(np.log10(max(min(high - middle, middle - low), 1e-12))), 0, 8))
-        up, down = (f"{value:.{digits}f}" for value in (high - middle, middle - low))
-        axes[j, j].set_title(f"{name}\n${middle:.{digits}f}^{{+{up}}}_{{-{down}}}$", fontsize=9.5, color=color)
+        (value, up, down), exponent = to_two_digits(middle, high - middle, middle - low)
+        text = f"{value}^{{+{up}}}_{{-{down}}}"
+        text = f"({text})\\times 10^{{{exponent}}}" if exponent else text
+        axes[j, j].set_title(f"{name}\n${text}$", fontsize=9.5, color=color)
 
 
 @styled

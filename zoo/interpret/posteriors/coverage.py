@@ -13,7 +13,7 @@ from typing import Literal
 import numpy as np
 
 from zoo.errors import InputError, UnknownNameError
-from zoo.families.contracts import Generates
+from zoo.families.contracts import Generates, any_range
 from zoo.model.handed_in.tensors import numbers_alone
 from zoo.progress import track
 
@@ -21,7 +21,9 @@ SAMPLES_PER_CALL = 2**17
 BOOTSTRAPS = 1000
 
 
-def sbc_ranks(flow: Generates, theta: np.ndarray, x: np.ndarray, draws: int = 999, seed: int = 0) -> np.ndarray:
+def sbc_ranks(
+    flow: Generates, theta: np.ndarray, x: np.ndarray, draws: int = 999, seed: int = 0, *, allow_out_of_range: bool = False
+) -> np.ndarray:
     """Rank of each true parameter among draws from the posterior of its own data (Talts et al. 2018, arXiv:1804.06788).
 
     Right posteriors give uniform ranks. So does the prior in place of the posterior: look at `tarp` with "predicted"
@@ -39,6 +41,8 @@ def sbc_ranks(flow: Generates, theta: np.ndarray, x: np.ndarray, draws: int = 99
         Posterior draws of each row; independent, so that no thinning is needed.
     seed : int
         Seed of the draws.
+    allow_out_of_range : bool
+        Let data outside the flow's trained range through.
 
     Returns
     -------
@@ -48,13 +52,14 @@ def sbc_ranks(flow: Generates, theta: np.ndarray, x: np.ndarray, draws: int = 99
     Raises
     ------
     InputError
-        Different numbers of rows, no rows, values that are not finite, draws of another shape than the parameters'.
+        Different numbers of rows, no rows, values that are not finite, draws of another shape than the parameters'; data that
+        the flow refuses.
     """
     theta, x = _pairs(theta, x, draws)
     return np.concatenate(
         [
             (samples < theta[rows, None, :]).sum(axis=1)
-            for rows, samples in _posteriors(flow, theta, x, draws, seed, "SBC ranks")
+            for rows, samples in _posteriors(flow, theta, x, draws, seed, "SBC ranks", allow_out_of_range)
         ]
     )
 
@@ -140,6 +145,8 @@ def tarp(
     seed: int = 0,
     references: Literal["uniform", "predicted"] = "uniform",
     levels: int = 51,
+    *,
+    allow_out_of_range: bool = False,
 ) -> Coverage:
     """Tests of accuracy with random points: coverage of balls around reference points (Lemos et al. 2023, arXiv:2302.03026).
 
@@ -163,6 +170,8 @@ def tarp(
         (the paper's theorem 3): with "uniform", the prior passes as a posterior.
     levels : int
         Number of levels of the curve, evenly from 0 to 1.
+    allow_out_of_range : bool
+        Let data outside the flow's trained range through.
 
     Raises
     ------
@@ -183,7 +192,7 @@ def tarp(
         (_distance(samples, reference[rows, None], scale) < _distance(theta[rows, None], reference[rows, None], scale)).sum(
             axis=1
         )
-        for rows, samples in _posteriors(flow, theta, x, draws, seed, "expected coverage")
+        for rows, samples in _posteriors(flow, theta, x, draws, seed, "expected coverage", allow_out_of_range)
     ]
     credibility = _spread(np.concatenate(nearer), draws, rng)
     grid = np.linspace(0, 1, levels)
@@ -226,7 +235,13 @@ class PredictiveCheck:
 
 
 def posterior_predictive(
-    flow: Generates, simulator: Callable[[np.ndarray], np.ndarray], x_observed: np.ndarray, draws: int = 1000, seed: int = 0
+    flow: Generates,
+    simulator: Callable[[np.ndarray], np.ndarray],
+    x_observed: np.ndarray,
+    draws: int = 1000,
+    seed: int = 0,
+    *,
+    allow_out_of_range: bool = False,
 ) -> PredictiveCheck:
     """Posterior predictive check (Rubin 1984; Gelman, Meng & Stern 1996) of whether the model could have made these data.
 
@@ -245,6 +260,8 @@ def posterior_predictive(
         Number of draws from the posterior.
     seed : int
         Seed of the draws; the simulator keeps its own.
+    allow_out_of_range : bool
+        Let an observation outside the flow's trained range through.
 
     Raises
     ------
@@ -255,7 +272,7 @@ def posterior_predictive(
     observed = numbers_alone(x_observed, "x_observed").astype(float)
     if observed.ndim < 1 or not np.isfinite(observed).all():
         raise InputError(f"x_observed: expected finite numbers, one row (C,) or more, given shape {observed.shape}")
-    theta = np.asarray(flow.draw(draws, observed, seed))
+    theta = np.asarray(flow.draw(draws, observed, seed, **(any_range(flow.draw) if allow_out_of_range else {})))
     if theta.ndim != 2:
         raise InputError(f"x_observed: expected one row (C,), or what the flow takes as one, given shape {observed.shape}")
     replicated = np.asarray(simulator(theta), dtype=float)
@@ -324,13 +341,21 @@ def _numbers(x: np.ndarray) -> np.ndarray:
     return np.stack(told)
 
 
-def _posteriors(flow: Generates, theta: np.ndarray, x: np.ndarray, draws: int, seed: int, description: str):
+def _posteriors(
+    flow: Generates,
+    theta: np.ndarray,
+    x: np.ndarray,
+    draws: int,
+    seed: int,
+    description: str,
+    allow_out_of_range: bool,
+):
     """Draws for some rows at a time: (rows, (len(rows), draws, D))."""
     size = max(1, SAMPLES_PER_CALL // draws)
     parts = [np.arange(start, min(start + size, len(x))) for start in range(0, len(x), size)]
     seeds = np.random.default_rng(seed).integers(2**31, size=len(parts)).tolist()
     for rows, own in track(list(zip(parts, seeds, strict=True)), description):
-        samples = np.asarray(flow.draw(draws, x[rows], own))
+        samples = np.asarray(flow.draw(draws, x[rows], own, **(any_range(flow.draw) if allow_out_of_range else {})))
         if samples.shape != (len(rows), draws, theta.shape[1]):
             raise InputError(f"draw: expected samples of shape {(len(rows), draws, theta.shape[1])}, given {samples.shape}")
         if not np.isfinite(samples).all():

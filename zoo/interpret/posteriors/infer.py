@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import math
 import time
+import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -13,8 +14,10 @@ from pydantic import BaseModel, ConfigDict
 
 from zoo.atomic import whole_file
 from zoo.data.observation import Constraint, Observation
-from zoo.errors import InputError
+from zoo.errors import InputError, MisspecificationWarning
+from zoo.interpret.digits import to_two_digits
 from zoo.interpret.elements import element_names, element_units
+from zoo.model.misspecification import Reference
 from zoo.model.spec import ModelSpec, Tensor
 
 Sampler = Callable[[dict[str, np.ndarray]], Mapping[str, np.ndarray]]
@@ -59,6 +62,10 @@ class PosteriorReport(BaseModel):
     parameters: list[ParameterEstimate]
     notes: list[str]
     """What the posterior leaves out."""
+    p_value: float | None = None
+    """Share of simulations that are as far from the others as the observation; None where the folder says nothing of them."""
+    unlike: str | None = None
+    """What is strange of the observation, where it is unlike the simulations."""
     samples: Path
     figure: Path | None
     """The corner plot; None where the libraries that draw it are not installed."""
@@ -68,16 +75,23 @@ class PosteriorReport(BaseModel):
         lines = [f"{self.model} on {self.observation}: {self.draws:,} draws in {self.seconds:.2f} s"]
         lines.append(f"  {'':10s}{'posterior':>22s}" + (f"{self.source:>30s}{'difference':>14s}" if self.source else ""))
         lines += [_line(parameter) for parameter in self.parameters]
+        lines.append(f"  {self._likeness()}")
         lines += ["  this posterior leaves out"] * bool(self.notes) + [f"  - {note}" for note in self.notes]
         lines.append(
             f"  no corner plot: {CORNER} brings what draws it" if self.figure is None else f"  corner plot: {self.figure}"
         )
         return "\n".join([*lines, f"  samples: {self.samples}"])
 
+    def _likeness(self) -> str:
+        if self.p_value is None:
+            return "whether the observation is like the simulations is not known: the model's folder holds no reference"
+        return f"the observation is {'unlike' if self.unlike else 'like'} the simulations: p = {self.p_value:.2g}"
+
 
 def _line(parameter: ParameterEstimate) -> str:
-    digits = max(0, 1 - math.floor(math.log10(parameter.std))) if parameter.std > 0 else 6
-    line = f"  {parameter.name:10s}{f'{parameter.mean:.{digits}f} +- {parameter.std:.{digits}f}':>22s}"
+    (mean, deviation), exponent = to_two_digits(parameter.mean, parameter.std)
+    told = f"({mean} +- {deviation})e{exponent}" if exponent else f"{mean} +- {deviation}"
+    line = f"  {parameter.name:10s}{told:>22s}"
     if parameter.published is None:
         return line
     value, low, high = parameter.published
@@ -87,7 +101,14 @@ def _line(parameter: ParameterEstimate) -> str:
 
 
 def infer(
-    spec: ModelSpec, sample: Sampler, observation: Observation, out: Path, *, draws: int = 10_000, seed: int = 0
+    spec: ModelSpec,
+    sample: Sampler,
+    observation: Observation,
+    out: Path,
+    *,
+    draws: int = 10_000,
+    seed: int = 0,
+    reference: Reference | None = None,
 ) -> PosteriorReport:
     """Draw the posterior of an observation; samples and a corner plot go to a folder.
 
@@ -105,6 +126,8 @@ def infer(
         How many draws from the posterior are made.
     seed : int
         Seed of the draws.
+    reference : Reference, optional
+        What simulated observations are like, as ``read_reference`` gives it.
 
     Returns
     -------
@@ -116,6 +139,11 @@ def infer(
     InputError
         The model is no conditional flow, the observation is not one of its input, or there are fewer draws than a corner plot
         needs.
+
+    Warns
+    -----
+    MisspecificationWarning
+        The observation is unlike all simulations.
     """
     noise, _, parameters = conditional_flow(spec)
     dtypes = {tensor.name: tensor.dtype for tensor in spec.endpoint("sample").inputs}
@@ -130,8 +158,8 @@ def infer(
     start = time.perf_counter()
     size = max(1, NUMBERS // (max(array.size for array in given.values()) * (ELEMENT if len(given) > 1 else 1)))
     parts = []
-    for start in range(0, draws, size):
-        noises = z[start : start + size]
+    for first in range(0, draws, size):
+        noises = z[first : first + size]
         rows = {name: np.repeat(array, len(noises), axis=0) for name, array in given.items()}
         parts.append(sample({noise.name: noises} | rows)[parameters.name])
     theta = np.concatenate(parts)
@@ -140,6 +168,10 @@ def infer(
     path = out / f"{spec.name}-{observation.label}.npz"
     with whole_file(path) as file:
         np.savez(file, allow_pickle=False, **dict(zip(names, theta.T, strict=True)))
+    compared = None if reference is None else reference.compare(*given.values())
+    unlike = None if reference is None or compared is None else reference.told(compared)
+    if unlike is not None:
+        warnings.warn(unlike, MisspecificationWarning, stacklevel=2)
     published = {name: observation.published[name] for name in names if name in observation.published}
     return PosteriorReport(
         model=spec.name,
@@ -154,6 +186,8 @@ def infer(
             for parameter, column in zip(names, theta.T.astype(np.float64), strict=True)
         ],
         notes=list(observation.notes),
+        p_value=None if compared is None else float(compared.p_value[0]),
+        unlike=unlike,
         samples=path,
         figure=_corner(path.with_suffix(".png"), theta, units, {observation.source: published} if published else None),
     )

@@ -6,15 +6,16 @@ A column is taken by its name and never by its place. What lies on disk is cut r
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import warnings
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from zoo.errors import InputError, UnknownNameError
-from zoo.model.handed_in.units import Convert, converter
+from zoo.errors import InputError, UnknownNameError, option
+from zoo.model.handed_in.units import Convert, converter, same_unit
 from zoo.model.handed_in.values import Values
 from zoo.model.spec import Tensor
 
@@ -127,6 +128,12 @@ class Columns:
     def __iter__(self) -> Iterator[str]:
         return iter(self.columns)
 
+    def without(self, names: Collection[str]) -> Columns:
+        """The other columns."""
+        left_out = {id(self.one(name)) for name in names}
+        others = {name: column for name, column in self.columns.items() if id(column) not in left_out}
+        return Columns(others, self.source, self.sha256)
+
     def one(self, name: str) -> Column:
         """A column by name; UnknownNameError with the nearest names, InputError where several are called so."""
         if name in self.columns:
@@ -136,6 +143,10 @@ class Columns:
         if not found:
             raise UnknownNameError(f"column of {self.source}", name, self.columns)
         return self.columns[found[0]]
+
+    def in_full(self, name: str) -> str:
+        """The name of a column with that of its group."""
+        return name if name in self.columns else self._full[name][0]
 
     def find(self, tensor: Tensor, chosen: Sequence[str] | None = None) -> list[str] | None:
         """Names of the columns that make a tensor.
@@ -226,7 +237,7 @@ class Columns:
         wanted : sequence of str, optional
             Unit of each element of a row in C order; None to take the columns as they are.
         units : mapping of str to str, optional
-            Units of columns, over those that the table gives.
+            Units of columns, of which the table gives none.
         allow_missing : bool
             Whether missing values become NaN in place of an error.
         on_disk : bool
@@ -274,6 +285,42 @@ class Columns:
         if values.ndim != 1 or values.dtype.kind not in "biufUSOT":
             raise InputError(f"{self.source}: expected one value a row in {name}, given {values.dtype} of shape {values.shape}")
         return values.astype(str) if values.dtype.kind in "SOT" else values
+
+    def weights(self, name: str) -> np.ndarray:
+        """Event weights (n,) of either sign; InputError for what is no finite number in every row."""
+        values = self.labels(name)
+        where = f"{self.source}: weights {name}"
+        if values.dtype.kind not in "biuf":
+            raise InputError(f"{where}: expected numbers, given {values.dtype}")
+        if not np.isfinite(values).all():
+            row = int(np.flatnonzero(~np.isfinite(values))[0])
+            raise InputError(f"{where}: expected a finite number in every row, given {values[row]} in row {row}")
+        return values.astype(np.float64)
+
+    def warn_of_weights(self, used: Collection[str | None]) -> None:
+        """Warn of columns that are called as if rows did not count the same and are not used as weights.
+
+        Parameters
+        ----------
+        used : collection of str
+            Columns that are used for something else.
+        """
+        for name in self.columns:
+            if name not in used and re.search(r"weights?$", name, re.IGNORECASE):
+                warnings.warn(
+                    f"{self.source}: the column {name} is left out and every row counts the same: name it with"
+                    f" {option('weights', repr(name), name)} if it holds event weights",
+                    stacklevel=3,
+                )
+
+    def expect_unit(self, name: str, said: str) -> None:
+        """Refuse a unit that is said of a column whose table says another."""
+        unit = self.one(name).values.unit
+        if unit is not None and not same_unit(unit, said):
+            raise InputError(
+                f"{self.source}: the column {name} has the unit {unit}, and {said} is said of it: leave out"
+                f" {option('units', f'{{{name!r}: {said!r}}}', f'{name}={said}')} if the table is right, else correct the table"
+            )
 
     def there(self) -> str:
         """The columns in a sentence."""

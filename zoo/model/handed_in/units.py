@@ -86,6 +86,30 @@ def _between(given: Any, wanted: str, where: str) -> Convert | None:
     return lambda rows: np.asarray(source.to(target, np.asarray(rows, np.float64)), np.float64)
 
 
+def same_unit(given: Any, said: str) -> bool:
+    """Whether two units are one, however they are written.
+
+    Parameters
+    ----------
+    given : object
+        A unit, as text or as astropy's.
+    said : str
+        Another.
+
+    Returns
+    -------
+    bool
+        Whether they are the same.
+    """
+    if _bare(str(given)) == _bare(said):
+        return True
+    try:
+        one, other = (astropy_unit(str(unit), _little(said)) for unit in (given, said))
+    except (ImportError, ValueError, TypeError):
+        return False
+    return bool(one == other)
+
+
 @lru_cache(maxsize=256)
 def astropy_unit(text: str, little_h: bool) -> Any:
     """The unit of astropy's that a text means.

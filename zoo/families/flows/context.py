@@ -1,0 +1,60 @@
+"""What a flow is asked to condition on: checked as a session checks its inputs, and held against the simulations."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from zoo.model.inputs import InputCheck
+from zoo.model.misspecification import Reference
+from zoo.model.spec import Endpoint, Tensor
+
+
+def checked_context(
+    tensors: Sequence[Tensor],
+    given: Sequence[np.ndarray],
+    reference: Reference | None,
+    *,
+    allow_nonfinite: bool,
+    allow_out_of_range: bool,
+    stacklevel: int = 4,
+) -> list[np.ndarray]:
+    """Refuse contexts that are not finite or outside their range, and warn of what no simulation resembles.
+
+    Parameters
+    ----------
+    tensors : sequence of Tensor
+        What is expected: the observation, and its mask where it has one.
+    given : sequence of ndarray
+        An array for each, of shape (m, ...).
+    reference : Reference, optional
+        What simulated observations are like, where it is known.
+    allow_nonfinite : bool
+        Let NaN and infinity through.
+    allow_out_of_range : bool
+        Let values outside the trained range through.
+    stacklevel : int
+        Who is warned, as ``warnings.warn`` counts.
+
+    Returns
+    -------
+    list of ndarray
+        The arrays, in the dtypes of the tensors.
+
+    Raises
+    ------
+    InputError
+        Naming the tensor, what was expected and what was given.
+
+    Warns
+    -----
+    MisspecificationWarning
+        An observation is unlike all simulations.
+    """
+    check = InputCheck(Endpoint(description="", inputs=list(tensors), outputs=list(tensors[:1])))
+    named = dict(zip([tensor.name for tensor in tensors], given, strict=True))
+    checked = list(check(named, allow_nonfinite, allow_out_of_range).values())
+    if reference is not None and len(checked[0]):
+        reference.warn(checked[0], checked[1] if len(checked) > 1 else None, stacklevel=stacklevel)
+    return checked

@@ -1,0 +1,205 @@
+"""The figures that a posterior is judged by, from one call: pairs of parameters, ranks, expected coverage, predictions.
+
+This joins the wings, as ``zoo.workflows.release`` does, and imports them only when it runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from zoo.atomic import whole_file
+from zoo.errors import InputError, option
+from zoo.families.state import apart
+from zoo.model.handed_in.tensors import array_of
+from zoo.workflows.npe import RECIPE
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from zoo.data.sbi.simulations import Simulator
+    from zoo.families.flows.flow import Flow
+    from zoo.model.spec import Tensor
+
+
+@apart()
+def posterior_report(
+    flow: Flow | str | Path,
+    folder: str | Path,
+    *,
+    observation: Any = None,
+    truth: Sequence[float] | None = None,
+    beside: Mapping[str, np.ndarray] | None = None,
+    simulator: Simulator | None = None,
+    vectorized: bool = False,
+    jobs: int | None = None,
+    theta: np.ndarray | None = None,
+    x: np.ndarray | None = None,
+    draws: int = 5000,
+    simulations: int = 500,
+    seed: int = 0,
+    allow_out_of_range: bool = False,
+) -> dict[str, Figure]:
+    """Draw what a posterior is judged by, into a folder.
+
+    Parameters
+    ----------
+    flow : Flow, str or Path
+        A posterior p(theta | x), or the name or folder of one.
+    folder : str or Path
+        The folder that the figures are written to, each as ``<name>.png``.
+    observation : array_like, optional
+        The observation whose posterior is shown; by default the first of the test simulations, with its truth.
+    truth : sequence of float, optional
+        The parameters that the observation was made with, where they are known.
+    beside : mapping of str to ndarray, optional
+        Samples (n, D) of other posteriors of the observation by label, laid over the flow's.
+    simulator : callable, optional
+        What made the simulations, as ``zoo.train_npe`` takes it; with it, what the posterior predicts is shown.
+    vectorized : bool
+        Whether the simulator takes all parameters at once.
+    jobs : int, optional
+        How many processes simulate.
+    theta, x : ndarray, optional
+        Simulations that the flow was not trained on, (n, D) and (n, C), to test it with; by default the test simulations of
+        ``<folder of the flow>.run``, where ``zoo.train_npe`` left them.
+    draws : int
+        How many draws from the posterior of the observation are shown.
+    simulations : int
+        How many simulations are made at draws from it.
+    seed : int
+        The seed of draws and simulations.
+    allow_out_of_range : bool
+        Whether an observation outside the trained range is taken.
+
+    Returns
+    -------
+    dict of str to Figure
+        ``posterior``, marginals of all parameters and pairs; ``ranks``, histograms of simulation-based calibration with the
+        band of right posteriors; ``coverage``, expected coverage; and with a simulator ``predictive``.
+
+    Raises
+    ------
+    InputError
+        The model is no posterior, there are no test simulations, or the observation is none that it takes.
+    SimulationError
+        The simulator fails.
+
+    Warns
+    -----
+    MisspecificationWarning
+        The observation is unlike all simulations.
+
+    Examples
+    --------
+    >>> zoo.posterior_report(flow, "figures", observation=x_o, simulator=simulate)  # doctest: +SKIP
+    """
+    from zoo.interpret import plots
+    from zoo.interpret.elements import positions
+    from zoo.interpret.plots.style import with_unit
+    from zoo.interpret.posteriors.coverage import posterior_predictive
+    from zoo.interpret.posteriors.parameters import parameters_of
+    from zoo.loading import load
+    from zoo.model.misspecification import observed_tensors
+
+    model: Flow = load(flow) if isinstance(flow, str | Path) else flow
+    known = parameters_of(model)
+    found = observed_tensors(model.spec.endpoint("sample"))
+    if found is None:
+        raise InputError(f"{model.spec.name}: expected a posterior, which is given one observation")
+    observed, _ = found
+    tested, data = _test_simulations(model, theta, x)
+    if observation is None:
+        row, truth = data[0], tested[0].tolist()
+    else:
+        row = _one_row(observation, observed)
+    samples = {model.spec.name: model.draw(draws, row, seed, allow_out_of_range=allow_out_of_range), **(beside or {})}
+    figures = {"posterior": plots.corner_plot(samples, known.names, known.units, truth=truth)}
+    figures |= _calibration(model, tested, data, known.names, seed)
+    if simulator is not None:
+        run = partial(_simulated, simulator, vectorized, jobs, seed)
+        check = posterior_predictive(model, run, row, simulations, seed, allow_out_of_range=allow_out_of_range)
+        at = positions(observed.axes[0], len(check.observed))
+        figures["predictive"] = plots.predictive_plot(check, at.values, at.label, with_unit(observed.name, observed.unit))
+    out = Path(folder)
+    out.mkdir(parents=True, exist_ok=True)
+    for name, figure in figures.items():
+        with whole_file(out / f"{name}.png") as file:
+            figure.savefig(file, dpi=120, format="png")
+    return figures
+
+
+def _calibration(model: Flow, theta: np.ndarray, x: np.ndarray, names: Sequence[str], seed: int) -> dict[str, Figure]:
+    """Ranks and expected coverage of test simulations, as they are measured at a release."""
+    from zoo.interpret import plots
+    from zoo.interpret.posteriors.coverage import sbc_ranks, tarp
+    from zoo.training.evaluations.posterior import CALIBRATED, DRAWS, Drawn
+
+    theta, x = theta[:CALIBRATED], x[:CALIBRATED]
+    drawn = Drawn(model, x)
+    covered = {f"{kind} references": tarp(drawn, theta, x, DRAWS, seed, references=kind) for kind in REFERENCES}
+    return {
+        "ranks": plots.rank_histograms(sbc_ranks(drawn, theta, x, DRAWS, seed), DRAWS, names),
+        "coverage": plots.coverage_curve(covered),
+    }
+
+
+REFERENCES: tuple[Literal["uniform", "predicted"], ...] = ("uniform", "predicted")
+"""Kinds of references of expected coverage."""
+
+
+def _test_simulations(model: Flow, theta: np.ndarray | None, x: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+    """Simulations that the flow was not trained on: those given, or those of the run that it was trained in."""
+    if (theta is None) != (x is None):
+        raise InputError("test simulations: expected both theta and x, or neither")
+    if theta is not None and x is not None:
+        return np.asarray(theta), np.asarray(x)
+    recipe = None if model.folder is None else model.folder.folder.with_name(f"{model.folder.folder.name}.run") / RECIPE
+    if recipe is None or not recipe.is_file():
+        raise InputError(
+            f"{model.spec.name}: its test simulations are not here ({recipe}): give simulations that it was not trained on with"
+            f" {option('theta', 'ARRAY')} and {option('x', 'ARRAY')}"
+        )
+    from zoo.training.recipe import load_recipe
+
+    tested, data = load_recipe(recipe).data.dataset().rows("test").inputs.values()
+    return np.asarray(tested), np.asarray(data)
+
+
+def _one_row(observation: Any, tensor: Tensor) -> np.ndarray:
+    """The observation as a flow takes one, of whatever it was handed in as."""
+    rows = array_of(observation, tensor, one_row=True)
+    if len(rows) != 1:
+        raise InputError(f"observation: expected one {tensor.name}, given {len(rows)}")
+    row: np.ndarray = rows[0]
+    return row
+
+
+class _Drawn:
+    """Parameters (n, D) that are simulated at, in place of draws from a prior."""
+
+    def __init__(self, theta: np.ndarray) -> None:
+        self.theta = theta
+
+    def sample(self, n: int, rng: np.random.Generator) -> np.ndarray:
+        return self.theta
+
+    def plain(self) -> dict[str, Any]:
+        return {}
+
+
+def _simulated(simulator: Simulator, vectorized: bool, jobs: int | None, seed: int, theta: np.ndarray) -> np.ndarray:
+    """Data (n, C) at parameters (n, D); NaN where the simulator gave no finite row."""
+    from zoo.data.sbi.simulations import simulate
+
+    theta = theta.astype(np.float64)
+    drawn: Any = _Drawn(theta)
+    found = simulate(simulator, drawn, len(theta), seed=seed, vectorized=vectorized, jobs=jobs)
+    place = {row.tobytes(): number for number, row in enumerate(theta)}
+    x = np.full((len(theta), found.x.shape[1]), np.nan)
+    x[[place[row.tobytes()] for row in found.theta]] = found.x
+    return x
