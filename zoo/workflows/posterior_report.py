@@ -16,7 +16,7 @@ from zoo.atomic import whole_file
 from zoo.errors import InputError, option
 from zoo.families.state import apart
 from zoo.model.handed_in.tensors import array_of
-from zoo.workflows.npe import RECIPE
+from zoo.workflows.npe_run import RECIPE
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -138,9 +138,9 @@ class ContextShape:
             Axis(name="element", least=1, most=LONGEST) if size is None else Axis(name=f"{name}_{place}", size=size)
             for place, size in enumerate(self.shape)
         ]
-        mask = [Tensor(name="mask", axes=axes[:1], dtype="bool", unit="1", description="")] if self.free else []
-        own = {"mask": "mask"} if mask else {}
-        return [Tensor(name=name, axes=axes, unit="1", description="", **own), *mask]
+        mask = Tensor(name="mask", axes=axes[:1], dtype="bool", unit="1", description="")
+        own = Tensor(name=name, axes=axes, unit="1", description="", mask=mask.name if self.free else None)
+        return [own, mask] if self.free else [own]
 
     def read(
         self, given: Any, mask: Any, tensors: Sequence[Tensor], allow_missing: bool = False

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import cached_property
 from typing import Any, ClassVar, Literal
@@ -117,7 +117,7 @@ class Flow(ZooModel):
         self.autocast = scales is None and context_scales is None  # Keras would round to float32 what a scale is to take
         if shape is not None and settings is not None:
             self.embedding, self.features = built_embedding(settings, shape.arranged_shape, activation), settings.units[-1]
-        elif embedding:
+        elif embedding and isinstance(embedding, Sequence):
             self.embedding, self.features = dense_stack("embedding", wanted, list(embedding), activation), embedding[-1]
         self.transforms = [self.transform(i, self.features, list(hidden), activation) for i in range(transforms)]
         self.built = True
@@ -203,7 +203,9 @@ class Flow(ZooModel):
         x, *context = inputs
         with self.exact():
             u, _ = self.support.to_base(x)
-            return (u,) if self.context_shape is None else (u, self.observed(self.context_shape.arranged(context[0])))
+            if self.context_shape is None or self.observed is None:
+                return (u,)
+            return u, self.observed(self.context_shape.arranged(context[0]))
 
     def draw(
         self,
@@ -296,14 +298,14 @@ class Flow(ZooModel):
         """
         if self.dimensions != 1:
             raise InputError(f"expected a flow of one variable, this one has {self.dimensions}")
-        x, *context = inputs.values()
+        x, c, mask = (*inputs.values(), None, None)[:3]
         # Rows of a data set are what they are.
-        x, (contexts, _) = self._given(x, 0), self._contexts(*context, allow_out_of_range=True)
+        x, (contexts, _) = self._given(x, 0), self._contexts(c, mask, allow_out_of_range=True)
         given = [] if contexts is None else [contexts]
         with self.exact():
             median = in_batches(self._sample_graph, np.zeros(x.shape, np.float32), *given)
             u, _ = in_batches(self._to_base if self._shaped else self.to_base, x, *given)
-        density = self.log_density(x, *context, allow_out_of_range=True)
+        density = self.log_density(x, c, mask, allow_out_of_range=True)
         return Prediction(median[:, 0], density, ndtr(u[:, 0].astype(np.float64)))
 
     @property
@@ -372,7 +374,7 @@ class Flow(ZooModel):
 
     def _rows(self, first: str) -> list[tuple[tuple[int | None, ...], str]]:
         """Shape and dtype of the rows that draws and densities are made of: of ``first``, and of contexts or their features."""
-        rows = [((self.dimensions,), first)]
+        rows: list[tuple[tuple[int | None, ...], str]] = [((self.dimensions,), first)]
         if self.context_shape is not None:
             rows.append(((self.features,), "float32") if self._shaped else ((self.context_shape.features,), self.precision(1)))
         return rows
@@ -435,7 +437,7 @@ class Flow(ZooModel):
     def adapt(self, inputs, target, weight=None) -> None:
         x, *context = inputs.values()
         self.support.adapt(x, weight)
-        if self.context_shape is not None:
+        if self.context_shape is not None and self.observed is not None:
             self.observed.adapt(self.context_shape.elements(*context), self.context_shape.per_element(weight, *context))
 
     def baseline(self, tensor: str) -> np.ndarray | None:
@@ -445,7 +447,7 @@ class Flow(ZooModel):
         if tensor == variables:
             with self.exact():
                 return ops.convert_to_numpy(self.support.from_base(np.zeros((1, self.dimensions), np.float32)))[0]
-        if self.context_shape is None or tensor != context[0]:
+        if self.context_shape is None or self.observed is None or tensor != context[0]:
             return None
         scaled = isinstance(self.observed, ContextScales)
         return self.context_shape.filled(self.observed.center() if scaled else ops.convert_to_numpy(self.observed.mean))
