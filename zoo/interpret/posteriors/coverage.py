@@ -328,8 +328,7 @@ def _finite_rows(array: np.ndarray) -> np.ndarray:
     """Whether all numbers of a row (n,) are finite, of rows of one shape or of several lengths."""
     if array.dtype == object:
         return np.array([np.isfinite(row).all() for row in array])
-    finite: np.ndarray = _numbers(np.isfinite(array)).all(axis=1)
-    return finite
+    return np.asarray(_numbers(np.isfinite(array)).all(axis=1))
 
 
 def _numbers(x: np.ndarray) -> np.ndarray:
