@@ -164,9 +164,14 @@ class Flow(ZooModel):
 
     def call(self, inputs):
         given = inputs if self.context else (inputs,)
-        if not self.autocast:
-            given = [ops.cast(tensor, self.precision(place)) for place, tensor in enumerate(given)]
-        return self.log_prob(*given)
+        return self.log_prob(*(given if self.autocast else map(self._exact, range(len(given)), given)))
+
+    def _exact(self, place: int, x):
+        """What the model was called with, in its dtype, unless Keras rounded it, as it does what its own ``fit`` is given."""
+        wanted, given = self.precision(place), keras.backend.standardize_dtype(x.dtype)
+        if wanted == "float64" and given in ("float32", "float16", "bfloat16"):
+            raise InputError(f"this flow has scales, which take float64, given {given}, which has lost digits already")
+        return ops.cast(x, wanted)
 
     def precision(self, place: int) -> str:
         """The dtype of the variables (place 0) or of the context: float64 where they have scales."""
