@@ -58,6 +58,7 @@ def npe_recipe(
     RecipeError
         A name, a key or a value is none that a recipe can have.
     """
+    parameters: Any = data.get("parameters", {})
     settings = next(found for most, found in SETTINGS if most is None or simulations <= most)
     values: dict[str, Any] = {
         "name": name,
@@ -65,7 +66,7 @@ def npe_recipe(
         "task": "posterior-estimation",
         "summary": f"Posterior of {', '.join(prior.names)} by neural posterior estimation",
         "config": _config(prior, width) | ({} if context_scales is None else {"context_scales": context_scales}),
-        "data": {**data, "parameters": {**data.get("parameters", {}), "dtype": "float64"}},
+        "data": {**data, "parameters": parameters | {"dtype": "float64"}},
         "optimizer": {"learning_rate": 3e-3, "schedule": "cosine", "weight_decay": settings["weight_decay"]},
         "epochs": settings["epochs"],
         "patience": 15,
