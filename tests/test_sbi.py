@@ -145,7 +145,7 @@ def fails_above(threshold, value):
     return lambda theta: theta * (value if theta[0] > threshold else 1.0)
 
 
-@pytest.mark.parametrize("value", [np.nan, np.inf, 1e60])  # the last is infinite in single precision
+@pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_simulations_that_are_not_finite_are_counted(value):
     with pytest.warns(UserWarning, match=r"left out \d+ of 400 simulations"):
         found = simulate(fails_above(0.9, value), LINE, 400, jobs=1)
@@ -191,9 +191,10 @@ def test_columns_that_never_change_are_named():
     with pytest.raises(InputError, match=r"columns 1, 3 of x"):
         check_simulations(theta, flat, ["a", "b"])
     flat = x.copy()
-    flat[:, 2] = 1e9 + 1e-3 * x[:, 2]  # constant in single precision
+    flat[:, 2] = 1e9 + 1e-3 * x[:, 2]
+    check_simulations(theta, flat, ["a", "b"])
     with pytest.raises(InputError, match=r"column 2 of x"):
-        check_simulations(theta, flat, ["a", "b"])
+        check_simulations(theta, flat.astype(np.float32), ["a", "b"])
     with pytest.raises(InputError, match=r"parameter b"):
         check_simulations(theta * [1, 0], x, ["a", "b"])
     with pytest.raises(InputError, match=r"expected 3 parameters"):

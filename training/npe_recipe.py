@@ -74,6 +74,7 @@ def npe_recipe(
     if family not in FAMILIES:
         raise UnknownNameError("family of flows", family, FAMILIES)
     datum = Datum((datum,)) if isinstance(datum, int) else datum
+    parameters: Any = data.get("parameters", {})
     settings = next(found for most, found in SETTINGS if most is None or simulations <= most)
     values: dict[str, Any] = {
         "name": name,
@@ -81,7 +82,7 @@ def npe_recipe(
         "task": "posterior-estimation",
         "summary": f"Posterior of {', '.join(prior.names)} by neural posterior estimation",
         "config": {**_config(prior, context_config(datum, embedding), context_scales), **FAMILIES[family]},
-        "data": {**data, "parameters": {**data.get("parameters", {}), "dtype": "float64"}},
+        "data": {**data, "parameters": parameters | {"dtype": "float64"}},
         "optimizer": {"learning_rate": 3e-3, "schedule": "cosine", "weight_decay": settings["weight_decay"]},
         "epochs": settings["epochs"],
         "patience": 15,

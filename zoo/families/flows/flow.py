@@ -114,6 +114,8 @@ class Flow(ZooModel):
         self.observed = None if shape is None else Standardize((wanted,), name="observed")
         if context_scales is not None:
             self.observed = ContextScales(context_scales, name="observed")
+        elif context:
+            self.observed = Standardize((context,), name="observed")
         self.autocast = scales is None and context_scales is None  # Keras would round to float32 what a scale is to take
         if shape is not None and settings is not None:
             self.embedding, self.features = built_embedding(settings, shape.arranged_shape, activation), settings.units[-1]
@@ -184,10 +186,16 @@ class Flow(ZooModel):
 
     def call(self, inputs):
         given = inputs if self.context else (inputs,)
-        if not self.autocast:
-            cast = [ops.cast(tensor, self.precision(place)) for place, tensor in enumerate(given[:2])]
-            given = [*cast, *given[2:]]
-        return self.log_prob(*given)
+        if self.autocast:
+            return self.log_prob(*given)
+        return self.log_prob(*map(self._exact, (0, 1), given[:2]), *given[2:])  # a mask is a truth value
+
+    def _exact(self, place: int, x):
+        """What the model was called with, in its dtype, unless Keras rounded it, as it does what its own ``fit`` is given."""
+        wanted, given = self.precision(place), keras.backend.standardize_dtype(x.dtype)
+        if wanted == "float64" and given in ("float32", "float16", "bfloat16"):
+            raise InputError(f"this flow has scales, which take float64, given {given}, which has lost digits already")
+        return ops.cast(x, wanted)
 
     def precision(self, place: int) -> str:
         """The dtype of the variables (place 0) or of the context: float64 where they have scales."""

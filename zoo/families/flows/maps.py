@@ -216,7 +216,7 @@ class Table(Map):
             knots = ops.convert_to_numpy(self._outer.to_base(values[:, None])[0])[:, 0]
         steps, rises = np.diff(knots), np.diff(normal)
         if (steps < ROOM * np.finfo(np.float64).eps).any():
-            raise ValueError("expected values that double precision tells apart")
+            raise ValueError("expected values that double precision tells apart, and from low and high")
         secants = rises / steps
         first, second = steps[1:] + 2 * steps[:-1], 2 * steps[1:] + steps[:-1]
         slopes = (first + second) / (second / secants[:-1] + first / secants[1:])  # Fritsch and Butland's mean
@@ -288,10 +288,9 @@ def double() -> AbstractContextManager:
     if keras.backend.backend() != "jax":
         return nullcontext()
     import jax
+    from jax import experimental
 
-    enable: Any = getattr(jax, "enable_x64", None)
-    if enable is None:  # jax before 0.8
-        from jax.experimental import enable_x64 as enable
+    enable: Any = getattr(jax, "enable_x64", None) or vars(experimental)["enable_x64"]  # where jax before 0.8 has it
     context: AbstractContextManager = enable(True)
     return context
 

@@ -7,7 +7,7 @@ stand at the edge of a flow: float64 outside, float32 inside. Each is plain data
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -41,35 +41,38 @@ class Maps:
         for place, entry in enumerate(entries):
             kind = _kind(place, entry)
             columns.setdefault((kind, place if kind.alone else None), []).append(place)
-        self.groups: list[tuple[list[int], Map]] = []
+        self.groups: list[Map] = []
         for (kind, _), places in columns.items():
-            numbers = [{key: value for key, value in entries[place].items() if key != "map"} for place in places]
-            self.groups.append((places, kind(numbers)))
-        self.order = [place for places, _ in self.groups for place in places]
-        of_each = [(group.low, group.high, *group.step) for _, group in self.groups]
-        back = np.argsort(self.order)
-        self.low, self.high, *step = (np.concatenate(parts)[back] for parts in zip(*of_each, strict=True))
+            self.groups.append(kind([{key: value for key, value in entries[i].items() if key != "map"} for i in places]))
+        self.order = np.concatenate(list(columns.values()))
+        self.back = np.argsort(self.order)
+        of_each = [(group.low, group.high, *group.step) for group in self.groups]
+        self.low, self.high, *step = (np.concatenate(parts)[self.back] for parts in zip(*of_each, strict=True))
         self.step = tuple(step)
 
     def to_base(self, x):
         """Map x (..., D) to u (..., D), with log du/dx (..., D), all float64."""
-        x = ops.cast(x, "float64")
-        found = [group.to_base(self._taken(x, places)) for places, group in self.groups]
+        found = [group.to_base(part) for group, part in self._parts(x)]
         return self._joined([u for u, _ in found]), self._joined([log_slope for _, log_slope in found])
 
     def from_base(self, u):
         """Map u (..., D) back to x (..., D), float64."""
-        u = ops.cast(u, "float64")
-        return self._joined([group.from_base(self._taken(u, places)) for places, group in self.groups])
+        return self._joined([group.from_base(part) for group, part in self._parts(u)])
 
-    def _taken(self, x, places: list[int]):
-        return x if len(self.groups) == 1 else ops.take(x, np.array(places), axis=-1)
+    def _parts(self, x) -> Iterator[tuple[Map, Any]]:
+        """Each group with its columns."""
+        x = self._ordered(ops.cast(x, "float64"), self.order)
+        start = 0
+        for group in self.groups:
+            stop = start + len(group.low)
+            yield group, x if len(self.groups) == 1 else x[..., start:stop]
+            start = stop
 
     def _joined(self, parts: list):
-        if len(parts) == 1:
-            return parts[0]
-        joined = ops.concatenate(parts, axis=-1)
-        return joined if self.order == sorted(self.order) else ops.take(joined, np.argsort(self.order), axis=-1)
+        return parts[0] if len(parts) == 1 else self._ordered(ops.concatenate(parts, axis=-1), self.back)
+
+    def _ordered(self, x, order: np.ndarray):
+        return x if np.all(np.diff(order) == 1) else ops.take(x, order, axis=-1)
 
     def measured(self, x: np.ndarray, what: str) -> np.ndarray:
         """What rows x (..., D) are inside, float64, of which a standardization is measured.
