@@ -111,11 +111,11 @@ class Flow(ZooModel):
         else:
             self.support = Scales(scales, name="support")
         self.context_shape, self.embedding, self.features = shape, None, wanted
-        self.observed = None if shape is None else Standardize((wanted,), name="observed")
+        self.observed: Standardize | None = None
         if context_scales is not None:
             self.observed = ContextScales(context_scales, name="observed")
-        elif context:
-            self.observed = Standardize((context,), name="observed")
+        elif shape is not None:
+            self.observed = Standardize((wanted,), name="observed")
         self.autocast = scales is None and context_scales is None  # Keras would round to float32 what a scale is to take
         if shape is not None and settings is not None:
             self.embedding, self.features = built_embedding(settings, shape.arranged_shape, activation), settings.units[-1]
