@@ -30,7 +30,7 @@ OPSETS = range(9, 19)
 _COPIES = "TF2ONNX_CATCH_ERRORS"
 """A variable of the environment that, set to anything, lets errors of tf2onnx's passes through and spares their copies."""
 
-_DOUBLE_LOG = {"Log": (lambda graph, node, name, arguments: node, [])}
+_DOUBLE_LOG: dict[str, tuple[Callable[..., Any], list[Any]]] = {"Log": (lambda graph, node, name, arguments: node, [])}
 """A logarithm of doubles stays one: tf2onnx makes it a float's, for a runtime of 2019 that knew no other."""
 
 

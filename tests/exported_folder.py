@@ -76,9 +76,16 @@ def swap(folder: Path) -> None:
     shutil.copyfile(folder / "predict.onnx", folder / "encode.onnx")
 
 
+def shift_one(folder: Path) -> None:
+    """A test tensor of which one element is off, where the tolerance of the others is wide."""
+    put({"absolute": [9.0, 1e-3, 9.0], "relative": [0.0, 0.0, 0.0]}, *LATENT, "tolerance")(folder)
+    np.save(folder / MEAN, np.load(folder / MEAN) + np.array([0, 0.5, 0], "f4"))
+
+
 TRAJECTORY = ("endpoints", "predict", "inputs", 0)
 TIME = ("endpoints", "predict", "inputs", 1)
 DISPLACEMENT = ("endpoints", "predict", "outputs", 0)
+LATENT = ("endpoints", "encode", "outputs", 0)
 FREE = {"name": "moment", "least": 1, "most": 9}
 DAMAGES: list[tuple[Damage, str]] = [
     (cut(SPEC, 0), "model.json: not the whole spec of a model .*: copy the exported folder again"),
@@ -94,6 +101,8 @@ DAMAGES: list[tuple[Damage, str]] = [
     (put([], "endpoints", "predict", "outputs"), "expected inputs and outputs of predict"),
     (put("float16", *TIME, "dtype"), "expected float32, float64, int32, int64(,| or) bool as dtype"),
     (put({}, "tolerance"), "not the whole spec of a model|expected the tolerance of"),
+    (put({"absolute": [1.0, 1.0], "relative": 0.0}, *LATENT, "tolerance"), "expected the tolerance of mean"),
+    (shift_one, "encode mean: .*OUTSIDE THE TOLERANCE"),
     *((put(size, *TRAJECTORY, "axes", 0, "size"), "expected whole numbers above zero") for size in (0, -50, 1.5, "50", None)),
     (put(FREE | {"least": 10}, *TRAJECTORY, "axes", 0), "expected (least <= most|whole numbers above zero)"),
     (put([{"name": "a", "size": 999_999_999}] * 2, *TRAJECTORY, "axes"), "expected the shape of trajectory"),

@@ -12,6 +12,7 @@ import pytest
 from scipy import special, stats
 from tiny_flows import build
 
+from zoo.data.dataset import Rows
 from zoo.errors import InputError
 from zoo.export import to_onnx
 from zoo.export.parity import check_parity, onnx_function
@@ -21,6 +22,7 @@ from zoo.model.axes import fixed_axes
 from zoo.model.registry import get_family
 from zoo.model.spec import Data, ElementTolerance, Endpoint, ModelSpec, Tensor, Tolerance
 from zoo.model.test_tensors import excess
+from zoo.training.fit import HeldOut
 
 
 def table(law, reach=5, **ends):
@@ -296,8 +298,10 @@ def test_a_training_step_moves_the_loss(flow):
     flow, x, c = scaled(names=("period", "amplitude"))
     before = -flow.log_density(x, c).mean()
     flow.compile(optimizer=keras.optimizers.Adam(0.01), loss=flow.objective, jit_compile=False)
-    flow.fit((x, c), np.zeros((64, 1), np.float32), batch_size=32, epochs=4, verbose=0)
+    flow.fit(HeldOut(Rows({"x": x, "c": c}, np.zeros((64, 1), np.float32), np.arange(64))), epochs=8, verbose=0)
     assert -flow.log_density(x, c).mean() < before - 0.1
+    with pytest.raises(InputError, match="take float64, given float32, which has lost digits"):  # Keras rounds arrays
+        flow.fit((x, c), np.zeros((64, 1), np.float32), verbose=0)
 
 
 # Graphs

@@ -191,7 +191,7 @@ def test_columns_that_never_change_are_named():
     with pytest.raises(InputError, match=r"columns 1, 3 of x"):
         check_simulations(theta, flat, ["a", "b"])
     flat = x.copy()
-    flat[:, 2] = 1e9 + 1e-3 * x[:, 2]  # constant in single precision
+    flat[:, 2] = 1e9 + 1e-3 * x[:, 2]
     check_simulations(theta, flat, ["a", "b"])
     with pytest.raises(InputError, match=r"column 2 of x"):
         check_simulations(theta, flat.astype(np.float32), ["a", "b"])

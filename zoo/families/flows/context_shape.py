@@ -109,11 +109,12 @@ class ContextShape:
         arranged = np.asarray(c[:]).reshape(len(c), *(size or -1 for size in self.arranged_shape))
         return arranged.reshape(-1, self.features) if mask is None else arranged[np.asarray(mask[:])]
 
-    def of_elements(self, weight: np.ndarray, c: np.ndarray, mask: np.ndarray | None = None) -> np.ndarray:
-        """The event weight of each of these elements: that of its row (n,)."""
-        if mask is not None:
-            return np.repeat(weight, np.asarray(mask[:]).sum(axis=1))
-        return np.repeat(weight, math.prod(np.shape(c[:1])[1:]) // self.features)
+    def per_element(self, weight: np.ndarray | None, c: np.ndarray, mask: np.ndarray | None = None) -> np.ndarray | None:
+        """The event weight of each row (n,), for each of its real elements; None where rows have none."""
+        if weight is None:
+            return None
+        counts = len(self.elements(c[:1])) if mask is None else np.asarray(mask[:]).sum(axis=1)
+        return np.repeat(weight, counts)
 
     def filled(self, features: np.ndarray) -> np.ndarray:
         """A context whose elements all have these features (F,); one that broadcasts, where the number of elements is free."""
@@ -137,11 +138,13 @@ class ContextShape:
             Axis(name="element", least=1, most=LONGEST) if size is None else Axis(name=f"{name}_{place}", size=size)
             for place, size in enumerate(self.shape)
         ]
-        mask = [Tensor(name="mask", axes=axes[:1], dtype="bool", unit="1", description="")] if self.free else []
-        own = {"mask": "mask"} if mask else {}
-        return [Tensor(name=name, axes=axes, unit="1", description="", **own), *mask]
+        mask = Tensor(name="mask", axes=axes[:1], dtype="bool", unit="1", description="")
+        own = Tensor(name=name, axes=axes, unit="1", description="", mask=mask.name if self.free else None)
+        return [own, mask] if self.free else [own]
 
-    def read(self, given: Any, mask: Any, tensors: Sequence[Tensor]) -> tuple[list[np.ndarray], bool]:
+    def read(
+        self, given: Any, mask: Any, tensors: Sequence[Tensor], allow_missing: bool = False
+    ) -> tuple[list[np.ndarray], bool]:
         """Contexts from what a user handed in.
 
         Parameters
@@ -153,6 +156,8 @@ class ContextShape:
             Which elements of padded contexts are real.
         tensors : sequence of Tensor
             How the spec describes the context and, of free length, its mask.
+        allow_missing : bool
+            Whether missing values become NaN in place of an error.
 
         Returns
         -------
@@ -175,7 +180,7 @@ class ContextShape:
             )
         if is_table(given) and self.free:
             element = tensor.model_copy(update={"axes": tensor.axes[1:], "mask": None})
-            given = array_of(given, element)
+            given = array_of(given, element, allow_missing)
         if mask is not None:
             mask = np.asarray(values_of(mask).array)
             if mask.dtype != bool:
@@ -188,7 +193,7 @@ class ContextShape:
             named = inputs_of({tensor.name: values.array}, Endpoint(description="", inputs=list(tensors), outputs=[tensor]))
             array, mask = array_of(values, tensor), named[tensors[1].name] if self.free else None
         else:
-            array = array_of(given if values is None else values, tensor, one_row=True)
+            array = array_of(given if values is None else values, tensor, allow_missing, one_row=True)
         fits = array.ndim == len(self.shape) + 1 and all(
             own in (None, size) for own, size in zip(self.shape, array.shape[1:], strict=False)
         )

@@ -225,20 +225,20 @@ class ConvolutionEmbedding(keras.layers.Layer):
     ) -> None:
         super().__init__(**kwargs)
         kind = keras.layers.Conv1D if settings.positions == 1 else keras.layers.Conv2D
-        self.stages, (*sizes, channels) = [], shape
+        self.stages, sizes, channels = [], shape[:-1], shape[-1] or 1
         for i, filters in enumerate(settings.filters):
             stage = kind(filters, settings.kernel, 2, padding="valid", activation=activation, name=f"stage_{i}")
             stage.build((None, *(None for _ in sizes), channels))
             self.stages.append(stage)
             channels = filters
-            sizes = [None if size is None else -(-size // 2) for size in sizes]
+            sizes = tuple(None if size is None else -(-size // 2) for size in sizes)
         before = (settings.kernel - 1) // 2
         self.margins = [[0, 0], *([[before, settings.kernel - 1 - before]] * settings.positions), [0, 0]]
         self.places, width = None, channels + 1
         if None not in sizes:
             self.places = kind(PLACED, 1, name="places")
             self.places.build((None, *sizes, channels))
-            self.flat = PLACED * math.prod(sizes)
+            self.flat = PLACED * math.prod(size or 1 for size in sizes)
             width = channels + self.flat
         self.whole = built_dense("whole", width, settings.units, activation, linear=True)
         self.built = True

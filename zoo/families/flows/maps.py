@@ -288,10 +288,9 @@ def double() -> AbstractContextManager:
     if keras.backend.backend() != "jax":
         return nullcontext()
     import jax
+    from jax import experimental
 
-    enable: Any = getattr(jax, "enable_x64", None)
-    if enable is None:  # jax before 0.8
-        from jax.experimental import enable_x64 as enable
+    enable: Any = getattr(jax, "enable_x64", None) or vars(experimental)["enable_x64"]  # where jax before 0.8 has it
     context: AbstractContextManager = enable(True)
     return context
 

@@ -326,11 +326,9 @@ def _pairs(theta: np.ndarray, x: np.ndarray, draws: int) -> tuple[np.ndarray, np
 
 def _finite_rows(array: np.ndarray) -> np.ndarray:
     """Whether all numbers of a row (n,) are finite, of rows of one shape or of several lengths."""
-    return (
-        np.array([np.isfinite(row).all() for row in array])
-        if array.dtype == object
-        else _numbers(np.isfinite(array)).all(axis=1)
-    )
+    if array.dtype == object:
+        return np.array([np.isfinite(row).all() for row in array])
+    return np.asarray(_numbers(np.isfinite(array)).all(axis=1))
 
 
 def _numbers(x: np.ndarray) -> np.ndarray:

@@ -77,7 +77,7 @@ def typicality_test(flow: Any, reference: np.ndarray, x: np.ndarray, seed: int =
     """
     conditional = bool(flow.context)
     width = flow.context if conditional else flow.dimensions
-    dtype = flow.precision(int(conditional))
+    dtype = flow.precision(int(conditional)) if hasattr(flow, "precision") else "float32"
     if isinstance(width, int):
         reference, x = (_rows(name, rows, width, dtype) for name, rows in (("reference", reference), ("x", x)))
     if len(reference) < FEWEST:
