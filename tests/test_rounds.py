@@ -142,15 +142,15 @@ def test_what_cannot_be_asked(changes, message, tmp_path):
 
 
 @pytest.mark.slow
-def test_two_moons_in_rounds_are_nearer_to_the_reference_than_at_once(tmp_path):
+def test_two_moons_in_rounds_are_near_the_reference(tmp_path, monkeypatch):
+    """Published of one flow for all observations, at 1,000 simulations: 0.725, of SNPE in ten rounds 0.643."""
+    import zoo.training.evaluations.posterior as module
+
+    monkeypatch.setattr(module, "DRAWS", 99)
     task, x = TwoMoons(), np.array([0.1, -0.2])
-    exact = task.reference(x, 2000, np.random.default_rng(0))
-    found = {}
-    for rounds in (1, 3):
-        options = {"rounds": rounds, "observation": x} if rounds > 1 else {}
-        flow = train_npe(
-            task.simulate, task.prior, 1500, folder=tmp_path / f"moons-{rounds}", test=200, vectorized=True, jobs=1, **options
-        )
-        found[rounds] = c2st(exact, flow.draw(2000, x))
-    assert found[3] < found[1]
-    assert found[3] < 0.65
+    flow = train_npe(
+        task.simulate, task.prior, 1200, folder=tmp_path / "moons", test=100, vectorized=True, jobs=1, rounds=3, observation=x,
+        changes={"config.hidden": [64, 64], "epochs": 50},
+    )  # fmt: skip
+    exact = task.reference(x, 1000, np.random.default_rng(0))
+    assert c2st(exact, flow.draw(1000, x)) < 0.65
