@@ -45,88 +45,86 @@ def posterior(folder: Path, **changes):
     return train_npe(simulate, PRIOR, 1200, folder=folder, **options | changes)
 
 
+def rounds(folder: Path, prior: dict = PRIOR, at: np.ndarray = AT) -> Sequence:
+    """Two rounds of a run, ready."""
+    options = {"seed": 0, "vectorized": True, "jobs": 1, "on_nonfinite": "drop"}
+    how = {"family": "maf", "members": 1, "seed": 0, "changes": TINY}
+    run = NpeRun(folder, folder.name, False)
+    return Sequence(run, Prior(prior), partial(draw_pairs, simulate, **options), Rounds(2, at, 800, 100), how)
+
+
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory):
-    import zoo.training.evaluations.posterior as module
-
-    folder = tmp_path_factory.mktemp("rounds") / "near"
-    with without_xla(), pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "DRAWS", 99)
-        patch.setattr(module.plots, "corner_plot", lambda *_, **__: module.plots.learning_curves({"loss": [1.0]}))
-        return folder, posterior(folder)
+def kept(tmp_path_factory):
+    sequence = rounds(tmp_path_factory.mktemp("rounds") / "near")
+    with without_xla():
+        return sequence, sequence.simulate()
 
 
-def test_posterior_of_the_observation_is_the_exact_one(trained):
-    _, flow = trained
+def test_rounds_are_kept_and_go_where_the_posterior_is(kept):
+    sequence, pairs = kept
+    sizes, spreads = [], []
+    for index in (1, 2):
+        arrays = read_npz(sequence.run.folder / f"round-{index}" / "drawn.npz")
+        sizes.append(len(arrays["x"]))
+        spreads.append(arrays["theta"].std(axis=0).max())
+        assert np.abs(arrays["x"] - arrays["theta"]).max() < 6 * SD.max()
+    assert sizes == [400, 500]
+    assert spreads[0] > 2
+    assert spreads[1] < 0.6 * spreads[0]
+    theta = sequence.truncated.sample(200, np.random.default_rng(1))
+    assert np.all(np.abs(theta.mean(axis=0) - AT) < 1)
+    # What is trained on has the density of the prior inside the region, and rows of both rounds that lie there.
+    last = read_npz(sequence.run.folder / "round-2" / "simulations.npz")
+    area = np.exp(-last["log_prior"][0])
+    assert np.ptp(last["log_prior"]) < 1e-9
+    assert 500 < len(last["theta"]) < 800
+    assert pairs.budget == len(last["theta"]) - 100
+    assert 0.4 < area / np.prod(np.ptp(last["theta"], axis=0)) < 1.1
+
+
+def test_test_rows_are_of_the_last_round_and_near_the_observation(kept):
+    sequence, pairs = kept
+    last = read_npz(sequence.run.folder / "round-2" / "simulations.npz")
+    drawn = read_npz(sequence.run.folder / "round-2" / "drawn.npz")
+    tested = last["x"][-100:]
+    assert np.isin(tested[:, 0], drawn["x"][:, 0]).all()
+    away = [np.linalg.norm((x - AT) / SD, axis=1) for x in (tested, drawn["x"])]
+    assert np.median(away[0]) < 0.8 * np.median(away[1])
+    assert len(np.unique(last["x"], axis=0)) == len(last["x"])
+    rows = pairs.data["parameters"]
+    assert (rows["file"], rows["test"]) == ("round-2/simulations.npz", 100)
+
+
+def test_the_same_call_goes_on_and_another_is_refused(kept, tmp_path):
+    sequence, pairs = kept
+    run = shutil.copytree(sequence.run.folder, tmp_path / "near.run")
+    before = read_npz(run / "round-2" / "simulations.npz")
+    (run / "round-2" / "simulations.npz").unlink()  # killed after the parameters of the second round were drawn
+    (run / "round-2" / "drawn.npz").unlink()
+    assert rounds(tmp_path / "near").simulate().data == pairs.data
+    for name, array in read_npz(run / "round-2" / "simulations.npz").items():
+        np.testing.assert_array_equal(array, before[name])
+    with pytest.raises(FolderError, match=r"rounds made with observation.*overwrite"):
+        rounds(tmp_path / "near", at=AT + 1).simulate()
+    with pytest.raises(FolderError, match="rounds made with prior"):
+        rounds(tmp_path / "near", {name: {**law, "low": -3} for name, law in PRIOR.items()}).simulate()
+
+
+@pytest.mark.slow
+def test_posterior_of_the_observation_is_the_exact_one_and_its_card_says_so(tmp_path):
+    flow = posterior(tmp_path / "near")
     drawn = flow.draw(4000, AT)
     np.testing.assert_allclose(drawn.mean(axis=0), AT, atol=0.3 * SD.min())
     np.testing.assert_allclose(drawn.std(axis=0), SD, rtol=0.25)
     exact = norm(AT, SD).logpdf(drawn).sum(axis=1)
     assert np.median(np.abs(flow.log_density(drawn, AT) - exact)) < 0.3
-
-
-def test_rounds_are_kept_and_go_where_the_posterior_is(trained):
-    folder, _ = trained
-    run = folder.with_name("near.run")
-    sizes, spreads = [], []
-    for index in (1, 2, 3):
-        arrays = read_npz(run / f"round-{index}" / "drawn.npz")
-        sizes.append(len(arrays["x"]))
-        spreads.append(arrays["theta"].std(axis=0).max())
-        assert np.abs(arrays["x"] - arrays["theta"]).max() < 6 * SD.max()
-    assert sizes == [400, 400, 500]
-    assert spreads[0] > 2
-    assert spreads[1] < 0.5 * spreads[0]
-    # What is trained on has the density of the prior inside the last region, and rows of every round that lie there.
-    last = read_npz(run / "round-3" / "simulations.npz")
-    area = np.exp(-last["log_prior"][0])
-    assert np.ptp(last["log_prior"]) < 1e-9
-    assert 500 <= len(last["theta"]) < 1300
-    box = np.prod(np.ptp(last["theta"], axis=0))
-    assert 0.4 * box < area < 1.1 * box
-
-
-def test_card_says_what_it_is_for(trained):
-    folder, flow = trained
-    card = (folder / "README.md").read_text()
-    assert "is for one observation, x = [1.5, -2]" in card
-    assert "near one observation" in flow.spec.summary
-    found = {metric.name: metric for metric in zoo.load(folder).spec.metrics}
+    assert "is for one observation, x = [1.5, -2]" in (tmp_path / "near" / "README.md").read_text()
+    loaded = zoo.load(tmp_path / "near")
+    assert "near one observation" in loaded.spec.summary
+    found = {metric.name: metric for metric in loaded.spec.metrics}
     assert found["draws outside the region"].value < 0.02
     assert found["sbc distance a"].n == 100
-    # The prior beside the posterior is the truncated one.
-    assert found["log_prob"].baseline > 2 * np.log(1 / 8) + 1
-
-
-def test_the_same_call_goes_on_and_another_is_refused(trained, tmp_path):
-    folder, _ = trained
-    run = shutil.copytree(folder.with_name("near.run"), tmp_path / "near.run")
-    before = read_npz(run / "round-3" / "simulations.npz")
-    for index in (2, 3):  # killed after the parameters of the second round, half of whose data are there
-        (run / f"round-{index}" / "simulations.npz").unlink()
-        (run / f"round-{index}" / "drawn.npz").unlink()
-    options = {"seed": 0, "vectorized": True, "jobs": 1, "on_nonfinite": "drop"}
-    how = {"family": "maf", "members": 1, "seed": 0, "changes": TINY}
-    sequence = Sequence(
-        NpeRun(tmp_path / "near", "near", False),
-        Prior(PRIOR),
-        partial(draw_pairs, simulate, **options),
-        Rounds(3, AT, 1200, 100),
-        how,
-    )
-    with without_xla():
-        pairs = sequence.simulate()
-    assert pairs.budget == len(before["theta"]) - 100
-    after = read_npz(run / "round-3" / "simulations.npz")
-    for name, array in before.items():
-        np.testing.assert_array_equal(after[name], array)
-    with pytest.raises(FolderError, match=r"rounds made with observation.*overwrite"):
-        posterior(tmp_path / "near", observation=AT + 1)
-    with pytest.raises(FolderError, match="rounds made with prior"):
-        train_npe(
-            simulate, {name: {**law, "low": -3} for name, law in PRIOR.items()}, 1200, folder=tmp_path / "near", rounds=3,
-            observation=AT, family="maf", test=100, vectorized=True, jobs=1, changes=TINY,
-        )  # fmt: skip
+    assert found["log_prob"].baseline > 2 * np.log(1 / 8) + 1  # of the truncated prior
 
 
 @pytest.mark.parametrize(
@@ -144,15 +142,15 @@ def test_what_cannot_be_asked(changes, message, tmp_path):
 
 
 @pytest.mark.slow
-def test_two_moons_in_rounds_are_nearer_to_the_reference_than_at_once(tmp_path):
+def test_two_moons_in_rounds_are_near_the_reference(tmp_path, monkeypatch):
+    """Published of one flow for all observations, at 1,000 simulations: 0.725, of SNPE in ten rounds 0.643."""
+    import zoo.training.evaluations.posterior as module
+
+    monkeypatch.setattr(module, "DRAWS", 99)
     task, x = TwoMoons(), np.array([0.1, -0.2])
-    exact = task.reference(x, 2000, np.random.default_rng(0))
-    found = {}
-    for rounds in (1, 3):
-        options = {"rounds": rounds, "observation": x} if rounds > 1 else {}
-        flow = train_npe(
-            task.simulate, task.prior, 1500, folder=tmp_path / f"moons-{rounds}", test=200, vectorized=True, jobs=1, **options
-        )
-        found[rounds] = c2st(exact, flow.draw(2000, x))
-    assert found[3] < found[1]
-    assert found[3] < 0.65
+    flow = train_npe(
+        task.simulate, task.prior, 1200, folder=tmp_path / "moons", test=100, vectorized=True, jobs=1, rounds=3, observation=x,
+        changes={"config.hidden": [64, 64], "epochs": 50},
+    )  # fmt: skip
+    exact = task.reference(x, 1000, np.random.default_rng(0))
+    assert c2st(exact, flow.draw(1000, x)) < 0.65
