@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from functools import cached_property, partial
+from functools import cached_property
 from typing import Any, ClassVar, Literal
 
 import keras
@@ -112,14 +112,9 @@ class Flow(ZooModel):
             self.support = Support([None] * dimensions if support is None else support, name="support")
         else:
             self.support = Scales(scales, name="support")
-<<<<<<< HEAD
         self.context_shape, self.features = shape, wanted
         self.embedding: Any = None
         self.observed: Any = None
-=======
-        self.context_shape, self.embedding, self.features = shape, None, wanted
-        self.observed: Standardize | None = None
->>>>>>> h_embed
         if context_scales is not None:
             self.observed = ContextScales(context_scales, name="observed")
         elif shape is not None:
@@ -199,12 +194,8 @@ class Flow(ZooModel):
         """Variables and context of what ``call`` is given, each in its dtype."""
         given = inputs if self.context else (inputs,)
         if self.autocast:
-<<<<<<< HEAD
             return [*given]
-        return [*(ops.cast(tensor, self.precision(place)) for place, tensor in enumerate(given[:2])), *given[2:]]
-=======
-            return self.log_prob(*given)
-        return self.log_prob(*map(self._exact, (0, 1), given[:2]), *given[2:])  # a mask is a truth value
+        return [*map(self._exact, (0, 1), given[:2]), *given[2:]]  # a mask is a truth value
 
     def _exact(self, place: int, x):
         """What the model was called with, in its dtype, unless Keras rounded it, as it does what its own ``fit`` is given."""
@@ -212,7 +203,6 @@ class Flow(ZooModel):
         if wanted == "float64" and given in ("float32", "float16", "bfloat16"):
             raise InputError(f"this flow has scales, which take float64, given {given}, which has lost digits already")
         return ops.cast(x, wanted)
->>>>>>> h_embed
 
     def precision(self, place: int) -> str:
         """The dtype of the variables (place 0) or of the context: float64 where they have scales."""
@@ -236,11 +226,7 @@ class Flow(ZooModel):
         self,
         n: int,
         c: Any = None,
-<<<<<<< HEAD
         seed: int | list[int] = 0,
-=======
-        seed: int = 0,
->>>>>>> h_embed
         mask: np.ndarray | None = None,
         *,
         allow_nonfinite: bool = False,
@@ -295,11 +281,7 @@ class Flow(ZooModel):
         allow_nonfinite: bool = False,
         allow_out_of_range: bool = False,
     ) -> np.ndarray:
-<<<<<<< HEAD
-        """Give ``log_prob`` of any number of rows x (n, D), in batches; c is as in ``draw``, n contexts, or one for all rows.
-=======
         """Give ``log_prob`` of any number of rows x (n, D), in batches; c is n contexts, as in ``draw``, or one for all.
->>>>>>> h_embed
 
         The context is checked as by :meth:`draw`, with the same flags; a density has a value at any finite x.
         """
@@ -331,34 +313,17 @@ class Flow(ZooModel):
         """
         if self.dimensions != 1:
             raise InputError(f"expected a flow of one variable, this one has {self.dimensions}")
-<<<<<<< HEAD
-        variable, *context = inputs.values()
-        x, (contexts, _) = self._given(variable, 0), self._contexts(*context, allow_out_of_range=True)
-=======
         x, c, mask = (*inputs.values(), None, None)[:3]
         # Rows of a data set are what they are.
         x, (contexts, _) = self._given(x, 0), self._contexts(c, mask, allow_out_of_range=True)
->>>>>>> h_embed
         given = [] if contexts is None else [contexts]
         with self.exact():
             median = in_batches(self._sample_graph, np.zeros(x.shape, np.float32), *given)
             u, _ = in_batches(self._to_base if self._shaped else self.to_base, x, *given)
-<<<<<<< HEAD
-        density = self.log_density(x, *context, allow_out_of_range=True)  # rows of a data set are what they are
-        return Prediction(median[:, 0], density, ndtr(u[:, 0].astype(np.float64)))
-
-    @property
-    def _shaped(self) -> bool:
-        """Whether contexts are no rows: each then passes its embedding once, however many draws are made of it."""
-        return self.context_shape is not None and (self.context_shape.settings is not None or len(self.context_shape.shape) > 1)
-
-    @property
-=======
         density = self.log_density(x, c, mask, allow_out_of_range=True)
         return Prediction(median[:, 0], density, ndtr(u[:, 0].astype(np.float64)))
 
     @property
->>>>>>> h_embed
     def reference(self) -> Reference | None:
         """What simulated contexts are like, None where the model's folder does not say it; read when it is first asked for."""
         if self.folder is None:  # so also when Keras looks at every attribute as it reads weights
@@ -368,12 +333,6 @@ class Flow(ZooModel):
         found: Reference | None = self.__dict__["_reference"]
         return found
 
-<<<<<<< HEAD
-    def _contexts(
-        self, c: Any = None, mask: np.ndarray | None = None, allow_nonfinite: bool = False, allow_out_of_range: bool = False
-    ) -> tuple[np.ndarray | None, bool]:
-        """Rows (m, ...) that the graphs take of c, checked contexts or their features; and whether c is several."""
-=======
     @property
     def _shaped(self) -> bool:
         """Whether contexts are no rows: each then passes its embedding once, however many draws are made of it."""
@@ -383,29 +342,10 @@ class Flow(ZooModel):
         self, c: Any = None, mask: Any = None, allow_nonfinite: bool = False, allow_out_of_range: bool = False
     ) -> tuple[np.ndarray | None, bool]:
         """Rows (m, ...) that the graphs take of c, contexts or their features, checked; and whether c is several."""
->>>>>>> h_embed
         if self.context_shape is None:
             if c is not None:
                 raise InputError("this density has no context, one was given")
             return None, False
-<<<<<<< HEAD
-        check = partial(
-            checked_context,
-            self._described()[1:],
-            reference=self.reference,
-            allow_nonfinite=allow_nonfinite,
-            allow_out_of_range=allow_out_of_range,
-        )
-        if self._shaped:
-            arrays, several = self.context_shape.read(c, mask, self._described()[1:])
-            return self._features(check(arrays)), several
-        contexts = self._given(c, 1, allow_nonfinite) if c is not None else np.empty((0, 0))
-        if contexts.ndim != 2 or contexts.shape[1] != self.context_shape.features or mask is not None:
-            raise InputError(
-                f"expected a context of width {self.context_shape.features}, given {None if c is None else np.shape(c)}"
-            )
-        return check([contexts])[0].astype(self.precision(1)), is_table(c) or np.ndim(c) == 2
-=======
         tensors = self._described()[1:]
         if self._shaped:
             arrays, several = self.context_shape.read(c, mask, tensors, allow_nonfinite)
@@ -418,7 +358,6 @@ class Flow(ZooModel):
             tensors, arrays, self.reference, allow_nonfinite=allow_nonfinite, allow_out_of_range=allow_out_of_range
         )
         return self._features(checked) if self._shaped else checked[0], several
->>>>>>> h_embed
 
     def _features(self, arrays: list[np.ndarray]) -> np.ndarray:
         """Features (m, F) of contexts and their mask."""
@@ -433,11 +372,7 @@ class Flow(ZooModel):
         return [own, *([] if self.context_shape is None else self.context_shape.tensors())]
 
     def _given(self, value: Any, place: int, allow_missing: bool = False) -> np.ndarray:
-<<<<<<< HEAD
-        """What was handed in for variables (place 0) or context, in their dtype: in the spec's unit, nothing missing."""
-=======
         """What was handed in for the variables (place 0) or the context: in the spec's unit and dtype, nothing missing."""
->>>>>>> h_embed
         return array_of(value, self._described()[place], allow_missing, one_row=True).astype(self.precision(place))
 
     @cached_property
@@ -517,15 +452,8 @@ class Flow(ZooModel):
     def adapt(self, inputs, target, weight=None) -> None:
         x, *context = inputs.values()
         self.support.adapt(x, weight)
-<<<<<<< HEAD
-        if self.context_shape is not None:
-            elements = self.context_shape.elements(*context)
-            of_each = None if weight is None else self.context_shape.of_elements(weight, *context)
-            self.observed.adapt(elements, of_each)
-=======
         if self.context_shape is not None and self.observed is not None:
             self.observed.adapt(self.context_shape.elements(*context), self.context_shape.per_element(weight, *context))
->>>>>>> h_embed
 
     def baseline(self, tensor: str) -> np.ndarray | None:
         if not hasattr(self, "spec"):
