@@ -290,7 +290,7 @@ def double() -> AbstractContextManager:
     import jax
     from jax import experimental
 
-    enable: Any = getattr(jax, "enable_x64", None) or vars(experimental)["enable_x64"]  # where jax before 0.8 has it
+    enable: Any = vars(jax if hasattr(jax, "enable_x64") else experimental)["enable_x64"]  # jax before 0.8 has it in the other
     context: AbstractContextManager = enable(True)
     return context
 
