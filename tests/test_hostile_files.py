@@ -215,7 +215,7 @@ H5: dict[str, tuple[Callable[[h5py.File], object], str]] = {
     "a circle": (circle, "under another name"),
     "many ways to one group": (doubled, "under another name"),
     "text": (lambda file: file.__setitem__("x", "text"), "not a plain array"),
-    "no shape": (lambda file: file.__setitem__("x", h5py.Empty("f4")), "not a readable"),
+    "no shape": (lambda file: file.__setitem__("x", h5py.Empty("f4")), "not a plain array"),
     "a link out": (lambda file: file.__setitem__("x", h5py.ExternalLink("/etc/passwd", "/")), "is a link"),
     "arrays that are not there": (huge, "claims 8000000 bytes"),
 }

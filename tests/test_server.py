@@ -311,7 +311,7 @@ class TestMalformed:
             (20, 19, None, "'spectrum'"),
             (20, 21, None, "1 bytes follow the last tensor"),
             (19, 19, None, "'spectrum': shape [1, 5] needs 20 bytes"),
-            (2**70, 20, None, "'spectrum'"),
+            (2**70, 20, None, "binary_data_size"),
             (-20, 20, None, "binary_data_size"),
             (20, 20, "0", "expected the 20 bytes of one row in a raw request"),
             (20, 20, "1", "Invalid JSON"),

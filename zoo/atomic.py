@@ -65,7 +65,7 @@ def whole_file(path: Path, mode: str = "wb") -> Iterator[IO[Any]]:
         _remove_remains(path, _PARTIAL)
         with _being_made(path, _PARTIAL, Path.touch) as partial:
             try:
-                with partial.open(mode, **({} if "b" in mode else {"encoding": "utf-8"})) as file:
+                with partial.open(mode, encoding=None if "b" in mode else "utf-8") as file:
                     yield file
                 partial.replace(path)
             finally:

@@ -142,7 +142,8 @@ def _counted(path: Path, file: Any) -> tuple[int, int]:
             if isinstance(item, h5py.Group):
                 waiting.append(item)
                 continue
-            if not isinstance(item, h5py.Dataset) or item.external or item.is_virtual or item.dtype.kind not in "fiu":
+            plain = isinstance(item, h5py.Dataset) and item.shape is not None and not (item.external or item.is_virtual)
+            if not plain or item.dtype.kind not in "fiu":
                 raise IntegrityError(f"{where} is not a plain array of numbers: refused")
             arrays, numbers, claimed = arrays + 1, numbers + item.size, claimed + item.nbytes
             if claimed > most:

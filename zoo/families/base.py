@@ -255,11 +255,11 @@ class ZooModel(keras.Model, EndpointModel):
             The disk is full; what was there before is as it was.
         """
         if isinstance(filepath, InMemory) or max_shard_size is not None or (Path(filepath).exists() and not overwrite):
-            super().save_weights(filepath, overwrite, max_shard_size)
+            keras.Model.save_weights(self, filepath, overwrite, max_shard_size)
             return
         path = Path(filepath)
         content = InMemory(path.name)
-        super().save_weights(content)
+        keras.Model.save_weights(self, content)
         write_whole(path, content.getvalue())
 
     @property
