@@ -443,3 +443,37 @@ def test_crescents_are_scikit_learns():
     data = Moons(train=4000)
     ours, theirs = data.log_density(data.rows("train").inputs["x"]), data.log_density(points)
     assert stats.ks_2samp(ours, theirs).pvalue > 1e-3
+
+
+# Differential equations
+
+
+PUBLISHED = {
+    "sir": (
+        [0.0, 1.0, 352.0, 40.0, 3.0, 0.0, 0.0, 0.0, 0.0, 0.0],
+        SIR_MOMENTS,
+    ),
+    "lotka-volterra": (
+        [31.783262, 1.1971166, 0.29703617, 0.71145046, 2.9415865, 11.482614, 36.09036, 0.46229604, 0.38081983, 0.9173736]
+        + [0.8910395, 27.039942, 4.356176, 0.78444487, 0.17100818, 0.1325878, 8.727008, 16.97251, 2.7902339, 0.47567415],
+        LV_MOMENTS,
+    ),
+}
+"""The first observation of sbibm 1.1.0, and mean and standard deviation of ln theta in its reference draws."""
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_posterior_of_the_published_observation_is_that_of_the_published_draws(name):
+    task, (x, (mean, deviation)) = get_task(name), PUBLISHED[name]
+    rng = np.random.default_rng(0)
+    scale, freedom = 1.5 * np.array(deviation), 6
+    proposal = stats.t(freedom, mean, scale)  # importance sampling
+    log_theta = proposal.rvs((60_000 if name == "sir" else 20_000, len(mean)), random_state=rng)
+    theta = np.exp(log_theta)
+    log_weight = task.log_likelihood(theta, np.array(x)) + task.prior.log_density(theta) + log_theta.sum(axis=1)
+    log_weight -= proposal.logpdf(log_theta).sum(axis=1)
+    weight = np.exp(log_weight - log_weight.max())
+    weight /= weight.sum()
+    error = 1 / np.sqrt(weight @ weight) ** -1
+    np.testing.assert_allclose(weight @ log_theta, mean, atol=0.1 * min(deviation))
+    assert error

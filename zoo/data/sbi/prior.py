@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, RootModel, ValidationError, model_validator
@@ -114,7 +114,23 @@ class Normal(_Law):
         return {"map": "logit", "low": self.bounds[0], "high": self.bounds[1]}
 
 
-class _Parameters(RootModel[dict[str, Annotated[Uniform | LogUniform | Normal, Field(discriminator="distribution")]]]):
+class LogNormal(_Law):
+    """Normal in the natural logarithm, with mean ``mean`` and standard deviation ``sd`` there."""
+
+    distribution: Literal["lognormal"] = "lognormal"
+    mean: float
+    sd: Annotated[float, Field(gt=0)]
+    bounds: ClassVar[None] = None
+
+    @property
+    def law(self) -> rv_frozen:
+        """The distribution, as SciPy has it."""
+        from scipy.stats import lognorm
+
+        return lognorm(self.sd, scale=math.exp(self.mean))
+
+
+class _Parameters(RootModel[dict[str, Annotated[Uniform | LogUniform | Normal | LogNormal, Field(discriminator="distribution")]]]):
     model_config = ConfigDict(frozen=True)
 
 
