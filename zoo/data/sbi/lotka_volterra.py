@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from zoo.data.sbi.positive_odes import integrate
@@ -26,10 +28,10 @@ class LotkaVolterra:
     description = "Lotka-Volterra: four rates of predators and prey with log-normal priors, ten noisy numbers of each"
     prior = Prior(
         {
-            "alpha": LogNormal(mean=-0.125, sd=0.5),
-            "beta": LogNormal(mean=-3, sd=0.5),
-            "gamma": LogNormal(mean=-0.125, sd=0.5),
-            "delta": LogNormal(mean=-3, sd=0.5),
+            "alpha": LogNormal(median=math.exp(-0.125), sigma=0.5),
+            "beta": LogNormal(median=math.exp(-3), sigma=0.5),
+            "gamma": LogNormal(median=math.exp(-0.125), sigma=0.5),
+            "delta": LogNormal(median=math.exp(-3), sigma=0.5),
         }
     )
 

@@ -115,11 +115,11 @@ class Normal(_Law):
 
 
 class LogNormal(_Law):
-    """Normal in the natural logarithm, with mean ``mean`` and standard deviation ``sd`` there."""
+    """Normal in the natural logarithm, with standard deviation ``sigma`` there; ``median`` is in the parameter's unit."""
 
     distribution: Literal["lognormal"] = "lognormal"
-    mean: float
-    sd: Annotated[float, Field(gt=0)]
+    median: Annotated[float, Field(gt=0)]
+    sigma: Annotated[float, Field(gt=0)]
     bounds: ClassVar[None] = None
 
     @property
@@ -127,7 +127,12 @@ class LogNormal(_Law):
         """The distribution, as SciPy has it."""
         from scipy.stats import lognorm
 
-        return lognorm(self.sd, scale=math.exp(self.mean))
+        return lognorm(self.sigma, scale=self.median)
+
+    @property
+    def scale(self) -> dict[str, Any]:
+        """How a flow maps the parameter to unbounded numbers, an entry of its ``scales``."""
+        return {"map": "log", "low": 0.0, "width": self.median}
 
 
 class _Parameters(RootModel[dict[str, Annotated[Uniform | LogUniform | Normal | LogNormal, Field(discriminator="distribution")]]]):

@@ -22,8 +22,8 @@ class SIR:
     description = "SIR: contact and recovery rate of an epidemic with log-normal priors, infected among 1000 tested on ten days"
     prior = Prior(
         {
-            "contact_rate": LogNormal(mean=float(np.log(0.4)), sd=0.5, unit="1/day"),
-            "recovery_rate": LogNormal(mean=float(np.log(0.125)), sd=0.2, unit="1/day"),
+            "contact_rate": LogNormal(median=0.4, sigma=0.5, unit="1/day"),
+            "recovery_rate": LogNormal(median=0.125, sigma=0.2, unit="1/day"),
         }
     )
 

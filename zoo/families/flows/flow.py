@@ -194,6 +194,13 @@ class Flow(ZooModel):
         with double():
             return in_batches(self._log_prob_graph, x, *given)
 
+    def observations(self, x: np.ndarray) -> np.ndarray:
+        """Rows of the variables (n, D), checked as endpoints check them, of one row (D,) or several."""
+        rows = self._given(x, 0)
+        if rows.ndim != 2 or rows.shape[1] != self.dimensions:
+            raise InputError(f"expected rows of {self.dimensions} variables, given shape {np.shape(x)}")
+        return rows
+
     def predictive(self, inputs: Mapping[str, np.ndarray], target: np.ndarray) -> Prediction:
         """Median, log density and the probability of less than the variable; of a flow of one variable.
 
