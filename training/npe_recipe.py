@@ -58,7 +58,7 @@ def npe_recipe(
     RecipeError
         A name, a key or a value is none that a recipe can have.
     """
-    settings = next(found for most, found in SETTINGS if most is None or simulations <= most)
+    settings = settings_for(simulations)
     values: dict[str, Any] = {
         "name": name,
         "family": "nsf",
@@ -75,6 +75,16 @@ def npe_recipe(
         "endpoints": _endpoints(prior, width, context_scales),
         "tolerance": {"absolute": TOLERANCE, "relative": TOLERANCE},
     }
+    return validated(name, values, changes)
+
+
+def settings_for(simulations: int) -> dict[str, Any]:
+    """Batch size, epochs and weight decay for so many simulations."""
+    return next(found for most, found in SETTINGS if most is None or simulations <= most)
+
+
+def validated(name: str, values: dict[str, Any], changes: dict[str, JsonValue] | None) -> Recipe:
+    """The recipe of plain values, some of them changed; RecipeError where they are none."""
     try:
         return Recipe.model_validate(values).changed(changes or {})
     except ValueError as error:
@@ -105,8 +115,7 @@ def _endpoints(prior: Prior, width: int, context_scales: list[dict[str, JsonValu
     low, high = (
         [bounds[end] for bounds in prior.support if bounds is not None] if all(bounded) else None for end in (0, 1)
     )  # without them the ranges are the training rows'
-    unit = _common(list(prior.units.values()))
-    units = list(prior.units.values()) if len(set(prior.units.values())) > 1 else None
+    unit, units = unit_of(prior)
     parameter = {"name": "parameter", "size": dimensions, "labels": list(prior.names), "units": units}
     theta = {"name": "theta", "axes": [parameter], "dtype": "float64", "unit": unit, "description": ", ".join(prior.names)}
     observed = {"name": "datum", "size": width}
@@ -131,6 +140,7 @@ def _endpoints(prior: Prior, width: int, context_scales: list[dict[str, JsonValu
     }  # fmt: skip
 
 
-def _common(units: list[str]) -> str:
-    """One unit where all agree, else all of them in order."""
-    return units[0] if len(set(units)) == 1 else ", ".join(units)
+def unit_of(prior: Prior) -> tuple[str, list[str] | None]:
+    """The unit of all parameters, or all of them in words; and a unit for each where they differ."""
+    units = list(prior.units.values())
+    return (units[0], None) if len(set(units)) == 1 else (", ".join(units), units)

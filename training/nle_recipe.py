@@ -1,0 +1,113 @@
+"""A recipe of neural likelihood estimation for any prior and simulator."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import numpy as np
+from pydantic import JsonValue
+
+from zoo.data.sbi.likelihood_rows import counts_of, spread
+from zoo.data.sbi.x_scales import chosen_scales, described
+from zoo.training.npe_recipe import settings_for, unit_of, validated
+from zoo.training.recipe import Recipe
+
+
+class NamedPrior(Protocol):
+    """What a recipe is to know of a prior."""
+
+    names: list[str]
+    units: dict[str, str]
+    scales: list[dict[str, Any]]
+
+
+def nle_recipe(
+    name: str,
+    prior: NamedPrior,
+    data: dict[str, JsonValue],
+    x: np.ndarray,
+    *,
+    seed: int = 0,
+    changes: dict[str, JsonValue] | None = None,
+) -> Recipe:
+    """An autoregressive neural spline flow p(x | theta), with the settings of posteriors.
+
+    Parameters
+    ----------
+    name : str
+        Name of the model, lower case with hyphens.
+    prior : Prior
+        Prior of the parameters.
+    data : dict of str to JsonValue
+        Source and parameters of the data set of theta and x.
+    x : ndarray
+        Data of the simulations that the model is fitted with, (n, C), which choose scales; their number sets batch size,
+        epochs and weight decay.
+    seed : int
+        Seed of the training.
+    changes : dict of str to JsonValue, optional
+        Values of the recipe to set, ``{"config.hidden": [128, 128], "epochs": 300}``.
+
+    Raises
+    ------
+    InputError
+        Data have no density: values repeat that are no counts.
+    RecipeError
+        A name, a key or a value is none that a recipe can have.
+    """
+    counts = counts_of(x)
+    scales = chosen_scales(spread(x, counts, np.random.default_rng(seed)))
+    settings = settings_for(len(x))
+    values: dict[str, Any] = {
+        "name": name,
+        "family": "nsf",
+        "task": "likelihood-estimation",
+        "summary": f"Likelihood of data given {', '.join(prior.names)} by neural likelihood estimation; x {described(scales)}",
+        "config": {
+            "dimensions": x.shape[1],
+            "context": len(prior.names),
+            "transforms": 4,
+            "hidden": [128, 128],
+            "activation": "relu",
+            "scales": scales,
+            "context_scales": prior.scales,
+            "bins": 8,
+            "autoregressive": True,
+        },
+        "data": {"source": "likelihood", "parameters": {"pairs": data, "counts": counts}},
+        "optimizer": {"learning_rate": 3e-3, "schedule": "cosine", "weight_decay": settings["weight_decay"]},
+        "epochs": settings["epochs"],
+        "patience": 15,
+        "batch_size": settings["batch_size"],
+        "seeds": [seed],
+        "evaluation": {"kind": "likelihood"},
+        "endpoints": _endpoints(prior, x.shape[1], counts),
+        "tolerance": {"absolute": 1e-3, "relative": 1e-3},
+    }
+    return validated(name, values, changes)
+
+
+def _endpoints(prior: NamedPrior, width: int, counts: list[int]) -> dict[str, Any]:
+    """Log density and samples of x, given theta, as a recipe describes them."""
+    unit, units = unit_of(prior)
+    parameter = {"name": "parameter", "size": len(prior.names), "labels": list(prior.names), "units": units}
+    theta = {"name": "theta", "axes": [parameter], "unit": unit, "dtype": "float64", "description": ", ".join(prior.names)}
+    spread_out = f"; counts {', '.join(map(str, counts))} are spread over an interval of 1 around each" if counts else ""
+    x = {"name": "x", "axes": [{"name": "datum", "size": width}], "unit": "1", "dtype": "float64"}
+    x["description"] = "data, as the simulator gives them"
+    return {
+        "log_prob": {
+            "description": "logarithm of the likelihood of theta, the density of x",
+            "inputs": [x, theta],
+            "outputs": [{"name": "log_prob", "axes": [], "unit": "1", "description": "natural logarithm of the density"}],
+        },
+        "sample": {
+            "description": "data as simulated at theta",
+            "inputs": [
+                {"name": "z", "axes": [{"name": "noise", "size": width}], "unit": "1", "low": -8.0, "high": 8.0,
+                 "description": "standard normal numbers"},
+                theta,
+            ],
+            "outputs": [{**x, "description": f"simulated data{spread_out}"}],
+        },
+    }  # fmt: skip
