@@ -7,9 +7,11 @@ from typing import Any, Protocol
 import numpy as np
 from pydantic import JsonValue
 
+from zoo.data.sbi.dataset import training_rows
 from zoo.data.sbi.likelihood_rows import counts_of, spread
 from zoo.data.sbi.x_scales import chosen_scales, described
-from zoo.training.npe_recipe import settings_for, unit_of, validated
+from zoo.families.flows.scales import Maps
+from zoo.training.npe_recipe import TOLERANCE, settings_for, unit_of, validated
 from zoo.training.recipe import Recipe
 
 
@@ -56,13 +58,14 @@ def nle_recipe(
         A name, a key or a value is none that a recipe can have.
     """
     counts = counts_of(x)
-    scales = chosen_scales(spread(x, counts, np.random.default_rng(seed)))
+    scales = chosen_scales(spread(x[: training_rows(len(x))], counts, np.random.default_rng(seed)))
     settings = settings_for(len(x))
+    pairs = {**data, "parameters": {**data["parameters"], "dtype": "float64"}}
     values: dict[str, Any] = {
         "name": name,
         "family": "nsf",
         "task": "likelihood-estimation",
-        "summary": f"Likelihood of data given {', '.join(prior.names)} by neural likelihood estimation; x {described(scales)}",
+        "summary": f"Likelihood of data given {', '.join(prior.names)} by neural likelihood estimation",
         "config": {
             "dimensions": x.shape[1],
             "context": len(prior.names),
@@ -74,27 +77,28 @@ def nle_recipe(
             "bins": 8,
             "autoregressive": True,
         },
-        "data": {"source": "likelihood", "parameters": {"pairs": data, "counts": counts}},
+        "data": {"source": "likelihood", "parameters": {"pairs": pairs, "counts": counts}},
         "optimizer": {"learning_rate": 3e-3, "schedule": "cosine", "weight_decay": settings["weight_decay"]},
         "epochs": settings["epochs"],
         "patience": 15,
         "batch_size": settings["batch_size"],
         "seeds": [seed],
         "evaluation": {"kind": "likelihood"},
-        "endpoints": _endpoints(prior, x.shape[1], counts),
-        "tolerance": {"absolute": 1e-3, "relative": 1e-3},
+        "endpoints": _endpoints(prior, scales, counts),
+        "tolerance": {"absolute": TOLERANCE, "relative": TOLERANCE},
     }
     return validated(name, values, changes)
 
 
-def _endpoints(prior: NamedPrior, width: int, counts: list[int]) -> dict[str, Any]:
+def _endpoints(prior: NamedPrior, scales: list[dict[str, Any]], counts: list[int]) -> dict[str, Any]:
     """Log density and samples of x, given theta, as a recipe describes them."""
+    width = len(scales)
     unit, units = unit_of(prior)
     parameter = {"name": "parameter", "size": len(prior.names), "labels": list(prior.names), "units": units}
     theta = {"name": "theta", "axes": [parameter], "unit": unit, "dtype": "float64", "description": ", ".join(prior.names)}
     spread_out = f"; counts {', '.join(map(str, counts))} are spread over an interval of 1 around each" if counts else ""
     x = {"name": "x", "axes": [{"name": "datum", "size": width}], "unit": "1", "dtype": "float64"}
-    x["description"] = "data, as the simulator gives them"
+    x["description"] = f"data, as the simulator gives them; {described(scales)}"
     return {
         "log_prob": {
             "description": "logarithm of the likelihood of theta, the density of x",
@@ -108,6 +112,6 @@ def _endpoints(prior: NamedPrior, width: int, counts: list[int]) -> dict[str, An
                  "description": "standard normal numbers"},
                 theta,
             ],
-            "outputs": [{**x, "description": f"simulated data{spread_out}"}],
+            "outputs": [{**x, "description": f"simulated data{spread_out}", "tolerance": Maps(scales).tolerance(TOLERANCE)}],
         },
     }  # fmt: skip

@@ -48,10 +48,11 @@ class Pairs:
         self, budget: Simulations, test: Simulations, prior: Prior, dtype: Literal["float32", "float64"] = "float32"
     ) -> None:
         self.dtype = dtype
-        for part in (budget, test):
+        together = Simulations(np.concatenate([budget.theta, test.theta]), np.concatenate([budget.x, test.x]))
+        for part in (budget, together):  # what is rare may be the same in all of a few test rows
             with np.errstate(over="ignore"):  # what single precision cannot hold becomes infinite, and is refused
                 check_simulations(part.theta, part.x.astype(dtype), prior.names)
-        _inside(np.concatenate([budget.theta, test.theta]), prior)
+        _inside(together.theta, prior)
         self.prior = prior
         training = training_rows(len(budget))
         if training == len(budget):
@@ -95,7 +96,7 @@ class BenchmarkTask(Pairs):
     Parameters
     ----------
     task : str
-        Name of the task: "two-moons", "slcp" or "gaussian-linear".
+        Name of the task: "two-moons", "slcp", "gaussian-linear", "sir" or "lotka-volterra".
     simulations : int
         Number of simulations in the budget, a tenth of it for validation.
     test : int
