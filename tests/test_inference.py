@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import warnings
 from functools import partial
 from pathlib import Path
 
@@ -177,7 +178,7 @@ class Conjugate:
 
 
 @pytest.fixture(scope="module")
-def measured():
+def evaluated():
     import zoo.training.evaluations.posterior as module
 
     recipe = load_recipe("nsf-sbi-gaussian-linear").changed({"data.parameters.simulations": 100, "data.parameters.test": 1000})
@@ -187,11 +188,23 @@ def measured():
         patch.setattr(module, "SAMPLES", 120)
         patch.setattr(module.plots, "corner_plot", lambda *_, **__: None)  # a hundred panels
         patch.setattr(module, "DRAWS", 99)
-        found = {factor: evaluate({"": [Run(recipe, 0, partial(Conjugate, factor), history)]}) for factor in (1.0, 0.6)}
-    return {factor: {metric.name: metric for metric in evaluation.metrics} for factor, evaluation in found.items()}
+        found = {}
+        for factor in (1.0, 0.6):
+            with warnings.catch_warnings(record=True) as said:
+                warnings.simplefilter("always", UserWarning)
+                found[factor] = evaluate({"": [Run(recipe, 0, partial(Conjugate, factor), history)]})
+            found[factor].said = [str(one.message) for one in said if "does not mean what it says" in str(one.message)]
+    return found
 
 
-def test_exact_posterior_passes(measured):
+@pytest.fixture(scope="module")
+def measured(evaluated):
+    return {factor: {metric.name: metric for metric in evaluation.metrics} for factor, evaluation in evaluated.items()}
+
+
+def test_exact_posterior_passes(evaluated, measured):
+    assert evaluated[1.0].said == []
+    assert evaluated[1.0].notes == []
     exact = measured[1.0]
     entropy = 5 * np.log(2 * np.pi * np.e * 0.05)
     assert exact["log_prob"].value == pytest.approx(-entropy, abs=0.15)
@@ -203,8 +216,13 @@ def test_exact_posterior_passes(measured):
     assert exact["c2st"].value < 0.62
 
 
-def test_overconfident_posterior_is_flagged(measured):
+def test_overconfident_posterior_is_flagged(evaluated, measured):
+    (said,) = evaluated[0.6].said
+    assert evaluated[0.6].notes == [said]
     narrow = measured[0.6]
+    for name in [*(f"sbc distance theta_{i}" for i in range(1, 11)), "coverage distance, predicted references"]:
+        assert f"{name} is {narrow[name].value:.2g}, of exact posteriors 95% stay below 0.043" in said
+    assert said.count("the posterior is too narrow") == 10
     assert narrow["log_prob"].value < measured[1.0]["log_prob"].value - 1
     for name in ["sbc distance theta_1", "coverage distance, predicted references"]:
         assert narrow[name].value > 2 * narrow[name].baseline

@@ -69,7 +69,7 @@ def test_first_draws_do_not_depend_on_how_many():
         ({"distribution": "uniform", "low": 0, "high": float("inf")}, "finite"),
         ({"distribution": "loguniform", "low": 0, "high": 1}, "greater than 0"),
         ({"distribution": "normal", "mean": 0, "sd": 0}, "greater than 0"),
-        ({"distribution": "normal", "mean": 0, "sd": 1, "low": 0}, "both"),
+        ({"distribution": "normal", "mean": 0, "sd": 1, "low": 1, "high": 0}, "low < high"),
         ({"distribution": "cauchy", "mean": 0}, "uniform"),
         ({"distribution": "uniform", "low": "os.system('true')", "high": 1}, "number"),
     ],

@@ -41,9 +41,10 @@ class Run:
 
 @dataclass
 class Evaluation:
-    """Metrics for the card; curves and figures for people."""
+    """Metrics and notes for the card; curves and figures for people."""
 
     metrics: list[Metric] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
     curves: dict[str, JsonValue] = field(default_factory=dict)
     figures: dict[str, Figure] = field(default_factory=dict)
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from zoo.data.dataset import Rows
 from zoo.errors import InputError
+from zoo.interpret.posteriors.miscalibration import DISTANCE
 from zoo.interpret.quantile import quantile as quantile
 from zoo.model.spec import Metric
 from zoo.training.intervals import bootstrap
@@ -21,8 +22,6 @@ Statistic = Callable[[np.ndarray, np.ndarray | None], float]
 """A function of the values of rows (n, ...) and of their weights (n,), None where all rows count the same."""
 NORMAL = 1.96
 """Standard deviations of a normal distribution on either side of its 95% interval."""
-DISTANCE = 1.358
-"""Quantile, 95%, of the Kolmogorov-Smirnov distance of n numbers from their distribution, times sqrt(n)."""
 
 
 @dataclass(frozen=True)

@@ -2,32 +2,28 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from pydantic import JsonValue
 
+from zoo.data.sbi.as_prior import AnyPrior
 from zoo.data.sbi.dataset import training_rows
 from zoo.data.sbi.likelihood_rows import counts_of, spread
+from zoo.data.sbi.own_rows import Datum
+from zoo.data.sbi.rows_prior import RowsPrior
 from zoo.data.sbi.x_scales import chosen_scales, described
 from zoo.families.flows.scales import Maps
 from zoo.training.npe_recipe import TOLERANCE, settings_for, unit_of, validated
 from zoo.training.recipe import Recipe
 
 
-class NamedPrior(Protocol):
-    """What a recipe is to know of a prior."""
-
-    names: list[str]
-    units: dict[str, str]
-    scales: list[dict[str, Any]]
-
-
 def nle_recipe(
     name: str,
-    prior: NamedPrior,
+    prior: AnyPrior | RowsPrior,
     data: dict[str, JsonValue],
     x: np.ndarray,
+    datum: Datum,
     *,
     seed: int = 0,
     changes: dict[str, JsonValue] | None = None,
@@ -45,6 +41,8 @@ def nle_recipe(
     x : ndarray
         Data of the simulations that the model is fitted with, (n, C), which choose scales; their number sets batch size,
         epochs and weight decay.
+    datum : Datum
+        What one row of x is.
     seed : int
         Seed of the training.
     changes : dict of str to JsonValue, optional
@@ -84,21 +82,24 @@ def nle_recipe(
         "batch_size": settings["batch_size"],
         "seeds": [seed],
         "evaluation": {"kind": "likelihood"},
-        "endpoints": _endpoints(prior, scales, counts),
+        "endpoints": _endpoints(prior, datum, scales, counts),
         "tolerance": {"absolute": TOLERANCE, "relative": TOLERANCE},
     }
     return validated(name, values, changes)
 
 
-def _endpoints(prior: NamedPrior, scales: list[dict[str, Any]], counts: list[int]) -> dict[str, Any]:
+def _endpoints(
+    prior: AnyPrior | RowsPrior, datum: Datum, scales: list[dict[str, Any]], counts: list[int]
+) -> dict[str, Any]:
     """Log density and samples of x, given theta, as a recipe describes them."""
-    width = len(scales)
-    unit, units = unit_of(prior)
+    unit, units = unit_of(list(prior.units.values()))
+    of_x, several = ("1", None) if datum.units is None else unit_of(datum.units)
     parameter = {"name": "parameter", "size": len(prior.names), "labels": list(prior.names), "units": units}
     theta = {"name": "theta", "axes": [parameter], "unit": unit, "dtype": "float64", "description": ", ".join(prior.names)}
     spread_out = f"; counts {', '.join(map(str, counts))} are spread over an interval of 1 around each" if counts else ""
-    x = {"name": "x", "axes": [{"name": "datum", "size": width}], "unit": "1", "dtype": "float64"}
-    x["description"] = f"data, as the simulator gives them; {described(scales)}"
+    observed = {"name": "datum", "size": datum.width, "labels": datum.names, "units": several}
+    x = {"name": "x", "axes": [observed], "unit": of_x, "dtype": "float64"}
+    x["description"] = f"data, as the simulator gives them; {described(scales, datum.names)}"
     return {
         "log_prob": {
             "description": "logarithm of the likelihood of theta, the density of x",
@@ -108,7 +109,7 @@ def _endpoints(prior: NamedPrior, scales: list[dict[str, Any]], counts: list[int
         "sample": {
             "description": "data as simulated at theta",
             "inputs": [
-                {"name": "z", "axes": [{"name": "noise", "size": width}], "unit": "1", "low": -8.0, "high": 8.0,
+                {"name": "z", "axes": [{"name": "noise", "size": datum.width}], "unit": "1", "low": -8.0, "high": 8.0,
                  "description": "standard normal numbers"},
                 theta,
             ],

@@ -6,8 +6,11 @@ from typing import Any
 
 from pydantic import JsonValue
 
-from zoo.data.sbi.prior import Prior
+from zoo.data.sbi.as_prior import AnyPrior
+from zoo.data.sbi.own_rows import Datum
+from zoo.data.sbi.rows_prior import RowsPrior
 from zoo.data.sbi.x_scales import described
+from zoo.errors import UnknownNameError
 from zoo.families.flows.scales import Maps
 from zoo.training.recipe import Recipe, RecipeError
 
@@ -17,6 +20,8 @@ SETTINGS = [
     (None, {"batch_size": 512, "epochs": 40, "weight_decay": 0.1}),
 ]
 """Settings by the largest number of simulations, chosen by the validation loss on the benchmark's tasks."""
+FAMILIES: dict[str, dict[str, Any]] = {"nsf": {"bins": 8, "autoregressive": True}, "maf": {}, "realnvp": {}}
+"""What the config of each family has beyond that of all flows."""
 
 TOLERANCE = 1e-3
 """Difference that is accepted between runtimes: of a log density, and of parameters on their scales."""
@@ -24,16 +29,17 @@ TOLERANCE = 1e-3
 
 def npe_recipe(
     name: str,
-    prior: Prior,
+    prior: AnyPrior | RowsPrior,
     data: dict[str, JsonValue],
     simulations: int,
-    width: int,
+    datum: int | Datum,
     *,
     context_scales: list[dict[str, JsonValue]] | None = None,
+    family: str = "nsf",
     seed: int = 0,
     changes: dict[str, JsonValue] | None = None,
 ) -> Recipe:
-    """An autoregressive neural spline flow p(theta | x) on the prior's scales, with the settings of the released ones.
+    """A flow p(theta | x) on the prior's scales, with the settings of the released ones.
 
     Parameters
     ----------
@@ -43,11 +49,13 @@ def npe_recipe(
         Source and parameters of the data set.
     simulations : int
         Number of simulations; it sets batch size, epochs and weight decay.
-    width : int
-        Number C of numbers in one observation.
+    datum : int or Datum
+        What one observation is, or the number of its numbers.
     context_scales : list of dict, optional
         Scale of each of these numbers, as ``zoo.data.sbi.x_scales.chosen_scales`` gives it. Without, x is in single precision
         and standardized as it is.
+    family : str
+        Family of the flow: "nsf" for autoregressive neural splines, "maf" or "realnvp".
     seed : int
         Seed of the training.
     changes : dict of str to JsonValue, optional
@@ -57,14 +65,20 @@ def npe_recipe(
     ------
     RecipeError
         A name, a key or a value is none that a recipe can have.
+    UnknownNameError
+        No flow of that family.
     """
+    if family not in FAMILIES:
+        raise UnknownNameError("family of flows", family, FAMILIES)
+    datum = Datum(datum) if isinstance(datum, int) else datum
     settings = settings_for(simulations)
+    config = _config(prior, datum.width) | FAMILIES[family]
     values: dict[str, Any] = {
         "name": name,
-        "family": "nsf",
+        "family": family,
         "task": "posterior-estimation",
         "summary": f"Posterior of {', '.join(prior.names)} by neural posterior estimation",
-        "config": _config(prior, width) | ({} if context_scales is None else {"context_scales": context_scales}),
+        "config": config | ({} if context_scales is None else {"context_scales": context_scales}),
         "data": {**data, "parameters": {**data["parameters"], "dtype": "float64"}},
         "optimizer": {"learning_rate": 3e-3, "schedule": "cosine", "weight_decay": settings["weight_decay"]},
         "epochs": settings["epochs"],
@@ -72,7 +86,7 @@ def npe_recipe(
         "batch_size": settings["batch_size"],
         "seeds": [seed],
         "evaluation": {"kind": "posterior", "parameters": prior.names},
-        "endpoints": _endpoints(prior, width, context_scales),
+        "endpoints": _endpoints(prior, datum, context_scales),
         "tolerance": {"absolute": TOLERANCE, "relative": TOLERANCE},
     }
     return validated(name, values, changes)
@@ -93,7 +107,7 @@ def validated(name: str, values: dict[str, Any], changes: dict[str, JsonValue] |
         raise RecipeError(f"recipe {name}: {error}") from error
 
 
-def _config(prior: Prior, width: int) -> dict[str, Any]:
+def _config(prior: AnyPrior | RowsPrior, width: int) -> dict[str, Any]:
     return {
         "dimensions": len(prior.names),
         "context": width,
@@ -103,25 +117,26 @@ def _config(prior: Prior, width: int) -> dict[str, Any]:
         "support": None,
         "scales": prior.scales,
         "embedding": [],
-        "bins": 8,
-        "autoregressive": True,
     }
 
 
-def _endpoints(prior: Prior, width: int, context_scales: list[dict[str, JsonValue]] | None) -> dict[str, Any]:
+def _endpoints(
+    prior: AnyPrior | RowsPrior, datum: Datum, context_scales: list[dict[str, JsonValue]] | None
+) -> dict[str, Any]:
     """Log density and samples of theta, given x, as a recipe describes them."""
     dimensions = len(prior.names)
     bounded = [bounds is not None for bounds in prior.support]
     low, high = (
         [bounds[end] for bounds in prior.support if bounds is not None] if all(bounded) else None for end in (0, 1)
     )  # without them the ranges are the training rows'
-    unit, units = unit_of(prior)
+    unit, units = unit_of(list(prior.units.values()))
     parameter = {"name": "parameter", "size": dimensions, "labels": list(prior.names), "units": units}
     theta = {"name": "theta", "axes": [parameter], "dtype": "float64", "unit": unit, "description": ", ".join(prior.names)}
-    observed = {"name": "datum", "size": width}
-    x = {"name": "x", "axes": [observed], "unit": "1", "description": "an observation, as the simulator gives it"}
+    of_x, several = (("1", None) if datum.units is None else unit_of(datum.units))
+    observed = {"name": "datum", "size": datum.width, "labels": datum.names, "units": several}
+    x = {"name": "x", "axes": [observed], "unit": of_x, "description": "an observation, as the simulator gives it"}
     if context_scales is not None:
-        x |= {"dtype": "float64", "description": f"{x['description']}; {described(context_scales)}"}
+        x |= {"dtype": "float64", "description": f"{x['description']}; {described(context_scales, datum.names)}"}
     return {
         "log_prob": {
             "description": "logarithm of the posterior density at theta, given x",
@@ -140,7 +155,6 @@ def _endpoints(prior: Prior, width: int, context_scales: list[dict[str, JsonValu
     }  # fmt: skip
 
 
-def unit_of(prior: Prior) -> tuple[str, list[str] | None]:
-    """The unit of all parameters, or all of them in words; and a unit for each where they differ."""
-    units = list(prior.units.values())
+def unit_of(units: list[str]) -> tuple[str, list[str] | None]:
+    """The unit of all elements, or all of them in words; and a unit for each where they differ."""
     return (units[0], None) if len(set(units)) == 1 else (", ".join(units), units)

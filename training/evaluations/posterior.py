@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from typing import Literal
 
@@ -12,11 +13,12 @@ from zoo.families.contracts import Density, Generates
 from zoo.interpret import plots
 from zoo.interpret.posteriors.c2st import c2st
 from zoo.interpret.posteriors.coverage import Coverage, rank_uniformity, sbc_ranks, tarp
+from zoo.interpret.posteriors.miscalibration import DISTANCE, miscalibrated
 from zoo.model.spec import Metric
 from zoo.progress import track
 from zoo.training.evaluate import Evaluation, Run, Runs
 from zoo.training.evaluations import EvaluationSettings, register_evaluation
-from zoo.training.metrics import DISTANCE, Units, expect_equal_weights, mean, measured, metric, of_distance, root_mean
+from zoo.training.metrics import Units, expect_equal_weights, mean, measured, metric, of_distance, root_mean
 
 CALIBRATED = 1000
 """Test rows at most for ranks, coverage and posterior means, which need draws of each."""
@@ -65,6 +67,7 @@ def evaluate(runs: Runs, settings: Posterior) -> Evaluation:
     evaluation.metrics += _means(drawn.samples, theta, names, dataset)
     evaluation.metrics += rank_metrics(ranks, names)
     evaluation.metrics += [coverage_metric(kind, found) for kind, found in covered.items()]
+    evaluation.notes = _notes(miscalibrated(ranks, DRAWS, names, covered), dataset)
     evaluation.curves = {
         "ranks": [np.bincount(column * 20 // (DRAWS + 1), minlength=20).tolist() for column in ranks.T],
         "coverage": {kind: np.round(found.expected, 4).tolist() for kind, found in covered.items()},
@@ -77,6 +80,22 @@ def evaluate(runs: Runs, settings: Posterior) -> Evaluation:
         "posterior": plots.corner_plot(pairs[0], names, units, truth=theta[0].tolist()),
     }
     return evaluation
+
+
+def _notes(problems: list[str], dataset: Dataset) -> list[str]:
+    """What the card says beside the numbers; of a posterior that does not mean what it says, a warning now too."""
+    notes = []
+    if problems:
+        words = (
+            f"The posterior does not mean what it says: {'; '.join(problems)}. Do not rely on its intervals: train on"
+            " more simulations, or for more epochs where the validation loss still fell at the end; the plots ranks and coverage show"
+            " how it is off."
+        )
+        warnings.warn(words, stacklevel=2)
+        notes.append(words)
+    if not isinstance(dataset, HasPrior):
+        notes.append("No prior was given: it is the distribution of the parameters among the training rows, without bounds.")
+    return notes
 
 
 def _log_prob(prefix: str, members: list[Run], rows: Rows, dataset: Dataset) -> Metric:
@@ -116,7 +135,7 @@ class Drawn:
 
 def _means(samples: np.ndarray, theta: np.ndarray, names: list[str], dataset: Dataset) -> list[Metric]:
     """Error of the posterior mean, beside that of the prior's."""
-    known = dataset.prior.standard_deviation().tolist() if isinstance(dataset, HasPrior) else [None] * len(names)
+    known = dataset.prior.standard_deviation() if isinstance(dataset, HasPrior) else np.full(len(names), np.nan)
     squared = np.square(samples.mean(axis=1, dtype=np.float64) - theta)
     return [
         measured(
@@ -125,7 +144,7 @@ def _means(samples: np.ndarray, theta: np.ndarray, names: list[str], dataset: Da
             [column],
             Units(np.arange(len(column))),
             f"of the posterior mean, {dataset.units[name]}; {DRAWS} draws each",
-            baseline=deviation,
+            baseline=float(deviation) if np.isfinite(deviation) else None,  # some laws have none
             baseline_name="prior mean",
         )
         for name, column, deviation in zip(names, squared.T, known, strict=True)

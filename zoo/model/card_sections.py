@@ -85,9 +85,10 @@ def _origin(spec: ModelSpec, address: str) -> str:
 
 
 def _numbers(spec: ModelSpec, address: str) -> str:
-    """The headline numbers."""
+    """The headline numbers, after what one must know beside them."""
+    notes = "".join(f"**Note.** {' '.join(note.split())}\n\n" for note in spec.notes or [])
     if not spec.metrics:
-        return "Nothing was measured.\n"
+        return f"{notes}Nothing was measured.\n"
     rows = (
         (
             metric.name,
@@ -100,7 +101,7 @@ def _numbers(spec: ModelSpec, address: str) -> str:
     )
     table = _table(("Held-out metric", "Value", "95% interval", "Baseline", "n"), rows)
     others = len(spec.metrics) - len(headline(spec))
-    return table + (f"\n`metrics.json` holds these and {others} more, and how each was measured.\n" if others else "")
+    return notes + table + (f"\n`metrics.json` holds these and {others} more, and how each was measured.\n" if others else "")
 
 
 def _table(header: Iterable[object], rows: Iterable[Iterable[object]]) -> str:

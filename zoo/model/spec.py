@@ -320,6 +320,8 @@ class ModelSpec(Strict):
     endpoints: dict[Name, Endpoint] = Field(min_length=1)
     data: Data
     metrics: list[Metric]
+    notes: list[str] | None = None
+    """What one must know beside the numbers, such as that intervals are too narrow; the card says it."""
     files: list[File]
     tolerance: Tolerance = Tolerance()
     export: Export = Export()

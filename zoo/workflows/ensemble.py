@@ -83,6 +83,7 @@ def ensemble(
             "summary": f"{spec.summary}; {len(models)} trainings together",
             "endpoints": {endpoint: _described(spec.endpoint(endpoint), joined)},
             "metrics": list(metrics),
+            "notes": None,
             "earlier_revisions": {},
             "lineage": None,
             "physzoo_version": version("physzoo"),

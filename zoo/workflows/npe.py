@@ -5,40 +5,47 @@ This joins the wings, as ``zoo.workflows.release`` does, and imports them only w
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-import yaml
-
-from zoo.atomic import whole_file
-from zoo.data.sbi.dataset import training_rows
-from zoo.data.sbi.prior import Prior
-from zoo.data.sbi.simulations import Simulator, check_simulations, simulate
-from zoo.data.sbi.x_scales import chosen_scales
+from zoo.data.sbi.as_prior import as_prior
+from zoo.data.sbi.own_rows import read_own_rows
+from zoo.data.sbi.simulations import Simulator, simulate
+from zoo.errors import InputError
 from zoo.families.state import apart
 from zoo.workflows.new_folder import new_folder
+from zoo.workflows.npe_run import NpeRun, Pairs
 
 if TYPE_CHECKING:
     from pydantic import JsonValue
 
     from zoo.families.flows.flow import Flow
 
-SIMULATIONS, RECIPE = "simulations.npz", "recipe.yaml"
+TEST = 1000
+"""Rows for calibration and for the error of the posterior mean."""
+NEITHER = "expected a simulator with its prior, or rows of your own as theta and x, given neither"
+NO_PRIOR = (
+    "a simulator needs the prior that its parameters are drawn from, such as {'mean': {'distribution': 'uniform',"
+    " 'low': -3, 'high': 3}}"
+)
 
 
 @apart()
 def train_npe(
-    simulator: Simulator,
-    prior: Prior | Mapping[str, Any],
+    simulator: Simulator | None = None,
+    prior: Any = None,
     simulations: int = 10_000,
     *,
+    theta: Any = None,
+    x: Any = None,
     folder: str | Path,
-    test: int = 1000,
+    test: int | None = None,
     seed: int = 0,
     vectorized: bool = False,
     jobs: int | None = None,
     on_nonfinite: Literal["drop", "fail"] = "drop",
+    family: str = "nsf",
     changes: dict[str, JsonValue] | None = None,
     overwrite: bool = False,
 ) -> Flow:
@@ -46,20 +53,28 @@ def train_npe(
 
     ``folder`` becomes a model like any other, for ``zoo.load``, ``zoo export``, ``zoo serve`` and ``zoo push``. What it was
     made of lies in ``<folder>.run``: ``simulations.npz``, ``recipe.yaml`` (which ``zoo train`` takes too), metrics,
-    calibration plots and TensorBoard logs. The same call goes on where it was killed.
+    calibration plots and TensorBoard logs. The same call goes on where it was killed. Where the posterior does not mean what it
+    says, a warning names what was measured, and the card says so.
 
     Parameters
     ----------
-    simulator : callable
+    simulator : callable, optional
         Makes data of parameters, ``(D,) -> (C,)``. It draws its noise from ``rng`` if it takes one.
-    prior : Prior or mapping
-        The prior of the parameters, in the simulator's order.
+    prior : object, optional
+        The prior of the parameters, in the simulator's order: laws by name, distributions of ``scipy.stats``, or an object with
+        ``sample`` and ``log_prob``, as ``zoo.data.sbi.as_prior`` takes them. With rows of your own it may be left out: the
+        prior is then that of the rows, without bounds and without a baseline.
     simulations : int
-        The budget. A tenth of it is held out to stop the training.
+        The budget of the simulator. A tenth of it is held out to stop the training.
+    theta, x : array_like, optional
+        Rows of your own in place of a simulator: parameters (n, D) in the prior's order, or a table with a column for each by
+        its name; and data (n, C), or a table, all of whose columns are used. Rows are put into a random order that follows from
+        the seed before any are held out.
     folder : str or Path
         The folder to be made. Its name is the model's.
-    test : int
-        How many further simulations are made, for calibration and for the error of the posterior mean.
+    test : int, optional
+        How many further simulations are made, or rows of your own set aside, for calibration and for the error of the posterior
+        mean; by default 1,000, of your own rows at most a tenth.
     seed : int
         The seed of simulations and training.
     vectorized : bool
@@ -67,11 +82,14 @@ def train_npe(
     jobs : int, optional
         How many processes simulate.
     on_nonfinite : {"drop", "fail"}
-        What becomes of simulations with NaN or infinity.
+        What becomes of simulations and rows with NaN, infinity or missing values.
+    family : str
+        Family of the flow: "nsf", "maf" or "realnvp".
     changes : dict, optional
         Values of the recipe to set, ``{"config.hidden": [128, 128], "epochs": 300}``.
     overwrite : bool
-        Whether an earlier model in ``folder`` is replaced.
+        Whether an earlier model in ``folder`` is replaced; and, where ``<folder>.run`` holds simulations or a training that
+        differ from what is asked for, whether they are removed and made anew. A run that is the same goes on.
 
     Returns
     -------
@@ -81,7 +99,8 @@ def train_npe(
     Raises
     ------
     InputError
-        Nothing can be learned from the prior or the simulations; constant columns are named.
+        There is neither a simulator nor rows, or both; nothing can be learned from the prior or the simulations; constant
+        columns are named; rows lie outside the prior; or ``<folder>.run`` holds other simulations.
     ZooError
         A released model has the folder's name.
     ExportError
@@ -89,7 +108,9 @@ def train_npe(
     SimulationError
         The simulator fails.
     RecipeError
-        The settings are not valid, there are fewer simulations than a batch, or ``<folder>.run`` holds another run.
+        The settings are not valid, or there are fewer simulations than a batch.
+    FolderError
+        ``<folder>.run`` holds a training with other settings.
 
     Examples
     --------
@@ -98,34 +119,63 @@ def train_npe(
     >>> flow.draw(1000, [0.4]).mean(axis=0)  # doctest: +SKIP
     """
     from zoo.loading import load
-    from zoo.training.npe_recipe import npe_recipe
-    from zoo.training.recipe import load_recipe
-    from zoo.workflows.release import release
 
     path, name = new_folder(folder, overwrite)
-    prior = prior if isinstance(prior, Prior) else Prior(prior)
-    run = path.with_name(f"{path.name}.run")
-    run.mkdir(parents=True, exist_ok=True)
-    found = simulate(
-        simulator,
-        prior,
-        simulations + test,
-        seed=seed,
-        vectorized=vectorized,
-        jobs=jobs,
-        on_nonfinite=on_nonfinite,
-        path=run / SIMULATIONS,
-    )
-    check_simulations(found.theta, found.x, prior.names)
-    data: dict[str, Any] = {
-        "source": "simulations",
-        "parameters": {"file": SIMULATIONS, "prior": prior.plain(), "test": test, "on_nonfinite": on_nonfinite},
-    }
-    budget = len(found) - test
-    scales = chosen_scales(found.x[: training_rows(budget)])
-    recipe = npe_recipe(name, prior, data, budget, found.x.shape[1], context_scales=scales, seed=seed, changes=changes)
-    with whole_file(run / RECIPE, "w") as file:
-        yaml.safe_dump(recipe.model_dump(mode="json", exclude_none=True), file, sort_keys=False)
-    release(load_recipe(run / RECIPE), run, path)
+    run = NpeRun(path, name, overwrite)
+    options: dict[str, Any] = {"vectorized": vectorized, "jobs": jobs, "on_nonfinite": on_nonfinite}
+    pairs = simulated_pairs(run, simulator, prior, simulations, theta=theta, x=x, test=test, seed=seed, **options)
+    run.train(pairs, family=family, seed=seed, changes=changes)
     flow: Flow = load(path)
     return flow
+
+
+def simulated_pairs(
+    run: NpeRun,
+    simulator: Simulator | None,
+    prior: Any,
+    simulations: int,
+    *,
+    theta: Any,
+    x: Any,
+    test: int | None,
+    seed: int,
+    on_nonfinite: Literal["drop", "fail"],
+    **options: Any,
+) -> Pairs:
+    """Simulations of a run, of a simulator or of rows of a user, in the words of ``train_npe``.
+
+    Parameters
+    ----------
+    run : NpeRun
+        The run that keeps them.
+    simulator, prior, simulations, theta, x, test, seed, on_nonfinite : object
+        As ``train_npe`` takes them.
+    **options : object
+        What else ``zoo.data.sbi.simulate`` takes.
+
+    Returns
+    -------
+    Pairs
+        The simulations.
+
+    Raises
+    ------
+    InputError
+        There is neither a simulator nor rows, or both; or as the run raises it.
+    """
+    if theta is not None or x is not None:
+        _expect_rows_alone(simulator, theta, x)
+        own = read_own_rows(theta, x, None if prior is None else as_prior(prior), on_nonfinite=on_nonfinite, seed=seed)
+        return run.keep(own, min(TEST, len(own.theta) // 10) if test is None else test, on_nonfinite)
+    if simulator is None or prior is None:
+        raise InputError(NEITHER if simulator is None else NO_PRIOR)
+    law, test = as_prior(prior), TEST if test is None else test
+    options |= {"seed": seed, "on_nonfinite": on_nonfinite}
+    return run.simulate(partial(simulate, simulator, law, simulations + test, **options), law, test, on_nonfinite)
+
+
+def _expect_rows_alone(simulator: Simulator | None, theta: Any, x: Any) -> None:
+    if simulator is not None:
+        raise InputError("expected a simulator, or rows of your own as theta and x, given both")
+    if theta is None or x is None:
+        raise InputError(f"expected theta and x together, given {'x' if theta is None else 'theta'} alone")

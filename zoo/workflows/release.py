@@ -127,7 +127,7 @@ def release(recipe: Recipe, out: Path, folder: Path | None = None) -> Path:
         shutil.copy(out / WEIGHTS, staged / WEIGHTS)
         shutil.copy(out / METRICS, staged / METRICS)
         shutil.copytree(out / "plots", staged / FIGURES)
-        model.spec = _describe(recipe, dataset, evaluation.metrics)
+        model.spec = _describe(recipe, dataset, evaluation.metrics).model_copy(update={"notes": evaluation.notes or None})
         write_test_tensors(model, test_inputs(model, dataset, recipe.test_rows), staged)
         spec = write_spec(staged, exported(model, model.spec, staged))
         write_card(staged, spec, prose)
@@ -233,6 +233,7 @@ def _measured(recipe: Recipe, evaluation: Evaluation, runs: Runs) -> dict[str, A
         "name": recipe.name,
         "revision": recipe.revision,
         "metrics": [metric.model_dump(mode="json") for metric in evaluation.metrics],
+        **({"notes": evaluation.notes} if evaluation.notes else {}),
         "curves": evaluation.curves,
         "variants": {name: recipe.variants[name].description for name in runs if name},
         "seeds": [run.seed for run in runs[""]],

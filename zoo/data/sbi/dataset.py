@@ -13,11 +13,15 @@ from pydantic import JsonValue
 
 from zoo.data.dataset import KnowsPosterior, Rows, Split, groups, register_dataset
 from zoo.data.sbi.prior import Prior
+from zoo.data.sbi.rows_file import sha256_of
+from zoo.data.sbi.rows_prior import RowsPrior, prior_of_rows
+from zoo.data.sbi.rows_prior import inside as inside_prior
 from zoo.data.sbi.simulations import Simulations, check_simulations, read_simulations, simulate
 from zoo.data.sbi.simulator_file import SimulatorFile, inside
 from zoo.data.sbi.tasks import get_task
 from zoo.errors import InputError
 from zoo.model.axes import Axis
+from zoo.model.test_tensors import read_npz
 
 VALIDATION = 0.1
 """Fraction of the simulation budget that is held out to stop the training."""
@@ -32,12 +36,13 @@ class Pairs:
         Simulations that a model may be fitted with, validation included.
     test : Simulations
         Simulations outside the budget.
-    prior : Prior
-        Prior of theta.
+    prior : Prior or RowsPrior
+        Prior of theta. A data set whose prior has no density is none that ``HasPrior``.
     dtype : {"float32", "float64"}
         Precision of the rows: "float64" for a flow with scales, else that of the model.
     """
 
+    prior: Prior | RowsPrior
     description: str
     simulator: str
     seed: int
@@ -45,33 +50,39 @@ class Pairs:
     """Makes exact draws (n, D) from p(theta | x) of (x, n, rng), where they are known."""
 
     def __init__(
-        self, budget: Simulations, test: Simulations, prior: Prior, dtype: Literal["float32", "float64"] = "float32"
+        self,
+        budget: Simulations,
+        test: Simulations,
+        prior: Prior | RowsPrior,
+        dtype: Literal["float32", "float64"] = "float32",
     ) -> None:
         self.dtype = dtype
         together = Simulations(np.concatenate([budget.theta, test.theta]), np.concatenate([budget.x, test.x]))
         for part in (budget, together):  # what is rare may be the same in all of a few test rows
             with np.errstate(over="ignore"):  # what single precision cannot hold becomes infinite, and is refused
                 check_simulations(part.theta, part.x.astype(dtype), prior.names)
-        _inside(together.theta, prior)
-        self.prior = prior
+        theta = inside_prior(together.theta, prior.names, prior.ends)
+        self._parameters = prior
+        if isinstance(prior, Prior) or prior.has_density:
+            self.prior = prior
         training = training_rows(len(budget))
         if training == len(budget):
             raise InputError(f"{len(budget)} simulations leave none to validate on: expected at least 10")
         self._splits: dict[Split, tuple[np.ndarray, np.ndarray]] = {
-            "train": (budget.theta[:training], budget.x[:training]),
-            "validation": (budget.theta[training:], budget.x[training:]),
-            "test": (test.theta, test.x),
+            "train": (theta[:training], budget.x[:training]),
+            "validation": (theta[training : len(budget)], budget.x[training:]),
+            "test": (theta[len(budget) :], test.x),
         }
 
     @property
     def units(self) -> dict[str, str]:
         """Unit of each parameter."""
-        return self.prior.units
+        return self._parameters.units
 
     @property
     def axes(self) -> dict[str, Axis]:
         """The axis of the parameters, in the order of the prior."""
-        names, units = list(self.prior.names), [self.prior.units[name] for name in self.prior.names]
+        names, units = list(self._parameters.names), list(self._parameters.units.values())
         return {"parameter": Axis(name="parameter", size=len(names), labels=names, units=units)}
 
     def rows(self, split: Split, epoch: int = 0) -> Rows:
@@ -80,7 +91,7 @@ class Pairs:
             inputs={"theta": theta.astype(self.dtype), "x": x.astype(self.dtype)},
             target=np.zeros((len(theta), 1), np.float32),
             group=groups({name: len(theta) for name, (theta, _) in self._splits.items()}, split),
-            truth=dict(zip(self.prior.names, theta.T, strict=True)),
+            truth=dict(zip(self._parameters.names, theta.T, strict=True)),
         )
 
 
@@ -121,13 +132,17 @@ class SimulationsFile(Pairs):
     Parameters
     ----------
     file : str
-        Name of a ``.npz`` beside the recipe with theta (n, D) and x (n, C) in random order.
+        Name of a ``.npz`` beside the recipe with theta (n, D) and x (n, C) in random order, and log_prior (n,), the natural
+        logarithm of the prior density, where the prior is not plain data.
     prior : dict of str to JsonValue
-        Law that each parameter was drawn from, by its name, in the order of theta's columns.
+        Law that each parameter was drawn from, by its name, in the order of theta's columns; ``{"distribution": "rows"}`` for
+        one that is not plain data, with its unit and the ends of its support.
     test : int
         Number of rows, the last of the file, that are used neither to fit nor to stop.
     on_nonfinite : {"drop", "fail"}
         What becomes of simulations with NaN or infinity: "drop" leaves them out, "fail" raises.
+    sha256 : str, optional
+        Hash of the arrays, as ``zoo.data.sbi.rows_file.sha256_of`` gives it, which says that the file is the one that is meant.
     dtype : {"float32", "float64"}
         Precision of the rows, as for ``Pairs``.
     folder : Path, optional
@@ -143,12 +158,19 @@ class SimulationsFile(Pairs):
         prior: dict[str, JsonValue],
         test: int = 1000,
         on_nonfinite: Literal["drop", "fail"] = "drop",
+        sha256: str | None = None,
         dtype: Literal["float32", "float64"] = "float32",
         folder: Path | None = None,
     ) -> None:
-        found = read_simulations(inside(folder or Path.cwd(), file), on_nonfinite)
-        self.description = f"{len(found)} simulations from {Path(file).name}, {found.dropped} left out"
-        super().__init__(*_split(found, test), Prior(prior), dtype)
+        path = inside(folder or Path.cwd(), file)
+        found = read_simulations(path, on_nonfinite)
+        arrays = read_npz(path)
+        if sha256 is not None and sha256_of(arrays) != sha256:
+            raise InputError(f"{path} holds other simulations than those that the recipe was written for: train anew on them")
+        law = prior_of_rows(prior, arrays["theta"], arrays.get("log_prior"))
+        dropped = found.dropped + (json.loads(str(arrays["about"])).get("dropped", 0) if "about" in arrays else 0)
+        self.description = f"{len(found)} simulations from {Path(file).name}, {dropped} left out"
+        super().__init__(*_split(found, test), law, dtype)
 
 
 @register_dataset("simulator")
@@ -216,15 +238,6 @@ def _simulated(source: SimulatorFile, changed: int, settings: str, kept: Path | 
     prior, n, seed, vectorized, on_nonfinite = json.loads(settings)
     options: dict[str, Any] = {"seed": seed, "vectorized": vectorized, "on_nonfinite": on_nonfinite, "path": kept}
     return simulate(source, Prior(prior), n, **options)
-
-
-def _inside(theta: np.ndarray, prior: Prior) -> None:
-    """Refuse parameters beyond the support by more than single precision rounds."""
-    for name, bounds, values in zip(prior.names, prior.support, theta.T, strict=True):
-        low, high = bounds or (-np.inf, np.inf)
-        slack = 1e-6 * (high - low) if bounds else 0.0
-        if outside := int(np.sum((values < low - slack) | (values > high + slack))):
-            raise InputError(f"{outside} of {len(values)} simulations have {name} outside the prior's [{low:g}, {high:g}]")
 
 
 def _split(found: Simulations, test: int) -> tuple[Simulations, Simulations]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from zoo.data.sbi.prior import Normal, Prior
+from zoo.data.sbi.laws import Normal
+from zoo.data.sbi.prior import Prior
 
 DIMENSIONS = 10
 VARIANCE = 0.1

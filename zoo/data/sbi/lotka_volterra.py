@@ -10,7 +10,8 @@ import math
 import numpy as np
 
 from zoo.data.sbi.positive_odes import integrate
-from zoo.data.sbi.prior import LogNormal, Prior
+from zoo.data.sbi.laws import LogNormal
+from zoo.data.sbi.prior import Prior
 
 START = np.log([30.0, 1.0])
 """Logarithms of prey and predators at first."""

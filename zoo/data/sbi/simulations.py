@@ -14,8 +14,8 @@ from typing import Any, Literal
 import numpy as np
 
 from zoo.atomic import whole_file
-from zoo.data.sbi.prior import Prior
-from zoo.errors import InputError, ZooError
+from zoo.data.sbi.as_prior import AnyPrior
+from zoo.errors import InputError, ZooError, option
 from zoo.model.test_tensors import read_npz
 from zoo.progress import track
 
@@ -58,7 +58,7 @@ class Simulations:
 
 def simulate(
     simulator: Simulator,
-    prior: Prior,
+    prior: AnyPrior,
     n: int,
     *,
     seed: int | list[int] = 0,
@@ -66,6 +66,7 @@ def simulate(
     jobs: int | None = None,
     on_nonfinite: Literal["drop", "fail"] = "drop",
     path: Path | None = None,
+    overwrite: bool = False,
 ) -> Simulations:
     """Draw n parameters from the prior and simulate each.
 
@@ -86,6 +87,8 @@ def simulate(
         What becomes of simulations with NaN or infinity: "drop" leaves them out, warns and counts them; "fail" raises.
     path : Path, optional
         File (.npz) that keeps what is done: a killed call goes on there, a finished one is read.
+    overwrite : bool
+        Whether a file at ``path`` of other simulations is replaced.
 
     Raises
     ------
@@ -102,7 +105,7 @@ def simulate(
     seeds = [seed] if isinstance(seed, int) else list(seed)
     theta = prior.sample(n, np.random.default_rng(seeds))
     about = {"prior": prior.plain(), "n": n, "seed": seeds, "vectorised": vectorized}  # files have it so
-    done = _resume(path, about)
+    done = _resume(path, about, overwrite)
     x = _run(simulator, theta, seeds, vectorized, jobs, done, lambda rows: _write(path, about, theta, rows))
     return _finite(theta, x, on_nonfinite)
 
@@ -254,13 +257,18 @@ def _finite(theta: np.ndarray, x: np.ndarray, on_nonfinite: str) -> Simulations:
     return Simulations(theta[finite], x[finite], dropped)
 
 
-def _resume(path: Path | None, about: dict[str, Any]) -> np.ndarray | None:
+def _resume(path: Path | None, about: dict[str, Any], overwrite: bool) -> np.ndarray | None:
     if path is None or not path.exists():
         return None
     arrays = read_npz(path)
     found = json.loads(str(arrays["about"])) if "about" in arrays else {}
     if differing := sorted(key for key in about if found.get(key) != about[key]):
-        raise InputError(f"{path} holds simulations that differ in {', '.join(differing)}: give another file")
+        if overwrite:
+            return None
+        raise InputError(
+            f"{path} holds simulations that differ in {', '.join(differing)}: give another file or folder, or start anew with"
+            f" {option('overwrite')}"
+        )
     return arrays["x"]
 
 

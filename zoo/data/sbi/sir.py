@@ -8,7 +8,8 @@ from __future__ import annotations
 import numpy as np
 
 from zoo.data.sbi.positive_odes import integrate
-from zoo.data.sbi.prior import LogNormal, Prior
+from zoo.data.sbi.laws import LogNormal
+from zoo.data.sbi.prior import Prior
 
 PEOPLE, TESTED = 1e6, 1000
 """Size of the population, one of whom is infected on day 0, and how many are tested each time."""

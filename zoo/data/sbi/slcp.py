@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from zoo.data.sbi.prior import Prior, Uniform
+from zoo.data.sbi.laws import Uniform
+from zoo.data.sbi.prior import Prior
 
 POINTS = 4
 JITTER = 1e-6

@@ -1,0 +1,195 @@
+"""A user's own rows of parameters and data, read as they were meant."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from zoo.data.sbi.as_prior import AnyPrior
+from zoo.data.sbi.joint_prior import plain_rows
+from zoo.data.sbi.rows_prior import RowsPrior, inside
+from zoo.data.sbi.simulations import SimulationError
+from zoo.errors import InputError, option
+from zoo.model.axes import Axis
+from zoo.model.handed_in.columns import Columns
+from zoo.model.handed_in.tables import columns_of, is_table
+from zoo.model.handed_in.tensors import array_of
+from zoo.model.handed_in.values import values_of
+from zoo.model.spec import Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Datum:
+    """One observation as its columns say.
+
+    Attributes
+    ----------
+    width : int
+        Number of its numbers.
+    names : list of str, optional
+        Their names, where it came as a table.
+    units : list of str, optional
+        Their units, where it has such.
+    """
+
+    width: int
+    names: list[str] | None = None
+    units: list[str] | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class OwnRows:
+    """Rows of a user that a flow can be trained on.
+
+    Attributes
+    ----------
+    theta : ndarray
+        Parameters, of shape (n, D).
+    x : ndarray
+        Data, of shape (n, C).
+    prior : Prior, JointPrior or RowsPrior
+        The prior; that of the rows where none was given.
+    datum : Datum
+        What a row of x is.
+    dropped : int
+        Number of rows that were left out.
+    """
+
+    theta: np.ndarray
+    x: np.ndarray
+    prior: AnyPrior | RowsPrior
+    datum: Datum
+    dropped: int
+
+
+def read_own_rows(
+    theta: Any, x: Any, prior: AnyPrior | None, *, on_nonfinite: Literal["drop", "fail"] = "drop", seed: int = 0
+) -> OwnRows:
+    """Read a user's parameters and data, and put their rows into a random order that follows from a seed.
+
+    Parameters
+    ----------
+    theta : array_like
+        Parameters (n, D) in the order of the prior, or a table or mapping with a column for each by its name.
+    x : array_like
+        Data (n, C), or a table or mapping of columns, all of which are used.
+    prior : Prior or JointPrior, optional
+        The prior that the parameters were drawn from.
+    on_nonfinite : {"drop", "fail"}
+        What becomes of rows with missing values, NaN or infinity.
+    seed : int
+        Seed of the order.
+
+    Returns
+    -------
+    OwnRows
+        The rows.
+
+    Raises
+    ------
+    InputError
+        Shapes do not fit, values are no numbers, parameters lie outside the prior, or there are event weights.
+    SimulationError
+        Rows have missing values, NaN or infinity and are to fail, or all have.
+    """
+    if on_nonfinite not in ("drop", "fail"):
+        raise InputError(f"on_nonfinite: expected 'drop' or 'fail', given {on_nonfinite!r}")
+    given, parameters = _theta(theta, prior)
+    data, datum = _x(x)
+    if len(given) != len(data):
+        raise InputError(f"expected as many rows of theta as of x, given {len(given)} and {len(data)}")
+    bad = {name: ~np.isfinite(array.astype(np.float64)).all(axis=1) for name, array in (("theta", given), ("x", data))}
+    dropped = bad["theta"] | bad["x"]
+    if dropped.any():
+        said = ", ".join(f"{np.count_nonzero(rows)} in {name}" for name, rows in bad.items() if rows.any())
+        words = f"{np.count_nonzero(dropped)} of {len(given)} rows with missing values, NaN or infinity ({said}), the first"
+        words += f" row {int(np.flatnonzero(dropped)[0])}"
+        if on_nonfinite == "fail" or dropped.all():
+            raise SimulationError(f"expected finite numbers, given {words}")
+        warnings.warn(f"left out {words}", stacklevel=3)
+    given, data = given[~dropped], data[~dropped]
+    known: AnyPrior | RowsPrior = RowsPrior(parameters, given) if prior is None else prior
+    given = inside(given, known.names, known.ends)
+    if prior is not None:
+        _expect_possible(given, prior)
+    order = np.random.default_rng(seed).permutation(len(given))
+    return OwnRows(given[order], data[order], known, datum, int(dropped.sum()))
+
+
+def _theta(given: Any, prior: AnyPrior | None) -> tuple[np.ndarray, dict[str, dict[str, Any]]]:
+    """Parameters (n, D) as float64, NaN where they are missing, and what is plain data of them."""
+    if is_table(given) or isinstance(given, Mapping):
+        columns = columns_of(given, "theta")
+        _refuse_weights(columns)
+        names = list(columns) if prior is None else prior.names
+        units = {name: columns.one(name).unit or "1" for name in names} if prior is None else prior.units
+        array = columns.array(names, (len(names),), None if prior is None else list(units.values()), allow_missing=True)
+        return _numbers(array, "theta"), plain_rows(names, units, [(-np.inf, np.inf)] * len(names))
+    if prior is None:
+        values = values_of(given)
+        width = np.shape(values.array)[1] if np.ndim(values.array) == 2 else 1
+        names = [f"theta_{i + 1}" for i in range(width)]
+        units = dict.fromkeys(names, "1" if values.unit is None else str(values.unit))
+    else:
+        names, units = prior.names, prior.units
+    parameters = Axis(name="parameter", size=len(names), labels=list(names), units=list(units.values()))
+    tensor = Tensor(name="theta", axes=[parameters], unit=", ".join(units.values()), description=", ".join(names))
+    array = _numbers(array_of(given, tensor, allow_missing=True), "theta")
+    if array.shape[1] != len(names):
+        raise InputError(f"theta: expected {len(names)} columns ({', '.join(names)}), given {array.shape[1]}")
+    return array, plain_rows(names, units, [(-np.inf, np.inf)] * len(names))
+
+
+def _x(given: Any) -> tuple[np.ndarray, Datum]:
+    """Data (n, C) as float64, NaN where they are missing, and what a row is."""
+    if is_table(given) or isinstance(given, Mapping):
+        columns = columns_of(given, "x")
+        _refuse_weights(columns)
+        names = list(columns)
+        units = [columns.one(name).unit for name in names]
+        array = _numbers(columns.array(names, (len(names),), None, allow_missing=True), "x")
+        return array, Datum(len(names), names, [unit or "1" for unit in units] if any(units) else None)
+    values = values_of(given)
+    if values.jagged:
+        raise InputError("x: expected rows of one length, (n, C), given rows of several lengths")
+    array = values.array if values.missing is None else np.where(values.missing, np.nan, values.array)
+    array = _numbers(array, "x")
+    return array, Datum(array.shape[1], None, None if values.unit is None else [str(values.unit)] * array.shape[1])
+
+
+def _numbers(array: Any, what: str) -> np.ndarray:
+    array = np.asarray(array)
+    if array.dtype.kind not in "biuf":
+        raise InputError(f"{what}: expected numbers, given {array.dtype}")
+    array = array[:, None] if array.ndim == 1 else array
+    if array.ndim != 2 or 0 in array.shape:
+        raise InputError(f"{what}: expected rows of numbers, (n, columns), given shape {array.shape}")
+    return array.astype(np.float64)
+
+
+def _refuse_weights(columns: Columns) -> None:
+    """Rows that count differently were not drawn from the prior; a column of them would be taken for data."""
+    found: Sequence[str] = [name for name in columns if re.search(r"weights?$", name, re.IGNORECASE)]
+    if found:
+        raise InputError(
+            f"{columns.source}: the column {found[0]} holds weights, which a posterior is not trained with: draw rows again in"
+            " proportion to their weights, so that each counts the same, and leave the column out; or rename it if it is data"
+        )
+
+
+def _expect_possible(theta: np.ndarray, prior: AnyPrior) -> None:
+    """Refuse parameters at which the prior is zero."""
+    with np.errstate(all="ignore"):
+        impossible = np.isneginf(prior.log_density(theta))
+    if impossible.any():
+        row = int(np.flatnonzero(impossible)[0])
+        there = ", ".join(f"{name} = {value:g}" for name, value in zip(prior.names, theta[row], strict=True))
+        raise InputError(
+            f"{np.count_nonzero(impossible)} of {len(theta)} simulations lie outside the prior, the first at {there}: give the"
+            f" prior that they were drawn from, {option('prior', '{...}')}"
+        )

@@ -1,0 +1,233 @@
+"""What a posterior is made of: simulations, recipe and training in ``<folder>.run``, gone on with, refused or made anew."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import yaml
+
+from zoo.atomic import whole_file
+from zoo.data.sbi.as_prior import AnyPrior
+from zoo.data.sbi.dataset import training_rows
+from zoo.data.sbi.joint_prior import JointPrior
+from zoo.data.sbi.own_rows import Datum, OwnRows
+from zoo.data.sbi.rows_file import sha256_of, with_density, write_rows
+from zoo.data.sbi.rows_prior import RowsPrior
+from zoo.data.sbi.simulations import Simulations, check_simulations
+from zoo.data.sbi.x_scales import chosen_scales
+from zoo.errors import FolderError, InputError, option
+from zoo.model.spec import METRICS, WEIGHTS
+from zoo.model.test_tensors import read_npz
+
+if TYPE_CHECKING:
+    from pydantic import JsonValue
+
+    from zoo.training.recipe import Recipe
+
+SIMULATIONS, RECIPE = "simulations.npz", "recipe.yaml"
+MADE_OF_THEM = ("model", "plots", METRICS, WEIGHTS, RECIPE)
+"""What a training leaves in the folder of a run."""
+
+
+@dataclass(frozen=True, eq=False)
+class Pairs:
+    """Simulations in the file of a run, and how a recipe names them.
+
+    Attributes
+    ----------
+    prior : Prior, JointPrior or RowsPrior
+        Prior of the parameters.
+    data : dict of str to JsonValue
+        Source and parameters of the data set.
+    budget : int
+        Number of simulations that a model may be fitted with, validation included.
+    datum : Datum
+        What one observation is.
+    x : ndarray
+        Data of these simulations, of shape (budget, C).
+    """
+
+    prior: AnyPrior | RowsPrior
+    data: dict[str, JsonValue]
+    budget: int
+    datum: Datum
+    x: np.ndarray
+
+
+class NpeRun:
+    """The folder beside a model in which it is made.
+
+    Parameters
+    ----------
+    model : Path
+        The folder of the model.
+    name : str
+        Name of the model.
+    overwrite : bool
+        Whether what differs from what is asked for is made anew; else it is refused.
+    """
+
+    def __init__(self, model: Path, name: str, overwrite: bool) -> None:
+        self.model, self.name, self.overwrite = model, name, overwrite
+        self.folder = model.with_name(f"{model.name}.run")
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.file = self.folder / SIMULATIONS
+
+    def simulate(self, simulated: Callable[..., Simulations], prior: AnyPrior, test: int, on_nonfinite: str) -> Pairs:
+        """Simulate into the run's file, or go on there.
+
+        Parameters
+        ----------
+        simulated : callable
+            Simulates into the file that it is given as ``path``; one of other simulations is replaced as ``overwrite`` says.
+        prior : Prior or JointPrior
+            The prior that it draws from.
+        test : int
+            Number of simulations, the last, that are set aside.
+        on_nonfinite : {"drop", "fail"}
+            What becomes of simulations with NaN or infinity.
+
+        Returns
+        -------
+        Pairs
+            The simulations.
+
+        Raises
+        ------
+        InputError
+            The file holds other simulations, or nothing can be learned from them.
+        """
+        found = simulated(path=self.file, overwrite=self.overwrite)
+        check_simulations(found.theta, found.x, prior.names)
+        sha256 = with_density(self.file, prior)
+        return self._pairs(prior, test, on_nonfinite, sha256, found.x, Datum(found.x.shape[1]))
+
+    def keep(self, rows: OwnRows, test: int, on_nonfinite: str) -> Pairs:
+        """Write rows of a user into the run's file, or find them there.
+
+        Parameters
+        ----------
+        rows : OwnRows
+            The rows.
+        test : int
+            Number of rows, the last, that are set aside.
+        on_nonfinite : {"drop", "fail"}
+            What becomes of rows whose data single precision cannot hold.
+
+        Returns
+        -------
+        Pairs
+            The simulations.
+
+        Raises
+        ------
+        InputError
+            The file holds other rows, or nothing can be learned from them.
+        """
+        check_simulations(rows.theta, rows.x, rows.prior.names)
+        arrays = {"theta": rows.theta, "x": rows.x}
+        if isinstance(rows.prior, JointPrior):
+            arrays["log_prior"] = rows.prior.log_density(rows.theta)
+        sha256 = sha256_of(arrays)
+        there = sha256_of(read_npz(self.file)) if self.file.exists() else None
+        if there not in (None, sha256) and not self.overwrite:
+            raise InputError(
+                f"{self.file} holds other simulations than theta and x, or in another order: give another folder, or start anew"
+                f" with {option('overwrite')}"
+            )
+        if there != sha256:
+            write_rows(self.file, arrays, rows.dropped)
+        return self._pairs(rows.prior, test, on_nonfinite, sha256, rows.x, rows.datum)
+
+    def train(self, pairs: Pairs, *, family: str, seed: int, changes: dict[str, JsonValue] | None) -> None:
+        """Train a flow on the simulations and release it into the model's folder.
+
+        Parameters
+        ----------
+        pairs : Pairs
+            The simulations.
+        family : str
+            Family of the flow.
+        seed : int
+            Seed of the training.
+        changes : dict of str to JsonValue, optional
+            Values of the recipe to set.
+
+        Raises
+        ------
+        RecipeError
+            The settings are not valid, or there are fewer simulations than a batch.
+        FolderError
+            The run holds a training with other settings.
+        """
+        from zoo.training.npe_recipe import npe_recipe
+
+        scales = chosen_scales(pairs.x[: training_rows(pairs.budget)])
+        recipe = npe_recipe(
+            self.name,
+            pairs.prior,
+            pairs.data,
+            pairs.budget,
+            pairs.datum,
+            context_scales=scales,
+            family=family,
+            seed=seed,
+            changes=changes,
+        )
+        self.release(recipe)
+
+    def release(self, recipe: Recipe) -> None:
+        """Train a recipe in the folder and release it into the model's folder.
+
+        Parameters
+        ----------
+        recipe : Recipe
+            The recipe, whose data lie in the folder.
+
+        Raises
+        ------
+        RecipeError
+            There are fewer simulations than a batch.
+        FolderError
+            The run holds a training with other settings.
+        """
+        from zoo.training.recipe import load_recipe
+        from zoo.workflows.release import release
+
+        path = self.folder / RECIPE
+        for attempt in (1, 2):
+            with whole_file(path, "w") as file:
+                yaml.safe_dump(recipe.model_dump(mode="json", exclude_none=True), file, sort_keys=False)
+            try:
+                release(load_recipe(path), self.folder, self.model)
+                return
+            except FolderError as error:
+                if not self.overwrite or attempt == 2:
+                    raise FolderError(f"{error}, or train anew with {option('overwrite')}") from error
+                self._remove_training()
+
+    def _pairs(
+        self, prior: AnyPrior | RowsPrior, test: int, on_nonfinite: str, sha256: str, x: np.ndarray, datum: Datum
+    ) -> Pairs:
+        parameters: dict[str, Any] = {
+            "file": SIMULATIONS, "prior": prior.plain(), "test": test, "on_nonfinite": on_nonfinite, "sha256": sha256,
+        }  # fmt: skip
+        budget = x[: len(x) - test]
+        return Pairs(prior, {"source": "simulations", "parameters": parameters}, len(budget), datum, budget)
+
+    def _remove_training(self) -> None:
+        """Remove what was trained in the folder, and nothing that somebody else has put there."""
+        from zoo.training.fit import alone
+
+        with ExitStack() as held:
+            for training in self.folder.glob("model/seed-*"):  # what another process is at stays
+                held.enter_context(alone(training))
+            for name in MADE_OF_THEM:
+                path = self.folder / name
+                shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
