@@ -1,12 +1,12 @@
 """Our posteriors against the reference posteriors of sbibm, by its classifier test, beside the published figures.
 
     pip install --no-deps sbibm            # for its files alone; nothing of it is imported
-    python benchmarks/c2st.py [--methods npe nle ...] [--tasks sir ...] [--simulations 1000 10000 100000] [--observations 1 2 ...]
+    python benchmarks/c2st.py [--methods npe nle ...] [--tasks sir ...] [--simulations 1000 ...] [--observations 1 2 ...]
 
 Trains at each budget, then compares 10,000 draws for each of sbibm's 10 observations with its 10,000 reference draws. Neither
 observations nor references are looked at before: settings are the library's own for that many simulations, whatever the task,
 but for NPE on the three tasks with a released recipe, where those that differ between budgets were chosen by the loss on the
-tenth of the budget that is held out. Goes on where it was killed (runs/c2st, benchmarks/results/c2st.json), and writes the table
+tenth of the budget that is held out. Goes on where it was killed (runs/c2st, benchmarks/results/c2st.json), and writes a table
 beside the published figures (benchmarks/results/c2st.md).
 """
 
@@ -243,7 +243,9 @@ def main() -> None:
     parser.add_argument("--methods", nargs="*", default=list(METHODS), choices=list(METHODS))
     parser.add_argument("--tasks", nargs="*", default=list(PUBLISHED), choices=list(PUBLISHED))
     parser.add_argument("--simulations", nargs="*", type=int, choices=BUDGETS, default=BUDGETS)
-    parser.add_argument("--observations", nargs="*", type=int, choices=range(1, OBSERVATIONS + 1), default=range(1, OBSERVATIONS + 1))
+    parser.add_argument(
+        "--observations", nargs="*", type=int, choices=range(1, OBSERVATIONS + 1), default=range(1, OBSERVATIONS + 1)
+    )
     parser.add_argument("--jobs", type=int, default=2, help="classifiers at once, which change no value")
     asked = parser.parse_args()
     results = json.loads(RESULTS.read_text())["results"] if RESULTS.exists() else {}

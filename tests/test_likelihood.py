@@ -1,4 +1,4 @@
-"""Likelihoods learned from simulations, and the posteriors that NUTS draws from a likelihood."""
+"""Likelihoods learned from simulations, and posteriors that NUTS draws from a likelihood."""
 
 from __future__ import annotations
 
@@ -9,14 +9,159 @@ from scipy import stats
 from tiny_flows import without_xla
 
 from zoo.data.dataset import get_dataset
+from zoo.data.sbi.laws import LogNormal, Normal, Uniform
 from zoo.data.sbi.likelihood_rows import counts_of, spread
-from zoo.data.sbi.prior import LogNormal, Normal, Prior, Uniform
+from zoo.data.sbi.prior import Prior
 from zoo.data.sbi.tasks import get_task
 from zoo.errors import InputError
+from zoo.families.flows.scales import Maps
+from zoo.interpret.posteriors.c2st import c2st
 from zoo.interpret.posteriors.likelihood import LikelihoodPosterior, sample_posterior
+from zoo.interpret.posteriors.log_prior import log_prior_on_scales
 from zoo.workflows.nle import train_nle
 
-PRIOR = Prior({"line": LogNormal(median=30.0, sigma=0.5), "noise": Uniform(low=1, high=3, unit="K")})
+
+class Exact:
+    """A likelihood that is known, in place of a flow."""
+
+    def __init__(self, log_prob) -> None:
+        self.log_prob = log_prob
+
+    def observations(self, x):
+        return np.atleast_2d(np.asarray(x, np.float64))
+
+
+# The prior on its scales
+
+
+def test_prior_on_its_scales_has_the_density_and_the_slope_of_its_laws():
+    prior = Prior(
+        {
+            "a": Uniform(low=-3, high=5),
+            "b": LogNormal(median=2.0, sigma=0.7),
+            "c": Normal(mean=1e6, sd=0.1),
+            "d": Normal(mean=0, sd=1, low=-0.5, high=3),
+            "e": {"distribution": "loguniform", "low": 1e-18, "high": 1e-8},
+        }
+    )
+    maps = Maps(prior.scales)
+    log_prior, compiles = log_prior_on_scales(prior, maps)
+    assert compiles
+    u = np.random.default_rng(0).normal(0, 2, (50, 5))
+    theta = np.asarray(maps.from_base(u))
+    exact = prior.log_density(theta) - np.asarray(maps.to_base(theta)[1]).sum(axis=1)
+    tensor = tf.constant(u, tf.float32)
+    with tf.GradientTape() as tape:
+        tape.watch(tensor)
+        found = log_prior(tensor)
+    slope = tape.gradient(found, tensor).numpy()
+    np.testing.assert_allclose(found, exact, atol=2e-4)
+    np.testing.assert_allclose(slope[:, 0], -np.tanh(u[:, 0] / 2), atol=1e-4)  # of a logistic law
+    np.testing.assert_allclose(slope[:, 1], -u[:, 1] / 0.7**2, atol=1e-3)
+    np.testing.assert_allclose(slope[:, 2], -u[:, 2], atol=1e-3)
+    assert np.isfinite(log_prior(tf.constant([[40.0] * 5, [-40.0] * 5]))).all()  # no wall, however far
+
+
+# The sampler
+
+
+class Correlated:
+    """A normal prior whose parameters depend on each other, of which only draws and a NumPy density are known."""
+
+    names = ["a", "b"]
+    mean = np.array([2.0, -1.0])
+    covariance = np.array([[1.0, 0.7], [0.7, 1.0]])
+    scales = [{"map": "linear", "origin": 2.0, "width": 1.0}, {"map": "linear", "origin": 0.0, "width": 3.0}]
+
+    def sample(self, n, rng):
+        return rng.multivariate_normal(self.mean, self.covariance, n)
+
+    def log_density(self, theta):
+        return stats.multivariate_normal(self.mean, self.covariance).logpdf(theta)
+
+
+def test_conjugate_posterior_of_several_trials_under_a_correlated_prior():
+    prior, noise = Correlated(), 1.5
+    trials = np.array([[1.0, 2.0], [0.5, 1.0], [3.0, 0.0]])
+    likelihood = Exact(lambda x, theta: tf.reduce_sum(-0.5 * tf.square((x - theta) / noise), axis=-1))
+    chains = sample_posterior(likelihood, prior, trials, draws=40, chains=100, seed=3)
+    precision = np.linalg.inv(prior.covariance) + len(trials) * np.eye(2) / noise**2
+    covariance = np.linalg.inv(precision)
+    mean = covariance @ (np.linalg.solve(prior.covariance, prior.mean) + trials.sum(axis=0) / noise**2)
+    error = np.sqrt(np.diag(covariance) / chains.ess)
+    assert chains.samples.shape == (40, 100, 2)
+    assert (chains.ess > 1000).all()
+    assert (chains.r_hat < 1.05).all()
+    assert chains.divergent == 0
+    np.testing.assert_array_less(np.abs(chains.flat.mean(axis=0) - mean), 4 * error)
+    np.testing.assert_allclose(np.cov(chains.flat.T), covariance, atol=0.05)
+    again = sample_posterior(likelihood, prior, trials, draws=40, chains=100, seed=3)
+    np.testing.assert_array_equal(again.samples, chains.samples)
+
+
+def two_moons(x, theta):
+    """The exact likelihood of the task, up to a constant."""
+    total, difference = theta[:, 0] + theta[:, 1], theta[:, 1] - theta[:, 0]
+    u, v = x[:, 0] - 0.25 + tf.abs(total) / 2**0.5, x[:, 1] - difference / 2**0.5
+    radius = tf.sqrt(u**2 + v**2 + 1e-12)
+    return tf.where(u < 0, tf.constant(-np.inf, tf.float64), -0.5 * ((radius - 0.1) / 0.01) ** 2 - tf.math.log(radius))
+
+
+def test_both_crescents_are_found_with_their_weights_inside_the_prior():
+    task = get_task("two-moons")
+    posterior = LikelihoodPosterior(Exact(two_moons), task.prior, chains=150)
+    several = np.array([[0.0, 0.0], [-0.6, 0.4]])
+    with pytest.warns(UserWarning, match=r"separate modes|diverged"):
+        drawn = posterior.draw(1500, several, seed=1)
+    assert drawn.shape == (2, 1500, 2)
+    for x, samples in zip(several, drawn, strict=True):
+        exact = task.reference(x, 1500, np.random.default_rng(0))
+        assert (samples.sum(axis=1) > 0).mean() == pytest.approx((exact.sum(axis=1) > 0).mean(), abs=0.12)
+        assert np.abs(samples).max() <= 1
+        assert c2st(exact, samples) < 0.58
+
+
+def test_what_the_sampler_refuses():
+    prior = Prior({"a": Normal(mean=0, sd=1)})
+    impossible = Exact(lambda x, theta: tf.fill([theta.shape[0]], tf.constant(-np.inf, tf.float64)))
+    with pytest.raises(InputError, match="likelihood is zero at every one"):
+        LikelihoodPosterior(impossible, prior, chains=20).sample([1.0])
+    with pytest.raises(InputError, match="at least 20 chains"):
+        LikelihoodPosterior(impossible, prior, chains=4)
+    with pytest.raises(InputError, match="4 draws"):
+        LikelihoodPosterior(impossible, prior, chains=20).sample([1.0], draws=1)
+
+
+# Data
+
+
+def test_counts_are_spread_anew_each_epoch_and_nothing_else_is():
+    pairs = {"source": "sbi", "parameters": {"task": "sir", "simulations": 300, "test": 50}}
+    plain, rows = get_dataset(**pairs["parameters"], source="sbi"), get_dataset("likelihood", pairs=pairs, counts=[2, 3])
+    for split in ("train", "test"):
+        swapped, given = rows.rows(split), plain.rows(split)
+        assert list(swapped.inputs) == ["x", "theta"]
+        np.testing.assert_allclose(swapped.inputs["theta"], given.inputs["theta"])
+        away = swapped.inputs["x"] - given.inputs["x"]
+        assert (np.ptp(away, axis=0) > 0.5).tolist() == [i in (2, 3) for i in range(10)]
+        assert np.abs(away).max() <= 0.5
+    assert (rows.rows("train", 1).inputs["x"] != rows.rows("train", 2).inputs["x"]).any()
+    np.testing.assert_array_equal(rows.rows("test", 1).inputs["x"], rows.rows("test", 2).inputs["x"])
+
+
+def test_data_without_a_density_are_refused():
+    rng = np.random.default_rng(0)
+    x = np.stack([rng.poisson(3.0, 500), rng.normal(size=500)], axis=1)
+    assert counts_of(x) == [0]
+    assert stats.kstest(spread(x, [0], rng)[:, 0] - x[:, 0], stats.uniform(-0.5, 1).cdf).pvalue > 1e-3
+    x[:100, 1] = 0.25  # below a threshold
+    with pytest.raises(InputError, match=r"column 1 of x is 0\.25 in 100 of 500 simulations"):
+        counts_of(x)
+
+
+# From a simulator to a posterior
+
+PRIOR = Prior({"line": LogNormal(median=30.0, sigma=0.5, unit="1/s"), "noise": Uniform(low=1, high=3, unit="K")})
 TINY = {
     "config.transforms": 2,
     "config.hidden": [24],
@@ -29,26 +174,64 @@ TINY = {
 
 
 def counts_and_noise(theta: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """A count of the line, and one measured number on an offset, whose scatter is the noise."""
-    return np.array([rng.poisson(theta[0]), 1e6 + rng.normal(0, theta[1])])
+    """A count of the line, and one measured number far from zero, whose scatter is the noise."""
+    return np.stack([rng.poisson(theta[:, 0]), 1e9 + rng.normal(0, theta[:, 1])], axis=1)
 
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
-    import zoo.training.evaluations.likelihood as module
+    import zoo.training.evaluations.posterior as module
 
     folder = tmp_path_factory.mktemp("nle") / "line"
     with without_xla(), pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "DRAWS", 199)
-        return folder, train_nle(counts_and_noise, PRIOR, 2000, folder=folder, test=200, jobs=1, changes=TINY)
+        patch.setattr(module, "DRAWS", 99)
+        return folder, train_nle(counts_and_noise, PRIOR, 2000, folder=folder, test=200, vectorized=True, jobs=1, changes=TINY)
 
 
-def test_it(trained):
+def test_likelihood_of_counts_is_a_probability_and_that_of_a_number_a_density(trained):
+    flow = trained[1]
+    counts, theta = np.arange(70), np.array([30.0, 2.0])
+    log_density = flow.log_density(np.stack([counts, np.full(70, 1e9)], axis=1), theta)
+    exact = stats.poisson(30).pmf(counts) * stats.norm(0, 2).pdf(0)
+    assert np.abs(np.exp(log_density) - exact).sum() < 0.2 * exact.sum()
+    drawn = flow.draw(2000, theta)
+    assert drawn.dtype == np.float64
+    assert (drawn[:, 1] - 1e9).std() == pytest.approx(2, rel=0.15)  # steps of single precision are 64
+    metrics = {metric.name: metric for metric in flow.spec.metrics}
+    assert metrics["log_prob"].value > metrics["log_prob"].baseline
+    assert (
+        metrics["coverage distance, predicted references"].value
+        < 2 * metrics["coverage distance, predicted references"].baseline
+    )
+    assert "counts 0 are spread" in flow.spec.endpoint("sample").outputs[0].description
+
+
+def test_posterior_from_a_learned_likelihood_is_the_exact_one(trained):
+    flow, x = trained[1], np.array([[31.0, 1e9 + 1.0], [24.0, 1e9 - 2.5]])
+
+    class Plain(Correlated):  # without laws the chains run without XLA, whose compilation takes seconds
+        names, scales = PRIOR.names, PRIOR.scales
+        sample, log_density = (staticmethod(getattr(PRIOR, name)) for name in ("sample", "log_density"))
+
+    chains = LikelihoodPosterior(flow, Plain(), chains=60).sample(x, draws=20)
+    line, noise = np.meshgrid(np.linspace(10, 60, 400), np.linspace(1, 3, 200), indexing="ij")
+    grid = np.stack([line.ravel(), noise.ravel()], axis=1)
+    log_p = PRIOR.log_density(grid)
+    for count, number in x:
+        log_p += stats.poisson(grid[:, 0]).logpmf(count) + stats.norm(0, grid[:, 1]).logpdf(number - 1e9)
+    weight = np.exp(log_p - log_p.max())
+    mean = weight @ grid / weight.sum()
+    deviation = np.sqrt(weight @ (grid - mean) ** 2 / weight.sum())
+    np.testing.assert_array_less(np.abs(chains.flat.mean(axis=0) - mean), 0.3 * deviation)
+    np.testing.assert_allclose(chains.flat.std(axis=0), deviation, rtol=0.25)
+    with pytest.raises(InputError):
+        LikelihoodPosterior(flow, Plain(), chains=60).sample([np.nan, 1e9])
+
+
+def test_exported_likelihood_answers_as_the_flow_does(trained):
+    from zoo.serving import Session
+
     folder, flow = trained
-    print(flow.spec.metrics)
-    theta = np.array([[30.0, 2.0]])
-    k = np.arange(60)
-    x = np.stack([k, np.full(60, 1e6)], axis=1)
-    log_p = flow.log_density(x, theta[0])
-    exact = stats.poisson(30).logpmf(k) + stats.norm(1e6, 2).logpdf(1e6)
-    print(np.abs(np.exp(log_p) - np.exp(exact)).sum()/np.exp(exact).sum(), np.exp(log_p).sum()/np.exp(exact).sum())
+    given = {"x": np.array([[30.0, 1e9 + 1.5]]), "theta": np.array([[29.0, 2.0]])}
+    answer = Session(folder).run(given, "log_prob")["log_prob"]
+    np.testing.assert_allclose(answer, flow.log_density(given["x"], given["theta"]), atol=2e-3)

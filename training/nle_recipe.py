@@ -88,9 +88,7 @@ def nle_recipe(
     return validated(name, values, changes)
 
 
-def _endpoints(
-    prior: AnyPrior | RowsPrior, datum: Datum, scales: list[dict[str, Any]], counts: list[int]
-) -> dict[str, Any]:
+def _endpoints(prior: AnyPrior | RowsPrior, datum: Datum, scales: list[dict[str, Any]], counts: list[int]) -> dict[str, Any]:
     """Log density and samples of x, given theta, as a recipe describes them."""
     unit, units = unit_of(list(prior.units.values()))
     of_x, several = ("1", None) if datum.units is None else unit_of(datum.units)

@@ -120,9 +120,7 @@ def _config(prior: AnyPrior | RowsPrior, width: int) -> dict[str, Any]:
     }
 
 
-def _endpoints(
-    prior: AnyPrior | RowsPrior, datum: Datum, context_scales: list[dict[str, JsonValue]] | None
-) -> dict[str, Any]:
+def _endpoints(prior: AnyPrior | RowsPrior, datum: Datum, context_scales: list[dict[str, JsonValue]] | None) -> dict[str, Any]:
     """Log density and samples of theta, given x, as a recipe describes them."""
     dimensions = len(prior.names)
     bounded = [bounds is not None for bounds in prior.support]
@@ -132,7 +130,7 @@ def _endpoints(
     unit, units = unit_of(list(prior.units.values()))
     parameter = {"name": "parameter", "size": dimensions, "labels": list(prior.names), "units": units}
     theta = {"name": "theta", "axes": [parameter], "dtype": "float64", "unit": unit, "description": ", ".join(prior.names)}
-    of_x, several = (("1", None) if datum.units is None else unit_of(datum.units))
+    of_x, several = ("1", None) if datum.units is None else unit_of(datum.units)
     observed = {"name": "datum", "size": datum.width, "labels": datum.names, "units": several}
     x = {"name": "x", "axes": [observed], "unit": of_x, "description": "an observation, as the simulator gives it"}
     if context_scales is not None:

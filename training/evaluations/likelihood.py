@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Literal
 
 import numpy as np
@@ -11,10 +12,11 @@ from zoo.families.contracts import Density
 from zoo.families.flows.scales import Maps
 from zoo.interpret import plots
 from zoo.interpret.posteriors.coverage import sbc_ranks, tarp
+from zoo.interpret.posteriors.miscalibration import miscalibrated
 from zoo.model.spec import Metric
 from zoo.training.evaluate import Evaluation, Run, Runs
-from zoo.training.evaluations import EvaluationSettings, register_evaluation
-from zoo.training.evaluations.posterior import CALIBRATED, DRAWS, Drawn, coverage_metric, rank_metrics
+from zoo.training.evaluations import EvaluationSettings, posterior, register_evaluation
+from zoo.training.evaluations.posterior import Drawn, coverage_metric, rank_metrics
 from zoo.training.metrics import Units, expect_equal_weights, mean, measured
 
 SHOWN = 12
@@ -44,22 +46,36 @@ def evaluate(runs: Runs) -> Evaluation:
     baseline = _linear(released, dataset.rows("train"), rows)
     for variant, members in runs.items():
         evaluation.metrics.append(_log_prob(f"{variant}/" if variant else "", members, rows, baseline))
-    x, theta = (np.asarray(array)[:CALIBRATED] for array in rows.inputs.values())
+    x, theta = (np.asarray(array)[: posterior.CALIBRATED] for array in rows.inputs.values())
     drawn = Drawn(released.load(), theta)
-    ranks = sbc_ranks(drawn, x, theta, DRAWS)
+    ranks = sbc_ranks(drawn, x, theta, posterior.DRAWS)
     names = [f"x[{i}]" for i in range(x.shape[1])]
     metrics = rank_metrics(ranks, names)
     worst = np.argsort([-found.value for found in metrics], kind="stable")[:SHOWN]
     evaluation.metrics += [metrics[i] for i in worst]
-    covered = {kind: tarp(drawn, x, theta, DRAWS, references=kind) for kind in ("uniform", "predicted")}
+    covered = {kind: tarp(drawn, x, theta, posterior.DRAWS, references=kind) for kind in ("uniform", "predicted")}
     evaluation.metrics += [coverage_metric(kind, found) for kind, found in covered.items()]
+    evaluation.notes = _notes(miscalibrated(ranks, posterior.DRAWS, names, covered, "model"))
     evaluation.curves = {"coverage": {kind: np.round(found.expected, 4).tolist() for kind, found in covered.items()}}
     evaluation.figures = {
         "learning_curves": plots.learning_curves(released.history),
-        "ranks": plots.rank_histograms(ranks[:, worst], DRAWS, [names[i] for i in worst]),
+        "ranks": plots.rank_histograms(ranks[:, worst], posterior.DRAWS, [names[i] for i in worst]),
         "coverage": plots.coverage_curve({f"{kind} references": found for kind, found in covered.items()}),
     }
     return evaluation
+
+
+def _notes(problems: list[str]) -> list[str]:
+    """What the card says of a model that does not make data as the simulator does; a warning now too."""
+    if not problems:
+        return []
+    words = (
+        f"The likelihood is not that of the simulator: {'; '.join(problems)}. Posteriors from it are as wrong: train on"
+        " more simulations, or for more epochs where the validation loss still fell at the end; the plots ranks and coverage"
+        " show how it is off."
+    )
+    warnings.warn(words, stacklevel=2)
+    return [words]
 
 
 def _log_prob(prefix: str, members: list[Run], rows: Rows, baseline: float) -> Metric:

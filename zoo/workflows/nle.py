@@ -39,10 +39,10 @@ def train_nle(
 ) -> Flow:
     """Neural likelihood estimation: a conditional flow p(x | theta), trained on simulations of your own.
 
-    The flow is an emulator of the simulator, noise included, and a likelihood. ``zoo.interpret.sample_posterior`` draws from the
-    posterior with it, by Markov chains: slower than a flow of ``train_npe``, but of any prior, and of any number of independent
-    trials at one theta, without training anew. ``folder`` and ``<folder>.run`` are as ``train_npe`` leaves them, and the
-    simulations there serve both.
+    The flow is an emulator of the simulator, noise included, and a likelihood. ``zoo.interpret.sample_posterior`` draws from
+    the posterior with it, by Markov chains: slower than a flow of ``train_npe``, but of any prior, and of any number of
+    independent trials at one theta, without training anew. ``folder`` and ``<folder>.run`` are as ``train_npe`` leaves them;
+    ``theta`` and ``x`` in ``simulations.npz`` of either serve the other.
 
     Parameters
     ----------
@@ -58,8 +58,8 @@ def train_nle(
     folder : str or Path
         The folder to be made. Its name is the model's.
     test : int, optional
-        How many further simulations are made, or rows of your own set aside, to compare the model's data with the simulator's; by
-        default 1,000, of your own rows at most a tenth.
+        How many further simulations are made, or rows of your own set aside, to compare the model's data with the simulator's;
+        by default 1,000, of your own rows at most a tenth.
     seed : int
         The seed of simulations and training.
     vectorized : bool

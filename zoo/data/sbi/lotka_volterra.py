@@ -1,6 +1,6 @@
 """Lotka-Volterra, predators and their prey (Lotka 1920; task T.10 of arXiv:2101.04653).
 
-    dX/dt = alpha X - beta X Y,    dY/dt = -gamma Y + delta X Y,    x ~ LogNormal(ln X, 0.1), y ~ LogNormal(ln Y, 0.1).
+dX/dt = alpha X - beta X Y,    dY/dt = -gamma Y + delta X Y,    x ~ LogNormal(ln X, 0.1), y ~ LogNormal(ln Y, 0.1).
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ import math
 
 import numpy as np
 
-from zoo.data.sbi.positive_odes import integrate
 from zoo.data.sbi.laws import LogNormal
+from zoo.data.sbi.positive_odes import integrate
 from zoo.data.sbi.prior import Prior
 
 START = np.log([30.0, 1.0])

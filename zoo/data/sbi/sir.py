@@ -1,14 +1,14 @@
 """SIR, an epidemic in a million people (Kermack & McKendrick 1927; task T.9 of arXiv:2101.04653).
 
-    dS/dt = -beta S I / N,    dI/dt = beta S I / N - gamma I,    x ~ Binomial(1000, I / N) every 17 days from day 0.
+dS/dt = -beta S I / N,    dI/dt = beta S I / N - gamma I,    x ~ Binomial(1000, I / N) every 17 days from day 0.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from zoo.data.sbi.positive_odes import integrate
 from zoo.data.sbi.laws import LogNormal
+from zoo.data.sbi.positive_odes import integrate
 from zoo.data.sbi.prior import Prior
 
 PEOPLE, TESTED = 1e6, 1000

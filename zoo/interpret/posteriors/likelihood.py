@@ -1,8 +1,8 @@
 """Posteriors from a likelihood: a flow p(x | theta) learned from simulations, a prior, and the no-U-turn sampler.
 
-Papamakarios, Sterratt & Murray (2019, arXiv:1805.07226); Hoffman & Gelman (2014, arXiv:1111.4246). Chains start where waste-free
-sequential Monte Carlo (Dau & Chopin 2022, arXiv:2011.02328) leaves them: draws from the prior are weighed by a power of the
-likelihood that rises from 0 to 1, resampled and moved. So each mode gets chains in proportion to its weight.
+Papamakarios, Sterratt & Murray (2019, arXiv:1805.07226); Hoffman & Gelman (2014, arXiv:1111.4246). Chains start where
+waste-free sequential Monte Carlo (Dau & Chopin 2022, arXiv:2011.02328) leaves them: draws from the prior are weighed by a power
+of the likelihood that rises from 0 to 1, resampled and moved. So each mode gets chains in proportion to its weight.
 """
 
 from __future__ import annotations
@@ -14,11 +14,12 @@ from typing import Any, Protocol
 import numpy as np
 
 from zoo.errors import InputError
+from zoo.interpret.posteriors.annealed import factor, resampled, risen
 from zoo.interpret.posteriors.log_prior import log_prior_on_scales
 from zoo.interpret.posteriors.mcmc import ACCEPTANCE, Chains, effective_size, split_r_hat, tensorflow_probability
 from zoo.progress import track
 
-POOL = 250
+POOL = 500
 """Draws from the prior for each chain."""
 BLOCK = 10
 """Steps of all chains in one call of the graph."""
@@ -86,7 +87,7 @@ class LikelihoodPosterior:
         Without TensorFlow Probability, or if Keras runs on another backend than TensorFlow.
     """
 
-    def __init__(self, flow: Likelihood, prior: PriorOnScales, *, chains: int = 400) -> None:
+    def __init__(self, flow: Likelihood, prior: PriorOnScales, *, chains: int = 200) -> None:
         if chains < 20:
             raise InputError(f"expected at least 20 chains, which share out the modes of the posterior, given {chains}")
         context = getattr(flow, "context", len(prior.names))
@@ -113,13 +114,13 @@ class LikelihoodPosterior:
             Samples of shape (n, D), or (m, n, D) for several observations.
         """
         rows = self.flow.observations(x)
-        steps = -(-n // self.chains)
-        found = [self.sample(row, draws=max(steps, BLOCK), seed=seed + i) for i, row in enumerate(rows)]
+        draws = max(BLOCK, -(-n // self.chains))
+        found = [self.sample(row, draws=draws, seed=seed + i) for i, row in enumerate(rows)]
         rng = np.random.default_rng(seed)
         drawn = np.stack([rng.permutation(chains.flat)[:n] for chains in found])
         return drawn if np.ndim(x) == 2 else drawn[0]
 
-    def sample(self, x_o: np.ndarray, *, draws: int = 25, seed: int = 0) -> Chains:
+    def sample(self, x_o: np.ndarray, *, draws: int = 50, seed: int = 0) -> Chains:
         """Run the chains, as `sample_posterior` does."""
         if draws < 4:
             raise InputError(f"expected at least 4 draws of each chain, given {draws}")
@@ -150,9 +151,9 @@ class LikelihoodPosterior:
             raise InputError(f"x_o: its likelihood is zero at every one of {len(u):,} draws from the prior")
         power, step = 0.0, FIRST_STEP
         while True:
-            power, weight = _risen(log_likelihood, power, EFFECTIVE * self.chains)
-            u = u[_resampled(u, weight, self.chains, rng)]
-            state = _State(u, _factor(u), step, power)
+            power, weight = risen(log_likelihood, power, EFFECTIVE * self.chains)
+            u = u[resampled(u, weight, self.chains, rng)]
+            state = _State(u, factor(u), step, power)
             if power == 1.0:
                 return state
             moved = self._moves.block(state, x, rng)
@@ -181,7 +182,7 @@ class LikelihoodPosterior:
 
 
 def sample_posterior(
-    flow: Likelihood, prior: PriorOnScales, x_o: np.ndarray, *, draws: int = 25, chains: int = 400, seed: int = 0
+    flow: Likelihood, prior: PriorOnScales, x_o: np.ndarray, *, draws: int = 50, chains: int = 200, seed: int = 0
 ) -> Chains:
     """Sample p(theta | x_o), which is proportional to p(x_o | theta) p(theta).
 
@@ -245,7 +246,7 @@ class _State:
         """Go on from the last states; with the step and the covariance of ``measured`` rows where they are to be adapted."""
         tuned = tuned or measured is not None
         step = self.step * float(np.exp(GAIN * (moved.acceptance - ACCEPTANCE))) if tuned else self.step
-        return _State(moved.states[-1], self.factor if measured is None else _factor(measured), step, self.power)
+        return _State(moved.states[-1], self.factor if measured is None else factor(measured), step, self.power)
 
 
 class _Moves:
@@ -318,48 +319,6 @@ class _Moves:
         return tf.constant(x)
 
 
-def _risen(log_likelihood: np.ndarray, power: float, wanted: float) -> tuple[float, np.ndarray]:
-    """The next power of the likelihood, at which the effective number of rows falls to ``wanted``, and weights (n,) of the rows."""
-    usable = np.isfinite(log_likelihood)
-    wanted = min(wanted, 0.9 * np.count_nonzero(usable))
-    best = log_likelihood[usable].max()
-    relative = np.where(usable, log_likelihood - best, -np.inf)
-
-    def weights(rise: float) -> np.ndarray:
-        weight = np.where(usable, np.exp(rise * np.where(usable, relative, 0.0)), 0.0)
-        return weight / weight.sum()
-
-    low, high = 0.0, 1.0 - power
-    if 1 / np.sum(weights(high) ** 2) >= wanted:
-        return 1.0, weights(high)
-    for _ in range(50):
-        middle = (low + high) / 2
-        low, high = (middle, high) if 1 / np.sum(weights(middle) ** 2) >= wanted else (low, middle)
-    return power + low, weights(low)
-
-
-def _resampled(u: np.ndarray, weight: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:
-    """Indices (n,) of the rows of u, as often as their weights say.
-
-    Systematic resampling in the order of a tree of space, so that any region, and so each mode, gets its share within one or
-    two rows (Gerber, Chopin & Whiteley 2019, arXiv:1708.08653).
-    """
-    from scipy.spatial import cKDTree
-
-    order = cKDTree(u, leafsize=1, compact_nodes=False).indices
-    place = np.searchsorted(np.cumsum(weight[order]), (np.arange(n) + rng.random()) / n)
-    return order[np.minimum(place, len(order) - 1)]
-
-
-def _factor(u: np.ndarray) -> np.ndarray:
-    """The lower triangular factor (D, D) of the covariance of rows (n, D), shrunk towards a sphere (Ledoit & Wolf 2004)."""
-    from sklearn.covariance import ledoit_wolf
-
-    scale = u.std(axis=0, dtype=np.float64)
-    scale = np.where(scale > 0, scale, 1.0)
-    return scale[:, None] * np.linalg.cholesky(ledoit_wolf(u / scale)[0] + 1e-6 * np.eye(len(scale)))
-
-
 def _warn(chains: Chains, names: list[str]) -> None:
     """Say what in the chains is not as it should be."""
     if chains.divergent > DIVERGENT:
@@ -370,7 +329,7 @@ def _warn(chains: Chains, names: list[str]) -> None:
     worst = int(np.argmax(chains.r_hat))
     if not chains.r_hat[worst] <= MIXED:
         warnings.warn(
-            f"the chains of {names[worst]} do not mix, R-hat {chains.r_hat[worst]:.2f}: either the posterior has separate modes,"
-            " whose weights are then those that the chains started with, good to a few per cent, or more draws are needed",
+            f"the chains of {names[worst]} do not mix, R-hat {chains.r_hat[worst]:.2f}: either the posterior has separate"
+            " modes, whose weights are then those that the chains started with, good to a few per cent, or more draws are needed",
             stacklevel=4,
         )

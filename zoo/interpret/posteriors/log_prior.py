@@ -89,7 +89,9 @@ def _by_differences(prior: Any, maps: Any) -> Callable[[Any], Any]:
     def log_prior(u):
         at = tf.cast(u, tf.float64)
         aside = [tf.constant(row) for row in DIFFERENCE * np.eye(u.shape[-1])]
-        logs = tf.reshape(value(tf.concat([at, *(at + s for s in aside), *(at - s for s in aside)], axis=0)), (-1, tf.shape(u)[0]))
+        logs = tf.reshape(
+            value(tf.concat([at, *(at + s for s in aside), *(at - s for s in aside)], axis=0)), (-1, tf.shape(u)[0])
+        )
         more, less = tf.split(logs[1:], 2)
         slope = tf.transpose(tf.cast((more - less) / (2 * DIFFERENCE), tf.float32))
         return tf.cast(logs[0], tf.float32), lambda upstream: upstream[:, None] * slope

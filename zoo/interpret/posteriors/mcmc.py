@@ -338,9 +338,7 @@ def tensorflow_probability(what: str) -> Any:
     try:
         import tensorflow_probability as tfp
     except ImportError as error:
-        raise ZooError(
-            f"{what} needs TensorFlow Probability and tf-keras ({error}): pip install 'physzoo[mcmc]'"
-        ) from error
+        raise ZooError(f"{what} needs TensorFlow Probability and tf-keras ({error}): pip install 'physzoo[mcmc]'") from error
     import keras
 
     if (backend := keras.backend.backend()) != "tensorflow":
