@@ -88,8 +88,8 @@ def _notes(problems: list[str], dataset: Dataset) -> list[str]:
     if problems:
         words = (
             f"The posterior does not mean what it says: {'; '.join(problems)}. Do not rely on its intervals: train on"
-            " more simulations, or for more epochs where the validation loss still fell at the end; the plots ranks and coverage"
-            " show how it is off."
+            " more simulations, or for more epochs where the validation loss still fell at the end; the plots ranks and"
+            " coverage show how it is off."
         )
         warnings.warn(words, stacklevel=2)
         notes.append(words)

@@ -73,8 +73,8 @@ def counts_of(x: np.ndarray) -> list[int]:
         if times.max() > max(4, REPEATED * len(x)):
             raise InputError(
                 f"column {column} of x is {values[times.argmax()]:g} in {times.max()} of {len(x)} simulations: a likelihood"
-                " needs data with a density. Let the simulator add the noise of rounding or of the instrument, give counts as whole"
-                " numbers, or estimate the posterior itself with train_npe, which takes any data"
+                " needs data with a density. Let the simulator add the noise of rounding or of the instrument, give counts as"
+                " whole numbers, or estimate the posterior itself with train_npe, which takes any data"
             )
     return np.flatnonzero(whole).tolist()
 

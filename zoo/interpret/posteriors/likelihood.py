@@ -25,6 +25,8 @@ BLOCK = 10
 """Steps of all chains in one call of the graph."""
 EFFECTIVE = 4.0
 """Effective number of weighed states for each chain that a rise of the power of the likelihood leaves."""
+MOST_RISES = 100
+"""Rises of the power of the likelihood; each multiplies it a few times."""
 FIRST_STEP, GAIN = 0.5, 1.5
 """Step at first, in standard deviations, and how fast its logarithm follows acceptance minus what that is to be."""
 MOVING = 0.4
@@ -150,7 +152,7 @@ class LikelihoodPosterior:
         if not np.isfinite(log_likelihood).any():
             raise InputError(f"x_o: its likelihood is zero at every one of {len(u):,} draws from the prior")
         power, step = 0.0, FIRST_STEP
-        while True:
+        for _ in range(MOST_RISES):
             power, weight = risen(log_likelihood, power, EFFECTIVE * self.chains)
             u = u[resampled(u, weight, self.chains, rng)]
             state = _State(u, factor(u), step, power)
@@ -165,6 +167,10 @@ class LikelihoodPosterior:
             step = state.after(moved, tuned=True).step
             u = moved.states.reshape(-1, u.shape[1])
             log_likelihood = self._moves.log_likelihood(u, x, self.chains)
+        raise InputError(
+            f"x_o: after {MOST_RISES} rises of the likelihood's power from 0 to 1, it is at {power:.2g}: x_o is far from all"
+            " simulations, or trials are so many that single precision does not resolve their likelihood"
+        )
 
     def _chains(self, u: np.ndarray, state: _State, acceptance: float, divergent: float) -> Chains:
         tfp = self._moves.tfp
@@ -330,6 +336,6 @@ def _warn(chains: Chains, names: list[str]) -> None:
     if not chains.r_hat[worst] <= MIXED:
         warnings.warn(
             f"the chains of {names[worst]} do not mix, R-hat {chains.r_hat[worst]:.2f}: either the posterior has separate"
-            " modes, whose weights are then those that the chains started with, good to a few per cent, or more draws are needed",
+            " modes, whose weights are then those that the chains started with, good to a few per cent, or more draws are due",
             stacklevel=4,
         )
