@@ -477,14 +477,14 @@ def test_posterior_of_the_published_observation_is_that_of_the_published_draws(n
     center, covariance = np.array(mean), np.diag(np.square(deviation))
     for seed in range(2):
         proposal = stats.multivariate_t(center, 1.5 * covariance, df=5)
-        log_theta = proposal.rvs(6000, random_state=seed)
+        log_theta = proposal.rvs(3000, random_state=seed)
         theta = np.exp(log_theta)
         log_weight = task.log_likelihood(theta, np.array(x)) + task.prior.log_density(theta) + log_theta.sum(axis=1)
         weight = np.exp(log_weight - proposal.logpdf(log_theta) - np.max(log_weight - proposal.logpdf(log_theta)))
         weight /= weight.sum()
         center = weight @ log_theta
         covariance = (log_theta - center).T @ (weight[:, None] * (log_theta - center))
-    assert 1 / (weight @ weight) > 2000
+    assert 1 / (weight @ weight) > 1000
     np.testing.assert_allclose(center, mean, atol=0.1 * np.min(deviation))
     np.testing.assert_allclose(np.sqrt(np.diag(covariance)), deviation, rtol=0.07)
 
@@ -500,10 +500,11 @@ def test_equations_are_solved_as_scipy_solves_them_however_extreme_the_rates(nam
     start, times = (module.START, module.TIMES) if name == "lotka-volterra" else (np.log([1 - 1e-6, 1e-6]), module.DAYS)
     found = integrate_positive(module._growth, start, theta, times)
     for row, mine in zip(theta, found, strict=True):
-        exact = integrate.solve_ivp(
-            lambda _, u, row=row: module._growth(u[None], row[None])[0][0],
-            (0, times[-1]), start, t_eval=times, rtol=1e-9, atol=1e-10, method="DOP853",
-        )  # fmt: skip
+        with np.errstate(over="ignore", invalid="ignore"):  # in steps that it takes back
+            exact = integrate.solve_ivp(
+                lambda _, u, row=row: module._growth(u[None], row[None])[0][0],
+                (0, times[-1]), start, t_eval=times, rtol=1e-9, atol=1e-10, method="DOP853",
+            )  # fmt: skip
         np.testing.assert_allclose(mine, exact.y, atol=2e-4)
     assert np.isfinite(task.simulate(theta, rng)).all()
 
