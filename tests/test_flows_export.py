@@ -7,7 +7,7 @@ from functools import cache
 import numpy as np
 import onnx
 import pytest
-from tiny_flows import KINDS, build
+from tiny_flows import CONTINUOUS, KINDS, build
 
 from zoo.export import check_parity, to_onnx, to_saved_model
 from zoo.export.parity import onnx_function, saved_model_function
@@ -19,14 +19,14 @@ TOLERANCE = Tolerance(absolute=1e-4, relative=1e-4)
 
 def described(kind: str, case: str, **changes):
     """A flow of two transforms with a spec, and inputs of each endpoint."""
-    flow, x, c = build(kind, case, **{"transforms": 2} | changes)
+    flow, x, c = build(kind, case, **({"transforms": 2} if kind in KINDS else {}) | changes)
     theta = Tensor(name="theta", axes=fixed_axes("theta", [flow.dimensions]), unit="1", description="variables")
     noise = Tensor(name="z", axes=fixed_axes("z", [flow.dimensions]), unit="1", description="standard normal numbers")
     context = [] if c is None else [Tensor(name="x", axes=fixed_axes("x", [flow.context]), unit="1", description="context")]
     log_prob = Tensor(name="log_prob", axes=fixed_axes("log_prob", []), unit="1", description="log density")
     flow.spec = ModelSpec(
         name="tiny-flow",
-        family=KINDS[kind][0],
+        family=(KINDS | CONTINUOUS)[kind][0],
         config=flow.config,
         task="test",
         summary="a tiny flow",
@@ -84,6 +84,13 @@ def test_wide_autoregressive_sample_is_a_loop():
     graph = to_onnx(flow, flow.spec, "sample", 13)
     assert sum(node.op_type == "Loop" for node in graph.graph.node) == len(flow.transforms)
     check_parity(flow, flow.spec, "sample", onnx_function(graph.SerializeToString()), inputs["sample"])
+
+
+def test_velocity_is_integrated_by_a_loop():
+    flow, inputs = described("flow-matching", "bounded", spread=0.5, steps=2, hidden=[5])
+    graph = to_onnx(flow, flow.spec, "log_prob", 11)
+    assert sum(node.op_type == "Loop" for node in graph.graph.node) == 1
+    check_parity(flow, flow.spec, "log_prob", onnx_function(graph.SerializeToString()), inputs["log_prob"])
 
 
 def test_graph_is_minus_infinity_outside_the_support():

@@ -234,4 +234,4 @@ def test_npe_recipe_follows_the_budget():
     small, large = (npe_recipe("a", prior, {"source": "simulations"}, n, 3) for n in (1000, 100_000))
     assert small.batch_size < large.batch_size
     assert small.epochs > large.epochs
-    assert small.config["support"] == prior.support
+    assert small.config["scales"] == prior.scales

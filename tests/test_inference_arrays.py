@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -211,8 +212,11 @@ def test_what_is_asked_for_together(tmp_path):
         train_npe(x=[1.0], folder=tmp_path / "a")
     with pytest.raises(InputError, match="needs the prior"):
         train_npe(line, folder=tmp_path / "a")
+    rows = np.random.default_rng(0).normal(size=(100, 2))
     with pytest.raises(UnknownNameError, match="family of flows"):
-        train_npe(theta=np.eye(30)[:, :2], x=np.eye(30)[:, :2], folder=tmp_path / "a", family="glow")
+        train_npe(theta=rows, x=rows, folder=tmp_path / "a", family="glow")
+    with pytest.raises(InputError, match="expected from 2 to 99 test rows of 100 simulations, given 100"):
+        train_npe(theta=rows, x=rows, folder=tmp_path / "b", test=100)
 
 
 # Runs of something else
@@ -314,3 +318,19 @@ def test_spec_without_notes_is_written_as_before(own):
     folder, _ = own
     assert '"notes"' not in (folder / "model.json").read_text()
     assert read_spec(folder).notes is None
+
+
+@pytest.mark.slow
+def test_changed_simulator_gives_its_own_posterior(few_draws, tmp_path):
+    """Of the same folder, prior and seed: refused, or trained anew where that is asked for, also with another width."""
+    prior = {"mean": stats.norm(0, 1)}
+    arguments = {"prior": prior, "simulations": 1000, "folder": tmp_path / "own", "test": 100, "jobs": 1, "changes": TINY}
+    shifted = train_npe(lambda theta, rng: theta + 2 + 0.2 * rng.normal(size=1), **arguments)
+    assert np.median(shifted.draw(500, [0.0])) < -1
+    shutil.rmtree(tmp_path / "own")  # as if the training had been killed
+    with pytest.raises(InputError, match=r"another simulator.*overwrite=True"):
+        train_npe(lambda theta, rng: theta + 0.2 * rng.normal(size=1), **arguments)
+    right = train_npe(lambda theta, rng: theta + 0.2 * rng.normal(size=1), **arguments, overwrite=True)
+    assert np.median(right.draw(500, [0.0])) == pytest.approx(0, abs=0.15)
+    wider = train_npe(lambda theta, rng: theta + 0.2 * rng.normal(size=3), **arguments, overwrite=True)
+    assert np.median(wider.draw(500, [0.0, 0.0, 0.0])) == pytest.approx(0, abs=0.15)

@@ -18,6 +18,8 @@ KINDS = {
     "nsf-coupling": ("nsf", {"bins": 5}),
     "nsf-autoregressive": ("nsf", {"bins": 5, "autoregressive": True}),
 }
+CONTINUOUS = {"flow-matching": ("flow-matching", {"steps": 12})}
+"""Flows that are no chain of bijectors with a closed form."""
 CASES = {
     "plane": {"dimensions": 2},
     "conditional": {"dimensions": 3, "context": 2},
@@ -28,8 +30,8 @@ CASES = {
 
 def build(kind: str, case: str, *, spread: float = 0.7, seed: int = 3, **changes):
     """A flow with random weights, and rows for it: a start at zero would be the identity."""
-    family, own = KINDS[kind]
-    config = {"transforms": 3, "hidden": [8, 8]} | CASES[case] | own | changes
+    family, own = (KINDS | CONTINUOUS)[kind]
+    config = ({"transforms": 3} if kind in KINDS else {}) | {"hidden": [8, 8]} | CASES[case] | own | changes
     rng = np.random.default_rng(seed)
     flow = get_family(family)(**config)
     x = rng.normal(0.5, 0.2, (64, flow.dimensions)).clip(0.01, 1.99).astype(np.float32)

@@ -11,7 +11,7 @@ from keras import ops
 from zoo.data.dataset import Dataset, FromUser, Rows, Split
 from zoo.errors import InputError, option
 from zoo.families.base import ZooModel
-from zoo.families.batches import rows_at_once
+from zoo.families.batches import answer, rows_at_once
 from zoo.model.axes import Strict
 from zoo.model.spec import ModelSpec, Tensor
 from zoo.progress import track
@@ -172,7 +172,7 @@ class _Pass:
         size = rows_at_once(rows.inputs.values())
         for start in track(range(0, len(rows), size), f"checking the {split} rows"):
             part = slice(start, start + size)
-            cut = {tensor.name: np.asarray(rows.inputs[tensor.name][part], np.float32) for tensor in inputs}
+            cut = {tensor.name: np.asarray(rows.inputs[tensor.name][part], tensor.floats) for tensor in inputs}
             target = np.asarray(rows.target[part], np.float32)
             for name, array in {**cut, "the target": target}.items():
                 _expect_finite(name, array, numbers[part])
@@ -182,7 +182,7 @@ class _Pass:
             if rows.weight is not None:
                 content.update(np.asarray(rows.weight[part], np.float64).tobytes())
             if split == "train":
-                self._measure(model.standardized(*(ops.convert_to_tensor(array) for array in cut.values())))
+                self._measure(answer(model.standardized, *cut.values()))
         low, high = zip(*targets, strict=True)
         self.target_range = max(high) - min(low)
         self.digest = content.digest()
@@ -196,7 +196,7 @@ class _Pass:
             tensor = tensors[name]
             low, high = (-np.inf if tensor.low is None else tensor.low), (np.inf if tensor.high is None else tensor.high)
             each = array.reshape(-1, *tensor.fixed_shape)  # a row may hold several queries, each of which counts
-            outside = (each < np.asarray(low, np.float32)) | (each > np.asarray(high, np.float32))
+            outside = (each < np.asarray(low, each.dtype)) | (each > np.asarray(high, each.dtype))
             self.outside[name] += int(outside.reshape(len(array), -1).any(axis=1).sum())
             by_element = tensor.unbounded or isinstance(tensor.low, list) or isinstance(tensor.high, list)
             axes = tuple(range(each.ndim - 1)) if by_element else None

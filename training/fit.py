@@ -17,6 +17,7 @@ from zoo.data.dataset import Dataset, Rows
 from zoo.families.base import EndpointModel, ZooModel
 from zoo.families.batches import rows_at_once
 from zoo.families.contracts import Boosted
+from zoo.families.ensemble import Ensemble
 from zoo.families.state import apart, deterministic
 from zoo.loading import load_weights
 from zoo.model.registry import get_family
@@ -144,8 +145,14 @@ def fit(recipe: Recipe, folder: Path, seed: int | None = None, *, title: str | N
         If another process is training there.
     """
     seed = recipe.seeds[0] if seed is None else seed
-    prepare = boosting.prepare if issubclass(get_family(recipe.family), Boosted) else _prepare
-    dataset = recipe.data.dataset()
+    return _fit(recipe, recipe.data.dataset(), folder, seed, title)
+
+
+def _fit(recipe: Recipe, dataset: Dataset, folder: Path, seed: int, title: str | None) -> tuple[EndpointModel, History]:
+    family = get_family(recipe.family)
+    prepare = _prepare_members if issubclass(family, Ensemble) else _prepare
+    if issubclass(family, Boosted):
+        prepare = boosting.prepare
     with apart(seed), deterministic():
         run = prepare(recipe, dataset, seed)
         with alone(folder):
@@ -179,6 +186,30 @@ def _prepare(recipe: Recipe, dataset: Dataset, seed: int) -> Callable[[Path, str
         return model, train(model, dataset, folder, title, epochs=epochs, batch_size=batch_size, patience=patience, seed=seed)
 
     return run
+
+
+def _prepare_members(recipe: Recipe, dataset: Dataset, seed: int) -> Callable[[Path, str], tuple[ZooModel, History]]:
+    """The runs of an ensemble's members, ready but for their folder and title; no two ensembles share a member's seed."""
+    joined: Ensemble = recipe.untrained()
+    member = recipe.changed({"family": joined.config["member"], "config": joined.config["config"]})
+    count = len(joined.members)
+
+    def run(folder: Path, title: str) -> tuple[ZooModel, History]:
+        histories = []
+        for i, place in enumerate(joined.members):
+            own = f"{title}, member {i + 1} of {count}"
+            model, history = _fit(member, dataset, folder / f"member-{i}", seed * count + i, own)
+            place.set_weights(model.get_weights())
+            histories.append(history)
+        return joined, _mean(histories)
+
+    return run
+
+
+def _mean(histories: list[History]) -> History:
+    """Mean over members, for as many epochs as all were trained."""
+    epochs = min(len(history["loss"]) for history in histories)
+    return {name: np.mean([history[name][:epochs] for history in histories], axis=0).tolist() for name in histories[0]}
 
 
 def train(

@@ -12,6 +12,7 @@ from zoo.data.sbi.rows_prior import RowsPrior
 from zoo.data.sbi.x_scales import described
 from zoo.errors import UnknownNameError
 from zoo.families.flows.scales import Maps
+from zoo.training.members import in_members
 from zoo.training.recipe import Recipe, RecipeError
 
 SETTINGS = [
@@ -20,8 +21,20 @@ SETTINGS = [
     (None, {"batch_size": 512, "epochs": 40, "weight_decay": 0.1}),
 ]
 """Settings by the largest number of simulations, chosen by the validation loss on the benchmark's tasks."""
-FAMILIES: dict[str, dict[str, Any]] = {"nsf": {"bins": 8, "autoregressive": True}, "maf": {}, "realnvp": {}}
-"""What the config of each family has beyond that of all flows."""
+MATCHING = [
+    (3000, {"batch_size": 32, "epochs": 200, "weight_decay": 0.0, "patience": 50}),
+    (30_000, {"batch_size": 128, "epochs": 160, "weight_decay": 0.0, "patience": 40}),
+    (None, {"batch_size": 512, "epochs": 120, "weight_decay": 0.0, "patience": 30}),
+]
+"""Those of flow matching, whose loss is noisy and falls for longer, each step costing less."""
+CHAIN: dict[str, Any] = {"transforms": 4, "hidden": [128, 128], "activation": "relu"}
+FAMILIES: dict[str, dict[str, Any]] = {
+    "nsf": CHAIN | {"bins": 8, "autoregressive": True},
+    "maf": CHAIN,
+    "realnvp": CHAIN,
+    "flow-matching": {"hidden": [128, 128, 128], "steps": 24},
+}
+"""What the config of each family has beside variables, context and support."""
 
 TOLERANCE = 1e-3
 """Difference that is accepted between runtimes: of a log density, and of parameters on their scales."""
@@ -30,12 +43,13 @@ TOLERANCE = 1e-3
 def npe_recipe(
     name: str,
     prior: AnyPrior | RowsPrior,
-    data: dict[str, JsonValue],
+    data: dict[str, Any],
     simulations: int,
     datum: int | Datum,
     *,
-    context_scales: list[dict[str, JsonValue]] | None = None,
     family: str = "nsf",
+    members: int = 1,
+    context_scales: list[dict[str, JsonValue]] | None = None,
     seed: int = 0,
     changes: dict[str, JsonValue] | None = None,
 ) -> Recipe:
@@ -45,17 +59,19 @@ def npe_recipe(
     ----------
     name : str
         Name of the model, lower case with hyphens.
-    data : dict of str to JsonValue
+    data : dict of str to object
         Source and parameters of the data set.
     simulations : int
         Number of simulations; it sets batch size, epochs and weight decay.
     datum : int or Datum
         What one observation is, or the number of its numbers.
-    context_scales : list of dict, optional
-        Scale of each of these numbers, as ``zoo.data.sbi.x_scales.chosen_scales`` gives it. Without, x is in single precision
-        and standardized as it is.
     family : str
-        Family of the flow: "nsf" for autoregressive neural splines, "maf" or "realnvp".
+        Family of the flow: "nsf" for autoregressive neural splines, "maf", "realnvp" or "flow-matching".
+    members : int
+        How many such flows are trained, each from a seed of its own, and make one mixture in equal parts.
+    context_scales : list of dict, optional
+        Scale of each number of an observation, as ``zoo.data.sbi.x_scales.chosen_scales`` gives it. Without, x is in single
+        precision and standardized as it is.
     seed : int
         Seed of the training.
     changes : dict of str to JsonValue, optional
@@ -71,30 +87,30 @@ def npe_recipe(
     if family not in FAMILIES:
         raise UnknownNameError("family of flows", family, FAMILIES)
     datum = Datum(datum) if isinstance(datum, int) else datum
-    settings = settings_for(simulations)
-    config = _config(prior, datum.width) | FAMILIES[family]
+    settings = settings_for(simulations, family)
     values: dict[str, Any] = {
         "name": name,
         "family": family,
         "task": "posterior-estimation",
         "summary": f"Posterior of {', '.join(prior.names)} by neural posterior estimation",
-        "config": config | ({} if context_scales is None else {"context_scales": context_scales}),
-        "data": {**data, "parameters": {**data["parameters"], "dtype": "float64"}},
+        "config": {**_config(prior, datum.width, context_scales), **FAMILIES[family]},
+        "data": {**data, "parameters": {**data.get("parameters", {}), "dtype": "float64"}},
         "optimizer": {"learning_rate": 3e-3, "schedule": "cosine", "weight_decay": settings["weight_decay"]},
         "epochs": settings["epochs"],
-        "patience": 15,
+        "patience": settings.get("patience", 15),
         "batch_size": settings["batch_size"],
         "seeds": [seed],
         "evaluation": {"kind": "posterior", "parameters": prior.names},
         "endpoints": _endpoints(prior, datum, context_scales),
         "tolerance": {"absolute": TOLERANCE, "relative": TOLERANCE},
     }
-    return validated(name, values, changes)
+    return in_members(validated(name, values, changes), members)
 
 
-def settings_for(simulations: int) -> dict[str, Any]:
+def settings_for(simulations: int, family: str = "nsf") -> dict[str, Any]:
     """Batch size, epochs and weight decay for so many simulations."""
-    return next(found for most, found in SETTINGS if most is None or simulations <= most)
+    by_size = MATCHING if family == "flow-matching" else SETTINGS
+    return next(found for most, found in by_size if most is None or simulations <= most)
 
 
 def validated(name: str, values: dict[str, Any], changes: dict[str, JsonValue] | None) -> Recipe:
@@ -107,17 +123,15 @@ def validated(name: str, values: dict[str, Any], changes: dict[str, JsonValue] |
         raise RecipeError(f"recipe {name}: {error}") from error
 
 
-def _config(prior: AnyPrior | RowsPrior, width: int) -> dict[str, Any]:
-    return {
+def _config(prior: AnyPrior | RowsPrior, width: int, context_scales: list[dict[str, JsonValue]] | None) -> dict[str, Any]:
+    config = {
         "dimensions": len(prior.names),
         "context": width,
-        "transforms": 4,
-        "hidden": [128, 128],
-        "activation": "relu",
         "support": None,
         "scales": prior.scales,
         "embedding": [],
     }
+    return config if context_scales is None else {**config, "context_scales": context_scales}
 
 
 def _endpoints(prior: AnyPrior | RowsPrior, datum: Datum, context_scales: list[dict[str, JsonValue]] | None) -> dict[str, Any]:

@@ -141,12 +141,13 @@ class UserData:
                     " the columns that belong to it, or ask for a new first layer that takes them all with"
                     f" {option('inputs', str(given[0]))}"
                 )
-        return self._array(names, shape, element_units(tensor, shape))
+        return self._array(names, shape, element_units(tensor, shape), tensor.floats)
 
-    def _array(self, names: Sequence[str], shape: tuple[int, ...], wanted: Sequence[str] | None) -> np.ndarray | OnDisk:
-        """Columns as float32, or on disk where they lie there."""
-        found = self.columns.array(names, shape, wanted, self._units, on_disk=True)
-        return found if isinstance(found, OnDisk) else found.astype(np.float32)
+    def _array(
+        self, names: Sequence[str], shape: tuple[int, ...], wanted: Sequence[str] | None, dtype: str = "float32"
+    ) -> np.ndarray | OnDisk:
+        """Columns as numbers of a dtype, or on disk where they lie there."""
+        return self.columns.array(names, shape, wanted, self._units, on_disk=True).astype(dtype)
 
     def _weights(self, name: str) -> np.ndarray:
         """Event weights (n,)."""

@@ -86,10 +86,9 @@ def _notes(problems: list[str], dataset: Dataset) -> list[str]:
     """What the card says beside the numbers; of a posterior that does not mean what it says, a warning now too."""
     notes = []
     if problems:
-        words = (
-            f"The posterior does not mean what it says: {'; '.join(problems)}. Do not rely on its intervals: train on"
-            " more simulations, or for more epochs where the validation loss still fell at the end; the plots ranks and"
-            " coverage show how it is off."
+        words = f"The posterior does not mean what it says: {'; '.join(problems)}. " + (
+            "Do not rely on its intervals: train on more simulations, or for more epochs where the validation loss still fell"
+            " at the end; the plots ranks and coverage show how it is off."
         )
         warnings.warn(words, stacklevel=2)
         notes.append(words)

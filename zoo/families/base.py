@@ -204,6 +204,9 @@ class ZooModel(keras.Model, EndpointModel):
     squash: Literal["sigmoid", "softmax"] | None = None
     """What makes probabilities of ``logits``, None where answers are no probabilities."""
 
+    ensemble_family: ClassVar[str] = "ensemble"
+    """Family of an ensemble of models of this one."""
+
     asks_many: ClassVar[bool] = False
     """Whether a row of training may hold several queries: its last input and its target are then as many times as wide."""
 

@@ -12,6 +12,7 @@ from keras import ops
 
 from zoo.families.base import ZooModel
 from zoo.model.registry import get_family, register_family
+from zoo.model.spec import Endpoint
 
 LEAST_LOG = -1e30
 """A number that stands for the largest of logarithms that are all minus infinity, whose difference from it would be NaN."""
@@ -19,7 +20,7 @@ LEAST_LOG = -1e30
 
 @register_family("ensemble")
 class Ensemble(ZooModel):
-    """Members of one family and config, whose first endpoint is the ensemble's only one.
+    """Members of one family and config, whose first endpoint is the ensemble's only one; flows have one of their own.
 
     Numbers are answered with their mean and the deviation among members, probabilities with their mean, Gaussians with mean and
     deviation of the mixture, log densities with that of the mixture.
@@ -91,6 +92,22 @@ class Ensemble(ZooModel):
 
     def baseline(self, tensor: str) -> np.ndarray | None:
         return self.members[0].baseline(tensor)
+
+    def described(self, name: str, endpoint: Endpoint) -> Endpoint:
+        """An endpoint of a member as the ensemble has it, with the deviation of answers that were numbers."""
+        outputs = endpoint.outputs
+        if self.kind == "number":
+            (answer,) = outputs
+            deviation = answer.model_copy(
+                update={
+                    "name": f"{answer.name}_deviation",
+                    "description": f"standard deviation of {answer.name} among members",
+                    "low": None,
+                    "high": None,
+                }
+            )
+            outputs = [answer, deviation]
+        return endpoint.model_copy(update={"outputs": outputs, "description": f"{endpoint.description}; mean of the members"})
 
     def example(self, inputs, rng):
         name = self.endpoint_of_members

@@ -37,7 +37,7 @@ class EndpointRegressor(RegressorMixin, BaseEstimator):
         """The number (n,) at each row of features (n, elements)."""
         like = self.answer.arrays
         ends = np.cumsum([int(np.prod(array.shape[1:])) for array in like.values()])
-        parts = np.split(np.asarray(X, np.float32), ends[:-1], axis=1)
+        parts = np.split(np.asarray(X), ends[:-1], axis=1)
         arrays = {
             name: part.reshape(-1, *array.shape[1:]).astype(array.dtype)
             for (name, array), part in zip(like.items(), parts, strict=True)

@@ -100,6 +100,11 @@ class Tensor(Strict):
         return self
 
     @property
+    def floats(self) -> Literal["float32", "float64"]:
+        """Precision in which numbers of this tensor are read: float64 where it is one, else float32."""
+        return "float64" if self.dtype == "float64" else "float32"
+
+    @property
     def shape(self) -> list[int | None]:
         """Sizes of the axes after the batch; None where an axis is free."""
         return [axis.size for axis in self.axes]

@@ -8,16 +8,19 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from zoo.errors import ZooError
 from zoo.families.state import apart
 from zoo.model.registry import get_family
-from zoo.model.spec import LIBRARIES, Endpoint, Metric, ModelSpec
+from zoo.model.spec import LIBRARIES, Metric, ModelSpec
 from zoo.model.store import ModelFolder, locate
 from zoo.workflows.folder import revision_of, write_model_folder
 from zoo.workflows.new_folder import new_folder, opened, shipped_inputs
 
 if TYPE_CHECKING:
     from zoo.families.base import ZooModel
+    from zoo.families.ensemble import Ensemble
 
 
 @apart()
@@ -74,14 +77,15 @@ def ensemble(
     if len(set(prints)) < len(prints):
         raise ZooError(f"members {[i for i, one in enumerate(prints) if prints.count(one) > 1]} have the same weights")
     joined = _joined(spec, members)
+    endpoints = {one: joined.described(one, spec.endpoint(one)) for one in joined.endpoints if one in spec.endpoints}
     described = spec.model_copy(
         update={
             "name": name,
             "revision": revision_of(name, spec),
-            "family": "ensemble",
+            "family": get_family(spec.family).ensemble_family,
             "config": joined.config,
             "summary": f"{spec.summary}; {len(models)} trainings together",
-            "endpoints": {endpoint: _described(spec.endpoint(endpoint), joined)},
+            "endpoints": endpoints,
             "metrics": list(metrics),
             "notes": None,
             "earlier_revisions": {},
@@ -89,7 +93,9 @@ def ensemble(
             "physzoo_version": version("physzoo"),
         }
     )
-    inputs = {endpoint: shipped_inputs(source)[endpoint]}
+    shipped = shipped_inputs(source)[endpoint]
+    rows = dict(zip((tensor.name for tensor in spec.endpoint(endpoint).inputs), shipped, strict=True))
+    inputs = joined.example(rows, np.random.default_rng(0)) | {endpoint: shipped}
     write_model_folder(joined, described, path, inputs, prose=_prose(name, models, prints), overwrite=overwrite)
     written: ZooModel = load(path)
     return written
@@ -100,10 +106,11 @@ def _folder(model: Any) -> ModelFolder:
     return locate(model) if isinstance(model, str | Path) else opened(model)[1]
 
 
-def _joined(spec: ModelSpec, members: Sequence[ZooModel]) -> ZooModel:
+def _joined(spec: ModelSpec, members: Sequence[ZooModel]) -> Ensemble:
     """One model that holds all members; ZooError for a kind that is not averaged."""
     try:
-        joined: Any = get_family("ensemble")(member=spec.family, config=spec.config, count=len(members))
+        family = get_family(get_family(spec.family).ensemble_family)
+        joined: Any = family(member=spec.family, config=spec.config, count=len(members))
     except ValueError as error:
         raise ZooError(f"{spec.name}: {error}") from error
     for place, member in zip(joined.members, members, strict=True):
@@ -144,20 +151,3 @@ def _fingerprint(model: ZooModel) -> str:
     for weight in model.get_weights():
         content.update(weight.tobytes())
     return content.hexdigest()
-
-
-def _described(endpoint: Endpoint, ensemble: ZooModel) -> Endpoint:
-    """The member's endpoint, with the deviation of answers that were numbers."""
-    outputs = endpoint.outputs
-    if ensemble.kind == "number":  # type: ignore[attr-defined]
-        (answer,) = outputs
-        deviation = answer.model_copy(
-            update={
-                "name": f"{answer.name}_deviation",
-                "description": f"standard deviation of {answer.name} among members",
-                "low": None,
-                "high": None,
-            }
-        )
-        outputs = [answer, deviation]
-    return endpoint.model_copy(update={"outputs": outputs, "description": f"{endpoint.description}; mean of the members"})

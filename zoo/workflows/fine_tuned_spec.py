@@ -29,8 +29,8 @@ def with_extremes(endpoints: dict[str, Endpoint], extremes: dict[str, tuple[Any,
             return tensor.model_copy(update={"low": wide_low, "high": wide_high})
         if low is None or high is None:
             return tensor
-        lowest = np.where(least < np.asarray(low, np.float32), wide_low, low)
-        highest = np.where(most > np.asarray(high, np.float32), wide_high, high)
+        lowest = np.where(least < np.asarray(low, tensor.floats), wide_low, low)
+        highest = np.where(most > np.asarray(high, tensor.floats), wide_high, high)
         return tensor.model_copy(update={"low": lowest.tolist(), "high": highest.tolist()})
 
     return {

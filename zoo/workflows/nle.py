@@ -5,13 +5,14 @@ This joins the wings, as ``zoo.workflows.release`` does, and imports them only w
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from zoo.data.sbi.simulations import Simulator
+from zoo.data.sbi.simulations import Simulator, simulate
 from zoo.families.state import apart
 from zoo.workflows.new_folder import new_folder
-from zoo.workflows.npe import simulated_pairs
+from zoo.workflows.npe import TEST, expect_simulator, kept_rows
 from zoo.workflows.npe_run import NpeRun
 
 if TYPE_CHECKING:
@@ -106,8 +107,13 @@ def train_nle(
 
     path, name = new_folder(folder, overwrite)
     run = NpeRun(path, name, overwrite)
-    options: dict[str, Any] = {"vectorized": vectorized, "jobs": jobs, "on_nonfinite": on_nonfinite}
-    pairs = simulated_pairs(run, simulator, prior, simulations, theta=theta, x=x, test=test, seed=seed, **options)
+    if theta is not None or x is not None:
+        pairs = kept_rows(run, simulator, prior, theta, x, test, on_nonfinite, seed)
+    else:
+        simulator, law = expect_simulator(simulator, prior)
+        test = TEST if test is None else test
+        options: dict[str, Any] = {"seed": seed, "vectorized": vectorized, "jobs": jobs, "on_nonfinite": on_nonfinite}
+        pairs = run.simulate(partial(simulate, simulator, law, simulations + test, **options), law, test, on_nonfinite)
     run.release(nle_recipe(name, pairs.prior, pairs.data, pairs.x, pairs.datum, seed=seed, changes=changes))
     flow: Flow = load(path)
     return flow

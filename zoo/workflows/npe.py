@@ -9,13 +9,15 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from zoo.data.sbi.as_prior import as_prior
+from zoo.data.sbi.as_prior import AnyPrior, as_prior
 from zoo.data.sbi.own_rows import read_own_rows
 from zoo.data.sbi.simulations import Simulator, simulate
 from zoo.errors import InputError
 from zoo.families.state import apart
 from zoo.workflows.new_folder import new_folder
 from zoo.workflows.npe_run import NpeRun, Pairs
+from zoo.workflows.rounds import observed, train_in_rounds
+from zoo.workflows.sequence import Rounds
 
 if TYPE_CHECKING:
     from pydantic import JsonValue
@@ -46,6 +48,9 @@ def train_npe(
     jobs: int | None = None,
     on_nonfinite: Literal["drop", "fail"] = "drop",
     family: str = "nsf",
+    members: int = 1,
+    rounds: int = 1,
+    observation: Any = None,
     changes: dict[str, JsonValue] | None = None,
     overwrite: bool = False,
 ) -> Flow:
@@ -84,7 +89,15 @@ def train_npe(
     on_nonfinite : {"drop", "fail"}
         What becomes of simulations and rows with NaN, infinity or missing values.
     family : str
-        Family of the flow: "nsf", "maf" or "realnvp".
+        Family of the flow: "nsf", "maf", "realnvp" or "flow-matching".
+    members : int
+        How many flows are trained, each from a seed of its own; the posterior is their mixture in equal parts.
+    rounds : int
+        In how many rounds the simulations are made, with ``observation``: all but the first where the posterior of the
+        observation may lie (TSNPE, arXiv:2210.04815). It takes fewer simulations for that one observation, and is right for no
+        other.
+    observation : array_like, optional
+        The observation that rounds are for, (C,).
     changes : dict, optional
         Values of the recipe to set, ``{"config.hidden": [128, 128], "epochs": 300}``.
     overwrite : bool
@@ -122,60 +135,45 @@ def train_npe(
 
     path, name = new_folder(folder, overwrite)
     run = NpeRun(path, name, overwrite)
-    options: dict[str, Any] = {"vectorized": vectorized, "jobs": jobs, "on_nonfinite": on_nonfinite}
-    pairs = simulated_pairs(run, simulator, prior, simulations, theta=theta, x=x, test=test, seed=seed, **options)
-    run.train(pairs, family=family, seed=seed, changes=changes)
+    if theta is not None or x is not None:
+        if rounds != 1 or observation is not None:
+            raise InputError("train_npe: rounds take a simulator, given rows of your own: leave out rounds and observation")
+        pairs = kept_rows(run, simulator, prior, theta, x, test, on_nonfinite, seed)
+    else:
+        simulator, law = expect_simulator(simulator, prior)
+        test = TEST if test is None else test
+        options: dict[str, Any] = {"seed": seed, "vectorized": vectorized, "jobs": jobs, "on_nonfinite": on_nonfinite}
+        if rounds != 1 or observation is not None:
+            how = {"family": family, "members": members, "seed": seed, "changes": changes}
+            asked = Rounds(rounds, observed(observation), simulations, test)
+            return train_in_rounds(run, law, partial(simulate, simulator, **options), asked, how)
+        pairs = run.simulate(partial(simulate, simulator, law, simulations + test, **options), law, test, on_nonfinite)
+    run.train(pairs, family=family, members=members, seed=seed, changes=changes)
     flow: Flow = load(path)
     return flow
 
 
-def simulated_pairs(
+def kept_rows(
     run: NpeRun,
     simulator: Simulator | None,
     prior: Any,
-    simulations: int,
-    *,
     theta: Any,
     x: Any,
     test: int | None,
-    seed: int,
     on_nonfinite: Literal["drop", "fail"],
-    **options: Any,
+    seed: int,
 ) -> Pairs:
-    """Simulations of a run, of a simulator or of rows of a user, in the words of ``train_npe``.
-
-    Parameters
-    ----------
-    run : NpeRun
-        The run that keeps them.
-    simulator, prior, simulations, theta, x, test, seed, on_nonfinite : object
-        As ``train_npe`` takes them.
-    **options : object
-        What else ``zoo.data.sbi.simulate`` takes.
-
-    Returns
-    -------
-    Pairs
-        The simulations.
-
-    Raises
-    ------
-    InputError
-        There is neither a simulator nor rows, or both; or as the run raises it.
-    """
-    if theta is not None or x is not None:
-        _expect_rows_alone(simulator, theta, x)
-        own = read_own_rows(theta, x, None if prior is None else as_prior(prior), on_nonfinite=on_nonfinite, seed=seed)
-        return run.keep(own, min(TEST, len(own.theta) // 10) if test is None else test, on_nonfinite)
-    if simulator is None or prior is None:
-        raise InputError(NEITHER if simulator is None else NO_PRIOR)
-    law, test = as_prior(prior), TEST if test is None else test
-    options |= {"seed": seed, "on_nonfinite": on_nonfinite}
-    return run.simulate(partial(simulate, simulator, law, simulations + test, **options), law, test, on_nonfinite)
-
-
-def _expect_rows_alone(simulator: Simulator | None, theta: Any, x: Any) -> None:
+    """Rows of a user in the file of a run, in the words of ``train_npe``; InputError where they come with a simulator."""
     if simulator is not None:
         raise InputError("expected a simulator, or rows of your own as theta and x, given both")
     if theta is None or x is None:
         raise InputError(f"expected theta and x together, given {'x' if theta is None else 'theta'} alone")
+    own = read_own_rows(theta, x, None if prior is None else as_prior(prior), on_nonfinite=on_nonfinite, seed=seed)
+    return run.keep(own, min(TEST, len(own.theta) // 10) if test is None else test, on_nonfinite)
+
+
+def expect_simulator(simulator: Simulator | None, prior: Any) -> tuple[Simulator, AnyPrior]:
+    """A simulator and the prior of its parameters; InputError where one of them is missing."""
+    if simulator is None or prior is None:
+        raise InputError(NEITHER if simulator is None else NO_PRIOR)
+    return simulator, as_prior(prior)

@@ -14,7 +14,7 @@ import yaml
 
 from zoo.atomic import whole_file
 from zoo.data.sbi.as_prior import AnyPrior
-from zoo.data.sbi.dataset import training_rows
+from zoo.data.sbi.dataset import expect_budget, training_rows
 from zoo.data.sbi.joint_prior import JointPrior
 from zoo.data.sbi.own_rows import Datum, OwnRows
 from zoo.data.sbi.rows_file import sha256_of, with_density, write_rows
@@ -49,14 +49,17 @@ class Pairs:
         Number of simulations that a model may be fitted with, validation included.
     datum : Datum
         What one observation is.
+    scales : list of dict
+        Scale of each of its numbers, chosen from the training rows alone.
     x : ndarray
-        Data of these simulations, of shape (budget, C).
+        Data of the simulations of the budget, of shape (budget, C).
     """
 
     prior: AnyPrior | RowsPrior
     data: dict[str, JsonValue]
     budget: int
     datum: Datum
+    scales: list[dict[str, Any]]
     x: np.ndarray
 
 
@@ -145,7 +148,7 @@ class NpeRun:
             write_rows(self.file, arrays, rows.dropped)
         return self._pairs(rows.prior, test, on_nonfinite, sha256, rows.x, rows.datum)
 
-    def train(self, pairs: Pairs, *, family: str, seed: int, changes: dict[str, JsonValue] | None) -> None:
+    def train(self, pairs: Pairs, *, family: str, members: int, seed: int, changes: dict[str, JsonValue] | None) -> None:
         """Train a flow on the simulations and release it into the model's folder.
 
         Parameters
@@ -154,6 +157,8 @@ class NpeRun:
             The simulations.
         family : str
             Family of the flow.
+        members : int
+            How many of them make a mixture.
         seed : int
             Seed of the training.
         changes : dict of str to JsonValue, optional
@@ -168,27 +173,27 @@ class NpeRun:
         """
         from zoo.training.npe_recipe import npe_recipe
 
-        scales = chosen_scales(pairs.x[: training_rows(pairs.budget)])
         recipe = npe_recipe(
             self.name,
             pairs.prior,
             pairs.data,
             pairs.budget,
             pairs.datum,
-            context_scales=scales,
             family=family,
+            members=members,
+            context_scales=pairs.scales,
             seed=seed,
             changes=changes,
         )
         self.release(recipe)
 
     def release(self, recipe: Recipe) -> None:
-        """Train a recipe in the folder and release it into the model's folder.
+        """Train a recipe in the run's folder and release it into the model's.
 
         Parameters
         ----------
         recipe : Recipe
-            The recipe, whose data lie in the folder.
+            The recipe, whose data are the file of the run.
 
         Raises
         ------
@@ -218,8 +223,9 @@ class NpeRun:
         parameters: dict[str, Any] = {
             "file": SIMULATIONS, "prior": prior.plain(), "test": test, "on_nonfinite": on_nonfinite, "sha256": sha256,
         }  # fmt: skip
-        budget = x[: len(x) - test]
-        return Pairs(prior, {"source": "simulations", "parameters": parameters}, len(budget), datum, budget)
+        budget = expect_budget(len(x), test)
+        scales = chosen_scales(x[: training_rows(budget)])
+        return Pairs(prior, {"source": "simulations", "parameters": parameters}, budget, datum, scales, x[:budget])
 
     def _remove_training(self) -> None:
         """Remove what was trained in the folder, and nothing that somebody else has put there."""

@@ -240,9 +240,14 @@ def _simulated(source: SimulatorFile, changed: int, settings: str, kept: Path | 
     return simulate(source, Prior(prior), n, **options)
 
 
+def expect_budget(found: int, test: int) -> int:
+    """Give the number of simulations that are left when the last are set aside; InputError where none are, or nothing is."""
+    if not 2 <= test < found:
+        raise InputError(f"expected from 2 to {found - 1} test rows of {found} simulations, given {test}")
+    return found - test
+
+
 def _split(found: Simulations, test: int) -> tuple[Simulations, Simulations]:
     """The budget and the test rows, the last."""
-    if not 2 <= test < len(found):
-        raise InputError(f"expected from 2 to {len(found) - 1} test rows of {len(found)} simulations, given {test}")
-    cut = len(found) - test
+    cut = expect_budget(len(found), test)
     return Simulations(found.theta[:cut], found.x[:cut]), Simulations(found.theta[cut:], found.x[cut:])

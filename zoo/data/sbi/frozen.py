@@ -82,7 +82,7 @@ def _distribution(value: Any) -> Any:
 def _of_frozen(value: Any, name: str) -> Law:
     from scipy.stats import rv_discrete
 
-    dist = _distribution(value)
+    dist: Any = _distribution(value)
     if isinstance(dist, rv_discrete):
         raise InputError(f"prior: {name} is {dist.name}: {NO_DENSITY}")
     if type(dist) is not type(continuous().get(dist.name)):

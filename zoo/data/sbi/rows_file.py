@@ -14,7 +14,7 @@ from zoo.data.sbi.joint_prior import JointPrior
 from zoo.data.sbi.prior import Prior
 from zoo.model.test_tensors import read_npz
 
-CONTENT = ("theta", "x", "log_prior")
+CONTENT = ("theta", "x", "x_mask", "state", "log_prior")
 
 
 def sha256_of(arrays: Mapping[str, np.ndarray]) -> str:
@@ -28,7 +28,7 @@ def sha256_of(arrays: Mapping[str, np.ndarray]) -> str:
     Returns
     -------
     str
-        The hash of theta, x and log_prior as float64, with their shapes.
+        The hash of what they hold, as float64, with their shapes.
     """
     found = hashlib.sha256()
     for name in CONTENT:

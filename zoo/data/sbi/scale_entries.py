@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from scipy.special import ndtr
 
+from zoo.data.sbi.x_scales import chosen_scales
 from zoo.errors import InputError
 
 Entry = dict[str, Any]
@@ -64,7 +65,7 @@ def entry_of_law(law: Any, ends: Ends) -> Entry:
 
 
 def measured_entry(draws: np.ndarray, ends: Ends) -> Entry:
-    """The map under which draws come nearest to a normal, of those that fit the ends of the support.
+    """The map under which draws come nearest to a normal, of those that fit the ends of the support; as for x without any.
 
     Parameters
     ----------
@@ -79,18 +80,17 @@ def measured_entry(draws: np.ndarray, ends: Ends) -> Entry:
         The map as plain data.
     """
     low, high = ends
-    origin = float(np.median(draws))
-    width = float(np.subtract(*np.quantile(draws, [0.84, 0.16]))) / 2 or float(np.std(draws)) or 1.0
+    if not math.isfinite(low) and not math.isfinite(high):
+        return chosen_scales(draws[:, None])[0]
     entries: list[Entry]
+    origin = float(np.median(draws))
     if math.isfinite(low) and math.isfinite(high):
         entries = [{"map": "logit", "low": low, "high": high}]
         entries += [{"map": "log-logit", "low": low, "high": high}] if low > 0 else []
     elif math.isfinite(low):
         entries = [{"map": "log", "low": low, "width": origin - low or 1.0}]
-    elif math.isfinite(high):
-        entries = [{"map": "log", "high": high, "width": high - origin or 1.0}]
     else:
-        entries = [{"map": name, "origin": origin, "width": width} for name in ("linear", "asinh")]
+        entries = [{"map": "log", "high": high, "width": high - origin or 1.0}]
     return max(entries, key=lambda entry: _normality(*mapped(entry, draws)))
 
 

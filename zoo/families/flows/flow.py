@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from functools import cached_property
 from typing import Any, ClassVar, Literal
 
@@ -59,6 +60,7 @@ class Flow(ZooModel):
     data_endpoint: ClassVar[str] = "log_prob"
     objective_name = "negative log density, nat"
     answers_with = "log density"
+    ensemble_family: ClassVar[str] = "flow-ensemble"
     _xla = False
 
     def __init__(
@@ -124,11 +126,12 @@ class Flow(ZooModel):
 
     def to_base(self, x, c=None):
         """Map x to u (batch, D), standard normal if the flow is right, and give log abs(det du/dx) (batch,)."""
-        features = self.condition(c)
-        u, total = self.support.to_base(x)
-        for transform in self.transforms:
-            u, log_det = transform.to_base(u, features)
-            total = total + log_det
+        with self.exact():
+            features = self.condition(c)
+            u, total = self.support.to_base(x)
+            for transform in self.transforms:
+                u, log_det = transform.to_base(u, features)
+                total = total + log_det
         return u, total
 
     def log_prob(self, x, c=None):
@@ -138,16 +141,33 @@ class Flow(ZooModel):
 
     def sample(self, z, c=None):
         """Variables (batch, D) from standard normal noise z (batch, D)."""
-        features = self.condition(c)
-        for transform in reversed(self.transforms):
-            z = transform.from_base(z, features)
-        return self.support.from_base(z)
+        with self.exact():
+            features = self.condition(c)
+            for transform in reversed(self.transforms):
+                z = transform.from_base(z, features)
+            return self.support.from_base(z)
+
+    def __call__(self, *args, **kwargs):
+        """Answer as ``call`` does, whose inputs are cast to float32, or to float64 where they have scales."""
+        with self.exact():
+            return super().__call__(*args, **kwargs)
+
+    def fit(self, *args, **kwargs):
+        """Train as Keras does."""
+        with self.exact():
+            return super().fit(*args, **kwargs)
+
+    def exact(self) -> AbstractContextManager:
+        """Where double precision is held if a scale needs it, on JAX too."""
+        return nullcontext() if self.autocast else double()
 
     def call(self, inputs):
+        return self.log_prob(*self.parts(inputs))
+
+    def parts(self, inputs) -> list:
+        """Variables and context of what ``call`` is given, each in its dtype."""
         given = inputs if self.context else (inputs,)
-        if not self.autocast:
-            given = [ops.cast(tensor, self.precision(place)) for place, tensor in enumerate(given)]
-        return self.log_prob(*given)
+        return [*given] if self.autocast else [ops.cast(tensor, self.precision(place)) for place, tensor in enumerate(given)]
 
     def precision(self, place: int) -> str:
         """The dtype of the variables (place 0) or of the context: float64 where they have scales."""
@@ -161,10 +181,11 @@ class Flow(ZooModel):
 
     def standardized(self, *inputs) -> tuple:
         x, *context = inputs
-        u, _ = self.support.to_base(x)
-        return (u,) if self.observed is None else (u, self.observed(context[0]))
+        with self.exact():
+            u, _ = self.support.to_base(x)
+            return (u,) if self.observed is None else (u, self.observed(context[0]))
 
-    def draw(self, n: int, c: np.ndarray | None = None, seed: int = 0) -> np.ndarray:
+    def draw(self, n: int, c: np.ndarray | None = None, seed: int | list[int] = 0) -> np.ndarray:
         """Draw n samples, for each context where there are several.
 
         Parameters
@@ -180,7 +201,7 @@ class Flow(ZooModel):
         contexts = self._contexts(c)
         rows = n * (1 if contexts is None else len(contexts))
         z = np.random.default_rng(seed).standard_normal((rows, self.dimensions), dtype=np.float32)
-        with double():
+        with self.exact():
             drawn = in_batches(self._sample_graph, z, *([] if contexts is None else [np.repeat(contexts, n, axis=0)]))
         several = c is not None and (is_table(c) or np.ndim(c) == 2)
         return drawn.reshape(-1, n, self.dimensions) if several else drawn
@@ -191,7 +212,7 @@ class Flow(ZooModel):
         if x.ndim != 2 or x.shape[1] != self.dimensions:
             raise InputError(f"expected rows of {self.dimensions} variables, given shape {x.shape}")
         given = [] if contexts is None else [np.broadcast_to(contexts, (len(x), self.context))]
-        with double():
+        with self.exact():
             return in_batches(self._log_prob_graph, x, *given)
 
     def observations(self, x: np.ndarray) -> np.ndarray:
@@ -214,7 +235,7 @@ class Flow(ZooModel):
         if self.dimensions != 1:
             raise InputError(f"expected a flow of one variable, this one has {self.dimensions}")
         x, *context = (self._given(array, place) for place, array in enumerate(inputs.values()))
-        with double():
+        with self.exact():
             median = in_batches(self._sample_graph, np.zeros(x.shape, np.float32), *context)
             u, _ = in_batches(self.to_base, x, *context)
         return Prediction(median[:, 0], self.log_density(x, *context), ndtr(u[:, 0].astype(np.float64)))
@@ -319,7 +340,7 @@ class Flow(ZooModel):
             return None
         variables, *context = (described.name for described in self.spec.endpoint("log_prob").inputs)
         if tensor == variables:
-            with double():
+            with self.exact():
                 return ops.convert_to_numpy(self.support.from_base(np.zeros((1, self.dimensions), np.float32)))[0]
         if self.observed is None or tensor not in context:
             return None

@@ -289,7 +289,10 @@ def double() -> AbstractContextManager:
         return nullcontext()
     import jax
 
-    context: AbstractContextManager = jax.enable_x64(True)
+    enable: Any = getattr(jax, "enable_x64", None)
+    if enable is None:  # jax before 0.8
+        from jax.experimental import enable_x64 as enable
+    context: AbstractContextManager = enable(True)
     return context
 
 

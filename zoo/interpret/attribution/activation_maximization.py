@@ -149,7 +149,7 @@ def maximize_activation(
         return keras.ops.sum(means(points) * one_hot, axis=-1)
 
     # A rectified unit that is silent where the climb begins has no slope to climb: each begins where it is loudest.
-    loudest = np.argmax(keras.ops.convert_to_numpy(means(low + starts.astype(np.float32) * width)), axis=0)
+    loudest = np.argmax(keras.ops.convert_to_numpy(means(low + starts.astype(low.dtype) * width)), axis=0)
     found, history = _climb(activation, starts[loudest[numbers]], begin, low, width, smoothness, steps)
     history.append(keras.ops.convert_to_numpy(activation(keras.ops.convert_to_tensor(found))))
     return Maximized(
@@ -178,7 +178,7 @@ def _climb(
     axes = tuple(range(1, u.ndim))
     history, scale, first, second = [], None, np.zeros_like(u), np.zeros_like(u)
     for step in track(range(1, steps + 1), "activation maximization"):
-        value, gradient = value_and_gradient(activation, (low + u * width).astype(np.float32))
+        value, gradient = value_and_gradient(activation, (low + u * width).astype(low.dtype))
         history.append(value)
         gradient = gradient * width
         if scale is None:
@@ -190,7 +190,7 @@ def _climb(
         mean, square = first / (1 - MOMENTS[0] ** step), second / (1 - MOMENTS[1] ** step)
         # The rate falls to zero, so that the climb comes to rest on ridges.
         u = np.clip(u + RATE * (1 - (step - 1) / steps) * mean / (np.sqrt(square) + 1e-12), 0, 1)
-    return (low + u * width).astype(np.float32), history
+    return (low + u * width).astype(low.dtype), history
 
 
 @explanation_method(
@@ -222,11 +222,11 @@ def _start(model: Any, endpoint: str | None) -> dict[str, np.ndarray]:
         middle = None if tensor.low is None or tensor.high is None else (np.asarray(tensor.low) + np.asarray(tensor.high)) / 2
         known = model.baseline(tensor.name)
         given = middle if known is None else known
-        rows[tensor.name] = baseline_of(model, tensor.name, np.zeros(shape, np.float32), given)
+        rows[tensor.name] = baseline_of(model, tensor.name, np.zeros(shape, tensor.dtype), given)
     return rows
 
 
 def _range(answer: Answer) -> tuple[np.ndarray, np.ndarray]:
     if answer.low is None or answer.high is None:
         raise InputError(f"tensor {answer.wrt!r}: expected a trained range in the model's spec to climb in, found none")
-    return answer.low, np.maximum(answer.high - answer.low, np.finfo(np.float32).tiny)
+    return answer.low, np.maximum(answer.high - answer.low, np.finfo(answer.low.dtype).tiny)

@@ -145,7 +145,8 @@ def answer_of(
         raise InputError(f"input {wrt!r}: expected at least one row to explain, given none")
     function, output = chosen_output(model, endpoint, output, described)
     tensors = {tensor.name: tensor for tensor in described.inputs}
-    low, high = (None if bound is None else np.asarray(bound, np.float32) for bound in (tensors[wrt].low, tensors[wrt].high))
+    explained = tensors[wrt]
+    low, high = (None if end is None else np.asarray(end, explained.dtype) for end in (explained.low, explained.high))
     return Answer(
         model, function, arrays, endpoint, wrt, output, target, tensors, _described_output(described, output), low, high
     )

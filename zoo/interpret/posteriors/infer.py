@@ -117,12 +117,12 @@ def infer(
     """
     noise, observed, parameters = conditional_flow(spec)
     given = observation.of(spec.endpoint("sample"), given=[noise.name])[observed.name]
-    shape = [noise.fixed_shape[-1]]
+    shape = [parameters.fixed_shape[-1]]
     names = element_names(parameters.name, parameters.axes, shape)
     units = dict(zip(names, element_units(parameters, shape), strict=True))
     if draws <= len(names):
         raise InputError(f"draws: expected more than {len(names)}, the number of parameters, given {draws}")
-    z = np.random.default_rng(seed).standard_normal((draws, len(names)), dtype=np.float32)
+    z = np.random.default_rng(seed).standard_normal((draws, noise.fixed_shape[-1]), dtype=np.float32)
     start = time.perf_counter()
     theta = sample({noise.name: z, observed.name: np.repeat(given.astype(observed.dtype), draws, axis=0)})[parameters.name]
     seconds = time.perf_counter() - start

@@ -311,6 +311,8 @@ def _flow(flow: Any, rows: np.ndarray, seed: int) -> Any:
         flow.adapt({"x": rows}, np.zeros((len(rows), 1), np.float32))
     if flow.dimensions != dimensions or flow.context:
         raise InputError(f"flow: expected {dimensions} variables and no context, given {flow.dimensions} and {flow.context}")
+    if flow.precision(0) != "float32":
+        raise InputError("flow: its variables have scales in double precision, chains move in single: give one without scales")
     return flow
 
 

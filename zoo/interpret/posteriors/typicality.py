@@ -76,7 +76,8 @@ def typicality_test(flow: Any, reference: np.ndarray, x: np.ndarray, seed: int =
     """
     conditional = flow.context > 0
     width = flow.context if conditional else flow.dimensions
-    reference, x = (_rows(name, rows, width) for name, rows in (("reference", reference), ("x", x)))
+    dtype = flow.precision(int(conditional))
+    reference, x = (_rows(name, rows, width, dtype) for name, rows in (("reference", reference), ("x", x)))
     if len(reference) < FEWEST:
         raise InputError(f"reference: expected at least {FEWEST} rows, given {len(reference)}")
     shuffled = np.random.default_rng(seed).permutation(len(reference))
@@ -158,8 +159,8 @@ def typicality_calibration(p_value: np.ndarray, ranked: int, levels: np.ndarray 
     )
 
 
-def _rows(name: str, rows: np.ndarray, width: int) -> np.ndarray:
-    rows = numbers_alone(rows, name).astype(np.float32)
+def _rows(name: str, rows: np.ndarray, width: int, dtype: str) -> np.ndarray:
+    rows = numbers_alone(rows, name).astype(dtype)
     if rows.ndim != 2 or rows.shape[1] != width or not len(rows):
         raise InputError(f"{name}: expected rows of {width} values, given shape {rows.shape}")
     if not np.isfinite(rows).all():

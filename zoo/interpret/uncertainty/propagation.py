@@ -123,7 +123,7 @@ def propagate(
             normal = rng.standard_normal((draws, root.shape[-1]))
             drawn = x[row].ravel() + normal @ root[row % len(root)].T
             many = {name: np.repeat(array[row : row + 1], draws, axis=0) for name, array in arrays.items()}
-            many[wrt] = drawn.reshape(draws, *x.shape[1:]).astype(np.float32)
+            many[wrt] = drawn.reshape(draws, *x.shape[1:]).astype(x.dtype)
             found = in_batches(answer, *many.values()).astype(np.float64)
             means.append(found.mean(axis=0))
             covariances.append(np.atleast_2d(np.cov(found, rowvar=False)))

@@ -57,7 +57,7 @@ class Column:
 
 
 class OnDisk:
-    """Rows of arrays that stay on disk, cut as they are asked for, as float32 (n, *shape).
+    """Rows of arrays that stay on disk, cut as they are asked for, as (n, *shape).
 
     Parameters
     ----------
@@ -69,12 +69,19 @@ class OnDisk:
         Which of the m rows these are.
     shape : tuple of int
         Shape of a row.
+    dtype : str
+        What they are cut as.
     """
 
     def __init__(
-        self, sources: Sequence[Any], converters: Sequence[Convert | None], rows: np.ndarray, shape: tuple[int, ...]
+        self,
+        sources: Sequence[Any],
+        converters: Sequence[Convert | None],
+        rows: np.ndarray,
+        shape: tuple[int, ...],
+        dtype: str = "float32",
     ) -> None:
-        self.sources, self.converters, self.rows = list(sources), list(converters), rows
+        self.sources, self.converters, self.rows, self.dtype = list(sources), list(converters), rows, dtype
         self.shape = (len(rows), *shape)
 
     def __len__(self) -> int:
@@ -83,11 +90,15 @@ class OnDisk:
     def __getitem__(self, index: Any) -> np.ndarray:
         rows, back = np.unique(self.rows[index], return_inverse=True)  # h5py takes rising indices only
         read = _joined([np.asarray(source[rows]) for source in self.sources], self.converters)
-        return read.astype(np.float32)[back].reshape(-1, *self.shape[1:])
+        return read.astype(self.dtype)[back].reshape(-1, *self.shape[1:])
 
     def of(self, rows: np.ndarray) -> OnDisk:
         """Some of its rows."""
-        return OnDisk(self.sources, self.converters, self.rows[rows], self.shape[1:])
+        return OnDisk(self.sources, self.converters, self.rows[rows], self.shape[1:], self.dtype)
+
+    def astype(self, dtype: str) -> OnDisk:
+        """The same rows, cut as another dtype."""
+        return OnDisk(self.sources, self.converters, self.rows, self.shape[1:], dtype)
 
 
 class Columns:

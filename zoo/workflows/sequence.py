@@ -1,0 +1,228 @@
+"""Rounds of simulations, each where the posterior of the round before may lie, and what each is trained on."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+from zoo.atomic import claim, whole_file
+from zoo.data.sbi.as_prior import AnyPrior
+from zoo.data.sbi.dataset import training_rows
+from zoo.data.sbi.joint_prior import plain_rows
+from zoo.data.sbi.own_rows import Datum
+from zoo.data.sbi.rows_file import sha256_of, write_rows
+from zoo.data.sbi.simulations import Simulations, check_simulations
+from zoo.data.sbi.truncated import Region, TruncatedPrior
+from zoo.data.sbi.x_scales import chosen_scales
+from zoo.errors import FolderError, InputError, option
+from zoo.model.test_tensors import read_npz
+from zoo.workflows.npe_run import RECIPE, NpeRun, Pairs
+
+THETA, DRAWN, TRAINED_ON = "theta.npz", "drawn.npz", "simulations.npz"
+"""Parameters that a round has drawn, what was simulated at them, and what of all rounds is trained on."""
+NEAR = 4
+"""Draws of an observation's posterior by whose density data are said to be near the observation."""
+
+
+@dataclass(frozen=True, eq=False)
+class Rounds:
+    """What is asked for.
+
+    Attributes
+    ----------
+    rounds : int
+        Number of rounds, at least two.
+    observation : ndarray
+        The observation that the posterior is for.
+    simulations : int
+        Number of simulations of all rounds together.
+    test : int
+        Number of further simulations, in the last round.
+    """
+
+    rounds: int
+    observation: np.ndarray
+    simulations: int
+    test: int
+
+    def __post_init__(self) -> None:
+        if self.rounds < 2:
+            raise InputError(f"rounds: expected at least 2 for one observation, given {self.rounds}")
+
+    def of_round(self, index: int) -> int:
+        """Simulations of a round, the first of which is 0."""
+        return len(np.array_split(np.arange(self.simulations), self.rounds)[index])
+
+
+class _Drawn:
+    """Parameters that were drawn before, as what is simulated at."""
+
+    def __init__(self, theta: np.ndarray, prior: AnyPrior) -> None:
+        self.theta, self.names, self.units = theta, prior.names, prior.units
+
+    def sample(self, n: int, rng: np.random.Generator) -> np.ndarray:
+        return self.theta[:n]
+
+    def plain(self) -> dict[str, Any]:
+        content = np.ascontiguousarray(self.theta, dtype="<f8").tobytes()
+        return {"names": list(self.names), "sha256": hashlib.sha256(content).hexdigest()}
+
+
+class Sequence:
+    """All rounds of a run but the last one's training, each in a folder of its own.
+
+    ``<run>/round-<k>`` keeps the parameters that were drawn, the data simulated at them, what was trained on, and the training.
+    The same call goes on where it was killed.
+
+    Parameters
+    ----------
+    run : NpeRun
+        The folder beside the model.
+    prior : Prior or JointPrior
+        The prior.
+    simulated : callable
+        Simulates: takes a prior, a number, ``seed``, ``path`` and ``overwrite``, and gives ``Simulations``.
+    asked : Rounds
+        What is asked for.
+    how : dict
+        How a flow is trained.
+    """
+
+    def __init__(
+        self, run: NpeRun, prior: AnyPrior, simulated: Callable[..., Simulations], asked: Rounds, how: dict[str, Any]
+    ) -> None:
+        self.run, self.prior, self.simulated, self.asked, self.how = run, prior, simulated, asked, how
+        self.truncated: TruncatedPrior | None = None
+        """The prior of the last round."""
+
+    def simulate(self) -> Pairs:
+        """Simulate and train round after round; the simulations inside the last region, of which the last are the test rows.
+
+        Returns
+        -------
+        Pairs
+            What the model is to be trained on.
+
+        Raises
+        ------
+        InputError
+            The observation is none of the simulator's data, or hardly any parameters are left inside.
+        FolderError
+            The run holds other rounds.
+        """
+        for attempt in (1, 2):
+            try:
+                return self._all()
+            except FolderError as error:
+                if not self.run.overwrite or attempt == 2:
+                    raise FolderError(f"{error}, or start anew with {option('overwrite')}") from error
+            except InputError:  # simulations of another simulator are in the way, or what is asked for cannot be
+                if not self.run.overwrite or attempt == 2:
+                    raise
+            for folder in self.run.folder.glob("round-*"):
+                shutil.rmtree(folder)
+        raise AssertionError  # the second attempt returned or raised
+
+    def _all(self) -> Pairs:
+        asked = self.asked
+        about = {"rounds": asked.rounds, "observation": asked.observation.tolist(), "simulations": asked.simulations}
+        about |= {"test": asked.test, "prior": self.prior.plain(), **self.how}
+        (self.run.folder / "round-1").mkdir(exist_ok=True)
+        claim(self.run.folder / "round-1" / "rounds.json", about, "rounds")
+        parts: list[Simulations] = []
+        regions: list[Region] = []
+        for index in range(asked.rounds):
+            last, folder = index == asked.rounds - 1, self.run.folder / f"round-{index + 1}"
+            law = self.prior if not regions else TruncatedPrior(self.prior, regions)
+            parts.append(self._simulated(law, asked.of_round(index) + (asked.test if last else 0), index, folder))
+            if isinstance(law, TruncatedPrior) and last:
+                self.truncated = law
+                return self._pairs(f"{folder.name}/{TRAINED_ON}", folder, partial(self._tested, parts, law), asked.test)
+            pairs = self._pairs(TRAINED_ON, folder, partial(self._inside, parts, law), 2)
+            regions.append(Region.around(self._trained(pairs, folder, index), asked.observation, seed=index))
+        raise AssertionError
+
+    def _simulated(self, law: Any, n: int, index: int, folder: Path) -> Simulations:
+        """Data of a round, at parameters that are drawn once: whether one lies inside may hang on the last bit of a flow."""
+        folder.mkdir(exist_ok=True)
+        kept = folder / THETA
+        if index and kept.exists():
+            theta = read_npz(kept)["theta"]
+        else:  # the first round's are drawn again, which tells another prior from this one
+            theta = law.sample(n, np.random.default_rng([self.how["seed"], index]))
+            with whole_file(kept) as file:
+                np.savez(file, allow_pickle=False, theta=theta)
+        found = self.simulated(_Drawn(theta, self.prior), n, seed=[self.how["seed"], index], path=folder / DRAWN)
+        check_simulations(found.theta, found.x, self.prior.names)
+        if found.x.shape[1:] != self.asked.observation.shape:
+            raise InputError(
+                f"observation: expected the simulator's data of shape {found.x.shape[1:]}, given {self.asked.observation.shape}"
+            )
+        return found
+
+    def _inside(self, parts: list[Simulations], law: Any) -> Simulations:
+        """Simulations of all rounds where the last region is, in random order; their density is the prior's there."""
+        theta, x = (np.concatenate([getattr(part, name) for part in parts]) for name in ("theta", "x"))
+        held = np.ones(len(theta), bool)
+        if isinstance(law, TruncatedPrior):
+            held[: -len(parts[-1])] = law.holds(theta[: -len(parts[-1])])
+        rows = self._order(len(parts)).permutation(np.flatnonzero(held))
+        return Simulations(theta[rows], x[rows])
+
+    def _tested(self, parts: list[Simulations], law: TruncatedPrior) -> Simulations:
+        """The same with the test rows at the end: of the last round, among the half whose data are nearest to the observation.
+
+        Far from it the posterior has the edge of the region in it, which no flow has to get right. To choose rows by their
+        data alone leaves ranks and coverage of a right posterior uniform.
+        """
+        *earlier, last = parts
+        region, test = law.regions[-1], self.asked.test
+        near = [np.broadcast_to(one, last.theta.shape) for one in region.draws[:NEAR]]
+        nearness = np.mean([region.posterior.log_density(theta, last.x) for theta in near], axis=0)
+        nearest = np.argsort(-nearness, kind="stable")[: max(len(last) // 2, test)]
+        chosen = np.isin(np.arange(len(last)), self._order(0).permutation(nearest)[:test])
+        rest = self._inside([*earlier, Simulations(last.theta[~chosen], last.x[~chosen])], law)
+        return Simulations(*(np.concatenate([getattr(rest, name), getattr(last, name)[chosen]]) for name in ("theta", "x")))
+
+    def _order(self, index: int) -> np.random.Generator:
+        return np.random.default_rng([self.how["seed"], self.asked.rounds, index])
+
+    def _pairs(self, name: str, folder: Path, found: Callable[[], Simulations], test: int) -> Pairs:
+        """What is trained on, which is chosen once and kept with the prior's density where that is truncated."""
+        path = folder / TRAINED_ON
+        if not path.exists():
+            chosen = found()
+            arrays = {"theta": chosen.theta, "x": chosen.x}
+            if self.truncated is not None:
+                arrays["log_prior"] = self.prior.log_density(chosen.theta) - np.log(self.truncated.acceptance)
+            write_rows(path, arrays, 0)
+        arrays = read_npz(path)
+        plain = self.prior.plain()
+        if self.truncated is not None:
+            plain = plain_rows(self.prior.names, self.prior.units, self.prior.ends)
+        parameters: dict[str, Any] = {
+            "file": name, "prior": plain, "test": test, "on_nonfinite": "fail", "sha256": sha256_of(arrays),
+        }  # fmt: skip
+        x, budget = arrays["x"], len(arrays["x"]) - test
+        scales = chosen_scales(x[: training_rows(budget)])
+        return Pairs(self.prior, {"source": "simulations", "parameters": parameters}, budget, Datum(x.shape[1]), scales)
+
+    def _trained(self, pairs: Pairs, folder: Path, index: int) -> Any:
+        from zoo.training.fit import fit
+        from zoo.training.npe_recipe import npe_recipe
+        from zoo.training.recipe import load_recipe
+
+        name, path = f"{self.run.name}-round-{index + 1}", folder / RECIPE
+        recipe = npe_recipe(name, pairs.prior, pairs.data, pairs.budget, pairs.datum, context_scales=pairs.scales, **self.how)
+        with whole_file(path, "w") as file:
+            yaml.safe_dump(recipe.model_dump(mode="json", exclude_none=True), file, sort_keys=False)
+        flow, _ = fit(load_recipe(path), folder / "model", title=f"{self.run.name}, round {index + 1}")
+        return flow
