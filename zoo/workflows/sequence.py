@@ -213,7 +213,8 @@ class Sequence:
         }  # fmt: skip
         x, budget = arrays["x"], len(arrays["x"]) - test
         scales = chosen_scales(x[: training_rows(budget)])
-        return Pairs(self.prior, {"source": "simulations", "parameters": parameters}, budget, Datum(x.shape[1]), scales)
+        data = {"source": "simulations", "parameters": parameters}
+        return Pairs(self.prior, data, budget, Datum(x.shape[1]), scales, x[:budget])
 
     def _trained(self, pairs: Pairs, folder: Path, index: int) -> Any:
         from zoo.training.fit import fit
