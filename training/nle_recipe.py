@@ -21,7 +21,7 @@ from zoo.training.recipe import Recipe
 def nle_recipe(
     name: str,
     prior: AnyPrior | RowsPrior,
-    data: dict[str, JsonValue],
+    data: dict[str, Any],
     x: np.ndarray,
     datum: Datum,
     *,
@@ -36,7 +36,7 @@ def nle_recipe(
         Name of the model, lower case with hyphens.
     prior : Prior
         Prior of the parameters.
-    data : dict of str to JsonValue
+    data : dict of str to object
         Source and parameters of the data set of theta and x.
     x : ndarray
         Data of the simulations that the model is fitted with, (n, C), which choose scales; their number sets batch size,

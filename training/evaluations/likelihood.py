@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -98,7 +98,8 @@ def _log_density(run: Run, rows: Rows) -> np.ndarray:
 
 def _linear(run: Run, train: Rows, test: Rows) -> float:
     """Mean log density of test data under a normal whose mean is linear in theta, on the scales that the flow works on."""
-    of_x, of_theta = (Maps(run.recipe.config[key]) for key in ("scales", "context_scales"))
+    config: dict[str, Any] = run.recipe.config
+    of_x, of_theta = (Maps(config[key]) for key in ("scales", "context_scales"))
     on_scales = []
     for rows in (train, test):
         x, theta = (np.asarray(array, np.float64) for array in rows.inputs.values())

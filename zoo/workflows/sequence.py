@@ -213,7 +213,7 @@ class Sequence:
         }  # fmt: skip
         x, budget = arrays["x"], len(arrays["x"]) - test
         scales = chosen_scales(x[: training_rows(budget)])
-        data = {"source": "simulations", "parameters": parameters}
+        data: dict[str, Any] = {"source": "simulations", "parameters": parameters}
         return Pairs(self.prior, data, budget, Datum(x.shape[1]), scales, x[:budget])
 
     def _trained(self, pairs: Pairs, folder: Path, index: int) -> Any:
