@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -12,6 +14,7 @@ from zoo.data.dataset import get_dataset
 from zoo.data.moons import TwoMoons as Moons
 from zoo.data.sbi import LogUniform, Normal, Prior, Uniform, simulate
 from zoo.data.sbi.gaussian_linear import GaussianLinear
+from zoo.data.sbi.positive_odes import integrate as integrate_positive
 from zoo.data.sbi.simulations import SimulationError, check_simulations, read_simulations
 from zoo.data.sbi.slcp import SLCP
 from zoo.data.sbi.tasks import TASKS, get_task
@@ -418,3 +421,76 @@ def test_crescents_are_scikit_learns():
     data = Moons(train=4000)
     ours, theirs = data.log_density(data.rows("train").inputs["x"]), data.log_density(points)
     assert stats.ks_2samp(ours, theirs).pvalue > 1e-3
+
+
+# Differential equations
+
+
+LOTKA_VOLTERRA = """
+31.783262 1.1971166 0.29703617 0.71145046 2.9415865 11.482614 36.09036 0.46229604 0.38081983 0.9173736
+0.8910395 27.039942 4.356176 0.78444487 0.17100818 0.1325878 8.727008 16.97251 2.7902339 0.47567415
+"""
+PUBLISHED = {
+    "sir": (
+        [0.0, 1.0, 352.0, 40.0, 3.0, 0.0, 0.0, 0.0, 0.0, 0.0],
+        [-0.4582, -1.7777],
+        [0.0199, 0.0735],
+    ),
+    "lotka-volterra": (
+        [float(number) for number in LOTKA_VOLTERRA.split()],
+        [-0.3806, -2.2588, -0.1094, -2.1387],
+        [0.0128, 0.0589, 0.0184, 0.0177],
+    ),
+}
+"""The first observation of sbibm 1.1.0, and mean and standard deviation of ln theta in its reference draws."""
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_posterior_of_the_published_observation_is_that_of_the_published_draws(name):
+    """By importance sampling in two rounds; a wrong time, order, prior or noise moves the posterior by many of its widths."""
+    task, (x, mean, deviation) = get_task(name), PUBLISHED[name]
+    center, covariance = np.array(mean), np.diag(np.square(deviation))
+    for seed in range(2):
+        proposal = stats.multivariate_t(center, 1.5 * covariance, df=5)
+        log_theta = proposal.rvs(3000, random_state=seed)
+        theta = np.exp(log_theta)
+        log_weight = task.log_likelihood(theta, np.array(x)) + task.prior.log_density(theta) + log_theta.sum(axis=1)
+        weight = np.exp(log_weight - proposal.logpdf(log_theta) - np.max(log_weight - proposal.logpdf(log_theta)))
+        weight /= weight.sum()
+        center = weight @ log_theta
+        covariance = (log_theta - center).T @ (weight[:, None] * (log_theta - center))
+    assert 1 / (weight @ weight) > 1000
+    np.testing.assert_allclose(center, mean, atol=0.1 * np.min(deviation))
+    np.testing.assert_allclose(np.sqrt(np.diag(covariance)), deviation, rtol=0.07)
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_equations_are_solved_as_scipy_solves_them_however_extreme_the_rates(name):
+    task = get_task(name)
+    module = sys.modules[type(task).__module__]
+    mean, deviation = ([getattr(law, key) for law in task.prior.laws.values()] for key in ("median", "sigma"))
+    rng = np.random.default_rng(0)
+    corners = rng.choice([-4.0, 4.0], (4, len(mean)))  # standard deviations
+    theta = np.concatenate([np.array(mean) * np.exp(corners * deviation), task.prior.sample(2, rng)])
+    start, times = (module.START, module.TIMES) if name == "lotka-volterra" else (np.log([1 - 1e-6, 1e-6]), module.DAYS)
+    found = integrate_positive(module._growth, start, theta, times)
+    for row, mine in zip(theta, found, strict=True):
+        with np.errstate(over="ignore", invalid="ignore"):  # in steps that it takes back
+            exact = integrate.solve_ivp(
+                lambda _, u, row=row: module._growth(u[None], row[None])[0][0],
+                (0, times[-1]), start, t_eval=times, rtol=1e-9, atol=1e-10, method="DOP853",
+            )  # fmt: skip
+        np.testing.assert_allclose(mine, exact.y, atol=2e-4)
+    assert np.isfinite(task.simulate(theta, rng)).all()
+
+
+def test_likelihood_of_tasks_is_that_of_their_simulations():
+    """The mean score E[d log p / d theta] vanishes at the truth, and only there."""
+    for name in PUBLISHED:
+        task = get_task(name)
+        theta = np.exp(PUBLISHED[name][1])
+        x = task.simulate(np.tile(theta, (4000, 1)), np.random.default_rng(1))
+        for i in range(len(theta)):
+            aside = np.exp(1e-3 * np.eye(len(theta))[i])
+            score = (task.log_likelihood(theta * aside, x) - task.log_likelihood(theta / aside, x)) / 2e-3
+            assert abs(score.mean()) < 4 * score.std() / np.sqrt(len(x)), (name, i)

@@ -90,8 +90,7 @@ def npe_recipe(
     if family not in FAMILIES:
         raise UnknownNameError("family of flows", family, FAMILIES)
     datum = Datum((datum,)) if isinstance(datum, int) else datum
-    by_size = MATCHING if family == "flow-matching" else SETTINGS
-    settings = next(found for most, found in by_size if most is None or simulations <= most)
+    settings = settings_for(simulations, family)
     values: dict[str, Any] = {
         "name": name,
         "family": family,
@@ -108,8 +107,19 @@ def npe_recipe(
         "endpoints": _endpoints(prior, observed_tensors(datum, context_scales)),
         "tolerance": {"absolute": TOLERANCE, "relative": TOLERANCE},
     }
+    return in_members(validated(name, values, changes), members)
+
+
+def settings_for(simulations: int, family: str = "nsf") -> dict[str, Any]:
+    """Batch size, epochs and weight decay for so many simulations."""
+    by_size = MATCHING if family == "flow-matching" else SETTINGS
+    return next(found for most, found in by_size if most is None or simulations <= most)
+
+
+def validated(name: str, values: dict[str, Any], changes: dict[str, JsonValue] | None) -> Recipe:
+    """The recipe of plain values, some of them changed; RecipeError where they are none."""
     try:
-        return in_members(Recipe.model_validate(values).changed(changes or {}), members)
+        return Recipe.model_validate(values).changed(changes or {})
     except ValueError as error:
         if isinstance(error, RecipeError):
             raise
@@ -135,8 +145,7 @@ def _endpoints(prior: AnyPrior | RowsPrior, observed: list[dict[str, Any]]) -> d
     low, high = (
         [bounds[end] for bounds in prior.support if bounds is not None] if all(bounded) else None for end in (0, 1)
     )  # without them the ranges are the training rows'
-    unit = _common(list(prior.units.values()))
-    units = list(prior.units.values()) if len(set(prior.units.values())) > 1 else None
+    unit, units = unit_of(list(prior.units.values()))
     parameter = {"name": "parameter", "size": dimensions, "labels": list(prior.names), "units": units}
     theta = {"name": "theta", "axes": [parameter], "dtype": "float64", "unit": unit, "description": ", ".join(prior.names)}
     return {
@@ -157,6 +166,6 @@ def _endpoints(prior: AnyPrior | RowsPrior, observed: list[dict[str, Any]]) -> d
     }  # fmt: skip
 
 
-def _common(units: list[str]) -> str:
-    """One unit where all agree, else all of them in order."""
-    return units[0] if len(set(units)) == 1 else ", ".join(units)
+def unit_of(units: list[str]) -> tuple[str, list[str] | None]:
+    """The unit of all elements, or all of them in words; and a unit for each where they differ."""
+    return (units[0], None) if len(set(units)) == 1 else (", ".join(units), units)

@@ -8,6 +8,7 @@ from .model.registry import register_path as register_path
 from .workflows.calibrate import calibrate as calibrate
 from .workflows.ensemble import ensemble as ensemble
 from .workflows.fine_tune import fine_tune as fine_tune
+from .workflows.nle import train_nle as train_nle
 from .workflows.npe import train_npe as train_npe
 from .workflows.posterior_report import posterior_report as posterior_report
 from .workflows.push import push as push

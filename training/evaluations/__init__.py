@@ -56,6 +56,7 @@ EVALUATIONS: Register[type[EvaluationSettings]] = Register(
             "disentanglement",
             "distribution",
             "latents",
+            "likelihood",
             "posterior",
             "profiles",
             "regression",

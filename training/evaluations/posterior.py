@@ -66,8 +66,8 @@ def evaluate(runs: Runs, settings: Posterior) -> Evaluation:
     pairs = _beside_exact(model, x[:OBSERVATIONS], dataset.reference if isinstance(dataset, KnowsPosterior) else None)
     evaluation.metrics += _distance(pairs)
     evaluation.metrics += _means(drawn.samples, theta, names, dataset)
-    evaluation.metrics += _ranks(ranks, names)
-    evaluation.metrics += [_coverage(kind, found) for kind, found in covered.items()]
+    evaluation.metrics += rank_metrics(ranks, names)
+    evaluation.metrics += [coverage_metric(kind, found) for kind, found in covered.items()]
     evaluation.notes = _notes(miscalibrated(ranks, DRAWS, names, covered), dataset)
     evaluation.curves = {
         "ranks": [np.bincount(column * 20 // (DRAWS + 1), minlength=20).tolist() for column in ranks.T],
@@ -172,7 +172,8 @@ def _distance_from_uniform(name: str, distance: float, n: int, meaning: str) -> 
     )
 
 
-def _ranks(ranks: np.ndarray, names: list[str]) -> list[Metric]:
+def rank_metrics(ranks: np.ndarray, names: list[str]) -> list[Metric]:
+    """How far the ranks (n, D) of each variable are from uniform."""
     test = rank_uniformity(ranks, DRAWS)
     return [
         _distance_from_uniform(
@@ -185,7 +186,8 @@ def _ranks(ranks: np.ndarray, names: list[str]) -> list[Metric]:
     ]
 
 
-def _coverage(kind: str, found: Coverage) -> Metric:
+def coverage_metric(kind: str, found: Coverage) -> Metric:
+    """How far coverage is from credibility."""
     meaning = f"TARP, largest |coverage - credibility|; p = {found.p_value:.2g}"
     return _distance_from_uniform(f"coverage distance, {kind} references", found.distance, found.n, meaning)
 

@@ -46,6 +46,8 @@ from .posteriors.coverage import sbc_ranks as sbc_ranks
 from .posteriors.coverage import tarp as tarp
 from .posteriors.exports import to_arviz as to_arviz
 from .posteriors.exports import to_getdist as to_getdist
+from .posteriors.likelihood import LikelihoodPosterior as LikelihoodPosterior
+from .posteriors.likelihood import sample_posterior as sample_posterior
 from .posteriors.mcmc import Chains as Chains
 from .posteriors.mcmc import flow_mcmc as flow_mcmc
 from .posteriors.typicality import Typicality as Typicality

@@ -9,14 +9,14 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from zoo.data.sbi.as_prior import as_prior
+from zoo.data.sbi.as_prior import AnyPrior, as_prior
 from zoo.data.sbi.own_rows import read_own_rows
 from zoo.data.sbi.simulations import Simulator, simulate
 from zoo.data.sbi.trials import Trials, trial_bounds
 from zoo.errors import InputError
 from zoo.families.state import apart
 from zoo.workflows.new_folder import new_folder
-from zoo.workflows.npe_run import NpeRun
+from zoo.workflows.npe_run import NpeRun, Pairs
 from zoo.workflows.rounds import observed, train_in_rounds
 from zoo.workflows.sequence import Rounds
 
@@ -27,9 +27,9 @@ if TYPE_CHECKING:
 
 TEST = 1000
 """Rows for calibration and for the error of the posterior mean."""
-NEITHER = "train_npe: expected a simulator with its prior, or rows of your own as theta and x, given neither"
+NEITHER = "expected a simulator with its prior, or rows of your own as theta and x, given neither"
 NO_PRIOR = (
-    "train_npe: a simulator needs the prior that its parameters are drawn from, such as {'mean': {'distribution': 'uniform',"
+    "a simulator needs the prior that its parameters are drawn from, such as {'mean': {'distribution': 'uniform',"
     " 'low': -3, 'high': 3}}"
 )
 
@@ -156,21 +156,25 @@ def train_npe(
     run = NpeRun(path, name, overwrite, embedding)
     how: dict[str, Any] = {"family": family, "members": members, "seed": seed, "changes": changes}
     if theta is not None or x is not None:
-        _expect_rows_alone(simulator, theta, x, free or trials is not None, rounds != 1 or observation is not None)
-        own = read_own_rows(theta, x, None if prior is None else as_prior(prior), on_nonfinite=on_nonfinite, seed=seed)
-        pairs = run.keep(own, min(TEST, len(own.theta) // 10) if test is None else test, on_nonfinite)
+        if rounds != 1 or observation is not None:
+            raise InputError("rounds take a simulator, given rows of your own: leave out rounds and observation")
+        if free or trials is not None:
+            raise InputError(
+                "free and trials are about a simulator: rows of your own of several lengths, or sets of trials, are"
+                " a list of arrays as x"
+            )
+        pairs = kept_rows(run, simulator, prior, theta, x, test, on_nonfinite, seed)
     else:
-        if simulator is None or prior is None:
-            raise InputError(NEITHER if simulator is None else NO_PRIOR)
+        simulator, law = expect_simulator(simulator, prior)
         bounds = None if trials is None else trial_bounds(trials)
         if bounds is not None:
             simulator, vectorized, free = Trials(simulator, bounds, vectorized), False, True
-        law, test = as_prior(prior), TEST if test is None else test
+        test = TEST if test is None else test
         options: dict[str, Any] = {"seed": seed, "vectorized": vectorized, "jobs": jobs, "on_nonfinite": on_nonfinite}
         simulated = partial(simulate, simulator, free=free, timeout=timeout, **options)
         if rounds != 1 or observation is not None:
             if free:
-                raise InputError("train_npe: rounds take observations of a fixed shape: leave out free and trials, or rounds")
+                raise InputError("rounds take observations of a fixed shape: leave out free and trials, or rounds")
             return train_in_rounds(run, law, simulated, Rounds(rounds, observed(observation), simulations, test), how)
         pairs = run.simulate(partial(simulated, law, simulations + test), law, test, on_nonfinite, bounds)
     run.train(pairs, **how)
@@ -178,15 +182,27 @@ def train_npe(
     return flow
 
 
-def _expect_rows_alone(simulator: Simulator | None, theta: Any, x: Any, of_any_length: bool, in_rounds: bool) -> None:
+def kept_rows(
+    run: NpeRun,
+    simulator: Simulator | None,
+    prior: Any,
+    theta: Any,
+    x: Any,
+    test: int | None,
+    on_nonfinite: Literal["drop", "fail"],
+    seed: int,
+) -> Pairs:
+    """Rows of a user in the file of a run, in the words of ``train_npe``; InputError where they come with a simulator."""
     if simulator is not None:
-        raise InputError("train_npe: expected a simulator, or rows of your own as theta and x, given both")
+        raise InputError("expected a simulator, or rows of your own as theta and x, given both")
     if theta is None or x is None:
-        raise InputError(f"train_npe: expected theta and x together, given {'x' if theta is None else 'theta'} alone")
-    if in_rounds:
-        raise InputError("train_npe: rounds take a simulator, given rows of your own: leave out rounds and observation")
-    if of_any_length:
-        raise InputError(
-            "train_npe: free and trials are about a simulator: rows of your own of several lengths, or sets of trials, are a"
-            " list of arrays as x"
-        )
+        raise InputError(f"expected theta and x together, given {'x' if theta is None else 'theta'} alone")
+    own = read_own_rows(theta, x, None if prior is None else as_prior(prior), on_nonfinite=on_nonfinite, seed=seed)
+    return run.keep(own, min(TEST, len(own.theta) // 10) if test is None else test, on_nonfinite)
+
+
+def expect_simulator(simulator: Simulator | None, prior: Any) -> tuple[Simulator, AnyPrior]:
+    """A simulator and the prior of its parameters; InputError where one of them is missing."""
+    if simulator is None or prior is None:
+        raise InputError(NEITHER if simulator is None else NO_PRIOR)
+    return simulator, as_prior(prior)

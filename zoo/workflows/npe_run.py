@@ -29,6 +29,8 @@ from zoo.model.test_tensors import read_npz
 if TYPE_CHECKING:
     from pydantic import JsonValue
 
+    from zoo.training.recipe import Recipe
+
 SIMULATIONS, RECIPE = "simulations.npz", "recipe.yaml"
 MADE_OF_THEM = ("model", "plots", METRICS, WEIGHTS, RECIPE)
 """What a training leaves in the folder of a run."""
@@ -50,6 +52,8 @@ class Pairs:
         What one observation is.
     scales : list of dict
         Scale of each of its numbers, chosen from the training rows alone.
+    x : ndarray
+        Data of the simulations of the budget, of shape (budget, C).
     """
 
     prior: AnyPrior | RowsPrior
@@ -57,6 +61,7 @@ class Pairs:
     budget: int
     datum: Datum
     scales: list[dict[str, Any]]
+    x: np.ndarray
 
 
 class NpeRun:
@@ -180,8 +185,6 @@ class NpeRun:
             The run holds a training with other settings.
         """
         from zoo.training.npe_recipe import npe_recipe
-        from zoo.training.recipe import load_recipe
-        from zoo.workflows.release import release
 
         recipe = npe_recipe(
             self.name,
@@ -196,6 +199,26 @@ class NpeRun:
             seed=seed,
             changes=changes,
         )
+        self.release(recipe)
+
+    def release(self, recipe: Recipe) -> None:
+        """Train a recipe in the run's folder and release it into the model's.
+
+        Parameters
+        ----------
+        recipe : Recipe
+            The recipe, whose data are the file of the run.
+
+        Raises
+        ------
+        RecipeError
+            There are fewer simulations than a batch.
+        FolderError
+            The run holds a training with other settings.
+        """
+        from zoo.training.recipe import load_recipe
+        from zoo.workflows.release import release
+
         path = self.folder / RECIPE
         for attempt in (1, 2):
             with whole_file(path, "w") as file:
@@ -226,7 +249,7 @@ class NpeRun:
         budget = expect_budget(len(x), test)
         fitted = slice(training_rows(budget))
         scales = chosen_scales(scaled_numbers(datum, x[fitted], None if mask is None else mask[fitted], self.embedding))
-        return Pairs(prior, {"source": "simulations", "parameters": parameters}, budget, datum, scales)
+        return Pairs(prior, {"source": "simulations", "parameters": parameters}, budget, datum, scales, x[:budget])
 
     def _remove_training(self) -> None:
         """Remove what was trained in the folder, and nothing that somebody else has put there."""

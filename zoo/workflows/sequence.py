@@ -16,8 +16,8 @@ import yaml
 from zoo.atomic import claim, whole_file
 from zoo.data.sbi.as_prior import AnyPrior
 from zoo.data.sbi.dataset import training_rows
+from zoo.data.sbi.datum import Datum
 from zoo.data.sbi.joint_prior import plain_rows
-from zoo.data.sbi.own_rows import Datum
 from zoo.data.sbi.rows_file import sha256_of, write_rows
 from zoo.data.sbi.simulations import Simulations, check_simulations
 from zoo.data.sbi.truncated import Region, TruncatedPrior
@@ -213,7 +213,8 @@ class Sequence:
         }  # fmt: skip
         x, budget = arrays["x"], len(arrays["x"]) - test
         scales = chosen_scales(x[: training_rows(budget)])
-        return Pairs(self.prior, {"source": "simulations", "parameters": parameters}, budget, Datum(x.shape[1]), scales)
+        data: dict[str, Any] = {"source": "simulations", "parameters": parameters}
+        return Pairs(self.prior, data, budget, Datum(x.shape[1:]), scales, x[:budget])
 
     def _trained(self, pairs: Pairs, folder: Path, index: int) -> Any:
         from zoo.training.fit import fit

@@ -57,10 +57,16 @@ class Pairs:
         dtype: Literal["float32", "float64"] = "float32",
     ) -> None:
         self.dtype = dtype
-        for part in (budget, test):
+        masks = None if budget.mask is None or test.mask is None else (budget.mask, test.mask)
+        together = Simulations(
+            np.concatenate([budget.theta, test.theta]),
+            np.concatenate([budget.x, test.x]),
+            mask=None if masks is None else np.concatenate(masks),
+        )
+        for part in (budget, together):  # what is rare may be the same in all of a few test rows
             with np.errstate(over="ignore"):  # what single precision cannot hold becomes infinite, and is refused
                 check_simulations(part.theta, part.x.astype(dtype), prior.names, part.mask)
-        theta = inside_prior(np.concatenate([budget.theta, test.theta]), prior.names, prior.ends)
+        theta = inside_prior(together.theta, prior.names, prior.ends)
         self._parameters = prior
         if isinstance(prior, Prior) or prior.has_density:
             self.prior = prior
@@ -72,7 +78,6 @@ class Pairs:
             "validation": (theta[training : len(budget)], budget.x[training:]),
             "test": (theta[len(budget) :], test.x),
         }
-        masks = None if budget.mask is None or test.mask is None else (budget.mask, test.mask)
         self._masks: dict[Split, np.ndarray] = {}
         """Which elements of observations of free length are real."""
         if masks is not None:
@@ -114,7 +119,7 @@ class BenchmarkTask(Pairs):
     Parameters
     ----------
     task : str
-        Name of the task: "two-moons", "slcp" or "gaussian-linear".
+        Name of the task: "two-moons", "slcp", "gaussian-linear", "sir" or "lotka-volterra".
     simulations : int
         Number of simulations in the budget, a tenth of it for validation.
     test : int

@@ -7,7 +7,9 @@ from typing import Protocol
 import numpy as np
 
 from zoo.data.sbi.gaussian_linear import GaussianLinear
+from zoo.data.sbi.lotka_volterra import LotkaVolterra
 from zoo.data.sbi.prior import Prior
+from zoo.data.sbi.sir import SIR
 from zoo.data.sbi.slcp import SLCP
 from zoo.data.sbi.two_moons import TwoMoons
 from zoo.errors import UnknownNameError
@@ -36,7 +38,13 @@ class TaskWithReference(Task, Protocol):
         ...
 
 
-TASKS: dict[str, type[Task]] = {"two-moons": TwoMoons, "slcp": SLCP, "gaussian-linear": GaussianLinear}
+TASKS: dict[str, type[Task]] = {
+    "two-moons": TwoMoons,
+    "slcp": SLCP,
+    "gaussian-linear": GaussianLinear,
+    "sir": SIR,
+    "lotka-volterra": LotkaVolterra,
+}
 
 
 def get_task(name: str) -> Task:

@@ -301,6 +301,13 @@ class Flow(ZooModel):
         arrays, _ = self.context_shape.read(c, mask, self._described()[1:])
         return self._features(arrays)
 
+    def observations(self, x: np.ndarray) -> np.ndarray:
+        """Rows of the variables (n, D), checked as endpoints check them, of one row (D,) or several."""
+        rows = self._given(x, 0)
+        if rows.ndim != 2 or rows.shape[1] != self.dimensions:
+            raise InputError(f"expected rows of {self.dimensions} variables, given shape {np.shape(x)}")
+        return rows
+
     def predictive(self, inputs: Mapping[str, np.ndarray], target: np.ndarray) -> Prediction:
         """Median, log density and the probability of less than the variable; of a flow of one variable.
 

@@ -48,6 +48,8 @@ class Chains:
         Standard deviation within the basins, measured in the warm-up, of shape (D,).
     flow : object
         The trained proposal, None without global moves.
+    divergent : float
+        Fraction of moves that diverged, NaN where that is not measured.
     """
 
     samples: np.ndarray
@@ -58,6 +60,7 @@ class Chains:
     step_size: float
     scale: np.ndarray
     flow: Any
+    divergent: float = float("nan")
 
     @property
     def flat(self) -> np.ndarray:
@@ -126,7 +129,7 @@ def flow_mcmc(
     counts = {"draws": draws, "warmup": warmup // 20, "local_steps": local_steps, "leapfrog_steps": leapfrog_steps}
     if small := [name for name, value in counts.items() if value < 1] + ["global_steps"] * (global_steps < 0):
         raise InputError(f"expected warmup of 20 and more, other counts positive; too small: {', '.join(small)}")
-    tfp = _tensorflow_probability()
+    tfp = tensorflow_probability("flow-assisted MCMC")
     rng = np.random.default_rng(seed)
     local = _Local(tfp, target_log_prob, local_steps, leapfrog_steps, rng)
     _check_start(target_log_prob, initial)
@@ -162,8 +165,8 @@ def flow_mcmc(
         samples=samples,
         local_acceptance=float(np.mean(accepted["local"])),
         global_acceptance=float(np.mean(accepted["global"])) if proposal else float("nan"),
-        r_hat=_r_hat(tfp, samples),
-        ess=_ess(tfp, samples),
+        r_hat=split_r_hat(tfp, samples),
+        ess=effective_size(tfp, samples),
         step_size=local.step,
         scale=local.scale,
         flow=flow if proposal else None,
@@ -313,14 +316,16 @@ def _flow(flow: Any, rows: np.ndarray, seed: int) -> Any:
     return flow
 
 
-def _r_hat(tfp: Any, samples: np.ndarray) -> np.ndarray:
+def split_r_hat(tfp: Any, samples: np.ndarray) -> np.ndarray:
+    """Potential scale reduction (D,) of the halves of chains (draws, chains, D); NaN where there is too little."""
     if len(samples) < 4 or samples.shape[1] < 2:
         return np.full(samples.shape[2], np.nan)
     even = samples[len(samples) % 2 :]
     return tfp.mcmc.potential_scale_reduction(even, independent_chain_ndims=1, split_chains=True).numpy()
 
 
-def _ess(tfp: Any, samples: np.ndarray) -> np.ndarray:
+def effective_size(tfp: Any, samples: np.ndarray) -> np.ndarray:
+    """Effective sample size (D,) of chains (draws, chains, D) together."""
     logger = logging.getLogger("tensorflow")
     level = logger.level
     logger.setLevel(logging.ERROR)  # the autocorrelation drops the imaginary part of a Fourier transform, with a warning
@@ -330,15 +335,14 @@ def _ess(tfp: Any, samples: np.ndarray) -> np.ndarray:
         logger.setLevel(level)
 
 
-def _tensorflow_probability() -> Any:
+def tensorflow_probability(what: str) -> Any:
+    """TensorFlow Probability, for ``what`` needs it; ZooError where there is none, or Keras runs on another backend."""
     try:
         import tensorflow_probability as tfp
     except ImportError as error:
-        raise ZooError(
-            f"flow-assisted MCMC needs TensorFlow Probability and tf-keras ({error}): pip install 'physzoo[mcmc]'"
-        ) from error
+        raise ZooError(f"{what} needs TensorFlow Probability and tf-keras ({error}): pip install 'physzoo[mcmc]'") from error
     import keras
 
     if (backend := keras.backend.backend()) != "tensorflow":
-        raise ZooError(f"flow-assisted MCMC runs on TensorFlow, Keras runs on {backend}: set KERAS_BACKEND=tensorflow")
+        raise ZooError(f"{what} runs on TensorFlow, Keras runs on {backend}: set KERAS_BACKEND=tensorflow")
     return tfp

@@ -14,7 +14,9 @@ DISTANCE = 1.358
 """Quantile, 95%, of the Kolmogorov-Smirnov distance of n numbers from their distribution, times sqrt(n)."""
 
 
-def miscalibrated(ranks: np.ndarray, draws: int, names: Sequence[str], covered: Mapping[str, Coverage]) -> list[str]:
+def miscalibrated(
+    ranks: np.ndarray, draws: int, names: Sequence[str], covered: Mapping[str, Coverage], what: str = "posterior"
+) -> list[str]:
     """Say which ranks and coverages are not those of an exact posterior.
 
     Of many parameters of an exact posterior, one in twenty lies beyond its own 95% limit. So a number is named where its
@@ -30,6 +32,8 @@ def miscalibrated(ranks: np.ndarray, draws: int, names: Sequence[str], covered: 
         Names of the parameters.
     covered : mapping of str to Coverage
         Coverage by the kind of its references, as `tarp` gives it.
+    what : str
+        What was drawn from.
 
     Returns
     -------
@@ -38,7 +42,7 @@ def miscalibrated(ranks: np.ndarray, draws: int, names: Sequence[str], covered: 
     """
     uniform = rank_uniformity(ranks, draws)
     found = [
-        (f"sbc distance {name}", distance, uniform.n, p_value, _direction(column / draws))
+        (f"sbc distance {name}", distance, uniform.n, p_value, _direction(column / draws, what))
         for name, distance, p_value, column in zip(names, uniform.distance, uniform.p_value, ranks.T, strict=True)
     ]
     found += [(f"coverage distance, {kind} references", one.distance, one.n, one.p_value, "") for kind, one in covered.items()]
@@ -50,10 +54,10 @@ def miscalibrated(ranks: np.ndarray, draws: int, names: Sequence[str], covered: 
     ]
 
 
-def _direction(share: np.ndarray) -> str:
+def _direction(share: np.ndarray, what: str) -> str:
     """What ranks that are not uniform say of the draws, where they say one thing clearly."""
     shift = (share.mean() - 0.5) * np.sqrt(12 * len(share))
     spread = (np.mean(np.square(share - 0.5)) - 1 / 12) * np.sqrt(180 * len(share))  # the square has a variance of 1/180
     if abs(shift) >= abs(spread):
-        return f" (the posterior lies too {'low' if shift > 0 else 'high'})"
-    return f" (the posterior is too {'narrow' if spread > 0 else 'wide'})"
+        return f" (the {what} lies too {'low' if shift > 0 else 'high'})"
+    return f" (the {what} is too {'narrow' if spread > 0 else 'wide'})"

@@ -1,0 +1,128 @@
+"""From a simulator and a prior to a likelihood: simulate -> train -> calibrate -> export -> load.
+
+This joins the wings, as ``zoo.workflows.release`` does, and imports them only when it runs.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from zoo.data.sbi.simulations import Simulator, simulate
+from zoo.errors import InputError
+from zoo.families.state import apart
+from zoo.workflows.new_folder import new_folder
+from zoo.workflows.npe import TEST, expect_simulator, kept_rows
+from zoo.workflows.npe_run import NpeRun
+
+if TYPE_CHECKING:
+    from pydantic import JsonValue
+
+    from zoo.families.flows.flow import Flow
+
+
+@apart()
+def train_nle(
+    simulator: Simulator | None = None,
+    prior: Any = None,
+    simulations: int = 10_000,
+    *,
+    theta: Any = None,
+    x: Any = None,
+    folder: str | Path,
+    test: int | None = None,
+    seed: int = 0,
+    vectorized: bool = False,
+    jobs: int | None = None,
+    on_nonfinite: Literal["drop", "fail"] = "drop",
+    timeout: float | None = None,
+    changes: dict[str, JsonValue] | None = None,
+    overwrite: bool = False,
+) -> Flow:
+    """Neural likelihood estimation: a conditional flow p(x | theta), trained on simulations of your own.
+
+    The flow is an emulator of the simulator, noise included, and a likelihood. ``zoo.interpret.sample_posterior`` draws from
+    the posterior with it, by Markov chains: slower than a flow of ``train_npe``, but of any prior, and of any number of
+    independent trials at one theta, without training anew. ``folder`` and ``<folder>.run`` are as ``train_npe`` leaves them;
+    ``theta`` and ``x`` in ``simulations.npz`` of either serve the other.
+
+    Parameters
+    ----------
+    simulator : callable, optional
+        Makes data of parameters, ``(D,) -> (C,)``. It draws its noise from ``rng`` if it takes one. Data must have a density or
+        be counts, whole numbers.
+    prior : object, optional
+        The distribution of the parameters in simulations, in the simulator's order, as ``train_npe`` takes it.
+    simulations : int
+        The budget of the simulator. A tenth of it is held out to stop the training.
+    theta, x : array_like, optional
+        Rows of your own in place of a simulator, as ``train_npe`` takes them.
+    folder : str or Path
+        The folder to be made. Its name is the model's.
+    test : int, optional
+        How many further simulations are made, or rows of your own set aside, to compare the model's data with the simulator's;
+        by default 1,000, of your own rows at most a tenth.
+    seed : int
+        The seed of simulations and training.
+    vectorized : bool
+        Whether the simulator takes all parameters at once, as ``zoo.data.sbi.simulate`` says.
+    jobs : int, optional
+        How many processes simulate.
+    on_nonfinite : {"drop", "fail"}
+        What becomes of simulations and rows with NaN, infinity or missing values, or without an answer.
+    timeout : float, optional
+        Seconds that a simulation may take, as ``zoo.data.sbi.simulate`` says.
+    changes : dict, optional
+        Values of the recipe to set, ``{"config.hidden": [128, 128], "epochs": 300}``.
+    overwrite : bool
+        Whether an earlier model in ``folder`` is replaced; and, where ``<folder>.run`` holds simulations or a training that
+        differ from what is asked for, whether they are removed and made anew. A run that is the same goes on.
+
+    Returns
+    -------
+    Flow
+        A flow with ``log_density(x, theta)``, ``draw(n, theta)``, and what was measured in ``spec.metrics``.
+
+    Raises
+    ------
+    InputError
+        There is neither a simulator nor rows, or both; nothing can be learned from the simulations; data have no density, as
+        values repeat that are no whole numbers; or ``<folder>.run`` holds other simulations.
+    ZooError
+        A released model has the folder's name.
+    ExportError
+        The folder exists.
+    SimulationError
+        The simulator fails.
+    RecipeError
+        The settings are not valid, or there are fewer simulations than a batch.
+    FolderError
+        ``<folder>.run`` holds a training with other settings.
+
+    Examples
+    --------
+    >>> prior = {"mean": {"distribution": "uniform", "low": -3, "high": 3}}
+    >>> flow = train_nle(lambda theta, rng: rng.normal(theta, 1.0), prior, folder="models/mean")  # doctest: +SKIP
+    >>> sample_posterior(flow, as_prior(prior), [[0.4], [0.9]]).flat.mean(axis=0)  # doctest: +SKIP
+    """
+    from zoo.loading import load
+    from zoo.training.nle_recipe import nle_recipe
+
+    path, name = new_folder(folder, overwrite)
+    run = NpeRun(path, name, overwrite)
+    if theta is not None or x is not None:
+        pairs = kept_rows(run, simulator, prior, theta, x, test, on_nonfinite, seed)
+    else:
+        simulator, law = expect_simulator(simulator, prior)
+        test = TEST if test is None else test
+        options: dict[str, Any] = {"seed": seed, "vectorized": vectorized, "jobs": jobs, "on_nonfinite": on_nonfinite}
+        simulated = partial(simulate, simulator, law, simulations + test, timeout=timeout, **options)
+        pairs = run.simulate(simulated, law, test, on_nonfinite)
+    if len(pairs.datum.shape) != 1:
+        raise InputError(
+            f"expected observations that are rows of numbers (C,), given shape {pairs.datum.shape}: train_npe takes any shape"
+        )
+    run.release(nle_recipe(name, pairs.prior, pairs.data, pairs.x, pairs.datum, seed=seed, changes=changes))
+    flow: Flow = load(path)
+    return flow
