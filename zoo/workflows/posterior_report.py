@@ -125,7 +125,7 @@ def posterior_report(
         run = partial(_simulated, simulator, vectorized, jobs, seed)
         check = posterior_predictive(model, run, row, simulations, seed, allow_out_of_range=allow_out_of_range)
         at = positions(observed.axes[0], len(check.observed)) if len(observed.axes) == 1 else None
-        place = {} if at is None else {"abscissa": at.values, "xlabel": at.label}
+        place: dict[str, Any] = {} if at is None else {"abscissa": at.values, "xlabel": at.label}
         figures["predictive"] = plots.predictive_plot(check, **place, ylabel=with_unit(observed.name, observed.unit))
     out = Path(folder)
     out.mkdir(parents=True, exist_ok=True)
