@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import json
 import re
 import shlex
@@ -11,8 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from command_line import ok
-
-from zoo.errors import ZooError
+from page_blocks import run
 
 pytestmark = pytest.mark.pages
 
@@ -21,19 +19,6 @@ for library in ("astropy", "pandas"):
 
 PAGE = (Path(__file__).parents[1] / "docs" / "your-data.md").read_text()
 BLOCKS = re.findall(r"```(python|bash)\n(.*?)```", PAGE, re.DOTALL)
-
-
-def run(block: str, names: dict[str, object]) -> None:
-    """Run a block statement by statement; one with ``# refused: ...`` must raise, and say that."""
-    lines = block.splitlines()
-    for statement in ast.parse(block).body:
-        text = "\n".join(lines[statement.lineno - 1 : statement.end_lineno])
-        code = compile(text, "your-data.md", "exec")
-        if refused := re.search(r"# refused: (.*)", text):
-            with pytest.raises(ZooError, match=re.escape(refused[1])):
-                exec(code, names)
-        else:
-            exec(code, names)
 
 
 def test_every_block(tmp_path, monkeypatch):
