@@ -13,7 +13,11 @@ from zoo.model.axes import BATCH, Axis
 from zoo.model.dtypes import NAMES
 from zoo.model.spec import Tensor
 
-_IN_JSON: dict[str, tuple[str, set[type]]] = {"f": ("numbers", {int, float}), "i": ("whole numbers", {int}), "b": ("true and false", {bool})}
+_IN_JSON: dict[str, tuple[str, set[type]]] = {
+    "f": ("numbers", {int, float}),
+    "i": ("whole numbers", {int}),
+    "b": ("true and false", {bool}),
+}
 """Kind of a dtype -> its values in words, and their types in what JSON holds."""
 
 
