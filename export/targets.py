@@ -81,7 +81,7 @@ class Target:
 def register_target(target: Target) -> Target:
     """Make a target known by its name.
 
-    A plugin calls it in a module that its entry point in the group ``zoo.targets`` names.
+    A plugin calls it in a module that its entry point in the group ``zoo.targets`` names, which has the target's name.
 
     Parameters
     ----------
@@ -111,11 +111,11 @@ def find_target(name: str) -> Target:
     UnknownNameError
         There is no such target; the nearest names are suggested.
     """
+    theirs = {entry_point.name: entry_point for entry_point in entry_points(GROUP)}
+    if name not in TARGETS and name in theirs:
+        load_entry_point(theirs[name])
     if name not in TARGETS:
-        for entry_point in entry_points(GROUP):
-            load_entry_point(entry_point)
-    if name not in TARGETS:
-        raise UnknownNameError("export target", name, TARGETS)
+        raise UnknownNameError("export target", name, TARGETS.keys() | theirs.keys())
     return TARGETS[name]
 
 
