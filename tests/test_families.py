@@ -22,6 +22,11 @@ from zoo.testing import check_family
 TREES = {"inputs": 7, "max_leaf_nodes": 4, "min_samples_leaf": 5}
 CHECKED = CONFIGS | {"nsf": CONFIGS["nsf"] | {"transforms": 1}, "boosted-trees": TREES}
 """That transforms follow each other is checked of the two cheaper flows."""
+FLOWS = {
+    "flow-matching": {"dimensions": 7, "hidden": [6], "steps": 2},
+    "flow-ensemble": {"member": "realnvp", "config": CONFIGS["realnvp"] | {"transforms": 1}, "count": 2},
+}
+"""Whose graphs and answers have tests of their own, test_flow_matching and test_flow_ensemble: the kit takes long."""
 
 
 def rows_of(name: str, n: int = 40) -> Rows:
@@ -39,18 +44,18 @@ def test_family_keeps_its_contract(name):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", CHECKED)
+@pytest.mark.parametrize("name", CHECKED | FLOWS)
 def test_family_is_exported_at_every_opset(name):
-    check_family(get_family(name), CHECKED[name], rows_of(name))
+    check_family(get_family(name), (CHECKED | FLOWS)[name], rows_of(name))
 
 
 def test_every_family_is_held_to_it():
     import zoo.families
     from zoo.model import registry
 
-    get_family("mlp")
+    registry._import_families()
     ours = {name for name, cls in registry._families.items() if cls.__module__.startswith(zoo.families.__name__)}
-    assert ours == {*CHECKED}
+    assert ours == {*CHECKED, *FLOWS}
 
 
 def test_logistic_with_scikit_learns_weights_is_scikit_learn():

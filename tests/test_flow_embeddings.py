@@ -254,9 +254,9 @@ def folder(tmp_path_factory):
     flow = random_flow("deep set")
     inputs = rows_of("deep set").inputs
     described = endpoints("deep set")
-    labelled = described["sample"].inputs[1].axes[1].model_copy(update={"labels": ["energy", "eta", "phi"]})
+    labeled = described["sample"].inputs[1].axes[1].model_copy(update={"labels": ["energy", "eta", "phi"]})
     for name, endpoint in described.items():
-        given = [t.model_copy(update={"axes": [t.axes[0], labelled]}) if t.name == "c" else t for t in endpoint.inputs]
+        given = [t.model_copy(update={"axes": [t.axes[0], labeled]}) if t.name == "c" else t for t in endpoint.inputs]
         described[name] = endpoint.model_copy(update={"inputs": given})
     flow.spec = ModelSpec(
         name="tiny-events",

@@ -447,7 +447,9 @@ class TestStop:
         self, folder: Path, slow: threading.Event, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr("zoo.serving.asgi.GRACE_SECONDS", 600)
-        server = Server([folder])
+        server, asked_of = Server([folder]), []
+        infer = server.handlers.infer
+        monkeypatch.setattr(server.handlers, "infer", lambda *what: (asked_of.append(what), infer(*what))[1])
         with running(server, grpc=True) as grpc_address, ThreadPoolExecutor(1) as pool:
             address = f"127.0.0.1:{server.port}"
             slow.clear()
@@ -457,7 +459,7 @@ class TestStop:
                 tensor = triton_grpc.InferInput("spectrum", [1, WIDTH], "FP32")
                 tensor.set_data_from_numpy(spectra(1))
                 asked = pool.submit(client.infer, "tiny", [tensor])
-                until(lambda: server.handlers.pending > 2 * len(BODY) - 5)
+                until(lambda: len(asked_of) == 2 and server.handlers.pending > 2 * len(BODY) - 5)
                 stopping = asyncio.run_coroutine_threadsafe(server.stop(), server._rest._ticking.get_loop())
                 until(lambda: not server.handlers.ready)
                 half.sendall(BODY[-5:])

@@ -18,7 +18,7 @@ from zoo.model.handed_in.tables import is_table
 from zoo.model.handed_in.tensors import array_of, inputs_of
 from zoo.model.handed_in.values import values_of
 from zoo.model.inputs import along
-from zoo.model.spec import Endpoint, Tensor
+from zoo.model.spec import DType, Endpoint, Tensor
 
 LONGEST = 2**20
 """The most elements of a context of free length that a flow takes which has no spec."""
@@ -132,14 +132,14 @@ class ContextShape:
         """Shape after the batch and dtype of each tensor: the context, and its mask."""
         return [(self.shape, dtype), *([((None,), "bool")] if self.free else [])]
 
-    def tensors(self, name: str = "c") -> list[Tensor]:
+    def tensors(self, dtype: DType, name: str = "c") -> list[Tensor]:
         """The context and its mask as a spec describes them, for a flow that has none."""
         axes = [
             Axis(name="element", least=1, most=LONGEST) if size is None else Axis(name=f"{name}_{place}", size=size)
             for place, size in enumerate(self.shape)
         ]
         mask = Tensor(name="mask", axes=axes[:1], dtype="bool", unit="1", description="")
-        own = Tensor(name=name, axes=axes, unit="1", description="", mask=mask.name if self.free else None)
+        own = Tensor(name=name, axes=axes, dtype=dtype, unit="1", description="", mask=mask.name if self.free else None)
         return [own, mask] if self.free else [own]
 
     def read(

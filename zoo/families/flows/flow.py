@@ -30,7 +30,7 @@ from zoo.model.handed_in.tables import is_table
 from zoo.model.handed_in.tensors import array_of
 from zoo.model.misspecification import Reference
 from zoo.model.reference_file import read_reference
-from zoo.model.spec import Tensor
+from zoo.model.spec import DType, Tensor
 
 
 class Flow(ZooModel):
@@ -204,7 +204,7 @@ class Flow(ZooModel):
             raise InputError(f"this flow has scales, which take float64, given {given}, which has lost digits already")
         return ops.cast(x, wanted)
 
-    def precision(self, place: int) -> str:
+    def precision(self, place: int) -> DType:
         """The dtype of the variables (place 0) or of the context: float64 where they have scales."""
         return "float64" if isinstance((self.support, self.observed)[place], Scales | ContextScales) else "float32"
 
@@ -375,8 +375,9 @@ class Flow(ZooModel):
         """What the spec says of variables, context and mask; of a flow without a spec, names and shapes alone."""
         if hasattr(self, "spec"):
             return self.spec.endpoint("log_prob").inputs
-        own = Tensor(name="x", axes=fixed_axes("x", [self.dimensions]), unit="1", description="")
-        return [own, *([] if self.context_shape is None else self.context_shape.tensors())]
+        axes = fixed_axes("x", [self.dimensions])
+        own = Tensor(name="x", axes=axes, dtype=self.precision(0), unit="1", description="")
+        return [own, *([] if self.context_shape is None else self.context_shape.tensors(self.precision(1)))]
 
     def _given(self, value: Any, place: int, allow_missing: bool = False) -> np.ndarray:
         """What was handed in for the variables (place 0) or the context: in the spec's unit and dtype, nothing missing."""

@@ -54,7 +54,7 @@ class FlowMatching(Flow):
         """Squared error (batch,) of the velocity of each row, at a time and noise that are drawn anew in training."""
         x, *context = self.parts(inputs)
         x, _ = self.support.to_base(x)
-        features = self.condition(*context)
+        features = self.condition(*context) if context else None
         if training:
             return self._mismatch(x, features, self.noise, self.noise)
         x = ops.tile(x, (HELD_OUT, 1))
