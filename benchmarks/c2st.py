@@ -32,7 +32,7 @@ from interleaved import about
 import zoo
 from zoo.atomic import whole_file
 from zoo.data.sbi.dataset import training_rows
-from zoo.data.sbi.simulations import simulate
+from zoo.data.sbi.simulating.simulations import simulate
 from zoo.data.sbi.tasks import get_task
 from zoo.interpret.posteriors.c2st import c2st
 from zoo.interpret.posteriors.likelihood import LikelihoodPosterior

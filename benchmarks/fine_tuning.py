@@ -32,8 +32,8 @@ from zoo.data.dataset import Dataset, Rows, Split
 from zoo.data.nbody.halo_mass import HaloMass
 from zoo.data.pendulum import Pendulum
 from zoo.data.sbi.dataset import Pairs
-from zoo.data.sbi.simulations import Simulations
-from zoo.data.sbi.two_moons import TwoMoons
+from zoo.data.sbi.simulating.simulations import Simulations
+from zoo.data.sbi.tasks.two_moons import TwoMoons
 from zoo.training.checks import check
 from zoo.training.comparison import statistics
 from zoo.training.fine_tune import FineTuning, fine_tune, untrained

@@ -14,7 +14,7 @@ from command_line import ok
 from tiny_flows import without_xla
 
 from zoo.data.sbi import Prior
-from zoo.data.sbi.simulations import SimulationError
+from zoo.data.sbi.simulating.simulations import SimulationError
 from zoo.errors import InputError, MisspecificationWarning
 from zoo.training.evaluate import Run, evaluate
 from zoo.training.npe_recipe import npe_recipe

@@ -15,7 +15,7 @@ from tiny_flows import without_xla
 import zoo
 from zoo.data.sbi import as_prior
 from zoo.data.sbi.own_rows import read_own_rows
-from zoo.data.sbi.simulations import SimulationError
+from zoo.data.sbi.simulating.simulations import SimulationError
 from zoo.errors import FolderError, InputError, UnknownNameError
 from zoo.model.card import check_card
 from zoo.model.model_json import read_spec

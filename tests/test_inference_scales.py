@@ -12,8 +12,8 @@ from scipy import stats
 from tiny_flows import without_xla
 
 from zoo.data.sbi.dataset import SimulationsFile
-from zoo.data.sbi.prior import Prior
-from zoo.data.sbi.simulations import check_simulations
+from zoo.data.sbi.priors.prior import Prior
+from zoo.data.sbi.simulating.simulations import check_simulations
 from zoo.data.sbi.x_scales import chosen_scales, described
 from zoo.errors import InputError
 from zoo.serving import Session

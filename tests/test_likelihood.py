@@ -11,9 +11,9 @@ from tiny_flows import without_xla
 
 from zoo.data.dataset import get_dataset
 from zoo.data.sbi.datum import Datum
-from zoo.data.sbi.laws import LogNormal, Normal, Uniform
 from zoo.data.sbi.likelihood_rows import counts_of, spread
-from zoo.data.sbi.prior import Prior
+from zoo.data.sbi.priors.laws import LogNormal, Normal, Uniform
+from zoo.data.sbi.priors.prior import Prior
 from zoo.data.sbi.tasks import get_task
 from zoo.errors import InputError
 from zoo.families.flows.scales import Maps

@@ -12,8 +12,8 @@ from scipy.special import ndtri
 
 from zoo.data.dataset import HasPrior
 from zoo.data.sbi import JointPrior, LogNormal, LogUniform, Normal, Prior, Scipy, Uniform, as_prior
-from zoo.data.sbi.rows_prior import RowsPrior, prior_of_rows
-from zoo.data.sbi.scale_entries import mapped, measured_entry
+from zoo.data.sbi.priors.rows_prior import RowsPrior, prior_of_rows
+from zoo.data.sbi.priors.scale_entries import mapped, measured_entry
 from zoo.errors import InputError, UnknownNameError
 
 FROZEN = {

@@ -13,7 +13,7 @@ from tiny_networks import CONFIGS, released
 
 import zoo
 from zoo.data.sbi import simulate
-from zoo.data.sbi.prior import Prior
+from zoo.data.sbi.priors.prior import Prior
 from zoo.errors import ZooError
 from zoo.model.registry import get_family
 

@@ -14,7 +14,7 @@ from tiny_flows import without_xla
 import zoo
 from zoo.data.sbi import Prior
 from zoo.data.sbi import simulate as draw_pairs
-from zoo.data.sbi.two_moons import TwoMoons
+from zoo.data.sbi.tasks.two_moons import TwoMoons
 from zoo.errors import FolderError, InputError
 from zoo.interpret.posteriors.c2st import c2st
 from zoo.model.test_tensors import read_npz

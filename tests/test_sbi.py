@@ -13,12 +13,12 @@ from scipy import integrate, stats
 from zoo.data.dataset import get_dataset
 from zoo.data.moons import TwoMoons as Moons
 from zoo.data.sbi import LogUniform, Normal, Prior, Uniform, simulate
-from zoo.data.sbi.gaussian_linear import GaussianLinear
-from zoo.data.sbi.positive_odes import integrate as integrate_positive
-from zoo.data.sbi.simulations import SimulationError, check_simulations, read_simulations
-from zoo.data.sbi.slcp import SLCP
+from zoo.data.sbi.simulating.simulations import SimulationError, check_simulations, read_simulations
 from zoo.data.sbi.tasks import TASKS, get_task
-from zoo.data.sbi.two_moons import TwoMoons
+from zoo.data.sbi.tasks.gaussian_linear import GaussianLinear
+from zoo.data.sbi.tasks.positive_odes import integrate as integrate_positive
+from zoo.data.sbi.tasks.slcp import SLCP
+from zoo.data.sbi.tasks.two_moons import TwoMoons
 from zoo.errors import InputError, UnknownNameError
 
 PRIOR = Prior(

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from zoo.data.sbi import Prior, simulate
-from zoo.data.sbi.answers import Calls
-from zoo.data.sbi.simulations import SimulationError, check_simulations, read_simulations
+from zoo.data.sbi.simulating.answers import Calls
+from zoo.data.sbi.simulating.simulations import SimulationError, check_simulations, read_simulations
 from zoo.errors import InputError
 
 PRIOR = Prior({name: {"distribution": "uniform", "low": 0, "high": 1} for name in "ab"})

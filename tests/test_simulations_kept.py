@@ -15,9 +15,9 @@ import pytest
 import zoo.data.sbi.kept as keeping
 from zoo.atomic import locked
 from zoo.data.sbi import Prior, simulate
-from zoo.data.sbi.fingerprint import Fingerprint
-from zoo.data.sbi.simulations import SimulationError, read_simulations
-from zoo.data.sbi.simulator_file import SimulatorFile
+from zoo.data.sbi.simulating.fingerprint import Fingerprint
+from zoo.data.sbi.simulating.simulations import SimulationError, read_simulations
+from zoo.data.sbi.simulating.simulator_file import SimulatorFile
 from zoo.errors import InputError, IntegrityError, ZooError
 
 PRIOR = Prior({name: {"distribution": "uniform", "low": 0, "high": 1} for name in "ab"})

@@ -17,9 +17,9 @@ import numpy as np
 import pytest
 
 from zoo.data.sbi import Prior, simulate
-from zoo.data.sbi.answers import Calls
-from zoo.data.sbi.simulations import SimulationError, read_simulations
-from zoo.data.sbi.watched import Watched
+from zoo.data.sbi.simulating.answers import Calls
+from zoo.data.sbi.simulating.simulations import SimulationError, read_simulations
+from zoo.data.sbi.simulating.watched import Watched
 from zoo.errors import InputError
 
 PRIOR = Prior({name: {"distribution": "uniform", "low": 0, "high": 1} for name in "ab"})
@@ -119,7 +119,7 @@ def test_a_process_that_is_killed_while_it_has_nothing_to_do_is_replaced(tmp_pat
 
 
 def test_a_simulator_that_always_crashes_ends_soon(monkeypatch):
-    monkeypatch.setattr("zoo.data.sbi.simulations.HOPELESS", 0)
+    monkeypatch.setattr("zoo.data.sbi.simulating.simulations.HOPELESS", 0)
     with pytest.raises(SimulationError, match="as 1 simulations did, while 0 have answered"):
         run(lambda theta: os._exit(3), jobs=1, timeout=60)
 

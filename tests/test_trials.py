@@ -7,7 +7,7 @@ import inspect
 import numpy as np
 import pytest
 
-from zoo.data.sbi.trials import Trials, trial_bounds
+from zoo.data.sbi.simulating.trials import Trials, trial_bounds
 from zoo.errors import InputError
 
 THETA = np.array([2.0, 0.5])

@@ -7,7 +7,7 @@ import pytest
 from scipy.stats import chi2, kstest, multivariate_normal, uniform
 
 from zoo.data.sbi import Prior
-from zoo.data.sbi.truncated import OUTSIDE, Region, TruncatedPrior
+from zoo.data.sbi.priors.truncated import OUTSIDE, Region, TruncatedPrior
 from zoo.errors import InputError
 
 

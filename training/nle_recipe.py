@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 from pydantic import JsonValue
 
-from zoo.data.sbi.as_prior import AnyPrior
 from zoo.data.sbi.dataset import training_rows
 from zoo.data.sbi.datum import Datum
 from zoo.data.sbi.likelihood_rows import counts_of, spread
-from zoo.data.sbi.rows_prior import RowsPrior
+from zoo.data.sbi.priors.as_prior import AnyPrior
+from zoo.data.sbi.priors.rows_prior import RowsPrior
 from zoo.data.sbi.x_scales import chosen_scales, described
 from zoo.families.flows.scales import Maps
 from zoo.training.npe_recipe import TOLERANCE, settings_for, unit_of, validated

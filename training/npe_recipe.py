@@ -6,9 +6,9 @@ from typing import Any
 
 from pydantic import JsonValue
 
-from zoo.data.sbi.as_prior import AnyPrior
 from zoo.data.sbi.datum import Datum
-from zoo.data.sbi.rows_prior import RowsPrior
+from zoo.data.sbi.priors.as_prior import AnyPrior
+from zoo.data.sbi.priors.rows_prior import RowsPrior
 from zoo.errors import UnknownNameError
 from zoo.families.flows.scales import Maps
 from zoo.training.members import in_members

@@ -9,10 +9,10 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from zoo.data.sbi.as_prior import AnyPrior, as_prior
 from zoo.data.sbi.own_rows import read_own_rows
-from zoo.data.sbi.simulations import Simulator, simulate
-from zoo.data.sbi.trials import Trials, trial_bounds
+from zoo.data.sbi.priors.as_prior import AnyPrior, as_prior
+from zoo.data.sbi.simulating.simulations import Simulator, simulate
+from zoo.data.sbi.simulating.trials import Trials, trial_bounds
 from zoo.errors import InputError
 from zoo.families.state import apart
 from zoo.workflows.new_folder import new_folder

@@ -13,14 +13,14 @@ import numpy as np
 import yaml
 
 from zoo.atomic import whole_file
-from zoo.data.sbi.as_prior import AnyPrior
 from zoo.data.sbi.dataset import expect_budget, training_rows
 from zoo.data.sbi.datum import Datum
-from zoo.data.sbi.joint_prior import JointPrior
 from zoo.data.sbi.own_rows import OwnRows
+from zoo.data.sbi.priors.as_prior import AnyPrior
+from zoo.data.sbi.priors.joint_prior import JointPrior
+from zoo.data.sbi.priors.rows_prior import RowsPrior
 from zoo.data.sbi.rows_file import sha256_of, with_density, write_rows
-from zoo.data.sbi.rows_prior import RowsPrior
-from zoo.data.sbi.simulations import Simulations, check_simulations
+from zoo.data.sbi.simulating.simulations import Simulations, check_simulations
 from zoo.data.sbi.x_scales import chosen_scales
 from zoo.errors import FolderError, InputError, option
 from zoo.model.spec import METRICS, WEIGHTS

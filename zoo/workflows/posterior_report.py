@@ -22,7 +22,7 @@ from zoo.workflows.npe_run import RECIPE
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from zoo.data.sbi.simulations import Simulator
+    from zoo.data.sbi.simulating.simulations import Simulator
     from zoo.families.flows.flow import Flow
     from zoo.model.spec import Tensor
 
@@ -196,7 +196,7 @@ class _Drawn:
 
 def _simulated(simulator: Simulator, vectorized: bool, jobs: int | None, seed: int, theta: np.ndarray) -> np.ndarray:
     """Data (n, C) at parameters (n, D); NaN where the simulator gave no finite row."""
-    from zoo.data.sbi.simulations import simulate
+    from zoo.data.sbi.simulating.simulations import simulate
 
     theta = theta.astype(np.float64)
     drawn: Any = _Drawn(theta)

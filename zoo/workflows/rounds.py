@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from zoo.atomic import whole_file
-from zoo.data.sbi.as_prior import AnyPrior
-from zoo.data.sbi.simulations import Simulations
-from zoo.data.sbi.truncated import DRAWS
+from zoo.data.sbi.priors.as_prior import AnyPrior
+from zoo.data.sbi.priors.truncated import DRAWS
+from zoo.data.sbi.simulating.simulations import Simulations
 from zoo.errors import InputError
 from zoo.model.card import prose_of, write_card
 from zoo.model.handed_in.tensors import numbers_alone

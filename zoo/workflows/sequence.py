@@ -14,13 +14,13 @@ import numpy as np
 import yaml
 
 from zoo.atomic import claim, whole_file
-from zoo.data.sbi.as_prior import AnyPrior
 from zoo.data.sbi.dataset import training_rows
 from zoo.data.sbi.datum import Datum
-from zoo.data.sbi.joint_prior import plain_rows
+from zoo.data.sbi.priors.as_prior import AnyPrior
+from zoo.data.sbi.priors.joint_prior import plain_rows
+from zoo.data.sbi.priors.truncated import Region, TruncatedPrior
 from zoo.data.sbi.rows_file import sha256_of, write_rows
-from zoo.data.sbi.simulations import Simulations, check_simulations
-from zoo.data.sbi.truncated import Region, TruncatedPrior
+from zoo.data.sbi.simulating.simulations import Simulations, check_simulations
 from zoo.data.sbi.x_scales import chosen_scales
 from zoo.errors import FolderError, InputError, option
 from zoo.model.test_tensors import read_npz

@@ -11,8 +11,8 @@ from zoo.data.cmb.emulation import AXES, UNITS
 from zoo.data.cmb.feature import load_spectra
 from zoo.data.cmb.simulate import RANGES
 from zoo.data.dataset import Rows, Split, groups, register_dataset
-from zoo.data.sbi.laws import Normal, Uniform
-from zoo.data.sbi.prior import Prior
+from zoo.data.sbi.priors.laws import Normal, Uniform
+from zoo.data.sbi.priors.prior import Prior
 from zoo.model.axes import Axis
 
 if TYPE_CHECKING:

@@ -12,12 +12,12 @@ import numpy as np
 from pydantic import JsonValue
 
 from zoo.data.dataset import KnowsPosterior, Rows, Split, groups, register_dataset
-from zoo.data.sbi.prior import Prior
+from zoo.data.sbi.priors.prior import Prior
+from zoo.data.sbi.priors.rows_prior import RowsPrior, prior_of_rows
+from zoo.data.sbi.priors.rows_prior import inside as inside_prior
 from zoo.data.sbi.rows_file import sha256_of
-from zoo.data.sbi.rows_prior import RowsPrior, prior_of_rows
-from zoo.data.sbi.rows_prior import inside as inside_prior
-from zoo.data.sbi.simulations import Simulations, check_simulations, read_simulations, simulate
-from zoo.data.sbi.simulator_file import SimulatorFile, inside
+from zoo.data.sbi.simulating.simulations import Simulations, check_simulations, read_simulations, simulate
+from zoo.data.sbi.simulating.simulator_file import SimulatorFile, inside
 from zoo.data.sbi.tasks import get_task
 from zoo.errors import InputError
 from zoo.model.axes import Axis

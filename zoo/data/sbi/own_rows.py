@@ -10,11 +10,11 @@ from typing import Any, Literal
 
 import numpy as np
 
-from zoo.data.sbi.as_prior import AnyPrior
 from zoo.data.sbi.datum import Datum
-from zoo.data.sbi.joint_prior import plain_rows
-from zoo.data.sbi.rows_prior import RowsPrior, inside
-from zoo.data.sbi.simulations import SimulationError
+from zoo.data.sbi.priors.as_prior import AnyPrior
+from zoo.data.sbi.priors.joint_prior import plain_rows
+from zoo.data.sbi.priors.rows_prior import RowsPrior, inside
+from zoo.data.sbi.simulating.simulations import SimulationError
 from zoo.errors import InputError, option
 from zoo.model.axes import Axis
 from zoo.model.handed_in.columns import Columns

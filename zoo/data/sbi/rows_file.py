@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from zoo.atomic import whole_file
-from zoo.data.sbi.joint_prior import JointPrior
-from zoo.data.sbi.prior import Prior
+from zoo.data.sbi.priors.joint_prior import JointPrior
+from zoo.data.sbi.priors.prior import Prior
 from zoo.model.test_tensors import read_npz
 
 CONTENT = ("theta", "x", "x_mask", "state", "log_prior")

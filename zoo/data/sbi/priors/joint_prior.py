@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from zoo.data.sbi.prior import rows_of
-from zoo.data.sbi.scale_entries import Ends, Entry, mapped, measured_entry
+from zoo.data.sbi.priors.prior import rows_of
+from zoo.data.sbi.priors.scale_entries import Ends, Entry, mapped, measured_entry
 from zoo.errors import InputError, UnknownNameError
 from zoo.families.state import own_randomness
 

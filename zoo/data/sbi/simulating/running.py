@@ -11,10 +11,10 @@ from pathlib import Path
 
 import numpy as np
 
-from zoo.data.sbi.answers import Calls, Part
-from zoo.data.sbi.failures import SimulationError
-from zoo.data.sbi.handing_out import CHUNK, Tasks
-from zoo.data.sbi.watched import Watched, sendable
+from zoo.data.sbi.simulating.answers import Calls, Part
+from zoo.data.sbi.simulating.failures import SimulationError
+from zoo.data.sbi.simulating.handing_out import CHUNK, Tasks
+from zoo.data.sbi.simulating.watched import Watched, sendable
 from zoo.errors import InputError, option
 
 Run = Callable[[np.ndarray, np.ndarray], Iterator[Part | None]]

@@ -10,10 +10,10 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import Field, RootModel, ValidationError
 
-from zoo.data.sbi.joint_prior import ROWS, plain_rows
-from zoo.data.sbi.laws import Law
-from zoo.data.sbi.prior import Prior, rows_of
-from zoo.data.sbi.scale_entries import Ends, Entry, measured_entry
+from zoo.data.sbi.priors.joint_prior import ROWS, plain_rows
+from zoo.data.sbi.priors.laws import Law
+from zoo.data.sbi.priors.prior import Prior, rows_of
+from zoo.data.sbi.priors.scale_entries import Ends, Entry, measured_entry
 from zoo.errors import InputError
 
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from zoo.data.sbi.laws import Uniform
-from zoo.data.sbi.prior import Prior
+from zoo.data.sbi.priors.laws import Uniform
+from zoo.data.sbi.priors.prior import Prior
 
 POINTS = 4
 JITTER = 1e-6

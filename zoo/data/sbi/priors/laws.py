@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from zoo.data.sbi.lognormal_cut import LogNormalCut
-from zoo.data.sbi.scale_entries import Ends, Entry, entry_of_law
+from zoo.data.sbi.priors.lognormal_cut import LogNormalCut
+from zoo.data.sbi.priors.scale_entries import Ends, Entry, entry_of_law
 
 if TYPE_CHECKING:
     from scipy.stats import rv_continuous

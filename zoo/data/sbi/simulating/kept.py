@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from zoo.atomic import whole_file
-from zoo.data.sbi.answers import Part
-from zoo.data.sbi.failures import SimulationError, described
+from zoo.data.sbi.simulating.answers import Part
+from zoo.data.sbi.simulating.failures import SimulationError, described
 from zoo.errors import InputError, IntegrityError, option
 from zoo.model.test_tensors import read_npz
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from zoo.data.sbi.laws import Normal
-from zoo.data.sbi.prior import Prior
+from zoo.data.sbi.priors.laws import Normal
+from zoo.data.sbi.priors.prior import Prior
 
 DIMENSIONS = 10
 VARIANCE = 0.1

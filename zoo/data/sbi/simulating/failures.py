@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from zoo.data.sbi.answers import Part
+from zoo.data.sbi.simulating.answers import Part
 from zoo.errors import ZooError
 
 

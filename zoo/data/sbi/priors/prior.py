@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from pydantic import ConfigDict, RootModel, ValidationError
 
-from zoo.data.sbi.frozen import law_of
-from zoo.data.sbi.laws import AnyLaw
-from zoo.data.sbi.scale_entries import Ends, Entry
+from zoo.data.sbi.priors.frozen import law_of
+from zoo.data.sbi.priors.laws import AnyLaw
+from zoo.data.sbi.priors.scale_entries import Ends, Entry
 from zoo.errors import InputError, UnknownNameError
 
 
@@ -39,7 +39,7 @@ class Prior:
 
     Examples
     --------
-    >>> from zoo.data.sbi.laws import LogUniform, Uniform
+    >>> from zoo.data.sbi.priors.laws import LogUniform, Uniform
     >>> prior = Prior({"amplitude": LogUniform(low=10, high=1000), "lifetime": Uniform(low=0.5, high=5, unit="us")})
     >>> prior.support
     [[10.0, 1000.0], [0.5, 5.0]]

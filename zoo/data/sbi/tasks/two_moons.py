@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from zoo.data.sbi.laws import Uniform
-from zoo.data.sbi.prior import Prior
+from zoo.data.sbi.priors.laws import Uniform
+from zoo.data.sbi.priors.prior import Prior
 from zoo.errors import InputError
 
 OFFSET, RADIUS, WIDTH = 0.25, 0.1, 0.01

@@ -6,7 +6,7 @@ from collections import deque
 
 import numpy as np
 
-from zoo.data.sbi.answers import Part
+from zoo.data.sbi.simulating.answers import Part
 
 CHUNK = 1000
 """Rows that a vectorized simulator gets at once. Each chunk has its own random stream, so it is no option."""

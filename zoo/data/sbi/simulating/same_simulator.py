@@ -13,10 +13,10 @@ from pathlib import Path
 
 import numpy as np
 
-from zoo.data.sbi.failures import SimulationError, described, raise_error
-from zoo.data.sbi.handing_out import CHUNK
-from zoo.data.sbi.kept import ABSENT, ANSWERED, ENDED, LATE, Kept, anew
-from zoo.data.sbi.running import Run
+from zoo.data.sbi.simulating.failures import SimulationError, described, raise_error
+from zoo.data.sbi.simulating.handing_out import CHUNK
+from zoo.data.sbi.simulating.kept import ABSENT, ANSWERED, ENDED, LATE, Kept, anew
+from zoo.data.sbi.simulating.running import Run
 from zoo.errors import InputError
 
 FEW, MANY = 2, 30

@@ -14,13 +14,13 @@ from typing import Literal
 import numpy as np
 
 from zoo.atomic import locked
-from zoo.data.sbi.answers import Calls, Simulator
-from zoo.data.sbi.as_prior import AnyPrior
-from zoo.data.sbi.failures import SimulationError, described, raise_error
-from zoo.data.sbi.fingerprint import Fingerprint
-from zoo.data.sbi.kept import ABSENT, ANSWERED, ENDED, LATE, Kept, Writer
-from zoo.data.sbi.running import Run, running
-from zoo.data.sbi.same_simulator import expect_same, note_code
+from zoo.data.sbi.priors.as_prior import AnyPrior
+from zoo.data.sbi.simulating.answers import Calls, Simulator
+from zoo.data.sbi.simulating.failures import SimulationError, described, raise_error
+from zoo.data.sbi.simulating.fingerprint import Fingerprint
+from zoo.data.sbi.simulating.kept import ABSENT, ANSWERED, ENDED, LATE, Kept, Writer
+from zoo.data.sbi.simulating.running import Run, running
+from zoo.data.sbi.simulating.same_simulator import expect_same, note_code
 from zoo.errors import InputError, IntegrityError, ZooError
 from zoo.model.test_tensors import read_npz
 from zoo.progress import bar

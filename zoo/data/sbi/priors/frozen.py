@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from zoo.data.sbi.laws import Law, LogNormal, LogUniform, Normal, Scipy, Uniform, continuous
+from zoo.data.sbi.priors.laws import Law, LogNormal, LogUniform, Normal, Scipy, Uniform, continuous
 from zoo.errors import InputError
 
 NO_DENSITY = (

@@ -9,9 +9,9 @@ import math
 
 import numpy as np
 
-from zoo.data.sbi.laws import LogNormal
-from zoo.data.sbi.positive_odes import integrate
-from zoo.data.sbi.prior import Prior
+from zoo.data.sbi.priors.laws import LogNormal
+from zoo.data.sbi.priors.prior import Prior
+from zoo.data.sbi.tasks.positive_odes import integrate
 
 START = np.log([30.0, 1.0])
 """Logarithms of prey and predators at first."""

@@ -6,12 +6,12 @@ from typing import Protocol
 
 import numpy as np
 
-from zoo.data.sbi.gaussian_linear import GaussianLinear
-from zoo.data.sbi.lotka_volterra import LotkaVolterra
-from zoo.data.sbi.prior import Prior
-from zoo.data.sbi.sir import SIR
-from zoo.data.sbi.slcp import SLCP
-from zoo.data.sbi.two_moons import TwoMoons
+from zoo.data.sbi.priors.prior import Prior
+from zoo.data.sbi.tasks.gaussian_linear import GaussianLinear
+from zoo.data.sbi.tasks.lotka_volterra import LotkaVolterra
+from zoo.data.sbi.tasks.sir import SIR
+from zoo.data.sbi.tasks.slcp import SLCP
+from zoo.data.sbi.tasks.two_moons import TwoMoons
 from zoo.errors import UnknownNameError
 
 

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from zoo.data.sbi.laws import LogNormal
-from zoo.data.sbi.positive_odes import integrate
-from zoo.data.sbi.prior import Prior
+from zoo.data.sbi.priors.laws import LogNormal
+from zoo.data.sbi.priors.prior import Prior
+from zoo.data.sbi.tasks.positive_odes import integrate
 
 PEOPLE, TESTED = 1e6, 1000
 """Size of the population, one of whom is infected on day 0, and how many are tested each time."""

@@ -23,9 +23,9 @@ from typing import Any
 
 import numpy as np
 
-from zoo.data.sbi.answers import Calls, Part
-from zoo.data.sbi.failures import Elsewhere, SimulationError, described
-from zoo.data.sbi.handing_out import Tasks
+from zoo.data.sbi.simulating.answers import Calls, Part
+from zoo.data.sbi.simulating.failures import Elsewhere, SimulationError, described
+from zoo.data.sbi.simulating.handing_out import Tasks
 from zoo.errors import InputError, option
 
 TICK = 0.2

@@ -7,9 +7,9 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from zoo.data.sbi.frozen import NO_DENSITY, is_frozen
-from zoo.data.sbi.joint_prior import JointPrior
-from zoo.data.sbi.prior import Prior
+from zoo.data.sbi.priors.frozen import NO_DENSITY, is_frozen
+from zoo.data.sbi.priors.joint_prior import JointPrior
+from zoo.data.sbi.priors.prior import Prior
 from zoo.errors import InputError
 
 AnyPrior: TypeAlias = Prior | JointPrior
