@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import zoo.data.sbi.kept as keeping
+import zoo.data.sbi.simulating.kept as keeping
 from zoo.atomic import locked
 from zoo.data.sbi import Prior, simulate
 from zoo.data.sbi.simulating.fingerprint import Fingerprint
