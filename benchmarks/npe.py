@@ -5,7 +5,7 @@
 
 The task is SLCP of arXiv:2101.04653. Ours is timed from the arrays to the loaded model, with calibration, export and parity;
 sbi's from the arrays to a posterior that can be sampled, with the neural spline flow that its documentation names and nothing
-else set. Beside the times stands how far each is from the published reference posteriors (C2ST, ten observations, 0.5 is exact).
+else set. Beside the times stands how far each is from the published reference posteriors (C2ST ten observations; exact: 0.5).
 Each library trains with as many threads as there are cores, one after the other, for as many rounds as are asked for. Writes
 benchmarks/results/npe.json.
 """

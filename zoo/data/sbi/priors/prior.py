@@ -25,8 +25,9 @@ class Prior:
     Parameters
     ----------
     parameters : mapping of str to object
-        Law of each parameter by its name: one of ``zoo.data.sbi.priors.laws``, the same as plain data, ``{"lifetime": {"distribution":
-        "uniform", "low": 0.5, "high": 5, "unit": "us"}}``, or a frozen distribution of ``scipy.stats``.
+        Law of each parameter by its name: one of ``zoo.data.sbi.priors.laws``, the same as plain data,
+        ``{"lifetime": {"distribution": "uniform", "low": 0.5, "high": 5, "unit": "us"}}``, or a frozen distribution of
+        ``scipy.stats``.
     units : mapping of str to str, optional
         Units of parameters by name, for laws that say none.
 
