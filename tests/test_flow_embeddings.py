@@ -91,6 +91,7 @@ def random_flow(case: str) -> Flow:
     return flow
 
 
+@pytest.mark.slow  # its graph is compared in what follows
 def test_a_set_transformer_passes_the_kit():
     case = "set transformer"
     check_family(RealNVP, config(case), rows_of(case), endpoints=endpoints(case), opsets=[13])

@@ -86,6 +86,7 @@ def test_log_density_is_that_of_the_mixture():
     np.testing.assert_allclose(np.asarray(model.log_prob(x, np.tile(c[:1], (20, 1)))), expected, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_folders_of_flows_are_joined_and_served_with_both_endpoints(tmp_path):
     for seed in (0, 1):
         flow, inputs = described("maf", "conditional", seed=seed, transforms=1)

@@ -175,6 +175,7 @@ def normal():
     return flow, x, c, root
 
 
+@pytest.mark.slow  # the page of simulators trains one
 def test_training_finds_a_correlated_conditional_normal(normal):
     flow, x, c, root = normal
     entropy = 1 + np.log(2 * np.pi) + np.log(np.linalg.det(root))

@@ -105,7 +105,7 @@ TRAIN = ["logistic-cmb-feature", "--set", "epochs=1", "--set", "patience=1"]
 @pytest.mark.parametrize(
     "arguments",
     [
-        ["train", *TRAIN, "--out"],
+        pytest.param(["train", *TRAIN, "--out"], marks=pytest.mark.slow, id="train --out"),
         ["calibrate", "mlp-cmb-feature", "--folder"],
         ["predict", "bvae-shapes3d", "--out"],
         ["explain", "mlp-cmb-feature", "--out"],

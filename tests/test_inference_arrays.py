@@ -86,6 +86,7 @@ def expect_exact(flow):
     np.testing.assert_allclose(drawn.std(axis=0) / spread, 1, atol=0.25)
 
 
+@pytest.mark.slow  # the page of simulators trains on rows of its own
 def test_own_rows_give_the_exact_posterior(own):
     folder, flow = own
     expect_exact(flow)
@@ -122,6 +123,7 @@ def test_same_rows_through_a_simulator(own, few_draws, pairs, tmp_path):
     np.testing.assert_allclose(flow.draw(4000, X).mean(axis=0), ours.mean(axis=0), atol=0.3 * ours.std())
 
 
+@pytest.mark.slow
 def test_rows_without_a_prior(few_draws, pairs, tmp_path):
     theta, x = pairs
     flow = train_npe(theta=theta[:500], x=x[:500], folder=tmp_path / "rows", family="maf", changes=BRIEF)

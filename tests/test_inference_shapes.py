@@ -49,6 +49,7 @@ def trained(simulator, folder, n: int = 1500, **more: Any):
         return train_npe(simulator, MEAN, n, folder=folder, test=60, jobs=1, changes=TINY, **more)
 
 
+@pytest.mark.slow  # the page of simulators trains on curves of any length
 def test_sets_of_trials_from_one_call(tmp_path):
     """The posterior of the mean of k trials is as exact and as narrow as they tell, in Keras and in ONNX Runtime."""
     from zoo.serving import Session

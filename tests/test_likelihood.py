@@ -113,6 +113,7 @@ def two_moons(x, theta):
     return tf.where(u < 0, tf.constant(-np.inf, tf.float64), -0.5 * ((radius - 0.1) / 0.01) ** 2 - tf.math.log(radius))
 
 
+@pytest.mark.slow
 def test_both_crescents_are_found_with_their_weights_inside_the_prior():
     task = get_task("two-moons")
     posterior = LikelihoodPosterior(Exact(two_moons), task.prior, chains=150)
@@ -189,6 +190,7 @@ def simulations(n: int) -> dict[str, np.ndarray]:
     return {"theta": theta, "x": counts_and_noise(theta, np.random.default_rng(1))}
 
 
+@pytest.mark.slow  # the page of simulators trains one
 def test_recipe_trains_on_the_simulations_of_a_posterior(tmp_path):
     """In double precision, counts spread, on scales that resolve a width of 2 at 1e9; judged beside a linear model."""
     arrays = simulations(700)
