@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import cached_property
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import keras
 import numpy as np
@@ -18,6 +18,7 @@ from zoo.families.base import ZooModel
 from zoo.families.batches import in_batches
 from zoo.families.contracts import Prediction
 from zoo.families.flows.bijector import Bijector
+from zoo.families.flows.compiled import TrainedInXla, as_graph
 from zoo.families.flows.context import checked_context
 from zoo.families.flows.context_shape import ContextShape
 from zoo.families.flows.embeddings import built_embedding
@@ -33,7 +34,7 @@ from zoo.model.reference_file import read_reference
 from zoo.model.spec import DType, Tensor
 
 
-class Flow(ZooModel):
+class Flow(TrainedInXla, ZooModel):
     """A density p(x) or p(x | c): log p = log N(u; 0, 1) + sum of log |det| of the bijectors, u their image of x.
 
     Trained on -log p. A family is a subclass that says what its bijectors are.
@@ -68,7 +69,6 @@ class Flow(ZooModel):
     objective_name = "negative log density, nat"
     answers_with = "log density"
     ensemble_family: ClassVar[str] = "flow-ensemble"
-    _xla = False
 
     def __init__(
         self,
@@ -385,15 +385,15 @@ class Flow(ZooModel):
 
     @cached_property
     def _log_prob_graph(self):
-        return self._compiled(self._log_prob if self._shaped else self.log_prob, self._rows(self.precision(0)))
+        return as_graph(self, self._log_prob if self._shaped else self.log_prob, self._rows(self.precision(0)))
 
     @cached_property
     def _sample_graph(self):
-        return self._compiled(self._sample if self._shaped else self.sample, self._rows("float32"))
+        return as_graph(self, self._sample if self._shaped else self.sample, self._rows("float32"))
 
     @cached_property
     def _condition_graph(self):
-        return self._compiled(self.condition, self.context_shape.signature(self.precision(1)))
+        return as_graph(self, self.condition, self.context_shape.signature(self.precision(1)))
 
     def _rows(self, first: str) -> list[tuple[tuple[int | None, ...], str]]:
         """Shape and dtype of the rows that draws and densities are made of: of ``first``, and of contexts or their features."""
@@ -401,55 +401,6 @@ class Flow(ZooModel):
         if self.context_shape is not None:
             rows.append(((self.features,), "float32") if self._shaped else ((self.context_shape.features,), self.precision(1)))
         return rows
-
-    def _compiled(self, method, signature: list[tuple[tuple[int | None, ...], str]]):
-        """Compile to a graph on TensorFlow and JAX, where single operations take a hundred times longer."""
-        if keras.backend.backend() == "jax":
-            return self._jitted(method)
-        if keras.backend.backend() != "tensorflow":
-            return method
-        import tensorflow as tf
-
-        tensors = [tf.TensorSpec([None, *shape], dtype) for shape, dtype in signature]
-        # Autograph would look through every function for conditions on tensors, of which a flow has none.
-        return tf.function(method, input_signature=tensors, autograph=False)
-
-    def _jitted(self, method):
-        """Compile by JAX, with the weights as arguments: as constants, those of the first call would stay."""
-        import jax
-
-        @jax.jit
-        def run(values, *arrays):
-            with keras.StatelessScope(state_mapping=zip(self.variables, values, strict=True)):
-                return method(*arrays)
-
-        return lambda *arrays: run([variable.value for variable in self.variables], *arrays)
-
-    def compile(self, *args, jit_compile: bool | Literal["auto"] = "auto", **kwargs) -> None:
-        """Compile as Keras does, by default on TensorFlow with XLA, which fuses the many small operations of a training step.
-
-        Parameters
-        ----------
-        *args : object
-            What Keras' own ``compile`` takes by position.
-        jit_compile : bool or {"auto"}
-            Whether XLA compiles the step. Keras' own "auto" leaves it out when operations are to be deterministic, for the
-            sake of some that a flow has not.
-        **kwargs : object
-            What Keras' own ``compile`` takes by name.
-        """
-        if jit_compile == "auto":
-            jit_compile = keras.backend.backend() == "tensorflow" and not kwargs.get("run_eagerly", False)
-        super().compile(*args, jit_compile=jit_compile, **kwargs)
-
-    @property
-    def jit_compile(self) -> bool:
-        """Whether XLA compiles the training step; Keras' own property says no under deterministic operations."""
-        return self._xla
-
-    @jit_compile.setter
-    def jit_compile(self, value: bool) -> None:
-        self._xla = bool(value)
 
     @property
     def blocks(self) -> dict[str, list[keras.layers.Layer]]:
