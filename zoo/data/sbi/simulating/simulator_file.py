@@ -81,10 +81,13 @@ def _module(path: Path, changed: int) -> Any:
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module  # dataclasses look their module up
     sys.path.insert(0, str(path.parent))  # as `python my_sim.py` would
+    # Bytecode that is kept is told by its second: a file changed within it would go on being what it was.
+    keeps, sys.dont_write_bytecode = sys.dont_write_bytecode, True
     try:
         spec.loader.exec_module(module)
     except Exception as error:
         raise InputError(f"{path} cannot be imported: {type(error).__name__}: {error}") from error
     finally:
+        sys.dont_write_bytecode = keeps
         sys.path.remove(str(path.parent))
     return module
