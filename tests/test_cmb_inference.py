@@ -96,6 +96,7 @@ def sampled():
     return chains, means, covariance
 
 
+@pytest.mark.slow  # test_likelihood has a conjugate posterior by NUTS too
 def test_nuts_gives_the_conjugate_posterior(sampled):
     """A linear model with Gaussian noise and prior has a Gaussian posterior."""
     chains, means, covariance = sampled
@@ -105,6 +106,7 @@ def test_nuts_gives_the_conjugate_posterior(sampled):
     np.testing.assert_allclose(np.corrcoef(drawn.T), covariance / np.outer(std, std), atol=0.1)
 
 
+@pytest.mark.slow
 def test_nuts_stops_at_the_ends_of_the_ranges(sampled):
     """In a corner the posterior is the same Gaussian cut at the ends: rejection gives it independently."""
     chains, means, covariance = sampled
@@ -117,6 +119,7 @@ def test_nuts_stops_at_the_ends_of_the_ranges(sampled):
     np.testing.assert_allclose(drawn.std(axis=0), std, rtol=0.1)
 
 
+@pytest.mark.slow
 def test_chains_agree_and_say_so(sampled):
     chains, _, _ = sampled
     assert chains.samples.shape == (2, 4, 350, 6)

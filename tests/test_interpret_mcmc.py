@@ -104,6 +104,7 @@ def test_scales_that_differ_by_a_million_and_a_bounded_variable():
     np.testing.assert_allclose(chains.flat[:, 2].mean(), 0.5, atol=0.03)
 
 
+@pytest.mark.slow
 def test_seed_decides():
     runs = [
         flow_mcmc(two_gaussians(1), start(1, 8), draws=5, warmup=20, global_steps=0, seed=seed).samples for seed in (1, 1, 2)

@@ -294,6 +294,7 @@ def test_diverged_run_is_an_error_that_keeps_the_run(tmp_path):
         fit(load_recipe("ive-pendulum").changed(SMALL | {"optimizer.learning_rate": 1e18}), tmp_path)
 
 
+@pytest.mark.slow
 def test_runs_of_a_release_keep_no_model(tmp_path, monkeypatch):
     """A model, its variant and their evaluation: never is more than one model alive when another is built."""
     import gc

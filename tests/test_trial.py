@@ -29,7 +29,7 @@ ROWS = {"spectrum": np.zeros((2, WIDTH), np.float32)}
 
 @pytest.fixture
 def trials() -> Iterator[Trials]:
-    trials = Trials(seconds=3)
+    trials = Trials(seconds=2)
     yield trials
     trials.close()
 
@@ -46,7 +46,7 @@ def test_one_process_tries_graph_after_graph(trials: Trials) -> None:
 
 
 def test_what_never_ends_is_ended(trials: Trials) -> None:
-    with pytest.raises(IntegrityError, match=r"endless\.onnx: opening it.*took more than 3 s"):
+    with pytest.raises(IntegrityError, match=r"endless\.onnx: opening it.*took more than 2 s"):
         trials(OnnxBytes(Path("endless.onnx"), loop(10**18)), ROWS)
     trials(OnnxBytes(Path("good.onnx"), loop(1)), ROWS)
 
