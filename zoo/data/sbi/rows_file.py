@@ -47,7 +47,8 @@ def write_rows(path: Path, arrays: Mapping[str, np.ndarray], dropped: int) -> No
     path : Path
         The file, a ``.npz``.
     arrays : mapping of str to ndarray
-        Arrays theta (n, D), x (n, ...), log_prior (n,) where the prior is not plain data, and x_mask (n, length) where lengths differ.
+        Parameters theta (n, D), data x (n, ...), log_prior (n,) of a prior that is not plain data, and x_mask (n, length)
+        where lengths differ.
     dropped : int
         Number of the user's rows that were left out.
     """
