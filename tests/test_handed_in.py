@@ -295,6 +295,10 @@ class TestTables:
         np.testing.assert_allclose(flow.draw(5, kelvin), expected, rtol=1e-4)
         frame = pd.DataFrame(spectrum[:1], columns=[f"spectrum_{i}" for i in range(215)]).iloc[:, ::-1]
         np.testing.assert_array_equal(flow.draw(5, frame)[0], expected)
+        np.testing.assert_array_equal(flow.draw(5, frame.iloc[0]), expected)  # a row that still has its names
+        for wrong in (0, -1, 2.5, True):
+            with pytest.raises(InputError, match="n: expected a whole number of samples"):
+                flow.draw(wrong, spectrum[0])
         with pytest.raises(InputError, match="1 values are missing"):
             flow.draw(5, np.ma.array(spectrum[0], mask=np.arange(215) == 7))
         labels = flow.spec.endpoint("log_prob").inputs[0].labels

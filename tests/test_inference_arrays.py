@@ -98,6 +98,7 @@ def test_own_rows_give_the_exact_posterior(own):
     assert "2 left out" in flow.spec.data.description
 
 
+@pytest.mark.slow
 def test_baseline_is_that_of_the_joint_prior(own):
     folder, flow = own
     metrics = {metric.name: metric for metric in flow.spec.metrics}
@@ -150,6 +151,16 @@ def test_order_of_the_rows_is_not_trusted_and_follows_from_the_seed(pairs):
     assert abs(np.corrcoef(first.theta[:, 0], np.arange(N))[0, 1]) < 0.1
     known = {row.tobytes(): data for row, data in zip(theta, x, strict=True)}
     np.testing.assert_array_equal(first.x, [known[row.tobytes()] for row in first.theta])
+
+
+def test_tables_whose_rows_have_other_labels():
+    theta = pd.DataFrame({"a": np.arange(5.0), "b": np.arange(5.0) - 4})
+    x = pd.DataFrame({"c": np.arange(5.0)})
+    read_own_rows(theta, x, LAWS)
+    with pytest.raises(InputError, match=r"rows have different labels.*reset_index"):
+        read_own_rows(theta, x.iloc[::-1], LAWS)
+    found = read_own_rows(theta, x.iloc[::-1].loc[theta.index], LAWS)
+    np.testing.assert_array_equal(found.theta[:, 0], found.x[:, 0])
 
 
 def test_masked_rows_are_left_out_or_refused():
@@ -323,6 +334,7 @@ def test_number_of_test_rows_of_few(released, pairs, tmp_path):
         train_npe(theta=pairs[0], x=pairs[1], prior=as_prior(PRIOR), folder=tmp_path / "other", changes={"epochs": "many"})
 
 
+@pytest.mark.slow
 def test_spec_without_notes_is_written_as_before(own):
     folder, _ = own
     assert '"notes"' not in (folder / "model.json").read_text()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -12,6 +14,7 @@ from tiny_flows import without_xla
 from zoo.data.dataset import get_dataset
 from zoo.data.sbi.datum import Datum
 from zoo.data.sbi.likelihood_rows import counts_of, spread
+from zoo.data.sbi.priors.as_prior import as_prior
 from zoo.data.sbi.priors.laws import LogNormal, Normal, Uniform
 from zoo.data.sbi.priors.prior import Prior
 from zoo.data.sbi.tasks import get_task
@@ -20,6 +23,8 @@ from zoo.families.flows.scales import Maps
 from zoo.interpret.posteriors.c2st import c2st
 from zoo.interpret.posteriors.likelihood import LikelihoodPosterior, sample_posterior
 from zoo.interpret.posteriors.log_prior import log_prior_on_scales
+from zoo.model.axes import Axis
+from zoo.model.spec import Tensor
 from zoo.training.evaluate import Run, evaluate
 from zoo.training.fit import fit
 from zoo.training.nle_recipe import nle_recipe
@@ -188,6 +193,20 @@ def counts_and_noise(theta: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 def simulations(n: int) -> dict[str, np.ndarray]:
     theta = PRIOR.sample(n, np.random.default_rng(0))
     return {"theta": theta, "x": counts_and_noise(theta, np.random.default_rng(1))}
+
+
+def test_prior_of_other_parameters_or_in_another_order():
+    """By place, the law of one parameter would be that of another, and nothing would say so."""
+    axis = Axis(name="parameter", size=2, labels=["rate", "noise"])
+    tensors = [Tensor(name=name, axes=axes, unit="1", description="") for name, axes in (("x", []), ("theta", [axis]))]
+    likelihood = SimpleNamespace(
+        context=2, spec=SimpleNamespace(endpoints=["log_prob"], endpoint=lambda name: SimpleNamespace(inputs=tensors))
+    )
+    laws = {"rate": stats.norm(0, 1), "noise": stats.norm(5, 1)}
+    LikelihoodPosterior(likelihood, laws)
+    for wrong in ({"noise": laws["noise"], "rate": laws["rate"]}, {"rate": laws["rate"], "sigma": laws["noise"]}):
+        with pytest.raises(InputError, match=r"expected a prior of rate, noise, in the order"):
+            LikelihoodPosterior(likelihood, as_prior(wrong))
 
 
 @pytest.mark.slow  # the page of simulators trains one

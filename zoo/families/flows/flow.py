@@ -265,6 +265,8 @@ class Flow(TrainedInXla, ZooModel):
         MisspecificationWarning
             The context is unlike all simulations, where the model's folder says what these are like.
         """
+        if isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 1:
+            raise InputError(f"n: expected a whole number of samples, at least 1, given {n!r}")
         contexts, several = self._contexts(c, mask, allow_nonfinite, allow_out_of_range)
         rows = n * (1 if contexts is None else len(contexts))
         z = np.random.default_rng(seed).standard_normal((rows, self.dimensions), dtype=np.float32)

@@ -8,6 +8,7 @@ of the likelihood that rises from 0 to 1, resampled and moved. So each mode gets
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -84,17 +85,22 @@ class LikelihoodPosterior:
     Raises
     ------
     InputError
-        Fewer than 20 chains, or the prior has another number of parameters than the flow's context.
+        Fewer than 20 chains, or the prior has other parameters than the flow's context, or in another order.
     ZooError
         Without TensorFlow Probability, or if Keras runs on another backend than TensorFlow.
     """
 
-    def __init__(self, flow: Likelihood, prior: PriorOnScales, *, chains: int = 200) -> None:
+    def __init__(self, flow: Likelihood, prior: PriorOnScales | Mapping[str, Any], *, chains: int = 200) -> None:
         if chains < 20:
             raise InputError(f"expected at least 20 chains, which share out the modes of the posterior, given {chains}")
+        if isinstance(prior, Mapping):
+            from zoo.data.sbi.priors.as_prior import as_prior
+
+            prior = as_prior(prior)
         context = getattr(flow, "context", len(prior.names))
         if context != len(prior.names):
             raise InputError(f"expected a flow p(x | {', '.join(prior.names)}), given one with a context of {context}")
+        _expect_names(flow, prior)
         self._moves = _Moves(flow, prior)
         self.flow, self.prior, self.chains = flow, prior, chains
 
@@ -188,7 +194,13 @@ class LikelihoodPosterior:
 
 
 def sample_posterior(
-    flow: Likelihood, prior: PriorOnScales, x_o: np.ndarray, *, draws: int = 50, chains: int = 200, seed: int = 0
+    flow: Likelihood,
+    prior: PriorOnScales | Mapping[str, Any],
+    x_o: np.ndarray,
+    *,
+    draws: int = 50,
+    chains: int = 200,
+    seed: int = 0,
 ) -> Chains:
     """Sample p(theta | x_o), which is proportional to p(x_o | theta) p(theta).
 
@@ -198,8 +210,8 @@ def sample_posterior(
     ----------
     flow : Flow
         A flow p(x | theta), as ``train_nle`` makes it.
-    prior : Prior
-        Prior of the parameters in the order of the flow's context.
+    prior : Prior or mapping
+        Prior of the parameters in the order of the flow's context, or what ``as_prior`` takes as one.
     x_o : ndarray
         What was observed, (C,), or k independent trials at one theta, (k, C), whose log likelihoods add up.
     draws : int
@@ -228,6 +240,18 @@ def sample_posterior(
     >>> chains.flat.mean(axis=0)  # doctest: +SKIP
     """
     return LikelihoodPosterior(flow, prior, chains=chains).sample(x_o, draws=draws, seed=seed)
+
+
+def _expect_names(flow: Likelihood, prior: PriorOnScales) -> None:
+    """Refuse a prior of other parameters than those that a likelihood was trained on, or of these in another order."""
+    spec = getattr(flow, "spec", None)
+    theta = None if spec is None or "log_prob" not in spec.endpoints else spec.endpoint("log_prob").inputs[1]
+    names = None if theta is None else theta.labels
+    if names is not None and list(names) != list(prior.names):
+        raise InputError(
+            f"expected a prior of {', '.join(names)}, in the order of the likelihood's training, given one of"
+            f" {', '.join(prior.names)}: name its laws so"
+        )
 
 
 @dataclass(frozen=True, eq=False)

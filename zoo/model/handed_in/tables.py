@@ -29,6 +29,15 @@ def is_table(given: Any) -> bool:
     return _names(given) is not None
 
 
+def is_row(given: Any) -> bool:
+    """Whether something handed in is one row of a pandas table, ``frame.iloc[0]``, whose labels are names of columns."""
+    packages = {base.__module__.partition(".")[0] for base in type(given).__mro__}
+    index = getattr(given, "index", None)
+    if "pandas" not in packages or not hasattr(given, "to_frame") or index is None:
+        return False
+    return len(index) > 0 and all(isinstance(label, str) for label in index)
+
+
 def columns_of(given: Any, source: str) -> Columns:
     """The columns of a table, or of arrays by name.
 

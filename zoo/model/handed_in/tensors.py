@@ -9,7 +9,7 @@ import numpy as np
 
 from zoo.errors import InputError, option
 from zoo.model.handed_in.columns import Columns, said
-from zoo.model.handed_in.tables import columns_of, is_table
+from zoo.model.handed_in.tables import columns_of, is_row, is_table
 from zoo.model.handed_in.units import converter
 from zoo.model.handed_in.values import Values, values_of
 from zoo.model.spec import Endpoint, Tensor
@@ -81,7 +81,7 @@ def array_of(given: Any, tensor: Tensor, allow_missing: bool = False, one_row: b
     allow_missing : bool
         Whether missing values become NaN in place of an error.
     one_row : bool
-        Whether an array without a batch is one row.
+        Whether an array without a batch is one row, and so is a row of a table that still has its names.
 
     Returns
     -------
@@ -94,6 +94,8 @@ def array_of(given: Any, tensor: Tensor, allow_missing: bool = False, one_row: b
         Values are missing, the unit is another that cannot be converted, or columns do not name the elements.
     """
     where = f"input {tensor.name!r}"
+    if one_row and is_row(given):
+        given = given.to_frame().T
     if is_table(given):
         return _tensor(columns_of(given, where), tensor, allow_missing)
     try:
