@@ -209,7 +209,8 @@ except KeyboardInterrupt:
 """
 
 
-@pytest.mark.parametrize("jobs", [pytest.param(1, marks=pytest.mark.slow), 2])
+@pytest.mark.slow  # its twin without a terminal is test_killed_simulations_go_on
+@pytest.mark.parametrize("jobs", [1, 2])
 def test_ctrl_c_writes_what_is_done_and_ends_the_processes(path, jobs):
     """As a terminal does it: the signal goes to all processes of the group."""
     script = path.with_name("script.py")
@@ -227,7 +228,7 @@ def test_ctrl_c_writes_what_is_done_and_ends_the_processes(path, jobs):
         out, err = process.communicate(timeout=60)
     finally:
         process.kill()
-    assert out.startswith("interrupted "), err
+    assert out.startswith("interrupted "), (process.returncode, err)
     assert not err.strip()
     done = int(out.split()[1])
     assert 0 < done < 2000

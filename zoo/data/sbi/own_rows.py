@@ -110,7 +110,7 @@ def read_own_rows(
 
 def _expect_one_index(theta: Any, x: Any) -> None:
     """Refuse two frames whose rows have other labels: by place, parameters would go with the data of others."""
-    labels = [getattr(frame, "index", None) for frame in (theta, x)]
+    labels: list[Any] = [getattr(frame, "index", None) for frame in (theta, x)]
     if all(hasattr(one, "equals") for one in labels) and len(labels[0]) == len(labels[1]) and not labels[0].equals(labels[1]):
         raise InputError(
             "theta and x are tables whose rows have different labels, so that their rows may not belong together: bring them"

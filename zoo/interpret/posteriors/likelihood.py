@@ -10,7 +10,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import numpy as np
 
@@ -96,7 +96,7 @@ class LikelihoodPosterior:
         if isinstance(prior, Mapping):
             from zoo.data.sbi.priors.as_prior import as_prior
 
-            prior = as_prior(prior)
+            prior = cast(PriorOnScales, as_prior(prior))
         context = getattr(flow, "context", len(prior.names))
         if context != len(prior.names):
             raise InputError(f"expected a flow p(x | {', '.join(prior.names)}), given one with a context of {context}")
