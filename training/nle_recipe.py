@@ -14,7 +14,8 @@ from zoo.data.sbi.priors.as_prior import AnyPrior
 from zoo.data.sbi.priors.rows_prior import RowsPrior
 from zoo.data.sbi.x_scales import chosen_scales, described
 from zoo.families.flows.scales import Maps
-from zoo.training.npe_recipe import TOLERANCE, settings_for, unit_of, validated
+from zoo.training.npe_recipe import TOLERANCE, settings_for, validated
+from zoo.training.observations import unit_of
 from zoo.training.recipe import Recipe
 
 

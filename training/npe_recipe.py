@@ -12,7 +12,7 @@ from zoo.data.sbi.priors.rows_prior import RowsPrior
 from zoo.errors import UnknownNameError
 from zoo.families.flows.scales import Maps
 from zoo.training.members import in_members
-from zoo.training.observations import context_config, observed_tensors
+from zoo.training.observations import context_config, observed_tensors, unit_of
 from zoo.training.recipe import Recipe, RecipeError
 
 SETTINGS = [
@@ -164,8 +164,3 @@ def _endpoints(prior: AnyPrior | RowsPrior, observed: list[dict[str, Any]]) -> d
             "outputs": [{**theta, "low": low, "high": high, "tolerance": Maps(prior.scales).tolerance(TOLERANCE)}],
         },
     }  # fmt: skip
-
-
-def unit_of(units: list[str]) -> tuple[str, list[str] | None]:
-    """The unit of all elements, or all of them in words; and a unit for each where they differ."""
-    return (units[0], None) if len(set(units)) == 1 else (", ".join(units), units)

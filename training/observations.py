@@ -102,10 +102,9 @@ def observed_tensors(datum: Datum, context_scales: list[dict[str, Any]] | None =
     axes: list[dict[str, Any]] = [{"name": name, "size": size} for name, size in zip(names, shape, strict=True)]
     if free:
         axes[0] = {"name": datum.element, "least": datum.least, "most": datum.most}
+    unit, units = ("1", None) if datum.units is None else unit_of(datum.units)
     if axes[-1].get("size") is not None:
-        differ = datum.units if datum.units is not None and len(set(datum.units)) > 1 else None
-        axes[-1] |= {"labels": datum.names, "units": differ}
-    unit = "1" if datum.units is None else ", ".join(dict.fromkeys(datum.units) if len(set(datum.units)) == 1 else datum.units)
+        axes[-1] |= {"labels": datum.names, "units": units}
     x = {"name": "x", "axes": axes, "unit": unit, "description": "an observation, as the simulator gives it"}
     if context_scales is not None:
         names_of = datum.names if datum.names is not None and len(datum.names) == len(context_scales) else None
@@ -114,3 +113,8 @@ def observed_tensors(datum: Datum, context_scales: list[dict[str, Any]] | None =
         return [x]
     real = f"which of its {datum.element}s are real, and not padding"
     return [{**x, "mask": "mask"}, {"name": "mask", "axes": axes[:1], "dtype": "bool", "unit": "1", "description": real}]
+
+
+def unit_of(units: list[str]) -> tuple[str, list[str] | None]:
+    """The unit of all elements, or all of them in words; and a unit for each where they differ."""
+    return (units[0], None) if len(set(units)) == 1 else (", ".join(units), units)
