@@ -50,7 +50,9 @@ class Particles:
 
     @property
     def axis(self) -> tuple[float, float]:
-        """Pseudorapidity and azimuth of the jet."""
+        """Pseudorapidity and azimuth of the jet; zeros of one without particles."""
+        if not len(self.pt):
+            return 0.0, 0.0
         px, py, pz = (self.pt * np.cos(self.phi)).sum(), (self.pt * np.sin(self.phi)).sum(), self.pz.sum()
         momentum = np.sqrt(px**2 + py**2 + pz**2)
         return 0.5 * np.log((momentum + pz) / (momentum - pz)), np.arctan2(py, px)
@@ -97,8 +99,8 @@ class Particles:
         with np.errstate(divide="ignore"):
             filled = {
                 "pt": 1e3 * self.pt,
-                "theta": np.arccos(self.pz / momentum),
-                "phi": self.phi,
+                "deta": self.eta - self.axis[0],
+                "dphi": np.angle(np.exp(1j * (self.phi - self.axis[1]))),
                 "qOverP": self.charge / (1e3 * momentum),
                 "leptonID": np.where(lepton, self.code, 0),
             }

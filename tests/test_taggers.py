@@ -143,14 +143,15 @@ def test_athena_is_given_tracks_without_a_batch_and_answers_as_keras(name):
     answer, seen, found = run(graph), [], []
     for count in [*range(40), 80, 149]:
         one = Particles(*(values[:count] for values in vars(charged(name, count)).values()))
-        variables = one.athena()
-        feed = {"jet_features": np.ones((1, 2), "f4"), "track_features": np.stack([variables[key] for key in names], axis=1)}
+        variables, (eta, phi) = one.athena(), one.axis
+        tracks = np.stack([variables[key] for key in names], axis=1)
+        feed = {"jet_features": np.array([[1.0, eta]], "f4"), "track_features": tracks}
         scalars = answer(feed)
         assert {array.shape for array in scalars.values()} == {()}
         found.append([scalars[output] for output in outputs])
         mass = np.where(np.isin(np.abs(one.seen), (11, 13)), one.mass, 0.13957) if "leptonID" in names else 0.13957
         y = np.arcsinh(one.pz / np.sqrt(one.pt**2 + mass**2))
-        seen.append((np.stack([one.pt, y, one.phi], axis=-1), one.seen))
+        seen.append((np.stack([one.pt, y, np.angle(np.exp(1j * (one.phi - phi)))], axis=-1), one.seen))
     np.testing.assert_allclose(found, expected(name, seen), atol=2e-5)
 
 

@@ -17,11 +17,11 @@ from onnx import TensorProto, helper
 from zoo.export.experiments.cloud import Cloud, Jet
 from zoo.export.experiments.cmssw import probabilities
 from zoo.export.experiments.nodes import Nodes, joined
-from zoo.export.experiments.particles import MASSES, charges, detected, four
+from zoo.export.experiments.particles import MASSES, charges, detected, four, masses, wrapped
 
 JET, TRACKS = "jet_features", "track_features"
 JET_VARIABLES = ["pt", "eta"]
-KINEMATICS = ["pt", "theta", "phi"]
+KINEMATICS = ["pt", "deta", "dphi"]
 KIND = ["qOverP", "leptonID"]
 MEV = 1e-3
 """GeV of a MeV."""
@@ -51,8 +51,9 @@ class Athena:
         here = before("Greater", flat["pt"], 0.0)
         pt = before("Mul", flat["pt"], MEV)
         lepton = flat.get("leptonID")
-        rapidity = _rapidity(before, pt, before("Where", here, flat["theta"], np.pi / 2), here, lepton)
-        columns = [before("Where", here, numbers, 0.0) for numbers in (pt, rapidity, flat["phi"])]
+        eta = before("Add", flat["deta"], before("Gather", before("Gather", JET, np.int64(0), axis=0), np.int64(1), axis=0))
+        rapidity = _rapidity(before, before("Where", here, pt, 1.0), eta, lepton)
+        columns = [before("Where", here, numbers, 0.0) for numbers in (pt, rapidity, flat["dphi"])]
         stacked = [before("Reshape", column, np.array([1, -1, 1])) for column in columns]
         before("Concat", *stacked, axis=2, out=cloud.particles.name)
         if cloud.identity is not None:
@@ -80,31 +81,29 @@ class Athena:
 
     def inputs(self, cloud: Cloud, jet: Jet) -> dict[str, np.ndarray]:
         """Variables of a jet and of its charged particles."""
-        charge = charges(jet.identity) if cloud.identity is not None else np.ones(len(jet.identity))
-        tracks = Jet(jet.momenta[charge != 0], jet.identity[charge != 0])
-        particle, code = four(tracks), detected(tracks.identity)
-        momentum = particle.pt * np.cosh(particle.eta) / MEV
+        tracks, charge = _tracks(cloud, jet)
+        particle, code, axis = four(tracks), detected(tracks.identity), four(jet).total
+        with np.errstate(divide="ignore"):
+            bent = charge / (particle.pt * np.cosh(particle.eta) / MEV)
         found = {
             "pt": particle.pt / MEV,
-            "theta": 2 * np.arctan(np.exp(-particle.eta)),
-            "phi": particle.phi,
-            "qOverP": charge[charge != 0] / momentum,
+            "deta": particle.eta - axis.eta,
+            "dphi": wrapped(particle.phi - axis.phi),
+            "qOverP": bent,
             "leptonID": np.where(np.isin(np.abs(code), (11, 13)), code, 0),
         }
         columns = [found[name].astype(np.float32) for name in _track_variables(cloud)]
-        whole = four(jet)
-        pt = np.hypot((whole.pt * np.cos(whole.phi)).sum(), (whole.pt * np.sin(whole.phi)).sum())
-        return {JET: np.array([[pt / MEV, whole.total.eta]], np.float32), TRACKS: np.stack(columns, axis=1)}
+        return {JET: np.array([[axis.pt / MEV, axis.eta]], np.float32), TRACKS: np.stack(columns, axis=1)}
 
     def seen(self, cloud: Cloud, jet: Jet) -> Jet:
-        """The charged particles, each with the mass of what it is taken for."""
-        charge = charges(jet.identity) if cloud.identity is not None else np.ones(len(jet.identity))
-        tracks = Jet(jet.momenta[charge != 0], jet.identity[charge != 0])
+        """The charged particles, each with the mass of what it is taken for, of a jet that is turned to azimuth 0."""
+        tracks, _ = _tracks(cloud, jet)
+        there = tracks.momenta[:, 0] > 0
+        tracks = Jet(tracks.momenta[there], tracks.identity[there])
         particle, code = four(tracks), detected(tracks.identity)
-        known = np.where(np.isin(np.abs(code), (11, 13)) & (cloud.identity is not None), np.abs(code), 211)
-        mass = np.array([MASSES[int(one)] for one in known])
+        mass = masses(np.where(np.isin(np.abs(code), (11, 13)), code, 211))
         y = np.arcsinh(particle.along / np.hypot(particle.pt, mass))
-        return Jet(np.stack([particle.pt, y, particle.phi], axis=-1), code)
+        return Jet(np.stack([particle.pt, y, wrapped(particle.phi - four(jet).total.phi)], axis=-1), code)
 
     def probabilities(self, cloud: Cloud, outputs: Mapping[str, np.ndarray]) -> np.ndarray:
         return np.array([outputs[output] for output in outputs_of(cloud)])
@@ -114,16 +113,22 @@ def _track_variables(cloud: Cloud) -> list[str]:
     return KINEMATICS + (KIND if cloud.identity is not None else [])
 
 
-def _rapidity(before: Nodes, pt: str, theta: str, here: str, lepton: str | None) -> str:
+def _tracks(cloud: Cloud, jet: Jet) -> tuple[Jet, np.ndarray]:
+    """The charged particles of a jet and their charges; all of them where nothing says what they are."""
+    charge = charges(jet.identity) if cloud.identity is not None else np.ones(len(jet.identity))
+    return Jet(jet.momenta[charge != 0], jet.identity[charge != 0]), charge[charge != 0]
+
+
+def _rapidity(before: Nodes, pt: str, eta: str, lepton: str | None) -> str:
     """Rapidity of each track, y = asinh(p_z / m_T), with the mass of the lepton that it is, else of a pion, as in Athena."""
     mass: str | float = MASSES[211]
     if lepton is not None:
         kind = before("Abs", lepton)
         for code in (11, 13):
             mass = before("Where", before("Equal", kind, float(code)), MASSES[code], mass)
-    share = before("Div", mass, before("Where", here, pt, 1.0))
+    share = before("Div", mass, pt)
     transverse = before("Sqrt", before("Add", before("Mul", share, share), 1.0))  # m_T / p_T
-    return before("Asinh", before("Div", before("Cos", theta), before("Mul", before("Sin", theta), transverse)))
+    return before("Asinh", before("Div", before("Sinh", eta), transverse))
 
 
 def tagger_name(cloud: Cloud) -> str:
@@ -167,11 +172,12 @@ def _readme(cloud: Cloud) -> str:
 `jet_features` (1, {len(JET_VARIABLES)}) and `track_features` (n_tracks, {len(_track_variables(cloud))}) without a batch axis, one
 number for each class ({names}), opset {SALT_OPSET}, metadata `gnn_config`.
 
-- **Variables**: of a track {", ".join(f"`{name}`" for name in _track_variables(cloud))} in Athena's units (MeV); of the jet
-  {" and ".join(f"`{name}`" for name in JET_VARIABLES)}, which Athena hands over to every tagger and this one does not read.
+- **Variables**, in Athena's units (MeV): of a track {", ".join(f"`{name}`" for name in _track_variables(cloud))}; of the jet
+  {" and ".join(f"`{name}`" for name in JET_VARIABLES)}, of which the momentum is not read. The jet is turned to azimuth 0, as
+  `dphi` is.
 - **Charged particles only.** The model was trained on all particles of a jet, and Athena hands over tracks. Its answers are those
   for a jet without neutral particles: fine-tune it on tracks before you use it, and export that.
-- **Rapidity.** The model takes rapidity. It is worked out of `theta` and the mass of a pion, or of the lepton.{kinds}
+- **Rapidity.** The model takes rapidity, Athena gives pseudorapidity: that of the jet and `deta`, with the mass of a pion{" or of the lepton" if cloud.identity is not None else ""}.{kinds}
 - Any number of tracks, none too; what the model says of none is what it says of padding alone
   (`default_zero_tracks` of Athena answers with defaults instead).
 

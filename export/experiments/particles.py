@@ -15,8 +15,9 @@ _CHARGES = {11: -1, 13: -1, 211: 1, 321: 1, 2212: 1}
 
 @dataclass(frozen=True)
 class Axis:
-    """The direction of a jet."""
+    """Transverse momentum (GeV) and direction of a jet."""
 
+    pt: float
     eta: float
     phi: float
 
@@ -42,10 +43,10 @@ class Four:
 
     @property
     def total(self) -> Axis:
-        """The direction of the sum."""
+        """The sum, that of nothing along the beam's normal."""
         x, y = (self.pt * np.cos(self.phi)).sum(), (self.pt * np.sin(self.phi)).sum()
         pt = np.hypot(x, y)
-        return Axis(float(np.arcsinh(self.along.sum() / pt)) if pt > 0 else 0.0, float(np.arctan2(y, x)))
+        return Axis(float(pt), float(np.arcsinh(self.along.sum() / pt)) if pt > 0 else 0.0, float(np.arctan2(y, x)))
 
 
 def four(jet: Jet) -> Four:
