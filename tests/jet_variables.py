@@ -1,4 +1,4 @@
-"""Variables of jets as CMSSW and Athena say them, worked out of four-momenta by plain formulas: what exports are checked with."""
+"""Variables of jets as CMSSW and Athena say them, by plain formulas of four-momenta: what exports must agree with."""
 
 from __future__ import annotations
 

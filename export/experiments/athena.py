@@ -36,6 +36,7 @@ class Athena:
     empty = "answer"
 
     def opset(self, asked: int) -> int:
+        """That of salt, whatever is asked for."""
         return SALT_OPSET
 
     def graph(self, cloud: Cloud, model: onnx.ModelProto) -> onnx.ModelProto:
@@ -106,6 +107,7 @@ class Athena:
         return Jet(np.stack([particle.pt, y, wrapped(particle.phi - four(jet).total.phi)], axis=-1), code)
 
     def probabilities(self, cloud: Cloud, outputs: Mapping[str, np.ndarray]) -> np.ndarray:
+        """The numbers of all classes together."""
         return np.array([outputs[output] for output in outputs_of(cloud)])
 
 
@@ -158,26 +160,26 @@ def configuration(cloud: Cloud) -> dict[str, object]:
 
 
 def _readme(cloud: Cloud) -> str:
-    kinds = (
-        """
-- **Identities.** `leptonID` is the PDG code of electrons and muons, as Athena decorates it; other tracks are called pions, of the
-  charge of `qOverP`."""
-        if cloud.identity is not None
-        else ""
-    )
+    kinds, mass = "", "a pion"
+    if cloud.identity is not None:
+        mass = "a pion or of the lepton"
+        kinds = """
+- **Identities.** `leptonID` is the PDG code of electrons and muons, as Athena decorates it; other tracks are called pions, of
+  the charge of `qOverP`."""
     names = ", ".join(f"`{name}`" for name in outputs_of(cloud))
+    tracks = ", ".join(f"`{name}`" for name in _track_variables(cloud))
     return f"""# {cloud.model}@{cloud.revision} for Athena
 
 `network.onnx` is what `FlavorTagDiscriminants` (`GNN`, `GNNTool`) loads, in the form of salt's `to_onnx`: inputs
-`jet_features` (1, {len(JET_VARIABLES)}) and `track_features` (n_tracks, {len(_track_variables(cloud))}) without a batch axis, one
-number for each class ({names}), opset {SALT_OPSET}, metadata `gnn_config`.
+`jet_features` (1, {len(JET_VARIABLES)}) and `track_features` (n_tracks, {len(_track_variables(cloud))}) without a batch
+axis, one number for each class ({names}), opset {SALT_OPSET}, metadata `gnn_config`.
 
-- **Variables**, in Athena's units (MeV): of a track {", ".join(f"`{name}`" for name in _track_variables(cloud))}; of the jet
+- **Variables**, in Athena's units (MeV): of a track {tracks}; of the jet
   {" and ".join(f"`{name}`" for name in JET_VARIABLES)}, of which the momentum is not read. The jet is turned to azimuth 0, as
   `dphi` is.
-- **Charged particles only.** The model was trained on all particles of a jet, and Athena hands over tracks. Its answers are those
-  for a jet without neutral particles: fine-tune it on tracks before you use it, and export that.
-- **Rapidity.** The model takes rapidity, Athena gives pseudorapidity: that of the jet and `deta`, with the mass of a pion{" or of the lepton" if cloud.identity is not None else ""}.{kinds}
+- **Charged particles only.** The model was trained on all particles of a jet, and Athena hands over tracks. Its answers are
+  those for a jet without neutral particles: fine-tune it on tracks before you use it, and export that.
+- **Rapidity.** The model takes rapidity, Athena gives pseudorapidity, of the jet and by `deta`. The mass is that of {mass}.{kinds}
 - Any number of tracks, none too; what the model says of none is what it says of padding alone
   (`default_zero_tracks` of Athena answers with defaults instead).
 

@@ -37,6 +37,7 @@ class Cmssw:
     empty = "zeros"
 
     def opset(self, asked: int) -> int:
+        """What is asked for."""
         return asked
 
     def graph(self, cloud: Cloud, model: onnx.ModelProto) -> onnx.ModelProto:
@@ -87,6 +88,7 @@ class Cmssw:
         return Jet(turned[there], detected(jet.identity[: cloud.axis.most][there]))
 
     def probabilities(self, cloud: Cloud, outputs: Mapping[str, np.ndarray]) -> np.ndarray:
+        """The only row of the only output."""
         return outputs[OUTPUT][0]
 
 
@@ -130,7 +132,7 @@ def probabilities(after: Nodes, cloud: Cloud) -> str:
 
 def preprocessing(cloud: Cloud) -> dict[str, object]:
     """What ``preprocess.json`` tells: nothing is scaled, since the graph takes physical numbers."""
-    special = {name: NOTHING for name in ("pfcand_pt_log", "pfcand_pt_log_nopuppi", "pfcand_e_log_nopuppi")}
+    special = dict.fromkeys(("pfcand_pt_log", "pfcand_pt_log_nopuppi", "pfcand_e_log_nopuppi"), NOTHING)
     described: dict[str, object] = {"input_names": list(_groups(cloud)), "output_names": [OUTPUT]}
     for group, names in _groups(cloud).items():
         infos = {
@@ -150,7 +152,7 @@ def preprocessing(cloud: Cloud) -> dict[str, object]:
 
 
 def preprocessed(described: Mapping, values: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Tensors (1, variables, particles) of each group as ``center_norm_pad`` makes them of the variables of one jet, in float32."""
+    """Tensors (1, variables, particles) of each group as ``center_norm_pad`` makes them of the variables of one jet."""
     tensors = {}
     for group in described["input_names"]:
         told, columns = described[group], []
@@ -196,16 +198,16 @@ def _readme(cloud: Cloud) -> str:
     groups = "\n".join(f"- `{group}`: {', '.join(f'`{name}`' for name in found)}" for group, found in _groups(cloud).items())
     kinds = (
         """
-- **Identities.** CMSSW tells electrons, muons, photons, charged and neutral hadrons apart. The graph calls charged hadrons pions
-  (PDG code 211 or -211) and neutral ones long-lived kaons (130), and what has none of the flags 0, unknown. A model that was
-  trained on more kinds answers as if the others were these: measure what it is worth on your own simulation."""
+- **Identities.** CMSSW tells electrons, muons, photons, charged and neutral hadrons apart. The graph calls charged hadrons
+  pions (PDG code 211 or -211) and neutral ones long-lived kaons (130), and what has none of the flags 0, unknown. A model that
+  was trained on more kinds answers as if the others were these: measure what it is worth on your own simulation."""
         if cloud.identity is not None
         else ""
     )
     return f"""# {cloud.model}@{cloud.revision} for CMSSW
 
-`model.onnx` and `preprocess.json` are what `BoostedJetONNXJetTagsProducer` loads, one jet at a time with any number of particles.
-The graph takes what `DeepBoostedJetTagInfoProducer` fills, and makes the model's own inputs of it:
+`model.onnx` and `preprocess.json` are what `BoostedJetONNXJetTagsProducer` loads, one jet at a time with any number of
+particles. The graph takes what `DeepBoostedJetTagInfoProducer` fills, and makes the model's own inputs of it:
 
 {groups}
 
@@ -225,8 +227,9 @@ zooJetTags = boostedJetONNXJetTagsProducer.clone(
 - **Momenta** are in GeV. The transverse momentum is `pfcand_pt_log`, that of the Puppi-weighted particle where
   `use_puppiP4` is set.
 - **Rapidity.** The model takes rapidity, CMSSW gives pseudorapidity. The graph finds the jet's |eta| as the least of
-  `pfcand_abseta - pfcand_etarel`, and takes the mass from `pfcand_e_log_nopuppi` and `pfcand_pt_log_nopuppi`, which no Puppi
-  weight changes. The jet is turned to azimuth 0 and mirrored to positive eta, as `pfcand_phirel` and `pfcand_etarel` are.{kinds}
+  `pfcand_abseta - pfcand_etarel`, and takes the mass from `pfcand_e_log_nopuppi` and `pfcand_pt_log_nopuppi`, whose
+  difference no Puppi weight changes. The jet is turned to azimuth 0 and mirrored to positive eta, as `pfcand_phirel` and
+  `pfcand_etarel` are.{kinds}
 - **Padding.** A particle whose `pfcand_mask` is 0 or whose momentum is no number or nothing is left out. Beyond
   {cloud.axis.most} particles the first are kept: leave them sorted by momentum. A jet without particles gets zeros.
 - The model was trained on particles of a simulation, within the range on its card; jets of another radius or momentum are not

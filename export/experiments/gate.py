@@ -19,7 +19,7 @@ from zoo.families.base import EndpointModel
 from zoo.model.spec import LIBRARIES, ModelSpec, Tolerance
 
 CLOSE = 1e-5
-"""Relative difference of a transverse momentum, and difference of an angle, that float32 may make of the experiment's variables;
+"""Relative difference of a transverse momentum, and difference of an angle, that float32 may make of an experiment's variables;
 rapidity loses more digits the farther forward a particle is."""
 
 
@@ -59,11 +59,12 @@ def write_tagger(
     ParityError
         The graph sees other particles than the jet has, or answers otherwise than the model.
     """
-    if cloud.identity is not None and (known := getattr(cloud.identity, "values", None)):
-        if missing := [code for code in CODES if code not in known]:
-            raise ExportError(
-                f"{spec.name}: not for {form.folder}: expected a model that knows the PDG codes {CODES}, given one without {missing}"
-            )
+    known = getattr(cloud.identity, "values", None) or CODES
+    if missing := [str(code) for code in CODES if code not in known]:
+        raise ExportError(
+            f"{spec.name}: not for {form.folder}: expected a model that knows all PDG codes that a detector tells apart, given"
+            f" one without {', '.join(missing)}"
+        )
     graph = form.graph(cloud, to_onnx(model, spec, cloud.endpoint, form.opset(opset)))
     report = check_tagger(model, spec, cloud, form, graph, jets_of(cloud, test_inputs, rows))
     place = folder / form.folder
