@@ -57,7 +57,7 @@ class Athena:
         columns = [before("Where", here, numbers, 0.0) for numbers in (pt, rapidity, flat["dphi"])]
         stacked = [before("Reshape", column, np.array([1, -1, 1])) for column in columns]
         before("Concat", *stacked, axis=2, out=cloud.particles.name)
-        if cloud.identity is not None:
+        if cloud.identity is not None and lepton is not None:
             pion = before("Mul", before("Sign", flat["qOverP"]), 211.0)
             code = before("Where", before("Equal", lepton, 0.0), pion, lepton)
             whole = before("Cast", before("Where", here, code, 0.0), to=TensorProto.INT32)
@@ -179,7 +179,8 @@ axis, one number for each class ({names}), opset {SALT_OPSET}, metadata `gnn_con
   `dphi` is.
 - **Charged particles only.** The model was trained on all particles of a jet, and Athena hands over tracks. Its answers are
   those for a jet without neutral particles: fine-tune it on tracks before you use it, and export that.
-- **Rapidity.** The model takes rapidity, Athena gives pseudorapidity, of the jet and by `deta`. The mass is that of {mass}.{kinds}
+- **Rapidity.** The model takes rapidity, Athena gives pseudorapidity by `eta` and
+  `deta`. The mass is that of {mass}.{kinds}
 - Any number of tracks, none too; what the model says of none is what it says of padding alone
   (`default_zero_tracks` of Athena answers with defaults instead).
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +10,7 @@ import onnx
 
 from zoo.atomic import write_whole
 from zoo.errors import ExportError, ParityError
-from zoo.export.experiments.cloud import CODES, Cloud, Form, Jet
+from zoo.export.experiments.cloud import CODES, MOMENTUM, Cloud, Form, Jet
 from zoo.export.experiments.nodes import front
 from zoo.export.onnx import to_onnx
 from zoo.export.parity import ParityReport, answers, compare, onnx_function
@@ -137,7 +137,7 @@ def _expect_seen(where: str, cloud: Cloud, expected: Jet, found: Mapping[str, np
     if (difference > allowed).any():
         row, what = np.unravel_index((difference - allowed).argmax(), difference.shape)
         raise ParityError(
-            f"{where}: the graph sees {momenta[row, what]:.8g} as {cloud.particles.axes[-1].labels[what]} of particle {row},"
+            f"{where}: the graph sees {momenta[row, what]:.8g} as {list(MOMENTUM)[what]} of particle {row},"
             f" expected {expected.momenta[row, what]:.8g}"
         )
     if cloud.identity is not None and (found[cloud.identity.name][0][real] != expected.identity).any():
@@ -146,7 +146,7 @@ def _expect_seen(where: str, cloud: Cloud, expected: Jet, found: Mapping[str, np
         )
 
 
-def _answers(model: EndpointModel, spec: ModelSpec, cloud: Cloud, taken: list[Mapping[str, np.ndarray]]) -> np.ndarray:
+def _answers(model: EndpointModel, spec: ModelSpec, cloud: Cloud, taken: Sequence[Mapping[str, np.ndarray]]) -> np.ndarray:
     """The model's probabilities (n, classes) of jets that are padded to the longest."""
     longest = max(found[cloud.real.name].shape[1] for found in taken)
     rows = {}

@@ -11,7 +11,7 @@ from onnx import helper, numpy_helper
 
 from zoo.export.canonical import replace
 
-Given = str | float | np.ndarray
+Given = str | float | np.ndarray | np.generic
 
 
 class Nodes:
