@@ -36,7 +36,7 @@ from zoo.serving.server import Server, create_app
 from zoo.serving.statistics import Statistics
 from zoo.serving.tensors import raw_shape
 from zoo.serving.verify import verify
-from zoo.serving.widening import Widening, can_widen
+from zoo.serving.widening import Widening, can_widen, widening_of
 
 
 @pytest.fixture(scope="module")
@@ -392,6 +392,21 @@ def test_only_what_masks_say_is_padding_is_filled_up() -> None:
     assert [name for name, model in MODELS.items() if can_widen(model.endpoint)] == ["jet-mean", "cloud-sums"]
     unmasked = [t.model_copy(update={"mask": None}) if t.name == "identity" else t for t in CLOUDS.endpoint.inputs]
     assert not can_widen(CLOUDS.endpoint.model_copy(update={"inputs": unmasked}))
+
+
+@pytest.mark.parametrize(("seed", "length"), [(0, 14), (7, 16)])
+def test_a_graph_whose_answer_padding_changes_is_never_filled_up(folders, sessions, caplog, seed: int, length: int) -> None:
+    """Its export is refused, but a folder may come from elsewhere: the longest rows leave no room, and are cut instead."""
+    spec, inputs = sessions["jet-mean"].spec, JETS.draw(np.random.default_rng(seed), 2)
+    assert inputs["mask"].shape[1] == length
+    graph = Graph(OnnxBytes.read(folders["jet-mean"] / "predict.onnx"), JETS.endpoint)
+    assert widening_of(spec, "predict", graph.run, inputs) is not None
+
+    def over_all(arrays: Arrays) -> Arrays:
+        return graph.run(arrays) | {"mean": arrays["momenta"].mean(axis=1)}
+
+    assert widening_of(spec, "predict", over_all, inputs) is None
+    assert "padding changes mean" in caplog.text
 
 
 class TestBatches:
