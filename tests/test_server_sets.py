@@ -36,7 +36,7 @@ from zoo.serving.server import Server, create_app
 from zoo.serving.statistics import Statistics
 from zoo.serving.tensors import raw_shape
 from zoo.serving.verify import verify
-from zoo.serving.widening import Widening, can_widen, widening_of
+from zoo.serving.widening import Widening, can_widen
 
 
 @pytest.fixture(scope="module")
@@ -388,27 +388,6 @@ def test_the_examples_of_the_document_are_answered(server: Server) -> None:
     assert tensor["datatype"]["enum"] == ["FP32", "FP64", "INT32", "INT64", "BOOL"]
 
 
-def test_only_what_masks_say_is_padding_is_filled_up() -> None:
-    assert [name for name, model in MODELS.items() if can_widen(model.endpoint)] == ["jet-mean", "cloud-sums"]
-    unmasked = [t.model_copy(update={"mask": None}) if t.name == "identity" else t for t in CLOUDS.endpoint.inputs]
-    assert not can_widen(CLOUDS.endpoint.model_copy(update={"inputs": unmasked}))
-
-
-@pytest.mark.parametrize(("seed", "length"), [(0, 14), (7, 16)])
-def test_a_graph_whose_answer_padding_changes_is_never_filled_up(folders, sessions, caplog, seed: int, length: int) -> None:
-    """Its export is refused, but a folder may come from elsewhere: the longest rows leave no room, and are cut instead."""
-    spec, inputs = sessions["jet-mean"].spec, JETS.draw(np.random.default_rng(seed), 2)
-    assert inputs["mask"].shape[1] == length
-    graph = Graph(OnnxBytes.read(folders["jet-mean"] / "predict.onnx"), JETS.endpoint)
-    assert widening_of(spec, "predict", graph.run, inputs) is not None
-
-    def over_all(arrays: Arrays) -> Arrays:
-        return graph.run(arrays) | {"mean": arrays["momenta"].mean(axis=1)}
-
-    assert widening_of(spec, "predict", over_all, inputs) is None
-    assert "padding changes mean" in caplog.text
-
-
 class TestBatches:
     @pytest.mark.parametrize("model", MODELS.values(), ids=MODELS)
     @settings(max_examples=5, deadline=None)
@@ -456,42 +435,6 @@ class TestBatches:
             for inputs, answers in (pair for pairs in pool.map(ask, range(32)) for pair in pairs):
                 expected = sessions[model.name].run(inputs)
                 assert_same(answers, {name: on_the_wire(array) for name, array in expected.items()})
-
-    @pytest.mark.parametrize(("each", "runs"), [(0.0, 1), (1.0, 3)])
-    @pytest.mark.parametrize("model", [JETS, CLOUDS], ids=lambda model: model.name)
-    def test_other_lengths_join_where_that_takes_no_longer(self, folders, model: SetModel, each: float, runs: int) -> None:
-        """Of three clients with 2, 5 and 16 particles; a run takes a second, or a second for each row and particle."""
-        graph, statistics = Graph(OnnxBytes.read(folders[model.name] / "predict.onnx"), model.endpoint), Statistics()
-        taken: list[Arrays] = []
-
-        def run(arrays: Arrays) -> Arrays:
-            taken.append(arrays)
-            return graph.run(arrays)
-
-        asked = [self.of_length(model, length, seed) for seed, length in enumerate((2, 5, 16))]
-
-        async def ask() -> list[Arrays]:
-            with ThreadPoolExecutor(1) as pool:
-                group = InstanceGroup(run, pool, 1, inline=False)
-                for rows in (2, 4, 8):
-                    for length in (2, 8, 16):
-                        group.learn(rows, (length,), 1e9 * (rows * length) ** each)
-                batcher = Batcher(model.name, [group], Policy(), statistics, graph.free.values(), Widening(model.endpoint))
-                return await asyncio.gather(*(batcher.submit(inputs, number) for number, inputs in enumerate(asked)))
-
-        answers = asyncio.run(ask())
-        assert statistics.executions == len(taken) == runs
-        for inputs, answer in zip(asked, answers, strict=True):
-            assert_same(answer, graph.run(inputs))
-
-    @staticmethod
-    def of_length(model: SetModel, length: int, seed: int) -> Arrays:
-        """Two rows of so many particles."""
-        random = np.random.default_rng(seed)
-        while True:
-            inputs = model.draw(random, 2)
-            if next(iter(inputs.values())).shape[1] == length:
-                return inputs
 
 
 def test_a_client_that_sends_every_number_as_float32_is_told(server: Server) -> None:
