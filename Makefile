@@ -70,7 +70,7 @@ cpp: $(VENV)/installed $(ORT)/include $(JSON)
 	ln -sf "$$(ls $$($(RUN)/python -c 'import onnxruntime; print(*onnxruntime.__path__)')/capi/libonnxruntime.so.*)" $(ORT)/lib/libonnxruntime.so.1
 	ln -sf libonnxruntime.so.1 $(ORT)/lib/libonnxruntime.so
 	ONNXRUNTIME_ROOT=$(CURDIR)/$(ORT) CMAKE_PREFIX_PATH=$(CURDIR)/$(JSON) CMAKE_BUILD_PARALLEL_LEVEL=2 \
-		$(RUN)/python -m pytest tests/test_cpp.py
+		$(RUN)/python -m pytest tests/test_cpp.py tests/test_cmssw_cpp.py
 
 $(WEB)/installed: export/web/package.json
 	rm -rf $(WEB) && mkdir -p $(WEB)/chromium

@@ -1,11 +1,13 @@
 """Every released ONNX file in old and new ONNX Runtimes, against the test tensors that its card carries.
 
-    python benchmarks/runtimes.py [VERSION...] [--specs]
+    python benchmarks/runtimes.py [VERSION...] [--specs | --taggers]
 
 Each version is installed by pip into a temporary folder, with a NumPy that it takes, and runs in a process of its own that has
 nothing else. By default: the oldest version that pip offers this Python, the newest, and those that experiments ship (see
 export/targets.py). Writes benchmarks/results/runtimes.json; --specs also writes the versions in which all endpoints of a model
-agree into its card.
+agree into its card. --taggers exports every tagger on particle clouds, those of ZOO_PATH too, for CMSSW and Athena, which
+compares them with Keras, and runs jets of some lengths in the versions that CMSSW ships; it writes
+benchmarks/results/taggers.json.
 """
 
 from __future__ import annotations
@@ -16,7 +18,9 @@ import re
 import subprocess
 import sys
 import tempfile
+from pathlib import Path
 
+import numpy as np
 from interleaved import about, write
 
 import zoo
@@ -26,6 +30,8 @@ from zoo.model.store import locate
 
 SHIPPED = ["1.17.1", "1.20.1", "1.26.0"]
 """Versions that CMSSW ships."""
+LENGTHS = (0, 1, 7, 39, 64, 128)
+"""Particles of the jets that taggers are compared on."""
 
 WORKER = """
 import json, sys
@@ -44,6 +50,7 @@ for case in json.load(sys.stdin):
         ok, largest = True, 0.0
         for name, array in zip(case["outputs"], given):
             expected = tensors[f"{prefix}/out/{name}"].astype(np.float64)
+            array = np.asarray(array)
             difference = np.abs(array - expected)
             allowed = case["absolute"] + case["relative"] * np.abs(expected)
             ok = ok and array.shape == expected.shape and bool((difference <= allowed).all())
@@ -78,6 +85,41 @@ def cases() -> list[dict]:
     return found
 
 
+def tagger_cases(folder: Path) -> list[dict]:
+    """A case for each tagger, form and length of a jet: what the software hands over, and what the graph answers here.
+
+    The export has compared that with Keras.
+    """
+    from zoo.export import export
+    from zoo.export.experiments.cloud import read_cloud
+    from zoo.export.experiments.gate import jets_of
+    from zoo.export.parity import onnx_function
+    from zoo.export.targets import TARGETS
+    from zoo.loading import read_test_tensors
+
+    found = []
+    for name in zoo.list_models():
+        spec = zoo.get_spec(name)
+        if not spec.endpoint(spec.default_endpoint).free:
+            continue
+        rows, _ = read_test_tensors(locate(name).path(TEST_TENSORS), spec)[spec.default_endpoint]
+        for target in ("cmssw", "athena"):
+            export(zoo.load(name), folder / f"{name}-{target}", target=target, parity_rows=200)
+            form, cloud = TARGETS[target].form, read_cloud(spec, target)
+            graph = folder / f"{name}-{target}" / form.folder / form.file
+            run = onnx_function(graph)
+            jets = {len(jet.momenta): jet for jet in jets_of(cloud, rows, 60)}
+            for length in LENGTHS:
+                tensors = folder / f"{name}-{target}-{length}.npz"
+                feed = form.inputs(cloud, jets[length])
+                answers = run(feed)
+                given = {f"jet/in/{key}": array for key, array in feed.items()}
+                np.savez(tensors, **given, **{f"jet/out/{key}": array for key, array in answers.items()})
+                case = {"name": f"{name}/{target}/{length}", "endpoint": "jet", "graph": str(graph), "tensors": str(tensors)}
+                found.append(case | {"inputs": list(feed), "outputs": list(answers), **spec.tolerance.model_dump()})
+    return found
+
+
 def offered() -> list[str]:
     """Versions of onnxruntime that pip has for this Python, oldest first."""
     answer = subprocess.run([sys.executable, "-m", "pip", "index", "versions", "onnxruntime"], capture_output=True, text=True)
@@ -105,6 +147,18 @@ def run(version: str, todo: list[dict]) -> dict[str, dict]:
     return said["results"]
 
 
+def run_all(versions: list[str], todo: list[dict]) -> dict[str, dict[str, dict]]:
+    """Version -> what :func:`run` says; failures are printed."""
+    results = {}
+    for version in versions:
+        results[version] = run(version, todo)
+        failed = {name: result for name, result in results[version].items() if not result["ok"]}
+        print(f"onnxruntime {version}: {len(todo) - len(failed)} of {len(todo)} endpoints agree", flush=True)
+        for name, result in failed.items():
+            print(f"  {name}: {result.get('error', result.get('max_absolute'))}", flush=True)
+    return results
+
+
 def write_specs(results: dict[str, dict[str, dict]]) -> None:
     """Say in each model.json in which versions all of its endpoints agree."""
     for name in zoo.list_models():
@@ -124,18 +178,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("versions", nargs="*", metavar="VERSION")
     parser.add_argument("--specs", action="store_true")
+    parser.add_argument("--taggers", action="store_true")
     arguments = parser.parse_args()
     versions = arguments.versions
+    if arguments.taggers:
+        with tempfile.TemporaryDirectory() as folder:
+            results = run_all(versions or SHIPPED, tagger_cases(Path(folder)))
+        write("taggers.json", {"versions": about("onnxruntime", "keras"), "particles": LENGTHS, "results": results})
+        return
     if not versions:
         known = offered()
         versions = [version for version in known if version in {known[0], *SHIPPED, known[-1]}]
-    todo, results = cases(), {}
-    for version in versions:
-        results[version] = run(version, todo)
-        failed = {name: result for name, result in results[version].items() if not result["ok"]}
-        print(f"onnxruntime {version}: {len(todo) - len(failed)} of {len(todo)} endpoints agree", flush=True)
-        for name, result in failed.items():
-            print(f"  {name}: {result.get('error', result.get('max_absolute'))}", flush=True)
+    todo = cases()
+    results = run_all(versions, todo)
     graphs = {case["name"]: case["sha256"] for case in todo}
     write("runtimes.json", {"versions": about(), "sha256": graphs, "results": results})
     if arguments.specs:

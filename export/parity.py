@@ -224,26 +224,13 @@ def check_parity(
     described = spec.endpoint(endpoint)
     where = f"{spec.name}, endpoint {endpoint!r}"
     n = len(rows[described.inputs[0].name])
-    call = endpoint_call(model, spec, endpoint)
-
-    def reference(batch: Tensors) -> dict[str, np.ndarray]:
-        # On the CPU: a GPU would multiply in TF32 and differ by 1e-3.
-        with tf.device("CPU:0"):
-            outputs = call(*(tf.constant(batch[tensor.name]) for tensor in described.inputs))
-        return {name: np.asarray(value) for name, value in outputs.items()}
-
-    try:
-        expected = _in_batches(reference, rows, range(0, n, BATCH))
-    except Exception as error:  # whatever the model's own code does with rows of such a size
-        sizes = ", ".join(f"{axis} {size}" for axis, size in sizes_of(described, rows).items())
-        how = f"does not run with {sizes}: correct least and most of the axis" if sizes else "does not run"
-        raise ParityError(f"{where}: the model {how}: {(str(error) or repr(error)).splitlines()[0]}") from error
+    expected = answers(model, spec, endpoint, rows)
     try:
         given = _in_batches(exported, rows, [start for start in (0, 1, 8, *range(8 + BATCH, n, BATCH)) if start < n])
     except Exception as error:  # each runtime has its own
         raise ParityError(f"{where}: the exported graph does not run: {error}") from error
     outputs = {
-        t.name: _compare(
+        t.name: compare(
             f"{where}, output {t.name!r}",
             LIBRARIES[model.library],
             given[t.name],
@@ -256,6 +243,32 @@ def check_parity(
     return ParityReport(endpoint=endpoint, tolerance=tolerance or spec.tolerance, outputs=outputs)
 
 
+def answers(model: EndpointModel, spec: ModelSpec, endpoint: str, rows: Tensors) -> dict[str, np.ndarray]:
+    """What the model itself answers, in batches of 256 on the CPU.
+
+    Raises
+    ------
+    ParityError
+        The model does not run with rows of this size.
+    """
+    described = spec.endpoint(endpoint)
+    call = endpoint_call(model, spec, endpoint)
+
+    def reference(batch: Tensors) -> dict[str, np.ndarray]:
+        # On the CPU: a GPU would multiply in TF32 and differ by 1e-3.
+        with tf.device("CPU:0"):
+            outputs = call(*(tf.constant(batch[tensor.name]) for tensor in described.inputs))
+        return {name: np.asarray(value) for name, value in outputs.items()}
+
+    try:
+        return _in_batches(reference, rows, range(0, len(rows[described.inputs[0].name]), BATCH))
+    except Exception as error:  # whatever the model's own code does with rows of such a size
+        sizes = ", ".join(f"{axis} {size}" for axis, size in sizes_of(described, rows).items())
+        how = f"does not run with {sizes}: correct least and most of the axis" if sizes else "does not run"
+        why = (str(error) or repr(error)).splitlines()[0]
+        raise ParityError(f"{spec.name}, endpoint {endpoint!r}: the model {how}: {why}") from error
+
+
 def _in_batches(function: Callable[[Tensors], Mapping[str, np.ndarray]], rows: Tensors, starts) -> dict[str, np.ndarray]:
     starts = list(starts)
     batches = [
@@ -265,7 +278,7 @@ def _in_batches(function: Callable[[Tensors], Mapping[str, np.ndarray]], rows: T
     return {name: np.concatenate([batch[name] for batch in batches]) for name in batches[0]}
 
 
-def _compare(
+def compare(
     where: str,
     library: str,
     given: np.ndarray,
@@ -273,6 +286,13 @@ def _compare(
     tolerance: Tolerance | ElementTolerance,
     spared: int,
 ) -> OutputParity:
+    """Compare the exported answers with those of the model's library, of which some rows may be spared.
+
+    Raises
+    ------
+    ParityError
+        Naming the worst element, or shapes and dtypes that differ.
+    """
     if (given.shape, given.dtype) != (expected.shape, expected.dtype):
         raise ParityError(
             f"{where}: {library} gives {expected.dtype} of shape {expected.shape},"

@@ -13,6 +13,8 @@ import numpy as np
 from zoo.atomic import whole_folder, write_whole
 from zoo.errors import ExportError, UnknownNameError, option
 from zoo.export.client_files import write_client_files
+from zoo.export.experiments.cloud import Cloud, read_cloud
+from zoo.export.experiments.gate import write_tagger
 from zoo.export.gradient.explain import EXPLAIN, Explained
 from zoo.export.onnx import ir_version, to_onnx
 from zoo.export.parity import ParityReport, check_export, onnx_function, row_by_row, saved_model_function
@@ -20,7 +22,7 @@ from zoo.export.reduced import reduced_graphs
 from zoo.export.report import REPORT, ExportReport
 from zoo.export.saved_model import to_saved_model
 from zoo.export.subset import add_test_tensors, with_endpoints, write_test_tensors
-from zoo.export.targets import OPSET, Target, find_target, fit
+from zoo.export.targets import OPSET, Target, check, find_target, fit
 from zoo.export.traced import expect_tensorflow
 from zoo.families.base import EndpointModel
 from zoo.loading import read_test_tensors, verify_model
@@ -72,7 +74,8 @@ def export(
         The opset of the ONNX graphs, 9 to 18.
     target : str, optional
         One of ``zoo.export.TARGETS``, which every ONNX graph must suit. Where it fixes the batch, as hls4ml does, the test
-        tensors are cut to it.
+        tensors are cut to it. Of a tagger on particle clouds, cmssw and athena get a folder more, of their name, with a graph
+        that takes their variables.
     endpoints : sequence of str, optional
         The endpoints to export; all of them by default.
     precision : {"float32", "float16", "int8"}
@@ -114,6 +117,7 @@ def export(
     _check_options(format, precision, target, explain)
     place = None if target is None else find_target(target)
     origin, spec = _origin(model, source)
+    cloud = _cloud(spec, place, endpoints, precision)
     tensors = read_test_tensors(origin.path(TEST_TENSORS), spec)
     verify_model(model, tensors)
     explained = Explained(model, spec, tensors) if explain else None
@@ -127,6 +131,8 @@ def export(
             settings = _Settings(opset, place, precision, calibration, parity_rows)
             spec, reports = _write_graphs(model, spec, tensors, new, settings, explained)
             write_client_files(new, spec)
+            if cloud is not None:
+                reports |= _write_tagger(model, spec, cloud, tensors, new, settings)
         else:
             reports = export_saved_model(model, spec, new, parity_rows=parity_rows)
         report = _report(model, spec, format, opset, target, reports)
@@ -198,6 +204,29 @@ def _check_options(format: Format, precision: Precision, target: str | None, exp
         )
     if precision != "float32" and explain:
         raise ExportError(f"precision {precision}: the gradient of explain is that of float32; export it without")
+
+
+def _cloud(spec: ModelSpec, place: Target | None, endpoints: Sequence[str] | None, precision: Precision) -> Cloud | None:
+    """What the target's software must know of a tagger, where there is one and it is to be exported."""
+    if place is None or place.form is None or (endpoints is not None and spec.default_endpoint not in endpoints):
+        return None
+    cloud = read_cloud(spec, place.name)
+    if cloud is not None and precision != "float32":
+        raise ExportError(f"precision {precision}: a tagger for {place.name} is written in float32, leave the precision out")
+    return cloud
+
+
+def _write_tagger(
+    model: EndpointModel, spec: ModelSpec, cloud: Cloud, tensors: TestTensors, folder: Path, settings: _Settings
+) -> dict[str, ParityReport]:
+    """Write a tagger as the target's software loads it, beside the graphs of the endpoints."""
+    place = settings.target
+    assert place is not None
+    assert place.form is not None
+    rows, _ = tensors[cloud.endpoint]
+    graph, report = write_tagger(model, spec, cloud, place.form, rows, folder, settings.opset, settings.parity_rows)
+    check(graph, place, report.endpoint, batch=False)
+    return {report.endpoint: report}
 
 
 def _origin(model: EndpointModel, source: str | Path | None) -> tuple[ModelFolder, ModelSpec]:

@@ -10,6 +10,9 @@ import onnx
 from onnx import helper, numpy_helper
 
 from zoo.errors import ExportError, UnknownNameError
+from zoo.export.experiments.athena import Athena
+from zoo.export.experiments.cloud import Form
+from zoo.export.experiments.cmssw import Cmssw
 from zoo.export.nodes import walk
 from zoo.model.spec import DType
 from zoo.registration import entry_points, load_entry_point
@@ -64,6 +67,8 @@ class Target:
         The only operators of ``ai.onnx`` that run there; None for all.
     rule : callable, optional
         A function of a node and its graph that says what is wrong with the node, or None.
+    form : Form, optional
+        How a tagger on particle clouds is loaded there; None where it has the inputs and outputs of its card.
     """
 
     name: str
@@ -76,6 +81,7 @@ class Target:
     dtypes: frozenset[str] = frozenset(get_args(DType))
     operators: frozenset[str] | None = None
     rule: Rule | None = None
+    form: Form | None = None
 
 
 def register_target(target: Target) -> Target:
@@ -137,13 +143,15 @@ def fit(proto: onnx.ModelProto, target: Target, where: str) -> onnx.ModelProto:
     return fitted
 
 
-def check(proto: onnx.ModelProto, target: Target, where: str) -> None:
+def check(proto: onnx.ModelProto, target: Target, where: str, *, batch: bool = True) -> None:
     """Check that a graph keeps to what a target accepts.
 
     Parameters
     ----------
     where : str
         Model and endpoint, for the message.
+    batch : bool
+        Whether the first axis of inputs and outputs is the batch.
 
     Raises
     ------
@@ -171,7 +179,7 @@ def check(proto: onnx.ModelProto, target: Target, where: str) -> None:
                 f"{where}: operator set {domain or 'ai.onnx'} {version}, expected {_at_most(domain, highest)}:"
                 " export with a lower opset"
             )
-    for value in (*proto.graph.input, *proto.graph.output):
+    for value in (*proto.graph.input, *proto.graph.output) if batch else ():
         dimensions = value.type.tensor_type.shape.dim
         rows = dimensions[0].dim_value if dimensions else None
         if rows != (target.batch or 0):
@@ -268,11 +276,13 @@ def _hls4ml_rule(node: onnx.NodeProto, graph: _Graph) -> str | None:
 # CMSSW took ONNX Runtime 1.10.0 for 12_4 (cms-sw/cmsdist pull request 7695, 2022), then 1.14.1 (8397, 2023), 1.17.1
 # (9046, 2024), 1.20.1 (9625, 2025) and 1.26.0 (10615, 2026). 1.10 knows ai.onnx 15, ai.onnx.ml 2 and IR version 7
 # (its table of versions); older releases are no longer where new models go.
-register_target(Target("cmssw", "ONNX Runtime 1.10 or newer, CMSSW 12_4 on", max_opset=15, max_ml_opset=2, max_ir=7))
+register_target(
+    Target("cmssw", "ONNX Runtime 1.10 or newer, CMSSW 12_4 on", max_opset=15, max_ml_opset=2, max_ir=7, form=Cmssw())
+)
 # Athena finds ONNX Runtime in ATLAS's LCG layer (find_package(onnxruntime) in its AthOnnx packages); which version is
 # not to be read there. 1.14.1, of early 2023, knows ai.onnx 18 and ai.onnx.ml 3 and refuses IR versions above 8
 # (microsoft/onnxruntime issue 15874).
-register_target(Target("athena", "ONNX Runtime 1.14 or newer", max_opset=18, max_ml_opset=3, max_ir=8))
+register_target(Target("athena", "ONNX Runtime 1.14 or newer", max_opset=18, max_ml_opset=3, max_ir=8, form=Athena()))
 # Triton 23.04 builds its backend with ONNX Runtime 1.14.1 (README of onnxruntime_backend), 25.03 with 1.20.1. Dynamic
 # batching needs a free batch.
 register_target(Target("triton", "ONNX Runtime 1.14 or newer, Triton 23.04 on", max_opset=18, max_ml_opset=3, max_ir=8))

@@ -1,8 +1,9 @@
 """Adaptive micro-batching: an idle model runs a request at once, a busy one joins what arrives into its next batch.
 
 No timer fills batches unless one is asked for: requests that the event loop reads in one turn, and those that arrive while
-the model runs, make the next batch. Only requests whose free axes have equal lengths are joined, as nothing is padded: the
-request whose turn it is decides the lengths of its batch, and those of other lengths keep their turn. A graph known to be done
+the model runs, make the next batch. The request whose turn it is decides the lengths of its batch. Requests of other lengths
+join it where masks say what is padding and one longer run is expected to take no more time than two; else they keep their turn.
+A graph known to be done
 in less time than handing it to a thread takes runs on the event loop itself; ONNX Runtime releases the interpreter's lock, so
 others run in the pool beside it.
 """
@@ -21,6 +22,7 @@ import numpy as np
 from zoo.serving.instances import Arrays, InstanceGroup, fastest, in_pieces, lengths
 from zoo.serving.rejections import RefusedError, busy
 from zoo.serving.statistics import Statistics
+from zoo.serving.widening import Widening, longest
 
 _Result = tuple[list[Arrays | Exception], tuple[int, int, int, int]]
 
@@ -84,8 +86,9 @@ class Batcher:
     statistics : Statistics
         The statistics in which runs are counted.
     free : iterable of tuple of (str, int)
-        For each free axis, an input that has it and its position there; only requests of equal lengths along all of them are
-        joined.
+        For each free axis, an input that has it and its position there.
+    widening : Widening, optional
+        How requests of other lengths are filled up; without, only those of equal lengths are joined.
     """
 
     def __init__(
@@ -95,9 +98,10 @@ class Batcher:
         policy: Policy,
         statistics: Statistics,
         free: Iterable[tuple[str, int]] = (),
+        widening: Widening | None = None,
     ) -> None:
         self._name, self.groups, self.policy, self._statistics = name, list(groups), policy, statistics
-        self._free = tuple(free)
+        self._free, self._widening = tuple(free), widening
         self._callers: OrderedDict[Hashable, deque[_Waiting]] = OrderedDict()
         self._fresh: list[_Waiting] = []
         self._scheduled: asyncio.Handle | None = None
@@ -161,10 +165,10 @@ class Batcher:
             if wait > 0:
                 self._scheduled, self._delayed = self._loop.call_later(wait, self._dispatch), True
                 break
-            batch, rows = self._take()
+            batch, rows = self._take(group)
             if not batch:
                 break
-            known = group.known(rows, batch[0].lengths) if group.inline else None
+            known = group.known(rows, self._lengths(batch)) if group.inline else None
             if known is not None and known < _INLINE_NS:
                 self._finish(group, batch, rows, self._execute(group, batch))
                 continue
@@ -200,18 +204,27 @@ class Batcher:
         waiting = (item for queue in self._callers.values() for item in queue)
         return sum(item.rows for item in waiting if item.lengths == wanted)
 
-    def _take(self) -> tuple[list[_Waiting], int]:
+    def _joins(self, group: InstanceGroup, rows: int, size: tuple[int, ...], item: _Waiting) -> bool:
+        """Whether a request may join a batch of so many rows and such lengths."""
+        if item.lengths == size:
+            return True
+        if self._widening is None:
+            return False
+        together = group.expected(rows + item.rows, longest([size, item.lengths]))
+        return together <= group.expected(rows, size) + group.expected(item.rows, item.lengths)
+
+    def _take(self, group: InstanceGroup) -> tuple[list[_Waiting], int]:
         """The next batch, callers in turn, and its rows.
 
-        The first request decides the lengths of the free axes. A caller whose next request has others is passed over, and is
-        then ahead of all who were served, so that whatever lengths the others ask for, its turn comes.
+        A caller whose next request does not join is passed over, and is then ahead of all who were served, so that whatever
+        lengths the others ask for, its turn comes.
         """
         batch: list[_Waiting] = []
         passed: list[tuple[Hashable, deque[_Waiting]]] = []
-        rows = 0
+        rows, size = 0, next(iter(self._callers.values()))[0].lengths
         while self._callers:
             caller, queue = next(iter(self._callers.items()))
-            if batch and queue[0].lengths != batch[0].lengths:
+            if batch and not self._joins(group, rows, size, queue[0]):
                 passed.append((caller, self._callers.pop(caller)))
                 continue
             if batch and rows + queue[0].rows > self.policy.max_batch:
@@ -223,6 +236,7 @@ class Batcher:
                 del self._callers[caller]
             self._statistics.pending -= 1
             if not item.future.done():
+                size = longest([size, item.lengths]) if batch else item.lengths
                 batch.append(item)
                 rows += item.rows
             elif item.timer is not None:  # its client has gone; the timer would keep its arrays
@@ -237,7 +251,7 @@ class Batcher:
         start = perf_counter_ns()
         joined, first = start, batch[0].arrays
         try:
-            arrays = first if len(batch) == 1 else {name: np.concatenate([i.arrays[name] for i in batch]) for name in first}
+            arrays = first if len(batch) == 1 else {name: np.concatenate(self._widened(batch, name)) for name in first}
             joined = perf_counter_ns()
             outputs = in_pieces(group.run, arrays, self.policy.max_batch, lambda: not all(i.future.done() for i in batch))
         except Exception as error:  # errors of ONNX Runtime share no base: one request's alone, or a fault of ours
@@ -252,9 +266,22 @@ class Batcher:
         answers: list[Arrays | Exception] = []
         row = 0
         for item in batch:
-            answers.append({name: array[row : row + item.rows] for name, array in outputs.items()})
+            answers.append({name: self._cut(item, name, array[row : row + item.rows]) for name, array in outputs.items()})
             row += item.rows
         return answers, (start, joined, ran, perf_counter_ns())
+
+    def _lengths(self, batch: list[_Waiting]) -> tuple[int, ...]:
+        """Lengths of the free axes of a joined batch."""
+        return longest(item.lengths for item in batch) if self._free else ()
+
+    def _widened(self, batch: list[_Waiting], name: str) -> list[np.ndarray]:
+        if self._widening is None:
+            return [item.arrays[name] for item in batch]
+        size = self._lengths(batch)
+        return [self._widening.widened(name, item.arrays[name], size) for item in batch]
+
+    def _cut(self, item: _Waiting, name: str, array: np.ndarray) -> np.ndarray:
+        return array if self._widening is None else self._widening.cut(name, array, item.lengths)
 
     def _returned(
         self,
@@ -274,7 +301,7 @@ class Batcher:
 
     def _finish(self, group: InstanceGroup, batch: list[_Waiting], rows: int, result: _Result) -> None:
         answers, (start, joined, ran, split) = result
-        group.learn(rows, batch[0].lengths, ran - joined)
+        group.learn(rows, self._lengths(batch), ran - joined)
         queued = sum(start - item.arrived for item in batch)
         self._statistics.executed(str(group.device), rows, len(batch), queued, joined - start, ran - joined, split - ran)
         for item, answer in zip(batch, answers, strict=True):

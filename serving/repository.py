@@ -27,6 +27,7 @@ from zoo.serving.rejections import RefusedError
 from zoo.serving.statistics import Statistics
 from zoo.serving.trial import Trials
 from zoo.serving.verify import must_reproduce
+from zoo.serving.widening import widening_of
 
 Control = Literal["none", "poll", "explicit"]
 _log = logging.getLogger("zoo.serving")
@@ -335,7 +336,8 @@ class Repository:
         groups = [self._group(graph, policy) for graph in graphs]
         warm_up(groups, graphs[0], row, sizes_up_to(policy.max_batch) if len(groups) > 1 else [1])
         statistics = self.statistics.setdefault((found.name, found.version), Statistics())
-        batcher = Batcher(found.name, groups, policy, statistics, graphs[0].free.values())
+        widening = widening_of(found.spec, found.endpoint, graphs[0].run, row)
+        batcher = Batcher(found.name, groups, policy, statistics, graphs[0].free.values(), widening)
         return Served(found, graphs[0], batcher, statistics, Codec(found.name, found.version, endpoint), AnswerSize(endpoint))
 
     def _group(self, graph: Graph, policy: Policy) -> InstanceGroup:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -102,3 +103,14 @@ def one_process_of_trials() -> Iterator[None]:
         yield
     if _Kept.trials is not None:
         _Kept.trials.close()
+
+
+@pytest.fixture(scope="session")
+def onnxruntime_root() -> Path:
+    """ONNX Runtime's headers and library; the test skips without them or a compiler."""
+    if not (root := os.environ.get("ONNXRUNTIME_ROOT")):
+        pytest.skip("no ONNX Runtime headers: make cpp, or set ONNXRUNTIME_ROOT to a folder with include/ and lib/")
+    for tool in ("cmake", "c++"):
+        if shutil.which(tool) is None:
+            pytest.skip(f"{tool} is not installed")
+    return Path(root).resolve()

@@ -185,4 +185,44 @@ TIMES = SetModel(
         "days": random.integers(-1000, 1001, size=(rows, 3), dtype=np.int32),
     },
 )
-MODELS = {model.name: model for model in (JETS, GRAPHS, TIMES)}
+
+
+def _draw_clouds(random: np.random.Generator, rows: int) -> Arrays:
+    particles = int(random.integers(1, 17))
+    real = random.random((rows, particles)) < 0.7
+    momenta = random.integers(0, 257, size=(rows, particles, 3)) / 64
+    codes = random.choice([22, 211, -211, 130], (rows, particles)).astype(np.int32)
+    return {"particles": (momenta * real[..., None]).astype(np.float32), "identity": codes * real, "real": real}
+
+
+CLOUDS = SetModel(
+    "cloud-sums",
+    Endpoint(
+        description="sums over the particles that are real, of momenta and of their codes",
+        inputs=[
+            _tensor("particles", "float32", PARTICLES, COMPONENTS, unit="GeV", mask="real", low=-100.0, high=100.0),
+            _tensor("identity", "int32", PARTICLES, mask="real", low=-300, high=300),
+            _tensor("real", "bool", PARTICLES),
+        ],
+        outputs=[_tensor("total", "float32", COMPONENTS, unit="GeV"), _tensor("codes", "int32")],
+    ),
+    [
+        helper.make_node("Unsqueeze", ["real", "two"], ["each"]),
+        helper.make_node("Where", ["each", "particles", "zero"], ["momenta"]),
+        helper.make_node("ReduceSum", ["momenta", "one"], ["total"], keepdims=0),
+        helper.make_node("Where", ["real", "identity", "none"], ["known"]),
+        helper.make_node("ReduceSum", ["known", "one"], ["codes"], keepdims=0),
+    ],
+    {
+        "one": np.array([1], np.int64),
+        "two": np.array([2], np.int64),
+        "zero": np.array(0, np.float32),
+        "none": np.array(0, np.int32),
+    },
+    lambda inputs: {
+        "total": np.where(inputs["real"][..., None], inputs["particles"], 0).sum(axis=1),
+        "codes": np.where(inputs["real"], inputs["identity"], 0).sum(axis=1, dtype=np.int32),
+    },
+    _draw_clouds,
+)
+MODELS = {model.name: model for model in (JETS, GRAPHS, TIMES, CLOUDS)}

@@ -42,17 +42,6 @@ def succeed(*command: object, **options) -> str:
 
 
 @pytest.fixture(scope="module")
-def onnxruntime_root() -> Path:
-    """ONNX Runtime's headers and library; the test skips without them or a compiler."""
-    if not (root := os.environ.get("ONNXRUNTIME_ROOT")):
-        pytest.skip("no ONNX Runtime headers: make cpp, or set ONNXRUNTIME_ROOT to a folder with include/ and lib/")
-    for tool in ("cmake", "c++"):
-        if shutil.which(tool) is None:
-            pytest.skip(f"{tool} is not installed")
-    return Path(root).resolve()
-
-
-@pytest.fixture(scope="module")
 def programs(onnxruntime_root, tmp_path_factory) -> Path:
     """Folder with the built programs of export/cpp."""
     build = tmp_path_factory.mktemp("build")

@@ -18,7 +18,7 @@ import tritonclient.http
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from live_server import hosted, running
-from set_models import GRAPHS, JETS, MODELS, TIMES, Arrays, SetModel
+from set_models import CLOUDS, GRAPHS, JETS, MODELS, TIMES, Arrays, SetModel
 from tritonclient.grpc import model_config_pb2, service_pb2
 from tritonclient.utils import InferenceServerException
 
@@ -36,6 +36,7 @@ from zoo.serving.server import Server, create_app
 from zoo.serving.statistics import Statistics
 from zoo.serving.tensors import raw_shape
 from zoo.serving.verify import verify
+from zoo.serving.widening import Widening, can_widen
 
 
 @pytest.fixture(scope="module")
@@ -406,7 +407,9 @@ class TestBatches:
         async def ask() -> None:
             with ThreadPoolExecutor(2) as pool:
                 policy = Policy(max_batch=max_batch)
-                batcher = Batcher(model.name, [InstanceGroup(graph.run, pool, 2)], policy, statistics, graph.free.values())
+                widening = Widening(model.endpoint) if can_widen(model.endpoint) else None
+                groups = [InstanceGroup(graph.run, pool, 2)]
+                batcher = Batcher(model.name, groups, policy, statistics, graph.free.values(), widening)
                 await asyncio.wait_for(asyncio.gather(*(caller(batcher, number) for number in range(12))), 60)
 
         asyncio.run(ask())
@@ -416,21 +419,22 @@ class TestBatches:
         assert statistics.pending == 0
         assert max_batch < 10 or statistics.executions < len(lone)
 
-    def test_over_the_wire(self, server: Server, sessions) -> None:
+    @pytest.mark.parametrize("model", [JETS, CLOUDS], ids=lambda model: model.name)
+    def test_over_the_wire(self, server: Server, sessions, model: SetModel) -> None:
         def ask(number: int) -> list[tuple[Arrays, Arrays]]:
             random = np.random.default_rng(number)
             with tritonclient.http.InferenceServerClient(f"127.0.0.1:{server.port}") as client:
-                asked = [JETS.draw(random, int(random.integers(1, 4))) for _ in range(10)]
-                results = [client.infer("jet-mean", tensors(tritonclient.http, JETS, inputs)) for inputs in asked]
+                asked = [model.draw(random, int(random.integers(1, 4))) for _ in range(6)]
+                results = [client.infer(model.name, tensors(tritonclient.http, model, inputs)) for inputs in asked]
+            names = [tensor.name for tensor in model.endpoint.outputs]
             return [
-                (inputs, {name: result.as_numpy(name) for name in ("mean", "forward")})
-                for inputs, result in zip(asked, results, strict=True)
+                (inputs, {name: result.as_numpy(name) for name in names}) for inputs, result in zip(asked, results, strict=True)
             ]
 
-        with ThreadPoolExecutor(8) as pool:
-            for inputs, answers in (pair for pairs in pool.map(ask, range(8)) for pair in pairs):
-                expected = sessions["jet-mean"].run(inputs)
-                assert_same(answers, {name: expected[name] for name in answers})
+        with ThreadPoolExecutor(32) as pool:
+            for inputs, answers in (pair for pairs in pool.map(ask, range(32)) for pair in pairs):
+                expected = sessions[model.name].run(inputs)
+                assert_same(answers, {name: on_the_wire(array) for name, array in expected.items()})
 
 
 def test_a_client_that_sends_every_number_as_float32_is_told(server: Server) -> None:

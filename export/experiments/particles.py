@@ -1,0 +1,78 @@
+"""Particles as a detector has them: energies, pseudorapidities, charges, and the kinds that it tells apart."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from zoo.export.experiments.cloud import Jet
+
+MASSES = {11: 0.000511, 13: 0.105658, 22: 0.0, 130: 0.497611, 211: 0.139570, 321: 0.493677, 2112: 0.939565, 2212: 0.938272}
+"""Masses in GeV by the absolute PDG code (Particle Data Group 2024); what is not listed has none."""
+_CHARGES = {11: -1, 13: -1, 211: 1, 321: 1, 2212: 1}
+
+
+@dataclass(frozen=True)
+class Axis:
+    """Transverse momentum (GeV) and direction of a jet."""
+
+    pt: float
+    eta: float
+    phi: float
+
+    @property
+    def side(self) -> float:
+        """1 where the jet goes forward, else -1."""
+        return 1.0 if self.eta > 0 else -1.0
+
+
+@dataclass(frozen=True)
+class Four:
+    """Four-momenta of particles, in GeV, float64."""
+
+    pt: np.ndarray
+    phi: np.ndarray
+    along: np.ndarray
+    energy: np.ndarray
+
+    @property
+    def eta(self) -> np.ndarray:
+        """Pseudorapidities; 0 for particles without momentum."""
+        return np.arcsinh(np.divide(self.along, self.pt, out=np.zeros_like(self.pt), where=self.pt > 0))
+
+    @property
+    def total(self) -> Axis:
+        """The sum, that of nothing along the beam's normal."""
+        x, y = (self.pt * np.cos(self.phi)).sum(), (self.pt * np.sin(self.phi)).sum()
+        pt = np.hypot(x, y)
+        return Axis(float(pt), float(np.arcsinh(self.along.sum() / pt)) if pt > 0 else 0.0, float(np.arctan2(y, x)))
+
+
+def four(jet: Jet) -> Four:
+    """Four-momenta of a jet's particles, with the masses of what they are."""
+    pt, y, phi = jet.momenta.astype(np.float64).T
+    transverse = np.hypot(pt, masses(jet.identity))
+    return Four(pt, phi, transverse * np.sinh(y), transverse * np.cosh(y))
+
+
+def masses(codes: np.ndarray) -> np.ndarray:
+    """Mass of each particle in GeV."""
+    return np.array([MASSES.get(abs(int(code)), 0.0) for code in codes])
+
+
+def charges(codes: np.ndarray) -> np.ndarray:
+    """Charge of each particle."""
+    return np.array([np.sign(int(code)) * _CHARGES.get(abs(int(code)), 0) for code in codes], float)
+
+
+def detected(codes: np.ndarray) -> np.ndarray:
+    """PDG codes of what a detector takes particles for: a charged hadron for a pion, a neutral one for a long-lived kaon."""
+    kind, charge = np.abs(codes), charges(codes)
+    hadrons = np.where(charge != 0, 211 * charge, np.where(np.isin(kind, (130, 2112)), 130, 0))
+    return np.where(np.isin(kind, (11, 13, 22)), codes, hadrons).astype(np.int32)
+
+
+def wrapped(phi: np.ndarray) -> np.ndarray:
+    """Azimuths from -pi to pi."""
+    return (phi + np.pi) % (2 * np.pi) - np.pi
