@@ -37,7 +37,7 @@ class Sample(NamedTuple):
 
 
 class Answers(NamedTuple):
-    """Ratios of two densities, numbers of events included.
+    """Ratios of two densities, each as large as the sum of weights in its sample.
 
     Attributes
     ----------
@@ -50,6 +50,15 @@ class Answers(NamedTuple):
     above: np.ndarray
     below: np.ndarray
     elsewhere: np.ndarray
+
+
+    def keeping_sum(self, above: Sample, below: Sample) -> Answers:
+        """The ratios times what makes weights below, multiplied by them, add up to those above.
+
+        It is for a sample below that lies wherever that above does: elsewhere the sums differ for another reason than noise.
+        """
+        scale = above.weight.sum() / (below.weight * self.below).sum()
+        return Answers(*(scale * one for one in self))
 
 
 @dataclass(frozen=True)
@@ -92,7 +101,7 @@ class DensityRatio:
         Returns
         -------
         Answers
-            The ratios, whose sum over the sample below, by its weights, is the sum of the weights above.
+            The ratios.
         """
         other = below.rows[:0] if elsewhere is None else elsewhere
         sums = [np.zeros(len(rows)) for rows in (above.rows, below.rows, other)]
@@ -100,9 +109,8 @@ class DensityRatio:
             rng = np.random.default_rng([self.seed, *key, training])
             self._train(above, below, other, rng, paired, sums)
             self.trained(1)
-        ratio = [np.exp(total / self.trainings) for total in sums]
-        scale = above.weight.sum() / (below.weight * ratio[1]).sum()
-        return Answers(*(scale * one for one in ratio))
+        scale = above.weight.sum() / below.weight.sum()
+        return Answers(*(scale * np.exp(total / self.trainings) for total in sums))
 
     def _train(
         self, above: Sample, below: Sample, other: np.ndarray, rng: np.random.Generator, paired: bool, sums: list[np.ndarray]

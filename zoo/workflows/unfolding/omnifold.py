@@ -106,16 +106,12 @@ def omnifold(events: Events, iterations: int, learn: DensityRatio, run: int = 0)
     factors = np.zeros((iterations, len(events.weight)))
     push = np.ones(len(weight))
     for i in range(iterations):
-        pull = push * learn(data, Sample(detector, weight * push), (run, DETECTOR, i)).below
-        answers = learn(
-            Sample(particle, weight * pull),
-            Sample(particle, weight),
-            (run, PARTICLE, i),
-            elsewhere=events.particle[missed],
-            paired=True,
-        )
-        push = answers.below
-        factors[i, both], factors[i, missed] = push, answers.elsewhere
+        now = Sample(detector, weight * push)
+        pull = push * learn(data, now, (run, DETECTOR, i)).keeping_sum(data, now).below
+        above, below = Sample(particle, weight * pull), Sample(particle, weight)
+        answers = learn(above, below, (run, PARTICLE, i), elsewhere=events.particle[missed], paired=True)
+        _, push, elsewhere = answers.keeping_sum(above, below)
+        factors[i, both], factors[i, missed] = push, elsewhere
     return factors
 
 
