@@ -6,13 +6,14 @@ import random
 
 import numpy as np
 import pytest
-from sklearn.ensemble import HistGradientBoostingClassifier
+from command_line import ok, refused
 
 import zoo
 from zoo.errors import InputError, UnknownNameError
+from zoo.workflows.unfolding.classifiers import trees
 from zoo.workflows.unfolding.closure import triangular
 
-QUICK = HistGradientBoostingClassifier(max_iter=15, learning_rate=0.3, max_leaf_nodes=5, early_stopping=False)
+QUICK = trees().set_params(max_iter=15, learning_rate=0.3, max_leaf_nodes=5, min_samples_leaf=20)
 """Smaller trees than the default, for tests that look at something else than how well they learn."""
 
 
@@ -69,10 +70,10 @@ def test_a_gaussian_within_its_bootstrap_errors():
 @pytest.mark.slow
 def test_pulls_of_many_toys_are_of_width_one():
     pulls = []
-    for toy in range(25):
-        particle, detector = gaussian(10_000, 2 * toy)
-        _, data = gaussian(5000, 2 * toy + 1, 0.3, 0.9)
-        found = zoo.unfold(data, detector, particle, bootstrap=8, seed=toy)
+    for toy in range(12):
+        particle, detector = gaussian(6000, 2 * toy)
+        _, data = gaussian(4000, 2 * toy + 1, 0.3, 0.9)
+        found = zoo.unfold(data, detector, particle, iterations=3, bootstrap=6, seed=toy)
         both = [np.array([moments(particle, one) for one in of]) for of in (found.of_data, found.of_simulated)]
         error = np.sqrt(sum(one.var(axis=0, ddof=1) for one in both))
         pulls.append((moments(particle, found.weights) - [0.3, 0.9]) / error)
@@ -84,7 +85,7 @@ def test_pulls_of_many_toys_are_of_width_one():
 @pytest.mark.parametrize("acceptance", [False, True])
 def test_in_bins_it_is_bayesian_unfolding(acceptance):
     """With efficiency at detector level, fakes, and weights of either sign, at the same iteration."""
-    rng, enough = np.random.default_rng(5), HistGradientBoostingClassifier(max_iter=30, learning_rate=0.3, early_stopping=False)
+    rng, enough = np.random.default_rng(5), trees().set_params(max_iter=30, learning_rate=0.3)
     efficiency = [0.5, 0.7, 0.9, 0.8] if acceptance else None
     particle, detector, passes = binned(12_000, 1, [0.4, 0.3, 0.2, 0.1], efficiency)
     _, data, measured = binned(10_000, 2, [0.2, 0.3, 0.3, 0.2], efficiency)
@@ -260,6 +261,24 @@ def test_histograms_of_any_observable():
     without = zoo.unfold(data, detector, particle, iterations=1, classifier=QUICK).histogram("observable_1")
     with pytest.raises(InputError, match="bootstrap=50"):
         without.errors  # noqa: B018
+
+
+def test_the_command(tmp_path):
+    """One file with both levels; what it writes is what Python gives, and errors name its options."""
+    data, simulated, truth = events(300)
+    data.drop(columns="width").to_csv(tmp_path / "data.csv", index=False)
+    simulated.assign(gen_mass=truth["mass"]).to_csv(tmp_path / "simulated.csv", index=False)
+    files = [tmp_path / "data.csv", tmp_path / "simulated.csv", "--out", tmp_path / "out"]
+    said = ok("unfold", *files, "--truth-observables", "gen_mass", "--simulated-weights", "event_weight", "--iterations", "1")
+    assert "gen_mass" in said
+    assert (tmp_path / "out" / "unfolded.png").stat().st_size > 10_000
+    expected = zoo.unfold(
+        data[["mass"]], simulated, {"gen_mass": truth["mass"]}, simulated_weights="event_weight", iterations=1
+    )  # fmt: skip
+    with np.load(tmp_path / "out" / "unfolded.npz") as file:
+        np.testing.assert_allclose(file["weights"], expected.weights, rtol=1e-9)
+        np.testing.assert_allclose(file["observables/gen_mass"], truth["mass"])
+    assert "--truth-observables NAME,NAME,..." in refused("unfold", *files)
 
 
 def test_closure(tmp_path):
