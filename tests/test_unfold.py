@@ -1,4 +1,4 @@
-"""Unfolding finds what is known: Gaussians, distributions in bins as D'Agostini's method has them, acceptance, weights, units."""
+"""Unfolding finds what is known: Gaussians, and in bins what D'Agostini's method finds, with acceptance and weights."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def moments(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
 def bayesian(response, prior, data, iterations, purity=1.0):
     """Iterative Bayesian unfolding (D'Agostini 1995) of counts in bins; the oracle.
 
-    ``response`` (detector, particle) is the probability to be measured in a bin, whose sum over the first axis is the efficiency.
+    ``response`` (detector, particle) is the probability to be measured in a bin; its sum over the first axis, the efficiency.
     """
     found = prior.astype(float)
     for _ in range(iterations):
@@ -163,7 +163,12 @@ def test_tables_units_and_files(tmp_path):
     units = pytest.importorskip("astropy.units")
     table = pytest.importorskip("astropy.table")
     data, simulated, truth = events()
-    options = {"simulated_weights": "event_weight", "truth_observables": ["mass", "width"], "iterations": 1, "classifier": QUICK}
+    options = {
+        "simulated_weights": "event_weight",
+        "truth_observables": ["mass", "width"],
+        "iterations": 1,
+        "classifier": QUICK,
+    }
     plain = zoo.unfold(data, simulated, truth, **options)
     arrays = zoo.unfold(
         data.to_numpy(), simulated[["mass", "width"]].to_numpy(), truth.to_numpy()[:, :2], simulated_weights=np.full(1000, 2.0),
@@ -206,12 +211,12 @@ def with_nan(frame):
         ({"data": with_nan}, r"data: expected finite numbers, given 1 .* the first in row 7 of mass"),
         ({"simulated": with_nan}, r"row 7 of mass.*pass_reco=NAME"),
         ({"data": lambda frame: np.ma.array(frame.to_numpy(), mask=frame.to_numpy() > 2)}, r"expected finite numbers"),
-        ({"data": lambda frame: frame.assign(weight=1.0)}, r"column weight would be taken for an observable.*data_weights='weight'"),
+        ({"data": lambda frame: frame.assign(weight=1.0)}, r"weight would be taken for an observable.*data_weights='weight'"),
         ({"data": lambda frame: frame.assign(mass="heavy")}, r"expected numbers in column mass"),
         ({"data": lambda frame: frame.assign(jet=1.0)}, r"no column of simulated named 'jet'"),
         ({"data": lambda frame: frame[:50]}, r"expected at least 200 events of data, given 50"),
         ({"truth": lambda frame: frame[:200].reset_index(drop=True)}, r"300 in simulated and 200 in truth"),
-        ({"truth": lambda frame: frame.sample(frac=1, random_state=0)}, r"simulated and truth are tables whose rows have different"),
+        ({"truth": lambda frame: frame.sample(frac=1, random_state=0)}, r"are tables whose rows have different labels"),
         ({"data_weights": np.full(300, -1.0)}, r"data: expected event weights with a positive sum, given -300"),
         ({"data_weights": np.ones(30)}, r"a finite event weight for each of the 300 events, given shape \(30,\)"),
         ({"simulated_weights": "weights"}, r"no column of simulated named 'weights'"),
@@ -284,8 +289,14 @@ def test_the_command(tmp_path):
 def test_closure(tmp_path):
     particle, detector = gaussian(3000, 1)
     found = zoo.closure_test(
-        {"m": detector}, {"m": particle}, lambda event: np.exp(0.4 * event["m"]), bins=3, bootstrap=6, iterations=1, classifier=QUICK
-    )  # fmt: skip
+        {"m": detector},
+        {"m": particle},
+        lambda event: np.exp(0.4 * event["m"]),
+        bins=3,
+        bootstrap=6,
+        iterations=1,
+        classifier=QUICK,
+    )
     assert found.triangular_before["m"] > 20 > 5 > found.triangular_after["m"]
     assert found.p_value["m"] > 0.001
     np.testing.assert_allclose(found.truth["m"].sum(), found.unfolded["m"].sum(), rtol=0.05)

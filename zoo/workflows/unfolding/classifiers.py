@@ -46,7 +46,7 @@ def chosen(classifier: Any) -> Any:
 
 
 class Trees(HistGradientBoostingClassifier):
-    """Boosted trees whose bins are quantiles of the rows as they are: those by weight take scikit-learn most of the time of a fit."""
+    """Boosted trees in bins that are quantiles of the rows as they are: those by weight take most of the time of a fit."""
 
     def fit(self, x: np.ndarray, y: np.ndarray, sample_weight: np.ndarray | None = None) -> Trees:
         """Fit rows (n, inputs) with labels 0 and 1 and event weights (n,).
@@ -78,7 +78,7 @@ def _edges(column: np.ndarray, bins: int) -> np.ndarray:
 def trees() -> Trees:
     """Boosted trees of a fixed size.
 
-    They are small and of a fixed number: to stop early would leave a ratio nearer to one than the data say, the more so the fewer
-    the events, and an unfolding would need more iterations.
+    They are small and of a fixed number: to stop early would leave a ratio nearer to one than the data say, the more so the
+    fewer the events, and an unfolding would need more iterations.
     """
     return Trees(max_iter=100, learning_rate=0.1, max_leaf_nodes=8, min_samples_leaf=50, early_stopping=False)

@@ -1,4 +1,4 @@
-"""Whether an unfolding finds what is known: one half of the simulation, changed by a known function, is unfolded with the other."""
+"""Whether an unfolding finds what is known: one half of the simulation, with known weights, is unfolded with the other."""
 
 from __future__ import annotations
 
@@ -125,8 +125,8 @@ def closure_test(
     """
     if bins < 1 or bootstrap < bins + 3:
         raise InputError(
-            f"expected at least three more bootstraps than bins, which their covariance takes, given {bootstrap} and {bins}: ask for"
-            f" {option('bootstrap', str(bins + 3))}"
+            f"expected at least three more bootstraps than bins, which their covariance takes, given {bootstrap} and {bins}:"
+            f" ask for {option('bootstrap', str(bins + 3))}"
         )
     events, at_truth = read_events(
         simulated,
@@ -165,7 +165,7 @@ def _factors(events: Events, at_truth: Observables, first: np.ndarray, change: A
     found = np.asarray(change(seen), np.float64)
     if found.shape != (int(chosen.sum()),) or not np.isfinite(found).all() or found.min() < 0 or not found.max() > 0:
         raise InputError(
-            f"change: expected a finite factor of at least zero for each of the {chosen.sum()} events, given shape {found.shape}"
+            f"change: expected a finite factor of at least zero for each of the {chosen.sum()} events, given {found.shape}"
             f" from {np.min(found, initial=np.inf):g} to {np.max(found, initial=-np.inf):g}"
         )
     factors[chosen] = found
@@ -175,8 +175,7 @@ def _factors(events: Events, at_truth: Observables, first: np.ndarray, change: A
 def _compared(changed: Observables, known: np.ndarray, replicas: list[np.ndarray], unfolded: Unfolded, bins: int) -> Closure:
     """Distributions of each observable, and how far they are apart."""
     parts: dict[str, dict[str, Any]] = {
-        name: {}
-        for name in ("edges", "truth", "unfolded", "prior", "covariance", "chi_squared", "p_value", "before", "after")
+        name: {} for name in ("edges", "truth", "unfolded", "prior", "covariance", "chi_squared", "p_value", "before", "after")
     }
     for place, name in enumerate(changed.names):
         values = changed.rows[:, place]

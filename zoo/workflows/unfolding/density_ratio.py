@@ -51,7 +51,6 @@ class Answers(NamedTuple):
     below: np.ndarray
     elsewhere: np.ndarray
 
-
     def keeping_sum(self, above: Sample, below: Sample) -> Answers:
         """The ratios times what makes weights below, multiplied by them, add up to those above.
 

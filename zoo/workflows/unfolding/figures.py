@@ -14,6 +14,9 @@ from zoo.interpret.plots.style import BLUE, GRAY, RED, panels, styled, with_unit
 if TYPE_CHECKING:
     from zoo.workflows.unfolding.unfolded import Histogram
 
+SIMULATED = "simulated, scaled"
+"""What is drawn of the simulation: its shape, with as many events as it is compared with."""
+
 
 @styled
 def unfolded_distributions(histograms: Mapping[str, Histogram]) -> Figure:
@@ -32,7 +35,8 @@ def unfolded_distributions(histograms: Mapping[str, Histogram]) -> Figure:
     figure, upper, lower = _columns(len(histograms))
     for place, (name, found) in enumerate(histograms.items()):
         error = None if found.covariance_data is None else found.errors
-        _draw(upper[place], lower[place], found.edges, {"simulated": found.prior}, found.values, error)
+        others = {SIMULATED: found.prior * (found.values.sum() / found.prior.sum())}
+        _draw(upper[place], lower[place], found.edges, others, found.values, error)
         lower[place].set_xlabel(with_unit(name.replace("_", " "), found.unit))
     lower[0].set_ylabel("unfolded\n/ simulated")
     return _finished(figure, upper)
@@ -63,7 +67,7 @@ def closure_distributions(
     """
     figure, upper, lower = _columns(len(edges))
     for place, name in enumerate(edges):
-        others = {"truth": truth[name], "simulated": prior[name] * (truth[name].sum() / prior[name].sum())}
+        others = {"truth": truth[name], SIMULATED: prior[name] * (truth[name].sum() / prior[name].sum())}
         _draw(upper[place], lower[place], edges[name], others, unfolded[name], np.sqrt(np.diag(covariance[name])))
         lower[place].set_xlabel(with_unit(name.replace("_", " "), units[name] or None))
     lower[0].set_ylabel("ratio\nto truth")
@@ -82,17 +86,18 @@ def _draw(
     """Steps of other distributions, points of the unfolded one, and below, ratios to the first of the others."""
     width, middle = np.diff(edges), (edges[1:] + edges[:-1]) / 2
     first = next(iter(others.values()))
-    with np.errstate(divide="ignore", invalid="ignore"):
-        for (label, other), color in zip(others.items(), (GRAY, BLUE), strict=False):
-            color = BLUE if label == "simulated" else color
-            upper.stairs(other / width, edges, color=color, label=label, linewidth=1.6)
-            lower.stairs(other / first, edges, color=color, linewidth=1.6)
-        for axis, scale in ((upper, width), (lower, first)):
-            bars = None if error is None else error / np.abs(scale)
-            axis.errorbar(middle, values / scale, bars, color=RED, fmt="o", markersize=3.5, capsize=2, label="unfolded")
+    filled = first > 0
+    base = np.where(filled, first, np.nan)
+    for label, other in others.items():
+        color = BLUE if label == SIMULATED else GRAY
+        upper.stairs(other / width, edges, color=color, label=label, linewidth=1.6)
+        lower.stairs(other / base, edges, baseline=None, color=color, linewidth=1.6)
+    for axis, scale in ((upper, width), (lower, base)):
+        bars = None if error is None else error / scale
+        axis.errorbar(middle, values / scale, bars, color=RED, fmt="o", markersize=3.5, capsize=2, label="unfolded")
     upper.set_ylim(bottom=min(0.0, upper.get_ylim()[0]))
-    ratio = np.concatenate([other / first for other in others.values()] + [values / first])[np.tile(first > 0, len(others) + 1)]
-    reach = max(0.1, 1.3 * float(np.quantile(np.abs(ratio - 1), 0.9))) if len(ratio) else 1.0
+    ratios = np.concatenate([(one / base)[filled] for one in (*others.values(), values)])
+    reach = max(0.1, 1.3 * float(np.quantile(np.abs(ratios - 1), 0.9, method="higher")))
     lower.set_ylim(max(0.0, 1 - reach), 1 + reach)
 
 

@@ -94,8 +94,8 @@ def other_names(columns: Any, used: Sequence[Any], asked: str) -> list[str] | No
     if found := [name for name in names if re.search(r"weights?$", name, re.IGNORECASE)]:
         raise InputError(
             f"{columns.source}: the column {found[0]} would be taken for an observable: name it with"
-            f" {option('data_weights', repr(found[0]), found[0])} or {option('simulated_weights', repr(found[0]), found[0])} if it"
-            f" holds event weights, or choose the observables with {option(asked, '[...]', 'NAME,NAME,...')}"
+            f" {option('data_weights', repr(found[0]), found[0])} or"
+            f" {option('simulated_weights', repr(found[0]), found[0])} if it holds event weights, or choose the observables with {option(asked, '[...]', 'NAME,NAME,...')}"
         )
     return names
 
@@ -136,9 +136,9 @@ def read_observables(
     if bad.any():
         row, column = (int(place) for place in np.argwhere(bad)[0])
         raise InputError(
-            f"{what}: expected finite numbers, given {np.count_nonzero(bad)} that are missing, NaN or infinite, the first in row"
-            f" {row} of {found.names[column]}: remove those events, or, of simulated ones that fail a selection, name the column"
-            f" that says so, {option('pass_reco', 'NAME')} or {option('pass_truth', 'NAME')}"
+            f"{what}: expected finite numbers, given {np.count_nonzero(bad)} that are missing, NaN or infinite, the first in"
+            f" row {row} of {found.names[column]}: remove those events, or, of simulated ones that fail a selection, name the"
+            f" column that says so, {option('pass_reco', 'NAME')} or {option('pass_truth', 'NAME')}"
         )
     for place, name in enumerate(found.names):
         values = found.rows[there, place]
@@ -146,7 +146,8 @@ def read_observables(
             if 0 < (count := np.count_nonzero(values == number)) < len(values):
                 warnings.warn(
                     f"{what}: {name} is {number:g} in {count} events, as programs write where there is none: if these fail a"
-                    f" selection, name the column that says so, {option('pass_reco', 'NAME')} or {option('pass_truth', 'NAME')}",
+                    f" selection, name the column that says so, {option('pass_reco', 'NAME')} or"
+                    f" {option('pass_truth', 'NAME')}",
                     stacklevel=4,
                 )
     return found

@@ -59,7 +59,9 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):
         self.classes_ = np.array([0, 1])
         scale = x.std(axis=0)  # in float64, so that an offset costs no digits
         self.mean_, self.scale_ = x.mean(axis=0), np.where(scale > 0, scale, 1)
-        config = {"hidden": [64, 64], "standardize": False} if self.config is None and self.family == "mlp" else self.config or {}
+        config = (
+            {"hidden": [64, 64], "standardize": False} if self.config is None and self.family == "mlp" else self.config or {}
+        )
         with apart(self.random_state):
             model = get_family(self.family)(inputs=x.shape[1], **config)
             if model.answers_with != "probability" or np.shape(model(self._scaled(x[:1]))) != (1, 1):
@@ -69,9 +71,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):
             model.compile(keras.optimizers.Adam(rate), loss=model.objective)
             weight = None if sample_weight is None else np.asarray(sample_weight, np.float32)
             label = np.asarray(y, np.float32)[:, None]
-            model.fit(
-                self._scaled(x), label, sample_weight=weight, batch_size=self.batch_size, epochs=self.epochs, verbose=0
-            )
+            model.fit(self._scaled(x), label, sample_weight=weight, batch_size=self.batch_size, epochs=self.epochs, verbose=0)
         self.model_ = model
         return self
 

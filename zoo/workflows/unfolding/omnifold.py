@@ -1,13 +1,13 @@
 """OmniFold: iterative reweighting by classifiers (Andreassen et al. 2020, arXiv:1911.09107), with both kinds of acceptance.
 
-Each iteration weights the simulation at detector level to the data, and takes the mean of these weights at each point at particle
-level. In bins this is iterative Bayesian unfolding (D'Agostini 1995), which the treatment of events that pass one selection only
-follows too (arXiv:2007.01795):
+Each iteration weights the simulation at detector level to the data, and takes the mean of these weights at each point at
+particle level. In bins this is iterative Bayesian unfolding (D'Agostini 1995), which the treatment of events that pass one
+selection only follows too (arXiv:2007.01795):
 
-- *Simulated events that fail the detector's selection* have the weight of those that pass it at the same point at particle level,
-  which divides by the efficiency. The second step therefore learns from those that pass, and answers for all.
-- *Simulated events that fail the selection at particle level* (fakes) keep their share at each point at detector level: data count
-  by the simulated probability that an event there passes it.
+- *Simulated events that fail the detector's selection* have the weight of those that pass it at the same point at particle
+  level, which divides by the efficiency. The second step therefore learns from those that pass, and answers for all.
+- *Simulated events that fail the selection at particle level* (fakes) keep their share at each point at detector level: data
+  count by the simulated probability that an event there passes it.
 - *Event weights of either sign* are replaced, for the training alone, by their local mean |w| (2 p - 1), where p is the learned
   probability of a positive sign (Nachman & Thaler 2020, arXiv:2007.11586): the densities are the same, and none is negative.
 """
@@ -15,7 +15,6 @@ follows too (arXiv:2007.01795):
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np

@@ -65,8 +65,8 @@ def unfold(
         Event weights of either sign: a column, or (m,) and (n,) numbers. Background is subtracted by handing in simulated
         background as further data with negative weights.
     pass_reco, pass_truth : str or array_like, optional
-        Which simulated events pass the selection at detector level, and that at particle level: a column, or (n,) true or false;
-        by default all do. What an event holds at a level whose selection it fails is not looked at.
+        Which simulated events pass the selection at detector level, and that at particle level: a column, or (n,) true or
+        false; by default all do. What an event holds at a level whose selection it fails is not looked at.
     iterations : int
         Number of iterations: the more, the less the result remembers of the simulation, and the more noise there is.
     bootstrap : int
@@ -149,7 +149,7 @@ def run(
 
 
 def counts(seed: int, kind: int, number: int, n: int) -> np.ndarray:
-    """How often each of n events is in a bootstrap of the data (kind 1) or of the simulation (2): Poisson numbers of mean one."""
+    """How often each of n events is in a bootstrap of the data (kind 1) or the simulation (2): Poisson numbers of mean 1."""
     return np.random.default_rng([seed, kind, number]).poisson(1.0, n).astype(np.float64)
 
 
@@ -235,8 +235,8 @@ def _warn_of_worth(weights: np.ndarray, events: Events) -> None:
     before, after = (_worth(one[events.pass_truth]) for one in (events.weight, weights))
     if after < WORTH * before:
         warnings.warn(
-            f"the weights are worth {after:.0f} events of one weight, of {before:.0f} before: data and simulation have little in"
-            " common, so that a few simulated events stand for most of the data",
+            f"the weights are worth {after:.0f} events of one weight, of {before:.0f} before: data and simulation have little"
+            " in common, so that a few simulated events stand for most of the data",
             stacklevel=4,
         )
 

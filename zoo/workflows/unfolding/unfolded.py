@@ -10,7 +10,6 @@ import numpy as np
 
 from zoo.errors import InputError, UnknownNameError, ZooError, option
 from zoo.interpret.result import Result
-from zoo.model.handed_in.tensors import numbers_alone
 from zoo.model.handed_in.units import converter
 from zoo.model.handed_in.values import values_of
 
@@ -199,7 +198,7 @@ class Unfolded(Result):
         given = values_of(observable)
         unit = "" if given.unit is None else str(given.unit)
         values = np.asarray(given.array, np.float64)
-        if values.shape != self.weights.shape or given.missing is not None and given.missing.any():
+        if values.shape != self.weights.shape or (given.missing is not None and given.missing.any()):
             raise InputError(f"expected an observable of each of the {len(self.weights)} events, given shape {values.shape}")
         if not np.isfinite(values[self.prior != 0]).all():
             raise InputError("expected finite values of the observable, given NaN or infinity")
