@@ -101,10 +101,12 @@ def closure_test(
     change : callable
         Factors (n,) for the event weights of the half that stands for the data, none negative, of its observables (n,) at
         particle level by name. A change as large as data and simulation differ by tests what matters.
-    observables, truth_observables, simulated_weights, pass_reco, pass_truth, iterations, trainings, classifier, seed : object
+    observables, truth_observables, simulated_weights, pass_reco, pass_truth, iterations : object
         As ``zoo.unfold`` takes them.
     bootstrap : int
         How many times either half is resampled; at least three more than bins.
+    trainings, classifier, seed : object
+        As ``zoo.unfold`` takes them.
     bins : int
         Bins of each observable.
 

@@ -64,7 +64,7 @@ class Answers(NamedTuple):
 class DensityRatio:
     """Learns the density of one sample over that of another.
 
-    Parameters
+    Attributes
     ----------
     classifier : object
         An unfitted classifier with scikit-learn's interface, which takes ``sample_weight``.

@@ -95,7 +95,8 @@ def other_names(columns: Any, used: Sequence[Any], asked: str) -> list[str] | No
         raise InputError(
             f"{columns.source}: the column {found[0]} would be taken for an observable: name it with"
             f" {option('data_weights', repr(found[0]), found[0])} or"
-            f" {option('simulated_weights', repr(found[0]), found[0])} if it holds event weights, or choose the observables with {option(asked, '[...]', 'NAME,NAME,...')}"
+            f" {option('simulated_weights', repr(found[0]), found[0])} if it holds event weights, or choose"
+            f" the observables with {option(asked, '[...]', 'NAME,NAME,...')}"
         )
     return names
 
