@@ -288,10 +288,13 @@ def test_the_command(tmp_path):
 
 def test_closure(tmp_path):
     particle, detector = gaussian(3000, 1)
+    measured = detector < 2
     found = zoo.closure_test(
-        {"m": detector},
+        {"seen": np.where(measured, detector, np.nan), "m": particle, "passes": measured},
         {"m": particle},
-        lambda event: np.exp(0.4 * event["m"]),
+        pass_reco="passes",
+        observables=["seen"],
+        change=lambda event: np.exp(0.4 * event["m"]),
         bins=3,
         bootstrap=6,
         iterations=1,

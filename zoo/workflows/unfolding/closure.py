@@ -131,7 +131,7 @@ def closure_test(
             f" ask for {option('bootstrap', str(bins + 3))}"
         )
     events, at_truth = read_events(
-        simulated,
+        None,
         simulated,
         truth,
         names=observables,

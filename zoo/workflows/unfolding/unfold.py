@@ -165,17 +165,22 @@ def read_events(
     pass_reco: Any,
     pass_truth: Any,
 ) -> tuple[Events, Observables]:
-    """Events as they were handed in, and what their observables at particle level are called; parameters of `unfold`."""
+    """Events as they were handed in, and what their observables at particle level are called; parameters of `unfold`.
+
+    Without data, their observables are those of the simulation, which stands for them.
+    """
     _expect_two_levels(simulated, truth, truth_names)
-    measured, detector, particle = read(data, "data"), read(simulated, "simulated"), read(truth, "truth")
-    used = [data_weights, simulated_weights, pass_reco, pass_truth]
-    used = [one for one in used if isinstance(one, str)]
+    detector, particle = read(simulated, "simulated"), read(truth, "truth")
+    measured, what = (detector, "simulated") if data is None else (read(data, "data"), "data")
+    used = [one for one in (data_weights, simulated_weights, pass_reco, pass_truth) if isinstance(one, str)]
     levels = [detector, particle]
     passed = {"pass_reco": selection(pass_reco, levels, "pass_reco"), "pass_truth": selection(pass_truth, levels, "pass_truth")}
-    of_data = read_observables(measured, "data", _listed(names, measured, used, "observables"))
+    others = [*used, *(truth_names or [])] if data is None else used
+    real = passed["pass_reco"] if data is None else None
+    of_data = read_observables(measured, what, _listed(names, measured, others, "observables"), None, real)
     of_detector = read_observables(detector, "simulated", of_data.names, of_data.units, passed["pass_reco"])
     if any(mine != theirs for mine, theirs in zip(of_data.units, of_detector.units, strict=True)):  # the data say none
-        of_data = read_observables(measured, "data", of_data.names, of_detector.units)
+        of_data = read_observables(measured, what, of_data.names, of_detector.units, real)
     asked = _listed(truth_names, particle, used, "truth_observables")
     of_particle = read_observables(particle, "truth", asked, None, passed["pass_truth"])
     n = len(of_detector.rows)
@@ -187,7 +192,7 @@ def read_events(
     everything = np.ones(n, bool)
     events = Events(
         of_data.rows,
-        event_weights(data_weights, [measured], len(of_data.rows), "data"),
+        event_weights(data_weights, levels if data is None else [measured], len(of_data.rows), what),
         of_detector.rows,
         of_particle.rows,
         event_weights(simulated_weights, levels, n, "simulated events"),
