@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -176,9 +176,7 @@ def _factors(events: Events, at_truth: Observables, first: np.ndarray, change: A
 
 def _compared(changed: Observables, known: np.ndarray, replicas: list[np.ndarray], unfolded: Unfolded, bins: int) -> Closure:
     """Distributions of each observable, and how far they are apart."""
-    parts: dict[str, dict[str, Any]] = {
-        name: {} for name in ("edges", "truth", "unfolded", "prior", "covariance", "chi_squared", "p_value", "before", "after")
-    }
+    parts: dict[str, dict[str, Any]] = {field.name: {} for field in fields(Closure)}
     for place, name in enumerate(changed.names):
         values = changed.rows[:, place]
         edges = _quantiles(np.concatenate([values[known != 0], unfolded.observables[name][unfolded.prior != 0]]), bins)
@@ -194,9 +192,9 @@ def _compared(changed: Observables, known: np.ndarray, replicas: list[np.ndarray
         chi_squared, p_value = _hotelling(after.values - truth, covariance, len(replicas))
         found = edges, truth, after.values, after.prior, covariance, chi_squared, p_value
         distances = triangular(truth, after.prior), triangular(truth, after.values)
-        for part, value in zip(parts.values(), (*found, *distances), strict=True):
+        for part, value in zip(parts.values(), (*found, *distances, changed.units[place]), strict=True):
             part[name] = value
-    return Closure(*parts.values(), dict(zip(changed.names, changed.units, strict=True)))
+    return Closure(**parts)
 
 
 def _quantiles(values: np.ndarray, bins: int) -> np.ndarray:

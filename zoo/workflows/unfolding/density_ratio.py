@@ -17,6 +17,8 @@ from zoo.errors import InputError, option
 
 FOLDS = 2
 """Parts of the events, each of which is answered by what was trained on the others."""
+FEW = 50
+"""Events that count below which a sample tells no more than its sum of weights: the ratio is then the same everywhere."""
 LIMIT = 20.0
 """Largest log ratio, beyond which a classifier has seen events of one sample only."""
 
@@ -104,9 +106,11 @@ class DensityRatio:
         """
         other = below.rows[:0] if elsewhere is None else elsewhere
         sums = [np.zeros(len(rows)) for rows in (above.rows, below.rows, other)]
+        few = min(np.count_nonzero(sample.weight) for sample in (above, below)) < FEW
         for training in range(self.trainings):
             rng = np.random.default_rng([self.seed, *key, training])
-            self._train(above, below, other, rng, paired, sums)
+            if not few:
+                self._train(above, below, other, rng, paired, sums)
             self.trained(1)
         scale = above.weight.sum() / below.weight.sum()
         return Answers(*(scale * np.exp(total / self.trainings) for total in sums))
@@ -141,8 +145,6 @@ class DensityRatio:
 def _some(sample: Sample, chosen: np.ndarray) -> Sample:
     """Those of the chosen events that count."""
     chosen = chosen & (sample.weight > 0)
-    if not chosen.any():
-        raise InputError("expected events that count in both halves of each sample: there are too few with a weight above zero")
     return Sample(sample.rows[chosen], sample.weight[chosen])
 
 
