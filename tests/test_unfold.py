@@ -77,7 +77,6 @@ def test_pulls_of_many_toys_are_of_width_one():
         both = [np.array([moments(particle, one) for one in of]) for of in (found.of_data, found.of_simulated)]
         error = np.sqrt(sum(one.var(axis=0, ddof=1) for one in both))
         pulls.append((moments(particle, found.weights) - [0.3, 0.9]) / error)
-    print(np.round(pulls, 2))
     mean, width = np.mean(pulls, axis=0), np.std(pulls, axis=0, ddof=1)
     assert (np.abs(mean) < 1.0).all(), mean
     assert ((width > 0.6) & (width < 1.5)).all(), width
@@ -224,6 +223,8 @@ def with_nan(frame):
         ({"pass_reco": np.full(300, 0.5)}, r"pass_reco: expected true or false"),
         ({"pass_reco": np.arange(300) < 10}, r"at least 200 simulated events that pass both selections, given 10"),
         ({"observables": "mass"}, r"observables: expected a list of names"),
+        ({"data": lambda frame: None}, r"data: expected what was measured"),
+        ({"seed": -1}, r"seed: expected a whole number of at least 0"),
         ({"iterations": 0}, r"iterations: expected a whole number of at least 1"),
         ({"bootstrap": 1}, r"bootstrap: expected 0 or at least 2"),
         ({"classifier": QUICK.__class__}, r"interface with fit, predict_proba"),

@@ -101,6 +101,8 @@ def unfold(
     >>> unfolded = unfold("data.root", "simulated.root", "truth.root", simulated_weights="weight")  # doctest: +SKIP
     >>> unfolded.histogram("mass", [0, 20, 40, 80]).values  # doctest: +SKIP
     """
+    if data is None:
+        raise InputError("data: expected what was measured, given none")
     events, at_truth = read_events(
         data,
         simulated,
@@ -119,7 +121,8 @@ def run(
     events: Events, at_truth: Observables, iterations: int, bootstrap: int, trainings: int, classifier: Any, seed: int
 ) -> Unfolded:
     """Unfold events that were read, and their bootstraps; parameters and errors of `unfold`."""
-    for name, number, least in (("iterations", iterations, 1), ("bootstrap", bootstrap, 0), ("trainings", trainings, 1)):
+    least_of = {"iterations": (iterations, 1), "bootstrap": (bootstrap, 0), "trainings": (trainings, 1), "seed": (seed, 0)}
+    for name, (number, least) in least_of.items():
         if not isinstance(number, int | np.integer) or isinstance(number, bool) or number < least:
             raise InputError(f"{name}: expected a whole number of at least {least}, given {number!r}")
     if bootstrap == 1:
