@@ -11,6 +11,8 @@ import pytest
 from command_line import ok
 from page_blocks import run
 
+from zoo.workflows.unfolding import classifiers
+
 pytestmark = pytest.mark.pages
 
 pytest.importorskip("pandas")
@@ -20,6 +22,8 @@ PAGE = (Path(__file__).parents[1] / "docs" / "unfolding.md").read_text()
 
 def test_every_block(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    quick = classifiers.trees().set_params(max_iter=20, learning_rate=0.3)
+    monkeypatch.setattr(classifiers, "trees", lambda: quick)
     names: dict = {}
     for kind, block in re.findall(r"```(python|bash)\n(.*?)```", PAGE, re.DOTALL):
         if kind == "python":

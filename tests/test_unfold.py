@@ -70,16 +70,17 @@ def test_a_gaussian_within_its_bootstrap_errors():
 @pytest.mark.slow
 def test_pulls_of_many_toys_are_of_width_one():
     pulls = []
-    for toy in range(10):
-        particle, detector = gaussian(4000, 2 * toy)
-        _, data = gaussian(3000, 2 * toy + 1, 0.3, 0.9)
-        found = zoo.unfold(data, detector, particle, iterations=3, bootstrap=5, seed=toy)
+    classifier = trees().set_params(max_iter=30, learning_rate=0.3)
+    for toy in range(8):
+        particle, detector = gaussian(3000, 2 * toy)
+        _, data = gaussian(2000, 2 * toy + 1, 0.3, 0.9)
+        found = zoo.unfold(data, detector, particle, iterations=3, bootstrap=5, seed=toy, classifier=classifier)
         both = [np.array([moments(particle, one) for one in of]) for of in (found.of_data, found.of_simulated)]
         error = np.sqrt(sum(one.var(axis=0, ddof=1) for one in both))
         pulls.append((moments(particle, found.weights) - [0.3, 0.9]) / error)
     mean, width = np.mean(pulls, axis=0), np.std(pulls, axis=0, ddof=1)
     assert (np.abs(mean) < 1.0).all(), mean
-    assert ((width > 0.6) & (width < 1.5)).all(), width
+    assert ((width > 0.4) & (width < 1.8)).all(), width
 
 
 @pytest.mark.parametrize("acceptance", [False, True])
