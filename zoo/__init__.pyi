@@ -12,5 +12,7 @@ from .workflows.nle import train_nle as train_nle
 from .workflows.npe import train_npe as train_npe
 from .workflows.posterior_report import posterior_report as posterior_report
 from .workflows.push import push as push
+from .workflows.unfolding.closure import closure_test as closure_test
+from .workflows.unfolding.unfold import unfold as unfold
 
 __version__: str

@@ -18,7 +18,7 @@ from zoo.data.sbi.simulating.simulations import SimulationError
 from zoo.errors import InputError, option
 from zoo.model.axes import Axis
 from zoo.model.handed_in.columns import Columns
-from zoo.model.handed_in.tables import columns_of, is_table
+from zoo.model.handed_in.tables import columns_of, expect_one_index, is_table
 from zoo.model.handed_in.tensors import array_of
 from zoo.model.handed_in.values import padded, values_of
 from zoo.model.spec import Tensor
@@ -84,7 +84,7 @@ def read_own_rows(
     """
     if on_nonfinite not in ("drop", "fail"):
         raise InputError(f"on_nonfinite: expected 'drop' or 'fail', given {on_nonfinite!r}")
-    _expect_one_index(theta, x)
+    expect_one_index(theta, x, ("theta", "x"))
     given, parameters = _theta(theta, prior)
     data, datum, mask = _x(x)
     if len(given) != len(data):
@@ -106,16 +106,6 @@ def read_own_rows(
     order = np.random.default_rng(seed).permutation(len(given))
     real = None if mask is None else mask[~dropped][order]
     return OwnRows(given[order], data[order], known, datum, int(dropped.sum()), real)
-
-
-def _expect_one_index(theta: Any, x: Any) -> None:
-    """Refuse two frames whose rows have other labels: by place, parameters would go with the data of others."""
-    labels: list[Any] = [getattr(frame, "index", None) for frame in (theta, x)]
-    if all(hasattr(one, "equals") for one in labels) and len(labels[0]) == len(labels[1]) and not labels[0].equals(labels[1]):
-        raise InputError(
-            "theta and x are tables whose rows have different labels, so that their rows may not belong together: bring them"
-            " into one order, x.loc[theta.index], or let go of the labels with reset_index(drop=True)"
-        )
 
 
 def _theta(given: Any, prior: AnyPrior | None) -> tuple[np.ndarray, dict[str, dict[str, Any]]]:

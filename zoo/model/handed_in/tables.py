@@ -38,6 +38,30 @@ def is_row(given: Any) -> bool:
     return len(index) > 0 and all(isinstance(label, str) for label in index)
 
 
+def expect_one_index(first: Any, second: Any, names: tuple[str, str]) -> None:
+    """Refuse two frames whose rows have other labels: by place, rows of one would go with those of others.
+
+    Parameters
+    ----------
+    first, second : object
+        What was handed in; only what has labels of rows, as frames of pandas have, is looked at.
+    names : tuple of str
+        What they are called in the message.
+
+    Raises
+    ------
+    InputError
+        The labels differ.
+    """
+    labels: list[Any] = [getattr(frame, "index", None) for frame in (first, second)]
+    if all(hasattr(one, "equals") for one in labels) and len(labels[0]) == len(labels[1]) and not labels[0].equals(labels[1]):
+        one, other = names
+        raise InputError(
+            f"{one} and {other} are tables whose rows have different labels, so that their rows may not belong together: bring"
+            f" them into one order, {other}.loc[{one}.index], or let go of the labels with reset_index(drop=True)"
+        )
+
+
 def columns_of(given: Any, source: str) -> Columns:
     """The columns of a table, or of arrays by name.
 

@@ -1,0 +1,1 @@
+"""Unfolding: weights at particle level from data at detector level, without bins."""
