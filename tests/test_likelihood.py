@@ -135,7 +135,7 @@ def test_both_crescents_are_found_with_their_weights_inside_the_prior():
 
 def test_what_the_sampler_refuses():
     prior = Prior({"a": Normal(mean=0, sd=1)})
-    impossible = Exact(lambda x, theta: tf.fill([theta.shape[0]], tf.constant(-np.inf, tf.float64)))
+    impossible = Exact(lambda x, theta: tf.fill([tf.shape(theta)[0]], tf.constant(-np.inf, tf.float64)))
     with pytest.raises(InputError, match="likelihood is zero at every one"):
         LikelihoodPosterior(impossible, prior, chains=20).sample([1.0])
     with pytest.raises(InputError, match="at least 20 chains"):

@@ -5,7 +5,6 @@ This joins the wings, as ``zoo.workflows.release`` does, and imports them only w
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from zoo.errors import InputError, UnknownNameError
+from zoo.errors import InputError, UnknownNameError, warn
 from zoo.families.state import apart, deterministic
 from zoo.model.card import TEMPLATE
 from zoo.model.spec import Data, Export, Lineage, ModelSpec
@@ -136,7 +135,7 @@ def _fine_tuned(parent: ZooModel, data: Any, chosen: FineTuning, words: UserColu
     dataset, source, rows = _dataset(data, network, described, chosen, words)
     checked = check(dataset, network, described)
     for warning in checked.warnings:
-        warnings.warn(warning, stacklevel=3)
+        warn(warning)
     tuned = train(parent, network, dataset, chosen, checked, path.with_name(f"{path.name}.run"))
     beside = {"before": parent} if chosen.outputs is None and chosen.inputs is None else {}
     metrics = compare({"fine-tuned": tuned.model, **beside, "from scratch": tuned.scratch}, dataset.rows("test"))

@@ -5,8 +5,8 @@ A column is taken by its name and never by its place. What lies on disk is cut r
 
 from __future__ import annotations
 
+import difflib
 import re
-import warnings
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from zoo.errors import InputError, UnknownNameError, option
+from zoo.errors import InputError, UnknownNameError, option, warn
 from zoo.model.handed_in.units import Convert, converter, same_unit
 from zoo.model.handed_in.values import Values
 from zoo.model.spec import Tensor
@@ -23,6 +23,8 @@ CHUNK = 2**20
 """Numbers of a column on disk that are looked at together."""
 SHOWN = 12
 """Columns that a message names."""
+NEAR = 0.8
+"""Likeness of two names, as ``difflib`` measures it, from which a message asks whether one is meant by the other."""
 
 
 @dataclass(eq=False)
@@ -139,7 +141,10 @@ class Columns:
         if name in self.columns:
             return self.columns[name]
         if len(found := self._full.get(name, [])) > 1:
-            raise InputError(f"{self.source}: expected one column {name}, given {', '.join(found)}: name it in full")
+            raise InputError(
+                f"{self.source}: expected one column {name}, given {', '.join(found)}: name the one that is meant in full, such"
+                f" as {found[0]!r}"
+            )
         if not found:
             raise UnknownNameError(f"column of {self.source}", name, self.columns)
         return self.columns[found[0]]
@@ -307,10 +312,9 @@ class Columns:
         """
         for name in self.columns:
             if name not in used and re.search(r"weights?$", name, re.IGNORECASE):
-                warnings.warn(
+                warn(
                     f"{self.source}: the column {name} is left out and every row counts the same: name it with"
-                    f" {option('weights', repr(name), name)} if it holds event weights",
-                    stacklevel=3,
+                    f" {option('weights', repr(name), name)} if it holds event weights"
                 )
 
     def expect_unit(self, name: str, said: str) -> None:
@@ -328,6 +332,17 @@ class Columns:
         return "the columns " + (
             ", ".join(names[:SHOWN]) + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "") if names else "none"
         )
+
+    def meant(self, tensor: Tensor) -> str:
+        """A question, where columns are called nearly as a tensor or its elements: misspelled, or in the capitals of FITS."""
+        short = {name.rpartition("/")[2].casefold(): name for name in self.columns}
+        found = {
+            wanted: short[near]
+            for wanted in (tensor.name, *(tensor.labels or []))
+            for near in difflib.get_close_matches(wanted.casefold(), short, n=1, cutoff=NEAR)
+        }
+        said = [f"{name} for {wanted}" for wanted, name in found.items()]
+        return f"; did you mean {', '.join(said[:SHOWN])}?" if said else ""
 
     def _numbers(self, name: str, allow_missing: bool) -> Values:
         """Values of a column that are numbers; where some are missing, NaN or an error."""

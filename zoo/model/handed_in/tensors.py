@@ -9,7 +9,7 @@ import numpy as np
 
 from zoo.errors import InputError, option
 from zoo.model.handed_in.columns import Columns, said
-from zoo.model.handed_in.tables import columns_of, is_row, is_table
+from zoo.model.handed_in.tables import columns_of, columns_of_row, is_row, is_table
 from zoo.model.handed_in.units import converter
 from zoo.model.handed_in.values import Values, values_of
 from zoo.model.spec import Endpoint, Tensor
@@ -21,7 +21,8 @@ def inputs_of(given: Any, endpoint: Endpoint, allow_missing: bool = False) -> di
     Parameters
     ----------
     given : object
-        Arrays or tables by the name of the tensor; or one table, or columns by name, which name tensors or their elements.
+        Arrays or tables by the name of the tensor; or one table, one row that has names, or columns by name, which name tensors
+        or their elements.
     endpoint : Endpoint
         The endpoint.
     allow_missing : bool
@@ -40,10 +41,12 @@ def inputs_of(given: Any, endpoint: Endpoint, allow_missing: bool = False) -> di
     if isinstance(given, Mapping):
         named = {tensor.name for tensor in endpoint.inputs if tensor.dtype != "bool"}
         if named - given.keys() and given.keys() - named:  # elements may be called by their own names
-            columns = columns_of(given, "the columns")
+            columns = (columns_of_row if is_row(given) else columns_of)(given, "the columns")
             if all(columns.find(tensor) for tensor in endpoint.inputs if tensor.name in named):
                 return _of_columns(columns, endpoint, allow_missing)
         return _with_masks(dict(given), endpoint)
+    if is_row(given):
+        return _of_columns(columns_of_row(given, "the row"), endpoint, allow_missing)
     if isinstance(given, Columns) or is_table(given):
         columns = given if isinstance(given, Columns) else columns_of(given, "the table")
         return _of_columns(columns, endpoint, allow_missing)
@@ -69,19 +72,18 @@ def named_inputs(given: Any, first: str) -> Any:
     return given if isinstance(given, Mapping | Columns) or is_table(given) else {first: given}
 
 
-def array_of(given: Any, tensor: Tensor, allow_missing: bool = False, one_row: bool = False) -> np.ndarray:
+def array_of(given: Any, tensor: Tensor, allow_missing: bool = False) -> np.ndarray:
     """One tensor from what was handed in for it.
 
     Parameters
     ----------
     given : object
-        An array or a column of whatever library, or a table whose columns name the tensor's elements.
+        An array or a column of whatever library; or a table, columns by name or one row that has names, which name the tensor's
+        elements.
     tensor : Tensor
         The tensor.
     allow_missing : bool
         Whether missing values become NaN in place of an error.
-    one_row : bool
-        Whether an array without a batch is one row, and so is a row of a table that still has its names.
 
     Returns
     -------
@@ -94,21 +96,90 @@ def array_of(given: Any, tensor: Tensor, allow_missing: bool = False, one_row: b
         Values are missing, the unit is another that cannot be converted, or columns do not name the elements.
     """
     where = f"input {tensor.name!r}"
-    if one_row and is_row(given):
-        given = given.to_frame().T
-    if is_table(given):
+    if tensor.axes and is_row(given):  # of a tensor of single numbers, a series with labels is a column of them
+        return _tensor(columns_of_row(given, where), tensor, allow_missing)
+    if is_table(given) or isinstance(given, Mapping):
         return _tensor(columns_of(given, where), tensor, allow_missing)
-    try:
-        values = values_of(given)
-    except InputError as error:
-        raise InputError(f"{where}: {error}") from error
+    values = _values(given, where)
     if values.jagged:
         flat, counts = _flat(values, where)
         return _padded(_converted(Values(flat, unit=values.unit), tensor, where), counts, tensor, where)
-    if one_row and np.ndim(values.array) == len(tensor.axes):
+    return _filled(_converted(values, tensor, where), values.missing, tensor, allow_missing)
+
+
+def rows_of(given: Any, tensor: Tensor, allow_missing: bool = False) -> tuple[np.ndarray, bool]:
+    """One tensor from what may be one row of it alone: an array without a batch, or a row that has names.
+
+    Parameters
+    ----------
+    given : object
+        What `array_of` takes, or a row of it.
+    tensor : Tensor
+        The tensor.
+    allow_missing : bool
+        Whether missing values become NaN in place of an error.
+
+    Returns
+    -------
+    array : ndarray
+        Plain numbers (batch, ...), of one row where a row was handed in.
+    several : bool
+        Whether rows were handed in rather than a row.
+
+    Raises
+    ------
+    InputError, UnknownNameError
+        What `array_of` raises.
+    """
+    if is_row(given):
+        return array_of(given, tensor, allow_missing), False
+    if isinstance(given, Mapping) and tensor.name in given:
+        given = given[tensor.name]
+    if is_table(given) or isinstance(given, Mapping):
+        return array_of(given, tensor, allow_missing), True
+    values = _values(given, f"input {tensor.name!r}")
+    several = values.jagged or np.ndim(values.array) != len(tensor.axes)
+    if not several:
         missing = None if values.missing is None else values.missing[None]
         values = Values(values.array[None], missing, values.unit)
-    return _filled(_converted(values, tensor, where), values.missing, tensor, allow_missing)
+    return array_of(values, tensor, allow_missing), several
+
+
+def elements_of(given: Any, tensor: Tensor, allow_missing: bool = False) -> np.ndarray:
+    """The elements of one row of a tensor of free length, from what has names.
+
+    Parameters
+    ----------
+    given : object
+        A table, whose rows they are; columns by name; or a row of lists, or of the numbers of a single element.
+    tensor : Tensor
+        The tensor.
+    allow_missing : bool
+        Whether missing values become NaN in place of an error.
+
+    Returns
+    -------
+    ndarray
+        Plain numbers (length, ...).
+
+    Raises
+    ------
+    InputError, UnknownNameError
+        What `array_of` raises.
+    """
+    row, where = is_row(given), f"input {tensor.name!r}"
+    columns = (columns_of_row if row else columns_of)(given, where)
+    names = columns.find(tensor)
+    if row and names and columns.shape(names[:1]):
+        return np.asarray(_tensor(columns, tensor, allow_missing)[0])
+    return _tensor(columns, tensor.model_copy(update={"axes": tensor.axes[1:], "mask": None}), allow_missing)
+
+
+def _values(given: Any, where: str) -> Values:
+    try:
+        return values_of(given)
+    except InputError as error:
+        raise InputError(f"{where}: {error}") from error
 
 
 def numbers_alone(given: Any, what: str) -> np.ndarray:
@@ -204,8 +275,8 @@ def _tensor(columns: Columns, tensor: Tensor, allow_missing: bool) -> np.ndarray
     if names is None:
         raise InputError(
             f"{columns.source}: expected {expected_names(tensor)} for the input {tensor.name} ({tensor.description}), given"
-            f" {columns.there()}: columns are taken by their names, so rename them; numbers that are in the order of the"
-            " elements are given as a plain array"
+            f" {columns.there()}{columns.meant(tensor)}: columns are taken by their names, so rename them; numbers that are in"
+            " the order of the elements are given as a plain array"
         )
     if not tensor.free:
         shape = tuple(tensor.fixed_shape)

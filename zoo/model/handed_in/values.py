@@ -235,6 +235,8 @@ def _astropy(given: Any) -> Values:
 
 
 def _pandas(given: Any) -> Values:
+    if not hasattr(given, "isna"):  # a single value, such as pandas.NA
+        return Values(np.asarray(given, dtype=object))
     missing = np.asarray(given.isna())
     unit = unit_in(getattr(given, "attrs", {}))
     dtype = getattr(given.dtype, "numpy_dtype", None)  # of columns that can have missing whole numbers
