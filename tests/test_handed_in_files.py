@@ -95,7 +95,7 @@ class TestHDF5:
         with h5py.File(tmp_path / "t.h5", "w") as file:
             file["a/x"], file["b/x"] = [1.0], [2.0]
         columns = read_columns(tmp_path / "t.h5")
-        with pytest.raises(InputError, match=r"expected one column x, given a/x, b/x: name it in full"):
+        with pytest.raises(InputError, match=r"given a/x, b/x: name the one that is meant in full, such as 'a/x'"):
             columns.one("x")
         assert columns.array(["b/x"], (), None) == [2.0]
 
@@ -221,6 +221,30 @@ def test_fits_with_several_tables(tmp_path):
     fits.PrimaryHDU(np.zeros((2, 2))).writeto(tmp_path / "image.fits")
     with pytest.raises(InputError, match="expected a table, given a FITS file without one"):
         read_columns(tmp_path / "image.fits")
+
+
+def test_columns_in_capitals_are_asked_about(tmp_path):
+    """FITS knows no difference; a name in capitals may be another quantity all the same, so that it is not taken in silence."""
+    table = qtable()
+    for name in table.colnames:
+        table.rename_column(name, name.upper())
+    table.write(tmp_path / "t.fits")
+    columns = read_columns(tmp_path / "t.fits")
+    with pytest.raises(InputError, match=r"did you mean OMBH2 for ombh2, OMCH2 for omch2\?: columns are taken by their names"):
+        CHECK(inputs_of(columns.without(["H0"]), CHECK._endpoint))
+    with pytest.raises(UnknownNameError, match=r"no column of .* named 'ombh2'; did you mean OMBH2"):
+        CHECK(inputs_of(columns, CHECK._endpoint))  # H0 is there as it is
+
+
+def test_weights_in_two_trees(tmp_path):
+    uproot = pytest.importorskip("uproot")
+    with uproot.recreate(tmp_path / "t.root") as file:
+        for tree, weight in (("events", [1.0, 2.0]), ("truth", [3.0, 4.0])):
+            file[tree] = {"pt": np.ones(2), "w": np.array(weight)}
+    columns = read_columns(tmp_path / "t.root")
+    with pytest.raises(InputError, match="expected one column w, given events/w, truth/w: name the one that is meant in full"):
+        columns.weights("w")
+    np.testing.assert_array_equal(columns.weights("truth/w"), [3.0, 4.0])
 
 
 def test_fits_whole_numbers_that_are_null(tmp_path):

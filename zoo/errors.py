@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import errno
+import re
 import sys
 import warnings
 from collections.abc import Callable, Iterable
@@ -65,7 +66,7 @@ def warn(message: str, category: type[Warning] = UserWarning) -> None:
 
 
 def near_names(name: str, known: Iterable[str]) -> list[str]:
-    """The names that a user may have meant, up to three, whether in capitals or not, the likeliest first.
+    """The names that a user may have meant, in capitals or not or abbreviated, up to three of each, the likeliest first.
 
     Parameters
     ----------
@@ -82,7 +83,10 @@ def near_names(name: str, known: Iterable[str]) -> list[str]:
     folded: dict[str, list[str]] = {}
     for one in known:
         folded.setdefault(one.casefold(), []).append(one)
-    return [one for near in difflib.get_close_matches(name.casefold(), folded, n=3, cutoff=0.4) for one in folded[near]]
+    initials = {one: "".join(part[:1] for part in re.split(r"[\W_]+", one)) for one in folded}
+    short = [one for one in folded if len(name) > 1 and initials[one] == name.casefold()]
+    near = dict.fromkeys([*short, *difflib.get_close_matches(name.casefold(), folded, n=3, cutoff=0.4)])
+    return [one for key in near for one in folded[key]]
 
 
 class ZooError(Exception):

@@ -114,6 +114,8 @@ def posterior_report(
     if found is None:
         raise InputError(f"{model.spec.name}: expected a posterior, which is given one observation")
     observed, _ = found
+    if observation is None and truth is not None:
+        raise InputError(f"truth: expected that of an observation, {option('observation', 'ARRAY')}, given without one")
     tested, data = _test_simulations(model, observed, theta, x)
     if observation is None:
         row, truth = data[0], tested[0]

@@ -18,7 +18,7 @@ from zoo.families.tracing import traced
 from zoo.interpret.posteriors.annealed import factor, resampled, risen
 from zoo.interpret.posteriors.log_prior import log_prior_on_scales
 from zoo.interpret.posteriors.mcmc import ACCEPTANCE, Chains, tensorflow_probability
-from zoo.interpret.posteriors.mixing import effective_size, nested_r_hat
+from zoo.interpret.posteriors.mixing import effective_size, nested_limit, nested_r_hat
 from zoo.model.handed_in.tables import is_table
 from zoo.progress import track
 
@@ -42,8 +42,8 @@ WARM_UP = 4
 """Blocks on the full posterior that are thrown away, in which shape and step settle."""
 DEEPEST = 7
 """Most doublings of a path: 128 leapfrog steps."""
-MIXED, DIVERGENT = 1.1, 0.01
-"""R-hat and share of divergent steps up to which no warning is given."""
+DIVERGENT = 0.01
+"""Share of divergent steps up to which no warning is given."""
 
 
 class PriorOnScales(Protocol):
@@ -375,8 +375,10 @@ def _warn(chains: Chains, names: list[str]) -> None:
         share = f"{chains.divergent:.1%}"
         warn(f"{share} of the steps diverged: the likelihood has edges or cusps, near which draws may be missing")
     worst = int(np.argmax(chains.r_hat))
-    if not chains.r_hat[worst] <= MIXED:
+    limit = nested_limit(chains.samples.shape[1])
+    if not chains.r_hat[worst] <= limit:
         warn(
-            f"the chains of {names[worst]} do not mix, R-hat {chains.r_hat[worst]:.2f}: either the posterior has separate"
-            " modes, whose weights are then those that the chains started with, good to a few per cent, or more draws are due"
+            f"the chains of {names[worst]} do not mix, R-hat {chains.r_hat[worst]:.2f}, of mixed ones {limit:.2f} at most: the"
+            " posterior has separate modes, whose weights are then those that the chains started with, good to a few per cent,"
+            " or more draws are due"
         )

@@ -39,8 +39,8 @@ class Chains:
     global_acceptance : float
         Fraction of the flow's proposals accepted, NaN without global moves.
     r_hat : ndarray
-        Potential scale reduction of split chains (Gelman & Rubin 1992; Vehtari et al. 2021); below 1.01 when mixed; of shape
-        (D,).
+        Potential scale reduction of split chains (Gelman & Rubin 1992; Vehtari et al. 2021), below 1.01 when mixed, or the
+        nested one of many short chains, a few hundredths above 1; of shape (D,).
     ess : ndarray
         Effective sample size of all chains together, of shape (D,).
     step_size : float

@@ -38,11 +38,25 @@ def nested_r_hat(samples: np.ndarray, start: np.ndarray) -> np.ndarray:
     """
     found = np.empty(samples.shape[2])
     for k, (column, began) in enumerate(zip(np.moveaxis(samples, 2, 0).astype(np.float64), start.T, strict=True)):
-        groups = np.array_split(np.argsort(began, kind="stable"), round(np.sqrt(len(began))))
+        groups = np.array_split(np.argsort(began, kind="stable"), superchains(len(began)))
         parts = [column[:, group] for group in groups]
         within = [part.var(axis=0, ddof=1).mean() + part.mean(axis=0).var(ddof=1) for part in parts]
         found[k] = np.sqrt(1 + np.var([part.mean() for part in parts], ddof=1) / np.mean(within))
     return found
+
+
+def nested_limit(chains: int) -> float:
+    """The nested R-hat above which chains have not mixed: so much is due to chance where each gave but one independent draw.
+
+    It adds two deviations of the variance between superchains to its expectation.
+    """
+    parts = superchains(chains)
+    return float(np.sqrt(1 + parts / chains * (1 + 2 * np.sqrt(2 / (parts - 1)))))
+
+
+def superchains(chains: int) -> int:
+    """How many superchains so many chains are parted into: as many as each has chains."""
+    return round(np.sqrt(chains))
 
 
 def effective_size(tfp: Any, samples: np.ndarray) -> np.ndarray:
