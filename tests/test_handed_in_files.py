@@ -13,8 +13,8 @@ from set_models import JETS
 from test_handed_in import CHECK, LABELS, ROWS, WHEN
 
 from zoo.errors import InputError, IntegrityError, UnknownNameError, ZooError
-from zoo.model.handed_in.columns import OnDisk
 from zoo.model.handed_in.files import SUFFIXES, read_columns
+from zoo.model.handed_in.on_disk import OnDisk
 from zoo.model.handed_in.tensors import inputs_of
 from zoo.model.inputs import InputCheck
 

@@ -10,7 +10,8 @@ import numpy as np
 from zoo.data.dataset import Rows, Split
 from zoo.errors import InputError, option
 from zoo.families.base import ZooModel
-from zoo.model.handed_in.columns import Columns, OnDisk, said
+from zoo.model.handed_in.columns import Columns, said
+from zoo.model.handed_in.on_disk import OnDisk
 from zoo.model.handed_in.tensors import element_units, expected_names
 from zoo.model.spec import ModelSpec, Tensor
 from zoo.training.checks import expect_fixed

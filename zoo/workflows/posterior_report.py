@@ -15,7 +15,8 @@ import numpy as np
 from zoo.atomic import whole_file
 from zoo.errors import InputError, option
 from zoo.families.state import apart
-from zoo.model.handed_in.tensors import array_of, rows_of
+from zoo.model.handed_in.tables import has_names
+from zoo.model.handed_in.tensors import array_of, elements_of, rows_of
 from zoo.model.handed_in.values import unpadded, values_of
 from zoo.workflows.npe_run import RECIPE
 
@@ -179,6 +180,8 @@ def _test_simulations(model: Flow, observed: Tensor, theta: Any, x: Any) -> tupl
 
 def _one_row(observation: Any, tensor: Tensor) -> np.ndarray:
     """The observation as a flow takes one, of whatever it was handed in as."""
+    if tensor.free and has_names(observation):  # its elements are the rows
+        return elements_of(observation, tensor)
     rows, _ = rows_of(observation, tensor)
     if len(rows) != 1:
         raise InputError(f"observation: expected one {tensor.name}, given {len(rows)}")

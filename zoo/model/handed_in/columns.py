@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from zoo.errors import InputError, UnknownNameError, option, warn
+from zoo.model.handed_in.on_disk import OnDisk, joined
 from zoo.model.handed_in.units import Convert, converter, same_unit
 from zoo.model.handed_in.values import Values
 from zoo.model.spec import Tensor
@@ -57,51 +58,6 @@ class Column:
     def shape(self) -> tuple[int, ...]:
         """Shape of a row."""
         return tuple(np.shape(self.values.array)[1:])
-
-
-class OnDisk:
-    """Rows of arrays that stay on disk, cut as they are asked for, as (n, *shape).
-
-    Parameters
-    ----------
-    sources : sequence of object
-        One array (m, *shape), or one (m,) for each element of a row.
-    converters : sequence of callable or None
-        What converts the unit of each source.
-    rows : ndarray of shape (n,)
-        Which of the m rows these are.
-    shape : tuple of int
-        Shape of a row.
-    dtype : str
-        What they are cut as.
-    """
-
-    def __init__(
-        self,
-        sources: Sequence[Any],
-        converters: Sequence[Convert | None],
-        rows: np.ndarray,
-        shape: tuple[int, ...],
-        dtype: str = "float32",
-    ) -> None:
-        self.sources, self.converters, self.rows, self.dtype = list(sources), list(converters), rows, dtype
-        self.shape = (len(rows), *shape)
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def __getitem__(self, index: Any) -> np.ndarray:
-        rows, back = np.unique(self.rows[index], return_inverse=True)  # h5py takes rising indices only
-        read = _joined([np.asarray(source[rows]) for source in self.sources], self.converters)
-        return read.astype(self.dtype)[back].reshape(-1, *self.shape[1:])
-
-    def of(self, rows: np.ndarray) -> OnDisk:
-        """Some of its rows."""
-        return OnDisk(self.sources, self.converters, self.rows[rows], self.shape[1:], self.dtype)
-
-    def astype(self, dtype: str) -> OnDisk:
-        """The same rows, cut as another dtype."""
-        return OnDisk(self.sources, self.converters, self.rows, self.shape[1:], dtype)
 
 
 class Columns:
@@ -273,7 +229,7 @@ class Columns:
         ]
         if on_disk and any(part.on_disk for part in parts):
             return OnDisk([part.array for part in parts], converters, np.arange(n), shape)
-        return _joined([np.asarray(part.array[:]) for part in parts], converters).reshape(n, *shape)
+        return joined([np.asarray(part.array[:]) for part in parts], converters).reshape(n, *shape)
 
     def converter(self, name: str, wanted: Sequence[str], units: Mapping[str, str] | None = None) -> Convert | None:
         """What converts a column to the unit of each element of its rows."""
@@ -374,14 +330,6 @@ class Columns:
                     text = value.decode(errors="replace") if isinstance(value, bytes) else str(value)
                     return f"{said}, in row {row} {text!r}: remove or correct that row, or leave the column out"
         return said
-
-
-def _joined(parts: Sequence[np.ndarray], converters: Sequence[Convert | None]) -> np.ndarray:
-    """Columns beside each other, each in the unit that is wanted of it."""
-    found = [part if convert is None else convert(part) for part, convert in zip(parts, converters, strict=True)]
-    if len(found) == 1:
-        return found[0]
-    return np.stack([part.reshape(len(part)) for part in found], axis=-1)
 
 
 def is_number(value: Any) -> bool:

@@ -9,6 +9,7 @@ import numpy as np
 
 from zoo.errors import InputError, option
 from zoo.model.handed_in.columns import Columns, said
+from zoo.model.handed_in.lengths import agreed_lengths, flat_rows, mask_of_lengths, padded_rows
 from zoo.model.handed_in.tables import columns_of, columns_of_row, is_row, is_table
 from zoo.model.handed_in.units import converter
 from zoo.model.handed_in.values import Values, values_of
@@ -102,8 +103,8 @@ def array_of(given: Any, tensor: Tensor, allow_missing: bool = False) -> np.ndar
         return _tensor(columns_of(given, where), tensor, allow_missing)
     values = _values(given, where)
     if values.jagged:
-        flat, counts = _flat(values, where)
-        return _padded(_converted(Values(flat, unit=values.unit), tensor, where), counts, tensor, where)
+        flat, counts = flat_rows(values, where)
+        return padded_rows(_converted(Values(flat, unit=values.unit), tensor, where), counts, tensor, where)
     return _filled(_converted(values, tensor, where), values.missing, tensor, allow_missing)
 
 
@@ -250,8 +251,8 @@ def _with_masks(given: dict[str, Any], endpoint: Endpoint) -> dict[str, Any]:
         if mask.name in given or not owners or any(isinstance(row, np.ndarray) and row.dtype != object for row in rows):
             continue
         where = f"input {owners[0].name!r}"
-        counts = [_flat(values_of(row), where)[1] for row in rows]
-        given[mask.name] = _mask(_agreed(counts, mask.name), owners[0])
+        counts = [flat_rows(values_of(row), where)[1] for row in rows]
+        given[mask.name] = mask_of_lengths(agreed_lengths(counts, mask.name), owners[0])
     return given
 
 
@@ -262,8 +263,8 @@ def _of_columns(columns: Columns, endpoint: Endpoint, allow_missing: bool) -> di
     for tensor in endpoint.inputs:
         owners = [one for one in endpoint.inputs if one.mask == tensor.name and found[one.name]]
         if found[tensor.name] is None and owners:
-            counts = [_flat(columns.one(name).values, name)[1] for one in owners for name in found[one.name] or ()]
-            inputs[tensor.name] = _mask(_agreed(counts, tensor.name), owners[0])
+            counts = [flat_rows(columns.one(name).values, name)[1] for one in owners for name in found[one.name] or ()]
+            inputs[tensor.name] = mask_of_lengths(agreed_lengths(counts, tensor.name), owners[0])
         else:
             inputs[tensor.name] = _tensor(columns, tensor, allow_missing)
     return inputs
@@ -283,8 +284,8 @@ def _tensor(columns: Columns, tensor: Tensor, allow_missing: bool) -> np.ndarray
         made = columns.array(names, shape, element_units(tensor, shape), allow_missing=allow_missing)
         assert isinstance(made, np.ndarray)
         return made
-    flats, counts = zip(*(_flat(columns.one(name).values, f"{columns.source}: {name}") for name in names), strict=True)
-    lengths = _agreed(counts, said(names))
+    flats, counts = zip(*(flat_rows(columns.one(name).values, f"{columns.source}: {name}") for name in names), strict=True)
+    lengths = agreed_lengths(counts, said(names))
     if len(names) == 1:
         unit = columns.one(names[0]).values.unit
         flat = _converted(Values(flats[0], unit=unit), tensor, f"{columns.source}: {names[0]}")
@@ -292,7 +293,7 @@ def _tensor(columns: Columns, tensor: Tensor, allow_missing: bool) -> np.ndarray
         units = element_units(tensor, (len(names),))
         ways = [columns.converter(name, [unit]) for name, unit in zip(names, units, strict=True)]
         flat = np.stack([one if way is None else way(one) for one, way in zip(flats, ways, strict=True)], axis=-1)
-    return _padded(flat, lengths, tensor, columns.source)
+    return padded_rows(flat, lengths, tensor, columns.source)
 
 
 def expected_names(tensor: Tensor) -> str:
@@ -340,51 +341,3 @@ def _filled(array: np.ndarray, missing: np.ndarray | None, tensor: Tensor, allow
     raise InputError(
         f"input {tensor.name!r}: {np.count_nonzero(missing)} values are missing, the first in row {row}{column}{through}"
     )
-
-
-def _flat(values: Values, where: str) -> tuple[np.ndarray, np.ndarray]:
-    """Elements of all rows one after another, and how many each row has."""
-    array = values.array
-    if values.jagged:
-        if len({row.shape[1:] for row in array}) > 1:
-            raise InputError(f"{where}: expected rows that differ in the length of their first axis only")
-        return np.concatenate(list(array)), np.array([len(row) for row in array])
-    array = np.asarray(array[:])
-    if array.ndim < 2:
-        raise InputError(f"{where}: expected a list of numbers in each row, given one number")
-    if values.missing is not None and values.missing.any():
-        raise InputError(f"{where}: values are missing, the first in row {int(np.argwhere(values.missing)[0][0])}")
-    return array.reshape(-1, *array.shape[2:]), np.full(len(array), array.shape[1])
-
-
-def _agreed(counts: Any, what: str) -> np.ndarray:
-    """The lengths of the rows, which are those of all columns."""
-    first, *others = counts
-    for other in others:
-        if not np.array_equal(first, other):
-            differ = len(first) == len(other)
-            row = f", row {int((first != other).argmax())} has not" if differ else ""
-            raise InputError(f"{what}: expected lists of the same lengths in every column{row}")
-    return np.asarray(first)
-
-
-def _length(counts: np.ndarray, tensor: Tensor) -> int:
-    """Length of the free axis: that of the longest row, and no less than the axis takes."""
-    return max(int(counts.max(initial=0)), (tensor.axes[0].least or 1) if tensor.mask is not None else 0)
-
-
-def _mask(counts: np.ndarray, tensor: Tensor) -> np.ndarray:
-    """Which elements are real, of rows that are padded at their end."""
-    return np.arange(_length(counts, tensor)) < counts[:, None]
-
-
-def _padded(flat: np.ndarray, counts: np.ndarray, tensor: Tensor, where: str) -> np.ndarray:
-    """Rows of different lengths as one array, zero where nothing is."""
-    if not tensor.axes or not tensor.axes[0].free:
-        raise InputError(f"{where}: expected rows of one length, given lists of several lengths")
-    if tensor.mask is None and len(np.unique(counts)) > 1:
-        raise InputError(f"{where}: expected rows of one length, since {tensor.name} has no mask, given several lengths")
-    real = _mask(counts, tensor)
-    rows = np.zeros((*real.shape, *flat.shape[1:]), flat.dtype)
-    rows[real] = flat
-    return rows
