@@ -85,6 +85,26 @@ def test_several_rows_are_not_one():
         assert not several
 
 
+def test_a_list_of_rows_is_taken_by_name():
+    frame = pd.DataFrame(TABLE)
+    for given in (frame.to_dict("records"), list(frame.itertuples()), list(ARRAY), [row for _, row in frame.iterrows()]):
+        array, several = rows_of(given, X)
+        np.testing.assert_array_equal(array, [[7.0, 9.0], [0.3, 90.0]])
+        assert several
+    with pytest.raises(UnknownNameError, match=r"no column of input 'x', row 1 named 'd'"):
+        rows_of([{"d": 0.3, "period": 90.0}, {"period": 91.0}], X)
+    with pytest.raises(InputError, match=r"row 1: expected numbers by name, as the rows before, given list"):
+        rows_of([{"d": 0.3, "period": 90.0}, [0.3, 91.0]], X)
+
+
+def test_a_tree_of_root_is_a_table(tmp_path):
+    uproot = pytest.importorskip("uproot")
+    with uproot.recreate(tmp_path / "t.root") as file:
+        file["stars"] = {name: np.array(column) for name, column in TABLE.items()}
+    with uproot.open(tmp_path / "t.root") as file:
+        np.testing.assert_array_equal(rows_of(file["stars"], X)[0], [[7.0, 9.0], [0.3, 90.0]])
+
+
 def test_other_names_are_refused_with_the_nearest():
     with pytest.raises(UnknownNameError, match=r"no column of input 'x' named 'period'; did you mean Periode"):
         rows_of({"d": 0.3, "Periode": 90.0}, X)

@@ -126,6 +126,8 @@ def _column(given: Any, unit: str | None, where: str) -> Column:
     """A column of a table; what lies on disk stays there."""
     shape: tuple[Any, ...] = given.shape if hasattr(given, "shape") else (len(given),) if hasattr(given, "__len__") else ()
     rows = int(shape[0]) if len(shape) else None
+    if type(given).__module__.startswith("uproot"):  # a branch, whose shape is that of what it is written in
+        rows = int(given.num_entries)
     if type(given).__module__.startswith("h5py") or isinstance(given, np.memmap):
         return Column(rows, lambda: Values(given, None, unit_in(getattr(given, "attrs", {}))))
     return Column(rows, _reading(lambda: values_of(given), unit, where))

@@ -79,8 +79,8 @@ def array_of(given: Any, tensor: Tensor, allow_missing: bool = False) -> np.ndar
     Parameters
     ----------
     given : object
-        An array or a column of whatever library; or a table, columns by name or one row that has names, which name the tensor's
-        elements.
+        An array or a column of whatever library; or a table, columns by name, one row that has names or a list of such, which
+        name the tensor's elements.
     tensor : Tensor
         The tensor.
     allow_missing : bool
@@ -99,6 +99,8 @@ def array_of(given: Any, tensor: Tensor, allow_missing: bool = False) -> np.ndar
     where = f"input {tensor.name!r}"
     if tensor.axes and is_row(given):  # of a tensor of single numbers, a series with labels is a column of them
         return _tensor(columns_of_row(given, where), tensor, allow_missing)
+    if isinstance(given, list) and given and is_row(given[0]):
+        return np.concatenate([_one_of(row, tensor, allow_missing, f"{where}, row {i}") for i, row in enumerate(given)])
     if is_table(given) or isinstance(given, Mapping):
         return _tensor(columns_of(given, where), tensor, allow_missing)
     values = _values(given, where)
@@ -134,6 +136,8 @@ def rows_of(given: Any, tensor: Tensor, allow_missing: bool = False) -> tuple[np
     """
     if is_row(given):
         return array_of(given, tensor, allow_missing), False
+    if isinstance(given, list) and given and is_row(given[0]):
+        return array_of(given, tensor, allow_missing), True
     if isinstance(given, Mapping) and tensor.name in given:
         given = given[tensor.name]
     if is_table(given) or isinstance(given, Mapping):
@@ -174,6 +178,13 @@ def elements_of(given: Any, tensor: Tensor, allow_missing: bool = False) -> np.n
     if row and names and columns.shape(names[:1]):
         return np.asarray(_tensor(columns, tensor, allow_missing)[0])
     return _tensor(columns, tensor.model_copy(update={"axes": tensor.axes[1:], "mask": None}), allow_missing)
+
+
+def _one_of(row: Any, tensor: Tensor, allow_missing: bool, where: str) -> np.ndarray:
+    """A row that has names, of several."""
+    if not is_row(row):
+        raise InputError(f"{where}: expected numbers by name, as the rows before, given {type(row).__name__}")
+    return _tensor(columns_of_row(row, where), tensor, allow_missing)
 
 
 def _values(given: Any, where: str) -> Values:

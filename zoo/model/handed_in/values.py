@@ -279,4 +279,15 @@ def _awkward(given: Any) -> Values:
     return Values(np.ma.getdata(array), np.ma.getmaskarray(array) if isinstance(array, np.ma.MaskedArray) else None)
 
 
-_READERS = {"astropy": _astropy, "pandas": _pandas, "pyarrow": _pyarrow, "polars": _polars, "awkward": _awkward}
+def _uproot(given: Any) -> Values:
+    return _awkward(given.array(library="ak"))
+
+
+_READERS = {
+    "uproot": _uproot,
+    "astropy": _astropy,
+    "pandas": _pandas,
+    "pyarrow": _pyarrow,
+    "polars": _polars,
+    "awkward": _awkward,
+}
