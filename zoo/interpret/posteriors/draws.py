@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,7 +10,7 @@ import numpy as np
 from zoo.errors import InputError, warn
 from zoo.interpret.posteriors.mcmc import Chains
 from zoo.interpret.posteriors.parameters import ParameterSet
-from zoo.model.handed_in.columns import Columns
+from zoo.model.handed_in.columns import Columns, named_as_weights
 from zoo.model.handed_in.tables import columns_of, is_table
 from zoo.model.handed_in.tensors import numbers_alone
 
@@ -84,9 +83,7 @@ def _by_name(given: Any, known: ParameterSet, what: str) -> np.ndarray:
     if isinstance(given, Mapping):
         given = {name: _chain_first(values) for name, values in given.items()}
     columns = columns_of(given, what)
-    if weights := [
-        name for name in columns if re.search(r"(^w|^wgt|weights?)$", name, re.IGNORECASE) and name not in known.names
-    ]:
+    if weights := [name for name in columns if name not in known.names and named_as_weights(name)]:
         raise InputError(
             f"{what}: the column {weights[0]} holds weights, and draws count the same here: draw rows again in proportion to"
             " their weights, and leave the column out"

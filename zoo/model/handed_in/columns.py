@@ -267,7 +267,7 @@ class Columns:
             Columns that are used for something else.
         """
         for name in self.columns:
-            if name not in used and re.search(r"weights?$", name, re.IGNORECASE):
+            if name not in used and named_as_weights(name):
                 warn(
                     f"{self.source}: the column {name} is left out and every row counts the same: name it with"
                     f" {option('weights', repr(name), name)} if it holds event weights"
@@ -330,6 +330,22 @@ class Columns:
                     text = value.decode(errors="replace") if isinstance(value, bytes) else str(value)
                     return f"{said}, in row {row} {text!r}: remove or correct that row, or leave the column out"
         return said
+
+
+def named_as_weights(name: str) -> bool:
+    """Whether a column is called as if rows did not count the same.
+
+    Parameters
+    ----------
+    name : str
+        Its name, with that of its group where it has one.
+
+    Returns
+    -------
+    bool
+        Whether it is.
+    """
+    return re.fullmatch(r"(.*/)?(w|wgt|.*weights?)", name, re.IGNORECASE) is not None
 
 
 def is_number(value: Any) -> bool:
