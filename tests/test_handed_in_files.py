@@ -13,6 +13,7 @@ from set_models import JETS
 from test_handed_in import CHECK, LABELS, ROWS, WHEN
 
 from zoo.errors import InputError, IntegrityError, UnknownNameError, ZooError
+from zoo.model.handed_in.columns import named_as_weights
 from zoo.model.handed_in.files import SUFFIXES, read_columns
 from zoo.model.handed_in.on_disk import OnDisk
 from zoo.model.handed_in.tensors import inputs_of
@@ -302,3 +303,13 @@ class TestCommands:
         said = refused("predict", "mlp-cmb-emulator", "--input", tmp_path / "t.csv")
         assert "no column of" in said
         assert "named 'tau'" in said
+
+
+def test_columns_that_are_called_as_weights():
+    named = ["w", "WGT", "weight", "event_weights", "events/w", "Weight"]
+    others = ["w0", "width", "weighted_mean", "raw", "truth/w/x"]
+    assert [name for name in [*named, *others] if named_as_weights(name)] == named
+    columns = read_columns({"x": np.ones(2), "w": np.ones(2)})
+    with pytest.warns(UserWarning, match="the column w is left out and every row counts the same") as said:
+        columns.warn_of_weights({"x"})
+    assert said[0].filename == __file__
