@@ -74,6 +74,19 @@ def test_of_xarray_its_unit_counts():
     np.testing.assert_allclose(rows_of(xarray.Dataset(values), X)[0], EXPECTED)
 
 
+def test_of_xarray_labels_along_an_axis_are_names():
+    labels = {"datum": ["period", "d"], "star": [5, 6]}
+    stars = xarray.DataArray([[9.0, 7.0], [90.0, 0.3]], coords=labels, dims=("star", "datum"))
+    array, several = rows_of(stars, X)
+    np.testing.assert_array_equal(array, [[7.0, 9.0], [0.3, 90.0]])
+    assert several
+    array, several = rows_of(stars.sel(star=6), X)
+    np.testing.assert_array_equal(array, EXPECTED)
+    assert not several
+    bare = X.model_copy(update={"axes": [Axis(name="datum", size=2)], "low": None, "high": None})
+    np.testing.assert_array_equal(rows_of(stars, bare)[0], stars.values)  # of which no names are known
+
+
 def test_several_rows_are_not_one():
     for given in (TABLE, pd.DataFrame(TABLE), ARRAY, Table(TABLE), {"x": [[7.0, 9.0], [0.3, 90.0]]}):
         array, several = rows_of(given, X)

@@ -27,7 +27,7 @@ POOL = 500
 BLOCK = 10
 """Steps of all chains in one call of the graph."""
 TOGETHER = 2**13
-"""Observations whose likelihood is computed at once."""
+"""Rows of data whose likelihood is computed at once, if no more are asked for."""
 KEPT = 4
 """Priors whose compiled steps stay with a likelihood."""
 EFFECTIVE = 4.0
@@ -163,7 +163,7 @@ class LikelihoodPosterior:
     def _annealed(self, x: np.ndarray, rng: np.random.Generator) -> _State:
         """Chains that are spread as the posterior is."""
         u = self._moves.unbounded(self.prior.sample(POOL * self.chains, rng))
-        log_likelihood = self._moves.log_likelihood(u, x)
+        log_likelihood = self._moves.log_likelihood(u, x, self.chains)
         if not np.isfinite(log_likelihood).any():
             raise InputError(f"x_o: its likelihood is zero at every one of {len(u):,} draws from the prior")
         power, step = 0.0, FIRST_STEP
@@ -181,7 +181,7 @@ class LikelihoodPosterior:
                 moved = self._moves.block(state, x, rng)
             step = state.after(moved, tuned=True).step
             u = moved.states.reshape(-1, u.shape[1])
-            log_likelihood = self._moves.log_likelihood(u, x)
+            log_likelihood = self._moves.log_likelihood(u, x, self.chains)
         raise InputError(
             f"x_o: after {MOST_RISES} rises of the likelihood's power from 0 to 1, it is at {power:.2g}: x_o is far from all"
             " simulations, or trials are so many that single precision does not resolve their likelihood"
@@ -343,9 +343,9 @@ class _Moves:
         states, acceptance, divergent = self._block(*(self._tensor(value) for value in numbers), self._observed(x), seed)
         return _Moved(states.numpy(), float(acceptance), float(divergent))
 
-    def log_likelihood(self, u: np.ndarray, x: np.ndarray) -> np.ndarray:
-        """Logarithm of the likelihood (n,) at parameters (n, D)."""
-        observed, rows = self._observed(x), max(1, TOGETHER // len(x))
+    def log_likelihood(self, u: np.ndarray, x: np.ndarray, least: int) -> np.ndarray:
+        """Logarithm of the likelihood (n,) at parameters (n, D), at least so many at once."""
+        observed, rows = self._observed(x), max(least, TOGETHER // len(x))
         parts = [u[start : start + rows] for start in range(0, len(u), rows)]
         found = [self._log_likelihood(self._tensor(part), observed).numpy() for part in parts]
         return np.concatenate(found).astype(np.float64)

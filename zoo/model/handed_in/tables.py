@@ -62,6 +62,28 @@ def has_names(given: Any) -> bool:
     return isinstance(given, Mapping) or is_row(given) or is_table(given)
 
 
+def by_label(given: Any) -> Any:
+    """An array of xarray whose last axis has names for its elements, as columns by these names; anything else as it is.
+
+    Parameters
+    ----------
+    given : object
+        Whatever was handed in.
+
+    Returns
+    -------
+    object
+        A mapping of arrays, or what was given.
+    """
+    if not type(given).__module__.startswith("xarray") or isinstance(given, Mapping) or not given.dims:
+        return given
+    last = given.dims[-1]
+    labels = given.coords[last].values if last in given.coords else np.empty(0)
+    if labels.dtype.kind not in "UO":
+        return given
+    return {str(label): given.isel({last: place}) for place, label in enumerate(labels)}
+
+
 def columns_of(given: Any, source: str) -> Columns:
     """The columns of a table, or of arrays by name.
 

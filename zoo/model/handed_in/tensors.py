@@ -10,7 +10,7 @@ import numpy as np
 from zoo.errors import InputError, option
 from zoo.model.handed_in.columns import Columns, said
 from zoo.model.handed_in.lengths import agreed_lengths, flat_rows, mask_of_lengths, padded_rows
-from zoo.model.handed_in.tables import columns_of, columns_of_row, is_row, is_table
+from zoo.model.handed_in.tables import by_label, columns_of, columns_of_row, is_row, is_table
 from zoo.model.handed_in.units import converter
 from zoo.model.handed_in.values import Values, values_of
 from zoo.model.spec import Endpoint, Tensor
@@ -97,6 +97,7 @@ def array_of(given: Any, tensor: Tensor, allow_missing: bool = False) -> np.ndar
         Values are missing, the unit is another that cannot be converted, or columns do not name the elements.
     """
     where = f"input {tensor.name!r}"
+    given = by_label(given) if tensor.labels else given
     if tensor.axes and is_row(given):  # of a tensor of single numbers, a series with labels is a column of them
         return _tensor(columns_of_row(given, where), tensor, allow_missing)
     if isinstance(given, list) and given and is_row(given[0]):
@@ -134,6 +135,7 @@ def rows_of(given: Any, tensor: Tensor, allow_missing: bool = False) -> tuple[np
     InputError, UnknownNameError
         What `array_of` raises.
     """
+    given = by_label(given) if tensor.labels else given
     if is_row(given):
         return array_of(given, tensor, allow_missing), False
     if isinstance(given, list) and given and is_row(given[0]):
