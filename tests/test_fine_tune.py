@@ -120,8 +120,12 @@ def test_it_can_be_exported_again(tuned, tmp_path):
 
 
 def run(parent, folder, data=None, **settings):
-    with pytest.warns(UserWarning, match="independent test rows"):
-        return zoo.fine_tune(parent, user_data(parent.spec.family) if data is None else data, folder=folder, **QUICK | settings)
+    with pytest.warns(UserWarning, match="independent test rows") as said:
+        model = zoo.fine_tune(
+            parent, user_data(parent.spec.family) if data is None else data, folder=folder, **QUICK | settings
+        )
+    assert {one.filename for one in said if "independent" in str(one.message)} == {__file__}  # the line of the call
+    return model
 
 
 @pytest.mark.parametrize(
@@ -372,6 +376,14 @@ def test_other_settings_need_another_folder(tmp_path):
         ({"learning_rate": -1.0}, InputError, "learning_rate: Input should be greater than 0"),
         ({"task": "regression"}, InputError, "a task goes with outputs"),
         ({"inputs": 0}, InputError, "inputs: Input should be greater than 0"),
+        ({"learning_rates": 1e-3}, UnknownNameError, "did you mean learning_rate"),
+        ({"lr": 1e-3}, UnknownNameError, "did you mean learning_rate,"),
+        ({"weight": "w"}, UnknownNameError, "did you mean weights"),
+        (
+            {"changes": {"epochs": 2, "seed": 1}},
+            InputError,
+            r"each setting by its own name, fine_tune\(..., epochs=2, seed=1\)",
+        ),
     ],
 )
 def test_settings_that_do_not_fit(tmp_path, settings, error, message):

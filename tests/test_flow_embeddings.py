@@ -171,6 +171,22 @@ def test_one_several_ragged_and_padded_contexts(flows, case):
     np.testing.assert_allclose(flow.log_density(x, ragged[2]), flow.log_density(x, [ragged[2]] * 4), atol=1e-4)
 
 
+def test_one_set_by_name(flows):
+    """Its elements are the rows of a table, of columns by name, or one alone; a mask by name counts."""
+    import pandas as pd
+
+    flow = flows["deep set"]
+    c, mask = contexts("deep set", 2).values()
+    row = c[0][mask[0]]
+    expected = flow.draw(6, row)
+    names = [f"c_{k}" for k in range(3)]
+    for given in (dict(zip(names, row.T, strict=True)), pd.DataFrame(row, columns=names).iloc[:, ::-1]):
+        np.testing.assert_allclose(flow.draw(6, given), expected, atol=1e-4)
+    np.testing.assert_allclose(flow.draw(6, {"c": c, "mask": mask})[0], expected, atol=1e-4)
+    alone = dict(zip(names, row[0].tolist(), strict=True))
+    np.testing.assert_allclose(flow.draw(6, alone), flow.draw(6, row[:1]), atol=1e-4)
+
+
 def test_contexts_of_a_fixed_shape(flows):
     c = contexts("image", 4)["c"]
     assert flows["image"].draw(3, c).shape == (4, 3, 2)

@@ -15,7 +15,7 @@ from tiny_flows import build, without_xla
 import zoo
 from zoo.data.observation import Observation
 from zoo.data.sbi import Prior
-from zoo.families.contracts import Density, Generates
+from zoo.families.contracts import Density, Generates, Predictive
 from zoo.families.flows.flow_ensemble import FlowEnsemble
 from zoo.interpret.posteriors.infer import infer
 from zoo.serving import Session
@@ -83,7 +83,47 @@ def test_log_density_is_that_of_the_mixture():
     each = np.stack([flow.log_density(x, c[0]) for flow in model.members]).astype(float)
     expected = logsumexp(each, axis=0) - np.log(3)
     np.testing.assert_allclose(model.log_density(x, c[0]), expected, rtol=1e-5)
-    np.testing.assert_allclose(np.asarray(model.log_prob(x, np.tile(c[:1], (20, 1)))), expected, rtol=1e-5)
+    np.testing.assert_allclose(np.asarray(model.log_prob(x, np.tile(c[:1], (20, 1)))), expected, rtol=1e-5, atol=1e-6)
+
+
+def test_draws_are_what_the_endpoint_makes_of_the_same_noise():
+    model, c = apart()
+    z = np.random.default_rng(5).standard_normal((100, 3), dtype=np.float32)
+    expected = np.asarray(model.sample(z, np.repeat(c[:2], 50, axis=0)))
+    np.testing.assert_allclose(model.draw(50, c[:2], seed=5).reshape(100, 2), expected, rtol=1e-5, atol=1e-5)
+
+
+def test_predictions_of_one_variable_are_those_of_the_mixture():
+    model = FlowEnsemble("maf", {"dimensions": 1, "context": 2, "transforms": 1, "hidden": [6]}, 2)
+    for i, member in enumerate(model.members):
+        flow, x, c = build("maf", "conditional", dimensions=1, transforms=1, hidden=[6], spread=0.5, seed=i)
+        member.set_weights(flow.get_weights())
+        member.adapt({"x": x + i, "c": c}, None)
+    assert isinstance(model, Predictive)
+    inputs = {"x": x + 0.5, "c": c}
+    found, each = model.predictive(inputs, x), [member.predictive(inputs, x) for member in model.members]
+    np.testing.assert_allclose(found.probability, np.mean([one.probability for one in each], axis=0), rtol=1e-6)
+    np.testing.assert_allclose(found.log_density, logsumexp([one.log_density for one in each], axis=0) - np.log(2), atol=1e-5)
+    at_median = model.predictive({"x": found.location[:, None], "c": c}, x).probability
+    np.testing.assert_allclose(at_median, 0.5, atol=1e-4)
+
+
+def test_a_mixture_given_sets_has_the_features_of_all_members():
+    config = {"dimensions": 2, "context": [None, 2], "transforms": 1, "hidden": [6]}
+    model = FlowEnsemble("maf", config | {"embedding": {"kind": "mean-pooled", "units": [5, 3]}}, 2)
+    rng = np.random.default_rng(0)
+    for member in model.members:
+        for weight in member.trainable_weights:
+            weight.assign(rng.normal(0, 0.5, weight.shape))
+    sets = [rng.normal(size=(length, 2)) for length in (1, 4)]
+    np.testing.assert_array_equal(model.embedded(sets), np.hstack([member.embedded(sets) for member in model.members]))
+    drawn = model.draw(30, sets, seed=1)
+    assert drawn.shape == (2, 30, 2)
+    z = np.random.default_rng(1).standard_normal((60, 3), dtype=np.float32)[30:]
+    expected = np.asarray(model.sample(z, np.repeat(sets[1][None], 30, axis=0), np.ones((30, 4), bool)))
+    np.testing.assert_allclose(drawn[1], expected, atol=1e-5)
+    each = [member.log_density(drawn[1], sets[1]) for member in model.members]
+    np.testing.assert_allclose(model.log_density(drawn[1], sets[1]), logsumexp(each, axis=0) - np.log(2), atol=1e-5)
 
 
 @pytest.mark.slow

@@ -12,7 +12,7 @@ from set_models import JETS, MODELS
 import zoo
 from zoo.errors import InputError, UnknownNameError, ZooError
 from zoo.model.axes import Axis
-from zoo.model.handed_in.tensors import array_of, numbers_alone
+from zoo.model.handed_in.tensors import numbers_alone
 from zoo.model.handed_in.units import astropy_unit, converter
 from zoo.model.inputs import InputCheck
 from zoo.model.spec import Endpoint, Tensor
@@ -414,7 +414,3 @@ print([name for name in ("astropy", "pandas", "pyarrow", "h5py", "awkward", "upr
 """
     found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[]"
-
-
-def test_a_tensor_alone_in_one_row():
-    np.testing.assert_array_equal(array_of(ROWS[0], THETA, one_row=True), ROWS[:1])

@@ -13,8 +13,9 @@ from set_models import JETS
 from test_handed_in import CHECK, LABELS, ROWS, WHEN
 
 from zoo.errors import InputError, IntegrityError, UnknownNameError, ZooError
-from zoo.model.handed_in.columns import OnDisk
+from zoo.model.handed_in.columns import named_as_weights
 from zoo.model.handed_in.files import SUFFIXES, read_columns
+from zoo.model.handed_in.on_disk import OnDisk
 from zoo.model.handed_in.tensors import inputs_of
 from zoo.model.inputs import InputCheck
 
@@ -95,7 +96,7 @@ class TestHDF5:
         with h5py.File(tmp_path / "t.h5", "w") as file:
             file["a/x"], file["b/x"] = [1.0], [2.0]
         columns = read_columns(tmp_path / "t.h5")
-        with pytest.raises(InputError, match=r"expected one column x, given a/x, b/x: name it in full"):
+        with pytest.raises(InputError, match=r"given a/x, b/x: name the one that is meant in full, such as 'a/x'"):
             columns.one("x")
         assert columns.array(["b/x"], (), None) == [2.0]
 
@@ -223,6 +224,30 @@ def test_fits_with_several_tables(tmp_path):
         read_columns(tmp_path / "image.fits")
 
 
+def test_columns_in_capitals_are_asked_about(tmp_path):
+    """FITS knows no difference; a name in capitals may be another quantity all the same, so that it is not taken in silence."""
+    table = qtable()
+    for name in table.colnames:
+        table.rename_column(name, name.upper())
+    table.write(tmp_path / "t.fits")
+    columns = read_columns(tmp_path / "t.fits")
+    with pytest.raises(InputError, match=r"did you mean OMBH2 for ombh2, OMCH2 for omch2\?: columns are taken by their names"):
+        CHECK(inputs_of(columns.without(["H0"]), CHECK._endpoint))
+    with pytest.raises(UnknownNameError, match=r"no column of .* named 'ombh2'; did you mean OMBH2"):
+        CHECK(inputs_of(columns, CHECK._endpoint))  # H0 is there as it is
+
+
+def test_weights_in_two_trees(tmp_path):
+    uproot = pytest.importorskip("uproot")
+    with uproot.recreate(tmp_path / "t.root") as file:
+        for tree, weight in (("events", [1.0, 2.0]), ("truth", [3.0, 4.0])):
+            file[tree] = {"pt": np.ones(2), "w": np.array(weight)}
+    columns = read_columns(tmp_path / "t.root")
+    with pytest.raises(InputError, match="expected one column w, given events/w, truth/w: name the one that is meant in full"):
+        columns.weights("w")
+    np.testing.assert_array_equal(columns.weights("truth/w"), [3.0, 4.0])
+
+
 def test_fits_whole_numbers_that_are_null(tmp_path):
     from astropy.io import fits
 
@@ -278,3 +303,13 @@ class TestCommands:
         said = refused("predict", "mlp-cmb-emulator", "--input", tmp_path / "t.csv")
         assert "no column of" in said
         assert "named 'tau'" in said
+
+
+def test_columns_that_are_called_as_weights():
+    named = ["w", "WGT", "weight", "event_weights", "events/w", "Weight"]
+    others = ["w0", "width", "weighted_mean", "raw", "truth/w/x"]
+    assert [name for name in [*named, *others] if named_as_weights(name)] == named
+    columns = read_columns({"x": np.ones(2), "w": np.ones(2)})
+    with pytest.warns(UserWarning, match="the column w is left out and every row counts the same") as said:
+        columns.warn_of_weights({"x"})
+    assert said[0].filename == __file__

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import shutil
 import warnings
 from functools import partial
@@ -13,9 +14,10 @@ import yaml
 from command_line import ok
 from tiny_flows import without_xla
 
+import zoo
 from zoo.data.sbi import Prior
 from zoo.data.sbi.simulating.simulations import SimulationError
-from zoo.errors import InputError, MisspecificationWarning
+from zoo.errors import InputError, MisspecificationWarning, UnknownNameError
 from zoo.training.evaluate import Run, evaluate
 from zoo.training.npe_recipe import npe_recipe
 from zoo.training.recipe import RecipeError, load_recipe
@@ -74,6 +76,19 @@ def test_posterior_of_an_epidemic_knows_more_than_the_prior(trained):
     assert np.isfinite(flow.log_density(drawn[:10], epidemic(truth, np.random.default_rng(6)))).all()
 
 
+def test_what_simulations_are_like_is_known_once_a_model_is_loaded(trained, tmp_path):
+    """Its folder may be another's by the time of the first draw, or nobody's."""
+    folder, flow = trained
+    moved = shutil.copytree(folder, tmp_path / "epidemic")
+    loaded = zoo.load(moved)
+    shutil.rmtree(moved)
+    strange = np.array([38.0, 3.0] * 4)
+    for model in (loaded, copy.deepcopy(loaded)):
+        with pytest.warns(MisspecificationWarning, match="unlike the 1,800 simulations") as said:
+            np.testing.assert_array_equal(model.draw(10, strange), flow.draw(10, strange))
+        assert said[0].filename == __file__
+
+
 def test_an_observation_that_no_simulation_resembles_is_told(trained, tmp_path, capsys):
     """Infected that jump up and down are no epidemic."""
     folder, flow = trained
@@ -95,14 +110,15 @@ def test_an_observation_that_no_simulation_resembles_is_told(trained, tmp_path, 
 
 def test_one_call_draws_what_a_posterior_is_judged_by(trained, tmp_path):
     folder, flow = trained
+    pd = pytest.importorskip("pandas")
     truth = [0.5, 0.1]
-    beside = {"another": np.random.default_rng(0).normal(truth, 0.02, (500, 2))}
+    another = pd.DataFrame(np.random.default_rng(0).normal(truth, 0.02, (500, 2)), columns=list(SIR))
     figures = posterior_report(
         flow,
         tmp_path,
         observation=epidemic(np.array(truth), np.random.default_rng(5)),
-        truth=truth,
-        beside=beside,
+        truth={"recovery": 0.1, "contact": 0.5},  # by name, whatever the order
+        beside={"another": another.iloc[:, ::-1]},
         simulator=epidemic,
         jobs=1,
         draws=500,
@@ -112,6 +128,12 @@ def test_one_call_draws_what_a_posterior_is_judged_by(trained, tmp_path):
     assert all((tmp_path / f"{name}.png").stat().st_size > 10_000 for name in figures)
     legend = [text.get_text() for text in figures["posterior"].legends[0].get_texts()]
     assert legend == ["epidemic", "another", "truth"]
+    lines = [line.get_xdata()[0] for line in figures["posterior"].axes[2].lines if len(set(line.get_xdata())) == 1]
+    assert 0.5 in lines
+    with pytest.raises(UnknownNameError, match=r"no parameter \(truth\) named 'contacts'; did you mean contact"):
+        posterior_report(flow, tmp_path, observation=np.full(8, 20.0), truth={"recovery": 0.1, "contacts": 0.5})
+    with pytest.raises(InputError, match="truth: expected that of an observation"):
+        posterior_report(flow, tmp_path, truth=truth)
     assert figures["posterior"].axes[2].get_xlabel() == "contact [1/day]"
     assert [ax.get_title().splitlines()[0] for ax in figures["ranks"].axes] == ["contact", "recovery"]
     assert "ranks (n = 200)" in [text.get_text() for text in figures["ranks"].legends[0].get_texts()]

@@ -92,13 +92,28 @@ def test_corner_plot_of_a_bare_array_has_no_legend(tmp_path):
     assert shown(figure, tmp_path) > 10_000
 
 
+def test_corner_plot_takes_tables_and_truth_by_name():
+    """By place, the line of one parameter would lie over the samples of another."""
+    pd = pytest.importorskip("pandas")
+    frame = pd.DataFrame(SAMPLES, columns=NAMES).iloc[:, ::-1]
+    truth = dict(zip(NAMES, SAMPLES.mean(axis=0), strict=True))
+    expected = corner_plot(SAMPLES, NAMES, truth=list(truth.values()))
+    for samples in (frame, {name: frame[name] for name in frame}, {"flow": frame}):
+        found = corner_plot(samples, NAMES, truth=pd.Series(truth).iloc[::-1])
+        for one, other in zip(found.axes, expected.axes, strict=True):
+            assert one.get_xlim() == other.get_xlim()
+            np.testing.assert_array_equal(
+                [line.get_xdata() for line in one.lines[-1:]], [line.get_xdata() for line in other.lines[-1:]]
+            )
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"names": ["a"]}, "expected finite"),
+        ({"names": ["a"]}, r"draws from one posterior, \(n, 1\)"),
         ({"samples": np.where(SAMPLES > 71, np.nan, SAMPLES)}, "expected finite"),
-        ({"samples": SAMPLES[:2]}, "n > 3"),
-        ({"truth": [1.0]}, "expected one for each"),
+        ({"samples": SAMPLES[:2]}, "more than 3"),
+        ({"truth": [1.0]}, "one finite number for each"),
         ({"constraints": {"published": {"H_0": (1.0, 0.0, 2.0)}}}, "no names of parameters"),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from types import SimpleNamespace
 
 import numpy as np
@@ -108,6 +109,34 @@ def test_conjugate_posterior_of_several_trials_under_a_correlated_prior():
     np.testing.assert_array_less(np.abs(chains.flat.mean(axis=0) - mean), 4 * error)
     np.testing.assert_allclose(np.cov(chains.flat.T), covariance, atol=0.05)
     np.testing.assert_array_equal(posterior.sample(trials, draws=40, seed=3).samples, chains.samples)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # chains of ten draws have a split R-hat of 1.1 and more
+        assert (posterior.sample(trials, draws=10, seed=4).r_hat < 1.05).all()
+
+
+def test_steps_are_compiled_once_for_a_likelihood_and_a_prior():
+    """Whoever asks: a new posterior of the same flow took as long as the first."""
+    likelihood = Exact(lambda x, theta: tf.reduce_sum(x - theta, axis=-1))
+    laws = {"a": {"distribution": "lognormal", "median": 2.0, "sigma": 0.5}, "b": stats.norm(0, 1)}
+    first = LikelihoodPosterior(likelihood, laws)._moves
+    assert LikelihoodPosterior(likelihood, dict(laws), chains=50)._moves is first
+    assert LikelihoodPosterior(likelihood, laws | {"b": stats.norm(0, 1.001)})._moves is not first
+    assert LikelihoodPosterior(Exact(likelihood.log_prob), laws)._moves is not first
+    joint = Correlated()
+    other = LikelihoodPosterior(likelihood, joint)._moves
+    assert LikelihoodPosterior(likelihood, joint)._moves is other
+    assert LikelihoodPosterior(likelihood, Correlated())._moves is not other  # of what a law is made is not known
+    assert LikelihoodPosterior(likelihood, Correlated())._moves.prior is not joint
+    assert LikelihoodPosterior(likelihood, laws)._moves is not first  # the oldest has gone
+
+
+def test_several_observations_of_a_table_are_several(monkeypatch):
+    table = pytest.importorskip("astropy.table")
+    posterior = LikelihoodPosterior(Exact(None), {"a": stats.norm(0, 1), "b": stats.norm(0, 1)})
+    monkeypatch.setattr(posterior, "sample", lambda row, **how: SimpleNamespace(flat=np.tile(row, (2000, 1))))
+    monkeypatch.setattr(posterior.flow, "observations", lambda x: np.array([list(row) for row in x]), raising=False)
+    given = table.Table([[1.0, 3.0], [2.0, 4.0]], names=["a", "b"])
+    np.testing.assert_array_equal(posterior.draw(3, given), np.repeat([[[1.0, 2.0]], [[3.0, 4.0]]], 3, axis=1))
 
 
 def two_moons(x, theta):
@@ -123,9 +152,10 @@ def test_both_crescents_are_found_with_their_weights_inside_the_prior():
     task = get_task("two-moons")
     posterior = LikelihoodPosterior(Exact(two_moons), task.prior, chains=150)
     several = np.array([[0.0, 0.0], [-0.6, 0.4]])
-    with pytest.warns(UserWarning, match=r"separate modes|diverged"):
+    with pytest.warns(UserWarning, match=r"separate modes|diverged") as said:
         drawn = posterior.draw(1500, several, seed=1)
     assert drawn.shape == (2, 1500, 2)
+    assert any("separate modes" in str(one.message) and one.filename == __file__ for one in said)
     for x, samples in zip(several, drawn, strict=True):
         exact = task.reference(x, 1500, np.random.default_rng(0))
         assert (samples.sum(axis=1) > 0).mean() == pytest.approx((exact.sum(axis=1) > 0).mean(), abs=0.12)
@@ -135,7 +165,7 @@ def test_both_crescents_are_found_with_their_weights_inside_the_prior():
 
 def test_what_the_sampler_refuses():
     prior = Prior({"a": Normal(mean=0, sd=1)})
-    impossible = Exact(lambda x, theta: tf.fill([theta.shape[0]], tf.constant(-np.inf, tf.float64)))
+    impossible = Exact(lambda x, theta: tf.fill([tf.shape(theta)[0]], tf.constant(-np.inf, tf.float64)))
     with pytest.raises(InputError, match="likelihood is zero at every one"):
         LikelihoodPosterior(impossible, prior, chains=20).sample([1.0])
     with pytest.raises(InputError, match="at least 20 chains"):

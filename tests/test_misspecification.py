@@ -191,6 +191,7 @@ def flow(tmp_path):
         physzoo_version="0.1.0",
     )
     flow.folder = ModelFolder(flow.spec, tmp_path)
+    flow.reference = read_reference(flow.folder)  # as zoo.load does
     return flow, variables, context
 
 

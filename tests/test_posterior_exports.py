@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import sys
+import warnings
 
 import numpy as np
 import pytest
 from scipy.stats import truncnorm
 
-from zoo.errors import InputError, ZooError
+from zoo.errors import InputError, UnknownNameError, ZooError
 from zoo.interpret import Chains, to_arviz, to_getdist
+from zoo.interpret.posteriors.draws import draws_of
 from zoo.interpret.posteriors.parameters import ParameterSet, parameters_of
 from zoo.model.axes import Axis
 from zoo.model.spec import Data, Endpoint, ModelSpec, Tensor
@@ -134,6 +136,76 @@ def test_chains_in_getdist(capsys):
     assert posterior.parLabel("log_T") == "T"
 
 
+# What draws come in
+
+
+def test_draws_by_name_are_those_in_order():
+    """Of tables in another order and with another unit, of arrays of chains, and of arviz itself."""
+    pd, astropy_table = pytest.importorskip("pandas"), pytest.importorskip("astropy.table")
+    from astropy import units
+
+    rng = np.random.default_rng(0)
+    draws = rng.normal([1.0, 2.0, 3.0], [0.1, 0.2, 0.3], (500, 3))
+    known = parameters_of(Posterior())
+    frame = pd.DataFrame(draws, columns=NAMES)[["log T", "lifetime", "sigma_8"]].assign(run="a")
+    nanoseconds = astropy_table.Table(draws, names=NAMES)
+    nanoseconds["lifetime"] = draws[:, 0] * 1000 * units.ns
+    for given in (draws, frame, nanoseconds, dict(zip(NAMES, draws.T, strict=True)), draws[None]):
+        np.testing.assert_allclose(draws_of(given, known), draws[None], rtol=1e-12)
+    several = draws.reshape(4, 125, 3)
+    by_name = {name: several[..., k] for k, name in enumerate(NAMES)}
+    for given in (several, by_name):
+        np.testing.assert_array_equal(draws_of(given, known), several)
+    with pytest.raises(InputError, match="lifetime has the unit ns, and that of the parameter is not known"):
+        draws_of(nanoseconds, ParameterSet(NAMES))
+    one = ParameterSet(["mass"])
+    for given, shape in ((draws[:, 0], (1, 500, 1)), (draws[:, :1], (1, 500, 1)), (several[..., :1], (4, 125, 1))):
+        assert draws_of(given, one).shape == shape
+
+
+def test_draws_of_arviz_whatever_the_order_of_their_axes():
+    xarray = pytest.importorskip("xarray")
+    arviz = pytest.importorskip("arviz")
+    made = chains()
+    exported = to_arviz(made, NAMES)
+    np.testing.assert_array_equal(draws_of(exported, ParameterSet(NAMES)), made.samples.swapaxes(0, 1))
+    turned = xarray.Dataset({name: (("draw", "chain"), made.samples[..., k]) for k, name in enumerate(NAMES)})
+    np.testing.assert_array_equal(draws_of(turned, ParameterSet(NAMES)), made.samples.swapaxes(0, 1))
+    again = to_arviz(made.samples.swapaxes(0, 1), NAMES, log_density=np.arange(1600.0).reshape(4, 400))
+    np.testing.assert_allclose(arviz.rhat(again)["sigma_8"], arviz.rhat(exported)["sigma_8"])
+    np.testing.assert_array_equal(again["sample_stats"]["lp"].values[1, :2], [400, 401])
+
+
+def test_draws_for_several_observations_are_no_chains_of_one_posterior():
+    draws = np.random.default_rng(0).normal(size=(2, 500, 3))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        draws_of(draws, ParameterSet(NAMES))
+    with pytest.warns(
+        UserWarning, match=r"2 chains differ in sigma_8 \(R-hat .* each of which has a posterior of its own"
+    ) as said:
+        draws_of(draws + np.array([[0, 0, 0], [0, 2, 0]])[:, None], ParameterSet(NAMES))
+    assert said[0].filename == __file__
+
+
+def test_one_point_by_name():
+    pd = pytest.importorskip("pandas")
+    from astropy import units
+
+    known = parameters_of(Posterior())
+    series = pd.Series({"log T": 3.0, "lifetime": 1.0, "sigma_8": 2.0})
+    for given in ([1.0, 2.0, 3.0], dict(series), series, pd.DataFrame([series]), dict(series) | {"lifetime": 1000 * units.ns}):
+        np.testing.assert_allclose(known.point(given, "truth"), [1.0, 2.0, 3.0])
+    for wrong, message in (
+        ({"lifetime": 1.0, "sigma_8": 2.0}, "no column of .*truth.* named 'log T'"),
+        (dict(series) | {"mass": 1.0}, r"no parameter \(truth\) named 'mass'"),
+        (dict(series) | {"lifetime": np.nan}, "one finite number for each of lifetime, sigma_8, log T"),
+        ([1.0, 2.0], "one finite number for each"),
+    ):
+        with pytest.raises((InputError, UnknownNameError), match=message):
+            known.point(wrong, "truth")
+
+
 # What does not go
 
 
@@ -142,10 +214,13 @@ def test_what_is_refused(export, monkeypatch):
     draws = np.zeros((10, 3))
     for samples, message in (
         (draws[:, :2], r"\(n, 3\)"),
-        (np.zeros((2, 10, 3)), "one posterior"),
+        (np.zeros((2, 10, 4)), r"one posterior, \(n, 3\), or chains, \(chains, draws, 3\), given shape \(2, 10, 4\)"),
+        (np.zeros((10, 2, 3)), r"10 chains of 2 draws: if the first axis is that of the draws, give samples.swapaxes"),
+        (dict.fromkeys(NAMES[:2], draws[:, 0]), "no column of samples named 'log T'"),
+        (dict.fromkeys([*NAMES, "weight"], draws[:, 0]), "the column weight holds weights, and draws count the same here"),
         (draws * np.nan, "30 values"),
     ):
-        with pytest.raises(InputError, match=message):
+        with pytest.raises((InputError, UnknownNameError), match=message):
             export(samples, NAMES)
     with pytest.raises(InputError, match="values are missing"):
         export(np.ma.masked_array(draws, draws == 0), NAMES)

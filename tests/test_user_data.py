@@ -10,8 +10,8 @@ import pytest
 from tiny_networks import released, user_data
 
 from zoo.errors import InputError, UnknownNameError, ZooError
-from zoo.model.handed_in.columns import OnDisk
 from zoo.model.handed_in.files import read_columns
+from zoo.model.handed_in.on_disk import OnDisk
 from zoo.model.handed_in.units import converter
 from zoo.training.checks import check
 from zoo.training.user_data import UserData

@@ -10,7 +10,8 @@ import numpy as np
 from zoo.data.dataset import Rows, Split
 from zoo.errors import InputError, option
 from zoo.families.base import ZooModel
-from zoo.model.handed_in.columns import Columns, OnDisk, said
+from zoo.model.handed_in.columns import Columns, said
+from zoo.model.handed_in.on_disk import OnDisk
 from zoo.model.handed_in.tensors import element_units, expected_names
 from zoo.model.spec import ModelSpec, Tensor
 from zoo.training.checks import expect_fixed
@@ -128,7 +129,8 @@ class UserData:
         if names is None:
             raise InputError(
                 f"{self.columns.source}: expected {expected_names(tensor)} for the input {tensor.name}"
-                f" ({tensor.description}), given {self.columns.there()}: rename the columns, or say which they are,"
+                f" ({tensor.description}), given {self.columns.there()}{self.columns.meant(tensor)}: rename the columns, or say"
+                " which they are,"
                 f" {option('columns', f'{{{tensor.name!r}: [...]}}', f'{tensor.name}=NAME,NAME,...')}"
             )
         given = self.columns.shape(names)
@@ -165,7 +167,7 @@ class UserData:
                 self.columns.one(single)  # says what is near
             raise InputError(
                 f"{self.columns.source}: expected a target column {output.name} ({output.description}), given"
-                f" {self.columns.there()}: say which it is, {option('target', 'NAME')}"
+                f" {self.columns.there()}{self.columns.meant(output)}: say which it is, {option('target', 'NAME')}"
             )
         self.columns.rows([*self._used, *names])
         self.target_names = names if len(chosen) != 1 else chosen

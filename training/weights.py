@@ -13,13 +13,12 @@ gradient, so none is; a batch size at which they are frequent gets a warning.
 from __future__ import annotations
 
 import inspect
-import warnings
 
 import numpy as np
 from scipy.special import ndtr, ndtri
 
 from zoo.data.dataset import Rows
-from zoo.errors import InputError, option
+from zoo.errors import InputError, option, warn
 from zoo.families.base import ZooModel
 
 FREQUENT = 0.01
@@ -97,8 +96,7 @@ def expect_trainable(model: ZooModel, rows: Rows, batch_size: int) -> None:
     share = float(ndtr(-np.sqrt(batch_size) / max(weight.std(), 1e-9)))
     if weight.min() < 0 and share > FREQUENT:
         enough = int(np.ceil(float(ndtri(FREQUENT)) ** 2 * weight.var()))
-        warnings.warn(
+        warn(
             f"batches of {batch_size} rows have a negative sum of event weights in {share:.0%} of the steps, which makes"
-            f" training noisy: from a batch_size of {enough} on it is less than {FREQUENT:.0%}",
-            stacklevel=3,
+            f" training noisy: from a batch_size of {enough} on it is less than {FREQUENT:.0%}"
         )

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import difflib
 import errno
+import re
+import sys
+import warnings
 from collections.abc import Callable, Iterable
 from contextvars import ContextVar
 from os import PathLike
@@ -42,6 +45,50 @@ def option(name: str, value: str = "True", text: str | None = None) -> str:
     return INTERFACE.get()(name, value, value if text is None else text)
 
 
+_OURS = {"zoo", "contextlib", "functools", "keras", "tensorflow"}
+"""Packages between what warns and the line of the user's that it warns of."""
+
+
+def warn(message: str, category: type[Warning] = UserWarning) -> None:
+    """Warn of what is the user's to see, at the line of theirs that led to it, however deep in the zoo it was found.
+
+    Parameters
+    ----------
+    message : str
+        What is to be said.
+    category : type
+        The kind of warning.
+    """
+    level, frame = 2, sys._getframe(1)
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] in _OURS:
+        level, frame = level + 1, frame.f_back
+    warnings.warn(message, category, stacklevel=level)
+
+
+def near_names(name: str, known: Iterable[str]) -> list[str]:
+    """The names that a user may have meant, in capitals or not or abbreviated, up to three of each, the likeliest first.
+
+    Parameters
+    ----------
+    name : str
+        What was written.
+    known : iterable of str
+        The names that there are.
+
+    Returns
+    -------
+    list of str
+        Some of them.
+    """
+    folded: dict[str, list[str]] = {}
+    for one in known:
+        folded.setdefault(one.casefold(), []).append(one)
+    initials = {one: "".join(part[:1] for part in re.split(r"[\W_]+", one)) for one in folded}
+    short = [one for one in folded if len(name) > 1 and initials[one] == name.casefold()]
+    near = dict.fromkeys([*short, *difflib.get_close_matches(name.casefold(), folded, n=3, cutoff=0.4)])
+    return [one for key in near for one in folded[key]]
+
+
 class ZooError(Exception):
     """Base of all errors that the zoo raises on purpose; the command line prints them without a traceback."""
 
@@ -51,7 +98,7 @@ class UnknownNameError(ZooError, KeyError):
 
     def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
         known = sorted(known)
-        near = difflib.get_close_matches(name, known, n=3, cutoff=0.4)
+        near = near_names(name, known)
         hint = f"did you mean {', '.join(near)}?" if near else f"known: {', '.join(known) or 'none'}"
         self.message = f"no {kind} named {name!r}; {hint}"
         super().__init__(self.message)

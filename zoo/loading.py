@@ -11,6 +11,7 @@ from zoo.errors import IntegrityError, ReproductionError, ZooError, option
 from zoo.families.base import EndpointModel
 from zoo.families.bounds import at_most, check_config
 from zoo.families.state import apart
+from zoo.model.reference_file import read_reference
 from zoo.model.registry import get_family
 from zoo.model.spec import TEST_TENSORS, WEIGHTS
 from zoo.model.store import ModelFolder, locate
@@ -52,7 +53,7 @@ def load(name: str | Path, *, verify: bool = True) -> Any:
             f" zoo.serving.Session take it; load the model that it was exported from, {spec.name}@{spec.revision}"
         )
     model = _built(folder)
-    model.spec, model.folder = spec, folder
+    model.spec, model.folder, model.reference = spec, folder, read_reference(folder)
     if verify:
         verify_model(model, read_test_tensors(folder.path(TEST_TENSORS), spec))
     return model

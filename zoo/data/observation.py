@@ -17,7 +17,7 @@ from zoo.errors import InputError, ZooError, option
 from zoo.model.handed_in.columns import Columns
 from zoo.model.handed_in.files import READERS as READERS_OF_FILES
 from zoo.model.handed_in.files import SUFFIXES, read_columns, read_npy
-from zoo.model.handed_in.tensors import array_of, inputs_of
+from zoo.model.handed_in.tensors import array_of, inputs_of, rows_of
 from zoo.model.handed_in.values import values_of
 from zoo.model.spec import Endpoint, ModelSpec, Tensor
 from zoo.registration import Register
@@ -224,7 +224,7 @@ def _of_rows(path: Path, given: Columns | dict[str, np.ndarray], spec: ModelSpec
             continue
         values = values_of(given[name]) if isinstance(given, dict) else given.one(names[0]).values
         if isinstance(given, dict) or (len(names) == 1 and len(np.shape(values.array)) == len(tensor.axes)):
-            row = array_of(values, tensor, one_row=True)
+            row, _ = rows_of(values, tensor)
         elif tensor.mask is not None and np.ndim(values.array) == 1 and not values.jagged:  # each row of the file is an element
             element = tensor.model_copy(update={"axes": tensor.axes[1:], "mask": None})
             row = inputs_of(given, Endpoint(description="", inputs=[element], outputs=[element]))[name][None]

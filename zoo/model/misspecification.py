@@ -12,12 +12,11 @@ from __future__ import annotations
 
 import io
 import math
-import warnings
 from dataclasses import dataclass, field, fields
 
 import numpy as np
 
-from zoo.errors import InputError, MisspecificationWarning
+from zoo.errors import InputError, MisspecificationWarning, warn
 from zoo.model.spec import Tensor
 from zoo.model.summaries import described_numbers, numbers_of
 
@@ -220,15 +219,13 @@ class Reference:
             " the posterior is extrapolated: look at units, cuts and noise, and at what the simulator leaves out"
         )
 
-    def warn(self, x: np.ndarray, mask: np.ndarray | None = None, stacklevel: int = 2) -> None:
+    def warn(self, x: np.ndarray, mask: np.ndarray | None = None) -> None:
         """Warn of observations that are unlike the simulations, once of each.
 
         Parameters
         ----------
         x, mask : ndarray
             What :meth:`compare` takes.
-        stacklevel : int
-            Who is warned, as ``warnings.warn`` counts.
 
         Warns
         -----
@@ -239,7 +236,7 @@ class Reference:
         known = hash((np.asarray(x).tobytes(), None if mask is None else mask.tobytes()))
         if told is not None and known not in self.warned:
             self.warned.add(known)
-            warnings.warn(told, MisspecificationWarning, stacklevel=stacklevel + 1)
+            warn(told, MisspecificationWarning)
 
     def _strangest(self, found: Compared, row: int) -> str:
         """The strangest numbers of an observation, those that no simulation reaches first."""

@@ -5,7 +5,7 @@ This joins the wings, as ``zoo.workflows.release`` does, and imports them only w
 
 from __future__ import annotations
 
-import warnings
+import inspect
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from zoo.errors import InputError, UnknownNameError
+from zoo.errors import InputError, UnknownNameError, warn
 from zoo.families.state import apart, deterministic
 from zoo.model.card import TEMPLATE
 from zoo.model.spec import Data, Export, Lineage, ModelSpec
@@ -136,7 +136,7 @@ def _fine_tuned(parent: ZooModel, data: Any, chosen: FineTuning, words: UserColu
     dataset, source, rows = _dataset(data, network, described, chosen, words)
     checked = check(dataset, network, described)
     for warning in checked.warnings:
-        warnings.warn(warning, stacklevel=3)
+        warn(warning)
     tuned = train(parent, network, dataset, chosen, checked, path.with_name(f"{path.name}.run"))
     beside = {"before": parent} if chosen.outputs is None and chosen.inputs is None else {}
     metrics = compare({"fine-tuned": tuned.model, **beside, "from scratch": tuned.scratch}, dataset.rows("test"))
@@ -169,9 +169,14 @@ def _fine_tuned(parent: ZooModel, data: Any, chosen: FineTuning, words: UserColu
 def _settings(given: Mapping[str, Any]) -> FineTuning:
     from zoo.training.fine_tune import FineTuning
 
-    for name in given:
-        if name not in FineTuning.model_fields:
-            raise UnknownNameError("setting of a fine-tuning", name, FineTuning.model_fields)
+    for name, value in given.items():
+        if name in FineTuning.model_fields:
+            continue
+        if isinstance(value, Mapping):  # as zoo.train_npe takes changes of a recipe
+            each = ", ".join(f"{key}={one!r}" for key, one in value.items()) or "learning_rate=0.001"
+            raise InputError(f"{name}: expected each setting by its own name, fine_tune(..., {each}), given {name}={value!r}")
+        keywords = [key for key in inspect.signature(fine_tune).parameters if key != "settings"]
+        raise UnknownNameError("setting of a fine-tuning", name, [*FineTuning.model_fields, *keywords])
     try:
         return FineTuning(**given)
     except ValidationError as error:

@@ -15,8 +15,9 @@ import numpy as np
 from zoo.atomic import whole_file
 from zoo.errors import InputError, option
 from zoo.families.state import apart
-from zoo.model.handed_in.tensors import array_of
-from zoo.model.handed_in.values import unpadded
+from zoo.model.handed_in.tables import has_names
+from zoo.model.handed_in.tensors import array_of, elements_of, rows_of
+from zoo.model.handed_in.values import unpadded, values_of
 from zoo.workflows.npe_run import RECIPE
 
 if TYPE_CHECKING:
@@ -33,13 +34,13 @@ def posterior_report(
     folder: str | Path,
     *,
     observation: Any = None,
-    truth: Sequence[float] | None = None,
-    beside: Mapping[str, np.ndarray] | None = None,
+    truth: Any = None,
+    beside: Mapping[str, Any] | None = None,
     simulator: Simulator | None = None,
     vectorized: bool = False,
     jobs: int | None = None,
-    theta: np.ndarray | None = None,
-    x: np.ndarray | None = None,
+    theta: Any = None,
+    x: Any = None,
     draws: int = 5000,
     simulations: int = 500,
     seed: int = 0,
@@ -55,17 +56,18 @@ def posterior_report(
         The folder that the figures are written to, each as ``<name>.png``.
     observation : array_like, optional
         The observation whose posterior is shown; by default the first of the test simulations, with its truth.
-    truth : sequence of float, optional
-        The parameters that the observation was made with, where they are known.
-    beside : mapping of str to ndarray, optional
-        Samples (n, D) of other posteriors of the observation by label, laid over the flow's.
+    truth : array_like, optional
+        The parameters that the observation was made with, where they are known: in the order of the flow's, or by name, as a
+        mapping or a row of a table.
+    beside : mapping of str to array_like, optional
+        Samples (n, D) of other posteriors of the observation by label, laid over the flow's; tables are taken by name.
     simulator : callable, optional
         What made the simulations, as ``zoo.train_npe`` takes it; with it, what the posterior predicts is shown.
     vectorized : bool
         Whether the simulator takes all parameters at once.
     jobs : int, optional
         How many processes simulate.
-    theta, x : ndarray, optional
+    theta, x : array_like, optional
         Simulations that the flow was not trained on, (n, D) and (n, C), to test it with; by default the test simulations of
         ``<folder of the flow>.run``, where ``zoo.train_npe`` left them.
     draws : int
@@ -113,11 +115,14 @@ def posterior_report(
     if found is None:
         raise InputError(f"{model.spec.name}: expected a posterior, which is given one observation")
     observed, _ = found
-    tested, data = _test_simulations(model, theta, x)
+    if observation is None and truth is not None:
+        raise InputError(f"truth: expected that of an observation, {option('observation', 'ARRAY')}, given without one")
+    tested, data = _test_simulations(model, observed, theta, x)
     if observation is None:
-        row, truth = data[0], tested[0].tolist()
+        row, truth = data[0], tested[0]
     else:
         row = _one_row(observation, observed)
+    truth = None if truth is None else known.point(truth, "truth").tolist()
     samples = {model.spec.name: model.draw(draws, row, seed, allow_out_of_range=allow_out_of_range), **(beside or {})}
     figures = {"posterior": plots.corner_plot(samples, known.names, known.units, truth=truth)}
     figures |= _calibration(model, tested, data, known.names, seed)
@@ -154,12 +159,13 @@ REFERENCES: tuple[Literal["uniform", "predicted"], ...] = ("uniform", "predicted
 """Kinds of references of expected coverage."""
 
 
-def _test_simulations(model: Flow, theta: np.ndarray | None, x: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+def _test_simulations(model: Flow, observed: Tensor, theta: Any, x: Any) -> tuple[np.ndarray, np.ndarray]:
     """Simulations that the flow was not trained on: those given, or those of the run that it was trained in."""
     if (theta is None) != (x is None):
         raise InputError("test simulations: expected both theta and x, or neither")
     if theta is not None and x is not None:
-        return np.asarray(theta), np.asarray(x)
+        (parameters,) = model.spec.endpoint("sample").outputs
+        return array_of(theta, parameters), values_of(x).array if observed.free else array_of(x, observed)
     recipe = None if model.folder is None else model.folder.folder.with_name(f"{model.folder.folder.name}.run") / RECIPE
     if recipe is None or not recipe.is_file():
         raise InputError(
@@ -174,7 +180,9 @@ def _test_simulations(model: Flow, theta: np.ndarray | None, x: np.ndarray | Non
 
 def _one_row(observation: Any, tensor: Tensor) -> np.ndarray:
     """The observation as a flow takes one, of whatever it was handed in as."""
-    rows = array_of(observation, tensor, one_row=True)
+    if tensor.free and has_names(observation):  # its elements are the rows
+        return elements_of(observation, tensor)
+    rows, _ = rows_of(observation, tensor)
     if len(rows) != 1:
         raise InputError(f"observation: expected one {tensor.name}, given {len(rows)}")
     row: np.ndarray = rows[0]

@@ -7,6 +7,8 @@ from typing import Any, Literal
 
 import keras
 
+from zoo.families.tracing import traced
+
 
 def as_graph(model: keras.Model, method: Callable[..., Any], signature: Sequence[tuple[tuple[int | None, ...], str]]) -> Any:
     """A method as a graph on TensorFlow and JAX.
@@ -33,7 +35,7 @@ def as_graph(model: keras.Model, method: Callable[..., Any], signature: Sequence
 
     tensors = [tf.TensorSpec([None, *shape], dtype) for shape, dtype in signature]
     # Autograph would look through every function for conditions on tensors, of which a flow has none.
-    return tf.function(method, input_signature=tensors, autograph=False)
+    return traced(method, input_signature=tensors, autograph=False)
 
 
 def _jitted(model: keras.Model, method: Callable[..., Any]) -> Callable[..., Any]:

@@ -18,7 +18,6 @@ def checked_context(
     *,
     allow_nonfinite: bool,
     allow_out_of_range: bool,
-    stacklevel: int = 4,
 ) -> list[np.ndarray]:
     """Refuse contexts that are not finite or outside their range, and warn of what no simulation resembles.
 
@@ -34,8 +33,6 @@ def checked_context(
         Let NaN and infinity through.
     allow_out_of_range : bool
         Let values outside the trained range through.
-    stacklevel : int
-        Who is warned, as ``warnings.warn`` counts.
 
     Returns
     -------
@@ -56,5 +53,5 @@ def checked_context(
     named = dict(zip([tensor.name for tensor in tensors], given, strict=True))
     checked = list(check(named, allow_nonfinite, allow_out_of_range).values())
     if reference is not None and len(checked[0]):
-        reference.warn(checked[0], checked[1] if len(checked) > 1 else None, stacklevel=stacklevel)
+        reference.warn(checked[0], checked[1] if len(checked) > 1 else None)
     return checked

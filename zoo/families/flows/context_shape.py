@@ -14,8 +14,8 @@ from keras import ops
 from zoo.errors import InputError
 from zoo.families.flows.embeddings import Settings, embedding_settings
 from zoo.model.axes import Axis
-from zoo.model.handed_in.tables import is_table
-from zoo.model.handed_in.tensors import array_of, inputs_of
+from zoo.model.handed_in.tables import has_names
+from zoo.model.handed_in.tensors import array_of, elements_of, inputs_of, rows_of
 from zoo.model.handed_in.values import values_of
 from zoo.model.inputs import along
 from zoo.model.spec import DType, Endpoint, Tensor
@@ -151,7 +151,8 @@ class ContextShape:
         ----------
         given : array_like
             One context, or several: an array with one axis more, a list or a ragged array of contexts of different lengths, or
-            padded ones beside their mask. A table is one context, whose rows are its elements.
+            padded ones beside their mask. Of free length, a table is one context, whose rows are its elements, as are columns
+            by name.
         mask : array_like of bool, optional
             Which elements of padded contexts are real.
         tensors : sequence of Tensor
@@ -178,22 +179,23 @@ class ContextShape:
             raise InputError(
                 f"{tensor.name}: expected no mask, since this flow takes contexts of shape {self.shape}, given one"
             )
-        if is_table(given) and self.free:
-            element = tensor.model_copy(update={"axes": tensor.axes[1:], "mask": None})
-            given = array_of(given, element, allow_missing)
+        if isinstance(given, Mapping) and tensor.name in given:
+            mask = given.get(tensor.mask, mask)
+            given = given[tensor.name]
+        if self.free and has_names(given):
+            given = elements_of(given, tensor, allow_missing)
         if mask is not None:
             mask = np.asarray(values_of(mask).array)
             if mask.dtype != bool:
                 raise InputError(f"mask: expected true and false, given {mask.dtype}")
-        values = None if is_table(given) else values_of(given)
-        several = values is None or values.jagged or np.ndim(values.array) == len(self.shape) + 1
+        values = None if has_names(given) else values_of(given)
         if values is not None and values.jagged:
             if mask is not None:
                 raise InputError("mask: expected none beside contexts of different lengths, which are not padded, given one")
             named = inputs_of({tensor.name: values.array}, Endpoint(description="", inputs=list(tensors), outputs=[tensor]))
-            array, mask = array_of(values, tensor), named[tensors[1].name] if self.free else None
+            array, mask, several = array_of(values, tensor), named[tensors[1].name] if self.free else None, True
         else:
-            array = array_of(given if values is None else values, tensor, allow_missing, one_row=True)
+            array, several = rows_of(given if values is None else values, tensor, allow_missing)
         fits = array.ndim == len(self.shape) + 1 and all(
             own in (None, size) for own, size in zip(self.shape, array.shape[1:], strict=False)
         )

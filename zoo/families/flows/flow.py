@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
-from functools import cached_property
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import keras
@@ -13,28 +11,20 @@ import numpy as np
 from keras import ops
 from scipy.special import ndtr
 
-from zoo.errors import InputError, option
-from zoo.families.base import ZooModel
+from zoo.errors import InputError
 from zoo.families.batches import in_batches
-from zoo.families.contracts import Prediction
 from zoo.families.flows.bijector import Bijector
-from zoo.families.flows.compiled import TrainedInXla, as_graph
-from zoo.families.flows.context import checked_context
+from zoo.families.flows.compiled import TrainedInXla
 from zoo.families.flows.context_shape import ContextShape
+from zoo.families.flows.density import DensityModel
 from zoo.families.flows.embeddings import built_embedding
-from zoo.families.flows.maps import double
 from zoo.families.flows.scales import ContextScales, Scales
 from zoo.families.flows.support import Support
 from zoo.families.layers import Standardize, dense_stack
-from zoo.model.axes import fixed_axes
-from zoo.model.handed_in.tables import is_table
-from zoo.model.handed_in.tensors import array_of
-from zoo.model.misspecification import Reference
-from zoo.model.reference_file import read_reference
-from zoo.model.spec import DType, Tensor
+from zoo.model.spec import DType
 
 
-class Flow(TrainedInXla, ZooModel):
+class Flow(TrainedInXla, DensityModel):
     """A density p(x) or p(x | c): log p = log N(u; 0, 1) + sum of log |det| of the bijectors, u their image of x.
 
     Trained on -log p. A family is a subclass that says what its bijectors are.
@@ -106,7 +96,8 @@ class Flow(TrainedInXla, ZooModel):
         }
         own_scales = {"scales": scales, "context_scales": context_scales}
         self.config |= {key: list(map(dict, given)) for key, given in own_scales.items() if given is not None}
-        self.dimensions, self.context = dimensions, context if isinstance(context, int) else tuple(context)
+        self.dimensions, self.normals = dimensions, dimensions
+        self.context = context if isinstance(context, int) else tuple(context)
         self.support: Scales | Support
         if scales is None:
             self.support = Support([None] * dimensions if support is None else support, name="support")
@@ -183,10 +174,6 @@ class Flow(TrainedInXla, ZooModel):
         with self.exact():
             return super().fit(*args, **kwargs)
 
-    def exact(self) -> AbstractContextManager:
-        """Where double precision is held if a scale needs it, on JAX too."""
-        return nullcontext() if self.autocast else double()
-
     def call(self, inputs):
         return self.log_prob(*self.parts(inputs))
 
@@ -222,187 +209,14 @@ class Flow(TrainedInXla, ZooModel):
                 return (u,)
             return u, self.observed(self.context_shape.arranged(context[0]))
 
-    def draw(
-        self,
-        n: int,
-        c: Any = None,
-        seed: int | list[int] = 0,
-        mask: np.ndarray | None = None,
-        *,
-        allow_nonfinite: bool = False,
-        allow_out_of_range: bool = False,
-    ) -> np.ndarray:
-        """Draw n samples, for each context where there are several.
+    def _median(self, given, rows):
+        noise = np.zeros((rows, 1), np.float32)  # the map to the normal increases with the variable
+        median: np.ndarray = in_batches(self._sample_graph, noise, *given)
+        return median
 
-        Parameters
-        ----------
-        n : int
-            Number of samples.
-        c : array_like, optional
-            The context, (C,) or of whatever shape this flow takes, or several with one axis more, (m, C). Contexts of different
-            lengths are a list of arrays, a ragged array, or padded beside their mask.
-        seed : int
-            Seed of the noise.
-        mask : ndarray of bool, optional
-            Which elements of padded contexts are real, (m, length).
-        allow_nonfinite : bool
-            Let NaN and infinity in the context through, and missing values as NaN.
-        allow_out_of_range : bool
-            Let a context outside the trained range through.
-
-        Returns
-        -------
-        ndarray of shape (n, D)
-            The samples; (m, n, D) for several contexts.
-
-        Raises
-        ------
-        InputError
-            The context has another shape, is not finite or lies outside the trained range.
-
-        Warns
-        -----
-        MisspecificationWarning
-            The context is unlike all simulations, where the model's folder says what these are like.
-        """
-        if isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 1:
-            raise InputError(f"n: expected a whole number of samples, at least 1, given {n!r}")
-        contexts, several = self._contexts(c, mask, allow_nonfinite, allow_out_of_range)
-        rows = n * (1 if contexts is None else len(contexts))
-        z = np.random.default_rng(seed).standard_normal((rows, self.dimensions), dtype=np.float32)
-        with self.exact():
-            drawn = in_batches(self._sample_graph, z, *([] if contexts is None else [np.repeat(contexts, n, axis=0)]))
-        return drawn.reshape(-1, n, self.dimensions) if several else drawn
-
-    def log_density(
-        self,
-        x: np.ndarray,
-        c: Any = None,
-        mask: np.ndarray | None = None,
-        *,
-        allow_nonfinite: bool = False,
-        allow_out_of_range: bool = False,
-    ) -> np.ndarray:
-        """Give ``log_prob`` of any number of rows x (n, D), in batches; c is n contexts, as in ``draw``, or one for all.
-
-        The context is checked as by :meth:`draw`, with the same flags; a density has a value at any finite x.
-        """
-        x, (contexts, _) = self._given(x, 0, allow_nonfinite), self._contexts(c, mask, allow_nonfinite, allow_out_of_range)
-        if not allow_nonfinite and (wrong := np.count_nonzero(~np.isfinite(x))):
-            raise InputError(f"x: {wrong} values are NaN or infinite; {option('allow_nonfinite')} lets them through")
-        if x.ndim != 2 or x.shape[1] != self.dimensions:
-            raise InputError(f"expected rows of {self.dimensions} variables, given shape {x.shape}")
-        given = [] if contexts is None else [np.broadcast_to(contexts, (len(x), contexts.shape[1]))]
-        with self.exact():
-            return in_batches(self._log_prob_graph, x, *given)
-
-    def embedded(self, c: Any, mask: np.ndarray | None = None) -> np.ndarray:
-        """Features (m, F) of contexts, as ``draw`` takes them: what the density depends on."""
-        if self.context_shape is None:
-            raise InputError("this density has no context")
-        arrays, _ = self.context_shape.read(c, mask, self._described()[1:])
-        return self._features(arrays)
-
-    def observations(self, x: np.ndarray) -> np.ndarray:
-        """Rows of the variables (n, D), checked as endpoints check them, of one row (D,) or several."""
-        rows = self._given(x, 0)
-        if rows.ndim != 2 or rows.shape[1] != self.dimensions:
-            raise InputError(f"expected rows of {self.dimensions} variables, given shape {np.shape(x)}")
-        return rows
-
-    def predictive(self, inputs: Mapping[str, np.ndarray], target: np.ndarray) -> Prediction:
-        """Median, log density and the probability of less than the variable; of a flow of one variable.
-
-        The map to the normal increases with the variable, so the probability is the normal's of its image.
-
-        Raises
-        ------
-        InputError
-            If the flow has several variables.
-        """
-        if self.dimensions != 1:
-            raise InputError(f"expected a flow of one variable, this one has {self.dimensions}")
-        x, c, mask = (*inputs.values(), None, None)[:3]
-        # Rows of a data set are what they are.
-        x, (contexts, _) = self._given(x, 0), self._contexts(c, mask, allow_out_of_range=True)
-        given = [] if contexts is None else [contexts]
-        with self.exact():
-            median = in_batches(self._sample_graph, np.zeros(x.shape, np.float32), *given)
-            u, _ = in_batches(self._to_base if self._shaped else self.to_base, x, *given)
-        density = self.log_density(x, c, mask, allow_out_of_range=True)
-        return Prediction(median[:, 0], density, ndtr(u[:, 0].astype(np.float64)))
-
-    @property
-    def reference(self) -> Reference | None:
-        """What simulated contexts are like, None where the model's folder does not say it; read when it is first asked for."""
-        if self.folder is None:  # so also when Keras looks at every attribute as it reads weights
-            return None
-        if "_reference" not in self.__dict__:
-            self.__dict__["_reference"] = read_reference(self.folder)
-        found: Reference | None = self.__dict__["_reference"]
-        return found
-
-    @property
-    def _shaped(self) -> bool:
-        """Whether contexts are no rows: each then passes its embedding once, however many draws are made of it."""
-        return self.context_shape is not None and (self.context_shape.settings is not None or len(self.context_shape.shape) > 1)
-
-    def _contexts(
-        self, c: Any = None, mask: Any = None, allow_nonfinite: bool = False, allow_out_of_range: bool = False
-    ) -> tuple[np.ndarray | None, bool]:
-        """Rows (m, ...) that the graphs take of c, contexts or their features, checked; and whether c is several."""
-        if self.context_shape is None:
-            if c is not None:
-                raise InputError("this density has no context, one was given")
-            return None, False
-        tensors = self._described()[1:]
-        if self._shaped:
-            arrays, several = self.context_shape.read(c, mask, tensors, allow_nonfinite)
-        else:
-            arrays = [self._given(c, 1, allow_nonfinite) if c is not None else np.empty((0, 0))]
-            several, width = is_table(c) or np.ndim(c) == 2, self.context_shape.features
-            if arrays[0].ndim != 2 or arrays[0].shape[1] != width or mask is not None:
-                raise InputError(f"expected a context of width {width}, given {None if c is None else np.shape(c)}")
-        checked = checked_context(
-            tensors, arrays, self.reference, allow_nonfinite=allow_nonfinite, allow_out_of_range=allow_out_of_range
-        )
-        return self._features(checked) if self._shaped else checked[0], several
-
-    def _features(self, arrays: list[np.ndarray]) -> np.ndarray:
-        """Features (m, F) of contexts and their mask."""
-        with self.exact():
-            return in_batches(self._condition_graph, arrays[0].astype(self.precision(1)), *arrays[1:])
-
-    def _described(self) -> list[Tensor]:
-        """What the spec says of variables, context and mask; of a flow without a spec, names and shapes alone."""
-        if hasattr(self, "spec"):
-            return self.spec.endpoint("log_prob").inputs
-        axes = fixed_axes("x", [self.dimensions])
-        own = Tensor(name="x", axes=axes, dtype=self.precision(0), unit="1", description="")
-        return [own, *([] if self.context_shape is None else self.context_shape.tensors(self.precision(1)))]
-
-    def _given(self, value: Any, place: int, allow_missing: bool = False) -> np.ndarray:
-        """What was handed in for the variables (place 0) or the context: in the spec's unit and dtype, nothing missing."""
-        return array_of(value, self._described()[place], allow_missing, one_row=True).astype(self.precision(place))
-
-    @cached_property
-    def _log_prob_graph(self):
-        return as_graph(self, self._log_prob if self._shaped else self.log_prob, self._rows(self.precision(0)))
-
-    @cached_property
-    def _sample_graph(self):
-        return as_graph(self, self._sample if self._shaped else self.sample, self._rows("float32"))
-
-    @cached_property
-    def _condition_graph(self):
-        return as_graph(self, self.condition, self.context_shape.signature(self.precision(1)))
-
-    def _rows(self, first: str) -> list[tuple[tuple[int | None, ...], str]]:
-        """Shape and dtype of the rows that draws and densities are made of: of ``first``, and of contexts or their features."""
-        rows: list[tuple[tuple[int | None, ...], str]] = [((self.dimensions,), first)]
-        if self.context_shape is not None:
-            rows.append(((self.features,), "float32") if self._shaped else ((self.context_shape.features,), self.precision(1)))
-        return rows
+    def _below(self, x, given):
+        u, _ = in_batches(self._to_base if self._shaped else self.to_base, x, *given)
+        return ndtr(u[:, 0].astype(np.float64))
 
     @property
     def blocks(self) -> dict[str, list[keras.layers.Layer]]:

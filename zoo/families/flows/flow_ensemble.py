@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import numpy as np
 from keras import ops
-from scipy.special import logsumexp, ndtri
+from scipy.special import ndtri
 
-from zoo.families.ensemble import Ensemble
+from zoo.families.ensemble import POOLS, Ensemble
+from zoo.families.flows.density import DensityModel
 from zoo.families.flows.flow import Flow
 from zoo.model.registry import register_family
-from zoo.model.spec import Endpoint, Tensor
+from zoo.model.spec import DType, Endpoint, Tensor
+
+HALVINGS = 24
+"""Halvings of an interval, after which what is left of it is as small as the resolution of single precision."""
 
 
 @register_family("flow-ensemble")
-class FlowEnsemble(Ensemble):
+class FlowEnsemble(DensityModel, Ensemble):
     """A mixture of flows of one config in equal parts.
 
     ``sample`` takes one number more than the variables: the last, standard normal as the others, says by its quantile which
@@ -40,7 +44,8 @@ class FlowEnsemble(Ensemble):
         first = self.members[0]
         if not isinstance(first, Flow):
             raise ValueError(f"expected a family of flows, {member} is none: its ensembles are of the family ensemble")
-        self.dimensions, self.context, self.autocast = first.dimensions, first.context, first.autocast
+        self.dimensions, self.normals, self.autocast = first.dimensions, first.dimensions + 1, first.autocast
+        self.context, self.context_shape, self.features = first.context, first.context_shape, count * first.features
         self.endpoints = {"log_prob": "log_prob", "sample": "sample"}  # type: ignore[misc]
         self.edges = ndtri(np.arange(1, count) / count).astype(np.float32)
         """Quantiles of the normal distribution between which each member has its share of it."""
@@ -58,42 +63,61 @@ class FlowEnsemble(Ensemble):
             x = ops.where(place >= float(edge), member.sample(noise, *context), x)
         return x
 
-    def draw(self, n: int, c: Any = None, seed: int = 0, **options: Any) -> np.ndarray:
-        """Draw n samples as ``Flow.draw`` does, each from a member that is picked at random."""
-        members = list(self._flows())
-        contexts = members[0].draw(1, c, seed, **options).shape[:-2]
-        picked = np.random.default_rng(seed).integers(len(members), size=(*contexts, n))
-        samples: Any = None
-        for i, member in enumerate(members):
-            own = picked == i
-            if not own.any():
-                continue
-            drawn = member.draw(int(own.sum(axis=-1).max()), c, [seed, i], **options)
-            if samples is None:
-                samples = np.empty((*own.shape, self.dimensions), drawn.dtype)
-            earlier = np.maximum(np.cumsum(own, axis=-1) - 1, 0)
-            samples[own] = np.take_along_axis(drawn, earlier[..., None], axis=-2)[own]
-        return samples
+    def condition(self, c, mask=None):
+        """Features of all members, (batch, count * F), None without a context."""
+        if self.context_shape is None:
+            return None
+        return ops.concatenate([member.condition(c, mask) for member in self.members], axis=-1)
 
-    def log_density(self, x: np.ndarray, c: Any = None, **options: Any) -> np.ndarray:
-        """Give ``log_prob`` of any number of rows, as ``Flow.log_density`` does."""
-        found = np.stack([member.log_density(x, c, **options) for member in self._flows()])
-        return (logsumexp(found.astype(np.float64), axis=0) - np.log(len(found))).astype(found.dtype)
+    def _log_prob(self, x, features):
+        each = zip(self.members, self._apart(features), strict=True)
+        return POOLS["log density"]([member._log_prob(x, own) for member, own in each])
 
-    def _flows(self) -> Iterator[Flow]:
-        """The members, told what the spec says of their tensors; the first, too, where what is known of contexts lies."""
-        self.members[0].folder = self.folder
-        for member in self.members:
-            if hasattr(self, "spec"):
-                member.spec = self.spec
-            yield member
+    def _drawn(self, z, *given):
+        """Samples of the member that the last number of the noise picks, as ``sample`` has them, which asks all members."""
+        picked = np.searchsorted(self.edges, z[:, -1], side="right")
+        drawn = np.empty((len(z), self.dimensions), self.precision(0))
+        for i, (member, own) in enumerate(zip(self.members, self._given_to_each(given), strict=True)):
+            rows = picked == i
+            if rows.any():
+                drawn[rows] = member._drawn(z[rows, :-1], *(array[rows] for array in own))
+        return drawn
 
-    def precision(self, place: int) -> str:
+    def _median(self, given, rows):
+        """The median, which lies between those of the members, halved until single precision sees no difference."""
+        each = self._given_to_each(given)
+        medians = np.stack([member._median(own, rows) for member, own in zip(self.members, each, strict=True)])
+        low, high = medians.min(axis=0), medians.max(axis=0)
+        for _ in range(HALVINGS):
+            middle = (low + high) / 2
+            less = self._below(middle, given)[:, None] < 0.5
+            low, high = np.where(less, middle, low), np.where(less, high, middle)
+        return (low + high) / 2
+
+    def _below(self, x, given):
+        each = zip(self.members, self._given_to_each(given), strict=True)
+        return np.mean([member._below(x, own) for member, own in each], axis=0)
+
+    def _given_to_each(self, given: Sequence[np.ndarray]) -> list[list[np.ndarray]]:
+        """Contexts for each member, which are the same, or its own part of the features."""
+        if not (given and self._shaped):
+            return [list(given)] * len(self.members)
+        return [[own] for own in self._apart(given[0])]
+
+    def _apart(self, features):
+        """The features (batch, F) of each member."""
+        width = self.members[0].features
+        return [features[:, i * width : (i + 1) * width] for i in range(len(self.members))]
+
+    def precision(self, place: int) -> DType:
         """The dtype of the variables (place 0) or of the context, as of the members."""
         return self.members[0].precision(place)
 
     def baseline(self, tensor: str) -> np.ndarray | None:
-        return next(self._flows()).baseline(tensor)
+        first: Flow = self.members[0]
+        if hasattr(self, "spec"):
+            first.spec = self.spec
+        return first.baseline(tensor)
 
     def described(self, name: str, endpoint: Endpoint) -> Endpoint:
         if name != "sample":

@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from zoo.families.tracing import traced
+
 
 def value_and_gradient(function: Callable[[Any], Any], x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Value and gradient of a function that treats its rows independently.
@@ -75,8 +77,8 @@ def compiled_gradient(function: Callable[..., Any], like: Sequence[np.ndarray]) 
                 return tape.gradient(value, point, unconnected_gradients="zero")
 
             signature = [tf.TensorSpec([None, *array.shape[1:]], array.dtype) for array in like]
-            traced = tf.function(gradient, input_signature=signature)
-            return lambda *arrays: traced(*map(tf.convert_to_tensor, arrays)).numpy()
+            graph = traced(gradient, input_signature=signature)
+            return lambda *arrays: graph(*map(tf.convert_to_tensor, arrays)).numpy()
         case "jax":
             import jax
 

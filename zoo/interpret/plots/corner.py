@@ -16,6 +16,8 @@ from zoo.errors import InputError
 from zoo.interpret.digits import to_two_digits
 from zoo.interpret.plots.style import BLUE, COLORS, GRAY, MARKERS, ORANGE, panels, styled
 from zoo.interpret.posteriors.coverage import Coverage, PredictiveCheck, checked_ranks, rank_uniformity
+from zoo.interpret.posteriors.draws import draws_of
+from zoo.interpret.posteriors.parameters import ParameterSet
 
 RANK_BINS = 20
 COLUMNS = 4
@@ -102,24 +104,24 @@ def coverage_curve(coverage: Coverage | Mapping[str, Coverage]) -> Figure:
 
 @styled
 def corner_plot(
-    samples: np.ndarray | Mapping[str, np.ndarray],
+    samples: Any,
     names: Sequence[str],
     units: Mapping[str, str] | None = None,
-    truth: Sequence[float] | None = None,
+    truth: Sequence[float] | Mapping[str, float] | None = None,
     constraints: Mapping[str, Mapping[str, Constraint]] | None = None,
 ) -> Figure:
     """Marginals of all parameters and pairs; contours hold 68% and 95% of the samples.
 
     Parameters
     ----------
-    samples : ndarray or mapping of str to ndarray
-        Samples of shape (n, D), or several such by label to lay over one another.
+    samples : array_like or mapping of str to array_like
+        Samples of shape (n, D), a table or columns by name of them, or several such by label to lay over one another.
     names : sequence of str
         Names of the D parameters, as they shall be drawn.
     units : mapping of str to str, optional
         Units by name; the other parameters are dimensionless.
-    truth : sequence of float, optional
-        True values, of shape (D,).
+    truth : sequence or mapping of str to float, optional
+        True values, of shape (D,), or by name.
     constraints : mapping of str to mapping of str to Constraint, optional
         Published values with the limits of their 68% intervals by label and name, drawn as bands on the diagonal and as
         crosses elsewhere; parameters that they lack are left out.
@@ -131,8 +133,9 @@ def corner_plot(
     """
     import corner
 
-    _of_length(names, len(names) if truth is None else len(truth))
-    sets, constraints = _checked_samples(samples, names), constraints or {}
+    known = ParameterSet(list(names), units or {})
+    truth = None if truth is None else known.point(truth, "truth").tolist()
+    sets, constraints = _checked_samples(samples, known), constraints or {}
     for label, published in constraints.items():
         if unknown := set(published) - set(names):
             raise InputError(
@@ -192,12 +195,14 @@ def _offsets_into_labels(ax: Axes) -> None:
             axis.set_label_text(f"{axis.get_label_text()}  ({sign}{offset})")
 
 
-def _checked_samples(samples: np.ndarray | Mapping[str, np.ndarray], names: Sequence[str]) -> dict[str, np.ndarray]:
-    """Samples by label, each finite and of the right width."""
-    sets = {name: np.asarray(array) for name, array in (samples if isinstance(samples, Mapping) else {"": samples}).items()}
+def _checked_samples(samples: Any, known: ParameterSet) -> dict[str, np.ndarray]:
+    """Samples (n, D) by label, each finite and more than there are parameters."""
+    width = len(known.names)
+    labeled = samples if isinstance(samples, Mapping) and not set(known.names) <= set(samples) else {"": samples}
+    sets = {label: draws_of(one, known, f"samples {label!r}").reshape(-1, width) for label, one in labeled.items()}
     for label, array in sets.items():
-        if array.ndim != 2 or array.shape[1] != len(names) or len(array) <= len(names) or not np.isfinite(array).all():
-            raise InputError(f"samples {label!r}: expected finite (n, {len(names)}), n > {len(names)}, given {array.shape}")
+        if len(array) <= width:
+            raise InputError(f"samples {label!r}: expected more than {width}, the number of parameters, given {len(array)}")
     return sets
 
 

@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 
 from zoo.errors import InputError, ZooError
+from zoo.interpret.posteriors.draws import draws_of
 from zoo.interpret.posteriors.mcmc import Chains
-from zoo.interpret.posteriors.parameters import ParameterSet, parameters_of
+from zoo.interpret.posteriors.parameters import parameters_of
 from zoo.model.handed_in.tensors import numbers_alone
 
 GREEK = {
@@ -25,7 +26,7 @@ GREEK = {
 
 
 def to_arviz(
-    samples: np.ndarray | Chains,
+    samples: Any,
     parameters: Any,
     *,
     log_density: np.ndarray | None = None,
@@ -35,12 +36,13 @@ def to_arviz(
 
     Parameters
     ----------
-    samples : ndarray or Chains
-        Draws from one posterior, of shape (n, D), as one chain; or what ``flow_mcmc`` gave.
+    samples : array_like or Chains
+        Draws from one posterior, (n, D), as one chain, or several, (chains, draws, D); a table or a mapping of them by name; or
+        what ``flow_mcmc`` or ``sample_posterior`` gave.
     parameters : Flow or sequence of str
         Names of the D parameters, or the flow that drew them, which knows their names and units.
     log_density : ndarray, optional
-        Logarithm of the density at the samples, of shape (n,), or (draws, chains) of chains; it is called ``lp``.
+        Logarithm of the density at the samples, (n,), or with the first two axes of chains; it is called ``lp``.
     observed : ndarray or mapping of str to ndarray, optional
         What was observed, under its name, or as ``x``.
 
@@ -64,10 +66,10 @@ def to_arviz(
     """
     arviz = _imported("arviz")
     known = parameters_of(parameters)
-    chains = _chains(samples, known)
+    chains = draws_of(samples, known)
     groups: dict[str, dict[str, np.ndarray]] = {"posterior": {name: chains[..., k] for k, name in enumerate(known.names)}}
     if log_density is not None:
-        groups["sample_stats"] = {"lp": _of_samples(log_density, chains)}
+        groups["sample_stats"] = {"lp": _of_samples(log_density, chains, samples)}
     if observed is not None:
         named = observed if isinstance(observed, Mapping) else {"x": observed}
         groups["observed_data"] = {name: np.asarray(numbers_alone(array, name)) for name, array in named.items()}
@@ -78,7 +80,7 @@ def to_arviz(
 
 
 def to_getdist(
-    samples: np.ndarray | Chains,
+    samples: Any,
     parameters: Any,
     *,
     log_density: np.ndarray | None = None,
@@ -90,12 +92,13 @@ def to_getdist(
 
     Parameters
     ----------
-    samples : ndarray or Chains
-        Draws from one posterior, of shape (n, D), which are independent; or what ``flow_mcmc`` gave.
+    samples : array_like or Chains
+        Draws from one posterior, (n, D), which are independent, or chains, (chains, draws, D); a table or a mapping of them by
+        name; or what ``flow_mcmc`` or ``sample_posterior`` gave.
     parameters : Flow or sequence of str
         Names of the D parameters, or the flow that drew them, which knows their names, units and limits.
     log_density : ndarray, optional
-        Logarithm of the density at the samples, of shape (n,), or (draws, chains) of chains.
+        Logarithm of the density at the samples, (n,), or with the first two axes of chains.
     limits : mapping of str to tuple, optional
         Where the density of a parameter ends, None where it does not on a side; those of a flow by default. Without them,
         getdist smooths across the edge of a prior.
@@ -122,12 +125,12 @@ def to_getdist(
     """
     getdist = _imported("getdist")
     known = parameters_of(parameters)
-    chains = _chains(samples, known)
+    chains = draws_of(samples, known)
     for what, given in (("limits", limits or {}), ("latex", latex or {})):
         if unknown := [name for name in given if name not in known.names]:
             raise InputError(f"{what}: expected those of {', '.join(known.names)}, given {', '.join(unknown)}")
     ends = {**known.limits, **(limits or {})}
-    likelihoods = None if log_density is None else -_of_samples(log_density, chains)
+    likelihoods = None if log_density is None else -_of_samples(log_density, chains, samples)
     with contextlib.redirect_stdout(io.StringIO()):  # it prints how many rows of burn-in it removed, which are none
         return getdist.MCSamples(
             samples=list(chains),
@@ -136,29 +139,18 @@ def to_getdist(
             labels=[(latex or {}).get(name) or _latex(name, known.units.get(name, "1")) for name in known.names],
             ranges={_plain(name): list(pair) for name, pair in ends.items() if pair != (None, None)},
             label=label,
-            sampler="mcmc" if isinstance(samples, Chains) else "uncorrelated",
+            sampler="mcmc" if isinstance(samples, Chains) or len(chains) > 1 else "uncorrelated",
             ignore_rows=0,
         )
 
 
-def _chains(samples: np.ndarray | Chains, known: ParameterSet) -> np.ndarray:
-    """Samples (chains, draws, D) in float64."""
-    chains = samples.samples.swapaxes(0, 1) if isinstance(samples, Chains) else numbers_alone(samples, "samples")[None]
-    if chains.ndim != 3 or chains.shape[-1] != len(known.names) or not chains.size:
-        raise InputError(
-            f"samples: expected draws from one posterior, (n, {len(known.names)}), or chains, given shape {chains.shape[1:]}"
-        )
-    if not np.isfinite(chains).all():
-        raise InputError(f"samples: {np.count_nonzero(~np.isfinite(chains))} values are NaN or infinite")
-    return np.ascontiguousarray(chains, dtype=np.float64)
-
-
-def _of_samples(log_density: np.ndarray, chains: np.ndarray) -> np.ndarray:
-    """Log densities (chains, draws)."""
+def _of_samples(log_density: np.ndarray, chains: np.ndarray, samples: Any) -> np.ndarray:
+    """Log densities (chains, draws), which come in the order of the axes of the samples."""
     found = numbers_alone(log_density, "log_density").astype(np.float64)
-    found = found[None] if found.ndim == 1 else found.T
+    draws_first = isinstance(samples, Chains)
+    found = found[None] if found.ndim == 1 else found.T if draws_first else found
     if found.shape != chains.shape[:2]:
-        expected = chains.shape[1:2] if len(chains) == 1 else chains.shape[1::-1]
+        expected = chains.shape[1:2] if len(chains) == 1 else chains.shape[1::-1] if draws_first else chains.shape[:2]
         raise InputError(f"log_density: expected one of each sample, of shape {expected}, given {np.shape(log_density)}")
     return found
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.util
 import math
 import time
-import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -14,7 +13,7 @@ from pydantic import BaseModel, ConfigDict
 
 from zoo.atomic import whole_file
 from zoo.data.observation import Constraint, Observation
-from zoo.errors import InputError, MisspecificationWarning
+from zoo.errors import InputError, MisspecificationWarning, warn
 from zoo.interpret.digits import to_two_digits
 from zoo.interpret.elements import element_names, element_units
 from zoo.model.misspecification import Reference
@@ -171,7 +170,7 @@ def infer(
     compared = None if reference is None else reference.compare(given[observed.name], given.get(observed.mask or ""))
     unlike = None if reference is None or compared is None else reference.told(compared)
     if unlike is not None:
-        warnings.warn(unlike, MisspecificationWarning, stacklevel=2)
+        warn(unlike, MisspecificationWarning)
     published = {name: observation.published[name] for name in names if name in observation.published}
     return PosteriorReport(
         model=spec.name,

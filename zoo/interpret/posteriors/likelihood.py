@@ -7,23 +7,29 @@ of the likelihood that rises from 0 to 1, resampled and moved. So each mode gets
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, cast
 
 import numpy as np
 
-from zoo.errors import InputError
+from zoo.errors import InputError, warn
+from zoo.families.tracing import traced
 from zoo.interpret.posteriors.annealed import factor, resampled, risen
 from zoo.interpret.posteriors.log_prior import log_prior_on_scales
-from zoo.interpret.posteriors.mcmc import ACCEPTANCE, Chains, effective_size, split_r_hat, tensorflow_probability
+from zoo.interpret.posteriors.mcmc import ACCEPTANCE, Chains, tensorflow_probability
+from zoo.interpret.posteriors.mixing import effective_size, nested_limit, nested_r_hat
+from zoo.model.handed_in.tables import is_table
 from zoo.progress import track
 
 POOL = 500
 """Draws from the prior for each chain."""
 BLOCK = 10
 """Steps of all chains in one call of the graph."""
+TOGETHER = 2**13
+"""Rows of data whose likelihood is computed at once, if no more are asked for."""
+KEPT = 4
+"""Priors whose compiled steps stay with a likelihood."""
 EFFECTIVE = 4.0
 """Effective number of weighed states for each chain that a rise of the power of the likelihood leaves."""
 MOST_RISES = 100
@@ -36,8 +42,8 @@ WARM_UP = 4
 """Blocks on the full posterior that are thrown away, in which shape and step settle."""
 DEEPEST = 7
 """Most doublings of a path: 128 leapfrog steps."""
-MIXED, DIVERGENT = 1.1, 0.01
-"""R-hat and share of divergent steps up to which no warning is given."""
+DIVERGENT = 0.01
+"""Share of divergent steps up to which no warning is given."""
 
 
 class PriorOnScales(Protocol):
@@ -70,7 +76,8 @@ class Likelihood(Protocol):
 class LikelihoodPosterior:
     """The posterior of parameters whose likelihood is a flow: ``draw(n, x)``, as a flow p(theta | x) has it.
 
-    The first observation costs seconds of compilation, further ones none.
+    The first observation costs seconds of compilation, further ones of as many trials none, whoever asks for them: what is
+    compiled stays with the flow.
 
     Parameters
     ----------
@@ -101,18 +108,18 @@ class LikelihoodPosterior:
         if context != len(prior.names):
             raise InputError(f"expected a flow p(x | {', '.join(prior.names)}), given one with a context of {context}")
         _expect_names(flow, prior)
-        self._moves = _Moves(flow, prior)
+        self._moves = _moves_of(flow, prior)
         self.flow, self.prior, self.chains = flow, prior, chains
 
-    def draw(self, n: int, x: np.ndarray, seed: int = 0) -> np.ndarray:
+    def draw(self, n: int, x: Any, seed: int = 0) -> np.ndarray:
         """Draw n samples given one observation, or given each of several: trials of one theta go through ``sample``.
 
         Parameters
         ----------
         n : int
             Number of samples.
-        x : ndarray
-            One observation (C,), or several (m, C).
+        x : array_like
+            One observation, (C,) or by name, or several, (m, C) or a table.
         seed : int
             Seed of all draws.
 
@@ -126,15 +133,17 @@ class LikelihoodPosterior:
         found = [self.sample(row, draws=draws, seed=seed + i) for i, row in enumerate(rows)]
         rng = np.random.default_rng(seed)
         drawn = np.stack([rng.permutation(chains.flat)[:n] for chains in found])
-        return drawn if np.ndim(x) == 2 else drawn[0]
+        several = len(rows) > 1 or is_table(x) or np.ndim(x) == 2
+        return drawn if several else drawn[0]
 
-    def sample(self, x_o: np.ndarray, *, draws: int = 50, seed: int = 0) -> Chains:
+    def sample(self, x_o: Any, *, draws: int = 50, seed: int = 0) -> Chains:
         """Run the chains, as `sample_posterior` does."""
         if draws < 4:
             raise InputError(f"expected at least 4 draws of each chain, given {draws}")
         x = self.flow.observations(x_o)
         rng = np.random.default_rng(seed)
         state = self._annealed(x, rng)
+        start = state.u
         kept, divergent, accepted = [], [], []
         blocks = -(-draws // BLOCK)
         for block in track(range(WARM_UP + blocks), "no-U-turn sampler"):
@@ -147,7 +156,7 @@ class LikelihoodPosterior:
             divergent.append(moved.divergent)
             accepted.append(moved.acceptance)
         u = np.concatenate(kept)[:draws]
-        chains = self._chains(u, state, float(np.mean(accepted)), float(np.mean(divergent)))
+        chains = self._chains(u, start, state, float(np.mean(accepted)), float(np.mean(divergent)))
         _warn(chains, self.prior.names)
         return chains
 
@@ -178,14 +187,13 @@ class LikelihoodPosterior:
             " simulations, or trials are so many that single precision does not resolve their likelihood"
         )
 
-    def _chains(self, u: np.ndarray, state: _State, acceptance: float, divergent: float) -> Chains:
-        tfp = self._moves.tfp
+    def _chains(self, u: np.ndarray, start: np.ndarray, state: _State, acceptance: float, divergent: float) -> Chains:
         return Chains(
             samples=self._moves.physical(u),
             local_acceptance=acceptance,
             global_acceptance=float("nan"),
-            r_hat=split_r_hat(tfp, u),
-            ess=effective_size(tfp, u),
+            r_hat=nested_r_hat(u, start),
+            ess=effective_size(self._moves.tfp, u),
             step_size=state.step,
             scale=np.sqrt(np.sum(state.factor**2, axis=1)),
             flow=None,
@@ -196,7 +204,7 @@ class LikelihoodPosterior:
 def sample_posterior(
     flow: Likelihood,
     prior: PriorOnScales | Mapping[str, Any],
-    x_o: np.ndarray,
+    x_o: Any,
     *,
     draws: int = 50,
     chains: int = 200,
@@ -204,16 +212,14 @@ def sample_posterior(
 ) -> Chains:
     """Sample p(theta | x_o), which is proportional to p(x_o | theta) p(theta).
 
-    For several observations take a :class:`LikelihoodPosterior`, which compiles once.
-
     Parameters
     ----------
     flow : Flow
         A flow p(x | theta), as ``train_nle`` makes it.
     prior : Prior or mapping
         Prior of the parameters in the order of the flow's context, or what ``as_prior`` takes as one.
-    x_o : ndarray
-        What was observed, (C,), or k independent trials at one theta, (k, C), whose log likelihoods add up.
+    x_o : array_like
+        What was observed, (C,) or by name, or k independent trials at one theta, (k, C), whose log likelihoods add up.
     draws : int
         Kept states of each chain.
     chains : int
@@ -224,8 +230,8 @@ def sample_posterior(
     Returns
     -------
     Chains
-        Physical parameters in ``samples`` (draws, chains, D) and ``flat`` (draws x chains, D). R-hat, effective sample size and
-        ``scale`` are those of the unbounded scales.
+        Physical parameters in ``samples`` (draws, chains, D) and ``flat`` (draws x chains, D). R-hat, the nested one of many
+        short chains, effective sample size and ``scale`` are those of the unbounded scales.
 
     Raises
     ------
@@ -279,6 +285,19 @@ class _State:
         return _State(moved.states[-1], self.factor if measured is None else factor(measured), step, self.power)
 
 
+def _moves_of(flow: Likelihood, prior: PriorOnScales) -> _Moves:
+    """The steps for a likelihood and a prior, which take far longer to compile than to run and so stay with the likelihood."""
+    known: dict[Any, _Moves] = vars(flow).setdefault("_moves_of_priors", {})
+    plain = getattr(prior, "plain", None)
+    # Independent laws are told by their numbers. What else a prior may be made of is not known, so that it is only itself.
+    key = repr(plain()) if plain is not None and hasattr(prior, "laws") else id(prior)
+    if key not in known:
+        if len(known) == KEPT:
+            del known[next(iter(known))]
+        known[key] = _Moves(flow, prior)
+    return known[key]
+
+
 class _Moves:
     """Steps of the no-U-turn sampler on unbounded scales, all chains at once."""
 
@@ -293,7 +312,7 @@ class _Moves:
         dimensions = len(prior.names)
 
         def log_likelihood(u, x):
-            n, k = u.shape[0], x.shape[0]
+            n, k = tf.shape(u)[0], x.shape[0]
             theta = tf.repeat(maps.from_base(u), k, axis=0)
             value = tf.reduce_sum(tf.reshape(flow.log_prob(tf.tile(x, (n, 1)), theta), (n, k)), axis=1)
             value = tf.cast(value, tf.float32)
@@ -313,9 +332,9 @@ class _Moves:
             states = tf.reshape(tf.matmul(tf.reshape(states, (-1, dimensions)), factor, transpose_b=True), tf.shape(states))
             return states, tf.reduce_mean(acceptance), tf.reduce_mean(tf.cast(divergent, tf.float32))
 
-        self.maps = maps
-        self._log_likelihood = tf.function(log_likelihood, jit_compile=compiles, autograph=False)
-        self._block = tf.function(block, jit_compile=compiles, autograph=False)
+        self.maps, self.prior = maps, prior  # which is held, so that no other can have its place in memory
+        self._log_likelihood = traced(log_likelihood, reduce_retracing=True, autograph=False)  # XLA takes longer than it saves
+        self._block = traced(block, jit_compile=compiles, autograph=False)
 
     def block(self, state: _State, x: np.ndarray, rng: np.random.Generator) -> _Moved:
         """A block of steps."""
@@ -324,11 +343,12 @@ class _Moves:
         states, acceptance, divergent = self._block(*(self._tensor(value) for value in numbers), self._observed(x), seed)
         return _Moved(states.numpy(), float(acceptance), float(divergent))
 
-    def log_likelihood(self, u: np.ndarray, x: np.ndarray, rows: int) -> np.ndarray:
-        """Logarithm of the likelihood (n,) at parameters (n, D), so many rows at once, of which n is a multiple."""
-        observed = self._observed(x)
-        parts = [self._log_likelihood(self._tensor(part), observed).numpy() for part in np.split(u, len(u) // rows)]
-        return np.concatenate(parts).astype(np.float64)
+    def log_likelihood(self, u: np.ndarray, x: np.ndarray, least: int) -> np.ndarray:
+        """Logarithm of the likelihood (n,) at parameters (n, D), at least so many at once."""
+        observed, rows = self._observed(x), max(least, TOGETHER // len(x))
+        parts = [u[start : start + rows] for start in range(0, len(u), rows)]
+        found = [self._log_likelihood(self._tensor(part), observed).numpy() for part in parts]
+        return np.concatenate(found).astype(np.float64)
 
     def unbounded(self, theta: np.ndarray) -> np.ndarray:
         """Parameters (n, D) on their unbounded scales."""
@@ -352,14 +372,13 @@ class _Moves:
 def _warn(chains: Chains, names: list[str]) -> None:
     """Say what in the chains is not as it should be."""
     if chains.divergent > DIVERGENT:
-        warnings.warn(
-            f"{chains.divergent:.1%} of the steps diverged: the likelihood has edges or cusps, near which draws may be missing",
-            stacklevel=4,
-        )
+        share = f"{chains.divergent:.1%}"
+        warn(f"{share} of the steps diverged: the likelihood has edges or cusps, near which draws may be missing")
     worst = int(np.argmax(chains.r_hat))
-    if not chains.r_hat[worst] <= MIXED:
-        warnings.warn(
-            f"the chains of {names[worst]} do not mix, R-hat {chains.r_hat[worst]:.2f}: either the posterior has separate"
-            " modes, whose weights are then those that the chains started with, good to a few per cent, or more draws are due",
-            stacklevel=4,
+    limit = nested_limit(chains.samples.shape[1])
+    if not chains.r_hat[worst] <= limit:
+        warn(
+            f"the chains of {names[worst]} do not mix, R-hat {chains.r_hat[worst]:.2f}, of mixed ones {limit:.2f} at most: the"
+            " posterior has separate modes, whose weights are then those that the chains started with, good to a few per cent,"
+            " or more draws are due"
         )

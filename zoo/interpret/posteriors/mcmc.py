@@ -10,7 +10,6 @@ chains and draw them from the prior, wide, and do not start them at one optimum.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +17,8 @@ from typing import Any
 import numpy as np
 
 from zoo.errors import InputError, ZooError
+from zoo.families.tracing import traced
+from zoo.interpret.posteriors.mixing import effective_size, split_r_hat
 from zoo.progress import track
 
 BATCH = 512
@@ -38,8 +39,8 @@ class Chains:
     global_acceptance : float
         Fraction of the flow's proposals accepted, NaN without global moves.
     r_hat : ndarray
-        Potential scale reduction of split chains (Gelman & Rubin 1992; Vehtari et al. 2021); below 1.01 when mixed; of shape
-        (D,).
+        Potential scale reduction of split chains (Gelman & Rubin 1992; Vehtari et al. 2021), below 1.01 when mixed, or the
+        nested one of many short chains, a few hundredths above 1; of shape (D,).
     ess : ndarray
         Effective sample size of all chains together, of shape (D,).
     step_size : float
@@ -177,21 +178,18 @@ class _Local:
     """Hamiltonian moves in coordinates that are divided by ``scale``, all chains at once."""
 
     def __init__(self, tfp: Any, target: Callable[[Any], Any], steps: int, leapfrog: int, rng: np.random.Generator) -> None:
-        import tensorflow as tf
 
         self.rng, self.step = rng, 0.1
 
         def kernel(scale, step):
             return tfp.mcmc.HamiltonianMonteCarlo(lambda y: target(y * scale), step_size=step, num_leapfrog_steps=leapfrog)
 
-        @tf.function(reduce_retracing=True)
         def move(x, scale, step, seed):
             states, accepted = tfp.mcmc.sample_chain(
                 steps, x / scale, kernel=kernel(scale, step), trace_fn=lambda _, results: results.is_accepted, seed=seed
             )
             return states * scale, accepted
 
-        @tf.function(reduce_retracing=True)
         def tune(x, scale, step, seed, count):
             tuned = tfp.mcmc.DualAveragingStepSizeAdaptation(
                 kernel(scale, step), num_adaptation_steps=count - 1, target_accept_prob=ACCEPTANCE
@@ -201,7 +199,7 @@ class _Local:
             )
             return states * scale, final.new_step_size
 
-        self._move, self._tune = move, tune
+        self._move, self._tune = traced(move, reduce_retracing=True), traced(tune, reduce_retracing=True)
 
     def warm_up(self, initial: np.ndarray, count: int) -> np.ndarray:
         """Tune step and scale; (count // 4, chains, D), the last states."""
@@ -244,19 +242,18 @@ class _Global:
         def log_weight(x):
             return target(x) - flow.log_prob(x)
 
-        @tf.function(reduce_retracing=True)
         def propose(z):
             x = flow.sample(z)
             return x, log_weight(x)
 
-        @tf.function(reduce_retracing=True)
         def train(batches):
             for x in batches:
                 with tf.GradientTape() as tape:
                     loss = -tf.reduce_mean(flow.log_prob(x))
                 optimizer.apply(tape.gradient(loss, flow.trainable_variables), flow.trainable_variables)
 
-        self._propose, self._train, self._log_weight = propose, train, tf.function(log_weight, reduce_retracing=True)
+        graphs = (traced(function, reduce_retracing=True) for function in (propose, train, log_weight))
+        self._propose, self._train, self._log_weight = graphs
 
     def train(self, rows: np.ndarray, steps: int) -> None:
         """Maximize the likelihood of the rows (n, D)."""
@@ -314,25 +311,6 @@ def _flow(flow: Any, rows: np.ndarray, seed: int) -> Any:
     if flow.precision(0) != "float32":
         raise InputError("flow: its variables have scales in double precision, chains move in single: give one without scales")
     return flow
-
-
-def split_r_hat(tfp: Any, samples: np.ndarray) -> np.ndarray:
-    """Potential scale reduction (D,) of the halves of chains (draws, chains, D); NaN where there is too little."""
-    if len(samples) < 4 or samples.shape[1] < 2:
-        return np.full(samples.shape[2], np.nan)
-    even = samples[len(samples) % 2 :]
-    return tfp.mcmc.potential_scale_reduction(even, independent_chain_ndims=1, split_chains=True).numpy()
-
-
-def effective_size(tfp: Any, samples: np.ndarray) -> np.ndarray:
-    """Effective sample size (D,) of chains (draws, chains, D) together."""
-    logger = logging.getLogger("tensorflow")
-    level = logger.level
-    logger.setLevel(logging.ERROR)  # the autocorrelation drops the imaginary part of a Fourier transform, with a warning
-    try:
-        return tfp.mcmc.effective_sample_size(samples, filter_beyond_positive_pairs=True, cross_chain_dims=1).numpy()
-    finally:
-        logger.setLevel(level)
 
 
 def tensorflow_probability(what: str) -> Any:

@@ -6,8 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from zoo.errors import InputError
+import numpy as np
+
+from zoo.errors import InputError, UnknownNameError
 from zoo.interpret.elements import element_names, element_units
+from zoo.model.axes import Axis
+from zoo.model.handed_in.tables import columns_of_row, is_row
+from zoo.model.handed_in.tensors import rows_of
+from zoo.model.spec import Tensor
 
 Limits = tuple[float | None, float | None]
 """Ends of a density, None where it has none on that side."""
@@ -30,6 +36,43 @@ class ParameterSet:
     names: list[str]
     units: Mapping[str, str] = field(default_factory=dict)
     limits: Mapping[str, Limits] = field(default_factory=dict)
+
+    def point(self, given: Any, what: str) -> np.ndarray:
+        """One value of each parameter.
+
+        Parameters
+        ----------
+        given : array_like
+            The values in their order, or by name: a mapping, or one row of a table, in whatever order and with units where it
+            has some.
+        what : str
+            What they are, for messages.
+
+        Returns
+        -------
+        ndarray of shape (D,)
+            The values in the parameters' units.
+
+        Raises
+        ------
+        InputError, UnknownNameError
+            A name is missing or none of a parameter, a value is missing or not finite, or there are more or fewer.
+        """
+        units = [self.units.get(name, "1") for name in self.names]
+        axis = Axis(name="parameter", size=len(self.names), labels=self.names, units=units)
+        tensor = Tensor(name=what, axes=[axis], dtype="float64", unit="", description="one value of each parameter")
+        names = given if isinstance(given, Mapping) else columns_of_row(given, what) if is_row(given) else ()
+        for name in names:
+            if name not in self.names:
+                raise UnknownNameError(f"parameter ({what})", str(name), self.names)
+        rows, _ = rows_of(given, tensor)
+        if rows.shape != (1, len(self.names)) or rows.dtype.kind not in "biuf" or not np.isfinite(rows).all():
+            raise InputError(
+                f"{what}: expected one finite number for each of {', '.join(self.names)}, given {rows.dtype} of shape"
+                f" {rows.shape[1:] if len(rows) == 1 else rows.shape}"
+            )
+        point: np.ndarray = rows[0].astype(np.float64)
+        return point
 
 
 def parameters_of(given: Any) -> ParameterSet:

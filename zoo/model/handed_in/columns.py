@@ -5,8 +5,8 @@ A column is taken by its name and never by its place. What lies on disk is cut r
 
 from __future__ import annotations
 
+import difflib
 import re
-import warnings
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,7 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from zoo.errors import InputError, UnknownNameError, option
+from zoo.errors import InputError, UnknownNameError, option, warn
+from zoo.model.handed_in.on_disk import OnDisk, joined
 from zoo.model.handed_in.units import Convert, converter, same_unit
 from zoo.model.handed_in.values import Values
 from zoo.model.spec import Tensor
@@ -23,6 +24,8 @@ CHUNK = 2**20
 """Numbers of a column on disk that are looked at together."""
 SHOWN = 12
 """Columns that a message names."""
+NEAR = 0.8
+"""Likeness of two names, as ``difflib`` measures it, from which a message asks whether one is meant by the other."""
 
 
 @dataclass(eq=False)
@@ -55,51 +58,6 @@ class Column:
     def shape(self) -> tuple[int, ...]:
         """Shape of a row."""
         return tuple(np.shape(self.values.array)[1:])
-
-
-class OnDisk:
-    """Rows of arrays that stay on disk, cut as they are asked for, as (n, *shape).
-
-    Parameters
-    ----------
-    sources : sequence of object
-        One array (m, *shape), or one (m,) for each element of a row.
-    converters : sequence of callable or None
-        What converts the unit of each source.
-    rows : ndarray of shape (n,)
-        Which of the m rows these are.
-    shape : tuple of int
-        Shape of a row.
-    dtype : str
-        What they are cut as.
-    """
-
-    def __init__(
-        self,
-        sources: Sequence[Any],
-        converters: Sequence[Convert | None],
-        rows: np.ndarray,
-        shape: tuple[int, ...],
-        dtype: str = "float32",
-    ) -> None:
-        self.sources, self.converters, self.rows, self.dtype = list(sources), list(converters), rows, dtype
-        self.shape = (len(rows), *shape)
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def __getitem__(self, index: Any) -> np.ndarray:
-        rows, back = np.unique(self.rows[index], return_inverse=True)  # h5py takes rising indices only
-        read = _joined([np.asarray(source[rows]) for source in self.sources], self.converters)
-        return read.astype(self.dtype)[back].reshape(-1, *self.shape[1:])
-
-    def of(self, rows: np.ndarray) -> OnDisk:
-        """Some of its rows."""
-        return OnDisk(self.sources, self.converters, self.rows[rows], self.shape[1:], self.dtype)
-
-    def astype(self, dtype: str) -> OnDisk:
-        """The same rows, cut as another dtype."""
-        return OnDisk(self.sources, self.converters, self.rows, self.shape[1:], dtype)
 
 
 class Columns:
@@ -139,7 +97,10 @@ class Columns:
         if name in self.columns:
             return self.columns[name]
         if len(found := self._full.get(name, [])) > 1:
-            raise InputError(f"{self.source}: expected one column {name}, given {', '.join(found)}: name it in full")
+            raise InputError(
+                f"{self.source}: expected one column {name}, given {', '.join(found)}: name the one that is meant in full, such"
+                f" as {found[0]!r}"
+            )
         if not found:
             raise UnknownNameError(f"column of {self.source}", name, self.columns)
         return self.columns[found[0]]
@@ -268,7 +229,7 @@ class Columns:
         ]
         if on_disk and any(part.on_disk for part in parts):
             return OnDisk([part.array for part in parts], converters, np.arange(n), shape)
-        return _joined([np.asarray(part.array[:]) for part in parts], converters).reshape(n, *shape)
+        return joined([np.asarray(part.array[:]) for part in parts], converters).reshape(n, *shape)
 
     def converter(self, name: str, wanted: Sequence[str], units: Mapping[str, str] | None = None) -> Convert | None:
         """What converts a column to the unit of each element of its rows."""
@@ -306,11 +267,10 @@ class Columns:
             Columns that are used for something else.
         """
         for name in self.columns:
-            if name not in used and re.search(r"weights?$", name, re.IGNORECASE):
-                warnings.warn(
+            if name not in used and named_as_weights(name):
+                warn(
                     f"{self.source}: the column {name} is left out and every row counts the same: name it with"
-                    f" {option('weights', repr(name), name)} if it holds event weights",
-                    stacklevel=3,
+                    f" {option('weights', repr(name), name)} if it holds event weights"
                 )
 
     def expect_unit(self, name: str, said: str) -> None:
@@ -328,6 +288,17 @@ class Columns:
         return "the columns " + (
             ", ".join(names[:SHOWN]) + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "") if names else "none"
         )
+
+    def meant(self, tensor: Tensor) -> str:
+        """A question, where columns are called nearly as a tensor or its elements: misspelled, or in the capitals of FITS."""
+        short = {name.rpartition("/")[2].casefold(): name for name in self.columns}
+        found = {
+            wanted: short[near]
+            for wanted in (tensor.name, *(tensor.labels or []))
+            for near in difflib.get_close_matches(wanted.casefold(), short, n=1, cutoff=NEAR)
+        }
+        said = [f"{name} for {wanted}" for wanted, name in found.items()]
+        return f"; did you mean {', '.join(said[:SHOWN])}?" if said else ""
 
     def _numbers(self, name: str, allow_missing: bool) -> Values:
         """Values of a column that are numbers; where some are missing, NaN or an error."""
@@ -361,12 +332,20 @@ class Columns:
         return said
 
 
-def _joined(parts: Sequence[np.ndarray], converters: Sequence[Convert | None]) -> np.ndarray:
-    """Columns beside each other, each in the unit that is wanted of it."""
-    found = [part if convert is None else convert(part) for part, convert in zip(parts, converters, strict=True)]
-    if len(found) == 1:
-        return found[0]
-    return np.stack([part.reshape(len(part)) for part in found], axis=-1)
+def named_as_weights(name: str) -> bool:
+    """Whether a column is called as if rows did not count the same.
+
+    Parameters
+    ----------
+    name : str
+        Its name, with that of its group where it has one.
+
+    Returns
+    -------
+    bool
+        Whether it is.
+    """
+    return re.fullmatch(r"(.*/)?(w|wgt|.*weights?)", name, re.IGNORECASE) is not None
 
 
 def is_number(value: Any) -> bool:

@@ -9,7 +9,8 @@ import numpy as np
 
 from zoo.errors import InputError, option
 from zoo.model.handed_in.columns import Columns, said
-from zoo.model.handed_in.tables import columns_of, is_row, is_table
+from zoo.model.handed_in.lengths import agreed_lengths, flat_rows, mask_of_lengths, padded_rows
+from zoo.model.handed_in.tables import by_label, columns_of, columns_of_row, is_row, is_table
 from zoo.model.handed_in.units import converter
 from zoo.model.handed_in.values import Values, values_of
 from zoo.model.spec import Endpoint, Tensor
@@ -21,7 +22,8 @@ def inputs_of(given: Any, endpoint: Endpoint, allow_missing: bool = False) -> di
     Parameters
     ----------
     given : object
-        Arrays or tables by the name of the tensor; or one table, or columns by name, which name tensors or their elements.
+        Arrays or tables by the name of the tensor; or one table, one row that has names, or columns by name, which name tensors
+        or their elements.
     endpoint : Endpoint
         The endpoint.
     allow_missing : bool
@@ -40,10 +42,12 @@ def inputs_of(given: Any, endpoint: Endpoint, allow_missing: bool = False) -> di
     if isinstance(given, Mapping):
         named = {tensor.name for tensor in endpoint.inputs if tensor.dtype != "bool"}
         if named - given.keys() and given.keys() - named:  # elements may be called by their own names
-            columns = columns_of(given, "the columns")
+            columns = (columns_of_row if is_row(given) else columns_of)(given, "the columns")
             if all(columns.find(tensor) for tensor in endpoint.inputs if tensor.name in named):
                 return _of_columns(columns, endpoint, allow_missing)
         return _with_masks(dict(given), endpoint)
+    if is_row(given):
+        return _of_columns(columns_of_row(given, "the row"), endpoint, allow_missing)
     if isinstance(given, Columns) or is_table(given):
         columns = given if isinstance(given, Columns) else columns_of(given, "the table")
         return _of_columns(columns, endpoint, allow_missing)
@@ -69,19 +73,18 @@ def named_inputs(given: Any, first: str) -> Any:
     return given if isinstance(given, Mapping | Columns) or is_table(given) else {first: given}
 
 
-def array_of(given: Any, tensor: Tensor, allow_missing: bool = False, one_row: bool = False) -> np.ndarray:
+def array_of(given: Any, tensor: Tensor, allow_missing: bool = False) -> np.ndarray:
     """One tensor from what was handed in for it.
 
     Parameters
     ----------
     given : object
-        An array or a column of whatever library, or a table whose columns name the tensor's elements.
+        An array or a column of whatever library; or a table, columns by name, one row that has names or a list of such, which
+        name the tensor's elements.
     tensor : Tensor
         The tensor.
     allow_missing : bool
         Whether missing values become NaN in place of an error.
-    one_row : bool
-        Whether an array without a batch is one row, and so is a row of a table that still has its names.
 
     Returns
     -------
@@ -94,21 +97,103 @@ def array_of(given: Any, tensor: Tensor, allow_missing: bool = False, one_row: b
         Values are missing, the unit is another that cannot be converted, or columns do not name the elements.
     """
     where = f"input {tensor.name!r}"
-    if one_row and is_row(given):
-        given = given.to_frame().T
-    if is_table(given):
+    given = by_label(given) if tensor.labels else given
+    if tensor.axes and is_row(given):  # of a tensor of single numbers, a series with labels is a column of them
+        return _tensor(columns_of_row(given, where), tensor, allow_missing)
+    if isinstance(given, list) and given and is_row(given[0]):
+        return np.concatenate([_one_of(row, tensor, allow_missing, f"{where}, row {i}") for i, row in enumerate(given)])
+    if is_table(given) or isinstance(given, Mapping):
         return _tensor(columns_of(given, where), tensor, allow_missing)
-    try:
-        values = values_of(given)
-    except InputError as error:
-        raise InputError(f"{where}: {error}") from error
+    values = _values(given, where)
     if values.jagged:
-        flat, counts = _flat(values, where)
-        return _padded(_converted(Values(flat, unit=values.unit), tensor, where), counts, tensor, where)
-    if one_row and np.ndim(values.array) == len(tensor.axes):
+        flat, counts = flat_rows(values, where)
+        return padded_rows(_converted(Values(flat, unit=values.unit), tensor, where), counts, tensor, where)
+    return _filled(_converted(values, tensor, where), values.missing, tensor, allow_missing)
+
+
+def rows_of(given: Any, tensor: Tensor, allow_missing: bool = False) -> tuple[np.ndarray, bool]:
+    """One tensor from what may be one row of it alone: an array without a batch, or a row that has names.
+
+    Parameters
+    ----------
+    given : object
+        What `array_of` takes, or a row of it.
+    tensor : Tensor
+        The tensor.
+    allow_missing : bool
+        Whether missing values become NaN in place of an error.
+
+    Returns
+    -------
+    array : ndarray
+        Plain numbers (batch, ...), of one row where a row was handed in.
+    several : bool
+        Whether rows were handed in rather than a row.
+
+    Raises
+    ------
+    InputError, UnknownNameError
+        What `array_of` raises.
+    """
+    given = by_label(given) if tensor.labels else given
+    if is_row(given):
+        return array_of(given, tensor, allow_missing), False
+    if isinstance(given, list) and given and is_row(given[0]):
+        return array_of(given, tensor, allow_missing), True
+    if isinstance(given, Mapping) and tensor.name in given:
+        given = given[tensor.name]
+    if is_table(given) or isinstance(given, Mapping):
+        return array_of(given, tensor, allow_missing), True
+    values = _values(given, f"input {tensor.name!r}")
+    several = values.jagged or np.ndim(values.array) != len(tensor.axes)
+    if not several:
         missing = None if values.missing is None else values.missing[None]
         values = Values(values.array[None], missing, values.unit)
-    return _filled(_converted(values, tensor, where), values.missing, tensor, allow_missing)
+    return array_of(values, tensor, allow_missing), several
+
+
+def elements_of(given: Any, tensor: Tensor, allow_missing: bool = False) -> np.ndarray:
+    """The elements of one row of a tensor of free length, from what has names.
+
+    Parameters
+    ----------
+    given : object
+        A table, whose rows they are; columns by name; or a row of lists, or of the numbers of a single element.
+    tensor : Tensor
+        The tensor.
+    allow_missing : bool
+        Whether missing values become NaN in place of an error.
+
+    Returns
+    -------
+    ndarray
+        Plain numbers (length, ...).
+
+    Raises
+    ------
+    InputError, UnknownNameError
+        What `array_of` raises.
+    """
+    row, where = is_row(given), f"input {tensor.name!r}"
+    columns = (columns_of_row if row else columns_of)(given, where)
+    names = columns.find(tensor)
+    if row and names and columns.shape(names[:1]):
+        return np.asarray(_tensor(columns, tensor, allow_missing)[0])
+    return _tensor(columns, tensor.model_copy(update={"axes": tensor.axes[1:], "mask": None}), allow_missing)
+
+
+def _one_of(row: Any, tensor: Tensor, allow_missing: bool, where: str) -> np.ndarray:
+    """A row that has names, of several."""
+    if not is_row(row):
+        raise InputError(f"{where}: expected numbers by name, as the rows before, given {type(row).__name__}")
+    return _tensor(columns_of_row(row, where), tensor, allow_missing)
+
+
+def _values(given: Any, where: str) -> Values:
+    try:
+        return values_of(given)
+    except InputError as error:
+        raise InputError(f"{where}: {error}") from error
 
 
 def numbers_alone(given: Any, what: str) -> np.ndarray:
@@ -179,8 +264,8 @@ def _with_masks(given: dict[str, Any], endpoint: Endpoint) -> dict[str, Any]:
         if mask.name in given or not owners or any(isinstance(row, np.ndarray) and row.dtype != object for row in rows):
             continue
         where = f"input {owners[0].name!r}"
-        counts = [_flat(values_of(row), where)[1] for row in rows]
-        given[mask.name] = _mask(_agreed(counts, mask.name), owners[0])
+        counts = [flat_rows(values_of(row), where)[1] for row in rows]
+        given[mask.name] = mask_of_lengths(agreed_lengths(counts, mask.name), owners[0])
     return given
 
 
@@ -191,8 +276,8 @@ def _of_columns(columns: Columns, endpoint: Endpoint, allow_missing: bool) -> di
     for tensor in endpoint.inputs:
         owners = [one for one in endpoint.inputs if one.mask == tensor.name and found[one.name]]
         if found[tensor.name] is None and owners:
-            counts = [_flat(columns.one(name).values, name)[1] for one in owners for name in found[one.name] or ()]
-            inputs[tensor.name] = _mask(_agreed(counts, tensor.name), owners[0])
+            counts = [flat_rows(columns.one(name).values, name)[1] for one in owners for name in found[one.name] or ()]
+            inputs[tensor.name] = mask_of_lengths(agreed_lengths(counts, tensor.name), owners[0])
         else:
             inputs[tensor.name] = _tensor(columns, tensor, allow_missing)
     return inputs
@@ -204,16 +289,16 @@ def _tensor(columns: Columns, tensor: Tensor, allow_missing: bool) -> np.ndarray
     if names is None:
         raise InputError(
             f"{columns.source}: expected {expected_names(tensor)} for the input {tensor.name} ({tensor.description}), given"
-            f" {columns.there()}: columns are taken by their names, so rename them; numbers that are in the order of the"
-            " elements are given as a plain array"
+            f" {columns.there()}{columns.meant(tensor)}: columns are taken by their names, so rename them; numbers that are in"
+            " the order of the elements are given as a plain array"
         )
     if not tensor.free:
         shape = tuple(tensor.fixed_shape)
         made = columns.array(names, shape, element_units(tensor, shape), allow_missing=allow_missing)
         assert isinstance(made, np.ndarray)
         return made
-    flats, counts = zip(*(_flat(columns.one(name).values, f"{columns.source}: {name}") for name in names), strict=True)
-    lengths = _agreed(counts, said(names))
+    flats, counts = zip(*(flat_rows(columns.one(name).values, f"{columns.source}: {name}") for name in names), strict=True)
+    lengths = agreed_lengths(counts, said(names))
     if len(names) == 1:
         unit = columns.one(names[0]).values.unit
         flat = _converted(Values(flats[0], unit=unit), tensor, f"{columns.source}: {names[0]}")
@@ -221,7 +306,7 @@ def _tensor(columns: Columns, tensor: Tensor, allow_missing: bool) -> np.ndarray
         units = element_units(tensor, (len(names),))
         ways = [columns.converter(name, [unit]) for name, unit in zip(names, units, strict=True)]
         flat = np.stack([one if way is None else way(one) for one, way in zip(flats, ways, strict=True)], axis=-1)
-    return _padded(flat, lengths, tensor, columns.source)
+    return padded_rows(flat, lengths, tensor, columns.source)
 
 
 def expected_names(tensor: Tensor) -> str:
@@ -269,51 +354,3 @@ def _filled(array: np.ndarray, missing: np.ndarray | None, tensor: Tensor, allow
     raise InputError(
         f"input {tensor.name!r}: {np.count_nonzero(missing)} values are missing, the first in row {row}{column}{through}"
     )
-
-
-def _flat(values: Values, where: str) -> tuple[np.ndarray, np.ndarray]:
-    """Elements of all rows one after another, and how many each row has."""
-    array = values.array
-    if values.jagged:
-        if len({row.shape[1:] for row in array}) > 1:
-            raise InputError(f"{where}: expected rows that differ in the length of their first axis only")
-        return np.concatenate(list(array)), np.array([len(row) for row in array])
-    array = np.asarray(array[:])
-    if array.ndim < 2:
-        raise InputError(f"{where}: expected a list of numbers in each row, given one number")
-    if values.missing is not None and values.missing.any():
-        raise InputError(f"{where}: values are missing, the first in row {int(np.argwhere(values.missing)[0][0])}")
-    return array.reshape(-1, *array.shape[2:]), np.full(len(array), array.shape[1])
-
-
-def _agreed(counts: Any, what: str) -> np.ndarray:
-    """The lengths of the rows, which are those of all columns."""
-    first, *others = counts
-    for other in others:
-        if not np.array_equal(first, other):
-            differ = len(first) == len(other)
-            row = f", row {int((first != other).argmax())} has not" if differ else ""
-            raise InputError(f"{what}: expected lists of the same lengths in every column{row}")
-    return np.asarray(first)
-
-
-def _length(counts: np.ndarray, tensor: Tensor) -> int:
-    """Length of the free axis: that of the longest row, and no less than the axis takes."""
-    return max(int(counts.max(initial=0)), (tensor.axes[0].least or 1) if tensor.mask is not None else 0)
-
-
-def _mask(counts: np.ndarray, tensor: Tensor) -> np.ndarray:
-    """Which elements are real, of rows that are padded at their end."""
-    return np.arange(_length(counts, tensor)) < counts[:, None]
-
-
-def _padded(flat: np.ndarray, counts: np.ndarray, tensor: Tensor, where: str) -> np.ndarray:
-    """Rows of different lengths as one array, zero where nothing is."""
-    if not tensor.axes or not tensor.axes[0].free:
-        raise InputError(f"{where}: expected rows of one length, given lists of several lengths")
-    if tensor.mask is None and len(np.unique(counts)) > 1:
-        raise InputError(f"{where}: expected rows of one length, since {tensor.name} has no mask, given several lengths")
-    real = _mask(counts, tensor)
-    rows = np.zeros((*real.shape, *flat.shape[1:]), flat.dtype)
-    rows[real] = flat
-    return rows

@@ -235,6 +235,8 @@ def _astropy(given: Any) -> Values:
 
 
 def _pandas(given: Any) -> Values:
+    if not hasattr(given, "isna"):  # a single value, such as pandas.NA
+        return Values(np.asarray(given, dtype=object))
     missing = np.asarray(given.isna())
     unit = unit_in(getattr(given, "attrs", {}))
     dtype = getattr(given.dtype, "numpy_dtype", None)  # of columns that can have missing whole numbers
@@ -277,4 +279,15 @@ def _awkward(given: Any) -> Values:
     return Values(np.ma.getdata(array), np.ma.getmaskarray(array) if isinstance(array, np.ma.MaskedArray) else None)
 
 
-_READERS = {"astropy": _astropy, "pandas": _pandas, "pyarrow": _pyarrow, "polars": _polars, "awkward": _awkward}
+def _uproot(given: Any) -> Values:
+    return _awkward(given.array(library="ak"))
+
+
+_READERS = {
+    "uproot": _uproot,
+    "astropy": _astropy,
+    "pandas": _pandas,
+    "pyarrow": _pyarrow,
+    "polars": _polars,
+    "awkward": _awkward,
+}
