@@ -252,7 +252,13 @@ def _simulated(source: SimulatorFile, changed: int, settings: str, kept: Path | 
     """Simulate once for training, evaluation and release of one process; ``changed`` is when the file was."""
     prior, n, *values = json.loads(settings)
     options = dict(zip(("seed", "vectorized", "on_nonfinite", "timeout"), values, strict=True))
-    return simulate(source, Prior(prior), n, path=kept, **options)
+    found = simulate(source, Prior(prior), n, path=kept, **options)
+    if set(found.labels.units or ()) - {"1"}:
+        raise InputError(
+            f"{source.path.name}: {source.function} answers with {found.labels}, and a recipe says itself in which"
+            " unit: let it answer with plain numbers in that unit"
+        )
+    return found
 
 
 def expect_budget(found: int, test: int) -> int:
