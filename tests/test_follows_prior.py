@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pytest
 from scipy import stats
 
 from zoo.data.sbi import as_prior
+from zoo.data.sbi.dataset import SimulationsFile
 from zoo.data.sbi.priors.follows import LEVEL, _of_draws, _of_law, departures, reaches_beyond
 from zoo.workflows.nle import train_nle
 from zoo.workflows.npe import train_npe
@@ -73,6 +76,30 @@ def test_a_prior_that_reaches_beyond():
     assert "which was simulated from 0.001" in said
     assert "25" in said.split(";")[1]
     assert not any(reaches_beyond(LAWS, *(op(drawn(60, seed), axis=0) for op in (np.min, np.max)), 60) for seed in range(100))
+
+
+def test_a_file_of_simulations_that_something_else_has_written(tmp_path):
+    theta = drawn(500)
+    data = {"prior": LAWS.plain(), "file": "a.npz", "folder": tmp_path, "test": 50}
+    np.savez(tmp_path / "a.npz", theta=theta, x=theta + 0.1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        SimulationsFile(**data)
+    np.savez(tmp_path / "a.npz", theta=np.column_stack([theta[:, 0], theta[:, 1] ** 2]), x=theta)
+    with pytest.warns(UserWarning, match=r"theta of a\.npz does not follow the prior: phase is not"):
+        SimulationsFile(**data)
+
+
+def test_simulations_that_are_left_where_others_have_no_answer(untrained, tmp_path):
+    def simulator(theta, rng):
+        return theta if theta[1] < 0.8 else np.full(2, np.nan)
+
+    with pytest.warns(
+        UserWarning, match=r"left out|simulations that are left does not follow the prior: phase is not"
+    ) as caught:
+        train_npe(simulator, LAWS, 500, folder=tmp_path / "left", test=50, jobs=1)
+    assert len(caught) == 2
+    assert {one.filename for one in caught} == {__file__}
 
 
 @pytest.fixture

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from zoo.data.sbi.own_rows import OwnRows, read_own_rows
 from zoo.data.sbi.priors.as_prior import AnyPrior, as_prior
-from zoo.data.sbi.priors.follows import departures
+from zoo.data.sbi.priors.follows import OWN, warn_of_another_prior
 from zoo.data.sbi.priors.rows_prior import RowsPrior
 from zoo.data.sbi.simulating.by_name import of_rows
 from zoo.data.sbi.simulating.simulations import Simulator, simulate
 from zoo.data.sbi.simulating.trials import Trials, trial_bounds
-from zoo.errors import InputError, warn
+from zoo.errors import InputError
 from zoo.families.state import apart
 from zoo.workflows.new_folder import new_folder
 from zoo.workflows.npe_run import TEST, NpeRun
@@ -173,7 +173,8 @@ def train_npe(
                 " a list of arrays as x"
             )
         own = own_rows(simulator, prior, theta, x, on_nonfinite, seed)
-        _warn_of_another_prior(own)
+        if not isinstance(own.prior, RowsPrior):
+            warn_of_another_prior(own.theta, own.prior, "theta", OWN)
         pairs = run.keep(own, test, on_nonfinite)
     else:
         simulator, law = expect_simulator(simulator, prior)
@@ -202,16 +203,6 @@ def own_rows(
     if theta is None or x is None:
         raise InputError(f"expected theta and x together, given {'x' if theta is None else 'theta'} alone")
     return read_own_rows(theta, x, None if prior is None else as_prior(prior), on_nonfinite=on_nonfinite, seed=seed)
-
-
-def _warn_of_another_prior(own: OwnRows) -> None:
-    """Warn of parameters that do not follow the prior that they are said to be drawn from."""
-    if not isinstance(own.prior, RowsPrior) and (found := departures(own.theta, own.prior)):
-        warn(
-            f"theta does not follow the prior: {'; '.join(found)}. The posterior will be that of the density that theta has,"
-            " and not of the prior given: give the prior that these rows were drawn from, draw rows again so that they follow"
-            " it, or leave the prior out"
-        )
 
 
 def expect_simulator(simulator: Simulator | None, prior: Any) -> tuple[Simulator, AnyPrior]:

@@ -17,6 +17,7 @@ from zoo.data.sbi.dataset import expect_budget, training_rows
 from zoo.data.sbi.datum import Datum
 from zoo.data.sbi.own_rows import OwnRows
 from zoo.data.sbi.priors.as_prior import AnyPrior
+from zoo.data.sbi.priors.follows import warn_of_another_prior
 from zoo.data.sbi.priors.joint_prior import JointPrior
 from zoo.data.sbi.priors.rows_prior import RowsPrior
 from zoo.data.sbi.rows_file import sha256_of, with_density, write_rows
@@ -123,6 +124,9 @@ class NpeRun:
         """
         found = simulated(path=self.file, overwrite=self.overwrite)
         check_simulations(found.theta, found.x, prior.names, found.mask)
+        if found.dropped:
+            advice = "let the simulator answer there too, or cut the prior to where it does"
+            warn_of_another_prior(found.theta, prior, "theta of the simulations that are left", advice)
         sha256 = with_density(self.file, prior)
         datum = Datum.of(found.x, found.mask, trials, found.labels)
         return self._pairs(prior, test, on_nonfinite, sha256, datum, found.x, found.mask)

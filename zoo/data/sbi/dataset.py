@@ -12,6 +12,7 @@ import numpy as np
 from pydantic import JsonValue
 
 from zoo.data.dataset import KnowsPosterior, Rows, Split, groups, register_dataset
+from zoo.data.sbi.priors.follows import warn_of_another_prior
 from zoo.data.sbi.priors.prior import Prior
 from zoo.data.sbi.priors.rows_prior import RowsPrior, prior_of_rows
 from zoo.data.sbi.priors.rows_prior import inside as inside_prior
@@ -180,6 +181,8 @@ class SimulationsFile(Pairs):
         if sha256 is not None and sha256_of(arrays) != sha256:
             raise InputError(f"{path} holds other simulations than those that the recipe was written for: train anew on them")
         law = prior_of_rows(prior, arrays["theta"], arrays.get("log_prior"))
+        if isinstance(law, Prior) and "about" not in arrays:  # nothing of ours has drawn them
+            warn_of_another_prior(found.theta, law, f"theta of {path.name}", "give the prior that its rows were drawn from")
         dropped = found.dropped + (json.loads(str(arrays["about"])).get("dropped", 0) if "about" in arrays else 0)
         self.description = f"{len(found)} simulations from {Path(file).name}, {dropped} left out"
         super().__init__(*_split(found, test), law, dtype)

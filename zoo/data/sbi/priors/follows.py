@@ -16,7 +16,10 @@ import numpy as np
 
 from zoo.data.sbi.priors.as_prior import AnyPrior
 from zoo.data.sbi.priors.prior import Prior
+from zoo.errors import warn
 
+OWN = "give the prior that these rows were drawn from, draw rows again so that they follow it, or leave the prior out"
+"""What to do about rows of a user's own."""
 LEVEL = 0.01
 """How often parameters that were drawn from their prior are accused."""
 DRAWN = 10_000
@@ -70,6 +73,32 @@ def departures(theta: np.ndarray, prior: AnyPrior) -> list[str]:
         found = {f"{name} is not distributed so": _of_draws(*both) for name, both in columns.items()}
         found["together they are not"] = _of_draws(prior.log_density(theta), prior.log_density(drawn))
     return [f"{words} (p = {p_value:.1g})" for words, p_value in found.items() if p_value < LEVEL / len(found)]
+
+
+def warn_of_another_prior(theta: np.ndarray, prior: AnyPrior, whose: str, advice: str) -> None:
+    """Warn of parameters that do not follow the prior of a posterior that is learned from them.
+
+    Parameters
+    ----------
+    theta : ndarray
+        Parameters that simulations were made at, of shape (n, D).
+    prior : Prior or JointPrior
+        The prior that they are said to be drawn from.
+    whose : str
+        What to call them.
+    advice : str
+        What is to be done, for the end of the warning.
+
+    Warns
+    -----
+    UserWarning
+        With each departure and its p-value.
+    """
+    if found := departures(theta, prior):
+        warn(
+            f"{whose} does not follow the prior: {'; '.join(found)}. The posterior will be that of the density that theta has,"
+            f" and not of the prior given: {advice}"
+        )
 
 
 def reaches_beyond(prior: Drawable, low: np.ndarray, high: np.ndarray, rows: int) -> list[str]:
