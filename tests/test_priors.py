@@ -263,7 +263,7 @@ def test_names_are_there_once():
     assert as_prior(CORRELATED, ["Ω_m", "log10(M/Msun)"]).names == ["Ω_m", "log10(M/Msun)"]
 
 
-@pytest.mark.parametrize("unit", ["lightyears per banana", "1/banana", "kg m^^2", u.hour, u.km / u.hour])
+@pytest.mark.parametrize("unit", ["lightyears per banana", "1/banana", "kg m^^2", "h", "hr", u.hour, u.km / u.hour])
 def test_units_that_are_none_are_refused(unit):
     law = {"a": stats.norm(0, 1)}
     for make in (lambda: as_prior(law, units={"a": unit}), lambda: as_prior(CORRELATED, ["a", "b"], {"b": unit})):

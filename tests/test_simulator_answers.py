@@ -20,9 +20,12 @@ from zoo.data.sbi.simulating.read_answer import Labels, read_answer
 from zoo.data.sbi.simulating.simulations import SimulationError, read_simulations
 from zoo.data.sbi.simulating.trials import Trials
 from zoo.errors import FullDiskError, InputError
+from zoo.model.axes import Axis
 from zoo.model.handed_in.tensors import array_of
+from zoo.model.spec import Tensor
 from zoo.training.nle_recipe import nle_recipe
 from zoo.training.npe_recipe import npe_recipe
+from zoo.workflows.posterior_report import _simulated
 
 PRIOR = Prior({name: {"distribution": "uniform", "low": 0, "high": 1} for name in ("a", "b")})
 run = functools.partial(simulate, prior=PRIOR, jobs=1)
@@ -152,6 +155,16 @@ def test_the_spec_of_a_posterior_says_unit_and_names():
     np.testing.assert_allclose(seen, [[2.5, 120]])
     with pytest.raises(InputError, match="expected m, given s"):
         array_of(QTable({"time": [2.0] * u.s, "height": [2.0] * u.s}), x)
+
+
+def test_predictions_are_in_the_unit_of_the_observation():
+    axis = Axis(name="datum", size=2, labels=["height", "time"], units=["m", "s"])
+    observed = Tensor(name="x", axes=[axis], unit="m, s", description="")
+    theta = PRIOR.sample(5, np.random.default_rng(0)).astype(np.float32)
+    found = _simulated(drop, False, 1, 0, ["a", "b"], observed, theta)
+    np.testing.assert_allclose(found[:, 1], theta[:, 1])
+    with pytest.raises(InputError, match="answers with the unit cm, and x is in m, s"):
+        _simulated(lambda a, b: np.array([a, b]) * u.cm, False, 1, 0, ["a", "b"], observed, theta)
 
 
 # How it takes its parameters

@@ -187,7 +187,7 @@ def _expect_no_weights(columns: Columns, parameters: Collection[str] = ()) -> No
     if not found:
         return
     what = "which a posterior is not trained with: draw rows again in proportion to their weights, so that each counts the same"
-    if sure := [name for name in found if name not in ("w", "W")]:
+    if sure := [name for name in found if len(name.rpartition("/")[2]) > 1]:
         raise InputError(
             f"{columns.source}: the column {sure[0]} holds weights, {what}, and leave the column out; or rename it, if it is"
             " data"

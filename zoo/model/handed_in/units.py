@@ -18,6 +18,8 @@ from zoo.errors import InputError, ZooError
 
 Convert = Callable[[np.ndarray], np.ndarray]
 """Makes numbers in one unit from those in another."""
+HOURS = ("h", "hr", "hour", "hours")
+"""Texts that can only mean the hour, where ``Mpc/h`` means the Hubble constant."""
 NONE = ("", "1", "dimensionless")
 """How no dimension is written."""
 
@@ -131,7 +133,7 @@ def spec_unit(given: Any) -> str:
         It has the hour in it, which no spec can say.
     """
     text = str(given).strip()
-    if not isinstance(given, str) and any(str(base) == "h" for base in getattr(given, "bases", ())):
+    if text in HOURS or (not isinstance(given, str) and any(str(base) == "h" for base in getattr(given, "bases", ()))):
         raise InputError(
             f"expected a unit without the hour, since h of a spec is the reduced Hubble constant, given {text}: convert it to"
             " s, min or d"
