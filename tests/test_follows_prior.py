@@ -30,20 +30,20 @@ def test_p_values_are_scipys_and_uniform():
     other = drawn(900, 1)[:, 0]
     assert _of_draws(theta, other) == pytest.approx(stats.ks_2samp(theta, other, method="asymp").pvalue)
     p_values = []
-    for seed in range(300):
+    for seed in range(200):
         rng = np.random.default_rng(seed)
         wider = rng.normal(0, 2, 2000)
         weights = np.exp(-0.5 * wider**2 + 0.5 * (wider / 2) ** 2)
         again = rng.choice(wider, 2000, p=weights / weights.sum())
         p_values.append(_of_law(again, stats.norm(0, 1).cdf))
     p_values = np.array(p_values)
-    assert (p_values < 0.01).sum() <= 8  # 3 are expected, 30 and more without counting repetitions once
+    assert (p_values < 0.01).sum() <= 8  # 2 are expected
     assert 0.2 < np.median(p_values) < 0.8
 
 
 def test_parameters_that_follow_are_not_accused():
-    accused = [bool(departures(drawn(400, seed), LAWS)) for seed in range(200)]
-    assert np.mean(accused) < 4 * LEVEL
+    accused = [bool(departures(drawn(400, seed), LAWS)) for seed in range(100)]
+    assert np.mean(accused) < 5 * LEVEL
     assert not departures(drawn(400, prior=JOINT), JOINT)
     grid = stats.qmc.Sobol(2, seed=0).random(512)
     assert not departures(np.stack([LAWS.laws["rate"].law.ppf(grid[:, 0]), grid[:, 1]], axis=1), LAWS)
@@ -75,7 +75,7 @@ def test_a_prior_that_reaches_beyond():
     assert said.startswith("rate from 0.001")
     assert "which was simulated from 0.001" in said
     assert "25" in said.split(";")[1]
-    assert not any(reaches_beyond(LAWS, *(op(drawn(60, seed), axis=0) for op in (np.min, np.max)), 60) for seed in range(100))
+    assert not any(reaches_beyond(LAWS, *(op(drawn(60, seed), axis=0) for op in (np.min, np.max)), 60) for seed in range(30))
 
 
 def test_a_file_of_simulations_that_something_else_has_written(tmp_path):
