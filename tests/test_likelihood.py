@@ -270,7 +270,9 @@ def test_a_prior_wider_than_what_was_simulated_gets_a_warning():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         LikelihoodPosterior(likelihood, laws)
-    with pytest.warns(UserWarning, match=r"prior has rate from 0\.\d+ to 49\..* simulated from 0 to 10; .* extrap") as caught:
+    with pytest.warns(
+        UserWarning, match=r"beyond the trained range: rate from 0\.\d+ to 49\..* outside of 0 to 10; .* extrap"
+    ) as caught:
         LikelihoodPosterior(likelihood, laws | {"rate": stats.uniform(0, 50)})
     assert caught[0].filename == __file__
 

@@ -115,4 +115,4 @@ def _warn_of_a_wider_prior(own: OwnRows) -> None:
         return
     theta = own.theta
     if found := reaches_beyond(own.prior, theta.min(axis=0), theta.max(axis=0), len(theta)):
-        warn(f"the prior has {'; '.join(found)}: {EXTRAPOLATED}")
+        warn(f"the prior reaches beyond what was simulated: {'; '.join(found)}; {EXTRAPOLATED}")

@@ -48,7 +48,7 @@ def warn_of_a_wider_prior(flow: Any, prior: Drawable) -> None:
         return
     low, high = (np.broadcast_to(np.asarray(end, np.float64), len(prior.names)) for end in (theta.low, theta.high))
     if found := reaches_beyond(prior, low, high, spec.data.rows["train"]):
-        warn(f"the prior has {'; '.join(found)}: {EXTRAPOLATED}")
+        warn(f"the prior reaches beyond the trained range: {'; '.join(found)}; {EXTRAPOLATED}")
 
 
 def expect_counts(flow: Any, x: np.ndarray) -> None:

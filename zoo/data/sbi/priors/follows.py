@@ -29,7 +29,7 @@ BEYOND = 0.01
 BY_CHANCE = 10
 """How many of n rows such a share would hold on average, so that by chance none of them is there in less than one of 2,000."""
 
-EXTRAPOLATED = "there the likelihood is extrapolated: simulate there too, or give a prior within"
+EXTRAPOLATED = "there the likelihood is extrapolated, so simulate there too, or give a prior within"
 """What follows from a prior that reaches beyond all simulations, for the end of a message."""
 
 
@@ -102,14 +102,14 @@ def warn_of_another_prior(theta: np.ndarray, prior: AnyPrior, whose: str, advice
 
 
 def reaches_beyond(prior: Drawable, low: np.ndarray, high: np.ndarray, rows: int) -> list[str]:
-    """Say which parameters of a prior lie beyond what was simulated.
+    """Say which parameters of a prior reach beyond a range that is known.
 
     Parameters
     ----------
     prior : Drawable
         The prior.
     low, high : ndarray
-        Least and greatest of each parameter that was simulated, of shape (D,).
+        Ends of the range of each parameter that was simulated, of shape (D,).
     rows : int
         How many simulations there are.
 
@@ -122,8 +122,8 @@ def reaches_beyond(prior: Drawable, low: np.ndarray, high: np.ndarray, rows: int
     share = ((drawn < low) | (drawn > high)).mean(axis=0)
     ends = np.quantile(drawn, [0.001, 0.999], axis=0)
     return [
-        f"{name} from {ends[0, k]:.4g} to {ends[1, k]:.4g} (its middle 99.8%), which was simulated from {low[k]:.4g} to"
-        f" {high[k]:.4g}; {share[k]:.1%} of it lies beyond"
+        f"{name} from {ends[0, k]:.4g} to {ends[1, k]:.4g} (its middle 99.8%), of which {share[k]:.1%} lies outside of"
+        f" {low[k]:.4g} to {high[k]:.4g}"
         for k, name in enumerate(prior.names)
         if share[k] > max(BEYOND, BY_CHANCE / rows)
     ]
