@@ -11,7 +11,7 @@ from tiny_flows import without_xla
 
 pytestmark = [pytest.mark.pages, pytest.mark.filterwarnings("ignore:posterior does not mean")]
 
-for library in ("arviz", "getdist", "pandas"):
+for library in ("arviz", "astropy", "getdist", "pandas"):
     pytest.importorskip(library)
 
 PAGE = (Path(__file__).parents[1] / "docs" / "your-simulator.md").read_text()

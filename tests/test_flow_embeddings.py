@@ -187,6 +187,20 @@ def test_one_set_by_name(flows):
     np.testing.assert_allclose(flow.draw(6, alone), flow.draw(6, row[:1]), atol=1e-4)
 
 
+@pytest.mark.parametrize("case", ["deep set", "sequence of free length"])
+def test_sets_without_elements(flows, case):
+    """Nothing seen is an observation too: it is padding alone, whose number of elements is zero."""
+    flow = flows[case]
+    c = contexts(case, 1)["c"]
+    nothing = c[0, :0]
+    expected = flow.draw(5, c[0], mask=np.zeros(c.shape[1], bool))
+    assert np.isfinite(expected).all()
+    np.testing.assert_allclose(flow.draw(5, nothing), expected, atol=1e-4)
+    np.testing.assert_allclose(flow.draw(5, [nothing, nothing])[0], expected, atol=1e-4)
+    np.testing.assert_allclose(flow.draw(5, [nothing, c[0]])[0], expected, atol=1e-4)
+    assert flow.draw(5, nothing).shape == (5, 2)
+
+
 def test_contexts_of_a_fixed_shape(flows):
     c = contexts("image", 4)["c"]
     assert flows["image"].draw(3, c).shape == (4, 3, 2)
@@ -203,7 +217,6 @@ def test_contexts_that_are_refused(flows):
         (free, None, {}, "given none"),
         (free, c[0, 0], {}, r"expected a context of shape \(element, 3\), or several with one more axis before"),
         (free, c[..., :2], {}, r"given shape \(4, 9, 2\)"),
-        (free, c[:, :0], {}, r"given shape \(4, 0, 3\)"),
         (free, [c[0, :2], c[1, :3, :2]], {}, "differ in the length of their first axis only"),
         (free, missing, {}, "values are missing"),
         (free, np.where(c[0] == c[0].max(), np.nan, c[0]), {}, "values are NaN or infinite"),

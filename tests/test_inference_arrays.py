@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import shutil
+import warnings
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from astropy import units
+from astropy.table import QTable
 from scipy import stats
 from tiny_flows import without_xla
 
@@ -65,8 +68,6 @@ def few_draws():
 @pytest.fixture(scope="module")
 def own(few_draws, pairs, tmp_path_factory):
     """Trained on tables, sorted, their columns in another order than the prior's and in another unit, some rows masked."""
-    from astropy.table import QTable
-
     theta, x = pairs
     order = np.argsort(theta[:, 0])
     folder = tmp_path_factory.mktemp("npe") / "own"
@@ -210,6 +211,39 @@ def test_single_precision_does_not_leave_the_prior():
 def test_rows_that_are_refused(theta, x, message):
     with pytest.raises((InputError, UnknownNameError), match=message):
         read_own_rows(theta, x, LAWS)
+
+
+@pytest.mark.parametrize("name", ["weight", "event_weights", "genWeight", "weight_mc", "wgt", "mcWgt"])
+def test_columns_of_weights_are_refused_by_any_of_their_names(name):
+    with pytest.raises(InputError, match=f"the column {name} holds weights"):
+        read_own_rows(np.ones((5, 2)), pd.DataFrame({"x": np.ones(5), name: np.ones(5)}), LAWS)
+
+
+def test_a_column_w_may_be_data_or_a_parameter():
+    column = np.arange(5.0)
+    with pytest.warns(UserWarning, match=r"x: the column w is taken as it is.*event weights") as caught:
+        found = read_own_rows(np.ones((5, 2)), pd.DataFrame({"x": column, "w": column}), LAWS)
+    assert caught[0].filename == __file__
+    assert found.datum.names == ["x", "w"]
+    with pytest.warns(UserWarning, match=r"theta: the column w is left out"):
+        read_own_rows({"a": column, "b": column - 4, "w": column}, column, LAWS)
+    with pytest.warns(UserWarning, match=r"theta: the column w is taken as it is"):
+        read_own_rows({"a": column, "w": column}, column, None)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        read_own_rows({"a": column, "w": column - 4}, column, as_prior({"a": stats.norm(1, 1), "w": stats.norm(-1, 1)}))
+
+
+def test_units_of_rows_stand_as_a_spec_writes_them():
+    column = np.arange(5.0)
+    assert read_own_rows(column * units.one, column * units.one, None).datum.units == ["1"]
+    named = read_own_rows({"a": column * units.km / units.s}, QTable({"t": column * units.s, "n": column}), None)
+    assert (named.prior.units, named.datum.units) == ({"a": "km / s"}, ["s", "1"])
+    for given in ({"theta": column * units.h, "x": column}, {"theta": column, "x": QTable({"t": column * units.h})}):
+        with pytest.raises(InputError, match=r"without the hour.*given h: convert it"):
+            read_own_rows(**given, prior=None)
+    with pytest.raises(InputError, match="expected names of one word"):
+        read_own_rows({"my rate": column}, column, None)
 
 
 def test_prior_that_is_zero_at_some_rows():

@@ -49,6 +49,15 @@ def test_ranks_are_those_counted_by_hand():
     assert ranks.dtype.kind == "i"
 
 
+def test_sets_without_elements_are_told_by_their_number():
+    """Mean, deviation and logarithm of the number of no elements are no numbers: coverage would end in scikit-learn."""
+    from zoo.interpret.posteriors.coverage import _numbers
+
+    rows = np.empty(3, object)
+    rows[:] = [np.empty((0, 2)), np.array([[1.0, 2.0]]), np.array([[1.0, 2.0], [3.0, 2.0]])]
+    np.testing.assert_allclose(_numbers(rows), [[0, 0, 0, 0, 0], [1, 2, 0, 0, np.log(2)], [2, 2, 1, 0, np.log(3)]])
+
+
 def test_right_posterior_passes_every_check():
     ranks = sbc_ranks(Conjugate(), THETA, X, DRAWS)
     assert ranks.shape == (N, D)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -237,6 +238,54 @@ def test_prior_of_other_parameters_or_in_another_order():
     for wrong in ({"noise": laws["noise"], "rate": laws["rate"]}, {"rate": laws["rate"], "sigma": laws["noise"]}):
         with pytest.raises(InputError, match=r"expected a prior of rate, noise, in the order"):
             LikelihoodPosterior(likelihood, as_prior(wrong))
+
+
+def described_likelihood(counts: list[int], low: list[float] | None = None, high: list[float] | None = None) -> Exact:
+    """A normal around the parameters, with what a spec says of one that was learned."""
+    likelihood: Any = Exact(lambda x, theta: -0.5 * tf.reduce_sum((x - theta) ** 2, axis=1))
+    theta = Axis(name="parameter", size=2, labels=["rate", "noise"])
+    x = Axis(name="datum", size=2, labels=["hits", "time"])
+    tensors = [Tensor(name="x", axes=[x], unit="1", description="")]
+    tensors.append(Tensor(name="theta", axes=[theta], unit="1", description="", low=low, high=high))
+    endpoint = SimpleNamespace(inputs=tensors)
+    data = SimpleNamespace(parameters={"counts": counts}, rows={"train": 1000})
+    likelihood.spec = SimpleNamespace(endpoints=["log_prob"], endpoint=lambda name: endpoint, data=data)
+    return likelihood
+
+
+def test_observed_counts_are_whole_numbers():
+    prior = as_prior({"rate": stats.norm(0, 1), "noise": stats.norm(0, 1)})
+    posterior = LikelihoodPosterior(described_likelihood([0]), prior, chains=20)
+    for wrong in ([3.5, 0.2], [[3.0, 0.2], [3.5, 0.2]]):
+        with pytest.raises(InputError, match=r"expected whole numbers.* of hits, given 3\.5"):
+            posterior.sample(wrong)
+        with pytest.raises(InputError, match="expected whole numbers"):
+            posterior.draw(5, wrong)
+    LikelihoodPosterior(described_likelihood([0]), prior, chains=20)
+
+
+def test_a_prior_wider_than_what_was_simulated_gets_a_warning():
+    likelihood = described_likelihood([], [0.0, -4.0], [10.0, 4.0])
+    laws = {"rate": stats.uniform(0, 10), "noise": stats.norm(0, 1)}
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        LikelihoodPosterior(likelihood, laws)
+    with pytest.warns(
+        UserWarning, match=r"beyond the trained range: rate from 0\.\d+ to 49\..* outside of 0 to 10; .* extrap"
+    ) as caught:
+        LikelihoodPosterior(likelihood, laws | {"rate": stats.uniform(0, 50)})
+    assert caught[0].filename == __file__
+
+
+def test_a_recipe_says_which_columns_are_counts():
+    x = counts_and_noise(PRIOR.sample(200, np.random.default_rng(0)), np.random.default_rng(1))
+    data = {"source": "simulations", "parameters": {"file": "simulations.npz", "prior": PRIOR.plain(), "test": 20}}
+    recipe = nle_recipe("line", PRIOR, data, x, Datum((2,), ["hits", "level"], ["1", "K"]))
+    assert recipe.data.parameters["counts"] == [0]
+    assert "counts hits are whole numbers" in recipe.endpoints["log_prob"].inputs[0].description
+    drawn = recipe.endpoints["sample"].outputs[0]
+    assert "counts hits are spread over an interval of 1 around each: round them" in drawn.description
+    assert (drawn.axes[0].units, drawn.unit, drawn.dtype) == (["1", "K"], "1, K", "float64")
 
 
 @pytest.mark.slow  # the page of simulators trains one

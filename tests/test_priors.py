@@ -6,6 +6,7 @@ import json
 
 import numpy as np
 import pytest
+from astropy import units as u
 from scipy import integrate, stats
 from scipy.interpolate import PchipInterpolator
 from scipy.special import ndtri
@@ -74,6 +75,7 @@ def test_lognormal_that_is_cut(ends):
     x = np.linspace(start + 0.01, min(end, 60.0) - 0.01, 20)
     np.testing.assert_allclose(law.law.logpdf(x), uncut.logpdf(x) - np.log(share), rtol=1e-9)
     assert np.isneginf(law.law.logpdf(np.array([start - 0.1, min(end, 1e300) * 1.01]))[: 2 if high else 1]).all()
+    np.testing.assert_allclose(law.law.cdf(x), (uncut.cdf(x) - uncut.cdf(start)) / share, rtol=1e-9)
     first, second = (uncut.expect(lambda x, k=k: x**k, lb=start, ub=end) / share for k in (1, 2))
     assert law.law.var() == pytest.approx(second - first**2, rel=1e-5)
     drawn = Prior({"a": law}).sample(2000, np.random.default_rng(1))[:, 0]
@@ -240,6 +242,42 @@ def test_names_units_and_bounds_belong_to_the_prior():
         as_prior(CORRELATED, ["a", "b"], bounds={"a": (0, 1)})
     with pytest.raises(InputError, match="where it is made"):
         as_prior(PRIOR, units={"gamma": "s"})
+
+
+@pytest.mark.parametrize("name", ["", "two words", "a{b}", "a,b", "tab\t", 'quo"te', 3, None])
+def test_names_that_would_end_elsewhere_are_refused(name):
+    for make in (
+        lambda: as_prior({name: stats.norm(0, 1)}),
+        lambda: as_prior([stats.norm(0, 1), stats.norm(0, 1)], names=["a", name]),
+        lambda: as_prior(CORRELATED, ["a", name]),
+    ):
+        with pytest.raises(InputError, match=r"expected names of one word.*given"):
+            make()
+
+
+def test_names_are_there_once():
+    """A mapping would keep the last law of a name, and the prior would have one parameter less."""
+    for value in ([stats.norm(0, 1), stats.norm(5, 1)], CORRELATED):
+        with pytest.raises(InputError, match="given 'a' twice"):
+            as_prior(value, names=["a", "a"])
+    assert as_prior(CORRELATED, ["Ω_m", "log10(M/Msun)"]).names == ["Ω_m", "log10(M/Msun)"]
+
+
+@pytest.mark.parametrize("unit", ["lightyears per banana", "1/banana", "kg m^^2", "h", "hr", u.hour, u.km / u.hour])
+def test_units_that_are_none_are_refused(unit):
+    law = {"a": stats.norm(0, 1)}
+    for make in (lambda: as_prior(law, units={"a": unit}), lambda: as_prior(CORRELATED, ["a", "b"], {"b": unit})):
+        with pytest.raises(InputError, match=r"prior: [ab]: expected a unit"):
+            make()
+    if isinstance(unit, str):
+        with pytest.raises(InputError, match="prior: a: expected a unit"):
+            Prior({"a": Normal(mean=0, sd=1, unit=unit)})
+
+
+def test_units_are_written_as_a_spec_has_them():
+    said = {"a": u.km / u.s, "b": "", "c": "log10(Msun/h)", "d": "R200m", "e": "km/s/Mpc", "f": u.one, "g": "muK^2"}
+    prior = as_prior({name: stats.norm(0, 1) for name in said}, units=said)
+    assert list(prior.units.values()) == ["km / s", "1", "log10(Msun/h)", "R200m", "km/s/Mpc", "1", "muK^2"]
 
 
 @pytest.mark.parametrize(

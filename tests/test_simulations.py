@@ -138,7 +138,6 @@ def test_masked_numbers_are_missing_ones():
         (1j, "complex128 to numbers"),
         (np.datetime64("2024-01-01"), "datetime64.* to numbers"),
         (["1.0", "2.0"], "<U3 to numbers"),
-        ({"x": 1.0}, "dict"),
         ([], "no numbers"),
         ([[1.0], [1.0, 2.0]], "inhomogeneous"),
     ],
@@ -188,6 +187,8 @@ def test_sets_of_any_length_if_asked_for(jobs, tmp_path):
     np.testing.assert_array_equal(again.mask, found.mask)
     np.testing.assert_array_equal(run(events, n=60, jobs=1, free=True, path=path).x, found.x)  # compared and read
     check_simulations(found.theta, found.x, ["a", "b"], found.mask)
+    with pytest.raises(InputError, match="no element in any of 60"):
+        check_simulations(found.theta, found.x, ["a", "b"], np.zeros_like(found.mask))
     part = found[:10]
     assert part.mask.shape[0] == len(part) == 10
 

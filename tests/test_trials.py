@@ -37,7 +37,7 @@ def called(trials: Trials, seed: int) -> np.ndarray:
         given["seed"] = seed
     if "rng" not in given:
         np.random.seed(seed)  # noqa: NPY002
-    return trials(THETA, **given)
+    return trials(THETA, **given).array
 
 
 @pytest.mark.parametrize("simulator", [with_rng, with_seed, of_global_state, vectorized])

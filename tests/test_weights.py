@@ -22,6 +22,7 @@ from zoo.interpret import partial_dependence, permutation_importance, plots
 from zoo.interpret.plots import reliability_diagram
 from zoo.interpret.to_files import DataRows, explain_to_files, rows_from_file
 from zoo.interpret.uncertainty.calibration import expected_calibration_error, fit_temperature, reliability
+from zoo.model.handed_in.tables import columns_of
 from zoo.model.registry import get_family
 from zoo.training import boosting
 from zoo.training.evaluations.classification import _confusion, _roc
@@ -244,6 +245,17 @@ def test_the_folder_records_the_column_and_counts_rows_by_it(fine_tuned):
     probability = np.asarray(model(held_out.inputs["observed"]))[:, 0].astype(float)
     loss = -np.log(np.where(held_out.target[:, 0] == 1, probability, 1 - probability))
     assert min(history["val_loss"]) == pytest.approx(np.average(loss, weights=held_out.weight), rel=1e-4)
+
+
+@pytest.mark.parametrize("name", ["w", "W", "wgt", "mcwgt", "weight", "genWeight", "event_weights", "weight_mc", "tree/w"])
+def test_names_of_weights(name):
+    with pytest.warns(UserWarning, match=f"the column {name} is left out") as caught:
+        columns_of({name: np.ones(3), "pt": np.ones(3)}, "rows").warn_of_weights(["pt"])
+    assert caught[0].filename == __file__
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for other in ("width", "m_w", "wavelength", "w0", "heavyweights_n", "awe"):
+            columns_of({other: np.ones(3)}, "rows").warn_of_weights([])
 
 
 @pytest.mark.filterwarnings("ignore:.*independent|.*effective|.*batches|.*outside|.*drifted|.*worth")

@@ -12,10 +12,10 @@ from zoo.data.sbi.datum import Datum
 from zoo.data.sbi.likelihood_rows import counts_of, spread
 from zoo.data.sbi.priors.as_prior import AnyPrior
 from zoo.data.sbi.priors.rows_prior import RowsPrior
-from zoo.data.sbi.x_scales import chosen_scales, described
+from zoo.data.sbi.x_scales import chosen_scales
 from zoo.families.flows.scales import Maps
 from zoo.training.npe_recipe import TOLERANCE, settings_for, validated
-from zoo.training.observations import unit_of
+from zoo.training.observations import observed_tensors, parameters_tensor
 from zoo.training.recipe import Recipe
 
 
@@ -91,18 +91,14 @@ def nle_recipe(
 
 def _endpoints(prior: AnyPrior | RowsPrior, datum: Datum, scales: list[dict[str, Any]], counts: list[int]) -> dict[str, Any]:
     """Log density and samples of x, given theta, as a recipe describes them."""
-    unit, units = unit_of(list(prior.units.values()))
-    of_x, several = ("1", None) if datum.units is None else unit_of(datum.units)
-    parameter = {"name": "parameter", "size": len(prior.names), "labels": list(prior.names), "units": units}
-    theta = {"name": "theta", "axes": [parameter], "unit": unit, "dtype": "float64", "description": ", ".join(prior.names)}
-    spread_out = f"; counts {', '.join(map(str, counts))} are spread over an interval of 1 around each" if counts else ""
-    observed = {"name": "datum", "size": datum.shape[0], "labels": datum.names, "units": several}
-    x = {"name": "x", "axes": [observed], "unit": of_x, "dtype": "float64"}
-    x["description"] = f"data, as the simulator gives them; {described(scales, datum.names)}"
+    theta, (x,) = parameters_tensor(prior), observed_tensors(datum, scales)
+    said = f"; counts {', '.join(str(k if datum.names is None else datum.names[k]) for k in counts)} are" if counts else ""
+    whole = f"{said} whole numbers" if counts else ""
+    spread_out = f"{said} spread over an interval of 1 around each: round them" if counts else ""
     return {
         "log_prob": {
             "description": "logarithm of the likelihood of theta, the density of x",
-            "inputs": [x, theta],
+            "inputs": [{**x, "description": f"{x['description']}{whole}"}, theta],
             "outputs": [{"name": "log_prob", "axes": [], "unit": "1", "description": "natural logarithm of the density"}],
         },
         "sample": {

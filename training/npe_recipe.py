@@ -12,7 +12,7 @@ from zoo.data.sbi.priors.rows_prior import RowsPrior
 from zoo.errors import UnknownNameError
 from zoo.families.flows.scales import Maps
 from zoo.training.members import in_members
-from zoo.training.observations import context_config, observed_tensors, unit_of
+from zoo.training.observations import context_config, observed_tensors, parameters_tensor
 from zoo.training.recipe import Recipe, RecipeError
 
 SETTINGS = [
@@ -145,9 +145,7 @@ def _endpoints(prior: AnyPrior | RowsPrior, observed: list[dict[str, Any]]) -> d
     low, high = (
         [bounds[end] for bounds in prior.support if bounds is not None] if all(bounded) else None for end in (0, 1)
     )  # without them the ranges are the training rows'
-    unit, units = unit_of(list(prior.units.values()))
-    parameter = {"name": "parameter", "size": dimensions, "labels": list(prior.names), "units": units}
-    theta = {"name": "theta", "axes": [parameter], "dtype": "float64", "unit": unit, "description": ", ".join(prior.names)}
+    theta = parameters_tensor(prior)
     return {
         "log_prob": {
             "description": "logarithm of the posterior density at theta, given x",

@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 
 from zoo.data.sbi.datum import Datum
+from zoo.data.sbi.priors.as_prior import AnyPrior
+from zoo.data.sbi.priors.rows_prior import RowsPrior
 from zoo.data.sbi.x_scales import described
 from zoo.errors import UnknownNameError
 from zoo.families.flows.context_shape import ContextShape
@@ -102,7 +104,7 @@ def observed_tensors(datum: Datum, context_scales: list[dict[str, Any]] | None =
     axes: list[dict[str, Any]] = [{"name": name, "size": size} for name, size in zip(names, shape, strict=True)]
     if free:
         axes[0] = {"name": datum.element, "least": datum.least, "most": datum.most}
-    unit, units = ("1", None) if datum.units is None else unit_of(datum.units)
+    unit, units = ("1", None) if datum.units is None else _unit_of(datum.units)
     if axes[-1].get("size") is not None:
         axes[-1] |= {"labels": datum.names, "units": units}
     x = {"name": "x", "axes": axes, "unit": unit, "description": "an observation, as the simulator gives it"}
@@ -115,6 +117,24 @@ def observed_tensors(datum: Datum, context_scales: list[dict[str, Any]] | None =
     return [{**x, "mask": "mask"}, {"name": "mask", "axes": axes[:1], "dtype": "bool", "unit": "1", "description": real}]
 
 
-def unit_of(units: list[str]) -> tuple[str, list[str] | None]:
+def parameters_tensor(prior: AnyPrior | RowsPrior) -> dict[str, Any]:
+    """The parameters theta, as a recipe describes tensors.
+
+    Parameters
+    ----------
+    prior : Prior or JointPrior or RowsPrior
+        Their prior.
+
+    Returns
+    -------
+    dict of str to object
+        The tensor.
+    """
+    unit, units = _unit_of(list(prior.units.values()))
+    axis = {"name": "parameter", "size": len(prior.names), "labels": list(prior.names), "units": units}
+    return {"name": "theta", "axes": [axis], "dtype": "float64", "unit": unit, "description": ", ".join(prior.names)}
+
+
+def _unit_of(units: list[str]) -> tuple[str, list[str] | None]:
     """The unit of all elements, or all of them in words; and a unit for each where they differ."""
     return (units[0], None) if len(set(units)) == 1 else (", ".join(units), units)

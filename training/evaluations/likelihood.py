@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any, Literal
 
 import numpy as np
 
 from zoo.data.dataset import Rows
+from zoo.errors import warn
 from zoo.families.contracts import Density
 from zoo.families.flows.scales import Maps
 from zoo.interpret import plots
@@ -74,7 +74,7 @@ def _notes(problems: list[str]) -> list[str]:
         " more simulations, or for more epochs where the validation loss still fell at the end; the plots ranks and coverage"
         " show how it is off."
     )
-    warnings.warn(words, stacklevel=2)
+    warn(words)
     return [words]
 
 

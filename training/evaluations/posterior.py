@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from typing import Literal
 
 import numpy as np
 
 from zoo.data.dataset import Dataset, HasPrior, KnowsPosterior, Rows
+from zoo.errors import warn
 from zoo.families.contracts import Density, Generates, any_range
 from zoo.interpret import plots
 from zoo.interpret.posteriors.c2st import c2st
@@ -91,7 +91,7 @@ def _notes(problems: list[str], dataset: Dataset) -> list[str]:
             "Do not rely on its intervals: train on more simulations, or for more epochs where the validation loss still fell"
             " at the end; the plots ranks and coverage show how it is off."
         )
-        warnings.warn(words, stacklevel=2)
+        warn(words)
         notes.append(words)
     if not isinstance(dataset, HasPrior):
         notes.append("No prior was given: it is the distribution of the parameters among the training rows, without bounds.")

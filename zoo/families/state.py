@@ -6,6 +6,7 @@ Keras takes seeds of new layers from Python's random numbers, and dtypes and the
 
 from __future__ import annotations
 
+import logging
 import random
 import sys
 from collections.abc import Iterator
@@ -123,7 +124,25 @@ def deterministic() -> Iterator[None]:
 
 
 @contextmanager
+def without_advice() -> Iterator[None]:
+    """Without TensorFlow's advice on functions that are traced again and again, which is for who writes them.
+
+    It counts calls of one code: models that are built one after another, such as members and rounds, look like one to it.
+    """
+
+    def kept(record: logging.LogRecord) -> bool:
+        return "retracing" not in str(record.msg)
+
+    logger = logging.getLogger("tensorflow")
+    logger.addFilter(kept)
+    try:
+        yield
+    finally:
+        logger.removeFilter(kept)
+
+
+@contextmanager
 def apart(seed: int | None = None) -> Iterator[None]:
     """Settings and random numbers apart from the program's, for whatever builds or trains models; a decorator too."""
-    with released_settings(), own_randomness(seed):
+    with released_settings(), own_randomness(seed), without_advice():
         yield

@@ -9,12 +9,15 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from zoo.data.sbi.own_rows import OwnRows
+from zoo.data.sbi.priors.follows import EXTRAPOLATED, reaches_beyond
+from zoo.data.sbi.priors.rows_prior import RowsPrior
 from zoo.data.sbi.simulating.simulations import Simulator, simulate
-from zoo.errors import InputError
+from zoo.errors import InputError, warn
 from zoo.families.state import apart
 from zoo.workflows.new_folder import new_folder
-from zoo.workflows.npe import TEST, expect_simulator, kept_rows
-from zoo.workflows.npe_run import NpeRun
+from zoo.workflows.npe import expect_simulator, own_rows
+from zoo.workflows.npe_run import TEST, NpeRun
 
 if TYPE_CHECKING:
     from pydantic import JsonValue
@@ -54,30 +57,9 @@ def train_nle(
         be counts, whole numbers.
     prior : object, optional
         The distribution of the parameters in simulations, in the simulator's order, as ``train_npe`` takes it.
-    simulations : int
-        The budget of the simulator. A tenth of it is held out to stop the training.
-    theta, x : array_like, optional
-        Rows of your own in place of a simulator, as ``train_npe`` takes them.
-    folder : str or Path
-        The folder to be made. Its name is the model's.
-    test : int, optional
-        How many further simulations are made, or rows of your own set aside, to compare the model's data with the simulator's;
-        by default 1,000, of your own rows at most a tenth.
-    seed : int
-        The seed of simulations and training.
-    vectorized : bool
-        Whether the simulator takes all parameters at once, as ``zoo.data.sbi.simulate`` says.
-    jobs : int, optional
-        How many processes simulate.
-    on_nonfinite : {"drop", "fail"}
-        What becomes of simulations and rows with NaN, infinity or missing values, or without an answer.
-    timeout : float, optional
-        Seconds that a simulation may take, as ``zoo.data.sbi.simulate`` says.
-    changes : dict, optional
-        Values of the recipe to set, ``{"config.hidden": [128, 128], "epochs": 300}``.
-    overwrite : bool
-        Whether an earlier model in ``folder`` is replaced; and, where ``<folder>.run`` holds simulations or a training that
-        differ from what is asked for, whether they are removed and made anew. A run that is the same goes on.
+    simulations, theta, x, folder, test, seed, vectorized, jobs, on_nonfinite, timeout, changes, overwrite : object
+        As ``train_npe`` takes them. Test rows compare the model's data with the simulator's; parameters of rows of your own may
+        have another density than the prior, but are to reach as far.
 
     Returns
     -------
@@ -90,15 +72,12 @@ def train_nle(
         There is neither a simulator nor rows, or both; nothing can be learned from the simulations; data have no density, as
         values repeat that are no whole numbers; or ``<folder>.run`` holds other simulations.
     ZooError
-        A released model has the folder's name.
-    ExportError
-        The folder exists.
-    SimulationError
-        The simulator fails.
-    RecipeError
-        The settings are not valid, or there are fewer simulations than a batch.
-    FolderError
-        ``<folder>.run`` holds a training with other settings.
+        Any other that ``train_npe`` raises.
+
+    Warns
+    -----
+    UserWarning
+        The prior reaches beyond the parameters that were simulated; the likelihood is not that of the simulator.
 
     Examples
     --------
@@ -112,7 +91,9 @@ def train_nle(
     path, name = new_folder(folder, overwrite)
     run = NpeRun(path, name, overwrite)
     if theta is not None or x is not None:
-        pairs = kept_rows(run, simulator, prior, theta, x, test, on_nonfinite, seed)
+        own = own_rows(simulator, prior, theta, x, on_nonfinite, seed)
+        _warn_of_a_wider_prior(own)
+        pairs = run.keep(own, test, on_nonfinite)
     else:
         simulator, law = expect_simulator(simulator, prior)
         test = TEST if test is None else test
@@ -126,3 +107,12 @@ def train_nle(
     run.release(nle_recipe(name, pairs.prior, pairs.data, pairs.x, pairs.datum, seed=seed, changes=changes))
     flow: Flow = load(path)
     return flow
+
+
+def _warn_of_a_wider_prior(own: OwnRows) -> None:
+    """Warn of a prior that reaches beyond the parameters that were simulated; within them any density of theirs will do."""
+    if isinstance(own.prior, RowsPrior):
+        return
+    theta = own.theta
+    if found := reaches_beyond(own.prior, theta.min(axis=0), theta.max(axis=0), len(theta)):
+        warn(f"the prior reaches beyond what was simulated: {'; '.join(found)}; {EXTRAPOLATED}")

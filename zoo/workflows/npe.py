@@ -9,14 +9,17 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from zoo.data.sbi.own_rows import read_own_rows
+from zoo.data.sbi.own_rows import OwnRows, read_own_rows
 from zoo.data.sbi.priors.as_prior import AnyPrior, as_prior
+from zoo.data.sbi.priors.follows import OWN, warn_of_another_prior
+from zoo.data.sbi.priors.rows_prior import RowsPrior
+from zoo.data.sbi.simulating.by_name import of_rows
 from zoo.data.sbi.simulating.simulations import Simulator, simulate
 from zoo.data.sbi.simulating.trials import Trials, trial_bounds
 from zoo.errors import InputError
 from zoo.families.state import apart
 from zoo.workflows.new_folder import new_folder
-from zoo.workflows.npe_run import NpeRun, Pairs
+from zoo.workflows.npe_run import TEST, NpeRun
 from zoo.workflows.rounds import observed, train_in_rounds
 from zoo.workflows.sequence import Rounds
 
@@ -25,8 +28,6 @@ if TYPE_CHECKING:
 
     from zoo.families.flows.flow import Flow
 
-TEST = 1000
-"""Rows for calibration and for the error of the posterior mean."""
 NEITHER = "expected a simulator with its prior, or rows of your own as theta and x, given neither"
 NO_PRIOR = (
     "a simulator needs the prior that its parameters are drawn from, such as {'mean': {'distribution': 'uniform',"
@@ -69,7 +70,8 @@ def train_npe(
     Parameters
     ----------
     simulator : callable, optional
-        Makes data of parameters, ``(D,) -> (C,)``. It draws its noise from ``rng`` if it takes one.
+        Makes data of parameters, ``(D,) -> (C,)``, or takes each of several by its name, ``(rate, lifetime)``. It draws its
+        noise from ``rng`` if it takes one. Units and names that its answers have stand in the spec of x.
     prior : object, optional
         The prior of the parameters, in the simulator's order: laws by name, distributions of ``scipy.stats``, or an object with
         ``sample`` and ``log_prob``, as ``zoo.data.sbi.as_prior`` takes them. With rows of your own it may be left out: the
@@ -143,6 +145,13 @@ def train_npe(
         The settings are not valid, or there are fewer simulations than a batch.
     FolderError
         ``<folder>.run`` holds a training with other settings.
+    FullDiskError
+        There is no space for the simulations, as the first answers tell, or for the training.
+
+    Warns
+    -----
+    UserWarning
+        Parameters of your own do not follow the prior; the posterior does not mean what it says.
 
     Examples
     --------
@@ -163,7 +172,10 @@ def train_npe(
                 "free and trials are about a simulator: rows of your own of several lengths, or sets of trials, are"
                 " a list of arrays as x"
             )
-        pairs = kept_rows(run, simulator, prior, theta, x, test, on_nonfinite, seed)
+        own = own_rows(simulator, prior, theta, x, on_nonfinite, seed)
+        if not isinstance(own.prior, RowsPrior):
+            warn_of_another_prior(own.theta, own.prior, "theta", OWN)
+        pairs = run.keep(own, test, on_nonfinite)
     else:
         simulator, law = expect_simulator(simulator, prior)
         bounds = None if trials is None else trial_bounds(trials)
@@ -182,27 +194,20 @@ def train_npe(
     return flow
 
 
-def kept_rows(
-    run: NpeRun,
-    simulator: Simulator | None,
-    prior: Any,
-    theta: Any,
-    x: Any,
-    test: int | None,
-    on_nonfinite: Literal["drop", "fail"],
-    seed: int,
-) -> Pairs:
-    """Rows of a user in the file of a run, in the words of ``train_npe``; InputError where they come with a simulator."""
+def own_rows(
+    simulator: Simulator | None, prior: Any, theta: Any, x: Any, on_nonfinite: Literal["drop", "fail"], seed: int
+) -> OwnRows:
+    """Rows of a user, in the words of ``train_npe``; InputError where they come with a simulator."""
     if simulator is not None:
         raise InputError("expected a simulator, or rows of your own as theta and x, given both")
     if theta is None or x is None:
         raise InputError(f"expected theta and x together, given {'x' if theta is None else 'theta'} alone")
-    own = read_own_rows(theta, x, None if prior is None else as_prior(prior), on_nonfinite=on_nonfinite, seed=seed)
-    return run.keep(own, min(TEST, len(own.theta) // 10) if test is None else test, on_nonfinite)
+    return read_own_rows(theta, x, None if prior is None else as_prior(prior), on_nonfinite=on_nonfinite, seed=seed)
 
 
 def expect_simulator(simulator: Simulator | None, prior: Any) -> tuple[Simulator, AnyPrior]:
     """A simulator and the prior of its parameters; InputError where one of them is missing."""
     if simulator is None or prior is None:
         raise InputError(NEITHER if simulator is None else NO_PRIOR)
-    return simulator, as_prior(prior)
+    law = as_prior(prior)
+    return of_rows(simulator, law.names), law

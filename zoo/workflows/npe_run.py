@@ -7,7 +7,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import yaml
@@ -17,12 +17,13 @@ from zoo.data.sbi.dataset import expect_budget, training_rows
 from zoo.data.sbi.datum import Datum
 from zoo.data.sbi.own_rows import OwnRows
 from zoo.data.sbi.priors.as_prior import AnyPrior
+from zoo.data.sbi.priors.follows import warn_of_another_prior
 from zoo.data.sbi.priors.joint_prior import JointPrior
 from zoo.data.sbi.priors.rows_prior import RowsPrior
 from zoo.data.sbi.rows_file import sha256_of, with_density, write_rows
 from zoo.data.sbi.simulating.simulations import Simulations, check_simulations
 from zoo.data.sbi.x_scales import chosen_scales
-from zoo.errors import FolderError, InputError, option
+from zoo.errors import FolderError, InputError, ZooError, option
 from zoo.model.spec import METRICS, WEIGHTS
 from zoo.model.test_tensors import read_npz
 
@@ -31,7 +32,10 @@ if TYPE_CHECKING:
 
     from zoo.training.recipe import Recipe
 
+TEST = 1000
+"""Rows for calibration and for the error of the posterior mean."""
 SIMULATIONS, RECIPE = "simulations.npz", "recipe.yaml"
+Made = TypeVar("Made")
 MADE_OF_THEM = ("model", "plots", METRICS, WEIGHTS, RECIPE)
 """What a training leaves in the folder of a run."""
 
@@ -120,19 +124,22 @@ class NpeRun:
         """
         found = simulated(path=self.file, overwrite=self.overwrite)
         check_simulations(found.theta, found.x, prior.names, found.mask)
+        if found.dropped:
+            advice = "let the simulator answer there too, or cut the prior to where it does"
+            warn_of_another_prior(found.theta, prior, "theta of the simulations that are left", advice)
         sha256 = with_density(self.file, prior)
-        datum = Datum.of(found.x, found.mask, trials)
+        datum = Datum.of(found.x, found.mask, trials, found.labels)
         return self._pairs(prior, test, on_nonfinite, sha256, datum, found.x, found.mask)
 
-    def keep(self, rows: OwnRows, test: int, on_nonfinite: str) -> Pairs:
+    def keep(self, rows: OwnRows, test: int | None, on_nonfinite: str) -> Pairs:
         """Write rows of a user into the run's file, or find them there.
 
         Parameters
         ----------
         rows : OwnRows
             The rows.
-        test : int
-            Number of rows, the last, that are set aside.
+        test : int, optional
+            Number of rows, the last, that are set aside; by default 1,000, at most a tenth.
         on_nonfinite : {"drop", "fail"}
             What becomes of rows whose data single precision cannot hold.
 
@@ -146,6 +153,7 @@ class NpeRun:
         InputError
             The file holds other rows, or nothing can be learned from them.
         """
+        test = min(TEST, len(rows.theta) // 10) if test is None else test
         check_simulations(rows.theta, rows.x, rows.prior.names, rows.mask)
         arrays = {"theta": rows.theta, "x": rows.x} | ({} if rows.mask is None else {"x_mask": rows.mask})
         if isinstance(rows.prior, JointPrior):
@@ -220,16 +228,47 @@ class NpeRun:
         from zoo.workflows.release import release
 
         path = self.folder / RECIPE
-        for attempt in (1, 2):
+
+        def made() -> None:
             with whole_file(path, "w") as file:
                 yaml.safe_dump(recipe.model_dump(mode="json", exclude_none=True), file, sort_keys=False)
-            try:
-                release(load_recipe(path), self.folder, self.model)
-                return
-            except FolderError as error:
-                if not self.overwrite or attempt == 2:
-                    raise FolderError(f"{error}, or train anew with {option('overwrite')}") from error
-                self._remove_training()
+            release(load_recipe(path), self.folder, self.model)
+
+        self.refused_or_anew(made, self._remove_training)
+
+    def refused_or_anew(self, make: Callable[[], Made], remove: Callable[[], None], *also: type[ZooError]) -> Made:
+        """Make what may be in the way of something else, which is then refused, or removed where the user says so.
+
+        Parameters
+        ----------
+        make : callable
+            Makes it, or goes on with it.
+        remove : callable
+            Removes what is in the way.
+        *also : type
+            Errors beside FolderError that may say so.
+
+        Returns
+        -------
+        object
+            What ``make`` gives.
+
+        Raises
+        ------
+        FolderError
+            Something else is in the way.
+        """
+        said: tuple[type[ZooError], ...] = (FolderError, *also)
+        try:
+            return make()
+        except said as error:
+            if self.overwrite:
+                remove()
+            elif isinstance(error, FolderError):
+                raise FolderError(f"{error}, or start anew with {option('overwrite')}") from error
+            else:
+                raise
+        return make()
 
     def _pairs(
         self,

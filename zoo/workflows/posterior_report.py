@@ -16,7 +16,8 @@ from zoo.atomic import whole_file
 from zoo.errors import InputError, option
 from zoo.families.state import apart
 from zoo.model.handed_in.tables import has_names
-from zoo.model.handed_in.tensors import array_of, elements_of, rows_of
+from zoo.model.handed_in.tensors import array_of, element_units, elements_of, rows_of
+from zoo.model.handed_in.units import same_unit
 from zoo.model.handed_in.values import unpadded, values_of
 from zoo.workflows.npe_run import RECIPE
 
@@ -127,7 +128,7 @@ def posterior_report(
     figures = {"posterior": plots.corner_plot(samples, known.names, known.units, truth=truth)}
     figures |= _calibration(model, tested, data, known.names, seed)
     if simulator is not None:
-        run = partial(_simulated, simulator, vectorized, jobs, seed)
+        run = partial(_simulated, simulator, vectorized, jobs, seed, known.names, observed)
         check = posterior_predictive(model, run, row, simulations, seed, allow_out_of_range=allow_out_of_range)
         at = positions(observed.axes[0], len(check.observed)) if len(observed.axes) == 1 else None
         place: dict[str, Any] = {} if at is None else {"abscissa": at.values, "xlabel": at.label}
@@ -192,8 +193,8 @@ def _one_row(observation: Any, tensor: Tensor) -> np.ndarray:
 class _Drawn:
     """Parameters (n, D) that are simulated at, in place of draws from a prior."""
 
-    def __init__(self, theta: np.ndarray) -> None:
-        self.theta = theta
+    def __init__(self, theta: np.ndarray, names: list[str]) -> None:
+        self.theta, self.names = theta, names
 
     def sample(self, n: int, rng: np.random.Generator) -> np.ndarray:
         return self.theta
@@ -202,13 +203,18 @@ class _Drawn:
         return {}
 
 
-def _simulated(simulator: Simulator, vectorized: bool, jobs: int | None, seed: int, theta: np.ndarray) -> np.ndarray:
-    """Data (n, C) at parameters (n, D); NaN where the simulator gave no finite row."""
+def _simulated(
+    simulator: Simulator, vectorized: bool, jobs: int | None, seed: int, names: list[str], observed: Tensor, theta: np.ndarray
+) -> np.ndarray:
+    """Data (n, C) at parameters (n, D), which are called so; NaN where the simulator gave no finite row."""
     from zoo.data.sbi.simulating.simulations import simulate
 
     theta = theta.astype(np.float64)
-    drawn: Any = _Drawn(theta)
+    drawn: Any = _Drawn(theta, names)
     found = simulate(simulator, drawn, len(theta), seed=seed, vectorized=vectorized, jobs=jobs)
+    given, wanted = found.labels.along(found.x.shape[1]).get("units"), element_units(observed, found.x.shape[1:])
+    if given is not None and not all(map(same_unit, given, wanted)):
+        raise InputError(f"simulator: it answers with {found.labels}, and {observed.name} is in {observed.unit}: convert it")
     place = {row.tobytes(): number for number, row in enumerate(theta)}
     x = np.full((len(theta), found.x.shape[1]), np.nan)
     x[[place[row.tobytes()] for row in found.theta]] = found.x

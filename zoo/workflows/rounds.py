@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +13,7 @@ from zoo.atomic import whole_file
 from zoo.data.sbi.priors.as_prior import AnyPrior
 from zoo.data.sbi.priors.truncated import DRAWS
 from zoo.data.sbi.simulating.simulations import Simulations
-from zoo.errors import InputError
+from zoo.errors import InputError, warn
 from zoo.model.card import prose_of, write_card
 from zoo.model.handed_in.tensors import numbers_alone
 from zoo.model.model_json import write_spec
@@ -111,10 +110,9 @@ def _finish(flow: Flow, sequence: Sequence) -> None:
         " region, where it has no simulations: leave them out."
     )
     if outside > LEAK:
-        warnings.warn(
+        warn(
             f"{sequence.run.name}: {outside:.1%} of the draws for the observation lie where earlier rounds had held it"
-            " impossible, so the rounds disagree: give more simulations, or fewer rounds",
-            stacklevel=4,
+            " impossible, so the rounds disagree: give more simulations, or fewer rounds"
         )
     leak = Metric(
         name="draws outside the region",

@@ -20,9 +20,10 @@ from zoo.data.sbi.priors.as_prior import AnyPrior
 from zoo.data.sbi.priors.joint_prior import plain_rows
 from zoo.data.sbi.priors.truncated import Region, TruncatedPrior
 from zoo.data.sbi.rows_file import sha256_of, write_rows
+from zoo.data.sbi.simulating.read_answer import Labels
 from zoo.data.sbi.simulating.simulations import Simulations, check_simulations
 from zoo.data.sbi.x_scales import chosen_scales
-from zoo.errors import FolderError, InputError, option
+from zoo.errors import InputError, option
 from zoo.model.test_tensors import read_npz
 from zoo.workflows.npe_run import RECIPE, NpeRun, Pairs
 
@@ -100,6 +101,8 @@ class Sequence:
         self, run: NpeRun, prior: AnyPrior, simulated: Callable[..., Simulations], asked: Rounds, how: dict[str, Any]
     ) -> None:
         self.run, self.prior, self.simulated, self.asked, self.how = run, prior, simulated, asked, how
+        self.labels = Labels()
+        """Names and units of the simulator's numbers."""
         self.truncated: TruncatedPrior | None = None
         """The prior of the last round."""
 
@@ -118,18 +121,12 @@ class Sequence:
         FolderError
             The run holds other rounds.
         """
-        for attempt in (1, 2):
-            try:
-                return self._all()
-            except FolderError as error:
-                if not self.run.overwrite or attempt == 2:
-                    raise FolderError(f"{error}, or start anew with {option('overwrite')}") from error
-            except InputError:  # simulations of another simulator are in the way, or what is asked for cannot be
-                if not self.run.overwrite or attempt == 2:
-                    raise
+
+        def remove() -> None:
             for folder in self.run.folder.glob("round-*"):
                 shutil.rmtree(folder)
-        raise AssertionError  # the second attempt returned or raised
+
+        return self.run.refused_or_anew(self._all, remove, InputError)  # simulations of another simulator may be in the way
 
     def _all(self) -> Pairs:
         asked = self.asked
@@ -161,6 +158,12 @@ class Sequence:
             with whole_file(kept) as file:
                 np.savez(file, allow_pickle=False, theta=theta)
         found = self.simulated(_Drawn(theta, self.prior), n, seed=[self.how["seed"], index], path=folder / DRAWN)
+        if index and found.labels != self.labels:
+            raise InputError(
+                f"simulator: it answers with {found.labels}, and in the first round with {self.labels}: expected the same;"
+                f" start anew with {option('overwrite')}"
+            )
+        self.labels = found.labels
         check_simulations(found.theta, found.x, self.prior.names)
         if found.x.shape[1:] != self.asked.observation.shape:
             raise InputError(
@@ -214,7 +217,7 @@ class Sequence:
         x, budget = arrays["x"], len(arrays["x"]) - test
         scales = chosen_scales(x[: training_rows(budget)])
         data: dict[str, Any] = {"source": "simulations", "parameters": parameters}
-        return Pairs(self.prior, data, budget, Datum(x.shape[1:]), scales, x[:budget])
+        return Pairs(self.prior, data, budget, Datum.of(x, labels=self.labels), scales, x[:budget])
 
     def _trained(self, pairs: Pairs, folder: Path, index: int) -> Any:
         from zoo.training.fit import fit

@@ -12,6 +12,7 @@ import numpy as np
 from pydantic import JsonValue
 
 from zoo.data.dataset import KnowsPosterior, Rows, Split, groups, register_dataset
+from zoo.data.sbi.priors.follows import warn_of_another_prior
 from zoo.data.sbi.priors.prior import Prior
 from zoo.data.sbi.priors.rows_prior import RowsPrior, prior_of_rows
 from zoo.data.sbi.priors.rows_prior import inside as inside_prior
@@ -180,6 +181,8 @@ class SimulationsFile(Pairs):
         if sha256 is not None and sha256_of(arrays) != sha256:
             raise InputError(f"{path} holds other simulations than those that the recipe was written for: train anew on them")
         law = prior_of_rows(prior, arrays["theta"], arrays.get("log_prior"))
+        if isinstance(law, Prior) and "about" not in arrays:  # nothing of ours has drawn them
+            warn_of_another_prior(found.theta, law, f"theta of {path.name}", "give the prior that its rows were drawn from")
         dropped = found.dropped + (json.loads(str(arrays["about"])).get("dropped", 0) if "about" in arrays else 0)
         self.description = f"{len(found)} simulations from {Path(file).name}, {dropped} left out"
         super().__init__(*_split(found, test), law, dtype)
@@ -252,7 +255,13 @@ def _simulated(source: SimulatorFile, changed: int, settings: str, kept: Path | 
     """Simulate once for training, evaluation and release of one process; ``changed`` is when the file was."""
     prior, n, *values = json.loads(settings)
     options = dict(zip(("seed", "vectorized", "on_nonfinite", "timeout"), values, strict=True))
-    return simulate(source, Prior(prior), n, path=kept, **options)
+    found = simulate(source, Prior(prior), n, path=kept, **options)
+    if set(found.labels.units or ()) - {"1"}:
+        raise InputError(
+            f"{source.path.name}: {source.function} answers with {found.labels}, and a recipe says itself in which"
+            " unit: let it answer with plain numbers in that unit"
+        )
+    return found
 
 
 def expect_budget(found: int, test: int) -> int:

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from zoo.data.sbi.simulating.read_answer import Labels
+
 
 @dataclass(frozen=True, eq=False)
 class Datum:
@@ -33,7 +35,13 @@ class Datum:
     element: str = "element"
 
     @classmethod
-    def of(cls, x: np.ndarray, mask: np.ndarray | None = None, trials: tuple[int, int] | None = None) -> Datum:
+    def of(
+        cls,
+        x: np.ndarray,
+        mask: np.ndarray | None = None,
+        trials: tuple[int, int] | None = None,
+        labels: Labels | None = None,
+    ) -> Datum:
         """What simulated observations are.
 
         Parameters
@@ -44,14 +52,18 @@ class Datum:
             Which of their elements are real, where their length is free.
         trials : tuple of int, optional
             The fewest and the most elements, where they are trials of one experiment; by default those that there are.
+        labels : Labels, optional
+            Names and units of their numbers.
 
         Returns
         -------
         Datum
             What one of them is.
         """
+        told = {} if labels is None else labels.along(x.shape[-1])
         if mask is None:
-            return cls(x.shape[1:])
+            return cls(x.shape[1:], **told)
         counts = mask.sum(axis=1)
         least, most = (max(1, int(counts.min())), max(1, int(counts.max()))) if trials is None else trials
-        return cls((None, *x.shape[2:]), least=least, most=most, element="element" if trials is None else "trial")
+        element = "element" if trials is None else "trial"
+        return cls((None, *x.shape[2:]), least=least, most=most, element=element, **told)

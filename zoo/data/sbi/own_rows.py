@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import re
-import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -13,13 +11,15 @@ import numpy as np
 from zoo.data.sbi.datum import Datum
 from zoo.data.sbi.priors.as_prior import AnyPrior
 from zoo.data.sbi.priors.joint_prior import plain_rows
+from zoo.data.sbi.priors.parameters import expect_names
 from zoo.data.sbi.priors.rows_prior import RowsPrior, inside
 from zoo.data.sbi.simulating.simulations import SimulationError
-from zoo.errors import InputError, option
+from zoo.errors import InputError, option, warn
 from zoo.model.axes import Axis
-from zoo.model.handed_in.columns import Columns
+from zoo.model.handed_in.columns import Columns, named_as_weights
 from zoo.model.handed_in.tables import columns_of, expect_one_index, is_table
 from zoo.model.handed_in.tensors import array_of
+from zoo.model.handed_in.units import spec_unit
 from zoo.model.handed_in.values import padded, values_of
 from zoo.model.spec import Tensor
 
@@ -97,7 +97,7 @@ def read_own_rows(
         words += f" row {int(np.flatnonzero(dropped)[0])}"
         if on_nonfinite == "fail" or dropped.all():
             raise SimulationError(f"expected finite numbers, given {words}")
-        warnings.warn(f"left out {words}", stacklevel=3)
+        warn(f"left out {words}")
     given, data = given[~dropped], data[~dropped]
     known: AnyPrior | RowsPrior = RowsPrior(parameters, given) if prior is None else prior
     given = inside(given, known.names, known.ends)
@@ -112,16 +112,17 @@ def _theta(given: Any, prior: AnyPrior | None) -> tuple[np.ndarray, dict[str, di
     """Parameters (n, D) as float64, NaN where they are missing, and what is plain data of them."""
     if is_table(given) or isinstance(given, Mapping):
         columns = columns_of(given, "theta")
-        _refuse_weights(columns)
         names = list(columns) if prior is None else prior.names
-        units = {name: columns.one(name).unit or "1" for name in names} if prior is None else prior.units
+        _expect_no_weights(columns, () if prior is None else names)
+        expect_names(names)
+        units = {name: _unit(columns.one(name).values.unit) or "1" for name in names} if prior is None else prior.units
         array = columns.array(names, (len(names),), None if prior is None else list(units.values()), allow_missing=True)
         return _numbers(array, "theta"), plain_rows(names, units, [(-np.inf, np.inf)] * len(names))
     if prior is None:
         values = values_of(given)
         width = np.shape(values.array)[1] if np.ndim(values.array) == 2 else 1
         names = [f"theta_{i + 1}" for i in range(width)]
-        units = dict.fromkeys(names, "1" if values.unit is None else str(values.unit))
+        units = dict.fromkeys(names, _unit(values.unit) or "1")
     else:
         names, units = prior.names, prior.units
     parameters = Axis(name="parameter", size=len(names), labels=list(names), units=list(units.values()))
@@ -136,9 +137,9 @@ def _x(given: Any) -> tuple[np.ndarray, Datum, np.ndarray | None]:
     """Data (n, ...) as float64, NaN where they are missing, what a row is, and which elements are real of several lengths."""
     if is_table(given) or isinstance(given, Mapping):
         columns = columns_of(given, "x")
-        _refuse_weights(columns)
+        _expect_no_weights(columns)
         names = list(columns)
-        units = [columns.one(name).unit for name in names]
+        units = [_unit(columns.one(name).values.unit) for name in names]
         array = _numbers(columns.array(names, (len(names),), None, allow_missing=True), "x")
         return array, Datum((len(names),), names, [unit or "1" for unit in units] if any(units) else None), None
     values = values_of(given)
@@ -150,9 +151,14 @@ def _x(given: Any) -> tuple[np.ndarray, Datum, np.ndarray | None]:
         array, mask = values.array if values.missing is None else np.where(values.missing, np.nan, values.array), None
         array = _numbers(array, "x")
         datum = Datum.of(array)
-    if values.unit is not None:
-        datum = replace(datum, units=[str(values.unit)] * array.shape[-1])
+    if unit := _unit(values.unit):
+        datum = replace(datum, units=[unit] * array.shape[-1])
     return array, datum, mask
+
+
+def _unit(given: Any) -> str | None:
+    """A unit as a spec writes it, None where none is known."""
+    return None if given is None else spec_unit(given)
 
 
 def _numbers(array: Any, what: str) -> np.ndarray:
@@ -165,14 +171,21 @@ def _numbers(array: Any, what: str) -> np.ndarray:
     return array.astype(np.float64)
 
 
-def _refuse_weights(columns: Columns) -> None:
-    """Rows that count differently were not drawn from the prior; a column of them would be taken for data."""
-    found: Sequence[str] = [name for name in columns if re.search(r"weights?$", name, re.IGNORECASE)]
-    if found:
+def _expect_no_weights(columns: Columns, parameters: Collection[str] = ()) -> None:
+    """Refuse rows that count differently, which were not drawn from the prior; ``w`` alone may be something else."""
+    found = [name for name in columns if name not in parameters and named_as_weights(name)]
+    if not found:
+        return
+    what = "which a posterior is not trained with: draw rows again in proportion to their weights, so that each counts the same"
+    if sure := [name for name in found if len(name.rpartition("/")[2]) > 1]:
         raise InputError(
-            f"{columns.source}: the column {found[0]} holds weights, which a posterior is not trained with: draw rows again in"
-            " proportion to their weights, so that each counts the same, and leave the column out; or rename it if it is data"
+            f"{columns.source}: the column {sure[0]} holds weights, {what}, and leave the column out; or rename it, if it is"
+            " data"
         )
+    taken = "left out" if parameters else "taken as it is"
+    warn(
+        f"{columns.source}: the column {found[0]} is {taken}, and every row counts the same; if it holds event weights, {what}"
+    )
 
 
 def _expect_possible(theta: np.ndarray, prior: AnyPrior) -> None:

@@ -196,6 +196,9 @@ class ContextShape:
             array, mask, several = array_of(values, tensor), named[tensors[1].name] if self.free else None, True
         else:
             array, several = rows_of(given if values is None else values, tensor, allow_missing)
+        if self.free and array.ndim == len(self.shape) + 1 and mask is None and array.shape[1] == 0:  # of no elements at all
+            array, mask = np.zeros((len(array), 1, *array.shape[2:]), array.dtype), np.zeros((len(array), 1), bool)
+            mask = mask if several else mask[0]
         fits = array.ndim == len(self.shape) + 1 and all(
             own in (None, size) for own, size in zip(self.shape, array.shape[1:], strict=False)
         )

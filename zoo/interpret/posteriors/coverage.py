@@ -332,11 +332,15 @@ def _finite_rows(array: np.ndarray) -> np.ndarray:
 
 
 def _numbers(x: np.ndarray) -> np.ndarray:
-    """Rows of numbers (n, C): all of each row, or of several lengths the mean and deviation of its elements and their count."""
+    """Rows of numbers (n, C): all of each row, or of several lengths the mean and deviation of its elements and their count.
+
+    Mean and deviation of no elements are zero, as those of an embedding are: their number tells such a row from others.
+    """
     if x.dtype != object:
         return x.reshape(len(x), -1)
-    told = [np.concatenate([np.ravel(row.mean(axis=0)), np.ravel(row.std(axis=0)), [np.log(len(row))]]) for row in x]
-    return np.stack(told)
+    filled = [row if len(row) else np.zeros((1, *row.shape[1:])) for row in x]
+    told = [np.ravel([row.mean(axis=0), row.std(axis=0)]) for row in filled]
+    return np.column_stack([told, [np.log1p(len(row)) for row in x]])
 
 
 def _posteriors(

@@ -16,6 +16,7 @@ import numpy as np
 from zoo.errors import InputError, warn
 from zoo.families.tracing import traced
 from zoo.interpret.posteriors.annealed import factor, resampled, risen
+from zoo.interpret.posteriors.learned import expect_counts, spec_of, warn_of_a_wider_prior
 from zoo.interpret.posteriors.log_prior import log_prior_on_scales
 from zoo.interpret.posteriors.mcmc import ACCEPTANCE, Chains, tensorflow_probability
 from zoo.interpret.posteriors.mixing import effective_size, nested_limit, nested_r_hat
@@ -108,6 +109,7 @@ class LikelihoodPosterior:
         if context != len(prior.names):
             raise InputError(f"expected a flow p(x | {', '.join(prior.names)}), given one with a context of {context}")
         _expect_names(flow, prior)
+        warn_of_a_wider_prior(flow, prior)
         self._moves = _moves_of(flow, prior)
         self.flow, self.prior, self.chains = flow, prior, chains
 
@@ -141,6 +143,7 @@ class LikelihoodPosterior:
         if draws < 4:
             raise InputError(f"expected at least 4 draws of each chain, given {draws}")
         x = self.flow.observations(x_o)
+        expect_counts(self.flow, x)
         rng = np.random.default_rng(seed)
         state = self._annealed(x, rng)
         start = state.u
@@ -236,7 +239,8 @@ def sample_posterior(
     Raises
     ------
     InputError
-        x_o is no data of the flow's, or impossible under it; too few chains or draws; a prior of other parameters.
+        x_o is no data of the flow's, no whole number of a count, or impossible under it; too few chains or draws; a prior of
+        other parameters.
     ZooError
         Without TensorFlow Probability, or if Keras runs on another backend than TensorFlow.
 
@@ -250,9 +254,8 @@ def sample_posterior(
 
 def _expect_names(flow: Likelihood, prior: PriorOnScales) -> None:
     """Refuse a prior of other parameters than those that a likelihood was trained on, or of these in another order."""
-    spec = getattr(flow, "spec", None)
-    theta = None if spec is None or "log_prob" not in spec.endpoints else spec.endpoint("log_prob").inputs[1]
-    names = None if theta is None else theta.labels
+    spec = spec_of(flow)
+    names = None if spec is None else spec.endpoint("log_prob").inputs[1].labels
     if names is not None and list(names) != list(prior.names):
         raise InputError(
             f"expected a prior of {', '.join(names)}, in the order of the likelihood's training, given one of"

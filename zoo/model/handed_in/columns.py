@@ -26,6 +26,8 @@ SHOWN = 12
 """Columns that a message names."""
 NEAR = 0.8
 """Likeness of two names, as ``difflib`` measures it, from which a message asks whether one is meant by the other."""
+WEIGHTS = re.compile(r"w|weights?_.*|.*(weights?|wgts?)", re.IGNORECASE)
+"""What columns are called that hold event weights: ``w``, ``weight_mc``, ``genWeight``, ``event_weights``, ``mcwgt``."""
 
 
 @dataclass(eq=False)
@@ -345,7 +347,7 @@ def named_as_weights(name: str) -> bool:
     bool
         Whether it is.
     """
-    return re.fullmatch(r"(.*/)?(w|wgt|.*weights?)", name, re.IGNORECASE) is not None
+    return WEIGHTS.fullmatch(name.rpartition("/")[2]) is not None
 
 
 def is_number(value: Any) -> bool:

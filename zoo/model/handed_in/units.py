@@ -18,6 +18,10 @@ from zoo.errors import InputError, ZooError
 
 Convert = Callable[[np.ndarray], np.ndarray]
 """Makes numbers in one unit from those in another."""
+HOURS = ("h", "hr", "hour", "hours")
+"""Texts that can only mean the hour, where ``Mpc/h`` means the Hubble constant."""
+NONE = ("", "1", "dimensionless")
+"""How no dimension is written."""
 
 
 def converter(given: Any, wanted: Sequence[str], where: str) -> Convert | None:
@@ -110,6 +114,33 @@ def same_unit(given: Any, said: str) -> bool:
     return bool(one == other)
 
 
+def spec_unit(given: Any) -> str:
+    """A unit as a spec writes it.
+
+    Parameters
+    ----------
+    given : object
+        Unit of numbers that a spec is to describe, as text or as astropy's.
+
+    Returns
+    -------
+    str
+        The text, "1" of what has no dimension.
+
+    Raises
+    ------
+    InputError
+        It has the hour in it, which no spec can say.
+    """
+    text = str(given).strip()
+    if text in HOURS or (not isinstance(given, str) and any(str(base) == "h" for base in getattr(given, "bases", ()))):
+        raise InputError(
+            f"expected a unit without the hour, since h of a spec is the reduced Hubble constant, given {text}: convert it to"
+            " s, min or d"
+        )
+    return "1" if text in NONE else text
+
+
 @lru_cache(maxsize=256)
 def astropy_unit(text: str, little_h: bool) -> Any:
     """The unit of astropy's that a text means.
@@ -137,7 +168,7 @@ def astropy_unit(text: str, little_h: bool) -> Any:
     text = text.strip()
     if logarithm := re.fullmatch(r"(?:log10|dex)\((.+)\)", text):
         return units.dex(astropy_unit(logarithm[1], little_h))
-    if text in ("", "1", "dimensionless"):
+    if text in NONE:
         return units.dimensionless_unscaled
     little_h = little_h or "littleh" in text
     text = re.sub(r"\bmu(?=[A-Za-z])", "u", text.replace("littleh", "h"))

@@ -74,7 +74,8 @@ def values_of(given: Any) -> Values:
         if package in packages:
             return _settled(read(given))
     if isinstance(given, np.ma.MaskedArray):
-        return _settled(Values(np.asarray(given.data), np.ma.getmaskarray(given), getattr(given, "units", None)))
+        unit = getattr(given, "units", getattr(given.data, "unit", None))  # of a quantity beneath, which numpy leaves there
+        return _settled(Values(np.asarray(given.data), np.ma.getmaskarray(given), unit))
     if isinstance(given, list | tuple):
         return _settled(Values(_of_list(given)))
     if hasattr(given, "magnitude") and hasattr(given, "units"):  # pint, which may hold a masked array

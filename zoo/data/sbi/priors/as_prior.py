@@ -9,6 +9,7 @@ import numpy as np
 
 from zoo.data.sbi.priors.frozen import NO_DENSITY, is_frozen
 from zoo.data.sbi.priors.joint_prior import JointPrior
+from zoo.data.sbi.priors.parameters import expect_names
 from zoo.data.sbi.priors.prior import Prior
 from zoo.errors import InputError
 
@@ -54,7 +55,7 @@ def as_prior(
     Raises
     ------
     InputError
-        Nothing of the kind, or a distribution without a density.
+        Nothing of the kind, or a distribution without a density; a name that is no word or is there twice; a unit that is none.
     UnknownNameError
         A unit or bounds are given for no parameter.
 
@@ -73,6 +74,7 @@ def as_prior(
     functions = isinstance(value, tuple) and len(value) == 2 and all(map(_is_function, value))
     if isinstance(value, Sequence) and not isinstance(value, str) and not functions:
         names = [f"theta_{i + 1}" for i in range(len(value))] if names is None else names
+        names = expect_names(names)
         if len(names) != len(value):
             raise InputError(f"prior: expected a name for each of {len(value)} laws, given {len(names)}")
         value, names = dict(zip(names, value, strict=True)), None

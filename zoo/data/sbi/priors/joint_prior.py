@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import inspect
 import math
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
+from zoo.data.sbi.priors.parameters import expect_names, expect_unit
 from zoo.data.sbi.priors.prior import rows_of
 from zoo.data.sbi.priors.scale_entries import Ends, Entry, mapped, measured_entry
-from zoo.errors import InputError, UnknownNameError
+from zoo.errors import InputError, UnknownNameError, warn
 from zoo.families.state import own_randomness
 
 MEASURED = 2000
@@ -49,8 +49,8 @@ class JointPrior:
     Raises
     ------
     InputError
-        Draws have no such shape, are not finite, lie outside the bounds, or differ for one seed; or the density is not a number
-        for each of them.
+        Draws have no such shape, are not finite, lie outside the bounds, or differ for one seed; the density is not a number
+        for each of them; or a name is no word, a unit is none.
     UnknownNameError
         A unit or bounds are given for no parameter.
 
@@ -73,11 +73,11 @@ class JointPrior:
         if first.ndim == 1:
             first = first[:, None]
         dimensions = first.shape[-1]
-        self.names = [f"theta_{i + 1}" for i in range(dimensions)] if names is None else [str(name) for name in names]
+        self.names = expect_names([f"theta_{i + 1}" for i in range(dimensions)] if names is None else names)
         for what, given in (("unit", units), ("bounds", bounds)):
             if unknown := sorted((given or {}).keys() - set(self.names)):
                 raise UnknownNameError(f"parameter with {what}", unknown[0], self.names)
-        self.units = {name: (units or {}).get(name, "1") for name in self.names}
+        self.units = {name: expect_unit(name, (units or {}).get(name, "1")) for name in self.names}
         self.ends = [_ends(name, (bounds or {}).get(name)) for name in self.names]
         if not np.array_equal(self.sample(4, np.random.default_rng(0)), self.sample(4, np.random.default_rng(0))):
             raise InputError("prior: draws of one seed differ: expected a sample(n, rng) that draws from rng alone")
@@ -176,10 +176,9 @@ class JointPrior:
         elif scatter > SCATTER:
             words = f"off by factors that scatter by exp({scatter:.2g})"
         if words:
-            warnings.warn(
+            warn(
                 f"prior: at its own draws, the density is {words}: log_prob lacks a constant, or is of another unit or variable"
-                " than sample; what is said of the prior's own log density is wrong by as much",
-                stacklevel=4,
+                " than sample; what is said of the prior's own log density is wrong by as much"
             )
 
 

@@ -37,6 +37,11 @@ class LogNormalCut:
         """Quantiles from above."""
         return np.exp(self.logarithm.isf(share))
 
+    def cdf(self, x: np.ndarray) -> np.ndarray:
+        """Probability of less."""
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return np.where(np.greater(x, 0), self.logarithm.cdf(np.log(x)), 0.0)
+
     def logpdf(self, x: np.ndarray) -> np.ndarray:
         """Natural logarithm of the density."""
         with np.errstate(divide="ignore", invalid="ignore"):

@@ -11,6 +11,7 @@ from pydantic import ConfigDict, RootModel, ValidationError
 
 from zoo.data.sbi.priors.frozen import law_of
 from zoo.data.sbi.priors.laws import AnyLaw
+from zoo.data.sbi.priors.parameters import expect_names, expect_unit
 from zoo.data.sbi.priors.scale_entries import Ends, Entry
 from zoo.errors import InputError, UnknownNameError
 
@@ -34,7 +35,7 @@ class Prior:
     Raises
     ------
     InputError
-        There is no parameter at all, an unknown law, or one with values that it cannot have.
+        There is no parameter at all, an unknown law, or one with values that it cannot have; a name is no word, a unit is none.
     UnknownNameError
         A unit is given for no parameter.
 
@@ -47,7 +48,8 @@ class Prior:
     """
 
     def __init__(self, parameters: Mapping[str, Any], units: Mapping[str, str] | None = None) -> None:
-        units = dict(units or {})
+        expect_names(parameters)
+        units = {name: expect_unit(name, unit) for name, unit in (units or {}).items()}
         if unknown := sorted(units.keys() - parameters.keys()):
             raise UnknownNameError("parameter", unknown[0], parameters)
         try:
@@ -56,6 +58,8 @@ class Prior:
         except ValidationError as error:
             problems = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
             raise InputError(f"prior: {problems}") from error
+        for name, law in self.laws.items():
+            expect_unit(name, law.unit)
         if not self.laws:
             raise InputError("prior: expected at least one parameter, given none")
 

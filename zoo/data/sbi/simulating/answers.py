@@ -13,6 +13,9 @@ from typing import Any
 
 import numpy as np
 
+from zoo.data.sbi.simulating.read_answer import Answer, Labels, read_answer
+
+SAME = "expected the same at all parameters"
 Simulator = Callable[..., Any]
 """Makes x of theta (D,), or vectorized (n, ...) of (n, D); may take ``rng``, a numpy generator, or ``seed``, a whole number."""
 
@@ -27,6 +30,8 @@ class Part:
         Numbers of the rows that were to be simulated.
     answers : ndarray or list
         Answers to the first of them, to all if nothing ended the part; arrays in a list where their shapes differ.
+    labels : Labels, optional
+        What stands beside the numbers of all of them, None where there are none.
     error : BaseException, optional
         What the simulator raised at the row after the last answer.
     at : int, optional
@@ -41,6 +46,7 @@ class Part:
 
     rows: np.ndarray
     answers: list[np.ndarray] | np.ndarray = field(default_factory=list)
+    labels: Labels | None = None
     error: BaseException | None = None
     at: int | None = None
     lost: str = ""
@@ -97,14 +103,19 @@ class Calls:
                 if self.vectorized:
                     if starts is not None:
                         starts(0)
-                    part.answers = self._rows_at_once(int(rows[0]), theta)
+                    answer = self._rows_at_once(int(rows[0]), theta)
+                    part.answers, part.labels = answer.array, answer.labels
                 else:
                     part.answers = answers = []
                     for place, (row, one) in enumerate(zip(rows.tolist(), theta, strict=True)):
                         if starts is not None:
                             starts(place)
                         part.at = row
-                        answers.append(np.atleast_1d(self._answer(row, one)))
+                        answer = self._answer(row, one)
+                        if part.labels not in (None, answer.labels):
+                            raise ValueError(f"it answers with {answer.labels}, and before with {part.labels}: {SAME}")
+                        part.labels = answer.labels
+                        answers.append(answer.array)
             except BaseException as error:
                 part.error = error
         part.seconds = time.perf_counter() - began
@@ -112,14 +123,14 @@ class Calls:
             part.answers = np.stack(part.answers)
         return part
 
-    def _rows_at_once(self, start: int, theta: np.ndarray) -> np.ndarray:
+    def _rows_at_once(self, start: int, theta: np.ndarray) -> Answer:
         expected = len(theta), theta.shape
         answer = self._answer(start, theta)
-        if answer.ndim < 2 or len(answer) != expected[0]:
-            raise ValueError(f"expected ({expected[0]}, C) for {expected[1]} parameters, given {answer.shape}")
+        if answer.array.ndim < 2 or len(answer.array) != expected[0]:
+            raise ValueError(f"expected ({expected[0]}, C) for {expected[1]} parameters, given {answer.array.shape}")
         return answer
 
-    def _answer(self, row: int, theta: np.ndarray) -> np.ndarray:
+    def _answer(self, row: int, theta: np.ndarray) -> Answer:
         rng = np.random.default_rng([*self.seeds, row, 1])  # the prior has [*seeds]
         given: dict[str, Any] = {}
         if "rng" in self.takes:
@@ -132,7 +143,7 @@ class Calls:
             given["seed"] = int(np.random.default_rng([*self.seeds, row, 2]).integers(2**31))  # C takes no more
         if torch := sys.modules.get("torch"):  # its default seed is a constant: all processes would draw the same
             torch.manual_seed(int(np.random.default_rng([*self.seeds, row, 3]).integers(2**63)))
-        return _numbers(self.simulator(theta, **given))
+        return read_answer(self.simulator(theta, **given))
 
 
 def _takes(simulator: Simulator) -> tuple[str, ...]:
@@ -146,20 +157,6 @@ def _takes(simulator: Simulator) -> tuple[str, ...]:
     if seed is not None and not (seed.default in (seed.empty, None) or type(seed.default) is int):
         del named["seed"]
     return tuple(name for name in ("rng", "seed") if name in named)
-
-
-def _numbers(answer: Any) -> np.ndarray:
-    """A copy of an answer in double precision: a simulator may write its next answer into the same array."""
-    if answer is None:
-        raise TypeError("it answers nothing; does it return?")
-    if isinstance(answer, np.ma.MaskedArray):
-        answer = np.ma.filled(answer.astype(np.float64), np.nan)
-    array = np.asarray(answer)
-    if array.dtype.kind not in "biufO":
-        raise TypeError(f"could not convert an answer of dtype {array.dtype} to numbers")
-    if not array.size and array.ndim < 2:
-        raise ValueError("it answers no numbers")
-    return np.array(array, dtype=np.float64)
 
 
 @contextmanager

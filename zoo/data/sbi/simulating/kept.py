@@ -11,16 +11,17 @@ from typing import Any
 import numpy as np
 
 from zoo.atomic import whole_file
-from zoo.data.sbi.simulating.answers import Part
+from zoo.data.sbi.simulating.answers import SAME, Part
 from zoo.data.sbi.simulating.failures import SimulationError, described
+from zoo.data.sbi.simulating.read_answer import Labels
 from zoo.errors import InputError, IntegrityError, option
 from zoo.model.test_tensors import read_npz
 
 ABSENT, ANSWERED, LATE, ENDED = range(4)
 """What became of a row: nothing yet, an answer (NaN is one), none in time, none because it ends the process."""
 LOST = {"late": LATE, "ended": ENDED}
-NOTES = {"simulator", "timeout"}
-"""What the file says about its making that another call may have otherwise; all else decides the numbers."""
+NOTES = {"simulator", "timeout", "x"}
+"""What the file says that another call may have otherwise or does not know yet; all else decides the numbers."""
 SAVE_EVERY = 30.0
 """Seconds between two writes of unfinished simulations."""
 SHARE = 20
@@ -129,6 +130,16 @@ class Kept:
         """Whether all is done and written."""
         return bool(self.state.all()) and not self.changed
 
+    @property
+    def bytes(self) -> int:
+        """What all simulations take in the file, once the shape of an answer is known, and sets are as long as until now."""
+        return self.theta.nbytes + (0 if self.x is None else self.x.nbytes)
+
+    @property
+    def labels(self) -> Labels:
+        """Names and units of the answers."""
+        return Labels.of(self.about.get("x", {}))
+
     def take(self, part: Part) -> None:
         """Keep what a part came to.
 
@@ -140,10 +151,12 @@ class Kept:
         Raises
         ------
         SimulationError
-            An answer has another shape than those before it.
+            An answer has another shape than those before it, or other names or units.
         """
         if part.lost:
             self.state[part.rows], self.changed = LOST[part.lost], True
+        if part.labels is not None:
+            self._note_labels(part.labels, int(part.rows[0]))
         for rows, answers in _alike(part):
             shape = answers.shape[1:]
             if self.free and len(shape) != 2:
@@ -165,6 +178,16 @@ class Kept:
             self.state[rows] = ANSWERED
             self.changed = True
 
+    def _note_labels(self, labels: Labels, row: int) -> None:
+        """Keep what stands beside the first answers, which others must agree with."""
+        if self.x is None and labels != Labels():
+            self.about["x"] = labels.plain()
+        if labels != self.labels:
+            raise SimulationError(
+                f"simulator: an answer with {labels} at {described(self.theta[row])}, and with {self.labels} at"
+                f" {described(self.theta[self._first])}: {SAME}"
+            )
+
     def _expect(self, shape: tuple[int, ...], rows: np.ndarray) -> None:
         expected = self.x.shape[1:]  # type: ignore[union-attr]
         if shape[self.free :] == expected[self.free :]:
@@ -172,7 +195,7 @@ class Kept:
         hint = f"; {option('free')} takes answers whose first axis has any length" if shape[1:] == expected[1:] != () else ""
         raise SimulationError(
             f"simulator: an answer of shape {shape} at {described(self.theta[rows[0]])}, where it answered {expected} at"
-            f" {described(self.theta[self._first])}: expected the same at all parameters; what is missing may be NaN{hint}"
+            f" {described(self.theta[self._first])}: {SAME}; what is missing may be NaN{hint}"
         )
 
     def save(self, path: Path) -> None:

@@ -8,7 +8,6 @@ more rows are compared, those without a finite answer among them, and what canno
 from __future__ import annotations
 
 import sys
-import warnings
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +15,9 @@ import numpy as np
 from zoo.data.sbi.simulating.failures import SimulationError, described, raise_error
 from zoo.data.sbi.simulating.handing_out import CHUNK
 from zoo.data.sbi.simulating.kept import ABSENT, ANSWERED, ENDED, LATE, Kept, anew
+from zoo.data.sbi.simulating.read_answer import Labels
 from zoo.data.sbi.simulating.running import Run
-from zoo.errors import InputError
+from zoo.errors import InputError, warn
 
 FEW, MANY = 2, 30
 """Rows that are simulated again, where the code is the same and where it is not or not known to be."""
@@ -54,6 +54,11 @@ def expect_same(kept: Kept, run: Run, code: str, path: Path, *, vectorized: bool
     rows = _chosen(kept, vectorized, many=not known)
     answers = _Answers(kept, run)
     now = answers.again(rows)
+    if answers.labels not in (None, kept.labels):
+        raise InputError(
+            f"{path} holds simulations of another simulator: it answered with {kept.labels} and now with {answers.labels};"
+            f" {anew()}"
+        )
     if differing := [row for row in now if not answers.close(answers.stored(row), now[row]).all()]:
         twice = answers.again(rows if vectorized else np.array(differing[:FEW]))
         if answers.wide_as_before(now) and not all(answers.close(now[row], twice[row]).all() for row in twice):
@@ -61,11 +66,10 @@ def expect_same(kept: Kept, run: Run, code: str, path: Path, *, vectorized: bool
         else:
             raise InputError(answers.difference(differing[0], now[differing[0]], path))
     elif comparable and not known:
-        warnings.warn(
+        warn(
             f"the simulator's code, or a value that it uses, has changed since {path} was written; it answers {len(now)} of the"
             f" {int(np.sum(kept.state != ABSENT))} simulations there as before, so these are used; if they are not to be:"
-            f" {anew()}",
-            stacklevel=5,
+            f" {anew()}"
         )
     if not known:
         if comparable:  # what had no answer may have been put right
@@ -99,7 +103,7 @@ def _expect_known(path: Path, known: bool) -> None:
     why = "the simulator draws random numbers that follow neither from rng nor from numpy's seed"
     if not known:
         raise InputError(f"{path} holds simulations of other code, whose answers cannot be compared: {why}; {anew()}")
-    warnings.warn(f"the simulations in {path} cannot be reproduced: {why}", stacklevel=6)
+    warn(f"the simulations in {path} cannot be reproduced: {why}")
 
 
 def _chosen(kept: Kept, vectorized: bool, *, many: bool) -> np.ndarray:
@@ -121,6 +125,8 @@ class _Answers:
 
     def __init__(self, kept: Kept, run: Run) -> None:
         self.kept, self.run = kept, run
+        self.labels: Labels | None = None
+        """What stands beside the answers now."""
         self.x = np.empty((0,)) if kept.x is None else kept.x
         rows = np.flatnonzero(kept.state == ANSWERED)[:CHUNK]
         x = self.x[rows]
@@ -141,6 +147,7 @@ class _Answers:
             if part.lost == "ended":
                 raise SimulationError(f"simulator at {described(self.kept.theta[part.rows[0]])}: {part.words}")
             found |= dict(zip(part.rows.tolist(), part.answers, strict=False))
+            self.labels = part.labels or self.labels
             raise_error(part, self.kept.theta)
         return found
 

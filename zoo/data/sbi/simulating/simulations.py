@@ -4,26 +4,28 @@ from __future__ import annotations
 
 import json
 import math
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
 from zoo.atomic import locked
 from zoo.data.sbi.priors.as_prior import AnyPrior
 from zoo.data.sbi.simulating.answers import Calls, Simulator
+from zoo.data.sbi.simulating.by_name import of_rows
 from zoo.data.sbi.simulating.failures import SimulationError, described, raise_error
 from zoo.data.sbi.simulating.fingerprint import Fingerprint
 from zoo.data.sbi.simulating.kept import ABSENT, ANSWERED, ENDED, LATE, Kept, Writer
+from zoo.data.sbi.simulating.read_answer import Labels
 from zoo.data.sbi.simulating.running import Run, running
 from zoo.data.sbi.simulating.same_simulator import expect_same, note_code
-from zoo.errors import InputError, IntegrityError, ZooError
+from zoo.errors import InputError, IntegrityError, ZooError, warn
 from zoo.model.test_tensors import read_npz
 from zoo.progress import bar
+from zoo.space import expect_space
 
 __all__ = ["SimulationError", "Simulations", "Simulator", "check_simulations", "read_simulations", "simulate"]
 
@@ -47,19 +49,23 @@ class Simulations:
         Number of simulations that were left out for NaN or infinity, or because they did not end.
     mask : ndarray of shape (n, L), optional
         True for elements of x that there are, where lengths are free.
+    labels : Labels
+        Names and units of the numbers of x, where the simulator says them.
     """
 
     theta: np.ndarray
     x: np.ndarray
     dropped: int = 0
     mask: np.ndarray | None = None
+    labels: Labels = field(default_factory=Labels)
 
     def __len__(self) -> int:
         return len(self.theta)
 
     def __getitem__(self, rows: slice) -> Simulations:
         """Some of the rows, none of them left out."""
-        return Simulations(self.theta[rows], self.x[rows], mask=None if self.mask is None else self.mask[rows])
+        mask = None if self.mask is None else self.mask[rows]
+        return Simulations(self.theta[rows], self.x[rows], mask=mask, labels=self.labels)
 
 
 def simulate(
@@ -89,7 +95,8 @@ def simulate(
     Parameters
     ----------
     simulator : Simulator
-        Makes one row of data of one row of parameters, ``(D,) -> (C,)``, a number, or an array of any fixed shape.
+        Makes one row of data of one row of parameters, ``(D,) -> (C,)``, a number, or an array of any fixed shape; it may take
+        each of several parameters by its name, ``(rate, lifetime, rng)``. Units and names that its answers have are kept.
     prior : Prior
         The prior of the parameters, in the simulator's order.
     n : int
@@ -121,10 +128,13 @@ def simulate(
     Raises
     ------
     SimulationError
-        When the simulator raises (naming the parameters), answers with rows of different shapes or no numbers, or
-        leaves no finite row, or any at all with ``on_nonfinite="fail"``.
+        When the simulator raises (naming the parameters), answers with rows of different shapes, names or units, or no
+        numbers, or leaves no finite row, or any at all with ``on_nonfinite="fail"``.
     InputError
-        When ``path`` holds other simulations, or such of another simulator; when the simulator cannot run in processes.
+        When ``path`` holds other simulations, or such of another simulator; when the simulator cannot run in processes, or
+        takes other arguments than parameters and random numbers.
+    FullDiskError
+        When there is no space for the file, which is known from the first answers.
     IntegrityError
         When the file at ``path`` is damaged.
     ZooError
@@ -138,6 +148,7 @@ def simulate(
     about = {"prior": prior.plain(), "n": n, "seed": seeds, "vectorised": vectorized}  # files have it so
     if free:
         about["free"] = True
+    simulator = of_rows(simulator, getattr(prior, "names", ()))
     calls, made_of = Calls.of(simulator, seeds, vectorized), Fingerprint(simulator)
     with running(calls, jobs, timeout, made_of.generators) as run:
 
@@ -208,7 +219,7 @@ def _opened(path: Path | None, new: Kept, run: Run, code: str, timeout: float | 
 
 def _finish(kept: Kept, run: Run, path: Path | None, on_nonfinite: str) -> None:
     """Simulate the rows that are not done."""
-    rows, writer, lost = np.flatnonzero(kept.state == ABSENT), Writer(kept, path), 0
+    rows, writer, lost, asked = np.flatnonzero(kept.state == ABSENT), Writer(kept, path), 0, path is None
     if not len(rows):
         return
     with bar(len(rows), "Simulating") as advance:
@@ -220,6 +231,10 @@ def _finish(kept: Kept, run: Run, path: Path | None, on_nonfinite: str) -> None:
                     lost += 1
                     _expect_hope(kept, part.rows[0], part.words, lost, on_nonfinite)
                 kept.take(part)
+                if path is not None and not asked and kept.x is not None:
+                    there = path.stat().st_size if path.exists() else 0
+                    expect_space(path, 2 * kept.bytes - there)  # the last file stays until the next is whole
+                    asked = True
                 raise_error(part, kept.theta)
                 advance(len(part.rows))
             writer.now_and_then()
@@ -256,11 +271,11 @@ def read_simulations(path: Path, on_nonfinite: Literal["drop", "fail"] = "drop")
     if mask is not None and (mask.shape != x.shape[:2] or mask.dtype != bool or x.ndim != 3):
         raise InputError(f"{path}: expected x (n, L, F) and x_mask (n, L) of truth values, given {x.shape} and {mask.shape}")
     state = arrays.get("state", np.full(len(x), ANSWERED, np.uint8))
-    about = json.loads(str(arrays["about"])) if "about" in arrays else {"n": len(x)}
+    about: dict[str, Any] = json.loads(str(arrays["about"])) if "about" in arrays else {"n": len(x)}
     done = int(np.sum(state != ABSENT))
     if done < about["n"]:
         raise InputError(f"{path} holds {done} of {about['n']} simulations: call simulate again to finish them")
-    return _finite(theta, x, mask, state, on_nonfinite)
+    return _finite(theta, x, mask, state, on_nonfinite, Labels.of(about.get("x", {})))
 
 
 def check_simulations(theta: np.ndarray, x: np.ndarray, names: list[str], mask: np.ndarray | None = None) -> None:
@@ -293,9 +308,10 @@ def check_simulations(theta: np.ndarray, x: np.ndarray, names: list[str], mask: 
     if constant:
         raise InputError(f"the same value in all {len(theta)} simulations: {_listed('parameter', constant)}; fix it instead")
     values = x if mask is None else x[mask]
-    changes = np.ones(values.shape[1:], bool)
-    if len(values):  # a change of a number in its last digits is rounding
-        changes = np.ptp(values, axis=0) > ROUNDING * np.spacing(np.abs(values).max(axis=0))
+    if not values.size:
+        raise InputError(f"no element in any of {len(x)} simulations: expected some that are not empty")
+    # A change of a number in its last digits is rounding.
+    changes = np.ptp(values, axis=0) > ROUNDING * np.spacing(np.abs(values).max(axis=0))
     if changes.ndim > 1 and changes.any():  # a corner of an image may well be dark in all
         return
     constant = [", ".join(map(str, place)) for place in np.argwhere(~changes).tolist()]
@@ -316,10 +332,12 @@ def _answered(kept: Kept, on_nonfinite: str) -> Simulations:
         raise SimulationError(f"none of {len(kept.theta)} simulations has an answer, first at {described(kept.theta[0])}")
     kept.x[kept.state != ANSWERED] = np.nan
     mask = np.arange(kept.x.shape[1]) < kept.lengths[:, None] if kept.free else None
-    return _finite(kept.theta, kept.x, mask, kept.state, on_nonfinite)
+    return _finite(kept.theta, kept.x, mask, kept.state, on_nonfinite, kept.labels)
 
 
-def _finite(theta: np.ndarray, x: np.ndarray, mask: np.ndarray | None, state: np.ndarray, on_nonfinite: str) -> Simulations:
+def _finite(
+    theta: np.ndarray, x: np.ndarray, mask: np.ndarray | None, state: np.ndarray, on_nonfinite: str, labels: Labels
+) -> Simulations:
     """The rows with finite answers, and how many others there were, for which reasons."""
     if mask is not None:
         x = np.where(mask[..., None] | (state != ANSWERED)[:, None, None], x, 0.0)
@@ -334,5 +352,5 @@ def _finite(theta: np.ndarray, x: np.ndarray, mask: np.ndarray | None, state: np
         )
         if on_nonfinite == "fail" or dropped == len(x):
             raise SimulationError(f"{dropped} of {len(x)} simulations have no finite answer: {said}")
-        warnings.warn(f"left out {dropped} of {len(x)} simulations: {said}", stacklevel=4)
-    return Simulations(theta[finite], x[finite], dropped, None if mask is None else mask[finite])
+        warn(f"left out {dropped} of {len(x)} simulations: {said}")
+    return Simulations(theta[finite], x[finite], dropped, None if mask is None else mask[finite], labels)

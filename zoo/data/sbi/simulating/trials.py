@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from zoo.data.sbi.simulating.read_answer import Answer, read_answer
 from zoo.errors import InputError
 
 
@@ -42,12 +43,13 @@ class Trials:
             # Whether it takes a generator or a seed is looked up here, and not only by who calls it.
             self.__signature__ = inspect.signature(simulator)
 
-    def __call__(self, theta: np.ndarray, **given: Any) -> np.ndarray:
+    def __call__(self, theta: np.ndarray, **given: Any) -> Answer:
         """A set of trials (k, C) at parameters (D,), with ``rng`` and ``seed`` if the simulator takes them."""
         draw: Any = given.get("rng", np.random)  # whose state follows from the row
         count = self._count(float(draw.random()))
         if self.vectorized:
-            found = self._numbers(self.simulator(np.repeat(theta[None], count, axis=0), **given))
+            answer = read_answer(self.simulator(np.repeat(theta[None], count, axis=0), **given))
+            found, labels = answer.array, {answer.labels}
             if found.ndim == 1:
                 found = found[:, None]
             if found.shape[:1] != (count,):
@@ -55,13 +57,15 @@ class Trials:
         else:
             seeds = np.random.default_rng(given["seed"]).integers(2**31, size=count).tolist() if "seed" in given else None
             each = [given if seeds is None else given | {"seed": seeds[place]} for place in range(count)]
-            rows = [np.atleast_1d(self._numbers(self.simulator(np.array(theta), **own))) for own in each]
-            if len({row.shape for row in rows}) > 1:
-                raise ValueError(f"expected trials of one shape, given {', '.join(map(str, {row.shape for row in rows}))}")
-            found = np.stack(rows)
+            answers = [read_answer(self.simulator(np.array(theta), **own)) for own in each]
+            shapes, labels = {answer.array.shape for answer in answers}, {answer.labels for answer in answers}
+            for what, several in (("shape", shapes), ("kind", labels)):
+                if len(several) > 1:
+                    raise ValueError(f"expected trials of one {what}, given {', '.join(map(str, several))}")
+            found = np.stack([answer.array for answer in answers])
         if found.ndim != 2:
             raise ValueError(f"expected one row of numbers (C,) of each trial, given shape {found.shape[1:]}")
-        return found
+        return Answer(found, labels.pop())
 
     def fingerprinted(self) -> list[Any]:
         """What a set of trials is made of, for who compares simulators."""
@@ -70,12 +74,6 @@ class Trials:
     def _count(self, share: float) -> int:
         """The number of trials below which a share of all sets lies."""
         return min(self.most, int(self.least * ((self.most + 1) / self.least) ** share))
-
-    @staticmethod
-    def _numbers(answer: Any) -> np.ndarray:
-        if answer is None:
-            raise TypeError("it answers nothing; does it return?")
-        return np.ma.filled(np.ma.asarray(answer, dtype=np.float64), np.nan)
 
 
 def trial_bounds(trials: int | Sequence[int]) -> tuple[int, int]:
