@@ -79,7 +79,11 @@ def test_packages_are_imported_only_when_their_method_is_asked_for(packages):
     with pytest.raises(UnknownNameError, match="no method named 'thiers'; did you mean theirs"):
         method_named("thiers")
     assert not [name for name in sys.modules if name.startswith("their_")]
-    for name, said in (("exits", r"SystemExit\(3\)"), ("breaks", "ZeroDivisionError"), ("takes-ours", "two explanation methods")):
+    for name, said in (
+        ("exits", r"SystemExit\(3\)"),
+        ("breaks", "ZeroDivisionError"),
+        ("takes-ours", "two explanation methods"),
+    ):
         with pytest.warns(UserWarning, match=f"cannot be loaded: .*{said}"), pytest.raises(UnknownNameError, match=f"'{name}'"):
             method_named(name)
     assert method_named("theirs").kind == "global"

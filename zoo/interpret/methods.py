@@ -2,8 +2,8 @@
 
 A method is one function with one registration, in any file of ``attribution``, ``latents`` or ``trust``, or in an installed
 package that names it and its module in the entry point group ``zoo.explanations``; that module is imported when the method is
-asked for. Help, options and errors follow from the registration. The files that hold methods load neither Keras nor scikit-learn
-before a method is run.
+asked for. Help, options and errors follow from the registration. The files that hold methods load neither Keras nor
+scikit-learn before a method is run.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from zoo.data.dataset import Rows
 
 GROUP = "zoo.explanations"
-"""Entry point group of installed packages; an entry point carries the name of a method and names the module that registers it."""
+"""Entry point group of installed packages; an entry point carries a method's name and names the module that registers it."""
 ROOMS = ("attribution", "latents", "trust")
 """Folders beside this file whose modules may register methods."""
 

@@ -6,6 +6,7 @@ more than pydantic, but for the arrays, which take NumPy.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 from collections.abc import Callable
@@ -18,7 +19,7 @@ from pydantic_core import from_json
 from zoo.atomic import whole_file
 from zoo.errors import IntegrityError
 from zoo.model import ranges
-from zoo.model.integrity import checked, read_bounded
+from zoo.model.integrity import InMemory, read, read_bounded
 from zoo.model.spec import CARD, RANGES, SPEC, File, Metric, ModelSpec, Name
 
 MAX_BYTES = 2**21
@@ -51,7 +52,7 @@ def described_in(folder: Path) -> Path:
     return card if card.is_file() and not (folder / SPEC).is_file() else folder / SPEC
 
 
-def read_spec(folder: str | Path, find: Callable[[File], Path] | None = None) -> ModelSpec:
+def read_spec(folder: str | Path, find: Callable[[File], InMemory] | None = None, sha256: str | None = None) -> ModelSpec:
     """The spec of a model's folder.
 
     Parameters
@@ -59,7 +60,9 @@ def read_spec(folder: str | Path, find: Callable[[File], Path] | None = None) ->
     folder : str or Path
         The folder, of format 2 or 1.
     find : callable, optional
-        Gives the path of ``ranges.npz`` once its hash has agreed; by default that in the folder.
+        Gives ``ranges.npz`` as its hash says that it is; by default that in the folder.
+    sha256 : str, optional
+        The hash of ``model.json``, where it is known.
 
     Returns
     -------
@@ -70,7 +73,7 @@ def read_spec(folder: str | Path, find: Callable[[File], Path] | None = None) ->
     ------
     IntegrityError
         Naming the file and what is wrong: no such file, one that is too large, no plain JSON, a value that the spec does not
-        allow, or a ``ranges.npz`` that is not the one described.
+        allow, or a file that is not the one described.
     """
     folder = Path(folder)
     path = described_in(folder)
@@ -78,11 +81,11 @@ def read_spec(folder: str | Path, find: Callable[[File], Path] | None = None) ->
         from zoo.model.format1 import read_card
 
         return read_card(path)
-    fields = _read(path, _parsed)
+    fields = _read(path, _parsed, sha256)
 
     def arrays() -> dict[str, list[float]]:
         file = _file(path, fields)
-        return ranges.read_ranges(checked(folder / RANGES, file, folder) if find is None else find(file))
+        return ranges.read_ranges(read(folder / RANGES, file, folder) if find is None else find(file))
 
     try:
         ranges.put_back(fields, arrays)
@@ -158,8 +161,10 @@ def reasons(error: ValueError) -> str:
     return "; ".join(found[:5]) + (f"; and {len(found) - 5} more" if len(found) > 5 else "")
 
 
-def _read(path: Path, parse: Callable[[bytes], Any]) -> dict[str, Any]:
+def _read(path: Path, parse: Callable[[bytes], Any], sha256: str | None = None) -> dict[str, Any]:
     content = read_bounded(path, MAX_BYTES)
+    if sha256 not in (None, hashlib.sha256(content).hexdigest()):
+        raise IntegrityError(f"{path} changed while it was read: open the model again")
     try:
         fields = parse(content)
     except (ValueError, RecursionError) as error:  # UnicodeDecodeError and JSONDecodeError are ValueErrors
