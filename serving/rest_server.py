@@ -1,7 +1,8 @@
 """The ASGI application in uvicorn, beside gRPC on one event loop.
 
 uvicorn reads heads with llhttp (httptools). ``Connection`` adds what it has no setting for: how long a head may take and be,
-how long answers may stay unread, requests that offer to go on in another protocol, and refusals in our own words.
+how long answers may stay unread, clients that close their half, requests that offer to go on in another protocol, and refusals
+in our own words.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+from collections import deque
 from pathlib import Path
 from typing import Any, cast
 
@@ -137,6 +139,7 @@ class Connection(HttpToolsProtocol):
         self._refusal: RefusedError | None = None
         self._in_head, self._since = True, self.loop.time()
         self._ended = False
+        self._unanswered: deque[Any] = deque()  # requests in their order, the first being answered
         self._chunk_bytes = self._first_bytes = self._head_bytes = self._taken = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in uvicorn
@@ -160,6 +163,10 @@ class Connection(HttpToolsProtocol):
                 if self._head_bytes - self._first_bytes > _HEAD_BYTES:
                     self._refuse(_large_head())
 
+    def eof_received(self) -> bool:  # type: ignore[override]  # as in asyncio
+        """Answer what has arrived whole of a client that sends no more; of TLS, asyncio has no half of a connection."""
+        return self.scheme == "http" and self._end()
+
     def on_message_begin(self) -> None:
         """Start the clock of a head."""
         super().on_message_begin()
@@ -180,9 +187,11 @@ class Connection(HttpToolsProtocol):
         super().on_headers_complete()
         if self.cycle is not None:
             self.cycle.transport = cast(asyncio.Transport, self._answer)
+            self._unanswered.append(self.cycle)
 
     def on_response_complete(self) -> None:
         """Go on with the next request."""
+        self._unanswered.popleft()
         self._answer.flush()
         super().on_response_complete()
 
@@ -234,17 +243,21 @@ class Connection(HttpToolsProtocol):
 
     def _refuse(self, error: RefusedError) -> None:
         """Say why and close; what arrived whole before is answered first, and then nobody is told what followed it."""
-        while self.pipeline and self.pipeline[0][0].more_body:
-            self.pipeline.popleft()
-        cycle = self.cycle
-        last = self.pipeline[0][0] if self.pipeline else cycle
-        if last is not None and not last.response_complete and not last.more_body:
-            last.keep_alive, self._ended = False, True
+        if self._end():
             return
-        arriving = cycle is not None and cycle.more_body and not cycle.response_started and not self.pipeline
-        if cycle is None or cycle.response_complete or arriving:
+        if not self._unanswered or not self._unanswered[0].response_started:
             self.transport.write(written(refusal(error)))
         self.transport.close()
+
+    def _end(self) -> bool:
+        """Take nothing more of this client, and close once it is answered; whether anything that arrived whole is not yet."""
+        self._ended = True
+        while self.pipeline and self.pipeline[0][0].more_body:
+            self.pipeline.popleft()
+        whole = [cycle for cycle in self._unanswered if not cycle.more_body]
+        if whole:
+            whole[-1].keep_alive = False
+        return bool(whole)
 
 
 class _HeadWithBody:
