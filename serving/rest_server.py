@@ -25,6 +25,8 @@ from zoo.serving.responses import refusal, written
 
 IDLE_SECONDS = 75.0
 _HEAD_BYTES = 64 * 2**10
+_MOST_FRAMING = 32
+"""Bytes that each byte of a body may take in chunks: a chunk of one byte takes six, and may have an extension."""
 _BACKLOG = 2048
 _SWEEP_TICKS = 5  # of a tenth of a second
 _LEAST_TAKEN = 2**20
@@ -140,7 +142,7 @@ class Connection(HttpToolsProtocol):
         self._in_head, self._since = True, self.loop.time()
         self._ended = False
         self._unanswered: deque[Any] = deque()  # requests in their order, the first being answered
-        self._chunk_bytes = self._first_bytes = self._head_bytes = self._taken = 0
+        self._chunk_bytes = self._first_bytes = self._head_bytes = self._framing_bytes = self._taken = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in uvicorn
         """Begin."""
@@ -160,8 +162,10 @@ class Connection(HttpToolsProtocol):
         else:
             if self._in_head:
                 self._head_bytes += len(data)
-                if self._head_bytes - self._first_bytes > _HEAD_BYTES:
-                    self._refuse(_large_head())
+            elif self.cycle is not None and self.cycle.more_body:
+                self._framing_bytes += len(data)
+            if max(self._head_bytes, self._framing_bytes) - self._first_bytes > _HEAD_BYTES:
+                self._refuse(_large_head())
 
     def eof_received(self) -> bool:  # type: ignore[override]  # as in asyncio
         """Answer what has arrived whole of a client that sends no more; of TLS, asyncio has no half of a connection."""
@@ -172,6 +176,12 @@ class Connection(HttpToolsProtocol):
         super().on_message_begin()
         self._in_head, self._since = True, self.loop.time()
         self._head_bytes, self._first_bytes = 0, self._chunk_bytes  # with what came before the head in the same piece
+        self._framing_bytes = 0
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take a header; those that follow a body are for nobody here, and would be kept without bound."""
+        if self._in_head:
+            super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
         """Start the application, unless the head is too large."""
@@ -184,8 +194,9 @@ class Connection(HttpToolsProtocol):
             if size > _HEAD_BYTES:
                 self._refusal = _large_head()
                 raise self._refusal
+        before = self.cycle
         super().on_headers_complete()
-        if self.cycle is not None:
+        if self.cycle is not before:
             self.cycle.transport = cast(asyncio.Transport, self._answer)
             self._unanswered.append(self.cycle)
 
@@ -197,6 +208,7 @@ class Connection(HttpToolsProtocol):
 
     def on_body(self, body: bytes) -> None:
         """Hand a piece over as it is; uvicorn would copy it twice, and stop reading until it is taken."""
+        self._framing_bytes -= _MOST_FRAMING * len(body)
         cycle = self.cycle
         if cycle.body or cycle.response_complete or self.pipeline:
             super().on_body(body)
@@ -229,9 +241,16 @@ class Connection(HttpToolsProtocol):
                 self.parser.feed_data(data)
             except httptools.HttpParserUpgrade as stopped:
                 data = data[stopped.args[0] :]
-                self.parser.feed_data(self._head_without_offer())
+                head = self._head_without_offer()
+                self.parser = self._new_parser()  # the other has stopped, for good where the connection is to be closed
+                self.parser.feed_data(head)
             else:
                 return
+
+    def _new_parser(self) -> httptools.HttpRequestParser:
+        parser = httptools.HttpRequestParser(self)
+        parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn sets it
+        return parser
 
     def _head_without_offer(self) -> bytes:
         if self.scope["method"] == "CONNECT":
@@ -301,4 +320,4 @@ def _head_fault(version: str, headers: list[tuple[bytes, bytes]]) -> RefusedErro
 
 
 def _large_head() -> RefusedError:
-    return RefusedError(431, f"the head of the request is larger than {_HEAD_BYTES} bytes")
+    return RefusedError(431, f"the head of the request, or what is around its body, is larger than {_HEAD_BYTES} bytes")
