@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
@@ -25,6 +26,12 @@ from zoo.model.spec import CARD, RANGES, SPEC, File, Metric, ModelSpec, Name
 MAX_BYTES = 2**21
 MAX_DEPTH = 32
 """How deep lists and objects may be nested."""
+_CONTROL = re.compile(
+    rb"\\u00(?:0[^9ad]|1.|7f|[89].)|\\u20(?:2[a-e]|6[6-9])"
+    rb"|\x7f|\xc2[\x80-\x9f]|\xe2\x80[\xaa-\xae]|\xe2\x81[\xa6-\xa9]",
+    re.IGNORECASE,
+)
+"""What moves the cursor of a terminal, or turns the direction of writing, as JSON has it; all but ends of lines and tabs."""
 
 
 class Summary(BaseModel):
@@ -137,6 +144,7 @@ def write_spec(folder: str | Path, spec: ModelSpec) -> ModelSpec:
     files = [file for file in spec.files if file.path != RANGES]
     try:
         _refuse_nonfinite(fields)
+        refuse_control(folder / SPEC, json.dumps(fields).encode())
         content = ranges.to_bytes(arrays) if arrays else None
     except IntegrityError as error:
         raise IntegrityError(f"{folder / SPEC}: {error}") from error
@@ -165,6 +173,7 @@ def _read(path: Path, parse: Callable[[bytes], Any], sha256: str | None = None) 
     content = read_bounded(path, MAX_BYTES)
     if sha256 not in (None, hashlib.sha256(content).hexdigest()):
         raise IntegrityError(f"{path} changed while it was read: open the model again")
+    refuse_control(path, content)
     try:
         fields = parse(content)
     except (ValueError, RecursionError) as error:  # UnicodeDecodeError and JSONDecodeError are ValueErrors
@@ -172,6 +181,25 @@ def _read(path: Path, parse: Callable[[bytes], Any], sha256: str | None = None) 
     if not isinstance(fields, dict):
         raise IntegrityError(f"{path}: expected an object, found {type(fields).__name__}")
     return fields
+
+
+def refuse_control(path: Path, content: bytes) -> None:
+    """Refuse JSON whose texts would write more than themselves on a terminal, where lists and errors show them.
+
+    Parameters
+    ----------
+    path : Path
+        The file, for the message.
+    content : bytes
+        The JSON.
+
+    Raises
+    ------
+    IntegrityError
+        A control character stands in it.
+    """
+    if (found := _CONTROL.search(content)) is not None:
+        raise IntegrityError(f"{path}: expected text without control characters, found {found[0]!r}")
 
 
 def _parsed(content: bytes) -> Any:
