@@ -110,6 +110,17 @@ def test_nothing_follows_a_compressed_body(server: Server, follows: bytes) -> No
     assert answers(server, head("Content-Encoding: gzip", "Connection: close", length(content)) + content) == [400]
 
 
+def test_a_name_without_end_is_compared_with_none(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It held up everyone for a second a megabyte."""
+    monkeypatch.setattr("difflib.get_close_matches", lambda *_, **__: pytest.fail("compared"))
+    with grpc.insecure_channel(f"127.0.0.1:{server.grpc_port}") as channel:
+        infer = channel.unary_unary(f"/{SERVICE}/ModelInfer")
+        with pytest.raises(grpc.RpcError) as caught:
+            infer(MESSAGES["ModelInferRequest"](model_name="tiny" * 10**6).SerializeToString())
+    assert caught.value.code() == grpc.StatusCode.NOT_FOUND
+    assert caught.value.details().startswith("no served model named 'tinytiny")
+
+
 @pytest.mark.parametrize("named", ["inputs", "outputs"])
 def test_a_request_names_no_more_tensors_than_a_model_has(server: Server, named: str) -> None:
     """A million of them would be read one by one."""

@@ -46,12 +46,19 @@ class ZooError(Exception):
     """Base of all errors that the zoo raises on purpose; the command line prints them without a traceback."""
 
 
+_LONGEST = 200
+"""Letters of a name that is compared with others; whoever asks may have sent millions."""
+
+
 class UnknownNameError(ZooError, KeyError):
     """No model, family, endpoint, data set or method of that name."""
 
     def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
         known = sorted(known)
-        near = difflib.get_close_matches(name, known, n=3, cutoff=0.4)
+        if len(name) > _LONGEST:  # which takes a second for a million letters
+            name, near = f"{name[:_LONGEST]}...", []
+        else:
+            near = difflib.get_close_matches(name, known, n=3, cutoff=0.4)
         hint = f"did you mean {', '.join(near)}?" if near else f"known: {', '.join(known) or 'none'}"
         self.message = f"no {kind} named {name!r}; {hint}"
         super().__init__(self.message)
