@@ -55,8 +55,9 @@ class UnknownNameError(ZooError, KeyError):
 
     def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
         known = sorted(known)
-        if len(name) > _LONGEST:  # which takes a second for a million letters
-            name, near = f"{name[:_LONGEST]}...", []
+        near: list[str] = []
+        if len(name) > _LONGEST:  # comparing takes a second for a million letters
+            name = f"{name[:_LONGEST]}..."
         else:
             near = difflib.get_close_matches(name, known, n=3, cutoff=0.4)
         hint = f"did you mean {', '.join(near)}?" if near else f"known: {', '.join(known) or 'none'}"
