@@ -152,7 +152,7 @@ def to_hls(
         raise InputError(f"{where}: expected typical inputs, given no row")
     if Path(folder).exists():
         raise ExportError(f"{folder} exists: choose a new folder")
-    proto = fit(onnx.load_from_string(origin.content(onnx_file(endpoint))), TARGETS["hls4ml"], where)
+    proto = fit(onnx.load_from_string(origin.read(onnx_file(endpoint)).getvalue()), TARGETS["hls4ml"], where)
     scaling = split_scaling(proto.graph)
     clean = _clean(proto)
     scaled = [scale(typical[name]) for name, scale in scaling.items()]

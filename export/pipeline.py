@@ -118,7 +118,8 @@ def export(
     place = None if target is None else find_target(target)
     origin, spec = _origin(model, source)
     cloud = _cloud(spec, place, endpoints, precision)
-    tensors = read_test_tensors(origin.path(TEST_TENSORS), spec)
+    stored = origin.read(TEST_TENSORS)
+    tensors = read_test_tensors(stored, spec)
     verify_model(model, tensors)
     explained = Explained(model, spec, tensors) if explain else None
     if endpoints is not None:
@@ -126,7 +127,7 @@ def export(
             raise ExportError(f"endpoint {EXPLAIN!r} is made by {option('explain')}, beside the endpoints that are named")
         spec = with_endpoints(spec, endpoints)
     with whole_folder(Path(folder), overwrite=overwrite, marker=REPORT) as new:
-        write_test_tensors(origin.path(TEST_TENSORS), new / TEST_TENSORS, spec, rows=None if place is None else place.batch)
+        write_test_tensors(stored, new / TEST_TENSORS, spec, rows=None if place is None else place.batch)
         if format == "onnx":
             settings = _Settings(opset, place, precision, calibration, parity_rows)
             spec, reports = _write_graphs(model, spec, tensors, new, settings, explained)

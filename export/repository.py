@@ -219,9 +219,9 @@ def _build(source: ModelFolder, endpoint: str, place: _Place, stage: Path, insta
     model = stage / place.model.name
     version = model / str(place.version)
     version.mkdir(parents=True)
-    graph = OnnxBytes(source.folder / onnx_file(endpoint), source.content(onnx_file(endpoint)))
+    graph = OnnxBytes(source.folder / onnx_file(endpoint), source.read(onnx_file(endpoint)).getvalue())
     write_whole(version / SERVED_GRAPH, graph.content)
-    write_test_tensors(source.path(TEST_TENSORS), version / TEST_TENSORS, spec)
+    write_test_tensors(source.read(TEST_TENSORS), version / TEST_TENSORS, spec)
     files = [File.of(version / name) for name in (SERVED_GRAPH, TEST_TENSORS)]
     if files[0].sha256 != getattr(source.spec.file(onnx_file(endpoint)), "sha256", None):
         raise ZooError(f"{version / SERVED_GRAPH} is not a whole copy: is the disk full?")

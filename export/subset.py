@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from zoo.atomic import whole_file, write_whole
+from zoo.model.integrity import InMemory
 from zoo.model.spec import ModelSpec
 from zoo.model.test_tensors import TestTensors, read_npz, read_test_tensors
 
@@ -23,14 +24,14 @@ def with_endpoints(spec: ModelSpec, endpoints: Sequence[str]) -> ModelSpec:
     return spec.model_copy(update={"endpoints": {name: spec.endpoint(name) for name in endpoints}, "export": export})
 
 
-def write_test_tensors(source: Path, target: Path, spec: ModelSpec, rows: int | None = None) -> None:
+def write_test_tensors(source: InMemory, target: Path, spec: ModelSpec, rows: int | None = None) -> None:
     """The test tensors of a spec's endpoints, their first rows or all; IntegrityError where one is missing.
 
     A file that needs no change is copied.
     """
     kept = _flat(read_test_tensors(source, spec), rows)
     if rows is None and kept.keys() == read_npz(source).keys():
-        write_whole(target, source.read_bytes())
+        write_whole(target, source.getvalue())
         return
     with whole_file(target) as file:
         np.savez(file, allow_pickle=False, **kept)

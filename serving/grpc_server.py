@@ -36,6 +36,19 @@ _CODES = {
     503: grpc.StatusCode.UNAVAILABLE,
     504: grpc.StatusCode.DEADLINE_EXCEEDED,
 }
+LIVES = {
+    "grpc.keepalive_time_ms": 60_000,
+    "grpc.keepalive_timeout_ms": 20_000,
+    "grpc.http2.ping_timeout_ms": 20_000,  # of other pings than those, one of which is sent at a time
+    "grpc.max_connection_age_ms": 3_600_000,
+    "grpc.max_connection_age_grace_ms": 300_000,
+}
+"""How long a connection lives, of a client that no longer answers pings and of any.
+
+gRPC holds an answer until its client takes it, and Python cannot give up one call alone: where pings are answered and answers
+are not taken, the end of the connection is what lets go of them. Clients open another by themselves; calls under way have the
+grace.
+"""
 _FLAGS = ("allow_nonfinite", "allow_out_of_range")
 _Infer = MESSAGES["ModelInferResponse"]
 _Stream = MESSAGES["ModelStreamInferResponse"]
@@ -68,6 +81,7 @@ def create_grpc_server(handlers: Handlers, address: str, tls: tuple[Path, Path] 
             ("grpc.max_receive_message_length", handlers.limits.body),
             ("grpc.max_send_message_length", -1),
             ("grpc.so_reuseport", 0),
+            *LIVES.items(),
         ]
     )
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, _methods(handlers)),))

@@ -18,7 +18,7 @@ from typing import Any
 
 from zoo.errors import IntegrityError, ZooError
 from zoo.model import registry
-from zoo.model.integrity import checked, content, read_bounded
+from zoo.model.integrity import InMemory, read, read_bounded
 from zoo.model.model_json import MAX_BYTES, described_in, read_spec
 from zoo.model.onnx_bytes import OnnxBytes
 from zoo.model.spec import CARD, SERVED_GRAPH, SPEC, TEST_TENSORS, File, ModelSpec, onnx_file, wire_name
@@ -48,7 +48,7 @@ class Found:
     folder : Path
         The folder of this version.
     graph, tensors : callable
-        What gives the ONNX graph and the file of test tensors once their sha256 agreed, and IntegrityError otherwise.
+        What gives the ONNX graph and the file of test tensors that their sha256 say, and IntegrityError otherwise.
     stamp : tuple
         What changes when the files do.
     policy : Policy, optional
@@ -65,7 +65,7 @@ class Found:
     endpoint: str
     folder: Path
     graph: Callable[[], OnnxBytes]
-    tensors: Callable[[], Path]
+    tensors: Callable[[], InMemory]
     stamp: tuple[object, ...]
     policy: Policy | None = None
     named: bool = False
@@ -183,7 +183,7 @@ def _endpoints(folder: ModelFolder, *, named: bool = False) -> Iterator[Found]:
             endpoint,
             folder.folder,
             partial(graph_of, folder, endpoint),
-            partial(folder.path, TEST_TENSORS),
+            partial(folder.read, TEST_TENSORS),
             _stamp(*files),
             named=named,
             released=folder.released,
@@ -265,8 +265,8 @@ def _triton_version(folder: Path, version: str, policy: Policy) -> Found:
         spec,
         names[folder.name],
         place,
-        lambda: OnnxBytes(graph, content(graph, file(graph), folder)),
-        lambda: checked(tensors, file(tensors), folder),
+        lambda: OnnxBytes(graph, read(graph, file(graph), folder).getvalue()),
+        lambda: read(tensors, file(tensors), folder),
         _stamp(graph, described, tensors, folder / CONFIG),
         policy,
     )

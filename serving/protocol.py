@@ -35,6 +35,8 @@ UNSUPPORTED = {"classification", "shared_memory_region"}
 
 # Whole numbers of requests are at most those of the protocol over gRPC.
 _Size = Annotated[int, Field(ge=0, lt=2**63)]
+_MOST_TENSORS = 1000
+"""Inputs and outputs that a request may name, before it is known which there are."""
 
 
 class _Wire(BaseModel):
@@ -69,8 +71,8 @@ class _Output(_Wire):
 
 class _Request(_Wire):
     id: str | None = None
-    inputs: list[_Input]
-    outputs: list[_Output] = []
+    inputs: Annotated[list[_Input], Field(max_length=_MOST_TENSORS)]
+    outputs: Annotated[list[_Output], Field(max_length=_MOST_TENSORS)] = []
     parameters: _Parameters = _Parameters()
 
 

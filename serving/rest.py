@@ -184,6 +184,8 @@ def _decompressed(body: Body, most: int) -> bytes | None:
         return None
     if not stream.eof:
         raise EOFError("it is cut short")
+    if stream.unused_data:
+        raise EOFError("something follows its end")
     return content
 
 

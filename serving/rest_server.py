@@ -1,7 +1,8 @@
 """The ASGI application in uvicorn, beside gRPC on one event loop.
 
 uvicorn reads heads with llhttp (httptools). ``Connection`` adds what it has no setting for: how long a head may take and be,
-how long answers may stay unread, requests that offer to go on in another protocol, and refusals in our own words.
+how long answers may stay unread, clients that close their half, requests that offer to go on in another protocol, and refusals
+in our own words.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+from collections import deque
 from pathlib import Path
 from typing import Any, cast
 
@@ -23,6 +25,8 @@ from zoo.serving.responses import refusal, written
 
 IDLE_SECONDS = 75.0
 _HEAD_BYTES = 64 * 2**10
+_MOST_FRAMING = 32
+"""Bytes that each byte of a body may take in chunks: a chunk of one byte takes six, and may have an extension."""
 _BACKLOG = 2048
 _SWEEP_TICKS = 5  # of a tenth of a second
 _LEAST_TAKEN = 2**20
@@ -137,7 +141,8 @@ class Connection(HttpToolsProtocol):
         self._refusal: RefusedError | None = None
         self._in_head, self._since = True, self.loop.time()
         self._ended = False
-        self._chunk_bytes = self._first_bytes = self._head_bytes = self._taken = 0
+        self._unanswered: deque[Any] = deque()  # requests in their order, the first being answered
+        self._chunk_bytes = self._first_bytes = self._head_bytes = self._framing_bytes = self._taken = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in uvicorn
         """Begin."""
@@ -157,14 +162,26 @@ class Connection(HttpToolsProtocol):
         else:
             if self._in_head:
                 self._head_bytes += len(data)
-                if self._head_bytes - self._first_bytes > _HEAD_BYTES:
-                    self._refuse(_large_head())
+            elif self.cycle is not None and self.cycle.more_body:
+                self._framing_bytes += len(data)
+            if max(self._head_bytes, self._framing_bytes) - self._first_bytes > _HEAD_BYTES:
+                self._refuse(_large_head())
+
+    def eof_received(self) -> bool:  # type: ignore[override]  # as in asyncio
+        """Answer what has arrived whole of a client that sends no more; of TLS, asyncio has no half of a connection."""
+        return self.scheme == "http" and self._end()
 
     def on_message_begin(self) -> None:
         """Start the clock of a head."""
         super().on_message_begin()
         self._in_head, self._since = True, self.loop.time()
         self._head_bytes, self._first_bytes = 0, self._chunk_bytes  # with what came before the head in the same piece
+        self._framing_bytes = 0
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take a header; those that follow a body are for nobody here, and would be kept without bound."""
+        if self._in_head:
+            super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
         """Start the application, unless the head is too large."""
@@ -177,17 +194,21 @@ class Connection(HttpToolsProtocol):
             if size > _HEAD_BYTES:
                 self._refusal = _large_head()
                 raise self._refusal
+        before = self.cycle
         super().on_headers_complete()
-        if self.cycle is not None:
+        if self.cycle is not before:
             self.cycle.transport = cast(asyncio.Transport, self._answer)
+            self._unanswered.append(self.cycle)
 
     def on_response_complete(self) -> None:
         """Go on with the next request."""
+        self._unanswered.popleft()
         self._answer.flush()
         super().on_response_complete()
 
     def on_body(self, body: bytes) -> None:
         """Hand a piece over as it is; uvicorn would copy it twice, and stop reading until it is taken."""
+        self._framing_bytes -= _MOST_FRAMING * len(body)
         cycle = self.cycle
         if cycle.body or cycle.response_complete or self.pipeline:
             super().on_body(body)
@@ -220,9 +241,16 @@ class Connection(HttpToolsProtocol):
                 self.parser.feed_data(data)
             except httptools.HttpParserUpgrade as stopped:
                 data = data[stopped.args[0] :]
-                self.parser.feed_data(self._head_without_offer())
+                head = self._head_without_offer()
+                self.parser = self._new_parser()  # the other has stopped, for good where the connection is to be closed
+                self.parser.feed_data(head)
             else:
                 return
+
+    def _new_parser(self) -> httptools.HttpRequestParser:
+        parser = httptools.HttpRequestParser(self)
+        parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn sets it
+        return parser
 
     def _head_without_offer(self) -> bytes:
         if self.scope["method"] == "CONNECT":
@@ -234,17 +262,21 @@ class Connection(HttpToolsProtocol):
 
     def _refuse(self, error: RefusedError) -> None:
         """Say why and close; what arrived whole before is answered first, and then nobody is told what followed it."""
-        while self.pipeline and self.pipeline[0][0].more_body:
-            self.pipeline.popleft()
-        cycle = self.cycle
-        last = self.pipeline[0][0] if self.pipeline else cycle
-        if last is not None and not last.response_complete and not last.more_body:
-            last.keep_alive, self._ended = False, True
+        if self._end():
             return
-        arriving = cycle is not None and cycle.more_body and not cycle.response_started and not self.pipeline
-        if cycle is None or cycle.response_complete or arriving:
+        if not self._unanswered or not self._unanswered[0].response_started:
             self.transport.write(written(refusal(error)))
         self.transport.close()
+
+    def _end(self) -> bool:
+        """Take nothing more of this client, and close once it is answered; whether anything that arrived whole is not yet."""
+        self._ended = True
+        while self.pipeline and self.pipeline[0][0].more_body:
+            self.pipeline.popleft()
+        whole = [cycle for cycle in self._unanswered if not cycle.more_body]
+        if whole:
+            whole[-1].keep_alive = False
+        return bool(whole)
 
 
 class _HeadWithBody:
@@ -288,4 +320,4 @@ def _head_fault(version: str, headers: list[tuple[bytes, bytes]]) -> RefusedErro
 
 
 def _large_head() -> RefusedError:
-    return RefusedError(431, f"the head of the request is larger than {_HEAD_BYTES} bytes")
+    return RefusedError(431, f"the head of the request, or what is around its body, is larger than {_HEAD_BYTES} bytes")

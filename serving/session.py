@@ -158,7 +158,7 @@ class Session:
 
 def _first_rows(folder: ModelFolder) -> dict[str, dict[str, np.ndarray]]:
     """The first row of each endpoint's test inputs."""
-    tensors = read_test_tensors(folder.path(TEST_TENSORS), folder.spec)
+    tensors = read_test_tensors(folder.read(TEST_TENSORS), folder.spec)
     return {endpoint: {name: array[:1] for name, array in inputs.items()} for endpoint, (inputs, _) in tensors.items()}
 
 
@@ -185,4 +185,4 @@ def graph_of(folder: ModelFolder, endpoint: str) -> OnnxBytes:
     name = onnx_file(endpoint)
     if folder.spec.file(name) is None:
         raise IntegrityError(f"{folder.folder} lists no {name}: make it with zoo export")
-    return OnnxBytes(folder.folder / name, folder.content(name))
+    return OnnxBytes(folder.folder / name, folder.read(name).getvalue())

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict
 from zoo.errors import ReproductionError, ZooError
 from zoo.model.spec import TEST_TENSORS, ElementTolerance, ModelSpec, Tensor, Tolerance
 from zoo.model.store import ModelFolder, locate
-from zoo.model.test_tensors import read_test_tensors
+from zoo.model.test_tensors import TestTensors, read_test_tensors
 from zoo.serving.graph import Graph
 from zoo.serving.session import Session, graph_of
 from zoo.serving.trial import Trials
@@ -85,11 +85,14 @@ def verify(model: str | Path | Session, *, device: str = "auto") -> Report:
     ReproductionError
         A graph cannot be run on its test tensors.
     """
-    session = model if isinstance(model, Session) else _tried(locate(model), device)
-    spec = session.spec
+    folder = model.folder if isinstance(model, Session) else locate(model)
+    spec = folder.spec
     for file in spec.files:
-        session.folder.path(file.path)
-    tensors = read_test_tensors(session.folder.path(TEST_TENSORS), spec)
+        folder.path(file.path)
+    tensors = read_test_tensors(folder.read(TEST_TENSORS), spec)
+    if not isinstance(model, Session) and not folder.released:
+        _try(folder, tensors)
+    session = model if isinstance(model, Session) else Session.of(folder, device=device)
     rows: list[Row] = []
     for used in session.devices:
         one = session if len(session.devices) == 1 else session.on(used)
@@ -108,16 +111,14 @@ def verify(model: str | Path | Session, *, device: str = "auto") -> Report:
     )
 
 
-def _tried(folder: ModelFolder, device: str) -> Session:
-    """A session over a model, whose graphs are tried first where their hashes came with them."""
-    if not folder.released:
-        trials, tensors = Trials(), read_test_tensors(folder.path(TEST_TENSORS), folder.spec)
-        try:
-            for name, (inputs, _) in tensors.items():
-                trials(graph_of(folder, name), inputs)
-        finally:
-            trials.close()
-    return Session.of(folder, device=device)
+def _try(folder: ModelFolder, tensors: TestTensors) -> None:
+    """Try the graphs of a model whose hashes came with them."""
+    trials = Trials()
+    try:
+        for name, (inputs, _) in tensors.items():
+            trials(graph_of(folder, name), inputs)
+    finally:
+        trials.close()
 
 
 def compare(

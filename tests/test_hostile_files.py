@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import json
 import os
 import shutil
 import struct
@@ -18,20 +19,25 @@ import tiny_models
 from command_line import refused
 from tiny_folder import make_model_folder
 from tiny_networks import CONFIGS, released
+from triton_layout import write_repository
 
 import zoo
 from zoo.errors import IntegrityError, ReproductionError
 from zoo.export import export
 from zoo.families.bounds import at_most, check_config
 from zoo.loading import load_weights, plain_arrays
-from zoo.model import registry, test_tensors
+from zoo.model import model_json, registry, store, test_tensors
 from zoo.model.card import prose_of, split
+from zoo.model.integrity import InMemory, read
 from zoo.model.model_json import read_spec, write_spec
 from zoo.model.registry import get_family
-from zoo.model.spec import CARD, TEST_TENSORS, WEIGHTS
+from zoo.model.spec import CARD, RANGES, SPEC, TEST_TENSORS, WEIGHTS
 from zoo.model.store import locate
 from zoo.model.test_tensors import read_npz, read_test_tensors
+from zoo.serving import layouts
 from zoo.serving.graph import Graph
+from zoo.serving.server import Server
+from zoo.serving.session import Session
 from zoo.serving.verify import verify
 
 
@@ -294,7 +300,7 @@ def test_a_config_that_fits_its_weights_is_built(tmp_path: Path, family: str) ->
     """Of no family does the file hold less than the bound takes."""
     model = released(family).bare()
     model.save_weights(tmp_path / WEIGHTS)
-    arrays, numbers = plain_arrays(tmp_path / WEIGHTS)
+    arrays, numbers = plain_arrays(InMemory(WEIGHTS, (tmp_path / WEIGHTS).read_bytes()))
     check_config(CONFIGS[family], numbers)
     with at_most(arrays - 64, numbers - 2**16):
         get_family(family)(**CONFIGS[family])
@@ -320,13 +326,60 @@ def test_a_card_that_is_a_pipe_or_a_link_out(tmp_path: Path, load, monkeypatch: 
 
 def make_and_spoil(folder: Path, spoil: Callable[[Path], object]) -> Path:
     """A released model's folder under another name, with something else in place of its card."""
+    copied(folder)
+    spoil(folder / CARD)
+    return folder / CARD
+
+
+def copied(folder: Path) -> Path:
+    """A released model's folder under another name, without a card."""
     released_folder = locate("logistic-cmb-feature")
     folder.mkdir()
     for file in released_folder.spec.files:
         shutil.copy(released_folder.path(file.path), folder)
     write_spec(folder, released_folder.spec.model_copy(update={"name": folder.name}))
-    spoil(folder / CARD)
-    return folder / CARD
+    return folder
+
+
+@pytest.mark.parametrize("use", ["load", "session", "server", "repository"])
+def test_a_file_that_is_replaced_once_its_hash_agreed_is_not_read(tmp_path: Path, monkeypatch, use: str) -> None:
+    """What is used are the bytes that were hashed: weights, arrays of the spec, test tensors and graphs."""
+    replaced: set[str] = set()
+
+    def read_and_replace(local: Path, *described) -> InMemory:
+        content = read(local, *described)
+        if local.is_relative_to(tmp_path):
+            local.write_bytes(b"another file")
+            replaced.add(local.name)
+        return content
+
+    folder = copied(tmp_path / "model")
+    repository = write_repository(tmp_path / "repository", "1")
+    for module in (store, model_json, layouts):
+        monkeypatch.setattr(module, "read", read_and_replace)
+    if use == "load":
+        model, x = zoo.load(folder), np.zeros((1, 215), np.float32)
+        assert replaced == {WEIGHTS, TEST_TENSORS, RANGES}
+        np.testing.assert_array_equal(model(x), zoo.load("logistic-cmb-feature", verify=False)(x))
+    elif use == "session":
+        Session(folder)
+        assert replaced == {"predict.onnx", RANGES}
+    else:
+        Server([folder if use == "server" else repository]).repository.close()
+        assert replaced >= {TEST_TENSORS, "predict.onnx" if use == "server" else "model.onnx"}
+
+
+@pytest.mark.parametrize("size", [-1, 0, 10**12, 10**400])
+def test_a_size_that_is_none_takes_no_memory(tmp_path: Path, size: int) -> None:
+    """Python takes the memory of what it is asked to read before it reads."""
+    folder = copied(tmp_path / "model")
+    spec = json.loads((folder / SPEC).read_text())
+    for file in spec["files"]:
+        file["bytes"] = size
+    (folder / SPEC).write_text(json.dumps(spec))
+    for use in (zoo.load, Session, verify):
+        with pytest.raises(IntegrityError, match=r"expected .*bytes, found \d+|files.*bytes"):
+            use(folder)
 
 
 def test_a_pipe_in_place_of_weights_is_not_waited_for(tmp_path: Path) -> None:

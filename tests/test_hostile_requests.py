@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import gzip
 import http.client
 import json
 import math
@@ -10,6 +12,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -78,6 +81,54 @@ def test_a_complete_request_is_answered_though_half_a_request_of_junk_follows(se
     one = head(length(BODY)) + BODY
     chunked = head("Transfer-Encoding: chunked") + b"zz\r\n"
     assert answers(server, one + one + chunked) == [200, 200]
+    assert answers(server, one + chunked) == [200]
+
+
+@pytest.mark.parametrize("endless", [b"a: b\r\n" * 1000, b"x" * 6000], ids=["many", "one"])
+@pytest.mark.parametrize("begun", [b"0\r\n", b"1;"], ids=["trailers", "extension"])
+def test_what_is_around_a_body_has_a_size(server: Server, begun: bytes, endless: bytes) -> None:
+    """What follows a body in chunks, and what stands beside the size of a chunk, never ends; it was kept."""
+    with closing(socket.create_connection(("127.0.0.1", server.port), timeout=30)) as connection:
+        connection.sendall(head("Transfer-Encoding: chunked") + begun)
+        with contextlib.suppress(ConnectionError):
+            for _ in range(1000):
+                connection.sendall(endless)
+                time.sleep(0)
+            raise AssertionError("it was all taken")
+
+
+def test_small_chunks_and_trailers_are_no_attack(server: Server) -> None:
+    chunks = b"".join(b"1;name=value\r\n%c\r\n" % byte for byte in BODY) + b"0\r\nA: b\r\n\r\n"
+    assert answers(server, head("Transfer-Encoding: chunked", "Connection: close") + chunks) == [200]
+
+
+@pytest.mark.parametrize("follows", [b"junk", gzip.compress(b"another")], ids=["junk", "another"])
+def test_nothing_follows_a_compressed_body(server: Server, follows: bytes) -> None:
+    content = gzip.compress(BODY)
+    assert answers(server, head("Content-Encoding: gzip", "Connection: close", length(content)) + content) == [200]
+    content += follows
+    assert answers(server, head("Content-Encoding: gzip", "Connection: close", length(content)) + content) == [400]
+
+
+def test_a_name_without_end_is_compared_with_none(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It held up everyone for a second a megabyte."""
+    monkeypatch.setattr("difflib.get_close_matches", lambda *_, **__: pytest.fail("compared"))
+    with grpc.insecure_channel(f"127.0.0.1:{server.grpc_port}") as channel:
+        infer = channel.unary_unary(f"/{SERVICE}/ModelInfer")
+        with pytest.raises(grpc.RpcError) as caught:
+            infer(MESSAGES["ModelInferRequest"](model_name="tiny" * 10**6).SerializeToString())
+    assert caught.value.code() == grpc.StatusCode.NOT_FOUND
+    assert caught.value.details().startswith("no served model named 'tinytiny")
+
+
+@pytest.mark.parametrize("named", ["inputs", "outputs"])
+def test_a_request_names_no_more_tensors_than_a_model_has(server: Server, named: str) -> None:
+    """A million of them would be read one by one."""
+    tensor = {"name": "spectrum", "datatype": "FP32", "shape": [1, WIDTH], "data": [0] * WIDTH}
+    status, said = ask(
+        server, json.dumps({"inputs": [tensor]} | {named: [tensor if named == "inputs" else {"name": "x"}] * 2000})
+    )
+    assert (status, "at most 1000 items" in said["error"]) == (400, True)
 
 
 def test_a_request_names_its_host_once(server: Server) -> None:

@@ -9,6 +9,7 @@ from importlib.metadata import EntryPoint
 import numpy as np
 import pytest
 
+from zoo import registration
 from zoo.errors import ExplanationError, InputError, UnknownNameError
 from zoo.families.logistic import Logistic
 from zoo.interpret import explain, methods
@@ -38,18 +39,54 @@ def test_a_method_of_ones_own(fresh):
     assert "distance" in methods.possible(Logistic(4))
 
 
-def test_an_installed_package_brings_its_methods(tmp_path, monkeypatch, fresh):
+@pytest.fixture
+def packages(tmp_path, monkeypatch, fresh):
+    """Installed packages, of which all but one do harm when they are imported."""
     (tmp_path / "their_methods.py").write_text(
         "from zoo.interpret.methods import explanation_method\n"
         "@explanation_method('theirs', 'all the same', kind='global', asks='nothing')\n"
         "def theirs(asked, *, layer=None):\n    return None\n"
     )
+    harm = {"exits": "raise SystemExit(3)", "loops": "while True: pass", "dies": "import os; os._exit(4)", "breaks": "1 / 0"}
+    harm["takes-ours"] = (
+        "from zoo.interpret.methods import explanation_method\n"
+        "@explanation_method('gradient', 'another')\ndef gradient(answer, x, start):\n    return x\n"
+    )
+    for name, code in harm.items():
+        (tmp_path / f"their_{name.replace('-', '_')}.py").write_text(code)
     monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setattr(methods, "_complete", False)
-    theirs = EntryPoint("theirs", "their_methods", methods.GROUP)
-    monkeypatch.setattr(methods, "entry_points", lambda group: (theirs,) if group == methods.GROUP else ())
-    assert registered("global")["theirs"].options == {"layer"}
+    points = [EntryPoint(name, f"their_{name.replace('-', '_')}", methods.GROUP) for name in harm]
+    points.append(EntryPoint("theirs", "their_methods", methods.GROUP))
+    for module in (methods, registration):
+        monkeypatch.setattr(module, "entry_points", lambda group: tuple(points) if group == methods.GROUP else ())
+    yield
+    for name in [name for name in sys.modules if name.startswith("their_")]:
+        del sys.modules[name]
+
+
+def test_an_installed_package_brings_a_method(packages):
+    assert method_named("theirs").options == {"layer"}
     assert "theirs                   all the same; --layer" in methods.described(("layer",))
+    with pytest.raises(UnknownNameError, match="no attribution method named 'theirs'"):
+        method_named("theirs", "attribution")
+
+
+def test_packages_are_imported_only_when_their_method_is_asked_for(packages):
+    """Lists and the other methods do without those that exit, end the process or never return when they are imported."""
+    assert "theirs" not in registered()
+    assert "Methods of installed packages\n  breaks\n  dies\n  exits\n  loops\n  takes-ours\n  theirs" in methods.described()
+    assert "occlusion" in methods.possible(Logistic(4))
+    with pytest.raises(UnknownNameError, match="no method named 'thiers'; did you mean theirs"):
+        method_named("thiers")
+    assert not [name for name in sys.modules if name.startswith("their_")]
+    for name, said in (
+        ("exits", r"SystemExit\(3\)"),
+        ("breaks", "ZeroDivisionError"),
+        ("takes-ours", "two explanation methods"),
+    ):
+        with pytest.warns(UserWarning, match=f"cannot be loaded: .*{said}"), pytest.raises(UnknownNameError, match=f"'{name}'"):
+            method_named(name)
+    assert method_named("theirs").kind == "global"
 
 
 def test_two_methods_of_one_name_are_refused(fresh):

@@ -160,6 +160,10 @@ def test_what_is_no_number_is_not_written(tmp_path: Path, spec: ModelSpec, numbe
         (b'{"endpoints": {"predict": {"inputs": [{"low": "x"}]}}}', "names arrays and lists no ranges.npz"),
         (b'{"name": "../../x"}', "name: .*; .*required"),
         (b" " * (zoo.model.model_json.MAX_BYTES + 1), "larger"),
+        (b'{"summary": "\\u001b[2J"}', "without control characters"),
+        (b'{"notes": ["\xc2\x9b2J"]}', "without control characters"),
+        (b'{"task": "\\u202E"}', "without control characters"),
+        (b'{"revision": "' + b"9" * 5000 + b'"}', "revision: String should have at most 80"),
     ],
 )
 def test_a_malicious_or_broken_file_is_refused(tmp_path: Path, content: bytes, message: str) -> None:
@@ -167,6 +171,18 @@ def test_a_malicious_or_broken_file_is_refused(tmp_path: Path, content: bytes, m
     with pytest.raises(IntegrityError, match=rf"(?s)model\.json.*{message}") as caught:
         read_spec(tmp_path)
     assert len(str(caught.value)) < 2000
+
+
+def test_a_text_that_takes_a_terminal_is_never_listed(tmp_path: Path, spec: ModelSpec) -> None:
+    write_spec(tmp_path, spec.model_copy(update={"summary": "Zeta \u03b6,\ttwo\nlines, \\beta"}))
+    assert read_summary(tmp_path).summary == "Zeta \u03b6,\ttwo\nlines, \\beta"
+    changed = spec.model_copy(update={"summary": "\x1b]0;title\x07"})
+    with pytest.raises(IntegrityError, match=r"model\.json: expected text without control characters"):
+        write_spec(tmp_path, changed)
+    (tmp_path / SPEC).write_text(json.dumps(changed.model_dump(mode="json")))
+    for read in (read_spec, read_summary):
+        with pytest.raises(IntegrityError, match=r"model\.json: expected text without control characters, found b'.*u001b'"):
+            read(tmp_path)
 
 
 def test_a_missing_folder_is_named(tmp_path: Path) -> None:

@@ -166,6 +166,46 @@ def test_expect_100_continue(address: str) -> None:
         assert read(connection)[0] == 200
 
 
+def until_closed(connection: socket.socket) -> list[tuple[int, int]]:
+    """Status and length of each answer until the server closes the connection."""
+    found, stream = [], connection.makefile("rb")
+    while line := stream.readline():
+        headers = http.client.parse_headers(stream)
+        found.append((int(line.split()[1]), len(stream.read(int(headers["content-length"])))))
+        assert found[-1][1] == int(headers["content-length"])
+    return found
+
+
+def test_a_client_that_closes_its_half_is_answered(folder: Path, slow: threading.Event) -> None:
+    """What has arrived whole, and nothing of what has not; then the server closes the other half."""
+    one, gone = head() + BODY, head("100") + b"half"
+    with running(Server([folder])) as address:
+        for sent, count in ((one, 1), (one + one + one, 3), (one + gone, 1), (one + one + b"POST /v2", 2), (gone, 0), (b"", 0)):
+            slow.clear()
+            with connect(address) as connection:
+                connection.sendall(sent)
+                connection.shutdown(socket.SHUT_WR)
+                if count:
+                    assert slow.entered.wait(30)
+                    connection.settimeout(0.1)
+                    with pytest.raises(TimeoutError):
+                        connection.recv(1)
+                    connection.settimeout(30)
+                slow.set()
+                assert [status for status, _ in until_closed(connection)] == [200] * count
+        text, content = body_of(spectra(60_000))
+        with connect(address) as connection:  # an answer larger than what fits into the sockets
+            connection.sendall(head(len(text) + len(content), f"{HEADER}: {len(text)}") + text + content)
+            connection.shutdown(socket.SHUT_WR)
+            [(status, length)] = until_closed(connection)
+            assert (status, length > 60_000) == (200, True)
+        with connect(address) as connection:  # between two requests
+            connection.sendall(one)
+            assert read(connection)[0] == 200
+            connection.shutdown(socket.SHUT_WR)
+            assert connection.recv(1) == b""
+
+
 def test_http_1_0_and_close(address: str) -> None:
     for first in (head(len(BODY), "Connection: close"), head().replace(b"HTTP/1.1", b"HTTP/1.0")):
         with connect(address) as connection:

@@ -16,14 +16,17 @@ import pytest
 import tiny_models
 import tritonclient.grpc as triton
 from live_server import running
+from raw_http2 import TakesNothing
 from set_models import MODELS
 from tritonclient.utils import InferenceServerException
 
+from zoo.serving import grpc_server
 from zoo.serving.answer_size import AnswerSize
 from zoo.serving.batching import Policy
 from zoo.serving.graph import Graph
 from zoo.serving.instances import in_pieces
 from zoo.serving.limits import Limits
+from zoo.serving.messages import MESSAGES, SERVICE
 from zoo.serving.server import Server, Settings
 
 WIDTH = tiny_models.WIDTH
@@ -133,6 +136,28 @@ def test_answers_that_nobody_reads_are_held_within_the_budget(serving: Server, m
     for connection in deaf:
         connection.close()
     assert post(serving, 10, binary=True)[0] == 200
+
+
+def test_answers_over_grpc_that_nobody_takes_are_let_go(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of clients that no longer read, and of those that answer pings but take no answer; others are served meanwhile."""
+    pings = {"grpc.http2.ping_timeout_ms": 500}
+    lives = {"grpc.max_connection_age_ms": 600, "grpc.max_connection_age_grace_ms": 300}
+    message = MESSAGES["ModelInferRequest"](model_name="tiny")
+    message.inputs.add(name="spectrum", datatype="FP32", shape=[2500, WIDTH])
+    message.raw_input_contents.append(bytes(4 * 2500 * WIDTH))
+    for reads, changed in ((False, pings), (True, lives)):
+        for key, value in changed.items():
+            monkeypatch.setitem(grpc_server.LIVES, key, value)
+        server = Server([folder], Settings(limits=Limits(pending=200_000)))
+        with running(server, grpc=True) as address, triton.InferenceServerClient(address) as client:
+            spectrum = triton.InferInput("spectrum", [1, WIDTH], "FP32")
+            spectrum.set_data_from_numpy(np.zeros((1, WIDTH), np.float32))
+            takers = [TakesNothing(address, f"/{SERVICE}/ModelInfer", message.SerializeToString(), reads) for _ in range(3)]
+            until(lambda handlers=server.handlers: handlers.pending > 0)
+            while server.handlers.pending:
+                assert client.infer("tiny", [spectrum]).as_numpy("probability").shape == (1, 1)
+            for taker in takers:
+                taker.close()
 
 
 def test_an_answer_in_pieces_arrives_whole(serving: Server) -> None:

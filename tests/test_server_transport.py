@@ -92,6 +92,21 @@ class TestOffersOfOtherProtocols:
                 assert status == 200
                 assert_right(answer)
 
+    def test_one_that_is_the_last(self, address: str) -> None:
+        lines = [
+            f"POST {PATH} HTTP/1.1",
+            "Host: x",
+            f"Content-Length: {len(BODY)}",
+            "Upgrade: h2c",
+            "Connection: Upgrade, close",
+        ]
+        host, _, port = address.partition(":")
+        with socket.create_connection((host, int(port)), timeout=30) as connection:
+            connection.sendall("\r\n".join([*lines, "", ""]).encode() + BODY)
+            status, answer = read(connection)
+            assert (status, connection.recv(1)) == (200, b"")
+            assert_right(answer)
+
     def test_many_at_once(self, address: str) -> None:
         lines = [f"POST {PATH} HTTP/1.1", "Host: x", f"Content-Length: {len(BODY)}"]
         many = 1000 * b"GET /v2/health/live HTTP/1.1\r\nHost: x\r\nUpgrade: h2c\r\nConnection: upgrade\r\n\r\n"

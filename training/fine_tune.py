@@ -15,9 +15,10 @@ from pydantic import Field, model_validator
 from zoo.atomic import claim
 from zoo.data.dataset import Dataset, Rows
 from zoo.errors import InputError, UnknownNameError
-from zoo.families.base import InMemory, ZooModel
+from zoo.families.base import ZooModel
 from zoo.families.batches import in_batches, rows_at_once
 from zoo.model.axes import Strict
+from zoo.model.integrity import InMemory
 from zoo.model.registry import get_family
 from zoo.model.spec import WEIGHTS
 from zoo.training.checks import SPLITS, Checked, row_numbers

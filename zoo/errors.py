@@ -65,6 +65,10 @@ def warn(message: str, category: type[Warning] = UserWarning) -> None:
     warnings.warn(message, category, stacklevel=level)
 
 
+_LONGEST = 200
+"""Letters of a name that is compared with others; whoever asks may have sent millions."""
+
+
 def near_names(name: str, known: Iterable[str]) -> list[str]:
     """The names that a user may have meant, in capitals or not or abbreviated, up to three of each, the likeliest first.
 
@@ -80,6 +84,8 @@ def near_names(name: str, known: Iterable[str]) -> list[str]:
     list of str
         Some of them.
     """
+    if len(name) > _LONGEST:
+        return []
     folded: dict[str, list[str]] = {}
     for one in known:
         folded.setdefault(one.casefold(), []).append(one)
@@ -99,6 +105,8 @@ class UnknownNameError(ZooError, KeyError):
     def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
         known = sorted(known)
         near = near_names(name, known)
+        if len(name) > _LONGEST:
+            name = f"{name[:_LONGEST]}..."
         hint = f"did you mean {', '.join(near)}?" if near else f"known: {', '.join(known) or 'none'}"
         self.message = f"no {kind} named {name!r}; {hint}"
         super().__init__(self.message)

@@ -11,6 +11,7 @@ from zoo.errors import IntegrityError, ReproductionError, ZooError, option
 from zoo.families.base import EndpointModel
 from zoo.families.bounds import at_most, check_config
 from zoo.families.state import apart
+from zoo.model.integrity import InMemory
 from zoo.model.reference_file import read_reference
 from zoo.model.registry import get_family
 from zoo.model.spec import TEST_TENSORS, WEIGHTS
@@ -55,15 +56,15 @@ def load(name: str | Path, *, verify: bool = True) -> Any:
     model = _built(folder)
     model.spec, model.folder, model.reference = spec, folder, read_reference(folder)
     if verify:
-        verify_model(model, read_test_tensors(folder.path(TEST_TENSORS), spec))
+        verify_model(model, read_test_tensors(folder.read(TEST_TENSORS), spec))
     return model
 
 
 def _built(folder: ModelFolder) -> Any:
     """The model with its weights, which is no larger than their file."""
-    spec, path = folder.spec, folder.path(WEIGHTS)
+    spec, file = folder.spec, folder.read(WEIGHTS)
     family = get_family(spec.family)
-    arrays, numbers = plain_arrays(path)
+    arrays, numbers = plain_arrays(file)
     try:
         check_config(spec.config, numbers)
         with at_most(arrays, numbers):
@@ -72,33 +73,34 @@ def _built(folder: ModelFolder) -> Any:
         raise
     except Exception as error:  # whatever a constructor makes of a config that a stranger wrote
         raise IntegrityError(f"{folder.folder}: family {spec.family} does not take this config: {error}") from error
-    _fill(model, path)
+    _fill(model, file)
     return model
 
 
 def load_weights(model: EndpointModel, path: Path) -> None:
     """Fill a built model from a ``.weights.h5`` file of plain numbers; IntegrityError on anything else."""
-    plain_arrays(path)
-    _fill(model, path)
+    file = InMemory(path, path.read_bytes())
+    plain_arrays(file)
+    _fill(model, file)
 
 
-def _fill(model: EndpointModel, path: Path) -> None:
+def _fill(model: EndpointModel, file: InMemory) -> None:
     try:
-        model.load_weights(path)
+        model.load_weights(file)
     except ZooError:
         raise
     except Exception as error:  # Keras and h5py have a dozen kinds of errors for what does not fit
-        raise IntegrityError(f"{path} does not fit its model: {error}") from error
+        raise IntegrityError(f"{file} does not fit its model: {error}") from error
 
 
-def plain_arrays(path: Path) -> tuple[int, int]:
+def plain_arrays(file: InMemory) -> tuple[int, int]:
     """Count the arrays of a file of weights, once there is nothing else in it.
 
     HDF5 can point to other files, to itself and to code-bearing types; weights have no use for any of them.
 
     Parameters
     ----------
-    path : Path
+    file : InMemory
         The ``.weights.h5`` file.
 
     Returns
@@ -114,25 +116,25 @@ def plain_arrays(path: Path) -> tuple[int, int]:
     import h5py
 
     try:
-        with h5py.File(path, "r") as file:
-            return _counted(path, file)
+        with h5py.File(file, "r") as content:
+            return _counted(file, content)
     except IntegrityError:
         raise
     except Exception as error:  # h5py has a dozen kinds of errors for what is damaged
-        raise IntegrityError(f"{path} is not a readable HDF5 file: {error}") from error
+        raise IntegrityError(f"{file} is not a readable HDF5 file: {error}") from error
 
 
-def _counted(path: Path, file: Any) -> tuple[int, int]:
+def _counted(file: InMemory, content: Any) -> tuple[int, int]:
     import h5py
 
-    most = 64 * path.stat().st_size + 2**20
+    most = 64 * len(file.getbuffer()) + 2**20
     arrays = numbers = claimed = 0
-    seen = {h5py.h5o.get_info(file.id).addr}
-    waiting = [file]
+    seen = {h5py.h5o.get_info(content.id).addr}
+    waiting = [content]
     while waiting:
         group = waiting.pop()
         for key in group:
-            where = f"{path}: {group.name}/{key}"
+            where = f"{file}: {group.name}/{key}"
             if not isinstance(group.get(key, getlink=True), h5py.HardLink):
                 raise IntegrityError(f"{where} is a link, expected plain arrays: refused")
             item = group[key]

@@ -60,9 +60,7 @@ class Register(Generic[Registered]):
         if name not in self._found and name in self._ours:
             importlib.import_module(self._ours[name])
         if name not in self._found:
-            for entry_point in entry_points(self.group):
-                if entry_point.name == name:
-                    load_entry_point(entry_point)
+            load_named(self.group, name)
         if name not in self._found:
             raise UnknownNameError(self.kind, name, self.names())
         return self._found[name]
@@ -78,6 +76,13 @@ def entry_points(group: str) -> tuple[EntryPoint, ...]:
     from importlib.metadata import entry_points  # 20 ms, and most processes need only released names
 
     return tuple(entry_points(group=group))
+
+
+def load_named(group: str, name: str) -> None:
+    """Import what installed packages have under one name in a group, and nothing else of them."""
+    for entry_point in entry_points(group):
+        if entry_point.name == name:
+            load_entry_point(entry_point)
 
 
 def load_entry_point(entry_point: EntryPoint) -> Any:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import inspect
-import io
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -19,6 +18,7 @@ from zoo.families.batches import answer
 from zoo.families.processes import expect_own_process
 from zoo.families.state import own_randomness, released_settings
 from zoo.model.inputs import InputCheck
+from zoo.model.integrity import InMemory
 from zoo.model.misspecification import Reference
 from zoo.model.spec import Endpoint, Library, ModelSpec
 from zoo.model.store import ModelFolder
@@ -75,8 +75,11 @@ class EndpointModel:
         """Write all numbers as plain arrays, to a ``.weights.h5`` file that ``load_weights`` takes, whole or not at all."""
         raise NotImplementedError
 
-    def load_weights(self, path: str | Path) -> None:
-        """Take the numbers of a file that ``save_weights`` wrote; ValueError, OSError or KeyError where it does not fit."""
+    def load_weights(self, path: str | Path | InMemory) -> None:
+        """Take the numbers of a file that ``save_weights`` wrote; ValueError, OSError or KeyError where it does not fit.
+
+        What ``zoo.load`` gives is a file in memory, whose bytes are those that were hashed; ``h5py.File`` opens it.
+        """
         raise NotImplementedError
 
     def bare(self) -> EndpointModel:
@@ -332,17 +335,6 @@ class ZooModel(keras.Model, EndpointModel):
         copy = type(self).from_config(self.get_config())
         copy.set_weights(self.get_weights())
         return copy
-
-
-class InMemory(io.BytesIO):
-    """A file in memory, by whose name Keras tells what is to be in it."""
-
-    def __init__(self, name: str) -> None:
-        super().__init__()
-        self._name = name
-
-    def __str__(self) -> str:
-        return self._name
 
 
 def _plain(config: Any) -> Any:

@@ -14,6 +14,7 @@ from zoo.families.contracts import Prediction
 from zoo.families.processes import expect_own_process
 from zoo.families.tree_arrays import BASELINE, FIELDS, FIRST, check, first_trees, from_arrays, to_arrays
 from zoo.families.tree_graph import convert_trees
+from zoo.model.integrity import InMemory
 from zoo.model.registry import register_family
 from zoo.model.spec import Endpoint, Library
 
@@ -129,7 +130,7 @@ class BoostedTrees(EndpointModel):
             for name, array in arrays.items():
                 file.create_dataset(name, data=array, compression="gzip", track_times=False)
 
-    def load_weights(self, path: str | Path) -> None:
+    def load_weights(self, path: str | Path | InMemory) -> None:
         """Take the trees of a file that ``save_weights`` wrote.
 
         Raises

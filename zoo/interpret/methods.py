@@ -1,8 +1,9 @@
 """Explanation methods: what there is, in words, and what each takes.
 
 A method is one function with one registration, in any file of ``attribution``, ``latents`` or ``trust``, or in an installed
-package that names its module in the entry point group ``zoo.explanations``. Help, options and errors follow from the
-registration. The files that hold methods load neither Keras nor scikit-learn before a method is run.
+package that names it and its module in the entry point group ``zoo.explanations``; that module is imported when the method is
+asked for. Help, options and errors follow from the registration. The files that hold methods load neither Keras nor
+scikit-learn before a method is run.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from zoo.errors import ExplanationError, InputError, UnknownNameError
-from zoo.registration import entry_points, load_entry_point
+from zoo.registration import entry_points, load_named
 
 if TYPE_CHECKING:
     import numpy as np
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from zoo.data.dataset import Rows
 
 GROUP = "zoo.explanations"
-"""Entry point group of installed packages; an entry point names a module that registers methods."""
+"""Entry point group of installed packages; an entry point carries a method's name and names the module that registers it."""
 ROOMS = ("attribution", "latents", "trust")
 """Folders beside this file whose modules may register methods."""
 
@@ -211,7 +212,7 @@ def _place(function: Callable[..., Any]) -> str:
 
 
 def registered(kind: Kind | None = None) -> dict[str, ExplanationMethod]:
-    """Every method at hand.
+    """Every method of this package, and of others what this process has defined or asked for.
 
     Parameters
     ----------
@@ -228,8 +229,6 @@ def registered(kind: Kind | None = None) -> dict[str, ExplanationMethod]:
         for room in ROOMS:
             for module in pkgutil.iter_modules([str(Path(__file__).with_name(room))]):
                 importlib.import_module(f"zoo.interpret.{room}.{module.name}")
-        for entry_point in entry_points(GROUP):
-            load_entry_point(entry_point)
         _complete = True
     order = list(KINDS)
     found = sorted(_methods.values(), key=lambda method: (order.index(method.kind), method.name))
@@ -256,10 +255,17 @@ def method_named(name: str, kind: Kind | None = None) -> ExplanationMethod:
     UnknownNameError
         No such method, with the nearest names.
     """
+    if name not in registered():
+        load_named(GROUP, name)
     methods = registered(kind)
     if name not in methods:
-        raise UnknownNameError(f"{kind} method" if kind else "method", name, methods)
+        raise UnknownNameError(f"{kind} method" if kind else "method", name, {*methods, *_not_imported()})
     return methods[name]
+
+
+def _not_imported() -> list[str]:
+    """Names of methods of installed packages that nobody has asked for yet."""
+    return sorted({entry_point.name for entry_point in entry_points(GROUP)} - registered().keys())
 
 
 def differentiable(model: Any, method: str) -> None:
@@ -359,7 +365,7 @@ def described(options: Sequence[str] = ()) -> str:
     Returns
     -------
     str
-        One line a method, under its heading.
+        One line a method, under its heading; of methods that are not imported yet the names.
     """
     methods = registered()
     width = max(map(len, methods))
@@ -370,4 +376,6 @@ def described(options: Sequence[str] = ()) -> str:
             own = "".join(f"; --{option}" for option in options if option in method.keywords and option not in CHOICE)
             lines.append(f"  {method.name:{width}}  {method.summary}{own}")
         parts.append("\b\n" + f"{heading}\n" + "\n".join(lines))
+    if theirs := _not_imported():
+        parts.append("\b\n" + "\n  ".join(["Methods of installed packages", *theirs]))
     return "\n\n".join(parts)

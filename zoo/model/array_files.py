@@ -40,7 +40,7 @@ def read_inputs(folder: ModelFolder, endpoint: str, file: Path | None) -> dict[s
     """
     described = folder.spec.endpoint(endpoint)
     if file is None:
-        return read_test_tensors(folder.path(TEST_TENSORS), folder.spec, endpoint)[endpoint][0]
+        return read_test_tensors(folder.read(TEST_TENSORS), folder.spec, endpoint)[endpoint][0]
     names = [tensor.name for tensor in described.inputs]
     if file.suffix != ".npy":
         return inputs_of(read_columns(file), described)

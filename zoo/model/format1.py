@@ -6,6 +6,7 @@ calls numbers. YAML 1.1 reads ``1:1:1`` to the base 60, in a time that grows as 
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,7 +17,7 @@ import yaml
 from zoo.errors import IntegrityError
 from zoo.model.axes import fixed_axes
 from zoo.model.card import split
-from zoo.model.model_json import MAX_DEPTH, reasons
+from zoo.model.model_json import MAX_DEPTH, reasons, refuse_control
 from zoo.model.spec import ModelSpec
 
 
@@ -56,6 +57,7 @@ def read_card(path: Path) -> ModelSpec:
     block = _front_matter(path).get("physzoo")
     if not isinstance(block, dict):
         raise IntegrityError(f"{path}: expected a model.json beside it, or a 'physzoo:' block in its front matter; found none")
+    refuse_control(path, json.dumps(block, default=str).encode())
     try:
         return ModelSpec.model_validate(to_format_2(block))
     except ValueError as error:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import io
+import os
 import stat
 from pathlib import Path
 
@@ -10,6 +12,27 @@ from zoo.errors import IntegrityError
 from zoo.model.spec import File
 
 _verified: set[tuple[Path, int, int, str]] = set()
+MOST_BYTES = 2**31
+"""Bytes of the largest file that is read: protobuf holds no more in a graph, and weights have tens of megabytes."""
+
+
+class InMemory(io.BytesIO):
+    """A file in memory, which messages name, and by whose name Keras tells what is to be in it.
+
+    Parameters
+    ----------
+    name : str or Path
+        The name of the file, or where it was read.
+    content : bytes
+        What is in it.
+    """
+
+    def __init__(self, name: str | Path, content: bytes = b"") -> None:
+        super().__init__(content)
+        self._name = str(name)
+
+    def __str__(self) -> str:
+        return self._name
 
 
 def checked(local: Path, file: File, inside: Path | None) -> Path:
@@ -63,8 +86,8 @@ def refuse_link_out(local: Path, inside: Path | None) -> None:
         raise IntegrityError(f"{local} is a link that leaves the model's folder: put the file itself there")
 
 
-def content(local: Path, file: File, inside: Path | None) -> bytes:
-    """The bytes of a file that have the size and sha256 of the spec, whatever becomes of the file meanwhile.
+def read(local: Path, file: File, inside: Path | None) -> InMemory:
+    """A file whose bytes have the size and sha256 of the spec, whatever becomes of it on the disk meanwhile.
 
     Parameters
     ----------
@@ -77,7 +100,7 @@ def content(local: Path, file: File, inside: Path | None) -> bytes:
 
     Returns
     -------
-    bytes
+    InMemory
         All of it.
 
     Raises
@@ -87,13 +110,13 @@ def content(local: Path, file: File, inside: Path | None) -> bytes:
     """
     refuse_link_out(local, inside)
     try:
-        found = read_bounded(local, file.bytes)
+        found = read_bounded(local, min(file.bytes, MOST_BYTES))
     except IntegrityError:
         found = b""
-    if hashlib.sha256(found).hexdigest() != file.sha256:
+    if len(found) != file.bytes or hashlib.sha256(found).hexdigest() != file.sha256:
         checked(local, file, inside)  # says what is wrong
         raise IntegrityError(f"{local} changed while it was read: open the model again")
-    return found
+    return InMemory(local, found)
 
 
 def file_fault(local: Path, sha256: str, size: int | None = None) -> str | None:
@@ -119,13 +142,13 @@ def file_fault(local: Path, sha256: str, size: int | None = None) -> str | None:
         return "missing"
     except OSError as error:
         return f"cannot be read: {error.strerror}"
-    key = (local, status.st_mtime_ns, status.st_size, sha256)
-    if key in _verified:
-        return None
     if not stat.S_ISREG(status.st_mode):
         return "not a plain file"
     if size not in (None, status.st_size):
         return f"expected {size} bytes, found {status.st_size}"
+    key = (local, status.st_mtime_ns, status.st_size, sha256)
+    if key in _verified:
+        return None
     try:
         with local.open("rb") as stream:
             found = hashlib.file_digest(stream, "sha256").hexdigest()
@@ -161,7 +184,8 @@ def read_bounded(path: Path, most: int) -> bytes:
         if not stat.S_ISREG(path.stat().st_mode):
             raise IntegrityError(f"{path}: expected a plain file")
         with path.open("rb") as stream:
-            content = stream.read(most + 1)
+            # Python takes the memory of as many bytes as are asked for before it reads.
+            content = stream.read(min(most, os.fstat(stream.fileno()).st_size) + 1)
     except OSError as error:
         raise IntegrityError(f"{path}: expected a file, which cannot be read: {error.strerror}") from error
     if len(content) > most:

@@ -6,8 +6,10 @@ more than pydantic, but for the arrays, which take NumPy.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
@@ -18,12 +20,18 @@ from pydantic_core import from_json
 from zoo.atomic import whole_file
 from zoo.errors import IntegrityError
 from zoo.model import ranges
-from zoo.model.integrity import checked, read_bounded
+from zoo.model.integrity import InMemory, read, read_bounded
 from zoo.model.spec import CARD, RANGES, SPEC, File, Metric, ModelSpec, Name
 
 MAX_BYTES = 2**21
 MAX_DEPTH = 32
 """How deep lists and objects may be nested."""
+_CONTROL = re.compile(
+    rb"\\u00(?:0[^9ad]|1.|7f|[89].)|\\u20(?:2[a-e]|6[6-9])"
+    rb"|\x7f|\xc2[\x80-\x9f]|\xe2\x80[\xaa-\xae]|\xe2\x81[\xa6-\xa9]",
+    re.IGNORECASE,
+)
+"""What moves the cursor of a terminal, or turns the direction of writing, as JSON has it; all but ends of lines and tabs."""
 
 
 class Summary(BaseModel):
@@ -51,7 +59,7 @@ def described_in(folder: Path) -> Path:
     return card if card.is_file() and not (folder / SPEC).is_file() else folder / SPEC
 
 
-def read_spec(folder: str | Path, find: Callable[[File], Path] | None = None) -> ModelSpec:
+def read_spec(folder: str | Path, find: Callable[[File], InMemory] | None = None, sha256: str | None = None) -> ModelSpec:
     """The spec of a model's folder.
 
     Parameters
@@ -59,7 +67,9 @@ def read_spec(folder: str | Path, find: Callable[[File], Path] | None = None) ->
     folder : str or Path
         The folder, of format 2 or 1.
     find : callable, optional
-        Gives the path of ``ranges.npz`` once its hash has agreed; by default that in the folder.
+        Gives ``ranges.npz`` as its hash says that it is; by default that in the folder.
+    sha256 : str, optional
+        The hash of ``model.json``, where it is known.
 
     Returns
     -------
@@ -70,7 +80,7 @@ def read_spec(folder: str | Path, find: Callable[[File], Path] | None = None) ->
     ------
     IntegrityError
         Naming the file and what is wrong: no such file, one that is too large, no plain JSON, a value that the spec does not
-        allow, or a ``ranges.npz`` that is not the one described.
+        allow, or a file that is not the one described.
     """
     folder = Path(folder)
     path = described_in(folder)
@@ -78,11 +88,11 @@ def read_spec(folder: str | Path, find: Callable[[File], Path] | None = None) ->
         from zoo.model.format1 import read_card
 
         return read_card(path)
-    fields = _read(path, _parsed)
+    fields = _read(path, _parsed, sha256)
 
     def arrays() -> dict[str, list[float]]:
         file = _file(path, fields)
-        return ranges.read_ranges(checked(folder / RANGES, file, folder) if find is None else find(file))
+        return ranges.read_ranges(read(folder / RANGES, file, folder) if find is None else find(file))
 
     try:
         ranges.put_back(fields, arrays)
@@ -134,6 +144,7 @@ def write_spec(folder: str | Path, spec: ModelSpec) -> ModelSpec:
     files = [file for file in spec.files if file.path != RANGES]
     try:
         _refuse_nonfinite(fields)
+        refuse_control(folder / SPEC, json.dumps(fields).encode())
         content = ranges.to_bytes(arrays) if arrays else None
     except IntegrityError as error:
         raise IntegrityError(f"{folder / SPEC}: {error}") from error
@@ -158,8 +169,11 @@ def reasons(error: ValueError) -> str:
     return "; ".join(found[:5]) + (f"; and {len(found) - 5} more" if len(found) > 5 else "")
 
 
-def _read(path: Path, parse: Callable[[bytes], Any]) -> dict[str, Any]:
+def _read(path: Path, parse: Callable[[bytes], Any], sha256: str | None = None) -> dict[str, Any]:
     content = read_bounded(path, MAX_BYTES)
+    if sha256 not in (None, hashlib.sha256(content).hexdigest()):
+        raise IntegrityError(f"{path} changed while it was read: open the model again")
+    refuse_control(path, content)
     try:
         fields = parse(content)
     except (ValueError, RecursionError) as error:  # UnicodeDecodeError and JSONDecodeError are ValueErrors
@@ -167,6 +181,25 @@ def _read(path: Path, parse: Callable[[bytes], Any]) -> dict[str, Any]:
     if not isinstance(fields, dict):
         raise IntegrityError(f"{path}: expected an object, found {type(fields).__name__}")
     return fields
+
+
+def refuse_control(path: Path, content: bytes) -> None:
+    """Refuse JSON whose texts would write more than themselves on a terminal, where lists and errors show them.
+
+    Parameters
+    ----------
+    path : Path
+        The file, for the message.
+    content : bytes
+        The JSON.
+
+    Raises
+    ------
+    IntegrityError
+        A control character stands in it.
+    """
+    if (found := _CONTROL.search(content)) is not None:
+        raise IntegrityError(f"{path}: expected text without control characters, found {found[0]!r}")
 
 
 def _parsed(content: bytes) -> Any:

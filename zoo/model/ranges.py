@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from zoo.errors import IntegrityError
 from zoo.model.spec import RANGES
+
+if TYPE_CHECKING:
+    from zoo.model.integrity import InMemory
 
 MAX_BYTES = 2**26
 """Most bytes that the arrays of a spec may take in memory."""
@@ -101,7 +103,7 @@ def to_bytes(arrays: dict[str, list[float]]) -> bytes:
     return file.getvalue()
 
 
-def read_ranges(path: Path) -> dict[str, list[float]]:
+def read_ranges(file: InMemory) -> dict[str, list[float]]:
     """The arrays of a ``ranges.npz`` whose hash has agreed.
 
     Raises
@@ -113,8 +115,8 @@ def read_ranges(path: Path) -> dict[str, list[float]]:
 
     from zoo.model.test_tensors import read_npz
 
-    arrays = read_npz(path, MAX_BYTES)
+    arrays = read_npz(file, MAX_BYTES)
     for name, array in arrays.items():
         if array.dtype != np.float64 or array.ndim != 1 or not np.isfinite(array).all():
-            raise IntegrityError(f"{path}: {name}: expected a row of finite float64 numbers, found {array.dtype} {array.shape}")
+            raise IntegrityError(f"{file}: {name}: expected a row of finite float64 numbers, found {array.dtype} {array.shape}")
     return {name: array.tolist() for name, array in arrays.items()}

@@ -112,8 +112,8 @@ def read_reference(folder: ModelFolder) -> Reference | None:
     found = observed_tensors(spec.endpoints["sample"]) if "sample" in spec.endpoints else None
     if spec.file(REFERENCE) is None or found is None:
         return None
-    path, tensor = folder.path(REFERENCE), found[0]
-    arrays = read_npz(path, MAX_BYTES)
+    file, tensor = folder.read(REFERENCE), found[0]
+    arrays = read_npz(file, MAX_BYTES)
     width = len(described_numbers(tensor))
     blocks = min(width, BLOCKS)
     shapes: dict[str, tuple[int, ...]] = {
@@ -130,7 +130,7 @@ def read_reference(folder: ModelFolder) -> Reference | None:
         given = arrays.get(name, np.empty(0, bool))
         shape = shapes[name]
         if given.dtype != np.float64 or given.shape != shape or not np.isfinite(given).all():
-            raise IntegrityError(f"{path}: {name}: expected finite float64 numbers {shape}, found {given.dtype} {given.shape}")
+            raise IntegrityError(f"{file}: {name}: expected finite float64 numbers {shape}, found {given.dtype} {given.shape}")
     known: dict[str, Any] = {name: arrays[name] for name in ARRAYS}
     return Reference(tensor, **known)
 

@@ -314,7 +314,7 @@ class ModelSpec(Strict):
 
     format: Literal[2] = FORMAT
     name: Name
-    revision: Annotated[str, Field(pattern=r"^[0-9]+(\.[0-9]+)*$")] = "1"
+    revision: Annotated[str, Field(pattern=r"^[0-9]+(\.[0-9]+)*$", max_length=80)] = "1"
     family: Name
     library: Library = "keras"
     """What the model is made with, which its family says."""

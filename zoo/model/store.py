@@ -15,7 +15,7 @@ from pathlib import Path
 
 from zoo.errors import IntegrityError, UnknownNameError, ZooError
 from zoo.model import registry
-from zoo.model.integrity import checked, content, file_fault
+from zoo.model.integrity import InMemory, checked, file_fault, read
 from zoo.model.model_json import MAX_BYTES, read_spec
 from zoo.model.spec import CARD, SPEC, File, ModelSpec
 from zoo.paths import user_path
@@ -71,12 +71,12 @@ class ModelFolder:
             return _elsewhere(self.spec.name, self.spec.revision, file)
         return checked(local, file, self.link_root)
 
-    def content(self, file_name: str) -> bytes:
-        """The bytes of one file that have the sha256 that the spec gives; it raises as ``path`` does."""
+    def read(self, file_name: str) -> InMemory:
+        """One file, whose bytes have the sha256 that the spec gives; it raises as ``path`` does."""
         file, local, root = self._described(file_name), self.folder / file_name, self.link_root
         if self._lies_elsewhere(local):
             local, root = _elsewhere(self.spec.name, self.spec.revision, file), None
-        return content(local, file, root)
+        return read(local, file, root)
 
     def _lies_elsewhere(self, local: Path) -> bool:
         return self.released and (self.earlier or not os.path.lexists(local))
@@ -134,8 +134,13 @@ def locate(name_or_path: str | Path) -> ModelFolder:
 
 def _earlier(current: ModelSpec, revision: str) -> ModelFolder:
     name = current.name
-    described = _cached(name, revision, SPEC, current.earlier_revisions[revision])
-    spec = read_spec(described.parent, find=lambda file: _cached(name, revision, file.path, file.sha256, file.bytes))
+    sha256 = current.earlier_revisions[revision]
+    described = _cached(name, revision, SPEC, sha256)
+
+    def find(file: File) -> InMemory:
+        return read(_cached(name, revision, file.path, file.sha256, file.bytes), file, None)
+
+    spec = read_spec(described.parent, find, sha256)
     if (spec.name, spec.revision) != (name, revision):
         raise IntegrityError(f"{described} describes {spec.name}@{spec.revision}, expected {name}@{revision}")
     return ModelFolder(spec, described.parent, released=True, earlier=True)
@@ -155,7 +160,7 @@ def _from_hub(address: str) -> ModelFolder:
         raise ZooError(f"{address} could not be fetched: {error}") from error
     folder = Path(snapshot)
     root = folder.parents[1]  # the hub's cache links snapshots/<commit>/<file> to blobs/<hash> of the same repository
-    return ModelFolder(read_spec(folder, lambda file: checked(folder / file.path, file, root)), folder, link_root=root)
+    return ModelFolder(read_spec(folder, lambda file: read(folder / file.path, file, root)), folder, link_root=root)
 
 
 def _elsewhere(name: str, revision: str, file: File) -> Path:

@@ -10,18 +10,19 @@ from typing import IO
 import numpy as np
 
 from zoo.errors import IntegrityError
+from zoo.model.integrity import InMemory
 from zoo.model.spec import ElementTolerance, ModelSpec, Tolerance
 
 MOST_BYTES = 2**30
 """Bytes that the test tensors of a model may take in memory: a few rows, whatever they are of."""
 
 
-def read_npz(path: Path, most: int | None = None, *, prefix: str = "") -> dict[str, np.ndarray]:
+def read_npz(source: Path | InMemory, most: int | None = None, *, prefix: str = "") -> dict[str, np.ndarray]:
     """All arrays of a ``.npz`` by name.
 
     Parameters
     ----------
-    path : Path
+    source : Path or InMemory
         The file.
     most : int, optional
         Bytes that its arrays may take in memory, where it may come from a stranger: a small file can hold a large one of zeros.
@@ -41,7 +42,7 @@ def read_npz(path: Path, most: int | None = None, *, prefix: str = "") -> dict[s
         If it is damaged, announces more than it holds, or holds Python objects, which are never unpickled.
     """
     try:
-        with zipfile.ZipFile(path) as archive:
+        with zipfile.ZipFile(source) as archive:
             members = {member.filename.removesuffix(".npy"): member for member in archive.infolist()}
             if len(members) < len(archive.infolist()):
                 raise ValueError("an array is in it twice")
@@ -51,7 +52,7 @@ def read_npz(path: Path, most: int | None = None, *, prefix: str = "") -> dict[s
     except (FileNotFoundError, MemoryError):
         raise
     except Exception as error:  # zipfile, zlib and NumPy have a dozen kinds of errors for what is damaged
-        raise IntegrityError(f"{path} is not a whole .npz of plain arrays: {error}") from error
+        raise IntegrityError(f"{source} is not a whole .npz of plain arrays: {error}") from error
 
 
 def _array(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> np.ndarray:
@@ -82,12 +83,12 @@ TestTensors = dict[str, tuple[dict[str, np.ndarray], dict[str, np.ndarray]]]
 """Inputs and expected outputs by tensor name, of each endpoint."""
 
 
-def read_test_tensors(path: Path, spec: ModelSpec, endpoint: str | None = None) -> TestTensors:
+def read_test_tensors(source: Path | InMemory, spec: ModelSpec, endpoint: str | None = None) -> TestTensors:
     """Inputs of a model and the answers that it gave to them.
 
     Parameters
     ----------
-    path : Path
+    source : Path or InMemory
         Its ``test_tensors.npz``.
     spec : ModelSpec
         The model.
@@ -105,7 +106,7 @@ def read_test_tensors(path: Path, spec: ModelSpec, endpoint: str | None = None) 
         The file is damaged, or a tensor of the spec is missing, holds no numbers, or has no rows, or not as many as the others
         of its endpoint: a comparison with it would say nothing.
     """
-    stored = _Stored(path, spec.name, read_npz(path, MOST_BYTES, prefix="" if endpoint is None else f"{endpoint}/"))
+    stored = _Stored(source, spec.name, read_npz(source, MOST_BYTES, prefix="" if endpoint is None else f"{endpoint}/"))
     return {
         name: (
             stored.rows(name, "in", [tensor.name for tensor in described.inputs]),
@@ -117,8 +118,8 @@ def read_test_tensors(path: Path, spec: ModelSpec, endpoint: str | None = None) 
 
 
 class _Stored:
-    def __init__(self, path: Path, model: str, arrays: dict[str, np.ndarray]) -> None:
-        self._where, self._arrays = f"{path} does not hold the test tensors of {model}", arrays
+    def __init__(self, source: Path | InMemory, model: str, arrays: dict[str, np.ndarray]) -> None:
+        self._where, self._arrays = f"{source} does not hold the test tensors of {model}", arrays
         self._counts: dict[str, int] = {}
 
     def rows(self, endpoint: str, side: str, names: list[str]) -> dict[str, np.ndarray]:

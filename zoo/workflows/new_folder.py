@@ -85,5 +85,5 @@ def opened(model: Any) -> tuple[Any, ModelFolder]:
 def shipped_inputs(folder: ModelFolder) -> TestInputs:
     """Inputs of the test tensors of a model, for those of a model that is made of it."""
     spec = folder.spec
-    tensors = read_test_tensors(folder.path(TEST_TENSORS), spec)
+    tensors = read_test_tensors(folder.read(TEST_TENSORS), spec)
     return {name: tuple(inputs[tensor.name] for tensor in spec.endpoint(name).inputs) for name, (inputs, _) in tensors.items()}

@@ -141,7 +141,7 @@ def quantities_of(model: EndpointModel) -> list[str] | None:
     """The physical quantities that the latents of a model were judged by when it was released; None where none are recorded."""
     if model.folder is None:
         return None
-    measured = json.loads(model.folder.path(METRICS).read_text(encoding="utf-8"))
+    measured = json.loads(model.folder.read(METRICS).getvalue())
     found: list[str] | None = measured.get("recipe", {}).get("evaluation", {}).get("quantities")
     return found
 

@@ -268,7 +268,7 @@ def _drawn(model: Any) -> np.ndarray | None:
     """Samples of the latents of the test rows that came with the model, None for one without."""
     if model.folder is None or "encode" not in model.spec.endpoints:
         return None
-    _, outputs = read_test_tensors(model.folder.path(TEST_TENSORS), model.spec)["encode"]
+    _, outputs = read_test_tensors(model.folder.read(TEST_TENSORS), model.spec)["encode"]
     if not {"mean", "log_variance"} <= outputs.keys():
         return None
     mean, log_variance = (np.repeat(outputs[name], DRAWN, axis=0) for name in ("mean", "log_variance"))
