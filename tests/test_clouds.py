@@ -73,7 +73,9 @@ def test_graph_of_an_empty_batch_or_of_a_jet_without_particles_does_not_end_the_
     inputs = seen_by(name, clouds(3, seed=9))
     assert run({key: array[:0] for key, array in inputs.items()})["probability"].shape[0] == 0
     empty = {key: np.zeros_like(array) for key, array in inputs.items()}
-    np.testing.assert_allclose(run(empty)["probability"], np.asarray(model.endpoint("predict")(empty)["probability"]), atol=1e-6)
+    np.testing.assert_allclose(
+        run(empty)["probability"], np.asarray(model.endpoint("predict")(empty)["probability"]), atol=1e-6
+    )
     many = seen_by(name, clouds(2, particles=400, least=400))
     expected = np.asarray(model.endpoint("predict")(many)["probability"])
     np.testing.assert_allclose(run(many)["probability"], expected, atol=1e-5)
@@ -133,7 +135,11 @@ def with_soft(inputs, pt, n=30):
     """Each jet with soft particles at wide angles."""
     rng = np.random.default_rng(1)
     soft = np.concatenate(
-        [np.full((len(inputs["real"]), n, 1), pt), rng.uniform(-1, 1, (len(inputs["real"]), n, 2)) + inputs["particles"][:, :1, 1:]], axis=-1
+        [
+            np.full((len(inputs["real"]), n, 1), pt),
+            rng.uniform(-1, 1, (len(inputs["real"]), n, 2)) + inputs["particles"][:, :1, 1:],
+        ],
+        axis=-1,
     )
     return {
         "particles": np.concatenate([inputs["particles"], soft.astype(np.float32)], axis=1),
@@ -210,7 +216,25 @@ def test_charges_and_kinds_are_those_of_pythia_and_what_is_unknown_is_nothing():
     told = np.asarray(identities(np.int32([[22, 11, -11, 211, -211, 130, 2212, -2112, -3112, 7, 0]])))[0]
     assert told[:, 0].tolist() == [0, -1, 1, 1, -1, 0, 1, 0, 1, 0, 0]
     assert told[:, 1:].sum(axis=1).tolist() == [1] * 9 + [0] * 2
-    assert sorted(set(np.abs(CODES))) == [11, 13, 22, 130, 211, 310, 311, 321, 2112, 2212, 3112, 3122, 3212, 3222, 3312, 3322, 3334]
+    assert sorted(set(np.abs(CODES))) == [
+        11,
+        13,
+        22,
+        130,
+        211,
+        310,
+        311,
+        321,
+        2112,
+        2212,
+        3112,
+        3122,
+        3212,
+        3222,
+        3312,
+        3322,
+        3334,
+    ]
 
 
 def test_charges_are_those_of_the_particle_data_group():
@@ -227,7 +251,9 @@ def test_neighbors_are_those_of_a_tree(particles):
     rng = np.random.default_rng(0)
     x, count = rng.normal(0, 1, (4, particles, 3)).astype(np.float32), rng.integers(1, particles + 1, 4)
     real = np.arange(particles) < count[:, None]
-    index, near = (np.asarray(one) for one in neighbors(squared_distances(ops.convert_to_tensor(x)), ops.convert_to_tensor(real), k))
+    index, near = (
+        np.asarray(one) for one in neighbors(squared_distances(ops.convert_to_tensor(x)), ops.convert_to_tensor(real), k)
+    )
     for jet in range(4):
         tree = cKDTree(x[jet][real[jet]])
         for place in range(count[jet]):

@@ -163,7 +163,9 @@ def test_from_recipe_to_server_and_to_a_fine_tuned_model(network, tmp_path):
     mine = zoo.fine_tune(model, data, folder=tmp_path / "mine", epochs=2, outputs=1, batch_size=32)
     assert mine.spec.endpoints["predict"].inputs[0].free
     again = Session(tmp_path / "mine").run(jets[11], allow_out_of_range=True)["probability"]
-    np.testing.assert_allclose(np.asarray(mine.endpoint("predict")(jets[11], allow_out_of_range=True)["probability"]), again, atol=1e-5)
+    np.testing.assert_allclose(
+        np.asarray(mine.endpoint("predict")(jets[11], allow_out_of_range=True)["probability"]), again, atol=1e-5
+    )
 
 
 def _asked(address, name, jets):

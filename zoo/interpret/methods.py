@@ -315,9 +315,30 @@ def default_attribution(model: Any) -> str:
     Returns
     -------
     str
-        Integrated gradients, or occlusion of a model without gradients.
+        Integrated gradients, or occlusion of a model without gradients and of one of sets, which have no baseline.
     """
-    return "integrated_gradients" if model.no_gradient is None else "occlusion"
+    return "integrated_gradients" if model.no_gradient is None and not of_sets(model) else "occlusion"
+
+
+def of_sets(model: Any) -> bool:
+    """Whether the elements of what a model is explained by are those of a set, which a mask tells from padding.
+
+    Parameters
+    ----------
+    model : EndpointModel
+        The model.
+
+    Returns
+    -------
+    bool
+        Whether the first input of floating-point numbers of its ``predict``, or first endpoint, has a mask.
+    """
+    spec = getattr(model, "spec", None)
+    if spec is None:
+        return False
+    inputs = spec.endpoint(spec.default_endpoint).inputs
+    first = next((tensor for tensor in inputs if tensor.dtype.startswith("float")), inputs[0])
+    return first.mask is not None
 
 
 def given_options(method: ExplanationMethod, options: Mapping[str, Any]) -> dict[str, Any]:

@@ -125,7 +125,9 @@ class CloudClassifier(ZooModel):
         return {"name": self.name, **self.config}
 
 
-def some(inputs: Mapping[str, Any], weight: np.ndarray | None, n: int = MEASURED) -> tuple[Frame, np.ndarray, np.ndarray | None]:
+def some(
+    inputs: Mapping[str, Any], weight: np.ndarray | None, n: int = MEASURED
+) -> tuple[Frame, np.ndarray, np.ndarray | None]:
     """Training jets spread over all of them about their axes, which of their elements are real, and their event weights."""
     particles, *_, real = inputs.values()
     chosen = np.unique(np.linspace(0, len(particles) - 1, min(n, len(particles))).astype(int))

@@ -71,7 +71,10 @@ class EdgeConv(keras.layers.Layer):
         self.own, self.theirs = (self._dense(inputs, channels[0], what) for what in ("own", "theirs"))
         self.dense = [self._dense(a, b, f"dense_{i}") for i, (a, b) in enumerate(zip(channels, channels[1:], strict=False), 1)]
         self.norms = [self._norm((None, None, None, units), f"norm_{i}") for i, units in enumerate(channels)]
-        self.shortcut, self.shortcut_norm = self._dense(inputs, last, "shortcut"), self._norm((None, None, last), "shortcut_norm")
+        self.shortcut, self.shortcut_norm = (
+            self._dense(inputs, last, "shortcut"),
+            self._norm((None, None, last), "shortcut_norm"),
+        )
         self.built = True
 
     def _dense(self, inputs: int, units: int, what: str) -> keras.layers.Dense:
