@@ -134,13 +134,9 @@ def split(inputs, share):
 def with_soft(inputs, pt, n=30):
     """Each jet with soft particles at wide angles."""
     rng = np.random.default_rng(1)
-    soft = np.concatenate(
-        [
-            np.full((len(inputs["real"]), n, 1), pt),
-            rng.uniform(-1, 1, (len(inputs["real"]), n, 2)) + inputs["particles"][:, :1, 1:],
-        ],
-        axis=-1,
-    )
+    axis = inputs["particles"][:, :1, 1:]
+    direction = axis + rng.uniform(-1, 1, (len(axis), n, 2))
+    soft = np.concatenate([np.full((len(axis), n, 1), pt), direction], axis=-1)
     return {
         "particles": np.concatenate([inputs["particles"], soft.astype(np.float32)], axis=1),
         "real": np.pad(inputs["real"], [(0, 0), (0, n)], constant_values=True),

@@ -1,4 +1,4 @@
-"""What networks on clouds are explained by: particles that are taken away, filters of directions, attention of a class token."""
+"""What explains networks on clouds: particles that are taken away, filters of directions, attention of a class token."""
 
 from __future__ import annotations
 
@@ -85,16 +85,23 @@ def test_deletion_ends_without_particles_and_finds_what_matters(models, jets):
     values[0, :, 0] = -np.arange(9)  # all evidence is against, and padding has none of it
     count = int(jet["real"].sum())
     told = Explanation(
-        values=values * np.sign(whole[0] - nothing[0]), inputs=jet["particles"], answer=whole[:1], method="given",
-        endpoint="predict", tensor="particles", output="logits", target=0, fixed={k: v for k, v in jet.items() if k != "particles"},
-    )  # fmt: skip
+        values=values * np.sign(whole[0] - nothing[0]),
+        inputs=jet["particles"],
+        answer=whole[:1],
+        method="given",
+        endpoint="predict",
+        tensor="particles",
+        output="logits",
+        target=0,
+        fixed={key: array for key, array in jet.items() if key != "particles"},
+    )
     curve = deletion_insertion(model, told, orders=1).deletion[0]
     kept = np.arange(9) >= 1
     np.testing.assert_allclose(curve[1], logit(model, jet | {"real": jet["real"] & kept})[0], rtol=1e-5)
     assert len(curve) == count + 1
+    empty = zoo.explain(model, inputs | {"real": inputs["real"] & (np.arange(6) > 0)[:, None]}, method="occlusion")
     with pytest.raises(InputError, match="an element in each set"):
-        empty = inputs | {"real": inputs["real"] & (np.arange(6) > 0)[:, None]}
-        deletion_insertion(model, zoo.explain(model, empty, method="occlusion"))
+        deletion_insertion(model, empty)
 
 
 def test_ranks_are_of_real_particles_alone(models, jets):
@@ -147,6 +154,6 @@ def test_contributions_are_drawn_at_the_particles(models, jets, method):
         assert len(drawn.get_offsets()) == jets["real"][row].sum()
         values = found.values[row].sum(axis=-1) if method == "occlusion" else found.values[row, :, 0]
         assert sorted(drawn.get_array()) == pytest.approx(sorted(values[jets["real"][row]]))
+    empty = zoo.explain(models["pfn-id"], jets | {"real": jets["real"] & False}, method="gradient")
     with pytest.raises(InputError, match="a jet with particles"):
-        empty = jets | {"real": jets["real"] & False}
-        plots.attribution_over_cloud(zoo.explain(models["pfn-id"], empty, method="gradient"))
+        plots.attribution_over_cloud(empty)

@@ -118,7 +118,7 @@ def test_checks_before_fine_tuning_look_at_real_particles():
     data.rows = changed  # type: ignore[method-assign]
     assert any("1 of 416 rows have identity outside" in one for one in check(data, parent, parent.spec).warnings)
     data.rows = lambda split, epoch=0: rows_of("train")  # type: ignore[method-assign]
-    with pytest.raises(InputError, match="validation rows .*as training rows"):
+    with pytest.raises(InputError, match=r"validation rows .*as training rows"):
         check(data, parent, parent.spec)
 
 
@@ -163,9 +163,8 @@ def test_from_recipe_to_server_and_to_a_fine_tuned_model(network, tmp_path):
     mine = zoo.fine_tune(model, data, folder=tmp_path / "mine", epochs=2, outputs=1, batch_size=32)
     assert mine.spec.endpoints["predict"].inputs[0].free
     again = Session(tmp_path / "mine").run(jets[11], allow_out_of_range=True)["probability"]
-    np.testing.assert_allclose(
-        np.asarray(mine.endpoint("predict")(jets[11], allow_out_of_range=True)["probability"]), again, atol=1e-5
-    )
+    answer = mine.endpoint("predict")(jets[11], allow_out_of_range=True)["probability"]
+    np.testing.assert_allclose(np.asarray(answer), again, atol=1e-5)
 
 
 def _asked(address, name, jets):

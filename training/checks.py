@@ -137,8 +137,8 @@ def expect_fixed(tensors: list[Tensor]) -> None:
     for tensor in tensors:
         if tensor.free:
             raise InputError(
-                f"{tensor.name} has free axes ({', '.join(tensor.free)}), and columns hold rows of one shape: give a data set whose"
-                " rows have that many elements and padding, by its three splits, in place of columns"
+                f"{tensor.name} has free axes ({', '.join(tensor.free)}), and columns hold rows of one shape: in place of"
+                " columns, give a data set whose three splits have rows of so many elements, padding among them"
             )
 
 

@@ -15,8 +15,8 @@ BATCH = 8192
 NUMBERS = 2**21
 """Numbers in a batch of wide rows, of which a convolution makes many times as many."""
 ELEMENT = 32
-"""Numbers that a masked element counts as, since a network of sets makes so many of each, or as many as there are elements, since
-one of pairs makes so many."""
+"""Numbers that a masked element counts as, since a network of sets makes so many of each; more where there are more elements,
+since a network of pairs makes some of each pair."""
 
 
 def rows_at_once(arrays: Iterable[Any]) -> int:

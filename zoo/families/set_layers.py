@@ -107,7 +107,7 @@ class AttentionBlock(keras.layers.Layer):
         return x + through(self.network, self.normalized[1](x))
 
     def attended(self, asking, h, real=None, bias=None) -> tuple[Any, Any]:
-        """What ``asking`` (batch, m, width) is given by elements h (batch, n, width), and their weights (batch, heads, m, n)."""
+        """What ``asking`` (batch, m, width) is given by h (batch, n, width), and the weights of that (batch, heads, m, n)."""
         query, key, value = (
             self._of_heads(x, kernel) for x, kernel in ((asking, self.query), (h, self.key), (h, self.value))
         )  # (batch, heads, n, each)

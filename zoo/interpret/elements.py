@@ -219,7 +219,8 @@ def layout(axes: Sequence[Axis], shape: Sequence[int]) -> Layout:
     -------
     str
         "curve" for one axis or none, "image" for rows and columns with or without channels, "cube" for x, y and z, "cloud" for
-        the momenta of particles, else "other". Of a tensor whose axes are not told, equal sizes make a cube, and one or three channels an image.
+        the momenta of particles, else "other". Of a tensor whose axes are not told, equal sizes make a cube, and one or three
+        channels an image.
     """
     if len(shape) <= 1:
         return "curve"

@@ -111,7 +111,7 @@ class _Expected:
         self.free = [(axis.name, position) for position, axis in enumerate(tensor.axes, start=1) if axis.free]
         self._shape = tuple(tensor.shape)
         self.bounded = self.dtype.kind == "f" or not tensor.unbounded or tensor.values is not None
-        self._values = None if tensor.values is None else np.unique(np.asarray(tensor.values, self.dtype))
+        self._values = np.unique(np.asarray(tensor.values or [], self.dtype))
         if self.bounded:
             limits = np.finfo(self.dtype) if self.dtype.kind == "f" else np.iinfo(self.dtype)
             self._low = np.asarray(limits.min if tensor.low is None else tensor.low, dtype=self.dtype)
@@ -152,7 +152,7 @@ class _Expected:
         """Whether every element is a number between the bounds, which are one or as many as the last axis is long."""
         # NaN compares as false and is its own minimum, so finiteness takes no pass of its own. Extremes leave nothing behind in
         # the caches that the graph needs, but cost more to begin with, and along a short axis.
-        if self._values is not None:
+        if self._values.size:
             return bool(self._listed(array).all())
         low, high = self._low, self._high
         one_each = not low.ndim and not high.ndim
@@ -165,13 +165,12 @@ class _Expected:
 
     def _listed(self, array: np.ndarray) -> np.ndarray:
         """Whether each element is one of the values that are listed."""
-        assert self._values is not None
         place = np.minimum(np.searchsorted(self._values, array), len(self._values) - 1)
-        return self._values[place] == array
+        return np.equal(self._values[place], array)
 
     def refuse(self, array: np.ndarray, mask: np.ndarray | None, allow_nonfinite: bool, allow_out_of_range: bool) -> None:
         """Name the first element that is no number, or that is real and out of range."""
-        if self._values is not None:
+        if self._values.size:
             if not allow_out_of_range:
                 self._refuse_unlisted(array, mask)
             return
@@ -203,8 +202,8 @@ class _Expected:
         if unlisted.any():
             at = tuple(int(i) for i in np.argwhere(unlisted)[0])
             raise InputError(
-                f"input {self.tensor.name!r}: {np.count_nonzero(unlisted)} values are none of those that are known, the first at"
-                f" {at}: expected one of {', '.join(map(str, self._values.tolist()))}, given {array[at]}; check the codes, or"
+                f"input {self.tensor.name!r}: {np.count_nonzero(unlisted)} values are none of those that are known, the first"
+                f" at {at}: expected one of {', '.join(map(str, self._values.tolist()))}, given {array[at]}; check the codes, or"
                 f" answer as for something unknown with {option('allow_out_of_range')}"
             )
 

@@ -20,8 +20,8 @@ class DeepSets(CloudClassifier):
     An energy flow network sees the direction of a particle alone and weighs it in the sum by its share of the transverse
     momentum. Its answer is infrared and collinear safe by construction: a particle may be split in its own direction, and one
     without momentum be added, about an axis that such particles do not move. A particle flow network sees momentum, and the
-    kind of the particle, and counts every particle the same. An energy flow network has one endpoint more, ``filters``: what its
-    network of a particle makes of a direction.
+    kind of the particle, and counts every particle the same. An energy flow network has one endpoint more, ``filters``: what
+    its network of a particle makes of a direction.
 
     Parameters
     ----------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import keras
@@ -51,8 +52,8 @@ def squared_distances(x):
 class EdgeConv(keras.layers.Layer):
     """Mean over the neighbors of a particle of a network of both, added to a linear map of the particle.
 
-    The network's first layer is linear in the particle x and in y - x, of a neighbor y, and so is computed of each particle once
-    rather than of each pair.
+    The network's first layer is linear in the particle x and in y - x, of a neighbor y, and so is computed once of each
+    particle rather than of each pair.
 
     Parameters
     ----------
@@ -69,7 +70,7 @@ class EdgeConv(keras.layers.Layer):
         self.activation = keras.activations.get(activation)
         last = channels[-1]
         self.own, self.theirs = (self._dense(inputs, channels[0], what) for what in ("own", "theirs"))
-        self.dense = [self._dense(a, b, f"dense_{i}") for i, (a, b) in enumerate(zip(channels, channels[1:], strict=False), 1)]
+        self.dense = [self._dense(a, b, f"dense_{i}") for i, (a, b) in enumerate(pairwise(channels), 1)]
         self.norms = [self._norm((None, None, None, units), f"norm_{i}") for i, units in enumerate(channels)]
         self.shortcut, self.shortcut_norm = (
             self._dense(inputs, last, "shortcut"),

@@ -16,8 +16,8 @@ KINDS = (
     {2112: 0},
     {3122: 0, 3222: 1, 3112: -1, 3212: 0, 3312: -1, 3322: 0, 3334: -1},
 )
-"""Kinds of particle that live long enough to reach a detector, each as PDG codes with the charge of a particle of that code: photon, electron,
-muon, charged pion, charged kaon, neutral kaon, proton, neutron, hyperon. An antiparticle has the negative code and charge."""
+"""Kinds of particle that live long enough to reach a detector, each as PDG codes with the charge of a particle of that code:
+photon, electron, muon, charged pion, charged kaon, neutral kaon, proton, neutron, hyperon. Antiparticles have the negative."""
 _ITS_OWN_ANTIPARTICLE = (22, 130, 310)
 
 

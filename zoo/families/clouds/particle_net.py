@@ -18,8 +18,8 @@ from zoo.model.registry import register_family
 class ParticleNet(CloudClassifier):
     """Edge convolutions one after another, the mean over particles, and dense layers.
 
-    Neighbors are nearest in (y, phi), for the first convolution; for others too, or else in what the one before gave. The paper's
-    ParticleNet has 16 neighbors, channels [[64] * 3, [128] * 3, [256] * 3] and hidden [256], ParticleNet-Lite 7 neighbors,
+    Neighbors are nearest in (y, phi), for the first convolution; for others too, or else in what the one before gave. The
+    paper's ParticleNet has 16 neighbors, channels [[64] * 3, [128] * 3, [256] * 3] and hidden [256], ParticleNet-Lite 7,
     channels [[32] * 3, [64] * 3] and hidden [128]. Its dropout before the head is left out: early stopping does its work.
 
     Parameters

@@ -73,8 +73,8 @@ class ParticleTransformer(CloudClassifier):
         super().__init__(outputs, identity, **kwargs)
         if heads < 1 or width % heads or class_blocks < 1 or blocks < 0:
             raise ValueError(
-                f"expected heads that divide the width and a class block, given {heads} heads, width {width}, {blocks} blocks and"
-                f" {class_blocks} class blocks"
+                f"expected heads that divide the width and a class block, given {heads} heads, width {width}, {blocks} blocks"
+                f" and {class_blocks} class blocks"
             )
         self.endpoints = {**self.endpoints, "attention": "attention"}
         self.config = {

@@ -89,7 +89,7 @@ class Explanation(Result):
 
     @property
     def real(self) -> np.ndarray | None:
-        """Which elements of the tensor are real, (n, ...), where it has a mask; the others are padding and contribute nothing."""
+        """Which elements of the tensor are real, (n, ...), where it has a mask; padding contributes nothing."""
         mask = self.meta.get("mask")
         return None if mask is None else self.fixed.get(mask)
 
@@ -139,7 +139,7 @@ class Explanation(Result):
             raise InputError(f"{path} is not an explanation written by Explanation.save: {error}") from error
 
     def plot(self) -> Figure:
-        """Attributions along the axes of the tensor: a curve for each group, slices and shells of a cube, images, clouds, a map.
+        """Attributions along the axes of the tensor: curves, slices and shells of a cube, images, clouds, a map.
 
         Returns
         -------

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.collections import PathCollection
+from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -62,12 +62,12 @@ def attribution_over_cloud(explanation: Explanation) -> Figure:
     figure, axes = panels(-(-count // columns), columns, (1.2 + 3.6 * columns, 0.9 + 3.4 * -(-count // columns)))
     for ax in axes.flat[count:]:
         ax.set_visible(False)
-    drawn = None
+    scale = Normalize(-most, most)
     for row, ax in zip(range(count), axes.flat, strict=False):
-        drawn = _jet(ax, explanation.inputs[row], real[row], values[row], "RdBu_r", Normalize(-most, most))
+        _jet(ax, explanation.inputs[row], real[row], values[row], "RdBu_r", scale)
         ax.set_title(f"{explanation.answered} {explanation.answer[row]:.3g}", loc="left")
     label = value_label(explanation) if not derivative else f"gradient of {explanation.answered} by pT [1 / GeV]"
-    figure.colorbar(drawn, ax=axes, label=label)
+    figure.colorbar(ScalarMappable(scale, "RdBu_r"), ax=axes, label=label)
     figure.suptitle(explanation_title(explanation), fontsize=11)
     return figure
 
@@ -90,16 +90,15 @@ def attention_of_class_token(attention: Attention) -> Figure:
     figure, axes = panels(blocks, heads, (1.2 + 2.4 * heads, 0.9 + 2.4 * blocks), sharex=True, sharey=True)
     real = attention.real[0]
     scale = Normalize(0, float(attention.values[0][real].max(initial=0.0)) or 1.0)
-    drawn = None
-    for block, head in np.ndindex(blocks, heads):
+    for (block, head), ax in np.ndenumerate(axes):
         values = attention.values[0, :, block, head]
-        drawn = _jet(axes[block, head], attention.particles[0], real, values, SEQUENTIAL, scale, labels=False)
-        axes[block, head].set_title(f"block {block}, head {head}: {values.sum():.0%}", loc="left", fontsize=9)
+        _jet(ax, attention.particles[0], real, values, SEQUENTIAL, scale, labels=False)
+        ax.set_title(f"block {block}, head {head}: {values.sum():.0%}", loc="left", fontsize=9)
     for ax in axes[-1]:
         ax.set_xlabel(_AXES[0])
     for ax in axes[:, 0]:
         ax.set_ylabel(_AXES[1])
-    figure.colorbar(drawn, ax=axes, label="share of the class token's attention")
+    figure.colorbar(ScalarMappable(scale, SEQUENTIAL), ax=axes, label="share of the class token's attention")
     figure.suptitle(f"{attention.model}: attention of the class token to particles", fontsize=11)
     return figure
 
@@ -136,7 +135,7 @@ def filters_over_plane(filters: Filters) -> Figure:
 
 def _jet(
     ax: Axes, particles: np.ndarray, real: np.ndarray, values: np.ndarray, cmap: str, scale: Normalize, labels: bool = True
-) -> PathCollection:
+) -> None:
     """Particles (particle, 3) about the axis of their jet, the softest below."""
     pt, y, phi = particles[real].astype(np.float64).T
     total = max(float(pt.sum()), 1e-12)
@@ -144,12 +143,9 @@ def _jet(
     dphi = np.angle(np.exp(1j * phi) * np.conj(np.sum(pt * np.exp(1j * phi)))) if len(pt) else phi
     order = np.argsort(pt)
     area = LEAST + AREA * pt[order] / total
-    drawn = ax.scatter(
-        dy[order], dphi[order], area, values[real][order], cmap=cmap, norm=scale, edgecolors=GRAY, linewidths=0.4
-    )
+    ax.scatter(dy[order], dphi[order], area, values[real][order], cmap=cmap, norm=scale, edgecolors=GRAY, linewidths=0.4)
     if labels:
         _label(ax)
-    return drawn
 
 
 def _label(ax: Axes, names: Sequence[str] = _AXES) -> None:
