@@ -140,18 +140,23 @@ def test_a_new_head_leaves_free_axes_free():
 @pytest.mark.filterwarnings("ignore:only .* independent test rows")
 @pytest.mark.parametrize("network", ["pfn-id", "particle-net", "particle-transformer"])
 def test_from_recipe_to_server_and_to_a_fine_tuned_model(network, tmp_path):
+    from zoo.workflows.release import release
+
+    folder = release(recipe(network), tmp_path / "runs", tmp_path / f"{network}-made-up")
+    expect_served_and_fine_tuned(network, folder, tmp_path)
+
+
+def expect_served_and_fine_tuned(network, folder, tmp_path):
     from live_server import running
 
     from zoo.serving import Session
     from zoo.serving.server import Server
-    from zoo.workflows.release import release
 
-    folder = release(recipe(network), tmp_path / "runs", tmp_path / f"{network}-made-up")
     model, session = zoo.load(folder), Session(folder)
     jets = [seen_by(network, clouds(1 + i % 3, particles=1 + i, seed=i)) for i in range(24)]
-    expected = [np.asarray(model.endpoint("predict")(jet, allow_out_of_range=True)["probability"]) for jet in jets]
+    expected = [np.asarray(model.endpoint("predict")(jet)["probability"]) for jet in jets]
     for jet, answer in zip(jets, expected, strict=True):
-        np.testing.assert_allclose(session.run(jet, allow_out_of_range=True)["probability"], answer, atol=1e-5)
+        np.testing.assert_allclose(session.run(jet)["probability"], answer, atol=1e-5)
     with running(Server([folder])) as address:
         for found, answer in zip(_asked(address, folder.name, jets), expected, strict=True):
             np.testing.assert_allclose(found, answer, atol=1e-5)
@@ -162,8 +167,8 @@ def test_from_recipe_to_server_and_to_a_fine_tuned_model(network, tmp_path):
     data = MadeUpClouds(network, particles=12)
     mine = zoo.fine_tune(model, data, folder=tmp_path / "mine", epochs=2, outputs=1, batch_size=32)
     assert mine.spec.endpoints["predict"].inputs[0].free
-    again = Session(tmp_path / "mine").run(jets[11], allow_out_of_range=True)["probability"]
-    answer = mine.endpoint("predict")(jets[11], allow_out_of_range=True)["probability"]
+    again = Session(tmp_path / "mine").run(jets[11])["probability"]
+    answer = mine.endpoint("predict")(jets[11])["probability"]
     np.testing.assert_allclose(np.asarray(answer), again, atol=1e-5)
 
 
@@ -182,7 +187,7 @@ def _asked(address, name, jets):
         for key, array in jet.items():
             inputs.append(tritonclient.http.InferInput(key, list(array.shape), NAMES[array.dtype.name].datatype))
             inputs[-1].set_data_from_numpy(array)
-        return client.infer(name, inputs, request_parameters={"allow_out_of_range": True} if jet["real"][0, 0] else None)
+        return client.infer(name, inputs)
 
     with ThreadPoolExecutor(8) as pool:
         return [found.as_numpy("probability") for found in pool.map(ask, jets)]

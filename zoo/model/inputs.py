@@ -204,8 +204,8 @@ class _Expected:
             known = ", ".join(map(str, self._values.tolist()))
             raise InputError(
                 f"input {self.tensor.name!r}: {np.count_nonzero(unlisted)} values are none of those that are known, the first"
-                f" at {at}: expected one of {known}, given {array[at]}; check the codes, or answer as for something unknown with"
-                f" {option('allow_out_of_range')}"
+                f" at {at}: expected one of {known}, given {array[at]}; check the codes, or answer as for something unknown"
+                f" with {option('allow_out_of_range')}"
             )
 
     def refuse_positions(self, array: np.ndarray, length: int) -> None:
