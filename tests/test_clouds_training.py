@@ -138,7 +138,7 @@ def test_a_new_head_leaves_free_axes_free():
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:only .* independent test rows")
-@pytest.mark.parametrize("network", ["pfn-id", "particle-net", "particle-transformer"])
+@pytest.mark.parametrize("network", ["pfn-id", "particle-net"])
 def test_from_recipe_to_server_and_to_a_fine_tuned_model(network, tmp_path):
     from zoo.workflows.release import release
 
@@ -170,6 +170,19 @@ def expect_served_and_fine_tuned(network, folder, tmp_path):
     again = Session(tmp_path / "mine").run(jets[11])["probability"]
     answer = mine.endpoint("predict")(jets[11])["probability"]
     np.testing.assert_allclose(np.asarray(answer), again, atol=1e-5)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:only .* independent test rows")
+def test_a_network_of_three_classes_becomes_one_of_two(tmp_path):
+    parent, data = released("particle-transformer"), MadeUpClouds("particle-transformer", particles=12)
+    mine = zoo.fine_tune(parent, data, folder=tmp_path / "mine", epochs=2, outputs=1, batch_size=32)
+    (probability,) = mine.endpoint("predict")(data.rows("test").inputs).values()
+    assert (mine.classes, probability.shape) == (2, (80, 1))
+    assert mine.spec.endpoints["attention"] == parent.spec.endpoints["attention"]
+    kept = zip(parent.blocks.values(), mine.blocks.values(), strict=True)
+    same = [all(np.array_equal(a, b) for a, b in zip(p[0].get_weights(), m[0].get_weights(), strict=True)) for p, m in kept]
+    assert same == [True] * (len(same) - 1) + [False]
 
 
 def _asked(address, name, jets):
