@@ -166,7 +166,8 @@ class _Expected:
     def _listed(self, array: np.ndarray) -> np.ndarray:
         """Whether each element is one of the values that are listed."""
         place = np.minimum(np.searchsorted(self._values, array), len(self._values) - 1)
-        return np.equal(self._values[place], array)
+        listed: np.ndarray = self._values[place] == array
+        return listed
 
     def refuse(self, array: np.ndarray, mask: np.ndarray | None, allow_nonfinite: bool, allow_out_of_range: bool) -> None:
         """Name the first element that is no number, or that is real and out of range."""

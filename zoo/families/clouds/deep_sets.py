@@ -67,7 +67,7 @@ class DeepSets(CloudClassifier):
             "activation": activation,
         }
         if self.safe:
-            self.endpoints = {**self.endpoints, "filters": "filters"}
+            self.endpoints = {**self.endpoints, "filters": "filters"}  # type: ignore[misc]
         self.particle = built_dense("particle", self.seen, particle, activation)
         self.jet = built_dense("jet", particle[-1], jet, activation)
         self.finish(jet[-1])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -38,9 +39,9 @@ class ParticleTransformer(CloudClassifier):
         Number of blocks of attention of particles to each other.
     class_blocks : int
         Number of blocks of attention of the class token, at least one.
-    embedding : list of int
+    embedding : sequence of int
         Units of the layers that a particle passes before the first block; one of ``width`` follows.
-    pair : list of int
+    pair : sequence of int
         Units of the layers that what is seen of two particles passes; one of as many as heads follows.
     identity : bool
         Whether the kind of a particle is seen.
@@ -63,8 +64,8 @@ class ParticleTransformer(CloudClassifier):
         heads: int,
         blocks: int,
         class_blocks: int = 2,
-        embedding: list[int] = (),
-        pair: list[int] = (),
+        embedding: Sequence[int] = (),
+        pair: Sequence[int] = (),
         identity: bool = True,
         outputs: int = 1,
         activation: str = "relu",
@@ -76,7 +77,7 @@ class ParticleTransformer(CloudClassifier):
                 f"expected heads that divide the width and a class block, given {heads} heads, width {width}, {blocks} blocks"
                 f" and {class_blocks} class blocks"
             )
-        self.endpoints = {**self.endpoints, "attention": "attention"}
+        self.endpoints = {**self.endpoints, "attention": "attention"}  # type: ignore[misc]
         self.config = {
             "width": width,
             "heads": heads,
