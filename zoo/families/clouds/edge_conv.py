@@ -35,8 +35,9 @@ def neighbors(distance, real, k: int) -> tuple[Any, Any]:
     place = ops.arange(particle, dtype="int32")
     other = ops.not_equal(place[:, None], place[None])
     distance = ops.where(ops.logical_and(real[:, None], other[None]), distance, FAR)
-    distance = ops.pad(distance, [[0, 0], [0, 0], [0, k]], constant_values=FAR)  # TopK asks for at least k
-    nearness, index = ops.top_k(-distance, k)
+    # TopK asks for at least k, and without a row ends the process of ONNX Runtime up to 1.26: one is added and left out again.
+    distance = ops.pad(ops.reshape(distance, (batch * particle, particle)), [[0, 1], [0, k]], constant_values=FAR)
+    nearness, index = (ops.reshape(one[:-1], (batch, particle, k)) for one in ops.top_k(-distance, k))
     index = ops.minimum(ops.cast(index, "int32"), particle - 1)
     first = ops.arange(batch, dtype="int32") * particle
     return index + first[:, None, None], nearness > -FAR / 2
