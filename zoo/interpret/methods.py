@@ -48,8 +48,7 @@ class ExplanationMethod:
     summary : str
         What it tells, in some words of a help text.
     function : callable
-        An attribution takes an `Answer`, rows and their baseline, None of a set that is given none, and returns contributions
-        of the shape of the rows; another method takes `Asked` and returns a `Result`. Keywords with a default are options.
+        An attribution takes an `Answer`, rows and their baseline and returns contributions of the shape of the rows; another method takes `Asked` and returns a `Result`. Keywords with a default are options.
     kind : str
         Under which heading it stands.
     asks : str
@@ -64,6 +63,8 @@ class ExplanationMethod:
         Rows of a data set at most that it takes by default.
     weighs : bool
         Whether rows of a data set count by their event weights.
+    takes_away : bool
+        Whether it takes elements of a set away by their mask, and so is given None as their baseline unless one is asked for.
     """
 
     name: str
@@ -76,6 +77,7 @@ class ExplanationMethod:
     endpoint: str | None = None
     rows: int = 1000
     weighs: bool = False
+    takes_away: bool = False
 
     @property
     def keywords(self) -> dict[str, Any]:
@@ -161,6 +163,7 @@ def explanation_method(
     endpoint: str | None = None,
     rows: int = 1000,
     weighs: bool = False,
+    takes_away: bool = False,
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Register the decorated function as a method of explaining; the parameters are those of `ExplanationMethod`.
 
@@ -184,6 +187,8 @@ def explanation_method(
         Rows of a data set at most that it takes by default.
     weighs : bool
         Whether rows of a data set count by their event weights.
+    takes_away : bool
+        Whether it takes elements of a set away by their mask.
 
     Returns
     -------
@@ -200,7 +205,9 @@ def explanation_method(
         known = _methods.get(name)
         if known is not None and _place(known.function) != _place(function):
             raise ValueError(f"two explanation methods are named {name!r}: {_place(known.function)} and {_place(function)}")
-        _methods[name] = ExplanationMethod(name, summary, function, kind, asks, baseline, requires, endpoint, rows, weighs)
+        _methods[name] = ExplanationMethod(
+            name, summary, function, kind, asks, baseline, requires, endpoint, rows, weighs, takes_away
+        )
         return function
 
     return register
@@ -300,7 +307,8 @@ def possible(model: Any) -> list[str]:
             method.check(model)
         except ExplanationError:
             continue
-        found.append(name)
+        if model.no_baseline is None or method.takes_away or not method.baseline:
+            found.append(name)
     return found
 
 
@@ -315,30 +323,9 @@ def default_attribution(model: Any) -> str:
     Returns
     -------
     str
-        Integrated gradients, or occlusion of a model without gradients and of one of sets, which have no baseline.
+        Integrated gradients, or occlusion of a model without gradients or without a baseline.
     """
-    return "integrated_gradients" if model.no_gradient is None and not of_sets(model) else "occlusion"
-
-
-def of_sets(model: Any) -> bool:
-    """Whether the elements of what a model is explained by are those of a set, which a mask tells from padding.
-
-    Parameters
-    ----------
-    model : EndpointModel
-        The model.
-
-    Returns
-    -------
-    bool
-        Whether the first input of floating-point numbers of its ``predict``, or first endpoint, has a mask.
-    """
-    spec = getattr(model, "spec", None)
-    if spec is None:
-        return False
-    inputs = spec.endpoint(spec.default_endpoint).inputs
-    first = next((tensor for tensor in inputs if tensor.dtype.startswith("float")), inputs[0])
-    return first.mask is not None
+    return "integrated_gradients" if model.no_gradient is None and model.no_baseline is None else "occlusion"
 
 
 def given_options(method: ExplanationMethod, options: Mapping[str, Any]) -> dict[str, Any]:

@@ -38,6 +38,7 @@ class CloudClassifier(ZooModel):
 
     endpoints: ClassVar[dict[str, str]] = {"predict": "answer", "embed": "embed"}
     padding_mask: ClassVar[str] = "real"
+    no_baseline: ClassVar[str | None] = "on a path from any momenta to those of a jet, its particles would be others"
     family: ClassVar[str]
     """Name under which the family is registered."""
 

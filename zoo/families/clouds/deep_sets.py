@@ -86,12 +86,12 @@ class DeepSets(CloudClassifier):
 
         Parameters
         ----------
-        direction : tensor
+        direction : Tensor
             Rapidity and azimuth (rad) less those of the jet's axis, (batch, 2).
 
         Returns
         -------
-        tensor
+        Tensor
             Latents (batch, units).
         """
         return through(self.particle, self.standardize(direction))

@@ -19,16 +19,16 @@ def neighbors(distance, real, k: int) -> tuple[Any, Any]:
 
     Parameters
     ----------
-    distance : tensor
+    distance : Tensor
         Squared distances (batch, particle, particle).
-    real : tensor
+    real : Tensor
         Which elements are particles, (batch, particle), bool.
     k : int
         Number of neighbors.
 
     Returns
     -------
-    tuple of tensor
+    tuple of Tensor
         Which rows of all particles of the batch, (batch, particle, k), int32; and whether there is such a neighbor, bool.
     """
     batch, particle = ops.shape(distance)[:2]

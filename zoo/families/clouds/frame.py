@@ -23,13 +23,13 @@ class Frame(NamedTuple):
 
     Attributes
     ----------
-    pt : tensor
+    pt : Tensor
         Transverse momentum in GeV.
-    share : tensor
+    share : Tensor
         Share of the jet's scalar sum of transverse momenta.
-    dy : tensor
+    dy : Tensor
         Rapidity less that of the axis.
-    dphi : tensor
+    dphi : Tensor
         Azimuth less that of the axis, rad, from -pi to pi.
     """
 
@@ -47,9 +47,9 @@ def about_axis(particles, real) -> Frame:
 
     Parameters
     ----------
-    particles : tensor
+    particles : Tensor
         Transverse momentum in GeV, rapidity and azimuth in rad, (batch, particle, 3).
-    real : tensor
+    real : Tensor
         Which elements are particles, (batch, particle), bool.
 
     Returns

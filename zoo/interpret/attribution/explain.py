@@ -103,7 +103,7 @@ def explain(
         raise InputError(f"method {method!r} takes no baseline; {_listed(takers)} do")
     x, spec = answer.x, spec_of(model)
     start, without = None, None
-    if chosen.baseline and baseline is None and answer.real is not None:
+    if chosen.takes_away and baseline is None and answer.real is not None:
         without = answer.at(x, real=np.zeros_like(answer.real))
     elif chosen.baseline:
         start = baseline_of(model, answer.wrt, x, baseline)

@@ -34,13 +34,8 @@ def gradient_x_input(answer: Answer, x: np.ndarray, start: None) -> np.ndarray:
     baseline=True,
     requires=differentiable,
 )
-def integrated_gradients(answer: Answer, x: np.ndarray, start: np.ndarray | None, *, steps: int = 64) -> np.ndarray:
+def integrated_gradients(answer: Answer, x: np.ndarray, start: np.ndarray, *, steps: int = 64) -> np.ndarray:
     """Multiply x - start by the mean gradient on the straight line between them (Sundararajan et al. 2017, eq. 1)."""
-    if start is None:
-        raise InputError(
-            f"integrated_gradients goes from a baseline to {answer.wrt!r}, whose elements make a set, and no values of theirs"
-            " stand for nothing: give baseline, or take occlusion or shap, which take elements away"
-        )
     if steps < 1:
         raise InputError(f"steps: expected at least 1, given {steps}")
     nodes, weights = np.polynomial.legendre.leggauss(steps)

@@ -9,7 +9,7 @@ from zoo.interpret.attribution.scalar_output import Answer
 from zoo.interpret.methods import explanation_method
 
 
-@explanation_method("occlusion", "what the answer loses with a patch", baseline=True)
+@explanation_method("occlusion", "what the answer loses with a patch", baseline=True, takes_away=True)
 def occlusion(answer: Answer, x: np.ndarray, start: np.ndarray | None, *, patch: int | None = None) -> np.ndarray:
     """The loss of each patch, divided evenly among its elements."""
     labels = patches_of(answer, x, patch)

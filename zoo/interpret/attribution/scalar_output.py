@@ -231,6 +231,11 @@ def baseline_of(model: Any, tensor: str, x: np.ndarray, given: np.ndarray | floa
     """The baseline of each row, of the shape of ``x``."""
     if given is None:
         known = model.baseline(tensor)
+        if known is None and model.no_baseline:
+            raise InputError(
+                f"a baseline of {tensor!r} is asked for, and {model.no_baseline}: give baseline, or take occlusion or shap, which"
+                " take elements away"
+            )
         given = 0.0 if known is None else known
     array = numbers_alone(given, f"baseline of {tensor!r}")
     if array.dtype.kind not in "fiu":

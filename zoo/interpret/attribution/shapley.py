@@ -14,7 +14,7 @@ from zoo.interpret.methods import explanation_method
 from zoo.progress import track
 
 
-@explanation_method("shap", "Shapley values", baseline=True)
+@explanation_method("shap", "Shapley values", baseline=True, takes_away=True)
 def shap(
     answer: Answer,
     x: np.ndarray,

@@ -16,7 +16,7 @@ PER_PATCH = 10
 """Samples for each patch, by default."""
 
 
-@explanation_method("lime", "local linear surrogate", baseline=True)
+@explanation_method("lime", "local linear surrogate", baseline=True, takes_away=True)
 def lime(
     answer: Answer,
     x: np.ndarray,

@@ -13,7 +13,7 @@ from zoo.interpret.attribution.explain import explain
 from zoo.interpret.attribution.explanation import Explanation
 from zoo.interpret.attribution.gradients import noise_of
 from zoo.interpret.attribution.scalar_output import answer_of
-from zoo.interpret.methods import Asked, default_attribution, explanation_method, of_sets, possible
+from zoo.interpret.methods import Asked, default_attribution, explanation_method, possible
 from zoo.interpret.result import Result
 from zoo.progress import track
 
@@ -98,8 +98,7 @@ def agreement(explanations: Sequence[Explanation]) -> Agreement:
 
 @explanation_method("agreement", "rank correlation between all attributions that the model allows", kind="trust")
 def _agreement(asked: Asked, **chosen: Any) -> Agreement:
-    methods = [one for one in possible(asked.model) if one != "integrated_gradients" or not of_sets(asked.model)]
-    return agreement([explain(asked.model, asked.inputs, method=one, **chosen) for one in methods])
+    return agreement([explain(asked.model, asked.inputs, method=one, **chosen) for one in possible(asked.model)])
 
 
 @dataclass(frozen=True, eq=False)
