@@ -52,6 +52,9 @@ def test_shapley_values_of_particles_add_up_from_the_jet_without_any(models, jet
     found = zoo.explain(models["efn"], inputs, method="shap", samples=2)
     assert found.completeness_error.max() < 1e-5
     assert not np.abs(found.values[~inputs["real"]]).max() > 1e-6
+    agreement = method_named("agreement").function(Asked(models["efn"], inputs))
+    assert "occlusion" in agreement.methods
+    assert "integrated_gradients" not in agreement.methods
 
 
 def test_a_path_from_nothing_is_refused_and_from_a_baseline_taken(models, jets):
@@ -113,9 +116,6 @@ def test_ranks_are_of_real_particles_alone(models, jets):
     inputs = {name: array[:2] for name, array in seen_by("efn", jets).items()}
     checked = randomization_check(models["efn"], inputs, method="occlusion", draws=1)
     assert np.nanmax(np.abs(checked.correlation)) <= 1
-    agreement = method_named("agreement").function(Asked(models["efn"], inputs))
-    assert "occlusion" in agreement.methods
-    assert "integrated_gradients" not in agreement.methods
 
 
 def test_filters_are_what_the_network_of_a_particle_gives(models):

@@ -48,7 +48,8 @@ class ExplanationMethod:
     summary : str
         What it tells, in some words of a help text.
     function : callable
-        An attribution takes an `Answer`, rows and their baseline and returns contributions of the shape of the rows; another method takes `Asked` and returns a `Result`. Keywords with a default are options.
+        An attribution takes an `Answer`, rows and their baseline and returns contributions of the shape of the rows; another
+        method takes `Asked` and returns a `Result`. Keywords with a default are options.
     kind : str
         Under which heading it stands.
     asks : str

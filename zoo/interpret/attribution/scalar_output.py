@@ -233,8 +233,8 @@ def baseline_of(model: Any, tensor: str, x: np.ndarray, given: np.ndarray | floa
         known = model.baseline(tensor)
         if known is None and model.no_baseline:
             raise InputError(
-                f"a baseline of {tensor!r} is asked for, and {model.no_baseline}: give baseline, or take occlusion or shap, which"
-                " take elements away"
+                f"a baseline of {tensor!r} is asked for, and {model.no_baseline}: give baseline, or take occlusion or shap,"
+                " which take elements away"
             )
         given = 0.0 if known is None else known
     array = numbers_alone(given, f"baseline of {tensor!r}")
