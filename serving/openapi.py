@@ -197,12 +197,14 @@ def _example(served: Served) -> Schema:
 
 
 def _row(tensor: Tensor, lengths: Mapping[str, int]) -> np.ndarray:
-    """Values that the check of the inputs lets through: true, positions that the axis has, or the middle of the range."""
+    """Values that the check of the inputs lets through: true, positions that the axis has, a listed value, or the middle."""
     shape = tensor.sized(lengths)
     if tensor.dtype == "bool":
         return np.ones(shape, bool)
     if tensor.index_of is not None:
         return (np.arange(math.prod(shape)) % lengths[tensor.index_of]).reshape(shape)
+    if tensor.values is not None:
+        return np.full(shape, tensor.values[0])
     low, high = (
         np.broadcast_to(known if bound is None else bound, shape)
         for bound, known in ((tensor.low, -np.inf), (tensor.high, np.inf))

@@ -46,7 +46,7 @@ CONNECT = Endpoint(
     inputs=[
         Tensor(name="nodes", axes=[NODE, POSITION], dtype="float64", unit="Mpc", description="", low=-1e100, high=1e100),
         Tensor(name="edges", axes=[EDGE, END], dtype="int64", unit="1", description="from, to", index_of="node"),
-        Tensor(name="charges", axes=[NODE], dtype="int32", unit="e", description="", low=-2, high=2),
+        Tensor(name="charges", axes=[NODE], dtype="int32", unit="e", description="", values=[2, 1, 0, -1, -2]),
     ],
     outputs=[
         Tensor(name="steps", axes=[EDGE, POSITION], dtype="float64", unit="Mpc", description=""),
@@ -67,7 +67,8 @@ REFUSALS = {
     "lengths": "input mask: expected 3 along the axis particle, as in input particles, given 2",
     "position too far": f"{_POSITIONS} 3 at (0, 1, 1)",
     "position below zero": f"{_POSITIONS} -1 at (0, 1, 1)",
-    "whole number out of range": f"input charges: 1 values {_OUTSIDE} (0, 0): expected -2 to 2 e, given 5{_CHECK}",
+    "whole number out of range": "input charges: 1 values are none of those that are known, the first at (0, 0): expected one"
+    " of -2, -1, 0, 1, 2, given 5; check the codes, or answer as for something unknown with {range}",
     "double out of range": f"input nodes: 1 values {_OUTSIDE} (0, 0, 0): expected -1e+100 to 1e+100 Mpc, given 1e+101{_CHECK}",
     "double NaN": f"input nodes: 1 {_INFINITE} (0, 0, 0); {{finite}} lets them through",
 }

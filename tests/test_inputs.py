@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from zoo.errors import InputError
-from zoo.model.axes import fixed_axes
+from zoo.model.axes import Axis, fixed_axes
 from zoo.model.inputs import InputCheck
 from zoo.model.spec import Endpoint, Tensor
 
@@ -71,3 +71,33 @@ def test_a_truth_value_of_another_byte_is_refused() -> None:
     checked = InputCheck(Endpoint(description="for the test", inputs=[tensor], outputs=[tensor]))
     with pytest.raises(InputError, match="bytes other than 0 and 1"):
         checked({"x": np.array([1, 2], np.uint8).view(bool)})
+
+
+def test_codes_are_those_that_are_listed_wherever_they_are_real() -> None:
+    axes = [Axis(name="particle", least=1, most=9)]
+    real = Tensor(name="real", axes=axes, dtype="bool", unit="1", description="which are real")
+    code = Tensor(name="code", axes=axes, dtype="int32", unit="1", description="codes", values=[22, -211, 211], mask="real")
+    checked = InputCheck(Endpoint(description="for the test", inputs=[code, real], outputs=[code]))
+    given = {"code": np.array([[211, 22, 0], [-211, 7, 2**30]], "i4"), "real": np.array([[1, 1, 0], [1, 0, 0]], bool)}
+    assert checked(given)["code"] is given["code"]
+    for value in (-212, 0, 23, 2**31 - 1, -(2**31)):
+        given["code"][0, 1] = value
+        with pytest.raises(InputError, match=rf"1 values .* first at \(0, 1\): expected one of -211, 22, 211, given {value};"):
+            checked(given)
+        assert checked(given, allow_out_of_range=True)["code"][0, 1] == value
+    assert checked({name: array[:0] for name, array in given.items()})["code"].shape == (0, 3)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"dtype": "float32"}, "int32 or int64, not float32"),
+        ({"low": 0}, "values, a range or index_of, given two of them"),
+        ({"index_of": "x"}, "values, a range or index_of, given two of them"),
+        ({"values": []}, "at least 1 item"),
+        ({"values": [2**31]}, "values that int32 holds"),
+    ],
+)
+def test_lists_of_values_that_cannot_be_meant(changes: dict[str, object], words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        Tensor(**{"name": "x", "dtype": "int32", "unit": "1", "description": "x", "values": [1]} | changes)

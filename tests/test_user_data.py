@@ -424,7 +424,7 @@ def test_free_axes_are_refused():
     from zoo.training.checks import expect_fixed
 
     particles = Tensor(name="particles", axes=[Axis(name="particle", least=1, most=9)], unit="GeV", description="of a jet")
-    with pytest.raises(InputError, match=r"particles has free axes \(particle\), and fine-tuning takes rows of one shape"):
+    with pytest.raises(InputError, match=r"particles has free axes \(particle\), and columns hold rows of one shape"):
         expect_fixed([particles])
 
 

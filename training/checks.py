@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from zoo.errors import InputError, option
 from zoo.families.base import ZooModel
 from zoo.families.batches import answer, rows_at_once
 from zoo.model.axes import Strict
+from zoo.model.inputs import along
 from zoo.model.spec import ModelSpec, Tensor
 from zoo.progress import track
 from zoo.training.weights import effective, expect_positive_classes, relative_weights
@@ -69,7 +71,6 @@ def check(dataset: Dataset, model: ZooModel, spec: ModelSpec) -> Checked:
         split are also held out.
     """
     inputs = spec.endpoint(model.data_endpoint).inputs
-    expect_fixed(inputs)
     splits = {split: dataset.rows(split) for split in SPLITS}
     for split, rows in splits.items():
         _expect_shapes(rows, inputs, model, split)
@@ -136,8 +137,8 @@ def expect_fixed(tensors: list[Tensor]) -> None:
     for tensor in tensors:
         if tensor.free:
             raise InputError(
-                f"{tensor.name} has free axes ({', '.join(tensor.free)}), and fine-tuning takes rows of one shape: train a"
-                " recipe of the family on a data set of such rows instead"
+                f"{tensor.name} has free axes ({', '.join(tensor.free)}), and columns hold rows of one shape: in place of"
+                " columns, give a data set whose three splits have rows of so many elements, padding among them"
             )
 
 
@@ -148,13 +149,15 @@ def _expect_shapes(rows: Rows, inputs: list[Tensor], model: ZooModel, split: str
     if not len(rows):
         raise InputError(f"{split} rows: expected some, given none")
     for tensor in inputs:
-        shape, wanted = tuple(rows.inputs[tensor.name].shape[1:]), tuple(tensor.fixed_shape)
-        many = model.asks_many and tensor is inputs[-1] and len(shape) == 1 and shape[0] % wanted[0] == 0
-        if shape != wanted and not many:
+        shape = tuple(rows.inputs[tensor.name].shape[1:])
+        many = model.asks_many and tensor is inputs[-1] and len(shape) == 1 and shape[0] % tensor.fixed_shape[0] == 0
+        fits = len(shape) == len(tensor.axes) and all(axis.admits(size) for axis, size in zip(tensor.axes, shape, strict=True))
+        if not fits and not many:
+            wanted = [axis.name if axis.free else axis.size for axis in tensor.axes]
             raise InputError(f"{split} rows: expected {tensor.name} of shape (n, {_said(wanted)}), given (n, {_said(shape)})")
 
 
-def _said(shape: tuple[int, ...]) -> str:
+def _said(shape: Sequence[object]) -> str:
     return ", ".join(map(str, shape))
 
 
@@ -164,6 +167,7 @@ class _Pass:
     def __init__(self, rows: Rows, inputs: list[Tensor], model: ZooModel, split: Split, numbers: np.ndarray) -> None:
         self.outside = dict.fromkeys(rows.inputs, 0)
         self.digests: dict[str, list[np.ndarray]] = {name: [] for name in (*rows.inputs, "")}
+        self.told: list[np.ndarray] = []
         self.extremes: dict[str, tuple[Any, Any]] = {}
         self._moments: list[list[Any]] = []
         known = {tensor.name: tensor for tensor in inputs}
@@ -172,7 +176,7 @@ class _Pass:
         size = rows_at_once(rows.inputs.values())
         for start in track(range(0, len(rows), size), f"checking the {split} rows"):
             part = slice(start, start + size)
-            cut = {tensor.name: np.asarray(rows.inputs[tensor.name][part], tensor.floats) for tensor in inputs}
+            cut = {tensor.name: np.asarray(rows.inputs[tensor.name][part], tensor.dtype) for tensor in inputs}
             target = np.asarray(rows.target[part], np.float32)
             for name, array in {**cut, "the target": target}.items():
                 _expect_finite(name, array, numbers[part])
@@ -192,21 +196,38 @@ class _Pass:
 
     def _look(self, cut: dict[str, np.ndarray], tensors: dict[str, Tensor]) -> None:
         whole = np.zeros(len(next(iter(cut.values()))), np.uint64)
+        told = np.full(len(whole), all(tensor.mask is None for tensor in tensors.values()))
         for name, array in cut.items():
             tensor = tensors[name]
-            low, high = (-np.inf if tensor.low is None else tensor.low), (np.inf if tensor.high is None else tensor.high)
-            each = array.reshape(-1, *tensor.fixed_shape)  # a row may hold several queries, each of which counts
-            outside = (each < np.asarray(low, each.dtype)) | (each > np.asarray(high, each.dtype))
-            self.outside[name] += int(outside.reshape(len(array), -1).any(axis=1).sum())
-            by_element = tensor.unbounded or isinstance(tensor.low, list) or isinstance(tensor.high, list)
-            axes = tuple(range(each.ndim - 1)) if by_element else None
-            least, most = each.min(axis=axes), each.max(axis=axes)
-            before = self.extremes.get(name, (least, most))
-            self.extremes[name] = (np.minimum(least, before[0]), np.maximum(most, before[1]))
+            mask = None if tensor.mask is None else cut[tensor.mask]
+            if mask is not None:
+                told |= mask.reshape(len(array), -1).any(axis=1)
+            if tensor.dtype.startswith("float"):
+                self._measure_range(tensor, array, mask)
+            elif tensor.values is not None:
+                unlisted = ~np.isin(array, tensor.values) & (True if mask is None else along(mask, array))
+                self.outside[name] += int(unlisted.reshape(len(array), -1).any(axis=1).sum())
             digests = np.array([_digest(row) for row in array], np.uint64)
             self.digests[name].append(digests)
             whole = whole * np.uint64(0x9E3779B97F4A7C15) ^ digests
         self.digests[""].append(whole)
+        self.told.append(told)
+
+    def _measure_range(self, tensor: Tensor, array: np.ndarray, mask: np.ndarray | None) -> None:
+        """Count rows outside the range, and keep the extremes, of real elements."""
+        low, high = (-np.inf if tensor.low is None else tensor.low), (np.inf if tensor.high is None else tensor.high)
+        # A row may hold several queries, each of which counts.
+        each = array if tensor.free else array.reshape(-1, *tensor.fixed_shape)
+        real = np.ones(each.shape, bool) if mask is None else np.broadcast_to(along(mask, each), each.shape)
+        outside = real & ((each < np.asarray(low, each.dtype)) | (each > np.asarray(high, each.dtype)))
+        self.outside[tensor.name] += int(outside.reshape(len(array), -1).any(axis=1).sum())
+        by_element = tensor.unbounded or isinstance(tensor.low, list) or isinstance(tensor.high, list)
+        axes = tuple(range(each.ndim - 1)) if by_element else None
+        least = np.min(each, axis=axes, where=real, initial=np.inf)
+        most = np.max(each, axis=axes, where=real, initial=-np.inf)
+        if np.isfinite(least).all():  # not where no element is real
+            before = self.extremes.get(tensor.name, (least, most))
+            self.extremes[tensor.name] = (np.minimum(least, before[0]), np.maximum(most, before[1]))
 
     def _measure(self, standardized: tuple) -> None:
         for place, tensor in enumerate(standardized):
@@ -245,11 +266,15 @@ def _drift(moments: list[Any]) -> Drift:
 
 def _leakage(passes: dict[Split, _Pass], inputs: list[Tensor]) -> list[str]:
     """Rows of the training split that are held out too: an error, or a warning where rows are so short that they repeat."""
-    widths = {tensor.name: int(np.prod(tensor.fixed_shape, dtype=int)) for tensor in inputs}
-    kinds = {"": sum(widths.values())} | {name: width for name, width in widths.items() if width > UNIQUE and len(widths) > 1}
+    widths = {tensor.name: UNIQUE + 1 if tensor.free else int(np.prod(tensor.fixed_shape, dtype=int)) for tensor in inputs}
+    alone = {tensor.name for tensor in inputs if tensor.dtype.startswith("float")}  # masks and codes may well agree
+    kinds = {"": sum(widths.values())} | {
+        name: width for name, width in widths.items() if width > UNIQUE and len(widths) > 1 and name in alone
+    }
     for name, width in kinds.items():
         for split in ("validation", "test"):
-            same = int(np.isin(passes[split].found[name], passes["train"].found[name]).sum())
+            told = np.concatenate(passes[split].told)  # rows without a real element are all the same
+            same = int((np.isin(passes[split].found[name], passes["train"].found[name]) & told).sum())
             if not same:
                 continue
             what = f"have the same {name}" if name else "are the same, target aside,"

@@ -15,7 +15,7 @@ from zoo.atomic import claim, locked
 from zoo.data.dataset import Dataset, Rows
 from zoo.families.base import EndpointModel, ZooModel
 from zoo.families.batches import rows_at_once
-from zoo.families.contracts import Boosted
+from zoo.families.contracts import Boosted, OfSets
 from zoo.families.ensemble import Ensemble
 from zoo.families.state import apart, deterministic
 from zoo.loading import load_weights
@@ -31,6 +31,8 @@ from zoo.training.weights import expect_trainable, measure_scalings, relative_we
 
 TRAINING = {"family", "config", "data", "optimizer", "epochs", "patience", "batch_size"}
 """Parts of a recipe that decide the weights; the rest may change without a new run."""
+STEP = 16
+"""Elements by which sets of one batch are longer than those of another, as JAX compiles each length anew."""
 History = dict[str, list[float]]
 """Values of each metric, one per epoch."""
 
@@ -38,15 +40,16 @@ History = dict[str, list[float]]
 class EpochData(keras.utils.PyDataset):
     """Batches of the training split; order and noise follow from (seed, epoch), so a resumed run sees the same."""
 
-    def __init__(self, dataset: Dataset, batch_size: int, seed: int, epoch: int) -> None:
+    def __init__(self, dataset: Dataset, batch_size: int, seed: int, epoch: int, mask: str | None = None) -> None:
         super().__init__()
-        self.dataset, self.batch_size, self.seed, self.epoch = dataset, batch_size, seed, epoch
+        self.dataset, self.batch_size, self.seed, self.epoch, self.mask = dataset, batch_size, seed, epoch, mask
         self._draw()
 
     def _draw(self) -> None:
         self.rows = self.dataset.rows("train", self.epoch)
         self.weight = relative_weights(self.rows, "training rows")
         self.order = np.random.default_rng([self.seed, self.epoch]).permutation(len(self.rows))
+        self.sizes = set_sizes(self.rows, self.mask)
 
     def on_epoch_end(self) -> None:
         self.epoch += 1
@@ -56,28 +59,65 @@ class EpochData(keras.utils.PyDataset):
         return len(self.order) // self.batch_size
 
     def __getitem__(self, index: int):
-        chosen = self.order[index * self.batch_size : (index + 1) * self.batch_size]
-        return batch(self.rows, self.weight, chosen)
+        return batch(self.rows, self.weight, self._chosen(index), batch_size_of_sets(self, self.sizes, index))
+
+    def _chosen(self, index: int) -> np.ndarray:
+        return self.order[index * self.batch_size : (index + 1) * self.batch_size]
 
 
 class HeldOut(keras.utils.PyDataset):
     """A split in order, in batches as large as memory bears."""
 
-    def __init__(self, rows: Rows) -> None:
+    def __init__(self, rows: Rows, mask: str | None = None) -> None:
         super().__init__()
         self.rows, self.weight = rows, relative_weights(rows, "validation rows")
+        self.sizes = set_sizes(rows, mask)
         self.batch_size = rows_at_once(rows.inputs.values())
 
     def __len__(self) -> int:
         return -(-len(self.rows) // self.batch_size)
 
     def __getitem__(self, index: int):
-        return batch(self.rows, self.weight, slice(index * self.batch_size, (index + 1) * self.batch_size))
+        return batch(self.rows, self.weight, self._chosen(index), batch_size_of_sets(self, self.sizes, index))
+
+    def _chosen(self, index: int) -> slice:
+        return slice(index * self.batch_size, (index + 1) * self.batch_size)
 
 
-def batch(rows: Rows, weight: np.ndarray | None, chosen: Any) -> tuple:
-    """Inputs and target of the chosen rows, and their weights where rows have such, as Keras takes them."""
-    given = model_inputs([array[chosen] for array in rows.inputs.values()]), rows.target[chosen]
+def set_sizes(rows: Rows, mask: str | None) -> np.ndarray | None:
+    """Elements (n,) of each row up to its last real one, for a network of sets, by the name of its mask."""
+    if mask is None:
+        return None
+    real = np.asarray(rows.inputs[mask][:])
+    return np.where(real.any(axis=1), real.shape[1] - real[:, ::-1].argmax(axis=1), 0)
+
+
+def batch_size_of_sets(batches: EpochData | HeldOut, sizes: np.ndarray | None, index: int) -> int | None:
+    """How many elements the sets of a batch are given: as many as its largest has; None where they stay as they are.
+
+    Rows are not sorted by size, as batches of one size may well be batches of one class. Keras learns from the first two
+    batches which axes are free, so that these differ; where there is but one, it stays as it is.
+    """
+    if sizes is None or len(batches) < 2:
+        return None
+
+    def longest(number: int) -> int:
+        return STEP * max(1, -(-int(sizes[batches._chosen(number)].max()) // STEP))
+
+    return longest(index) + STEP * (index == 1 and longest(0) == longest(1))
+
+
+def _resized(array: np.ndarray, size: int) -> np.ndarray:
+    """Rows of sets with so many elements: without the last, or with padding."""
+    array = array[:, :size]
+    return np.pad(array, [(0, 0), (0, size - array.shape[1]), *[(0, 0)] * (array.ndim - 2)])
+
+
+def batch(rows: Rows, weight: np.ndarray | None, chosen: Any, size: int | None = None) -> tuple:
+    """Inputs and target of the chosen rows, sets of a size, and their weights where rows have such, as Keras takes them."""
+    arrays = [array[chosen] for array in rows.inputs.values()]
+    arrays = arrays if size is None else [_resized(array, size) for array in arrays]
+    given = model_inputs(arrays), rows.target[chosen]
     return given if weight is None else (*given, weight[chosen].astype(np.float32))
 
 
@@ -234,6 +274,7 @@ def train(
         There is no space for a checkpoint.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    mask = model.padding_mask if isinstance(model, OfSets) else None
     checkpoint = Checkpoint(model, folder / "checkpoint.npz", patience)
     start = checkpoint.restore()
     if start < epochs and not checkpoint.ran_out:
@@ -242,8 +283,8 @@ def train(
         if keras.backend.backend() == "tensorflow":  # what writes logs for TensorBoard is TensorFlow
             callbacks.append(keras.callbacks.TensorBoard(folder / "tensorboard", write_graph=False))
         model.fit(
-            EpochData(dataset, batch_size, seed, start),
-            validation_data=HeldOut(dataset.rows("validation")),
+            EpochData(dataset, batch_size, seed, start, mask),
+            validation_data=HeldOut(dataset.rows("validation"), mask),
             epochs=epochs,
             initial_epoch=start,
             shuffle=False,

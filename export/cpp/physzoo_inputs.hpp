@@ -15,33 +15,40 @@ struct Checks {
 
 namespace detail {
 
-/// The trained range is held in the dtype of the tensor: one number, or one for each element of the last axis.
+/// The trained range is held in the dtype of the tensor: one number, or one for each element of the last axis. Where values are
+/// listed, they alone are inside.
 template <class T>
 struct Range {
   std::vector<T> low, high;
+  std::vector<std::int64_t> values;
   bool bounded;
 
   explicit Range(const TensorSpec& tensor)
       : low(bound(tensor.low, std::numeric_limits<T>::lowest())),
         high(bound(tensor.high, std::numeric_limits<T>::max())),
-        bounded(!std::is_integral_v<T> || !tensor.low.empty() || !tensor.high.empty()) {
+        values(tensor.values),
+        bounded(!std::is_integral_v<T> || !tensor.low.empty() || !tensor.high.empty() || !values.empty()) {
     const auto size = std::max(low.size(), high.size());
     low.resize(size, low.front());
     high.resize(size, high.front());
   }
 
-  bool inside(T value, std::size_t i) const { return (value >= low[i]) & (value <= high[i]); }
+  bool inside(T value, std::size_t i) const {
+    if constexpr (std::is_integral_v<T>)
+      if (!values.empty()) return std::binary_search(values.begin(), values.end(), static_cast<std::int64_t>(value));
+    return (value >= low[i]) & (value <= high[i]);
+  }
 
   /// Tells whether all are numbers in the range, in loops that a compiler can make into vectors.
-  bool inside(const std::vector<T>& values) const {
+  bool inside(const std::vector<T>& given) const {
     bool all = true;
-    if (low.size() == 1) {
+    if (low.size() == 1 && values.empty()) {
       const T lowest = low[0], highest = high[0];
-      for (T value : values) all &= finite(value) & (value >= lowest) & (value <= highest);
+      for (T value : given) all &= finite(value) & (value >= lowest) & (value <= highest);
       return all;
     }
-    for (std::size_t start = 0; start < values.size(); start += low.size())
-      for (std::size_t i = 0; i < low.size(); ++i) all &= finite(values[start + i]) & inside(values[start + i], i);
+    for (std::size_t start = 0; start < given.size(); start += low.size())
+      for (std::size_t i = 0; i < low.size(); ++i) all &= finite(given[start + i]) & inside(given[start + i], i);
     return all;
   }
 
@@ -186,6 +193,14 @@ class InputCheck {
                             place(given.shape, infinite.first),
                             real && !(*real)[infinite.first / each] ? "; fill the padding with zeros" : "",
                             "; Checks::finite = false lets them through"));
+    if (outside.count && checks.range && !range.values.empty()) {
+      std::string known;
+      for (auto value : range.values) known += text(known.empty() ? "" : ", ", value);
+      throw InputError(text("input ", tensor.name, ": ", outside.count,
+                            " values are none of those that are known, the first at ", place(given.shape, outside.first),
+                            ": expected one of ", known, ", given ", numbers[outside.first],
+                            "; check the codes, or answer as for something unknown with Checks::range = false"));
+    }
     if (outside.count && checks.range)
       throw InputError(text("input ", tensor.name, ": ", outside.count,
                             " values lie outside the trained range, the first at ", place(given.shape, outside.first),

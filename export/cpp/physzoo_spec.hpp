@@ -59,6 +59,7 @@ struct TensorSpec {
   std::vector<double> low, high;      ///< of the trained range: none, one number, or one for each element of the last axis
   std::string mask;                   ///< the bool input that says which elements are real; empty where all are
   std::string index_of;               ///< the axis along which the numbers are positions; empty where they are not
+  std::vector<std::int64_t> values;   ///< the only numbers that stand for something, in order; empty where all do
   /// Accepted is |a - b| <= absolute + relative |b|, one number each or one for each element of the last axis; whole numbers
   /// must be the same.
   std::vector<double> absolute, relative;
@@ -159,6 +160,11 @@ class SpecReader {
     tensor.high = bound(json, "high");
     tensor.mask = json.value("mask", "");
     tensor.index_of = json.value("index_of", "");
+    for (const auto& one : json.value("values", Json::array())) {
+      expect(one.is_number_integer() && whole(tensor.dtype), "whole numbers as the values of " + tensor.name);
+      tensor.values.push_back(one.get<std::int64_t>());
+    }
+    std::sort(tensor.values.begin(), tensor.values.end());
     const auto& tolerance = json.contains("tolerance") ? json.at("tolerance") : tolerance_of_model;
     tensor.absolute = numbers(tolerance.at("absolute"), "the tolerance of " + tensor.name);
     tensor.relative = numbers(tolerance.at("relative"), "the tolerance of " + tensor.name);

@@ -77,15 +77,16 @@ function agree(tensor, dims, lengths, { inputs }) {
   });
 }
 
-/** Holds the trained range in the dtype of the tensor: one number, or one for each element of the last axis. */
-function rangeOf({ dtype, low, high }) {
+/** Holds the trained range in the dtype of the tensor: one number, or one for each element of the last axis; or listed values. */
+function rangeOf({ dtype, low, high, values }) {
   const round = dtype === "float32" ? Math.fround : Number; // once, as in Python
   const lows = [low ?? -Infinity].flat().map(round);
   const highs = [high ?? Infinity].flat().map(round);
   const size = Math.max(lows.length, highs.length);
   const spread = (bound) => (bound.length === size ? bound : Array(size).fill(bound[0]));
-  const bounded = dtype.startsWith("float") || low !== undefined || high !== undefined;
-  return { low: Float64Array.from(spread(lows)), high: Float64Array.from(spread(highs)), size, bounded };
+  const bounded = dtype.startsWith("float") || low !== undefined || high !== undefined || values !== undefined;
+  const known = values && new Set(values);
+  return { low: Float64Array.from(spread(lows)), high: Float64Array.from(spread(highs)), size, bounded, known };
 }
 
 /** This holds for padding too, where a graph would read past the end of an array. */
@@ -95,7 +96,7 @@ function within(tensor, dims, data, length, expected) {
   throw new InputError(`input ${tensor.name}: expected ${expected}, given ${data[wrong]} at ${text(position(dims, wrong))}`);
 }
 
-function refuse(tensor, { low, high, size, bounded }, dims, data, mask, checkFinite, checkRange) {
+function refuse(tensor, { low, high, size, bounded, known }, dims, data, mask, checkFinite, checkRange) {
   if (!bounded) return;
   const each = mask ? data.length / mask.length : 1; // elements of the tensor to one of its mask
   const real = (i) => !mask || mask[Math.floor(i / each)];
@@ -105,7 +106,7 @@ function refuse(tensor, { low, high, size, bounded }, dims, data, mask, checkFin
     const value = data[i];
     let fault;
     if (typeof value === "number" && !Number.isFinite(value)) fault = infinite;
-    else if ((value < low[i % size] || value > high[i % size]) && real(i)) fault = outside;
+    else if ((known ? !known.has(Number(value)) : value < low[i % size] || value > high[i % size]) && real(i)) fault = outside;
     else continue;
     if (fault.count++ === 0) fault.first = i;
   }
@@ -114,6 +115,13 @@ function refuse(tensor, { low, high, size, bounded }, dims, data, mask, checkFin
     throw new InputError(
       `input ${tensor.name}: ${infinite.count} values are NaN or infinite, the first at` +
         ` ${text(position(dims, infinite.first))}${padding}; { finite: false } lets them through`,
+    );
+  }
+  if (outside.count && checkRange && known) {
+    throw new InputError(
+      `input ${tensor.name}: ${outside.count} values are none of those that are known, the first at` +
+        ` ${text(position(dims, outside.first))}: expected one of ${[...known].sort((a, b) => a - b).join(", ")},` +
+        ` given ${data[outside.first]}; check the codes, or answer as for something unknown with { range: false }`,
     );
   }
   if (outside.count && checkRange) {

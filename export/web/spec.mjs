@@ -108,7 +108,7 @@ function checkEndpoint({ name, inputs, outputs }) {
   }
 }
 
-function checkTensor({ name, dtype, axes, unit, low, high, tolerance }) {
+function checkTensor({ name, dtype, axes, unit, low, high, values, tolerance }) {
   expect(/^[a-zA-Z][a-zA-Z0-9_]*$/.test(name), "a plain name");
   expect(Object.hasOwn(DTYPES, dtype), `${Object.keys(DTYPES).join(", ")} as dtype`);
   expect(typeof unit === "string", `the unit of ${name}`);
@@ -122,6 +122,8 @@ function checkTensor({ name, dtype, axes, unit, low, high, tolerance }) {
   expect(axes.reduce((product, { size, most }) => product * (size ?? most), 1) <= 2 ** 31, `the shape of ${name}`);
   const numbers = (given) => [given].flat().every(Number.isFinite) && !(Array.isArray(given) && given.length !== axes.at(-1)?.size);
   for (const bound of [low, high]) expect(numbers(bound ?? []) || bound == null, `the range of ${name}`);
+  const codes = values === undefined || (["int32", "int64"].includes(dtype) && values.length && values.every(Number.isInteger));
+  expect(codes, `whole numbers as the values of ${name}`);
   expect(numbers(tolerance?.absolute) && numbers(tolerance?.relative), `the tolerance of ${name}`);
 }
 

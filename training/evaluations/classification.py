@@ -11,6 +11,7 @@ from pydantic import JsonValue
 from sklearn.metrics import confusion_matrix, roc_curve
 
 from zoo.data.dataset import Rows
+from zoo.families.batches import in_batches
 from zoo.interpret import plots
 from zoo.interpret.uncertainty.calibration import expected_calibration_error, reliability
 from zoo.training.baselines import baseline_scores
@@ -119,8 +120,10 @@ def held_out(run: Run, changes: dict | None = None) -> Rows:
 
 def probabilities(run: Run, rows: Rows) -> np.ndarray:
     """Probability of class 1 of each row, (n,)."""
-    (inputs,) = rows.inputs.values()
-    return ops.convert_to_numpy(run.load()(inputs))[:, 0].astype(np.float64)
+    model, inputs = run.load(), list(rows.inputs.values())
+    if len(inputs) == 1:
+        return ops.convert_to_numpy(model(inputs[0]))[:, 0].astype(np.float64)
+    return in_batches(lambda *arrays: model(arrays), *inputs)[:, 0].astype(np.float64)
 
 
 def _right(scored: np.ndarray, weights: np.ndarray | None) -> float:

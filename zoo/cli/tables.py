@@ -76,6 +76,8 @@ def _meaning(tensor: Tensor) -> str:
 
 
 def _range(tensor: Tensor) -> str:
+    if tensor.values is not None:
+        return f"one of {len(tensor.values)}"
     if tensor.unbounded:
         return "any"
     if isinstance(tensor.low, list) or isinstance(tensor.high, list):

@@ -48,6 +48,9 @@ class EndpointModel:
     no_gradient: ClassVar[str | None] = None
     """Why an answer has no derivative with respect to an input, and what explains the model instead; None where it has one."""
 
+    no_baseline: ClassVar[str | None] = None
+    """Why no values of its inputs stand for nothing, so that there is no path from such; None where the mean or zero does."""
+
     no_fine_tuning: ClassVar[str | None] = None
     """Why training does not go on from its weights, and what to do instead; None where it does."""
 

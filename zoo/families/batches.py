@@ -15,13 +15,15 @@ BATCH = 8192
 NUMBERS = 2**21
 """Numbers in a batch of wide rows, of which a convolution makes many times as many."""
 ELEMENT = 32
-"""Numbers that a masked element counts as, since a network of sets makes so many of each."""
+"""Numbers that a masked element counts as, since a network of sets makes so many of each; more where there are more elements,
+since a network of pairs makes some of each pair."""
 
 
 def rows_at_once(arrays: Iterable[Any]) -> int:
     """How many rows of all arrays together to a batch; of masked elements, each of which becomes many numbers, a few."""
     rows = [array[:1] for array in arrays]
-    return min(BATCH, max(1, NUMBERS // max(int(np.prod(row.shape)) * (ELEMENT if row.dtype == bool else 1) for row in rows)))
+    numbers = max(int(np.prod(row.shape)) * (max(ELEMENT, *row.shape) if row.dtype == bool else 1) for row in rows)
+    return min(BATCH, max(1, NUMBERS // numbers))
 
 
 def in_batches(function: Callable[..., Any], *arrays: Any) -> Any:

@@ -41,6 +41,14 @@ class Classifies(Protocol):
 
 
 @runtime_checkable
+class OfSets(Protocol):
+    """A network of sets, every input of which has the elements of a set along the first axis after the batch."""
+
+    padding_mask: str
+    """Name of the boolean input (n, elements) that says which are real; what is padding in every row of a batch is cut off."""
+
+
+@runtime_checkable
 class Softens(Protocol):
     """A classifier whose probabilities can be made less sure in its weights."""
 

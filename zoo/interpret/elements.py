@@ -16,7 +16,9 @@ from zoo.model.spec import Tensor
 
 IMAGE, COLOR, SPACE = ("row", "column"), "channel", ("x", "y", "z")
 """Names of the axes of an image, of its colors, and of a cube."""
-Layout = Literal["curve", "image", "cube", "other"]
+MOMENTUM = ("pt", "y", "phi")
+"""Labels of the components of a particle's momentum: transverse, rapidity, azimuth."""
+Layout = Literal["curve", "image", "cube", "cloud", "other"]
 FILLED = 0.87
 """Width of a bar over the distance to its neighbor."""
 
@@ -204,7 +206,7 @@ def positions(axis: Axis, size: int) -> Positions:
 
 
 def layout(axes: Sequence[Axis], shape: Sequence[int]) -> Layout:
-    """Whether the elements of a tensor make a curve, an image or a cube.
+    """Whether the elements of a tensor make a curve, an image, a cube or a cloud of particles.
 
     Parameters
     ----------
@@ -216,8 +218,9 @@ def layout(axes: Sequence[Axis], shape: Sequence[int]) -> Layout:
     Returns
     -------
     str
-        "curve" for one axis or none, "image" for rows and columns with or without channels, "cube" for x, y and z, else
-        "other". Of a tensor whose axes are not told, equal sizes make a cube, and one or three channels an image.
+        "curve" for one axis or none, "image" for rows and columns with or without channels, "cube" for x, y and z, "cloud" for
+        the momenta of particles, else "other". Of a tensor whose axes are not told, equal sizes make a cube, and one or three
+        channels an image.
     """
     if len(shape) <= 1:
         return "curve"
@@ -226,6 +229,8 @@ def layout(axes: Sequence[Axis], shape: Sequence[int]) -> Layout:
         return "image"
     if names == SPACE:
         return "cube"
+    if len(axes) == 2 and tuple(axes[1].labels or ()) == MOMENTUM:
+        return "cloud"
     told = any(name in (*IMAGE, COLOR, *SPACE) for name in names) or any(axis.coordinates or axis.labels for axis in axes)
     if told or len(shape) != 3:
         return "other"

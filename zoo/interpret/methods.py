@@ -65,6 +65,8 @@ class ExplanationMethod:
         Rows of a data set at most that it takes by default.
     weighs : bool
         Whether rows of a data set count by their event weights.
+    takes_away : bool
+        Whether it takes elements of a set away by their mask, and so is given None as their baseline unless one is asked for.
     """
 
     name: str
@@ -77,6 +79,7 @@ class ExplanationMethod:
     endpoint: str | None = None
     rows: int = 1000
     weighs: bool = False
+    takes_away: bool = False
 
     @property
     def keywords(self) -> dict[str, Any]:
@@ -162,6 +165,7 @@ def explanation_method(
     endpoint: str | None = None,
     rows: int = 1000,
     weighs: bool = False,
+    takes_away: bool = False,
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Register the decorated function as a method of explaining; the parameters are those of `ExplanationMethod`.
 
@@ -185,6 +189,8 @@ def explanation_method(
         Rows of a data set at most that it takes by default.
     weighs : bool
         Whether rows of a data set count by their event weights.
+    takes_away : bool
+        Whether it takes elements of a set away by their mask.
 
     Returns
     -------
@@ -201,7 +207,9 @@ def explanation_method(
         known = _methods.get(name)
         if known is not None and _place(known.function) != _place(function):
             raise ValueError(f"two explanation methods are named {name!r}: {_place(known.function)} and {_place(function)}")
-        _methods[name] = ExplanationMethod(name, summary, function, kind, asks, baseline, requires, endpoint, rows, weighs)
+        _methods[name] = ExplanationMethod(
+            name, summary, function, kind, asks, baseline, requires, endpoint, rows, weighs, takes_away
+        )
         return function
 
     return register
@@ -306,7 +314,8 @@ def possible(model: Any) -> list[str]:
             method.check(model)
         except ExplanationError:
             continue
-        found.append(name)
+        if model.no_baseline is None or method.takes_away or not method.baseline:
+            found.append(name)
     return found
 
 
@@ -321,9 +330,9 @@ def default_attribution(model: Any) -> str:
     Returns
     -------
     str
-        Integrated gradients, or occlusion of a model without gradients.
+        Integrated gradients, or occlusion of a model without gradients or without a baseline.
     """
-    return "integrated_gradients" if model.no_gradient is None else "occlusion"
+    return "integrated_gradients" if model.no_gradient is None and model.no_baseline is None else "occlusion"
 
 
 def given_options(method: ExplanationMethod, options: Mapping[str, Any]) -> dict[str, Any]:

@@ -110,7 +110,8 @@ class _Expected:
         self.dtype = np.dtype(tensor.dtype)
         self.free = [(axis.name, position) for position, axis in enumerate(tensor.axes, start=1) if axis.free]
         self._shape = tuple(tensor.shape)
-        self.bounded = self.dtype.kind == "f" or not tensor.unbounded
+        self.bounded = self.dtype.kind == "f" or not tensor.unbounded or tensor.values is not None
+        self._values = np.unique(np.asarray(tensor.values or [], self.dtype))
         if self.bounded:
             limits = np.finfo(self.dtype) if self.dtype.kind == "f" else np.iinfo(self.dtype)
             self._low = np.asarray(limits.min if tensor.low is None else tensor.low, dtype=self.dtype)
@@ -151,6 +152,8 @@ class _Expected:
         """Whether every element is a number between the bounds, which are one or as many as the last axis is long."""
         # NaN compares as false and is its own minimum, so finiteness takes no pass of its own. Extremes leave nothing behind in
         # the caches that the graph needs, but cost more to begin with, and along a short axis.
+        if self._values.size:
+            return bool(self._listed(array).all())
         low, high = self._low, self._high
         one_each = not low.ndim and not high.ndim
         if array.size < (_LARGE if one_each else _LARGER) or (not one_each and array.shape[-1] < _WIDE):
@@ -160,8 +163,18 @@ class _Expected:
         rows = array.reshape(-1, array.shape[-1])
         return bool((rows.min(axis=0) >= low).all() and (rows.max(axis=0) <= high).all())
 
+    def _listed(self, array: np.ndarray) -> np.ndarray:
+        """Whether each element is one of the values that are listed."""
+        place = np.minimum(np.searchsorted(self._values, array), len(self._values) - 1)
+        listed: np.ndarray = self._values[place] == array
+        return listed
+
     def refuse(self, array: np.ndarray, mask: np.ndarray | None, allow_nonfinite: bool, allow_out_of_range: bool) -> None:
         """Name the first element that is no number, or that is real and out of range."""
+        if self._values.size:
+            if not allow_out_of_range:
+                self._refuse_unlisted(array, mask)
+            return
         tensor, low, high = self.tensor, self._low, self._high
         finite = np.isfinite(array)
         if not finite.all() and not allow_nonfinite:
@@ -181,6 +194,19 @@ class _Expected:
                 f"input {tensor.name!r}: {np.count_nonzero(outside)} values lie outside the trained range, the first at {at}:"
                 f" expected {lowest:.6g} to {highest:.6g} {tensor.unit_of(at[1:])}, given {array[at]:.6g};"
                 f" check the units, or extrapolate with {option('allow_out_of_range')}"
+            )
+
+    def _refuse_unlisted(self, array: np.ndarray, mask: np.ndarray | None) -> None:
+        unlisted = ~self._listed(array)
+        if mask is not None:
+            unlisted &= along(mask, array)
+        if unlisted.any():
+            at = tuple(int(i) for i in np.argwhere(unlisted)[0])
+            known = ", ".join(map(str, self._values.tolist()))
+            raise InputError(
+                f"input {self.tensor.name!r}: {np.count_nonzero(unlisted)} values are none of those that are known, the first"
+                f" at {at}: expected one of {known}, given {array[at]}; check the codes, or answer as for something unknown"
+                f" with {option('allow_out_of_range')}"
             )
 
     def refuse_positions(self, array: np.ndarray, length: int) -> None:

@@ -73,6 +73,8 @@ class Tensor(Strict):
     """Name of the boolean input that says which elements are real; the others are padding and change no answer."""
     index_of: TensorName | None = None
     """Name of the axis along which the whole numbers of this tensor count positions, from 0."""
+    values: Annotated[list[int], Field(min_length=1)] | None = None
+    """The only whole numbers that stand for something, such as codes of particles; others are outside what was trained on."""
     tolerance: Tolerance | ElementTolerance | None = None
     """Tolerance of this output, where the model's is not meant for it."""
 
@@ -97,6 +99,13 @@ class Tensor(Strict):
                     raise ValueError(f"tensor {self.name}: {len(numbers)} tolerances for a last axis of shape {self.shape}")
         if self.index_of is not None and self.dtype not in ("int32", "int64"):
             raise ValueError(f"tensor {self.name}: positions along {self.index_of!r} are int32 or int64, not {self.dtype}")
+        if self.values is not None:
+            if self.dtype not in ("int32", "int64"):
+                raise ValueError(f"tensor {self.name}: values that are listed are int32 or int64, not {self.dtype}")
+            if not self.unbounded or self.index_of is not None:
+                raise ValueError(f"tensor {self.name}: expected values, a range or index_of, given two of them")
+            if any(abs(value) >= 2**31 for value in self.values):
+                raise ValueError(f"tensor {self.name}: expected values that int32 holds")
         return self
 
     @property

@@ -67,7 +67,7 @@ def with_head(spec: ModelSpec, model: ZooModel, dataset: Dataset) -> ModelSpec:
             _answer(tensor, shape, model, dataset, taken)
             if tensor.name == first.name
             else tensor.model_copy(
-                update={} if shape == tensor.shape else {"axes": fixed_axes(tensor.name, shape), "low": None, "high": None}
+                update={} if _has(tensor, shape) else {"axes": fixed_axes(tensor.name, shape), "low": None, "high": None}
             )
             for tensor, shape in zip(endpoint.outputs, shapes, strict=True)
         ]
@@ -80,6 +80,11 @@ def with_head(spec: ModelSpec, model: ZooModel, dataset: Dataset) -> ModelSpec:
             "tolerance": spec.tolerance.model_copy(update={"absolute": max(spec.tolerance.absolute, 1e-5 * scale)}),
         }
     )
+
+
+def _has(tensor: Tensor, shape: list[int]) -> bool:
+    """Whether the axes of a tensor, of which some may be free, can have these sizes."""
+    return len(shape) == len(tensor.axes) and all(axis.admits(size) for axis, size in zip(tensor.axes, shape, strict=True))
 
 
 def _answer(old: Tensor, shape: list[int], model: ZooModel, dataset: Dataset, taken: set[str]) -> Tensor:

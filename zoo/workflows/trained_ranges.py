@@ -14,7 +14,7 @@ from zoo.model.spec import Bound, Endpoint, Tensor
 def with_ranges(endpoints: dict[str, Endpoint], training: Mapping[str, Any]) -> dict[str, Endpoint]:
     """Fill in the ranges that a recipe leaves open: the training rows' extremes, widened by a quarter on either side.
 
-    Truth values and positions along an axis have no range.
+    Truth values, positions along an axis and values that are listed have no range.
 
     Parameters
     ----------
@@ -30,7 +30,7 @@ def with_ranges(endpoints: dict[str, Endpoint], training: Mapping[str, Any]) -> 
     """
 
     def measured(tensor: Tensor) -> Tensor:
-        without = tensor.dtype == "bool" or tensor.index_of is not None
+        without = tensor.dtype == "bool" or tensor.index_of is not None or tensor.values is not None
         if without or tensor.name not in training or not tensor.unbounded:
             return tensor
         mask = training.get(tensor.mask) if tensor.mask else None

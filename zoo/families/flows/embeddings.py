@@ -14,7 +14,7 @@ import keras
 from keras import ops
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
-from zoo.families.flows.set_layers import AttentionBlock, built_dense, pooled, through
+from zoo.families.set_layers import AttentionBlock, built_dense, pooled, through
 
 Units = Annotated[int, Field(gt=0)]
 Layers = Annotated[list[Units], Field(min_length=1)]

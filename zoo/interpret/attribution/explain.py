@@ -58,7 +58,7 @@ def explain(
     baseline : ndarray or float, optional
         What stands for nothing in integrated_gradients, occlusion, shap and lime: a number, one row, or one row each.
         Default: the mean of the training data where the model standardizes the tensor (``model.baseline(tensor)``), else
-        zero.
+        zero. Of a tensor with a mask it is the set without elements, which occlusion, shap and lime take away one by one.
     allow_out_of_range : bool
         Explain inputs outside the trained range too.
     **options : object
@@ -102,7 +102,12 @@ def explain(
         takers = sorted(other.name for other in registered("attribution").values() if other.baseline)
         raise InputError(f"method {method!r} takes no baseline; {_listed(takers)} do")
     x, spec = answer.x, spec_of(model)
-    start = baseline_of(model, answer.wrt, x, baseline) if chosen.baseline else None
+    start, without = None, None
+    if chosen.takes_away and baseline is None and answer.real is not None:
+        without = answer.at(x, real=np.zeros_like(answer.real))
+    elif chosen.baseline:
+        start = baseline_of(model, answer.wrt, x, baseline)
+        without = answer.at(start)
     return Explanation(
         values=chosen.function(answer, x, start, **options),
         inputs=x,
@@ -113,12 +118,13 @@ def explain(
         output=answer.output,
         target=target,
         baseline=start,
-        baseline_answer=None if start is None else answer.at(start),
+        baseline_answer=without,
         fixed={name: array for name, array in answer.arrays.items() if name != answer.wrt},
         meta={
             "model": name_of(model),
             "revision": None if spec is None else spec.revision,
             "unit": answer.tensor.unit,
+            **({} if answer.tensor.mask is None else {"mask": answer.tensor.mask}),
             **options,
         },
         axes=[] if spec is None else answer.tensor.axes,

@@ -88,6 +88,12 @@ class Explanation(Result):
         return axes_of(self.axes, self.inputs.shape[1:])
 
     @property
+    def real(self) -> np.ndarray | None:
+        """Which elements of the tensor are real, (n, ...), where it has a mask; padding contributes nothing."""
+        mask = self.meta.get("mask")
+        return None if mask is None else self.fixed.get(mask)
+
+    @property
     def completeness_error(self) -> np.ndarray | None:
         """The sum of the attributions of each row minus [f(x) - f(baseline)], in absolute value; None without a baseline.
 
@@ -133,7 +139,7 @@ class Explanation(Result):
             raise InputError(f"{path} is not an explanation written by Explanation.save: {error}") from error
 
     def plot(self) -> Figure:
-        """Attributions along the axes of the tensor: a curve for each group, slices and shells of a cube, images, a map.
+        """Attributions along the axes of the tensor: curves, slices and shells of a cube, images, clouds, a map.
 
         Returns
         -------
@@ -152,6 +158,8 @@ class Explanation(Result):
                 return plots.attribution_over_cube(self)
             case "image":
                 return plots.attribution_over_image(self)
+            case "cloud":
+                return plots.attribution_over_cloud(self)
             case "other" if self.inputs.ndim == 3:
                 return plots.attribution_over_map(self)
             case _:

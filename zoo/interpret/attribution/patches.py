@@ -43,6 +43,15 @@ def tiles(shape: tuple[int, ...], patch: int | None = None) -> np.ndarray:
     return np.ravel_multi_index(tuple(along), _counts(shape, patch)) if shape else np.zeros((), int)
 
 
+def patches_of(answer: Answer, x: np.ndarray, patch: int | None = None) -> np.ndarray:
+    """Number of the patch that each element of a row of x lies in; of a tensor with a mask, whole elements of the set."""
+    if answer.real is None:
+        return tiles(x.shape[1:], patch)
+    elements = answer.real.shape[1:]
+    labels = tiles(elements, patch)
+    return np.broadcast_to(labels.reshape(*elements, *(1,) * (x.ndim - 1 - labels.ndim)), x.shape[1:])
+
+
 def _counts(shape: tuple[int, ...], patch: int) -> tuple[int, ...]:
     return tuple(-(-n // min(patch, n)) for n in shape)
 
@@ -58,10 +67,22 @@ def spread(contributions: np.ndarray, labels: np.ndarray) -> np.ndarray:
     return contributions[:, labels] / np.bincount(labels.ravel())[labels]
 
 
+def answer_left(answer: Answer, x: np.ndarray, start: np.ndarray | None, rows: np.ndarray, left: np.ndarray) -> np.ndarray:
+    """Answers (m,) to some rows of x of which only what is ``left`` (m, ...) is there.
+
+    The rest is at the baseline. A set has none: its elements are taken away, by its mask.
+    """
+    if start is None:
+        assert answer.real is not None
+        here = left.reshape(*left.shape[: answer.real.ndim], -1).any(axis=-1)
+        return answer.at(x[rows], rows, answer.real[rows] & here)
+    return answer.at(np.where(left, x[rows], start[rows]), rows)
+
+
 def masked_answers(
-    answer: Answer, x: np.ndarray, start: np.ndarray, labels: np.ndarray, kept: np.ndarray, description: str
+    answer: Answer, x: np.ndarray, start: np.ndarray | None, labels: np.ndarray, kept: np.ndarray, description: str
 ) -> np.ndarray:
-    """Answers (n, m) where only some patches of each row are left, the others at the baseline ``start``.
+    """Answers (n, m) where only some patches of each row are left, the others at the baseline or, of a set, taken away.
 
     Parameters
     ----------
@@ -73,5 +94,5 @@ def masked_answers(
     for part in track(batches(np.arange(n * m), x[0].size), description):
         rows, which = np.divmod(part, m)
         left = (kept[which] if kept.ndim == 2 else kept[rows, which])[:, labels]
-        found[part] = answer.at(np.where(left, x[rows], start[rows]), rows)
+        found[part] = answer_left(answer, x, start, rows, left)
     return found.reshape(n, m)

@@ -80,16 +80,27 @@ class Answer:
         return self.tensors[self.wrt]
 
     @property
+    def real(self) -> np.ndarray | None:
+        """Which elements of the tensor are real, (n, ...), where it has a mask."""
+        return None if self.tensor.mask is None else self.arrays[self.tensor.mask]
+
+    @property
     def element(self) -> str:
         """What the number is called: the name of its tensor, with its label or position where there are several."""
         sizes = [axis.size for axis in self.answered.axes]
         fixed = [size for size in sizes if size is not None]
         return element_name(self.answered, fixed if fixed and len(fixed) == len(sizes) else [self.target + 1], self.target)
 
-    def at(self, points: np.ndarray, rows: np.ndarray | None = None) -> np.ndarray:
-        """Values (n,) at ``points``, each with the other inputs of the row in ``rows``, by default of its own."""
+    def at(self, points: np.ndarray, rows: np.ndarray | None = None, real: np.ndarray | None = None) -> np.ndarray:
+        """Values (n,) at ``points``, each with the other inputs of the row in ``rows``, by default of its own.
+
+        Of a tensor with a mask, ``real`` may say which elements of the points are real in place of the mask of the rows.
+        """
         rows = np.arange(len(points)) if rows is None else rows
-        parts = [_to_numpy(self.scalar(points[part], rows[part])) for part in batches(np.arange(len(points)), points[0].size)]
+        parts = [
+            _to_numpy(self.scalar(points[part], rows[part], None if real is None else real[part]))
+            for part in batches(np.arange(len(points)), points[0].size)
+        ]
         return np.concatenate(parts)
 
     def gradient(self, points: np.ndarray, rows: np.ndarray) -> np.ndarray:
@@ -108,9 +119,10 @@ class Answer:
         compiled = compiled_gradient(value, [self.x, *others])
         return lambda points, rows: compiled(points, *(array[rows] for array in others))
 
-    def scalar(self, x: Any, rows: np.ndarray) -> Any:
+    def scalar(self, x: Any, rows: np.ndarray, real: np.ndarray | None = None) -> Any:
         """The number for each row of one batch, as the model's library has it."""
-        return self._element([x if name == self.wrt else array[rows] for name, array in self.arrays.items()])
+        given = {self.wrt: x} | ({} if real is None else {self.tensor.mask: real})
+        return self._element([given[name] if name in given else array[rows] for name, array in self.arrays.items()])
 
     def _element(self, tensors: list[Any]) -> Any:
         if is_keras(self.model):
@@ -219,6 +231,11 @@ def baseline_of(model: Any, tensor: str, x: np.ndarray, given: np.ndarray | floa
     """The baseline of each row, of the shape of ``x``."""
     if given is None:
         known = model.baseline(tensor)
+        if known is None and model.no_baseline:
+            raise InputError(
+                f"a baseline of {tensor!r} is asked for, and {model.no_baseline}: give baseline, or take occlusion or shap,"
+                " which take elements away"
+            )
         given = 0.0 if known is None else known
     array = numbers_alone(given, f"baseline of {tensor!r}")
     if array.dtype.kind not in "fiu":

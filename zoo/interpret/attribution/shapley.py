@@ -8,17 +8,17 @@ import numpy as np
 
 from zoo.errors import ExplanationError, InputError
 from zoo.families.contracts import Trees
-from zoo.interpret.attribution.patches import spread, tiles
+from zoo.interpret.attribution.patches import answer_left, patches_of, spread
 from zoo.interpret.attribution.scalar_output import Answer
 from zoo.interpret.methods import explanation_method
 from zoo.progress import track
 
 
-@explanation_method("shap", "Shapley values", baseline=True)
+@explanation_method("shap", "Shapley values", baseline=True, takes_away=True)
 def shap(
     answer: Answer,
     x: np.ndarray,
-    start: np.ndarray,
+    start: np.ndarray | None,
     *,
     patch: int | None = None,
     samples: int = 10,
@@ -30,15 +30,15 @@ def shap(
     away, which is exact where no three patches interact.
     """
     library = _library()
-    if isinstance(answer.model, Trees):
+    if start is not None and isinstance(answer.model, Trees):
         trees = answer.model.regressor
         return _from(start, lambda base: library.TreeExplainer(trees, base, feature_perturbation="interventional"), x)
-    if answer.model.linear_output == answer.output:
+    if start is not None and answer.model.linear_output == answer.output:
         coefficients = answer.gradient(start[:1], np.zeros(1, int)).ravel().astype(float)
         return _from(start, lambda base: library.LinearExplainer((coefficients, 0.0), base), x)
     if samples < 1:
         raise InputError(f"samples: expected at least 1 permutation, given {samples}")
-    labels = tiles(x.shape[1:], patch)
+    labels = patches_of(answer, x, patch)
     patches = labels.max() + 1
     evaluations = 2 * patches + 1
     found = np.empty((len(x), patches))
@@ -47,8 +47,8 @@ def shap(
         for row in track(range(len(x)), "SHAP"):
 
             def present(kept: np.ndarray, row: int = row) -> np.ndarray:
-                points = np.where(kept.astype(bool)[:, labels], x[row], start[row])
-                return answer.at(points, np.full(len(kept), row)).astype(float)
+                left = kept.astype(bool)[:, labels]
+                return answer_left(answer, x, start, np.full(len(kept), row), left).astype(float)
 
             explainer = library.PermutationExplainer(present, np.zeros((1, patches)), seed=seed)
             shares = explainer(np.ones((1, patches)), max_evals=samples * evaluations, batch_size=evaluations, silent=True)

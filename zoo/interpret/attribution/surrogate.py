@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from zoo.interpret.attribution.patches import masked_answers, spread, tiles
+from zoo.interpret.attribution.patches import masked_answers, patches_of, spread
 from zoo.interpret.attribution.scalar_output import Answer
 from zoo.interpret.methods import explanation_method
 
@@ -16,11 +16,11 @@ PER_PATCH = 10
 """Samples for each patch, by default."""
 
 
-@explanation_method("lime", "local linear surrogate", baseline=True)
+@explanation_method("lime", "local linear surrogate", baseline=True, takes_away=True)
 def lime(
     answer: Answer,
     x: np.ndarray,
-    start: np.ndarray,
+    start: np.ndarray | None,
     *,
     patch: int | None = None,
     samples: int | None = None,
@@ -32,7 +32,7 @@ def lime(
     """
     from sklearn.linear_model import Ridge
 
-    labels = tiles(x.shape[1:], patch)
+    labels = patches_of(answer, x, patch)
     patches = labels.max() + 1
     kept = np.random.default_rng(seed).random((samples or PER_PATCH * patches, patches)) < 0.5
     kept[0] = True

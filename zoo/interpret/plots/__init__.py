@@ -10,6 +10,7 @@ from zoo.interpret.plots.classification import (
     reliability_diagram,
     roc,
 )
+from zoo.interpret.plots.clouds import attention_of_class_token, attribution_over_cloud, filters_over_plane
 from zoo.interpret.plots.corner import corner_plot, coverage_curve, predictive_plot, rank_histograms
 from zoo.interpret.plots.cubes import attribution_over_cube
 from zoo.interpret.plots.density import density_and_samples
@@ -38,7 +39,9 @@ __all__ = [
     "against_beta",
     "agreement_matrix",
     "answered_profiles",
+    "attention_of_class_token",
     "attribution_over_axis",
+    "attribution_over_cloud",
     "attribution_over_cube",
     "attribution_over_image",
     "attribution_over_map",
@@ -55,6 +58,7 @@ __all__ = [
     "error_against_truth",
     "error_quantiles",
     "feature_map_grid",
+    "filters_over_plane",
     "image_grid",
     "importance_of_groups",
     "importance_over_scale",

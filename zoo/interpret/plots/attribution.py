@@ -242,7 +242,8 @@ def explanation_title(explanation: Explanation) -> str:
     if len(explanation.values) > 1:
         title += f", {len(explanation.values)} rows"
     if (error := explanation.completeness_error) is not None and explanation.baseline_answer is not None:
-        change = f"{explanation.baseline_answer.mean():.3g} at the baseline to {explanation.answer.mean():.3g}"
+        at = "at the baseline" if explanation.baseline is not None else "without elements"
+        change = f"{explanation.baseline_answer.mean():.3g} {at} to {explanation.answer.mean():.3g}"
         mean = ", on average" if len(explanation.values) > 1 else ""
         title += f"\n{explanation.answered} from {change}{mean}; completeness error {error.max():.1g}"
     return title

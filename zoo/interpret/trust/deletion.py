@@ -10,8 +10,8 @@ import numpy as np
 from zoo.errors import InputError
 from zoo.interpret.attribution.explain import explain
 from zoo.interpret.attribution.explanation import Explanation
-from zoo.interpret.attribution.patches import masked_answers
-from zoo.interpret.attribution.scalar_output import answer_of, baseline_of
+from zoo.interpret.attribution.patches import masked_answers, patches_of
+from zoo.interpret.attribution.scalar_output import Answer, answer_of, baseline_of
 from zoo.interpret.methods import Asked, default_attribution, explanation_method
 from zoo.interpret.result import Result
 
@@ -75,6 +75,7 @@ def deletion_insertion(
     """Replace elements by the baseline, and put them back into it, the strongest evidence first.
 
     Evidence is an attribution times the sign of f(x) - f(baseline): what drives the answer away from the baseline goes first.
+    Elements of a set are taken away by its mask, and put back, and the baseline is the set without any.
 
     Parameters
     ----------
@@ -88,7 +89,7 @@ def deletion_insertion(
     Raises
     ------
     InputError
-        No steps or orders.
+        No steps or orders, or a set without elements.
     """
     if steps < 1 or orders < 1:
         raise InputError(f"expected steps and orders from 1, given {steps} and {orders}")
@@ -102,22 +103,25 @@ def deletion_insertion(
         wrt=explanation.tensor,
         allow_out_of_range=True,
     )
-    start = baseline_of(model, explanation.tensor, x, None) if explanation.baseline is None else explanation.baseline
-    n, elements = len(x), x[0].size
-    labels = np.arange(elements).reshape(x.shape[1:])
-    count = np.unique(np.rint(np.linspace(0, elements, min(steps, elements) + 1)).astype(int))
-    evidence = explanation.values.reshape(n, -1) * np.sign(answer.at(x) - answer.at(start))[:, None]
+    start, nothing, evidence, real = _evidence(model, explanation, answer)
+    labels = patches_of(answer, x, 1) if start is None else np.arange(x[0].size).reshape(x.shape[1:])
+    elements = real.sum(axis=1)
+    share = np.unique(np.rint(np.linspace(0, elements.max(), min(steps, int(elements.max())) + 1))) / elements.max()
+    count = np.rint(elements[:, None] * share).astype(int)
+    evidence = evidence * np.sign(answer.at(x) - nothing)[:, None]
 
     def answers(order: np.ndarray, inserting: bool, what: str) -> np.ndarray:
+        padding = ~np.take_along_axis(real, order, axis=1)
+        order = np.take_along_axis(order, np.argsort(padding, axis=1, kind="stable"), axis=1)
         rank = np.argsort(order, axis=1, kind="stable")
-        touched = rank[:, None, :] < count[:, None]
+        touched = rank[:, None, :] < count[:, :, None]
         return masked_answers(answer, x, start, labels, touched if inserting else ~touched, what)
 
     order = np.argsort(-evidence, axis=1, kind="stable")
     rng = np.random.default_rng(seed)
     shuffled = [answers(rng.permuted(order, axis=1), False, "random deletion") for _ in range(orders)]
     return DeletionInsertion(
-        share=count / elements,
+        share=share,
         deletion=answers(order, False, "deletion"),
         insertion=answers(order, True, "insertion"),
         random=np.mean(shuffled, axis=0),
@@ -125,3 +129,21 @@ def deletion_insertion(
         model=str(explanation.meta.get("model", "model")),
         answer=explanation.output,
     )
+
+
+def _evidence(
+    model: Any, explanation: Explanation, answer: Answer
+) -> tuple[np.ndarray | None, np.ndarray, np.ndarray, np.ndarray]:
+    """The baseline, the answers there (n,), the attribution to each element (n, m), and which of these are real (n, m).
+
+    Elements of a set have no baseline: they are taken away, each with all of its numbers.
+    """
+    x, n = explanation.inputs, len(explanation.inputs)
+    if answer.real is None or explanation.baseline is not None:
+        start = baseline_of(model, explanation.tensor, x, None) if explanation.baseline is None else explanation.baseline
+        return start, answer.at(start), explanation.values.reshape(n, -1), np.ones((n, x[0].size), bool)
+    real = answer.real.reshape(n, -1)
+    if not real.any(axis=1).all():
+        raise InputError("expected an element in each set, given a row without any, of which nothing can be taken away")
+    total = explanation.values.reshape(*real.shape, -1).sum(axis=-1)
+    return None, answer.at(x, real=np.zeros_like(answer.real)), total, real

@@ -105,5 +105,5 @@ def randomization_check(
                 values = np.asarray(weight)
                 weight.assign(np.sqrt(np.mean(values**2)) * rng.standard_normal(values.shape).astype(values.dtype))
             found = explain(forgetful, inputs, method=method, **options)
-            correlation[number, draw] = rank_correlation(trained.values, found.values)
+            correlation[number, draw] = rank_correlation(trained.values, found.values, trained.real)
     return Randomization(correlation, order, method, str(trained.meta["model"]))

@@ -21,13 +21,18 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-def rank_correlation(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+def rank_correlation(first: np.ndarray, second: np.ndarray, real: np.ndarray | None = None) -> np.ndarray:
     """Spearman's correlation (n,) of the magnitudes of two attributions (n, ...), row by row.
 
     Magnitudes, since methods differ in units and in whether a sign is that of a slope or of a contribution; NaN where one of
-    them is the same everywhere.
+    them is the same everywhere. Of a set, ``real`` (n, elements) says which elements are compared: padding, to which every
+    method gives nothing, would agree.
     """
     from scipy.stats import rankdata
+
+    if real is not None:
+        pairs = ((a[here][None], b[here][None]) for a, b, here in zip(first, second, real, strict=True))
+        return np.array([rank_correlation(a, b)[0] for a, b in pairs])
 
     if first.shape != second.shape:
         raise InputError(f"expected attributions of one shape, given {first.shape} and {second.shape}")
@@ -87,7 +92,7 @@ def agreement(explanations: Sequence[Explanation]) -> Agreement:
         )
         if not same or not np.array_equal(other.inputs, first.inputs):
             raise InputError("explanations: expected the same rows, tensor and answer in each")
-    pairs = [[rank_correlation(one.values, other.values) for other in explanations] for one in explanations]
+    pairs = [[rank_correlation(one.values, other.values, first.real) for other in explanations] for one in explanations]
     return Agreement(np.array(pairs), [one.method for one in explanations], str(first.meta.get("model", "model")))
 
 
@@ -167,7 +172,7 @@ def stability(
             noisy = plain.inputs + deviation * rng.standard_normal(plain.inputs.shape, np.float32)
             told = options | where | {"allow_out_of_range": True}
             found = explain(model, {**given, plain.tensor: noisy}, method=method, **told).values
-            correlation[number, draw] = rank_correlation(plain.values, found)
+            correlation[number, draw] = rank_correlation(plain.values, found, plain.real)
             change[number, draw] = np.divide(_norm(found - plain.values), norm, out=np.full(len(norm), np.nan), where=norm > 0)
     return Stability(correlation, change, [float(one) for one in noises], method, str(plain.meta["model"]))
 

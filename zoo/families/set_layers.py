@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import keras
 from keras import ops
@@ -68,8 +69,7 @@ def pooled(x, real=None):
 class AttentionBlock(keras.layers.Layer):
     """Attention of elements to each other, then a network of each; both are added to what came in, which is normalized first.
 
-    Heads are an axis of the kernels, so that no operation asks for the length of a set, and none is undefined for an empty
-    batch.
+    No operation is undefined for an empty batch, as one of Keras' own layer is, which ends the process of ONNX Runtime.
 
     Parameters
     ----------
@@ -79,9 +79,11 @@ class AttentionBlock(keras.layers.Layer):
         Number of heads, which divides the width.
     activation : str
         The activation of the network.
+    wider : int
+        How many times as wide as an element the network's hidden layer is.
     """
 
-    def __init__(self, width: int, heads: int, activation: str, **kwargs) -> None:
+    def __init__(self, width: int, heads: int, activation: str, wider: int = 2, **kwargs) -> None:
         super().__init__(**kwargs)
         each = width // heads
         self.scale = 1.0 / math.sqrt(each)
@@ -94,17 +96,50 @@ class AttentionBlock(keras.layers.Layer):
             for name in ("query", "key", "value")
         )
         self.merge = self.add_weight(name="merge", shape=(heads, each, width), initializer=spread.clone())
-        self.network = built_dense("network", width, [2 * width, width], activation, linear=True)
+        self.network = built_dense("network", width, [wider * width, width], activation, linear=True)
         self.built = True
 
-    def call(self, x, real=None):
-        """Elements (batch, n, width), each changed by those that are real."""
-        h = self.normalized[0](x)[:, None]  # (batch, 1, n, width)
-        query, key, value = (ops.matmul(h, kernel) for kernel in (self.query, self.key, self.value))  # (batch, heads, n, each)
-        score = ops.matmul(query, ops.transpose(key, (0, 1, 3, 2))) * self.scale
-        if real is not None:
-            score = score + AWAY * (1.0 - ops.cast(real, x.dtype)[:, None, None])
-        weight = ops.ones_like(score) if score.shape[-1] == 1 else ops.softmax(score)  # of one, Keras warns
-        given = ops.matmul(ops.matmul(weight, value), self.merge)
-        x = x + ops.sum(given, axis=1)
+    def call(self, x, real=None, bias=None):
+        """Elements (batch, n, width), each changed by those that are real; a bias (batch, heads, n, n) adds to their scores."""
+        h = self.normalized[0](x)
+        given, _ = self.attended(h, h, real, bias)
+        x = x + given
         return x + through(self.network, self.normalized[1](x))
+
+    def attended(self, asking, h, real=None, bias=None) -> tuple[Any, Any]:
+        """What ``asking`` (batch, m, width) is given by h (batch, n, width), and the weights of that (batch, heads, m, n)."""
+        query, key, value = (
+            self._of_heads(x, kernel) for x, kernel in ((asking, self.query), (h, self.key), (h, self.value))
+        )  # (batch, heads, n, each)
+        score = ops.matmul(query, ops.transpose(key, (0, 1, 3, 2))) * self.scale
+        if bias is not None:
+            score = score + bias
+        if real is not None:
+            score = score + AWAY * (1.0 - ops.cast(real, h.dtype)[:, None, None])
+        weight = ops.ones_like(score) if score.shape[-1] == 1 else ops.softmax(score)  # of one, Keras warns
+        heads, each, width = self.merge.shape
+        found = ops.transpose(ops.matmul(weight, value), (0, 2, 1, 3))
+        found = ops.reshape(found, (*ops.shape(asking)[:2], heads * each))
+        return ops.matmul(found, ops.reshape(self.merge, (heads * each, width))), weight
+
+    def _of_heads(self, x, kernel):
+        """What each head makes of elements (batch, n, width), (batch, heads, n, each).
+
+        One product for all heads, since ONNX Runtime broadcasts no kernel to an empty batch.
+        """
+        heads, width, each = kernel.shape
+        flat = ops.reshape(ops.transpose(kernel, (1, 0, 2)), (width, heads * each))
+        found = ops.reshape(ops.matmul(x, flat), (*ops.shape(x)[:2], heads, each))
+        return ops.transpose(found, (0, 2, 1, 3))
+
+
+class ClassAttentionBlock(AttentionBlock):
+    """Attention of a class token to itself and the elements, which stay as they are (Touvron et al. 2021, arXiv:2103.17239)."""
+
+    def call(self, token, x, real):
+        """The token (batch, 1, width) as elements x (batch, n, width) change it, and its weights (batch, heads, 1, 1 + n)."""
+        h = self.normalized[0](ops.concatenate([token, x], axis=1))
+        here = ops.concatenate([ops.ones_like(real[:, :1]), real], axis=1)
+        given, weight = self.attended(h[:, :1], h, here)
+        token = token + given
+        return token + through(self.network, self.normalized[1](token)), weight

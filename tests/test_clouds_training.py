@@ -1,0 +1,206 @@
+"""Networks on clouds are trained, judged, exported, served and fine-tuned, with jets of different lengths."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from cloud_models import CONFIGS, clouds, endpoints, released, seen_by
+
+import zoo
+from zoo.data.dataset import Rows, groups, register_dataset
+from zoo.errors import InputError
+from zoo.training.fit import EpochData, fit
+from zoo.training.recipe import Recipe
+
+SIZES = {"train": 256, "validation": 80, "test": 80}
+
+
+@register_dataset("made-up-clouds")
+class MadeUpClouds:
+    """Jets of two kinds, or of five of which the last three are as the first; some of no particle."""
+
+    description, simulator, seed = "clouds made up for tests", "numpy", 0
+    units: dict[str, str] = {}
+
+    def __init__(self, network: str = "pfn-id", classes: int = 2, particles: int = 40) -> None:
+        self.network, self.classes, self.particles = network, classes, particles
+
+    def rows(self, split, epoch=0):
+        n, seed = SIZES[split], list(SIZES).index(split)
+        inputs = seen_by(self.network, clouds(n, self.particles, seed=seed, least=0))
+        kind = np.arange(n) % 2 + 2 * (np.arange(n) % 4 > 1) * (self.classes > 2)
+        return Rows(inputs, kind[:, None].astype(np.float32), groups(SIZES, split))
+
+
+def recipe(network: str, **changes) -> Recipe:
+    family, config = CONFIGS[network]
+    return Recipe(
+        name=f"{network}-made-up",
+        family=family,
+        task="classification",
+        summary="made up",
+        config=config,
+        data={"source": "made-up-clouds", "parameters": {"network": network}},
+        optimizer={"learning_rate": 0.01},
+        epochs=3,
+        batch_size=32,
+        evaluation={"kind": "classification", "classes": ["narrow", "wide"]},
+        endpoints=endpoints(network),
+        **changes,
+    )
+
+
+def test_a_batch_is_as_long_as_its_largest_set_and_keras_learns_that_lengths_differ():
+    data = MadeUpClouds()
+    real = data.rows("train").inputs["real"]
+    batches = EpochData(data, 32, 0, 0, "real")
+    lengths = []
+    for index in range(len(batches)):
+        (particles, identity, here), target = batches[index]
+        chosen = batches.order[32 * index : 32 * (index + 1)]
+        assert particles.shape[:2] == identity.shape == here.shape == (32, particles.shape[1])
+        assert here.sum() == real[chosen].sum()
+        np.testing.assert_array_equal(target, data.rows("train").target[chosen])
+        lengths.append(here.shape[1])
+    longest = [real[batches.order[32 * i : 32 * (i + 1)]].any(axis=0).sum() for i in range(len(batches))]
+    assert all(length >= one for length, one in zip(lengths, longest, strict=True))
+    assert lengths[0] != lengths[1]
+    assert {length % 16 for length in lengths} == {0}
+    whole = EpochData(data, 256, 0, 0, "real")  # of a single batch Keras would take the length for the only one
+    assert whole[0][0][0].shape[1] == 40
+
+
+def test_clouds_are_learned(tmp_path):
+    _, history = fit(recipe("pfn-id"), tmp_path / "run")
+    assert history["val_accuracy"][-1] > 0.7
+
+
+@pytest.mark.slow
+def test_a_killed_training_of_clouds_ends_in_the_same_weights(tmp_path, monkeypatch):
+    from zoo.training.checkpoint import Checkpoint
+
+    model, _ = fit(recipe("particle-net"), tmp_path / "whole")
+    ended = Checkpoint.on_epoch_end
+
+    def killed(self, epoch, logs=None):
+        ended(self, epoch, logs)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Checkpoint, "on_epoch_end", killed)
+        with pytest.raises(KeyboardInterrupt):
+            fit(recipe("particle-net"), tmp_path / "parts")
+    again, history = fit(recipe("particle-net"), tmp_path / "parts")
+    assert len(history["loss"]) == 3
+    assert all(np.array_equal(a, b) for a, b in zip(model.get_weights(), again.get_weights(), strict=True))
+
+
+def test_checks_before_fine_tuning_look_at_real_particles():
+    from zoo.training.checks import check
+
+    parent, data = released("pfn-id"), MadeUpClouds(particles=12)
+    found = check(data, parent, parent.spec)  # jets without particles are the same in all splits
+    low, high = found.extremes["particles"]
+    inputs = data.rows("train").inputs
+    np.testing.assert_array_equal(high, inputs["particles"][inputs["real"]].max(axis=0))
+    np.testing.assert_array_equal(low, inputs["particles"][inputs["real"]].min(axis=0))
+    assert set(found.extremes) == {"particles"}
+    assert np.isfinite([found.drift["particles"].mean, found.drift["particles"].deviation]).all()
+    rows_of = data.rows
+
+    def changed(split, epoch=0):
+        given = rows_of(split)
+        if split == "train":
+            first = np.flatnonzero(given.inputs["real"][:, 0])[0]
+            given.inputs["identity"][first, 0] = 7
+        return given
+
+    data.rows = changed  # type: ignore[method-assign]
+    assert any("1 of 416 rows have identity outside" in one for one in check(data, parent, parent.spec).warnings)
+    data.rows = lambda split, epoch=0: rows_of("train")  # type: ignore[method-assign]
+    with pytest.raises(InputError, match=r"validation rows .*as training rows"):
+        check(data, parent, parent.spec)
+
+
+def test_a_new_head_leaves_free_axes_free():
+    from zoo.workflows.fine_tuned_spec import with_head
+
+    parent = released("particle-transformer")
+    family, config = parent.with_head(1, "classification")
+    model = type(parent)(**config)
+    assert (family, model.classes) == ("particle-transformer", 2)
+    spec = with_head(parent.spec, model, MadeUpClouds(particles=12))
+    assert spec.endpoints["attention"] == parent.spec.endpoints["attention"]
+    assert spec.endpoints["predict"].outputs[0].shape == [1]
+    with pytest.raises(InputError, match="no head for regression"):
+        parent.with_head(1, "regression")
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:only .* independent test rows")
+@pytest.mark.parametrize("network", ["pfn-id", "particle-net"])
+def test_from_recipe_to_server_and_to_a_fine_tuned_model(network, tmp_path):
+    from zoo.workflows.release import release
+
+    folder = release(recipe(network), tmp_path / "runs", tmp_path / f"{network}-made-up")
+    expect_served_and_fine_tuned(network, folder, tmp_path)
+
+
+def expect_served_and_fine_tuned(network, folder, tmp_path):
+    from live_server import running
+
+    from zoo.serving import Session
+    from zoo.serving.server import Server
+
+    model, session = zoo.load(folder), Session(folder)
+    jets = [seen_by(network, clouds(1 + i % 3, particles=1 + i, seed=i)) for i in range(24)]
+    expected = [np.asarray(model.endpoint("predict")(jet)["probability"]) for jet in jets]
+    for jet, answer in zip(jets, expected, strict=True):
+        np.testing.assert_allclose(session.run(jet)["probability"], answer, atol=1e-5)
+    with running(Server([folder])) as address:
+        for found, answer in zip(_asked(address, folder.name, jets), expected, strict=True):
+            np.testing.assert_allclose(found, answer, atol=1e-5)
+        wrong = {key: array.copy() for key, array in jets[9].items()}
+        wrong["identity"][0, 0] = 7
+        with pytest.raises(Exception, match="none of those that are known"):
+            _asked(address, folder.name, [wrong])
+    data = MadeUpClouds(network, particles=12)
+    mine = zoo.fine_tune(model, data, folder=tmp_path / "mine", epochs=2, outputs=1, batch_size=32)
+    assert mine.spec.endpoints["predict"].inputs[0].free
+    again = Session(tmp_path / "mine").run(jets[11])["probability"]
+    answer = mine.endpoint("predict")(jets[11])["probability"]
+    np.testing.assert_allclose(np.asarray(answer), again, atol=1e-5)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:only .* independent test rows")
+def test_a_network_of_three_classes_becomes_one_of_two(tmp_path):
+    parent, data = released("particle-transformer"), MadeUpClouds("particle-transformer", particles=12)
+    mine = zoo.fine_tune(parent, data, folder=tmp_path / "mine", epochs=2, outputs=1, batch_size=32)
+    (probability,) = mine.endpoint("predict")(data.rows("test").inputs).values()
+    assert (mine.classes, probability.shape) == (2, (80, 1))
+    assert mine.spec.endpoints["attention"] == parent.spec.endpoints["attention"]
+    kept = zip(parent.blocks.values(), mine.blocks.values(), strict=True)
+    same = [all(np.array_equal(a, b) for a, b in zip(p[0].get_weights(), m[0].get_weights(), strict=True)) for p, m in kept]
+    assert same == [True] * (len(same) - 1) + [False]
+
+
+def _asked(address, name, jets):
+    """What a server answers to requests that arrive together."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    import tritonclient.http
+
+    from zoo.model.dtypes import NAMES
+
+    client = tritonclient.http.InferenceServerClient(address.removeprefix("http://"), concurrency=8)
+
+    def ask(jet):
+        inputs = []
+        for key, array in jet.items():
+            inputs.append(tritonclient.http.InferInput(key, list(array.shape), NAMES[array.dtype.name].datatype))
+            inputs[-1].set_data_from_numpy(array)
+        return client.infer(name, inputs)
+
+    with ThreadPoolExecutor(8) as pool:
+        return [found.as_numpy("probability") for found in pool.map(ask, jets)]
