@@ -59,7 +59,7 @@ def write_tagger(
     ParityError
         The graph sees other particles than the jet has, or answers otherwise than the model.
     """
-    known = getattr(cloud.identity, "values", None) or CODES
+    known = (cloud.identity.values if cloud.identity else None) or CODES
     if missing := [str(code) for code in CODES if code not in known]:
         raise ExportError(
             f"{spec.name}: not for {form.folder}: expected a model that knows all PDG codes that a detector tells apart, given"
