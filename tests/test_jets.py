@@ -233,14 +233,10 @@ def test_ending_events_early_changes_no_jets(sample, monkeypatch):
     for name in ("doVetoPT", "doVetoPartonLevel"):
         monkeypatch.setattr(generate.Cuts, name, lambda *_: False)
     whole = generate.generate(config, 2)
+    seen = [np.column_stack([jets.momentum[:, [0, 3]], np.abs(jets.momentum[:, 1]), jets.counts]) for jets in (fast, whole)]
     for number in range(len(config.processes)):
         for column in range(4):
-            a, b = (
-                np.column_stack([jets.momentum[:, [0, 3]], np.abs(jets.momentum[:, 1]), jets.counts])[
-                    jets.label == number, column
-                ]
-                for jets in (fast, whole)
-            )
+            a, b = (values[jets.label == number, column] for values, jets in zip(seen, (fast, whole), strict=True))
             error = np.hypot(a.std() / np.sqrt(len(a)), b.std() / np.sqrt(len(b)))
             assert abs(a.mean() - b.mean()) < 4 * error
 
