@@ -222,12 +222,13 @@ def test_whole_events_keep_their_pairs(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(3000)
 @pytest.mark.parametrize("sample", ["quark-gluon", "top", "multi", "resonance"])
 def test_ending_events_early_changes_no_jets(sample, monkeypatch):
     """Means of transverse momentum, mass, rapidity and multiplicity with and without the cuts agree within their errors."""
     from zoo.data.jets import generate
 
-    config = jet_config(sample, jets=400)
+    config = jet_config(sample, jets=100)
     fast = generate.generate(config, 1)
     monkeypatch.setattr(generate, "SLACK", 3.0)
     for name in ("doVetoPT", "doVetoPartonLevel"):
