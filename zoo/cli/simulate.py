@@ -94,6 +94,9 @@ def simulate_jets(
     bias: Annotated[
         float, typer.Option(min=0, help="power of pT by which events are drawn more often, with weights that make up for it")
     ] = 0.0,
+    mass: Annotated[
+        float | None, typer.Option(help="mass of W' in GeV, 1000 to 4000, with jets from 300 GeV on; default: 3500, from 1200")
+    ] = None,
     out: Annotated[Path | None, typer.Option("--out", help="folder; default: where recipes look; a killed run goes on")] = None,
     jobs: JobsOption = -1,
 ) -> None:
@@ -103,7 +106,7 @@ def simulate_jets(
     from zoo.data.jets.storage import simulate as run
 
     chosen = _seeds(seeds)
-    config = jet_config(sample, shower, bias=bias, **({} if jets is None else {"jets": jets}))
+    config = jet_config(sample, shower, mass=mass, bias=bias, **({} if jets is None else {"jets": jets}))
     paths = run(cached_jets(config) if out is None else out, config, chosen, jobs)
     print(f"{len(paths)} files of jets in {paths[0].parent}")
 

@@ -15,6 +15,8 @@ import numpy as np
 
 EVENTS = 10**7
 """One past the most events of a class in a file; numbers of events of the next class begin there."""
+SOFTEST = 2.0**-25
+"""Largest transverse momentum, relative to the jet's, that half precision rounds to 0; particles have at least this."""
 MOST_EVENTS = 10 * EVENTS
 """One past the largest number of an event in a file."""
 ARRAYS = {
@@ -87,7 +89,11 @@ class Jets:
             Which particles.
         """
         packed, axes = self.particles[particles].astype(np.float64), self.momentum[jets].astype(np.float64)
-        pt, y, phi = packed[:, 0] * axes[:, 0], packed[:, 1] + axes[:, 1], wrapped(packed[:, 2] + axes[:, 2])
+        pt, y, phi = (
+            np.maximum(packed[:, 0], SOFTEST) * axes[:, 0],
+            packed[:, 1] + axes[:, 1],
+            wrapped(packed[:, 2] + axes[:, 2]),
+        )
         return np.stack([pt, y, phi], axis=1).astype(np.float32)
 
 

@@ -6,7 +6,7 @@ from typing import Any, Literal, get_args
 
 from pydantic import Field
 
-from zoo.errors import UnknownNameError
+from zoo.errors import InputError, UnknownNameError
 from zoo.model.axes import Strict
 
 SampleName = Literal["quark-gluon", "top", "multi", "resonance"]
@@ -20,6 +20,10 @@ SHOWERS: dict[Shower, tuple[str, ...]] = {
 }
 """Settings of each shower: alpha_S of final-state radiation 10% above and below Monash's 0.1365, and reconnection by moving
 gluons (arXiv:1407.6653) in place of that of multiple interactions."""
+
+
+_MASS = "34:m0 = "
+"""How the line begins that gives a W' its mass."""
 
 
 class Process(Strict):
@@ -67,10 +71,18 @@ class JetConfig(Strict):
         """Names of the classes, in the order of their numbers."""
         return [process.label for process in self.processes]
 
+    @property
+    def mass(self) -> float | None:
+        """Mass of the resonance in GeV, None of a sample without one."""
+        lines = (line for process in self.processes for line in process.settings)
+        return next((float(line.removeprefix(_MASS)) for line in lines if line.startswith(_MASS)), None)
+
     def lines(self, number: int, seed: int) -> list[str]:
         """All lines that Pythia reads for the class of a number and the file of a seed."""
         process = self.processes[number]
-        weighted = ("PhaseSpace:bias2Selection = on", f"PhaseSpace:bias2SelectionPow = {self.bias:g}") if self.bias else ()
+        one_body = any(line.startswith(_MASS) for line in process.settings)  # of which Pythia refuses to draw some more often
+        biased = self.bias and not one_body
+        weighted = ("PhaseSpace:bias2Selection = on", f"PhaseSpace:bias2SelectionPow = {self.bias:g}") if biased else ()
         return [
             "Print:quiet = on",
             "Random:setSeed = on",
@@ -102,7 +114,7 @@ def _two_bodies(mass: float, first: float, second: float) -> tuple[str, ...]:
     x, y = 9900101, 9900102
     return (
         "NewGaugeBoson:ffbar2Wprime = on",
-        f"34:m0 = {mass:g}",
+        f"{_MASS}{mass:g}",
         f"34:mWidth = {mass / 100:g}",
         "34:doForceWidth = on",
         f"34:mMin = {mass * 5 / 7:g}",
@@ -179,7 +191,24 @@ _SAMPLES: dict[SampleName, dict[str, Any]] = {
 }
 
 
-def jet_config(sample: str = "quark-gluon", shower: str = "default", **changes: Any) -> JetConfig:
+LEAST_MASS, MOST_MASS = 1000.0, 4000.0
+"""Masses of a W' in GeV between which a grid may be."""
+
+
+def _at_mass(mass: float) -> dict[str, Any]:
+    """What differs from the sample of resonances where the mass in GeV of W' is chosen.
+
+    X and Y have the same parts of its mass as there, so that their jets are as narrow, and events the same least momentum at
+    all masses, so that all have one background.
+    """
+    if not LEAST_MASS <= mass <= MOST_MASS:
+        raise InputError(f"mass: expected {LEAST_MASS:g} to {MOST_MASS:g} GeV, given {mass:g}")
+    signal = Process(label="resonance", settings=_two_bodies(mass, mass / 7, mass / 35))
+    background = Process(label="qcd", settings=("HardQCD:all = on", "PhaseSpace:pTHatMin = 270"))
+    return {"pt": (300, 13000), "processes": (background, signal)}
+
+
+def jet_config(sample: str = "quark-gluon", shower: str = "default", *, mass: float | None = None, **changes: Any) -> JetConfig:
     """What defines the files of a sample.
 
     Parameters
@@ -189,6 +218,9 @@ def jet_config(sample: str = "quark-gluon", shower: str = "default", **changes: 
         tops of 1 TeV) or "resonance" (W' -> X Y -> four quarks beside QCD, whole events).
     shower : str
         "default", "alphaS-up", "alphaS-down" or "color-reconnection".
+    mass : float, optional
+        Mass in GeV of the W' of "resonance", with X and Y of a seventh and a 35th of it and jets from 300 GeV on; without it
+        3500 and jets from 1200 GeV on.
     **changes : object
         Fields of `JetConfig` that differ from the sample's.
 
@@ -201,9 +233,14 @@ def jet_config(sample: str = "quark-gluon", shower: str = "default", **changes: 
     ------
     UnknownNameError
         There is no sample or shower of that name.
+    InputError
+        The sample has no mass, or not that one.
     """
     if sample not in _SAMPLES:
         raise UnknownNameError("sample of jets", sample, _SAMPLES)
     if shower not in get_args(Shower):
         raise UnknownNameError("shower", shower, SHOWERS)
-    return JetConfig.model_validate({"sample": sample, "shower": shower, **_SAMPLES[sample], **changes})
+    if mass is not None and sample != "resonance":
+        raise InputError(f"mass: only the sample resonance has one, given {sample}")
+    at_mass = {} if mass is None else _at_mass(mass)
+    return JetConfig.model_validate({"sample": sample, "shower": shower, **_SAMPLES[sample], **at_mass, **changes})
