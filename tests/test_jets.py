@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 
 from zoo.cli import app
 from zoo.data.dataset import get_dataset
+from zoo.data.jets.banners import silent
 from zoo.data.jets.identities import CODES, MASSES, masses_of, numbers_of
 from zoo.data.jets.packed import Jets, wrapped
 from zoo.data.jets.samples import SHOWERS, jet_config
@@ -95,8 +96,6 @@ def test_identities_are_those_of_pythia():
 @pytest.mark.parametrize("sample", ["quark-gluon", "top", "multi", "resonance"])
 @pytest.mark.parametrize("shower", list(SHOWERS))
 def test_pythia_knows_all_settings(sample, shower):
-    from zoo.data.jets.generate import silent
-
     config = jet_config(sample, shower, bias=4)
     with silent():
         pythia = pythia8mc.Pythia("", False)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from itertools import combinations
 
 import numpy as np
@@ -204,6 +206,15 @@ def test_features_are_rows_with_names_and_units(folder, name, count):
         np.testing.assert_allclose(table["d2_a1_b1_mmdt"], table["d2_b1_mmdt"])
         np.testing.assert_allclose(table["c2_b1_mmdt"], table["d2_b1_mmdt"] * table["c1_b1_mmdt"], rtol=1e-5)
     assert (features(folder, name, identity=False).rows("test").inputs["features"] >= -20).all()
+
+
+def test_fastjet_prints_no_banner(capfd):
+    code = (
+        "import numpy as np; from zoo.data.jets.substructure import n_subjettiness as tau;"
+        "print(tau(np.ones((1, 1, 3)), np.ones((1, 1), bool)).tolist())"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+    assert capfd.readouterr().out == "[[0.0, 0.0, 0.0]]\n"
 
 
 def test_unknown_features_are_named(folder):

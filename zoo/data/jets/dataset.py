@@ -22,7 +22,7 @@ class JetClouds:
 
     Inputs are ``particles`` (n, particle, 3), ``identity`` (n, particle) and ``real`` (n, particle), padded to the longest of
     the jets that are asked for, so that a batch is as wide as its own jets. Splits share no file, and so no event. Where
-    events have weights, rows have them.
+    events have weights, rows have them, with a mean of 1 in each class of a split.
 
     Parameters
     ----------
@@ -122,5 +122,11 @@ class JetClouds:
                 "abs_y": np.abs(y),
                 "parton_pt": jets.parton_pt[chosen].astype(np.float64),
             },
-            weight=jets.weight[chosen] if self.config.bias else None,
+            weight=_weights(jets)[chosen] if self.config.bias else None,
         )
+
+
+def _weights(jets: Jets) -> np.ndarray:
+    """Weights (n,) whose mean is 1 in each class, as Pythia's have a scale of their own in each process."""
+    total = np.bincount(jets.label, jets.weight)
+    return jets.weight * (np.bincount(jets.label) / np.where(total > 0, total, 1))[jets.label]

@@ -5,17 +5,14 @@ All is at particle level: no detector, no pileup.
 
 from __future__ import annotations
 
-import ctypes
 import math
-import os
-import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
 from itertools import islice
 from typing import Any
 
 import numpy as np
 
+from zoo.data.jets.banners import silent
 from zoo.data.jets.identities import numbers_of
 from zoo.data.jets.packed import EVENTS, Jets, wrapped
 from zoo.data.jets.samples import JetConfig, Process
@@ -172,22 +169,6 @@ def _started(config: JetConfig, number: int, seed: int, cuts: Cuts) -> Any:
         raise ZooError(f"Pythia refuses the settings of {config.processes[number].label} in {config.sample}")
     _finder(config.radius, ALL).analyze(pythia.process)  # FastJet prints its banner at the first jets of a process
     return pythia
-
-
-@contextmanager
-def silent() -> Iterator[None]:
-    """Keep what C++ prints on standard output to itself: banners that no setting turns off."""
-    flush = ctypes.CDLL(None).fflush
-    sys.stdout.flush()
-    kept = os.dup(1)
-    try:
-        with open(os.devnull, "wb") as nowhere:
-            os.dup2(nowhere.fileno(), 1)
-        yield
-    finally:
-        flush(None)
-        os.dup2(kept, 1)
-        os.close(kept)
 
 
 def _selected(config: JetConfig, wanted: Process, finder: Any, process: Any, event: Any) -> list[tuple[int, float]]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import numpy as np
 
+from zoo.data.jets.banners import silent
 from zoo.data.jets.observables import four_momenta
 from zoo.errors import ZooError
 
@@ -112,5 +114,13 @@ def _tree(particles: np.ndarray, real: np.ndarray, identity: np.ndarray | None) 
     momenta = four_momenta(particles, real, identity)[real]
     flat = awkward.zip({name: momenta[:, place] for place, name in enumerate(_NAMES)})
     counts = real.sum(axis=1)
+    return fastjet.ClusterSequence(awkward.unflatten(flat, counts[counts > 0]), _definition())
+
+
+@cache
+def _definition() -> Any:
+    """Cambridge/Aachen of all particles into one jet; FastJet has printed its banner."""
     definition = fastjet.JetDefinition(fastjet.cambridge_algorithm, fastjet.JetDefinition.max_allowable_R)
-    return fastjet.ClusterSequence(awkward.unflatten(flat, counts[counts > 0]), definition)
+    with silent():
+        fastjet.ClusterSequence([fastjet.PseudoJet(1.0, 0.0, 0.0, 1.0)], definition)
+    return definition
