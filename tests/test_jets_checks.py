@@ -10,6 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from zoo.cli import app
+from zoo.data.dataset import get_dataset
 from zoo.data.jets.checks import CASIMIR_RATIO, falling_spectrum, multiplicity_ratio, quarks_and_gluons, spectrum
 from zoo.data.jets.clouds import clouds
 from zoo.data.jets.packed import Jets
@@ -104,6 +105,11 @@ def test_resonances_of_a_mass(tmp_path):
     np.testing.assert_allclose(np.median(mass, axis=0), [1000 / 35, 1000 / 7], rtol=0.25)
     assert (of_class(jets, jets.weight, "resonance") == 1).all()
     assert len(np.unique(of_class(jets, jets.weight, "qcd"))) == 12
+    options = {"train": 1, "validation": 0, "test": 0, "path": str(tmp_path), "on_missing": "fail"}
+    rows = get_dataset("jets", sample="resonance", mass=1000, bias=4, jets=12, **options).rows("train")
+    for label in (0, 1):
+        assert rows.weight[rows.target[:, 0] == label].mean() == pytest.approx(1), "as many jets, as much weight"
+    np.testing.assert_allclose(rows.weight[:24] / jets.weight[:24], rows.weight[0] / jets.weight[0])
 
 
 def test_masses_change_no_other_config():
