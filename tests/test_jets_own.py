@@ -101,8 +101,10 @@ def test_root_files(flat, expected, tmp_path):
     for tree in (None, "none"):
         with pytest.raises(InputError, match="expected one of its trees, background, signal"):
             own.from_root(tmp_path / "two.root", tree)
-    with pytest.raises(InputError, match=r"ends in \.root"):
-        own.from_root(tmp_path / "two.csv")
+    with pytest.raises(InputError, match="expected one of its trees, jets, given tree='other'"):
+        own.from_root(tmp_path / "one.root", "other", names=names)
+    with pytest.raises(InputError, match="is not a readable ROOT file"):
+        own.from_root(tmp_path / "none.root")
 
 
 def test_fastjet(flat, expected):
@@ -134,6 +136,10 @@ def test_energyflow(flat, expected, tmp_path):
     np.savez(tmp_path / "none.npz", Y=array)
     with pytest.raises(InputError, match="expected the jets as X, given Y"):
         own.from_energyflow(tmp_path / "none.npz")
+    masked = np.ma.array(np.where(array[..., :1] > 0, array, 7.0), mask=np.broadcast_to(array[..., :1] == 0, array.shape))
+    same(own.from_energyflow(masked), expected)
+    with pytest.raises(InputError, match="expected numbers without a unit, given MeV"):
+        own.from_energyflow(array * units.MeV)
     with pytest.raises(InputError, match=r"expected an array \(n, particle, 4\).*given \(4, 400, 2\)"):
         own.from_energyflow(array[..., :2])
 

@@ -17,7 +17,7 @@ from zoo.data.jets.checked import HEAVIEST, Cloud, Particles, as_cloud, particle
 from zoo.data.jets.coordinates import COORDINATES, UNITS, flat, named, rapidity, transverse, where_they_are
 from zoo.errors import InputError, option
 from zoo.model.handed_in.columns import Column
-from zoo.model.handed_in.files import read_columns
+from zoo.model.handed_in.files import root_trees
 from zoo.model.handed_in.units import converter
 from zoo.model.handed_in.values import Values, values_of
 from zoo.model.test_tensors import read_npz
@@ -154,16 +154,11 @@ def from_root(
     InputError
         It is no ROOT file, has no such tree, its entries are no jets, or as of `from_columns`.
     """
-    file = user_path(path)
-    if file.suffix != ".root":
-        raise InputError(f"{file}: expected a ROOT file, whose name ends in .root")
-    columns: dict[str, Column] = dict(read_columns(file).columns)
-    trees = sorted({name.rpartition("/")[0] for name in columns} - {""})
-    if tree is not None and trees:
-        columns = {name.removeprefix(f"{tree}/"): column for name, column in columns.items() if name.startswith(f"{tree}/")}
-    if not columns or (trees and tree is None):
-        raise InputError(f"{file}: expected one of its trees, {', '.join(trees)}, given {option('tree', repr(tree))}")
-    return from_columns(columns, names=names, unit=unit, massless=massless, duplicates=duplicates)
+    trees = root_trees(user_path(path))
+    chosen = next(iter(trees)) if tree is None and len(trees) == 1 else tree
+    if chosen not in trees:
+        raise InputError(f"{path}: expected one of its trees, {', '.join(sorted(trees))}, given {option('tree', repr(tree))}")
+    return from_columns(trees[chosen], names=names, unit=unit, massless=massless, duplicates=duplicates)
 
 
 def from_fastjet(
@@ -235,7 +230,10 @@ def from_energyflow(jets: Any | str | PathLike[str], *, unit: str | None = None,
         if "X" not in arrays:
             raise InputError(f"{jets}: expected the jets as X, given {', '.join(arrays)}")
         jets = arrays["X"]
-    array = np.asarray(jets, float)
+    values = values_of(jets)
+    if values.unit is not None:
+        raise InputError(f"expected numbers without a unit, given {values.unit}: an angle has another: use from_columns")
+    array = values.array if values.missing is None else np.ma.array(values.array, mask=values.missing)
     if array.ndim != 3 or array.shape[2] not in (3, 4):
         raise InputError(f"expected an array (n, particle, 4) of pt, y, phi and PDG code, given {array.shape}")
     names = ("pt", "y", "phi", "identity")[: array.shape[2]]
