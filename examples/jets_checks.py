@@ -83,7 +83,7 @@ def color_charges_figure(jets: int) -> Figure:
     ax.set_xticks(pts, [str(pt) for pt in pts])
     ax.minorticks_off()
     ax.set_title("anti-kt $R$ = 0.4, no further interactions")
-    ax.legend(loc="center left")
+    ax.legend(loc="lower right")
     return figure
 
 

@@ -136,7 +136,7 @@ class JetFeatures(JetClouds):
 
     def _of(self, rows: Rows) -> np.ndarray:
         """Features of rows, (n, feature) in float32."""
-        particles, real, identity = (rows.inputs.get(name) for name in ("particles", "real", "identity"))
+        particles, real, identity = rows.inputs["particles"], rows.inputs["real"], rows.inputs.get("identity")
         parts = []
         for start in range(0, len(rows), AT_ONCE):
             some = slice(start, start + AT_ONCE)

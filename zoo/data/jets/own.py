@@ -78,7 +78,7 @@ def from_columns(
         particles.refuse(particles.numbers["mass"] > HEAVIEST, f"expected a mass in GeV, below {HEAVIEST:g}")
     numbers = particles.numbers | transverse(particles, list(columns))
     numbers["y"] = rapidity(particles, numbers["pt"], massless, list(columns))
-    ordered = {name: numbers[name] for name in ("pt", "y", "phi", "identity") if name in numbers}
+    ordered: dict[str, np.ndarray] = {name: numbers[name] for name in ("pt", "y", "phi", "identity") if name in numbers}
     whole = Particles(particles.jets, particles.jet, particles.place, ordered)
     return as_cloud(whole, unit_known=unit_known, duplicates=duplicates)
 

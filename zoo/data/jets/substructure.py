@@ -67,8 +67,8 @@ def soft_drop(
     transverse_mass = np.sqrt(np.maximum(energy**2 - pz**2, px**2 + py**2))
     groomed[kept] = np.stack([np.hypot(px, py), np.arcsinh(pz / transverse_mass), np.arctan2(py, px)], axis=1)
     jet = np.repeat(np.arange(len(real)), counts)
-    px, py, pz, energy = (np.bincount(jet, weights=component, minlength=len(real)) for component in momenta.T)
-    return groomed, kept, np.sqrt(np.maximum(energy**2 - px**2 - py**2 - pz**2, 0))
+    total = np.stack([np.bincount(jet, weights=component, minlength=len(real)) for component in momenta.T])
+    return groomed, kept, np.sqrt(np.maximum(total[3] ** 2 - (total[:3] ** 2).sum(axis=0), 0))
 
 
 def n_subjettiness(
