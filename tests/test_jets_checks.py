@@ -18,7 +18,7 @@ from zoo.data.jets.sample import load_sample
 from zoo.data.jets.samples import jet_config
 from zoo.data.jets.storage import cached_jets, load_jets
 from zoo.data.shipped_files import FOLDER
-from zoo.errors import InputError
+from zoo.errors import InputError, UnknownNameError
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "jets_checks.py"
 
@@ -33,6 +33,8 @@ def of_class(jets: Jets, values: np.ndarray, name: str) -> np.ndarray:
 
 
 def test_shipped_samples_are_small():
+    with pytest.raises(UnknownNameError, match="shipped sample of jets"):
+        load_sample("top")
     assert sum(path.stat().st_size for path in FOLDER.glob("jets-*.h5")) < 2e6
 
 

@@ -6,7 +6,10 @@ from zoo.data.jets.packed import Jets
 from zoo.data.jets.samples import JetConfig
 from zoo.data.jets.storage import load_jets
 from zoo.data.shipped_files import shipped_file
+from zoo.errors import UnknownNameError
 
+SHIPPED = ("quark-gluon", "multi")
+"""Samples of which jets ship."""
 SHIPPED_SEED = 10_000_000
 """Seed of the shipped files, which no recipe has."""
 
@@ -28,8 +31,12 @@ def load_sample(sample: str = "quark-gluon") -> tuple[Jets, JetConfig]:
 
     Raises
     ------
+    UnknownNameError
+        None ship of that sample.
     ZooError
-        The file is not on this machine, or there is none of that sample.
+        The file is not on this machine.
     """
+    if sample not in SHIPPED:
+        raise UnknownNameError("shipped sample of jets", sample, SHIPPED)
     jets, config, _ = load_jets(shipped_file(f"jets-{sample}.h5"))
     return jets, config
