@@ -80,6 +80,37 @@ def simulate_nbody(
     print(f"{len(paths)} simulations in {out}")
 
 
+@app.command("jets")
+def simulate_jets(
+    seeds: Annotated[str, typer.Option(help="first and one past the last, e.g. 0:64; a file each")],
+    sample: Annotated[
+        Literal["quark-gluon", "top", "multi", "resonance"],
+        typer.Option(help="quark and gluon jets of 500 GeV, tops beside QCD, five classes at 1 TeV, or W' -> X Y beside QCD"),
+    ] = "quark-gluon",
+    shower: Annotated[
+        Literal["default", "alphaS-up", "alphaS-down", "color-reconnection"], typer.Option(help="shower and hadronization")
+    ] = "default",
+    jets: Annotated[int | None, typer.Option(min=1, help="jets of each class in a file; default: the sample's")] = None,
+    bias: Annotated[
+        float, typer.Option(min=0, help="power of pT by which events are drawn more often, with weights that make up for it")
+    ] = 0.0,
+    mass: Annotated[
+        float | None, typer.Option(help="mass of W' in GeV, 1000 to 4000, with jets from 300 GeV on; default: 3500, from 1200")
+    ] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="folder; default: where recipes look; a killed run goes on")] = None,
+    jobs: JobsOption = -1,
+) -> None:
+    """Simulate proton collisions with Pythia and find their jets; one HDF5 file a seed."""
+    from zoo.data.jets.samples import jet_config
+    from zoo.data.jets.storage import cached_jets
+    from zoo.data.jets.storage import simulate as run
+
+    chosen = _seeds(seeds)
+    config = jet_config(sample, shower, mass=mass, bias=bias, **({} if jets is None else {"jets": jets}))
+    paths = run(cached_jets(config) if out is None else out, config, chosen, jobs)
+    print(f"{len(paths)} files of jets in {paths[0].parent}")
+
+
 def _seeds(text: str) -> range:
     """The seeds FIRST:END; ZooError for what is no such range."""
     first, colon, end = text.partition(":")

@@ -207,6 +207,8 @@ DATASETS: Register[type[Any]] = Register(
         "halo-mass": "zoo.data.nbody.halo_mass",
         "halo-mass-features": "zoo.data.nbody.halo_mass",
         "halo-profile": "zoo.data.nbody.halo_profile",
+        "jet-features": "zoo.data.jets.features",
+        "jets": "zoo.data.jets.dataset",
         "likelihood": "zoo.data.sbi.likelihood_rows",
         "pendulum": "zoo.data.pendulum",
         "sbi": "zoo.data.sbi.dataset",

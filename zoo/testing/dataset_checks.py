@@ -39,8 +39,7 @@ def check_dataset(dataset: Dataset, *, again: Callable[[], Dataset] | None = Non
         _check_same(f"{name}, {split}: the seed must decide every row, asked twice they differ", rows, other.rows(split))
         if split != "train":
             _check_same(f"{name}, {split}: held-out rows must not change with the epoch", rows, dataset.rows(split, 3))
-        shapes = {key: np.shape(array)[1:] for key, array in rows.inputs.items()}
-        first = {key: np.shape(array)[1:] for key, array in splits["train"].inputs.items()}
+        shapes, first = _shapes(rows), _shapes(splits["train"])
         assert shapes == first, (
             f"{name}: {split} rows have inputs {shapes}, training rows {first}: make them alike, in one order"
         )
@@ -49,6 +48,13 @@ def check_dataset(dataset: Dataset, *, again: Callable[[], Dataset] | None = Non
         assert not shared.size, (
             f"{name}: {a} and {b} share {shared.size} groups, as {shared[:3]}: split by independent simulation"
         )
+
+
+def _shapes(rows: Rows) -> dict[str, tuple[int | str, ...]]:
+    """Shapes of the inputs after the batch; beside a mask, an axis as long as the mask's may have any length."""
+    shapes = {key: np.shape(array)[1:] for key, array in rows.inputs.items()}
+    masked = {shapes[key][0] for key, array in rows.inputs.items() if np.asarray(array[:1]).dtype == bool and shapes[key]}
+    return {key: tuple("free" if size in masked else size for size in shape) for key, shape in shapes.items()}
 
 
 def _check_rows(where: str, rows: Rows, dataset: Dataset) -> None:

@@ -169,6 +169,29 @@ def _ecsv(path: Path) -> Found:
 
 
 def _root(path: Path) -> Found:
+    return one_name(root_trees(path))
+
+
+def root_trees(path: Path) -> dict[str, Found]:
+    """Columns of each tree of a ROOT file.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+
+    Returns
+    -------
+    dict of str to dict
+        Branches by the name of their tree or RNTuple, of which there is at least one.
+
+    Raises
+    ------
+    InputError
+        It is no ROOT file, or has no tree.
+    ZooError
+        uproot is not installed.
+    """
     try:
         import uproot
     except ImportError as error:
@@ -185,7 +208,7 @@ def _root(path: Path) -> Found:
         raise InputError(f"{path} is not a readable ROOT file: {str(error).splitlines()[0]}") from error
     if not tables:
         raise InputError(f"{path}: expected a tree, given {', '.join(file.keys(cycle=False)) or 'an empty file'}")
-    return one_name(tables)
+    return tables
 
 
 def _branches(path: Path, tree: Any) -> Found:
