@@ -15,7 +15,7 @@ from tiny_flows import build, without_xla
 import zoo
 from zoo.data.observation import Observation
 from zoo.data.sbi import Prior
-from zoo.families.contracts import Density, Generates, Predictive
+from zoo.families.contracts import Density, Generates, Predictive, any_range
 from zoo.families.flows.flow_ensemble import FlowEnsemble
 from zoo.interpret.posteriors.infer import infer
 from zoo.serving import Session
@@ -51,6 +51,14 @@ def test_it_is_a_density_that_generates():
     assert (model.dimensions, model.context) == (2, 2)
     with pytest.raises(ValueError, match="logistic is none"):
         FlowEnsemble("logistic", {"inputs": 2}, 2)
+
+
+def test_a_context_beyond_the_trained_range_is_refused_or_let_through_as_of_one_flow():
+    model, c = apart()
+    wide = {method: any_range(getattr(model, method)) for method in ("draw", "log_density")}
+    assert wide == dict.fromkeys(("draw", "log_density"), {"allow_out_of_range": True})
+    x = model.draw(1, c, **wide["draw"])[:, 0]
+    np.testing.assert_array_equal(model.log_density(x, c, **wide["log_density"]), model.log_density(x, c))
 
 
 def test_the_last_number_of_the_noise_picks_the_member_by_its_quantile():
