@@ -15,7 +15,7 @@ from zoo.training.recipe import Recipe
 SIZES = {"train": 256, "validation": 80, "test": 80}
 
 
-@register_dataset("made-up-clouds")
+@register_dataset("tiny-clouds")
 class MadeUpClouds:
     """Jets of two kinds, or of five of which the last three are as the first; some of no particle."""
 
@@ -40,7 +40,7 @@ def recipe(network: str, **changes) -> Recipe:
         task="classification",
         summary="made up",
         config=config,
-        data={"source": "made-up-clouds", "parameters": {"network": network}},
+        data={"source": "tiny-clouds", "parameters": {"network": network}},
         optimizer={"learning_rate": 0.01},
         epochs=3,
         batch_size=32,
