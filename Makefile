@@ -98,7 +98,7 @@ $(JAX)/installed: pyproject.toml constraints.txt
 	touch $@
 
 jax: $(JAX)/installed
-	KERAS_BACKEND=jax $(JAX)/bin/python -m pytest tests/test_backends.py tests/test_clouds.py
+	KERAS_BACKEND=jax $(JAX)/bin/python -m pytest tests/test_backends.py
 
 lint: $(VENV)/installed
 	$(RUN)/ruff check .
