@@ -213,6 +213,8 @@ def with_nan(frame):
         ({"simulated": with_nan}, r"row 7 of mass.*pass_reco=NAME"),
         ({"data": lambda frame: np.ma.array(frame.to_numpy(), mask=frame.to_numpy() > 2)}, r"expected finite numbers"),
         ({"data": lambda frame: frame.assign(weight=1.0)}, r"weight would be taken for an observable.*data_weights='weight'"),
+        ({"data": lambda frame: frame.assign(w=1.0)}, r"w would be taken for an observable.*data_weights='w'"),
+        ({"data": lambda frame: frame.assign(weight_mc=1.0)}, r"weight_mc would be taken for an observable"),
         ({"data": lambda frame: frame.assign(mass="heavy")}, r"expected numbers in column mass"),
         ({"data": lambda frame: frame.assign(jet=1.0)}, r"no column of simulated named 'jet'"),
         ({"data": lambda frame: frame[:50]}, r"expected at least 200 events of data, given 50"),

@@ -14,10 +14,12 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
+from zoo.data.jets.identities import masses_of
+from zoo.data.jets.packed import wrapped
 from zoo.export.experiments.cloud import Cloud, Jet
 from zoo.export.experiments.cmssw import probabilities
 from zoo.export.experiments.nodes import Nodes, joined
-from zoo.export.experiments.particles import MASSES, charges, detected, four, masses, wrapped
+from zoo.export.experiments.particles import charges, detected, four
 
 JET, TRACKS = "jet_features", "track_features"
 JET_VARIABLES = ["pt", "eta"]
@@ -102,7 +104,7 @@ class Athena:
         there = tracks.momenta[:, 0] > 0
         tracks = Jet(tracks.momenta[there], tracks.identity[there])
         particle, code = four(tracks), detected(tracks.identity)
-        mass = masses(np.where(np.isin(np.abs(code), (11, 13)), code, 211))
+        mass = masses_of(np.where(np.isin(np.abs(code), (11, 13)), code, 211))
         y = np.arcsinh(particle.along / np.hypot(particle.pt, mass))
         return Jet(np.stack([particle.pt, y, wrapped(particle.phi - four(jet).total.phi)], axis=-1), code)
 
@@ -123,11 +125,12 @@ def _tracks(cloud: Cloud, jet: Jet) -> tuple[Jet, np.ndarray]:
 
 def _rapidity(before: Nodes, pt: str, eta: str, lepton: str | None) -> str:
     """Rapidity of each track, y = asinh(p_z / m_T), with the mass of the lepton that it is, else of a pion, as in Athena."""
-    mass: str | float = MASSES[211]
+    electron, muon, pion = masses_of(np.array([11, 13, 211])).tolist()
+    mass: str | float = pion
     if lepton is not None:
         kind = before("Abs", lepton)
-        for code in (11, 13):
-            mass = before("Where", before("Equal", kind, float(code)), MASSES[code], mass)
+        for code, own in ((11, electron), (13, muon)):
+            mass = before("Where", before("Equal", kind, float(code)), own, mass)
     share = before("Div", mass, pt)
     transverse = before("Sqrt", before("Add", before("Mul", share, share), 1.0))  # m_T / p_T
     return before("Asinh", before("Div", before("Sinh", eta), transverse))

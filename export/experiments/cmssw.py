@@ -13,9 +13,10 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
+from zoo.data.jets.packed import wrapped
 from zoo.export.experiments.cloud import Cloud, Jet
 from zoo.export.experiments.nodes import Nodes, joined
-from zoo.export.experiments.particles import Four, charges, detected, four, wrapped
+from zoo.export.experiments.particles import Four, charges, detected, four
 
 POINTS = ["pfcand_etarel", "pfcand_phirel"]
 KINEMATICS = ["pfcand_pt_log", "pfcand_pt_log_nopuppi", "pfcand_e_log_nopuppi", "pfcand_abseta"]

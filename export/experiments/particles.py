@@ -6,10 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from zoo.data.jets.identities import masses_of
 from zoo.export.experiments.cloud import Jet
 
-MASSES = {11: 0.000511, 13: 0.105658, 22: 0.0, 130: 0.497611, 211: 0.139570, 321: 0.493677, 2112: 0.939565, 2212: 0.938272}
-"""Masses in GeV by the absolute PDG code (Particle Data Group 2024); what is not listed has none."""
 _CHARGES = {11: -1, 13: -1, 211: 1, 321: 1, 2212: 1}
 
 
@@ -52,13 +51,8 @@ class Four:
 def four(jet: Jet) -> Four:
     """Four-momenta of a jet's particles, with the masses of what they are."""
     pt, y, phi = jet.momenta.astype(np.float64).T
-    transverse = np.hypot(pt, masses(jet.identity))
+    transverse = np.hypot(pt, masses_of(jet.identity))
     return Four(pt, phi, transverse * np.sinh(y), transverse * np.cosh(y))
-
-
-def masses(codes: np.ndarray) -> np.ndarray:
-    """Mass of each particle in GeV."""
-    return np.array([MASSES.get(abs(int(code)), 0.0) for code in codes])
 
 
 def charges(codes: np.ndarray) -> np.ndarray:
@@ -71,8 +65,3 @@ def detected(codes: np.ndarray) -> np.ndarray:
     kind, charge = np.abs(codes), charges(codes)
     hadrons = np.where(charge != 0, 211 * charge, np.where(np.isin(kind, (130, 2112)), 130, 0))
     return np.where(np.isin(kind, (11, 13, 22)), codes, hadrons).astype(np.int32)
-
-
-def wrapped(phi: np.ndarray) -> np.ndarray:
-    """Azimuths from -pi to pi."""
-    return (phi + np.pi) % (2 * np.pi) - np.pi

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,7 +11,7 @@ import numpy as np
 
 from zoo.atomic import whole_file
 from zoo.data.dataset import Rows
-from zoo.errors import InputError
+from zoo.errors import InputError, warn
 from zoo.interpret.attribution.explain import explain
 from zoo.interpret.attribution.explanation import Explanation
 from zoo.interpret.methods import Asked, ExplanationMethod, given_options, method_named
@@ -141,9 +140,7 @@ def explain_to_files(
             raise InputError(f"--method {chosen.name} needs rows of a data set, and none are given")
         made = data(endpoint, most)
         if made.rows.weight is not None and not chosen.weighs:
-            warnings.warn(
-                f"{chosen.name} leaves out the event weights of the rows, each of which counts the same", stacklevel=2
-            )
+            warn(f"{chosen.name} leaves out the event weights of the rows, each of which counts the same")
         asked, source = _on_data(model, endpoint, made), made.source
     elif observation is not None:
         asked = Asked(model, observation.of(described))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import warnings
 from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from zoo.atomic import whole_file, whole_folder, write_whole
+from zoo.errors import warn
 from zoo.model.card import write_card
 from zoo.model.model_json import write_spec
 from zoo.model.spec import CARD, FIGURES, METRICS, SPEC, TEST_TENSORS, WEIGHTS, Export, File, ModelSpec
@@ -122,10 +122,9 @@ def exported(model: EndpointModel, spec: ModelSpec, folder: Path) -> ModelSpec:
     import keras
 
     if (backend := keras.backend.backend()) != "tensorflow":
-        warnings.warn(
+        warn(
             f"{spec.name} gets no ONNX graphs, which are traced from TensorFlow, since Keras runs on {backend}: zoo export and"
-            " zoo.export make them from this folder with KERAS_BACKEND=tensorflow",
-            stacklevel=2,
+            " zoo.export make them from this folder with KERAS_BACKEND=tensorflow"
         )
         return spec.model_copy(update={"export": Export(), "files": describe_files(folder)})
     from zoo.export import export_onnx_files

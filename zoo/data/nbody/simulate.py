@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,7 +30,7 @@ from zoo.data.nbody.halos import Halos, catalog, friends_of_friends
 from zoo.data.nbody.initial import linear_density
 from zoo.data.nbody.particle_mesh import evolve
 from zoo.data.nbody.short_range import SMALLEST_MESH
-from zoo.errors import InputError
+from zoo.errors import InputError, warn
 from zoo.model.store import cache_folder
 from zoo.space import expect_space
 
@@ -199,7 +198,7 @@ def load_simulations(
     if faults and (on_missing == "fail" or not found):
         raise InputError(f"{len(faults)} of {len(seeds)} simulations cannot be used: {'; '.join(faults)}")
     if faults:
-        warnings.warn(f"left out {len(faults)} of {len(seeds)} simulations: {'; '.join(faults)}", stacklevel=2)
+        warn(f"left out {len(faults)} of {len(seeds)} simulations: {'; '.join(faults)}")
     return found
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from zoo.errors import InputError, option
-from zoo.model.handed_in.columns import Columns
+from zoo.errors import InputError, option, warn
+from zoo.model.handed_in.columns import Columns, named_as_weights
 from zoo.model.handed_in.files import read_columns
 from zoo.model.handed_in.tables import is_table
 from zoo.model.handed_in.tensors import numbers_alone
@@ -91,7 +89,7 @@ def other_names(columns: Any, used: Sequence[Any], asked: str) -> list[str] | No
     if not isinstance(columns, Columns):
         return None
     names = [name for name in columns if name not in used]
-    if found := [name for name in names if re.search(r"weights?$", name, re.IGNORECASE)]:
+    if found := [name for name in names if named_as_weights(name)]:
         raise InputError(
             f"{columns.source}: the column {found[0]} would be taken for an observable: name it with"
             f" {option('data_weights', repr(found[0]), found[0])} or"
@@ -145,11 +143,10 @@ def read_observables(
         values = found.rows[there, place]
         for number in SENTINELS:
             if 0 < (count := np.count_nonzero(values == number)) < len(values):
-                warnings.warn(
+                warn(
                     f"{what}: {name} is {number:g} in {count} events, as programs write where there is none: if these fail a"
                     f" selection, name the column that says so, {option('pass_reco', 'NAME')} or"
-                    f" {option('pass_truth', 'NAME')}",
-                    stacklevel=4,
+                    f" {option('pass_truth', 'NAME')}"
                 )
     return found
 

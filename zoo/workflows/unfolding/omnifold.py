@@ -14,12 +14,11 @@ selection only follows too (arXiv:2007.01795):
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from zoo.errors import InputError
+from zoo.errors import InputError, warn
 from zoo.workflows.unfolding.density_ratio import DensityRatio, Sample
 
 NEGATIVE = 0.01
@@ -140,10 +139,9 @@ def _local_mean(sample: Sample, learn: DensityRatio, key: tuple[int, ...], what:
     found = size * (ratio - 1) / (ratio + 1)
     below = -found[found < 0].sum() / total
     if below > NEGATIVE:
-        warnings.warn(
+        warn(
             f"{what}: where the events are, the mean of their weights is negative in places, with {below:.1%} of the sum: no"
-            " density is, so that it is taken as zero there; more events would tell",
-            stacklevel=2,
+            " density is, so that it is taken as zero there; more events would tell"
         )
     found = np.maximum(found, 0)
     return found * (total / found.sum())

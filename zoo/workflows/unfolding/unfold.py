@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from zoo.errors import InputError, option
+from zoo.errors import InputError, option, warn
 from zoo.model.handed_in.tables import expect_one_index
 from zoo.progress import bar
 from zoo.workflows.unfolding.classifiers import chosen
@@ -231,10 +230,9 @@ def _expect_enough(events: Events) -> None:
     reach = events.detector[events.pass_reco]
     beyond = ((events.data < reach.min(axis=0)) | (events.data > reach.max(axis=0))).any(axis=1)
     if (share := float(beyond.mean())) > OUTSIDE:
-        warnings.warn(
+        warn(
             f"{share:.1%} of the data lie where there is no simulated event at detector level, and no weight brings any there:"
-            " compare units and selections, and simulate events there",
-            stacklevel=4,
+            " compare units and selections, and simulate events there"
         )
 
 
@@ -242,10 +240,9 @@ def _warn_of_worth(weights: np.ndarray, events: Events) -> None:
     """Warn where few simulated events carry the weight of all."""
     before, after = (_worth(one[events.pass_truth]) for one in (events.weight, weights))
     if after < WORTH * before:
-        warnings.warn(
+        warn(
             f"the weights are worth {after:.0f} events of one weight, of {before:.0f} before: data and simulation have little"
-            " in common, so that a few simulated events stand for most of the data",
-            stacklevel=4,
+            " in common, so that a few simulated events stand for most of the data"
         )
 
 
