@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
 import pytest
 
 from zoo.data.dataset import get_dataset
+from zoo.data.jets import feature_files
 from zoo.data.jets.clouds import clouds
 from zoo.data.jets.observables import (
     four_momenta,
@@ -206,6 +208,19 @@ def test_features_are_rows_with_names_and_units(folder, name, count):
         np.testing.assert_allclose(table["d2_a1_b1_mmdt"], table["d2_b1_mmdt"])
         np.testing.assert_allclose(table["c2_b1_mmdt"], table["d2_b1_mmdt"] * table["c1_b1_mmdt"], rtol=1e-5)
     assert (features(folder, name, identity=False).rows("test").inputs["features"] >= -20).all()
+
+
+def test_features_are_computed_once(folder, monkeypatch):
+    first = features(folder, "shape").rows("test").inputs["features"]
+    monkeypatch.setattr(feature_files, "computed", lambda *_: pytest.fail("features that were kept are computed again"))
+    np.testing.assert_array_equal(features(folder, "shape").rows("test").inputs["features"], first)
+
+
+def test_features_of_other_jets_are_computed_anew(shipped):
+    jets = part(shipped, np.arange(20))
+    softer = replace(jets, momentum=jets.momentum * np.float32([0.5, 1, 1, 0.5]))
+    found, other = (feature_files.features_of([some], "shape", 0.8, False)[0] for some in (jets, softer))
+    np.testing.assert_allclose(other[:, 0], found[:, 0] / 2, rtol=1e-3)
 
 
 def test_fastjet_prints_no_banner(capfd):

@@ -207,7 +207,7 @@ DATASETS: Register[type[Any]] = Register(
         "halo-mass": "zoo.data.nbody.halo_mass",
         "halo-mass-features": "zoo.data.nbody.halo_mass",
         "halo-profile": "zoo.data.nbody.halo_profile",
-        "jet-features": "zoo.data.jets.features",
+        "jet-features": "zoo.data.jets.feature_dataset",
         "jets": "zoo.data.jets.dataset",
         "likelihood": "zoo.data.sbi.likelihood_rows",
         "pendulum": "zoo.data.pendulum",

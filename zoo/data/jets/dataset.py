@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import ClassVar, get_args
+from typing import Any, ClassVar, get_args
 
 import numpy as np
 
@@ -94,8 +95,14 @@ class JetClouds:
             parts = load_folder(self.folder, self.config, seeds, self.on_missing)
             event = np.concatenate([part.event + seed * MOST_EVENTS for part, seed in zip(parts, seeds, strict=True)])
             jets = joined(parts)
-            self._made[split] = self._rows(jets, event, self._chosen(len(jets)) if split == "train" else np.arange(len(jets)))
+            chosen = self._chosen(len(jets)) if split == "train" else np.arange(len(jets))
+            self._made[split] = self._rows(self.inputs(parts, jets, chosen), jets, event, chosen)
         return self._made[split]
+
+    def inputs(self, parts: Sequence[Jets], jets: Jets, chosen: np.ndarray) -> dict[str, Any]:
+        """Inputs of the chosen ones of all jets, which are those of the files one after another."""
+        inputs = clouds(jets, chosen)
+        return inputs if self.identity else {name: tensor for name, tensor in inputs.items() if name != "identity"}
 
     def _chosen(self, n: int) -> np.ndarray:
         """Which of the jets of the training files are rows."""
@@ -105,11 +112,8 @@ class JetClouds:
             raise InputError(f"training_jets: expected 1 to {n}, as the files have, given {self.training_jets}")
         return np.sort(np.random.default_rng(self.seed).permutation(n)[: self.training_jets])
 
-    def _rows(self, jets: Jets, event: np.ndarray, chosen: np.ndarray) -> Rows:
+    def _rows(self, inputs: dict[str, Any], jets: Jets, event: np.ndarray, chosen: np.ndarray) -> Rows:
         """Rows of some jets."""
-        inputs = clouds(jets, chosen)
-        if not self.identity:
-            del inputs["identity"]
         pt, y, _, mass = jets.momentum[chosen].T.astype(np.float64)
         return Rows(
             inputs=inputs,

@@ -3,20 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
-from zoo.data.dataset import Rows, Split, register_dataset
 from zoo.data.jets.correlations import energy_correlations, ratio
-from zoo.data.jets.dataset import JetClouds
 from zoo.data.jets.observables import fragmentation, jet_momenta, multiplicity, pt_dispersion, width
-from zoo.errors import UnknownNameError
-from zoo.model.axes import Axis
-
-AT_ONCE = 500
-"""Jets of which the particles are in memory together."""
 
 
 def trigger_features(
@@ -93,54 +84,3 @@ def shape_features(
 Features = Callable[[np.ndarray, np.ndarray, np.ndarray | None, float], dict[str, np.ndarray]]
 FEATURES: dict[str, Features] = {"trigger": trigger_features, "shape": shape_features}
 """Sets of features by name."""
-
-
-@register_dataset("jet-features")
-class JetFeatures(JetClouds):
-    """The rows of `JetClouds` with features of each jet in place of its particles: input ``features`` (n, feature).
-
-    Parameters
-    ----------
-    features : {"trigger", "shape"}
-        Which features: the 16 of the hls4ml jet set, or mass, multiplicity and shapes.
-    **parameters : object
-        Parameters of `JetClouds`.
-
-    Raises
-    ------
-    UnknownNameError
-        There is no set of features of that name.
-    """
-
-    def __init__(self, features: str = "trigger", **parameters: Any) -> None:
-        super().__init__(**parameters)
-        if features not in FEATURES:
-            raise UnknownNameError("features", features, FEATURES)
-        self.features = features
-        self.description = self.description.replace("particles of", f"{features} features of")
-        self._with_features: dict[Split, Rows] = {}
-
-    @property
-    def axes(self) -> dict[str, Axis]:
-        """The names and units of the features, and the classes."""
-        nothing = np.zeros((0, 1, 3)), np.zeros((0, 1), bool), np.zeros((0, 1), np.int32)
-        names = list(FEATURES[self.features](*nothing, self.config.radius))
-        units = ["GeV" if name.startswith("mass") else "1" for name in names]
-        return {"feature": Axis(name="feature", size=len(names), labels=names, units=units), "class": super().axes["class"]}
-
-    def rows(self, split: Split, epoch: int = 0) -> Rows:
-        if split not in self._with_features:
-            found = super().rows(split, epoch)
-            self._with_features[split] = replace(found, inputs={"features": self._of(found)})
-        return self._with_features[split]
-
-    def _of(self, rows: Rows) -> np.ndarray:
-        """Features of rows, (n, feature) in float32."""
-        particles, real, identity = rows.inputs["particles"], rows.inputs["real"], rows.inputs.get("identity")
-        parts = []
-        for start in range(0, len(rows), AT_ONCE):
-            some = slice(start, start + AT_ONCE)
-            known = None if identity is None else identity[some]
-            found = FEATURES[self.features](particles[some], real[some], known, self.config.radius)
-            parts.append(np.stack(list(found.values()), axis=1).astype(np.float32))
-        return np.concatenate(parts)
