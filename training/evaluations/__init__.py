@@ -60,6 +60,7 @@ EVALUATIONS: Register[type[EvaluationSettings]] = Register(
             "posterior",
             "profiles",
             "regression",
+            "tagging",
         )
     },
 )

@@ -21,8 +21,12 @@ since a network of pairs makes some of each pair."""
 
 def rows_at_once(arrays: Iterable[Any]) -> int:
     """How many rows of all arrays together to a batch; of masked elements, each of which becomes many numbers, a few."""
-    rows = [array[:1] for array in arrays]
-    numbers = max(int(np.prod(row.shape)) * (max(ELEMENT, *row.shape) if row.dtype == bool else 1) for row in rows)
+    numbers = 1
+    for array in arrays:
+        row = array[:1]
+        longest = max(row.shape[1:], getattr(array, "shape", row.shape)[1:])  # of sets, rows may be cut to their own length
+        masked = max(ELEMENT, 1, *longest) if row.dtype == bool else 1
+        numbers = max(numbers, int(np.prod(longest)) * masked)
     return min(BATCH, max(1, NUMBERS // numbers))
 
 

@@ -3,10 +3,12 @@
 from zoo.interpret.plots.activations import embedding_by_quantity, feature_map_grid, maximized_inputs
 from zoo.interpret.plots.attribution import attribution_over_axis, attribution_over_observation
 from zoo.interpret.plots.classification import (
+    auc_against_rows,
     confusion,
     efficiency_curve,
     learning_curves,
     recall_against_difficulty,
+    rejection_curves,
     reliability_diagram,
     roc,
 )
@@ -46,6 +48,7 @@ __all__ = [
     "attribution_over_image",
     "attribution_over_map",
     "attribution_over_observation",
+    "auc_against_rows",
     "confusion",
     "corner_plot",
     "coverage_curve",
@@ -73,6 +76,7 @@ __all__ = [
     "randomization_curve",
     "rank_histograms",
     "recall_against_difficulty",
+    "rejection_curves",
     "reliability_diagram",
     "roc",
     "scatter_along_query",

@@ -12,6 +12,9 @@ from zoo.interpret.plots.style import BLUE, COLORS, GRAY, MARKERS, one_panel, pa
 from zoo.interpret.uncertainty.calibration import Reliability
 from zoo.interpret.uncertainty.efficiency import Efficiency
 
+SHOWN = 0.01
+"""Least share of the signal at which a rejection is drawn; below it, it is of a handful of rows."""
+
 
 @styled
 def roc(curves: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> Figure:
@@ -27,6 +30,57 @@ def roc(curves: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> Figure:
     for (label, (false_positive, true_positive)), color in zip(curves.items(), cycle(COLORS), strict=False):
         ax.plot(false_positive, true_positive, color=color, label=label)
     ax.set(xlabel="false positive rate", ylabel="true positive rate", xlim=(-0.01, 1.01), ylim=(-0.01, 1.01), aspect="equal")
+    ax.legend(loc="lower right")
+    return figure
+
+
+@styled
+def rejection_curves(curves: Mapping[str, tuple[np.ndarray, np.ndarray]], signal: str, background: str) -> Figure:
+    """One over the share of the background that is kept, against that of the signal.
+
+    Parameters
+    ----------
+    curves : mapping of str to tuple of ndarray
+        Shares of signal and background that are kept, by label.
+    signal, background : str
+        What they are called.
+    """
+    figure, ax = one_panel((6.0, 4.8))
+    lines = zip(curves.items(), cycle(COLORS), cycle(("-", "--", "-.", ":")), strict=False)
+    for (label, (kept, passed)), color, style in lines:
+        shown = (passed > 0) & (kept >= SHOWN)
+        ax.plot(kept[shown], 1 / passed[shown], style, color=color, label=label)
+    kept = np.linspace(SHOWN, 1, 50)
+    ax.plot(kept, 1 / kept, color=GRAY, linestyle=":", linewidth=1, label="chance")
+    ax.set(xlabel=f"share of {signal} that is kept", ylabel=f"1 / share of {background} that is kept", yscale="log")
+    ax.set(xlim=(0, 1))
+    ax.legend(loc="upper right")
+    return figure
+
+
+@styled
+def auc_against_rows(
+    curve: Mapping[str, Sequence[float]], published: Mapping[str, float] | None = None, published_rows: int | None = None
+) -> Figure:
+    """Area under the ROC curve as training rows grow more.
+
+    Parameters
+    ----------
+    curve : mapping of str to sequence of float
+        Columns ``rows``, ``auc``, and ``low`` and ``high`` of its 95% interval.
+    published : mapping of str to float, optional
+        Published areas by their source.
+    published_rows : int, optional
+        Training rows of those.
+    """
+    figure, ax = one_panel((6.0, 4.4))
+    middle = np.asarray(curve["auc"])
+    bars = np.abs(np.stack([middle - curve["low"], np.asarray(curve["high"]) - middle]))
+    ax.errorbar(curve["rows"], middle, bars, fmt="o-", color=BLUE, capsize=2, label="here, 95% interval")
+    if published_rows:
+        for (source, value), color, marker in zip((published or {}).items(), cycle(COLORS[1:]), cycle(MARKERS), strict=False):
+            ax.plot(published_rows, value, marker, color=color, markersize=8, label=source)
+    ax.set(xlabel="training rows", ylabel="area under the ROC curve", xscale="log")
     ax.legend(loc="lower right")
     return figure
 
