@@ -80,10 +80,11 @@ def evaluate(runs: Runs, settings: Tagging) -> Evaluation:
     shown = {released.recipe.name: scores[""][0], **others}
     evaluation.curves["confusion"] = _confusion(rows, scores[""][0]).tolist()
     evaluation.figures = _figures(evaluation, released, settings, rows, shown)
-    if len(found := _learning(evaluation.metrics, runs)) > 1:
-        evaluation.curves["learning"] = found  # type: ignore[assignment]
+    learning = _learning(evaluation.metrics, runs)
+    if len(learning["rows"]) > 1:
+        evaluation.curves["learning"] = learning  # type: ignore[assignment]
         published = {figure.source: figure.value for figure in settings.published if figure.metric == "auc"}
-        evaluation.figures["auc_against_rows"] = plots.auc_against_rows(found, published, settings.published_rows)
+        evaluation.figures["auc_against_rows"] = plots.auc_against_rows(learning, published, settings.published_rows)
     return evaluation
 
 
@@ -139,15 +140,15 @@ def _statistics(
         )
     for number, name in settings.tagged.items():
         pairs = [_against(score, rows, number) for score in scores]
-        other = None if beside is None else _against(beside, rows, number)
+        compared = None if beside is None else _against(beside, rows, number)
         of, rest = (f" of {name}", "the others") if several else ("", settings.classes[0])
-        add(f"auc{of}", auc, pairs, other, f"area under the ROC curve, {name} against {rest}")
+        add(f"auc{of}", auc, pairs, compared, f"area under the ROC curve, {name} against {rest}")
         for share in settings.efficiencies:
             meaning = f"1 / share of {rest} that is kept with {share:.0%} of {name}"
-            add(f"rejection{of} at {share:.0%}", partial(rejection, efficiency=share), pairs, other, meaning)
+            add(f"rejection{of} at {share:.0%}", partial(rejection, efficiency=share), pairs, compared, meaning)
     right = [(score.argmax(axis=1) == rows.target[:, 0]).astype(float) for score in scores]
-    other = None if beside is None else (beside.argmax(axis=1) == rows.target[:, 0]).astype(float)
-    add("accuracy", mean, right, other, "share of rows whose most probable class is theirs")
+    theirs = None if beside is None else (beside.argmax(axis=1) == rows.target[:, 0]).astype(float)
+    add("accuracy", mean, right, theirs, "share of rows whose most probable class is theirs")
     return metrics
 
 

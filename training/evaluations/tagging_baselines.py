@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import islice, product
+from typing import Any
 
 import numpy as np
 
@@ -29,7 +30,7 @@ def boosted_classifier(dataset: Dataset) -> np.ndarray:
     from sklearn.metrics import log_loss
 
     (x, y, weight), (held_x, held_y, held_weight) = (_arrays(dataset, split) for split in ("train", "validation"))
-    best: tuple[float, HistGradientBoostingClassifier | None, int] = (np.inf, None, 0)
+    best: tuple[float, Any, int] = (np.inf, None, 0)
     for leaves, rate in track(list(product((15, 31, 63), (0.03, 0.1))), "boosted trees beside the model"):
         model = HistGradientBoostingClassifier(
             max_iter=STAGES,
