@@ -11,9 +11,10 @@ from cloud_models import CONFIGS, clouds, endpoints, released, rows, seen_by
 from keras import ops
 from quick_training import eagerly
 
+from zoo.export.experiments.particles import detected
 from zoo.families.clouds.edge_conv import neighbors, squared_distances
 from zoo.families.clouds.frame import about_axis, pair_kinematics, squared_distance
-from zoo.families.clouds.identity import CODES, identities
+from zoo.families.clouds.identity import CODES, charges, identities
 from zoo.model.registry import get_family
 from zoo.testing import check_family
 
@@ -211,8 +212,10 @@ def test_coordinates_are_those_of_float64():
 
 
 def test_charges_and_kinds_are_those_of_pythia_and_what_is_unknown_is_nothing():
-    told = np.asarray(identities(np.int32([[22, 11, -11, 211, -211, 130, 2212, -2112, -3112, 7, 0]])))[0]
-    assert told[:, 0].tolist() == [0, -1, 1, 1, -1, 0, 1, 0, 1, 0, 0]
+    codes = np.int32([22, 11, -11, 211, -211, 130, 2212, -2112, -3112, 7, 0])
+    told = np.asarray(identities(codes[None]))[0]
+    assert told[:, 0].tolist() == charges(codes).tolist() == [0, -1, 1, 1, -1, 0, 1, 0, 1, 0, 0]
+    assert detected(codes).tolist() == [22, 11, -11, 211, -211, 130, 211, 130, 211, 0, 0]
     assert told[:, 1:].sum(axis=1).tolist() == [1] * 9 + [0] * 2
     assert sorted(set(np.abs(CODES))) == [
         11,

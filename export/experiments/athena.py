@@ -19,7 +19,8 @@ from zoo.data.jets.packed import wrapped
 from zoo.export.experiments.cloud import Cloud, Jet
 from zoo.export.experiments.cmssw import probabilities
 from zoo.export.experiments.nodes import Nodes, joined
-from zoo.export.experiments.particles import charges, detected, four
+from zoo.export.experiments.particles import detected, four
+from zoo.families.clouds.identity import charges
 
 JET, TRACKS = "jet_features", "track_features"
 JET_VARIABLES = ["pt", "eta"]

@@ -16,7 +16,8 @@ from onnx import TensorProto, helper
 from zoo.data.jets.packed import wrapped
 from zoo.export.experiments.cloud import Cloud, Jet
 from zoo.export.experiments.nodes import Nodes, joined
-from zoo.export.experiments.particles import Four, charges, detected, four
+from zoo.export.experiments.particles import Four, detected, four
+from zoo.families.clouds.identity import charges
 
 POINTS = ["pfcand_etarel", "pfcand_phirel"]
 KINEMATICS = ["pfcand_pt_log", "pfcand_pt_log_nopuppi", "pfcand_e_log_nopuppi", "pfcand_abseta"]

@@ -8,8 +8,7 @@ import numpy as np
 
 from zoo.data.jets.identities import masses_of
 from zoo.export.experiments.cloud import Jet
-
-_CHARGES = {11: -1, 13: -1, 211: 1, 321: 1, 2212: 1}
+from zoo.families.clouds.identity import CODES, charges
 
 
 @dataclass(frozen=True)
@@ -55,13 +54,8 @@ def four(jet: Jet) -> Four:
     return Four(pt, phi, transverse * np.sinh(y), transverse * np.cosh(y))
 
 
-def charges(codes: np.ndarray) -> np.ndarray:
-    """Charge of each particle."""
-    return np.array([np.sign(int(code)) * _CHARGES.get(abs(int(code)), 0) for code in codes], float)
-
-
 def detected(codes: np.ndarray) -> np.ndarray:
     """PDG codes of what a detector takes particles for: a charged hadron for a pion, a neutral one for a long-lived kaon."""
     kind, charge = np.abs(codes), charges(codes)
-    hadrons = np.where(charge != 0, 211 * charge, np.where(np.isin(kind, (130, 2112)), 130, 0))
+    hadrons = np.where(charge != 0, 211 * charge, np.where(np.isin(codes, CODES), 130, 0))
     return np.where(np.isin(kind, (11, 13, 22)), codes, hadrons).astype(np.int32)

@@ -40,6 +40,12 @@ IDENTITIES = 1 + len(KINDS)
 """Number of what :func:`identities` tells of each particle."""
 
 
+def charges(codes: np.ndarray) -> np.ndarray:
+    """Charge of each particle by its PDG code, 0 of a code that networks do not know."""
+    place = np.searchsorted(CODES, codes).clip(max=len(CODES) - 1)
+    return np.where(np.array(CODES)[place] == codes, np.array([told[0] for told in _OF_CODE.values()])[place], 0.0)
+
+
 def identities(identity):
     """Charge and kind of particles by their PDG codes (batch, particle), (batch, particle, 10).
 
