@@ -238,6 +238,19 @@ def test_charges_and_kinds_are_those_of_pythia_and_what_is_unknown_is_nothing():
     ]
 
 
+def test_directions_are_scaled_by_the_flow_of_energy():
+    inputs = seen_by("efn", clouds(200, seed=3))
+    model = get_family("deep-sets")(**CONFIGS["efn"][1])
+    model.adapt(inputs, np.zeros((200, 1)), np.linspace(0.5, 1.5, 200))
+    pt, y, phi = np.moveaxis(inputs["particles"].astype(np.float64), -1, 0)
+    share = pt / pt.sum(axis=1, keepdims=True)
+    dy = y - (share * y).sum(axis=1, keepdims=True)
+    weight = share * np.linspace(0.5, 1.5, 200)[:, None] * inputs["real"]
+    mean = (weight * dy).sum() / weight.sum()
+    spread = np.sqrt((weight * (dy - mean) ** 2).sum() / weight.sum())
+    np.testing.assert_allclose(np.asarray(model.standardize.scale)[0], spread, rtol=1e-4)
+
+
 def test_charges_are_those_of_the_particle_data_group():
     particle = pytest.importorskip("particle")
     told = np.asarray(identities(np.int32([CODES])))[0]

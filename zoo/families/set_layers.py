@@ -15,7 +15,12 @@ numbers."""
 
 
 def built_dense(
-    name: str, inputs: int, units: Sequence[int], activation: str | None, linear: bool = False
+    name: str,
+    inputs: int,
+    units: Sequence[int],
+    activation: str | None,
+    linear: bool = False,
+    kernel_initializer: str = "glorot_uniform",
 ) -> list[keras.layers.Dense]:
     """Built dense layers over the last axis.
 
@@ -31,6 +36,8 @@ def built_dense(
         The activation of each.
     linear : bool
         Whether the last has none.
+    kernel_initializer : str
+        How their kernels are drawn.
 
     Returns
     -------
@@ -40,7 +47,9 @@ def built_dense(
     layers = []
     for i, (width, number) in enumerate(zip([inputs, *units[:-1]], units, strict=True)):
         last = linear and i == len(units) - 1
-        layer = keras.layers.Dense(number, activation=None if last else activation, name=f"{name}_{i}")
+        layer = keras.layers.Dense(
+            number, None if last else activation, kernel_initializer=kernel_initializer, name=f"{name}_{i}"
+        )
         layer.build((None, width))
         layers.append(layer)
     return layers

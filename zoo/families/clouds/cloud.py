@@ -65,6 +65,14 @@ class CloudClassifier(ZooModel):
         """What of the momenta of particles is scaled, (batch, particle, scaled)."""
         return kinematics(frame)
 
+    def importance(self, frame: Frame):
+        """By what each particle counts where mean and scale are measured, (batch, particle).
+
+        Where it is its share of the momentum, directions are scaled by how wide the flow of energy is. The many soft particles
+        are spread twice as far, and scaled by them, an energy flow network learns far more slowly.
+        """
+        return ops.ones_like(frame.share)
+
     def features(self, frame: Frame, identity: list):
         """What the network sees of each particle, (batch, particle, seen)."""
         x = self.standardize(self.scalings(frame))
@@ -112,11 +120,11 @@ class CloudClassifier(ZooModel):
         return self.family, {**self.config, "outputs": outputs}
 
     def adapt(self, inputs: Mapping[str, Any], target: np.ndarray, weight: np.ndarray | None = None) -> None:
-        """Measure the scaling on real particles of training jets, by the event weights of the jets."""
+        """Measure the scaling on real particles of training jets, by their importance and the event weights of the jets."""
         frame, real, weight = some(inputs, weight)
         if real.any():
-            each = None if weight is None else np.broadcast_to(weight[:, None], real.shape)[real]
-            self.standardize.adapt(ops.convert_to_numpy(self.scalings(frame))[real], each)
+            each = ops.convert_to_numpy(self.importance(frame)) * (1.0 if weight is None else weight[:, None])
+            self.standardize.adapt(ops.convert_to_numpy(self.scalings(frame))[real], each[real])
 
     def standardized(self, particles, *others) -> tuple:
         seen = ops.convert_to_numpy(self.standardize(self.scalings(about_axis(particles, others[-1]))))

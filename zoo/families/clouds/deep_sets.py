@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, Literal
 
 import keras
@@ -68,12 +69,16 @@ class DeepSets(CloudClassifier):
         }
         if self.safe:
             self.endpoints = {**self.endpoints, "filters": "filters"}  # type: ignore[misc]
-        self.particle = built_dense("particle", self.seen, particle, activation)
-        self.jet = built_dense("jet", particle[-1], jet, activation)
+        layers = partial(built_dense, activation=activation, kernel_initializer="he_uniform")  # as the paper's
+        self.particle = layers("particle", self.seen, particle)
+        self.jet = layers("jet", particle[-1], jet)
         self.finish(jet[-1])
 
     def scalings(self, frame: Frame):
         return ops.stack([frame.dy, frame.dphi], axis=-1) if self.safe else super().scalings(frame)
+
+    def importance(self, frame: Frame):
+        return frame.share if self.safe else super().importance(frame)
 
     def embed(self, particles, *others):
         *identity, real = others
