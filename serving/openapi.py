@@ -197,7 +197,7 @@ def _example(served: Served) -> Schema:
 
 
 def _row(tensor: Tensor, lengths: Mapping[str, int]) -> np.ndarray:
-    """Values that the check of the inputs lets through: true, positions that the axis has, a listed value, a jet, the middle."""
+    """Values that the check of the inputs lets through: true, positions that the axis has, a listed value, a jet, middles."""
     shape = tensor.sized(lengths)
     if tensor.dtype == "bool":
         return np.ones(shape, bool)

@@ -152,7 +152,7 @@ def test_a_fine_tuned_model_takes_the_jets_that_it_was_tuned_on():
         return given
 
     data.rows = padded  # type: ignore[method-assign]
-    with pytest.raises(InputError, match="row 5, element 0 of particles: .* padding is not real"):
+    with pytest.raises(InputError, match=r"row 5, element 0 of particles: .* padding is not real"):
         check(data, parent, parent.spec)
 
 

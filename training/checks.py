@@ -203,17 +203,17 @@ class _Pass:
                 content.update(np.asarray(rows.weight[part], np.float64).tobytes())
             if split == "train":
                 self._measure(answer(model.standardized, *cut.values()))
-        self.jets = {
-            tensor.name: measured(tensor.jet, *map(np.concatenate, zip(*self._jets[tensor.name], strict=True)))
-            for tensor in inputs
-            if tensor.jet is not None and any(len(pt) for pt, _ in self._jets[tensor.name])
-        }
+        self.jets: dict[str, Jet] = {}
+        for name, parts in self._jets.items():
+            pt, farthest = (np.concatenate(part) for part in zip(*parts, strict=True))
+            if len(pt) and (jet := known[name].jet):
+                self.jets[name] = measured(jet, pt, farthest)
         low, high = zip(*targets, strict=True)
         self.target_range = max(high) - min(low)
         self.digest = content.digest()
         self.found = {name: np.concatenate(parts) for name, parts in self.digests.items()}
-        measured = zip(rows.inputs, self._moments, strict=False)
-        self.drift = {name: _drift(moments) for name, moments in measured if not known[name].unbounded}
+        named = zip(rows.inputs, self._moments, strict=False)
+        self.drift = {name: _drift(moments) for name, moments in named if not known[name].unbounded}
 
     def _look(self, cut: dict[str, np.ndarray], tensors: dict[str, Tensor]) -> None:
         whole = np.zeros(len(next(iter(cut.values()))), np.uint64)
@@ -251,12 +251,12 @@ class _Pass:
             self.extremes[tensor.name] = (np.minimum(least, before[0]), np.maximum(most, before[1]))
 
     def _look_at_jets(self, tensor: Tensor, jet: Jet, array: np.ndarray, real: np.ndarray, numbers: np.ndarray) -> None:
-        """Refuse padding that is said to be real, count jets that the parent was not trained on, and keep what tells of them."""
+        """Refuse padding that is said to be real, count jets that the parent was not trained on, keep what tells of them."""
         if len(nothing := real_padding(array, real)):
             row, place = map(int, nothing[0])
             raise InputError(
-                f"row {numbers[row]}, element {place} of {tensor.name}: expected a transverse momentum above 0 where {tensor.mask}"
-                f" is true, given {array[row, place, 0]:.6g}; padding is not real"
+                f"row {numbers[row]}, element {place} of {tensor.name}: expected a transverse momentum above 0 where"
+                f" {tensor.mask} is true, given {array[row, place, 0]:.6g}; padding is not real"
             )
         there = real.any(axis=1)
         pt, farthest = (each[there] for each in seen(array, real))

@@ -70,7 +70,7 @@ def _shape(tensor: Tensor) -> str:
 
 
 def _meaning(tensor: Tensor) -> str:
-    """What the tensor is, of which jets it holds the particles, which of its elements are real, and along which axis its whole numbers count."""
+    """What the tensor is, of which jets, which of its elements are real, and along which axis its whole numbers count."""
     mask = f"; real where {tensor.mask} is true" if tensor.mask else ""
     jets = f"; of {tensor.jet.words}" if tensor.jet else ""
     return tensor.description + jets + mask + (f"; positions along {tensor.index_of}" if tensor.index_of else "")

@@ -17,7 +17,7 @@ REACH = 1.6
 1.0, half have one beyond 0.96, one in a thousand beyond 1.3, and the widest 1.51: what is gathered last moves the axis away."""
 NARROW, MANY = 0.75, 30
 """So many jets of which none reaches so far, in units of the radius, are of a smaller one: half the radius ends at 0.7. Of the
-simulated jets 0.1% to 16% end there, by what they come from; of those with fewest particles, without the soft ones, at most 86%."""
+simulated jets 0.1% to 16% end there, by what they come from; of those with fewest particles, without soft ones, up to 86%."""
 TYPICAL = 0.96
 """How far half of the jets reach, in units of the radius."""
 
@@ -72,8 +72,9 @@ def refuse_jets(tensor: Tensor, particles: np.ndarray, real: np.ndarray, allow_o
             f" cluster with that radius, or {lets}"
         )
     if too_narrow(jet, farthest[there]):
+        count = np.count_nonzero(there)
         raise InputError(
-            f"{where}: none of {np.count_nonzero(there)} jets reaches as far as those of the training: expected particles beyond"
+            f"{where}: none of {count} jets reaches as far as those of the training: expected particles beyond"
             f" {NARROW * jet.radius:.6g} from the axis, {reason}, given at most {farthest[there].max():.6g};"
             f" cluster with that radius, or {lets}"
         )
