@@ -271,6 +271,21 @@ def test_a_mask_of_jets_is_one_of_particles():
         Endpoint(description="", inputs=[PARTICLES, real], outputs=[Tensor(name="y", unit="1", description="")])
 
 
+@pytest.mark.parametrize("jet_", [PARTICLES.jet, None])
+def test_the_page_beside_the_graph_of_an_experiment_says_which_jets(tmp_path, jet_):
+    from zoo.export.experiments.athena import Athena
+    from zoo.export.experiments.cloud import read_cloud
+    from zoo.export.experiments.cmssw import Cmssw
+
+    inputs = [PARTICLES.model_copy(update={"jet": jet_}), *TAGGER.endpoint.inputs[1:]]
+    spec = make_model_folder(tmp_path, endpoints={"predict": TAGGER.endpoint.model_copy(update={"inputs": inputs})})
+    cloud = read_cloud(spec, "cmssw")
+    for form in (Cmssw(), Athena()):
+        words = jet_.words if jet_ else "particles of a simulation, within the range on its card"
+        text = form.files(cloud)["README.md"]
+        assert f"- The model was trained on {words};\n  jets of another radius or momentum are not refused here." in text
+
+
 def test_cards_and_tables_say_which_jets(tmp_path):
     from zoo.cli.tables import model_details
 
