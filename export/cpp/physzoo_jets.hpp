@@ -11,7 +11,7 @@
 
 namespace physzoo::detail {
 
-/// No particle of a jet lies farther from its axis, and many jets of which none reaches so far are of a smaller radius: in radii.
+/// In radii: no particle of a jet lies farther from its axis, and many jets of which none reaches so far are of smaller ones.
 constexpr double kReach = 1.6, kNarrow = 0.75;
 constexpr std::size_t kMany = 30;
 

@@ -51,7 +51,7 @@ struct AxisSpec {
   std::vector<std::string> labels, units;  ///< one for each element, or none
 };
 
-/// The anti-kt jets on which the model was trained: their radius, and in GeV the transverse momentum of the sum of the particles.
+/// The anti-kt jets on which the model was trained: their radius, and in GeV the transverse momentum of all particles together.
 struct JetSpec {
   double radius, least, most;
 };

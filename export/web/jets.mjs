@@ -3,7 +3,7 @@
 
 import { InputError } from "./spec.mjs";
 
-/** No particle of a jet lies farther from its axis, and many jets of which none reaches so far are of a smaller radius: in radii. */
+/** In radii: no particle of a jet lies farther from its axis, and many jets of which none reaches so far are of smaller ones. */
 const REACH = 1.6;
 const NARROW = 0.75;
 const MANY = 30;
@@ -32,16 +32,16 @@ export function refuseJets({ name, jet, mask }, [, count, size], particles, real
   const others = jets.filter(({ pt }) => pt < least || pt > most);
   if (others.length)
     throw new InputError(
-      `${where}${others.length} jets lie outside the trained range, the first in row ${others[0].row}: expected ${six(least)} to` +
-        ` ${six(most)} GeV of transverse momentum, that of the sum of the particles, given ${six(others[0].pt)}` +
+      `${where}${others.length} jets lie outside the trained range, the first in row ${others[0].row}: expected` +
+        ` ${six(least)} to ${six(most)} GeV of transverse momentum, that of the sum of the particles, given ${six(others[0].pt)}` +
         `${asIf(jet.pt, others[0].pt)}; check the units, or ${lets}`,
     );
   const reason = `as of anti-kt jets of radius ${six(jet.radius)}`;
   const wide = jets.filter(({ farthest }) => farthest > REACH * jet.radius);
   if (wide.length)
     throw new InputError(
-      `${where}${wide.length} jets reach farther than those of the training, the first in row ${wide[0].row}: expected particles` +
-        ` within ${six(REACH * jet.radius)} of the axis, ${reason}, given one at ${six(wide[0].farthest)};` +
+      `${where}${wide.length} jets reach farther than those of the training, the first in row ${wide[0].row}: expected` +
+        ` particles within ${six(REACH * jet.radius)} of the axis, ${reason}, given one at ${six(wide[0].farthest)};` +
         ` cluster with that radius, or ${lets}`,
     );
   const reached = jets.reduce((known, { farthest }) => Math.max(known, farthest), 0);
@@ -53,7 +53,7 @@ export function refuseJets({ name, jet, mask }, [, count, size], particles, real
     );
 }
 
-/** Momentum of the sum of the particles, and the distance of the farthest from the axis; nothing where there is none, or NaN. */
+/** Momentum of the sum of the particles, and distance of the farthest from the axis; nothing where there is none, or NaN. */
 function seenJet(numbers, real, size) {
   const particles = [];
   real.forEach((here, i) => here && particles.push(numbers.subarray(i * size, i * size + 3)));
