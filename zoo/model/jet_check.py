@@ -61,7 +61,7 @@ def refuse_jets(tensor: Tensor, particles: np.ndarray, real: np.ndarray, allow_o
         raise InputError(
             f"{where}: {np.count_nonzero(outside)} jets lie outside the trained range, the first in row {row}: expected"
             f" {jet.pt[0]:.6g} to {jet.pt[1]:.6g} GeV of transverse momentum, that of the sum of the particles, given"
-            f" {pt[row]:.6g}{_as_if(jet, pt[row])}; check the units, or {lets}"
+            f" {pt[row]:.6g}{_as_if(jet, float(pt[row]))}; check the units, or {lets}"
         )
     reason = f"as of anti-kt jets of radius {jet.radius:.6g}"
     if far.any():
