@@ -197,7 +197,7 @@ def _example(served: Served) -> Schema:
 
 
 def _row(tensor: Tensor, lengths: Mapping[str, int]) -> np.ndarray:
-    """Values that the check of the inputs lets through: true, positions that the axis has, a listed value, or the middle."""
+    """Values that the check of the inputs lets through: true, positions that the axis has, a listed value, a jet, middles."""
     shape = tensor.sized(lengths)
     if tensor.dtype == "bool":
         return np.ones(shape, bool)
@@ -211,6 +211,9 @@ def _row(tensor: Tensor, lengths: Mapping[str, int]) -> np.ndarray:
     )
     bounded = np.isfinite(low) & np.isfinite(high)
     row = np.where(bounded, np.where(bounded, low, 0) / 2 + np.where(bounded, high, 0) / 2, np.clip(0.0, low, high))
+    if tensor.jet is not None:  # particles beside each other, of one azimuth, so that their momenta add up
+        row[:, 0] = sum(tensor.jet.pt) / 2 / len(row)
+        row[:, 1], row[:, 2] = np.linspace(0, tensor.jet.radius, len(row)), 0.0
     return np.ceil(row).astype(tensor.dtype) if tensor.dtype.startswith("int") else row
 
 

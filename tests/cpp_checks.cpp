@@ -2,6 +2,7 @@
 // tests/test_cpp.py.
 
 #include <algorithm>
+#include <cmath>
 #include <cstdio>
 #include <functional>
 #include <limits>
@@ -57,6 +58,36 @@ std::string connected(const physzoo::Model& model, std::int64_t to, double first
                                 {"charges", {{1, 3}, std::vector<std::int32_t>{charge, 0, -2}}}};
   const auto outputs = model.endpoint("connect").run(inputs);
   return all<double>(outputs, "steps") + ", " + all<std::int32_t>(outputs, "charge");
+}
+
+/// Jets of three particles, of which the last two lie on either side of the axis in azimuth, as in tests/set_graphs.py.
+std::string tagged(const physzoo::Model& model, std::vector<double> pt, double spread, std::int64_t rows = 1,
+                   physzoo::Checks checks = {}, bool real = true) {
+  const double pi = std::acos(-1.0), phi[] = {pi, spread - pi, pi - spread};
+  physzoo::Tensor constituents{{rows, 3, 3}, {}};
+  for (std::int64_t row = 0; row < rows; ++row)
+    for (std::size_t i = 0; i < 3; ++i)
+      for (double number : {pt[i], 1.0, phi[i]}) constituents.values.push_back(static_cast<float>(number));
+  const physzoo::Tensor mask({rows, 3}, std::vector<bool>(static_cast<std::size_t>(rows * 3), real));
+  const auto outputs = model.endpoint("tag").run({{"constituents", constituents}, {"real", mask}}, checks);
+  return physzoo::detail::text_of(outputs.at("multiplicity").shape);
+}
+
+void report_jets(const physzoo::Model& sets) {
+  const auto nan = std::numeric_limits<double>::quiet_NaN();
+  report("padding that is real", [&] { return tagged(sets, {60, 40, 0}, 0.1); });
+  report("padding that is real, range let through", [&] { return tagged(sets, {60, 40, 0}, 0.1, 1, {true, false}); });
+  report("jet of another momentum", [&] { return tagged(sets, {100, 50, 50}, 0); });
+  report("jet in MeV", [&] { return tagged(sets, {60e3, 20e3, 20e3}, 0); });
+  report("jet in TeV", [&] { return tagged(sets, {0.05, 0.025, 0.025}, 0); });
+  report("jet of a larger radius", [&] { return tagged(sets, {80, 10, 10}, 0.75); });
+  report("jets of a smaller radius", [&] { return tagged(sets, {80, 10, 10}, 0.25, 30); });
+  report("jets", [&] { return tagged(sets, {80, 10, 10}, 0.6, 29) + tagged(sets, {80, 10, 10}, 0.31, 30); });
+  report("few jets that do not reach far", [&] { return tagged(sets, {80, 10, 10}, 0.25, 29); });
+  report("jets without particles", [&] { return tagged(sets, {0, 0, 0}, 0, 40, {}, false); });
+  report("no jets", [&] { return tagged(sets, {0, 0, 0}, 0, 0); });
+  report("jets, range let through", [&] { return tagged(sets, {100, 50, 50}, 0.75, 1, {true, false}); });
+  report("jets, nan let through", [&] { return tagged(sets, {nan, 500, 500}, 0.75, 1, {false, true}); });
 }
 
 void report_sets(const physzoo::Model& sets) {
@@ -154,6 +185,7 @@ int main(int argc, char** argv) {
   report("empty", [&] { return shape_of({{"trajectory", rows(0, 50)}, {"time", rows(0, 1)}}); });
 
   report_sets(physzoo::Model(argv[2]));
+  report_jets(physzoo::Model(argv[2]));
 
   report("threads", [&]() -> std::string {
     std::vector<int> same(8, 0);

@@ -130,6 +130,7 @@ DAMAGES: list[tuple[Damage, str]] = [
 ]
 """Damage to an exported ive-pendulum, and what every reader says of it."""
 
+_JET = ("endpoints", "tag", "inputs", 0, "jet")
 _COUNT = "clients/pool/out/count.npy"
 _SOFT = "clients/pool/out/soft.npy"
 _STEPS = "clients/connect/out/steps.npy"
@@ -143,6 +144,10 @@ SET_DAMAGES: list[tuple[Damage, str]] = [
     (put(9, "endpoints", "pool", "outputs", 1, "axes", 0, "most"), "expected one length of particle"),
     (put("int32", "endpoints", "pool", "outputs", 2, "dtype"), r"count int32 \(batch\) .* count int64 \(batch\)"),
     (put("none", "endpoints", "connect", "inputs", 1, "index_of"), "expected whole numbers along an axis as edges"),
+    (put({"radius": 0.4, "pt": [110, 90]}, *_JET), "expected radius and transverse momenta of the jets of constituents"),
+    (put({"radius": -1, "pt": [90, 110]}, *_JET), "expected radius and transverse momenta of the jets of constituents"),
+    (put({"radius": 0.4}, *_JET), "expected radius and transverse|not the whole spec of a model"),
+    (put("float64", *_JET[:-1], "dtype"), "expected particles with a mask as constituents"),
     (save(_COUNT, np.array([5, 3, 1, 4], "i4")), "count.npy: expected int64 in C order"),
     (save(_COUNT, np.array([5, 3, 1, 5])), "pool count: 4 rows, largest .difference. 1(.0e.0)? .*OUTSIDE THE TOLERANCE"),
     (save(_SOFT, np.zeros((4, 5), "?")), "pool soft: .*OUTSIDE THE TOLERANCE"),

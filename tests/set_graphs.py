@@ -12,6 +12,7 @@ from tiny_folder import make_model_folder
 
 from zoo.export.client_files import write_client_files
 from zoo.model.axes import Axis
+from zoo.model.jet import Jet
 from zoo.model.spec import TEST_TENSORS, Endpoint, Tensor
 
 NAME = "tiny-sets"
@@ -40,6 +41,22 @@ POOL = Endpoint(
         Tensor(name="count", dtype="int64", unit="1", description="real particles"),
         Tensor(name="soft", axes=[PARTICLE], dtype="bool", unit="1", description="pt below 2 GeV"),
     ],
+)
+MOMENTUM = Axis(name="momentum", size=3, labels=["pt", "y", "phi"], units=["GeV", "1", "rad"])
+TAG = Endpoint(
+    description="Counts the particles of a jet",
+    inputs=[
+        Tensor(
+            name="constituents",
+            axes=[PARTICLE, MOMENTUM],
+            unit="pt in GeV, y, phi in rad",
+            description="",
+            mask="real",
+            jet=Jet(radius=0.4, pt=(90, 110)),
+        ),
+        Tensor(name="real", axes=[PARTICLE], dtype="bool", unit="1", description="which constituents are real"),
+    ],
+    outputs=[Tensor(name="multiplicity", dtype="int64", unit="1", description="real constituents")],
 )
 CONNECT = Endpoint(
     description="Differences along the edges of a graph",
@@ -73,6 +90,50 @@ REFUSALS = {
     "double NaN": f"input nodes: 1 {_INFINITE} (0, 0, 0); {{finite}} lets them through",
 }
 """What every language says of inputs that it refuses, but for the name of the option that lets them through."""
+
+
+def jet(pt: Sequence[float], spread: float = 0.1, rows: int = 1) -> dict[str, np.ndarray]:
+    """Jets of three particles, of which the last two lie on either side of the axis in azimuth, beyond pi the one."""
+    momenta = np.array([[pt[0], 1.0, np.pi], [pt[1], 1.0, spread - np.pi], [pt[2], 1.0, np.pi - spread]], "f4")
+    return {"constituents": np.tile(momenta, (rows, 1, 1)), "real": np.ones((rows, 3), bool)}
+
+
+_JETS = (
+    "jets lie outside the trained range, the first in row 0: expected 90 to 110 GeV of transverse momentum, that of the sum of"
+)
+_LETS = ", or extrapolate with {range}"
+_CLUSTER = "as of anti-kt jets of radius 0.4, given {given}; cluster with that radius" + _LETS
+JET_REFUSALS = {
+    "padding that is real": (
+        jet([60, 40, 0]),
+        "1 elements are real and have no transverse momentum, the first at (0, 2): expected above 0 GeV where real is true,"
+        " given 0; padding is not real",
+    ),
+    "jet of another momentum": (
+        jet([100, 50, 50], 0.0),
+        f"1 {_JETS} the particles, given 200; check the units{_LETS}",
+    ),
+    "jet in MeV": (
+        jet([60e3, 20e3, 20e3], 0.0),
+        f"1 {_JETS} the particles, given 100000, as if in MeV; check the units{_LETS}",
+    ),
+    "jet in TeV": (
+        jet([0.05, 0.025, 0.025], 0.0),
+        f"1 {_JETS} the particles, given 0.1, as if in TeV or relative to the jet; check the units{_LETS}",
+    ),
+    "jet of a larger radius": (
+        jet([80, 10, 10], 0.75),
+        "1 jets reach farther than those of the training, the first in row 0: expected particles within 0.64 of the axis, "
+        + _CLUSTER.replace("{given}", "one at 0.75"),
+    ),
+    "jets of a smaller radius": (
+        jet([80, 10, 10], 0.25, rows=30),
+        "none of 30 jets reaches as far as those of the training: expected particles beyond 0.3 from the axis, "
+        + _CLUSTER.replace("{given}", "at most 0.25"),
+    ),
+}
+"""Jets that every language refuses, each of three particles of ``TAG``, and what it says of them."""
+JET_WORDS = {case: f"input constituents: {words}" for case, (_, words) in JET_REFUSALS.items()}
 _DTYPES = {
     "float32": TensorProto.FLOAT,
     "float64": TensorProto.DOUBLE,
@@ -84,7 +145,7 @@ _DTYPES = {
 
 def set_folder(folder: Path) -> Path:
     """Write the folder: card, graphs, test tensors and what clients read."""
-    spec = make_model_folder(folder, name=NAME, files={}, endpoints={"pool": POOL, "connect": CONNECT})
+    spec = make_model_folder(folder, name=NAME, files={}, endpoints={"pool": POOL, "connect": CONNECT, "tag": TAG})
     one, last, first = (_constant(name, value) for name, value in (("one", [1]), ("last", [2]), ("first", [0])))
     _write(
         folder,
@@ -119,6 +180,19 @@ def set_folder(folder: Path) -> Path:
         ],
         [one, first],
     )
+    _write(
+        folder,
+        "tag",
+        TAG,
+        [
+            helper.make_node("ReduceMax", ["constituents"], ["hardest"], axes=[2], keepdims=0),
+            helper.make_node("Cast", ["hardest"], ["any"], to=TensorProto.BOOL),
+            helper.make_node("And", ["any", "real"], ["both"]),
+            helper.make_node("Cast", ["both"], ["whole"], to=TensorProto.INT64),
+            helper.make_node("ReduceSum", ["whole", "one"], ["multiplicity"], keepdims=0),
+        ],
+        [one],
+    )
     np.savez(folder / TEST_TENSORS, **_test_tensors())
     write_client_files(folder, spec)
     return folder
@@ -131,6 +205,7 @@ def _test_tensors() -> dict[str, np.ndarray]:
     particles[~mask] = 0
     nodes, charges = rng.normal(size=(4, 3, 2)), rng.integers(-2, 3, (4, 3), dtype="i4")
     edges = rng.integers(0, 3, (4, 7, 2), dtype="i8")
+    constituents = jet([50.0, 30.0, 20.0])["constituents"].repeat(4, axis=0)
     ends = [np.take_along_axis(nodes, edges[:, :, end, None], axis=1) for end in (0, 1)]
     return {
         "pool/in/particles": particles,
@@ -139,6 +214,9 @@ def _test_tensors() -> dict[str, np.ndarray]:
         "pool/out/kept": particles,
         "pool/out/count": mask.sum(axis=1),
         "pool/out/soft": particles[:, :, 0] < 2,
+        "tag/in/constituents": constituents,
+        "tag/in/real": np.ones((4, 3), bool),
+        "tag/out/multiplicity": np.full(4, 3),
         "connect/in/nodes": nodes,
         "connect/in/edges": edges,
         "connect/in/charges": charges,

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+import subprocess
+import sys
 
 import keras
 import numpy as np
@@ -17,6 +19,7 @@ from zoo.families.clouds.frame import about_axis, pair_kinematics, squared_dista
 from zoo.families.clouds.identity import CODES, charges, identities
 from zoo.model.registry import get_family
 from zoo.testing import check_family
+from zoo.testing.family_checks import OPSETS
 
 
 def logits(model, inputs):
@@ -82,6 +85,35 @@ def test_graph_of_an_empty_batch_or_of_a_jet_without_particles_does_not_end_the_
     many = seen_by(name, clouds(2, particles=400, least=400))
     expected = np.asarray(model.endpoint("predict")(many)["probability"])
     np.testing.assert_allclose(run(many)["probability"], expected, atol=1e-5)
+
+
+RUN_EMPTY = """
+import sys
+import numpy as np
+import onnxruntime
+session = onnxruntime.InferenceSession(sys.argv[1])
+types = {"tensor(float)": np.float32, "tensor(int32)": np.int32, "tensor(bool)": bool}
+shapes = {one.name: [0, *(size if isinstance(size, int) else 7 for size in one.shape[1:])] for one in session.get_inputs()}
+answers = session.run(None, {one.name: np.zeros(shapes[one.name], types[one.type]) for one in session.get_inputs()})
+print([len(answer) for answer in answers])
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("opset", OPSETS)
+@pytest.mark.parametrize("endpoint", ["predict", "attention"])
+def test_a_transformer_at_any_opset_answers_an_empty_batch(tmp_path, endpoint, opset):
+    """In a process of its own, which ONNX Runtime ends where a graph of attention is not made for it."""
+    if keras.backend.backend() != "tensorflow":
+        pytest.skip("graphs are traced from TensorFlow")
+    pytest.importorskip("tf2onnx")
+    from zoo.export import to_onnx
+
+    model = released("particle-transformer")
+    (tmp_path / "graph.onnx").write_bytes(to_onnx(model, model.spec, endpoint, opset).SerializeToString())
+    command = [sys.executable, "-c", RUN_EMPTY, str(tmp_path / "graph.onnx")]
+    ran = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (ran.returncode, ran.stdout) == (0, "[0]\n"), ran.stderr
 
 
 # -- what changes nothing -----------------------------------------------------------------------------------------------
@@ -175,7 +207,7 @@ def test_other_networks_are_not_safe(models):
 
 
 @pytest.mark.parametrize("name", CONFIGS)
-def test_jets_without_particles_of_one_and_of_400(models, name):
+def test_no_jets_and_jets_without_particles_of_one_and_of_400(models, name):
     empty = {key: np.zeros_like(array) for key, array in clouds(3).items()}
     single = clouds(3, particles=1)
     for inputs in (empty, single, clouds(2, particles=400, least=400)):
@@ -183,6 +215,8 @@ def test_jets_without_particles_of_one_and_of_400(models, name):
         assert np.isfinite(np.asarray(found)).all()
     one = {key: np.pad(array, [(0, 0), (0, 9), *[(0, 0)] * (array.ndim - 2)]) for key, array in single.items()}
     expect_same(models[name], seen_by(name, single), seen_by(name, one), 3e-6)
+    nothing = models[name].endpoint("predict")(seen_by(name, {key: array[:0] for key, array in single.items()}))["probability"]
+    assert np.shape(nothing) == (0, CONFIGS[name][1].get("outputs", 1))
 
 
 # -- coordinates --------------------------------------------------------------------------------------------------------

@@ -122,6 +122,40 @@ def test_checks_before_fine_tuning_look_at_real_particles():
         check(data, parent, parent.spec)
 
 
+def test_a_fine_tuned_model_takes_the_jets_that_it_was_tuned_on():
+    from zoo.model.inputs import InputCheck
+    from zoo.model.jet import Jet
+    from zoo.training.checks import check
+    from zoo.workflows.fine_tuned_spec import with_extremes
+
+    parent, data = released("pfn-id"), MadeUpClouds(particles=12)
+    predict = parent.spec.endpoints["predict"]
+    narrow = predict.inputs[0].model_copy(update={"jet": Jet(radius=0.1, pt=(600, 700))})
+    predict = predict.model_copy(update={"inputs": [narrow, *predict.inputs[1:]]})
+    parent.spec = parent.spec.model_copy(update={"endpoints": {"predict": predict}})
+    found = check(data, parent, parent.spec)
+    assert any("reach as far as those of radius" in one for one in found.warnings)
+    inputs = data.rows("train").inputs
+    pt, _, phi = np.moveaxis(inputs["particles"].astype(float), -1, 0)
+    summed = np.abs(np.sum(pt * np.exp(1j * phi) * inputs["real"], axis=1))[inputs["real"].any(axis=1)]
+    assert found.jets["particles"].pt == pytest.approx((summed.min(), summed.max()))
+    with pytest.raises(InputError, match="jets lie outside the trained range"):
+        InputCheck(predict)(inputs)
+    tuned = with_extremes(parent.spec.endpoints, found.extremes, found.jets)["predict"]
+    InputCheck(tuned)(inputs)
+    assert tuned.inputs[0].jet.pt[1] == 700
+    rows_of = data.rows
+
+    def padded(split, epoch=0):
+        given = rows_of(split)
+        given.inputs["particles"][5, 0, 0], given.inputs["real"][5, 0] = 0, True
+        return given
+
+    data.rows = padded  # type: ignore[method-assign]
+    with pytest.raises(InputError, match=r"row 5, element 0 of particles: .* padding is not real"):
+        check(data, parent, parent.spec)
+
+
 def test_a_new_head_leaves_free_axes_free():
     from zoo.workflows.fine_tuned_spec import with_head
 

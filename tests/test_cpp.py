@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from exported_folder import DAMAGES, SET_DAMAGES, SPEC, cut, exported, put, swap
-from set_graphs import CONNECT, POOL, REFUSALS, set_folder
+from set_graphs import CONNECT, JET_REFUSALS, JET_WORDS, POOL, REFUSALS, TAG, jet, set_folder
 from tiny_folder import TINY_ENDPOINT, make_model_folder
 
 import zoo
@@ -80,12 +80,13 @@ def sets(tmp_path_factory) -> Path:
 
 
 def test_sets_check_themselves(programs, sets):
-    *printed, charge = succeed(programs / "physzoo_check", sets).splitlines()
+    *printed, multiplicity = succeed(programs / "physzoo_check", sets).splitlines()
     assert [line.partition(":")[0] for line in printed[1:]] == [
         *(f"pool {name}" for name in ("sums", "kept", "count", "soft")),
         "connect steps",
+        "connect charge",
     ]
-    assert charge == "connect charge: 4 rows, largest |difference| 0 in one batch, 0 row by row: ok"
+    assert multiplicity == "tag multiplicity: 4 rows, largest |difference| 0 in one batch, 0 row by row: ok"
     assert all(line.endswith(": ok") for line in printed[1:])
 
 
@@ -187,8 +188,15 @@ def test_bad_input_is_refused(onnxruntime_root, pendulum, sets, tmp_path):
         "page": "1",
         **{
             case: f"InputError {message.format(finite='Checks::finite = false', range='Checks::range = false')}"
-            for case, message in REFUSALS.items()
+            for case, message in (REFUSALS | JET_WORDS).items()
         },
+        "padding that is real, range let through": f"InputError {JET_WORDS['padding that is real']}",
+        "jets": "(29)(30)",
+        "few jets that do not reach far": "(29)",
+        "jets without particles": "(40)",
+        "no jets": "(0)",
+        "jets, range let through": "(1)",
+        "jets, nan let through": "(1)",
         "sets": "(1, 3) 3 0 0.75, (1) 3, (1, 3) 1 1 1",
         "padded": "(1, 3) 2 0 0.5, (1) 2, (1, 3) 1 1 1",
         "mask of 2": "InputError input mask: expected 0 and 1, given 2 at (0, 1)",
@@ -226,13 +234,27 @@ def graph(to: int = 0, first: float = 1.0, charge: int = 1) -> dict[str, np.ndar
         ("whole number out of range", CONNECT, graph(charge=5)),
         ("double out of range", CONNECT, graph(first=1e101)),
         ("double NaN", CONNECT, graph(first=np.nan)),
+        *((case, TAG, inputs) for case, (inputs, _) in JET_REFUSALS.items()),
     ],
 )
 def test_python_refuses_the_same_with_the_same_words(case, endpoint, inputs):
-    expected = REFUSALS[case].format(finite="allow_nonfinite=True", range="allow_out_of_range=True")
+    expected = (REFUSALS | JET_WORDS)[case].format(finite="allow_nonfinite=True", range="allow_out_of_range=True")
     with pytest.raises(InputError) as refused:
         InputCheck(endpoint)(inputs)
     assert str(refused.value).replace("'", "") == expected
+
+
+def test_python_lets_the_same_jets_through():
+    check = InputCheck(TAG)
+    check(jet([80, 10, 10], 0.6, rows=29))
+    check(jet([80, 10, 10], 0.31, rows=30))
+    check(jet([80, 10, 10], 0.25, rows=29))
+    check({name: array[:0] for name, array in jet([80, 10, 10]).items()})
+    check({name: np.zeros_like(array) for name, array in jet([80, 10, 10], rows=40).items()})
+    check(jet([100, 50, 50], 0.75), allow_out_of_range=True)
+    check(jet([np.nan, 500, 500], 0.75), allow_nonfinite=True)
+    with pytest.raises(InputError, match="padding is not real"):
+        check(jet([60, 40, 0]), allow_out_of_range=True)
 
 
 def tensor(name: str, **fields) -> Tensor:

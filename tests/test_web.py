@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from exported_folder import DAMAGES, MEAN, SET_DAMAGES, SPEC, cut, exported, save, swap
-from set_graphs import REFUSALS, set_folder
+from set_graphs import JET_WORDS, REFUSALS, set_folder
 
 import zoo
 from zoo.serving import Session
@@ -93,12 +93,13 @@ def sets(tmp_path_factory) -> Path:
 
 
 def test_sets_check_themselves(web, sets):
-    *printed, charge = succeed("node", web / "check.mjs", sets).splitlines()
+    *printed, multiplicity = succeed("node", web / "check.mjs", sets).splitlines()
     assert [line.partition(":")[0] for line in printed[1:]] == [
         *(f"pool {name}" for name in ("sums", "kept", "count", "soft")),
         "connect steps",
+        "connect charge",
     ]
-    assert charge == "connect charge: 4 rows, largest |difference| 0.0e+0 in one batch, 0.0e+0 row by row: ok"
+    assert multiplicity == "tag multiplicity: 4 rows, largest |difference| 0.0e+0 in one batch, 0.0e+0 row by row: ok"
     assert all(line.endswith(": ok") for line in printed[1:])
 
 
@@ -201,8 +202,16 @@ def test_bad_input_is_refused(web, pendulum, sets):
         "page": "1",
         **{
             case: f"InputError {message.format(finite='{ finite: false }', range='{ range: false }')}"
-            for case, message in REFUSALS.items()
+            for case, message in (REFUSALS | JET_WORDS).items()
         },
+        "padding that is real, range let through": f"InputError {JET_WORDS['padding that is real']}",
+        "jets": "(29)",
+        "jets that reach far enough": "(30)",
+        "few jets that do not reach far": "(29)",
+        "jets without particles": "(40)",
+        "no jets": "(0)",
+        "jets, range let through": "(1)",
+        "jets, nan let through": "(1)",
         "sets": "(1, 3) 3 0 0.75, (1) 3, (1, 3) 1 1 1",
         "padded": "(1, 3) 2 0 0.5, (1) 2, (1, 3) 1 1 1",
         "mask of 2": "InputError input mask: expected 0 and 1, given 2 at (0, 1)",
@@ -269,7 +278,7 @@ def test_chosen_folder_in_chromium(web, address, tmp_path, name):
 
 def test_folder_of_sets_in_chromium(web, address, sets):
     said = browse(web, address, sets)
-    assert said["status"].endswith(": 6 of 6 outputs as on the day of release")
+    assert said["status"].endswith(": 7 of 7 outputs as on the day of release")
     shapes = {cells[1]: cells[2] for cells in said["rows"]}
     assert shapes["particles"] == "batch × particle 1–8 × 3, masked by mask"  # noqa: RUF001
     assert shapes["edges"] == "batch × edge 1–12 × 2, int64"  # noqa: RUF001

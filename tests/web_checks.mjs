@@ -136,3 +136,26 @@ await say("released", async () => {
   await model.release();
   model.endpoint("encode");
 });
+
+/** Jets of three particles, of which the last two lie on either side of the axis in azimuth, as in tests/set_graphs.py. */
+const tagged = (pt, spread, { rows = 1, real = 1, ...checks } = {}) => async () => {
+  const jet = [pt[0], 1, Math.PI, pt[1], 1, spread - Math.PI, pt[2], 1, Math.PI - spread];
+  const constituents = { dims: [rows, 3, 3], data: Float32Array.from(Array(rows).fill(jet).flat()) };
+  const mask = { dims: [rows, 3], data: new Uint8Array(3 * rows).fill(real) };
+  const { multiplicity } = await sets.endpoint("tag").run({ constituents, real: mask }, checks);
+  return `(${multiplicity.dims.join(", ")})`;
+};
+await say("padding that is real", tagged([60, 40, 0], 0.1));
+await say("padding that is real, range let through", tagged([60, 40, 0], 0.1, { range: false }));
+await say("jet of another momentum", tagged([100, 50, 50], 0));
+await say("jet in MeV", tagged([60e3, 20e3, 20e3], 0));
+await say("jet in TeV", tagged([0.05, 0.025, 0.025], 0));
+await say("jet of a larger radius", tagged([80, 10, 10], 0.75));
+await say("jets of a smaller radius", tagged([80, 10, 10], 0.25, { rows: 30 }));
+await say("jets", tagged([80, 10, 10], 0.6, { rows: 29 }));
+await say("jets that reach far enough", tagged([80, 10, 10], 0.31, { rows: 30 }));
+await say("few jets that do not reach far", tagged([80, 10, 10], 0.25, { rows: 29 }));
+await say("jets without particles", tagged([0, 0, 0], 0, { rows: 40, real: 0 }));
+await say("no jets", tagged([0, 0, 0], 0, { rows: 0 }));
+await say("jets, range let through", tagged([100, 50, 50], 0.75, { range: false }));
+await say("jets, nan let through", tagged([NaN, 500, 500], 0.75, { finite: false }));

@@ -15,6 +15,8 @@ from zoo.families.base import ZooModel
 from zoo.families.batches import answer, rows_at_once
 from zoo.model.axes import Strict
 from zoo.model.inputs import along
+from zoo.model.jet import Jet
+from zoo.model.jet_check import REACH, measured, other_momentum, real_padding, seen
 from zoo.model.spec import ModelSpec, Tensor
 from zoo.progress import track
 from zoo.training.weights import effective, expect_positive_classes, relative_weights
@@ -48,6 +50,8 @@ class Checked(Strict):
     """Rows of each class in each split."""
     extremes: dict[str, tuple[Any, Any]]
     """Smallest and largest of each input in the training rows, of each element unless the card has one bound for all."""
+    jets: dict[str, Jet] = {}
+    """Of each input of particles the training jets: their radius, and their smallest and largest transverse momentum."""
     drift: dict[str, Drift] = {}
     warnings: list[str] = []
     sha256: str
@@ -99,6 +103,13 @@ def check(dataset: Dataset, model: ZooModel, spec: ModelSpec) -> Checked:
                 f"{outside} of {total} rows have {tensor.name} outside the range that {spec.name} was trained in: right where"
                 f" the data are new, wrong where the unit is another than {tensor.unit}"
             )
+    for tensor in inputs:
+        jets = train.jets.get(tensor.name)
+        if jets is not None and tensor.jet is not None and jets.radius != tensor.jet.radius:
+            warnings.append(
+                f"{tensor.name}: the training jets reach as far as those of radius {jets.radius:g}, where {spec.name} was"
+                f" trained on radius {tensor.jet.radius:g}"
+            )
     for name, drift in train.drift.items():
         n = len(splits["train"])
         if abs(drift.mean) > SHIFT + 3 / np.sqrt(n) or not 1 / (RATIO + 3 / np.sqrt(n)) < drift.deviation < RATIO + 3 / np.sqrt(
@@ -121,6 +132,7 @@ def check(dataset: Dataset, model: ZooModel, spec: ModelSpec) -> Checked:
         groups=groups,
         classes=classes,
         extremes=train.extremes,
+        jets=train.jets,
         drift=train.drift,
         warnings=warnings,
         sha256=hashlib.sha256(b"".join(found.digest for found in passes.values())).hexdigest(),
@@ -169,6 +181,7 @@ class _Pass:
         self.digests: dict[str, list[np.ndarray]] = {name: [] for name in (*rows.inputs, "")}
         self.told: list[np.ndarray] = []
         self.extremes: dict[str, tuple[Any, Any]] = {}
+        self._jets: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {}
         self._moments: list[list[Any]] = []
         known = {tensor.name: tensor for tensor in inputs}
         targets: list[tuple[float, float]] = []
@@ -181,18 +194,26 @@ class _Pass:
             for name, array in {**cut, "the target": target}.items():
                 _expect_finite(name, array, numbers[part])
             self._look(cut, known)
+            for tensor in inputs:
+                if tensor.jet is not None and tensor.mask is not None:
+                    self._look_at_jets(tensor, tensor.jet, cut[tensor.name], cut[tensor.mask], numbers[part])
             targets.append((float(target.min()), float(target.max())))
             content.update(self.digests[""][-1].tobytes() + target.tobytes())
             if rows.weight is not None:
                 content.update(np.asarray(rows.weight[part], np.float64).tobytes())
             if split == "train":
                 self._measure(answer(model.standardized, *cut.values()))
+        self.jets: dict[str, Jet] = {}
+        for name, parts in self._jets.items():
+            pt, farthest = (np.concatenate(part) for part in zip(*parts, strict=True))
+            if len(pt) and (jet := known[name].jet):
+                self.jets[name] = measured(jet, pt, farthest)
         low, high = zip(*targets, strict=True)
         self.target_range = max(high) - min(low)
         self.digest = content.digest()
         self.found = {name: np.concatenate(parts) for name, parts in self.digests.items()}
-        measured = zip(rows.inputs, self._moments, strict=False)
-        self.drift = {name: _drift(moments) for name, moments in measured if not known[name].unbounded}
+        named = zip(rows.inputs, self._moments, strict=False)
+        self.drift = {name: _drift(moments) for name, moments in named if not known[name].unbounded}
 
     def _look(self, cut: dict[str, np.ndarray], tensors: dict[str, Tensor]) -> None:
         whole = np.zeros(len(next(iter(cut.values()))), np.uint64)
@@ -228,6 +249,19 @@ class _Pass:
         if np.isfinite(least).all():  # not where no element is real
             before = self.extremes.get(tensor.name, (least, most))
             self.extremes[tensor.name] = (np.minimum(least, before[0]), np.maximum(most, before[1]))
+
+    def _look_at_jets(self, tensor: Tensor, jet: Jet, array: np.ndarray, real: np.ndarray, numbers: np.ndarray) -> None:
+        """Refuse padding that is said to be real, count jets that the parent was not trained on, keep what tells of them."""
+        if len(nothing := real_padding(array, real)):
+            row, place = map(int, nothing[0])
+            raise InputError(
+                f"row {numbers[row]}, element {place} of {tensor.name}: expected a transverse momentum above 0 where"
+                f" {tensor.mask} is true, given {array[row, place, 0]:.6g}; padding is not real"
+            )
+        there = real.any(axis=1)
+        pt, farthest = (each[there] for each in seen(array, real))
+        self.outside[tensor.name] += int((other_momentum(jet, pt) | (farthest > REACH * jet.radius)).sum())
+        self._jets.setdefault(tensor.name, []).append((pt, farthest))
 
     def _measure(self, standardized: tuple) -> None:
         for place, tensor in enumerate(standardized):

@@ -3,14 +3,14 @@
 #ifndef PHYSZOO_INPUTS_HPP
 #define PHYSZOO_INPUTS_HPP
 
-#include "physzoo_tensors.hpp"
+#include "physzoo_jets.hpp"
 
 namespace physzoo {
 
 /// Says which values are refused.
 struct Checks {
   bool finite = true;  ///< NaN and infinity
-  bool range = true;   ///< values outside the trained range, where the mask says that they are real
+  bool range = true;   ///< values and jets outside the trained range, where the mask says that they are real
 };
 
 namespace detail {
@@ -155,6 +155,7 @@ class InputCheck {
     } else {
       if (range.bounded && !range.inside(given.as<T>()))
         refuse(tensor, range, given, tensor.mask.empty() ? nullptr : &inputs.at(tensor.mask), checks);
+      if (tensor.jet) refuse_jets(tensor, given, inputs.at(tensor.mask).as<std::uint8_t>(), checks.range);
       if constexpr (std::is_integral_v<T>) {
         if (tensor.index_of.empty()) return;
         const auto free = lengths.find(tensor.index_of);

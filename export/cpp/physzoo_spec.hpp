@@ -14,6 +14,7 @@
 #include <locale>
 #include <map>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <sstream>
 #include <stdexcept>
 #include <string>
@@ -50,6 +51,11 @@ struct AxisSpec {
   std::vector<std::string> labels, units;  ///< one for each element, or none
 };
 
+/// The anti-kt jets on which the model was trained: their radius, and in GeV the transverse momentum of all particles together.
+struct JetSpec {
+  double radius, least, most;
+};
+
 /// This is what the card says of a tensor.
 struct TensorSpec {
   std::string name;
@@ -60,6 +66,7 @@ struct TensorSpec {
   std::string mask;                   ///< the bool input that says which elements are real; empty where all are
   std::string index_of;               ///< the axis along which the numbers are positions; empty where they are not
   std::vector<std::int64_t> values;   ///< the only numbers that stand for something, in order; empty where all do
+  std::optional<JetSpec> jet;         ///< where the elements are particles of jets: pT in GeV, rapidity, azimuth, and others
   /// Accepted is |a - b| <= absolute + relative |b|, one number each or one for each element of the last axis; whole numbers
   /// must be the same.
   std::vector<double> absolute, relative;
@@ -165,6 +172,7 @@ class SpecReader {
       tensor.values.push_back(one.get<std::int64_t>());
     }
     std::sort(tensor.values.begin(), tensor.values.end());
+    if (json.contains("jet")) tensor.jet = jet(json.at("jet"), tensor);
     const auto& tolerance = json.contains("tolerance") ? json.at("tolerance") : tolerance_of_model;
     tensor.absolute = numbers(tolerance.at("absolute"), "the tolerance of " + tensor.name);
     tensor.relative = numbers(tolerance.at("relative"), "the tolerance of " + tensor.name);
@@ -173,6 +181,16 @@ class SpecReader {
       expect(each->size() == 1 || static_cast<std::int64_t>(each->size()) == size, "the tolerance of " + tensor.name);
     }
     return tensor;
+  }
+
+  JetSpec jet(const Json& json, const TensorSpec& tensor) const {
+    const auto what = "radius and transverse momenta of the jets of " + tensor.name;
+    const auto radius = numbers(json.at("radius"), what), pt = numbers(json.at("pt"), what);
+    expect(radius.size() == 1 && radius[0] > 0 && pt.size() == 2 && pt[0] < pt[1], what);
+    expect(tensor.dtype == DType::float32 && tensor.axes.size() == 2 && !tensor.mask.empty() && !tensor.axes[1].free &&
+               tensor.axes[1].most >= 3,
+           "particles with a mask as " + tensor.name);
+    return {radius[0], pt[0], pt[1]};
   }
 
   AxisSpec axis(const Json& json) const {
@@ -250,6 +268,7 @@ class SpecReader {
     for (const auto& mask : endpoint.inputs)
       if (mask.name == tensor.mask)
         return mask.dtype == DType::boolean && mask.axes.size() <= tensor.axes.size() &&
+               (!tensor.jet || mask.axes.size() == 1) &&
                std::equal(mask.axes.begin(), mask.axes.end(), tensor.axes.begin(),
                           [](const AxisSpec& a, const AxisSpec& b) { return a.name == b.name; });
     return false;

@@ -187,6 +187,7 @@ axis, one number for each class ({names}), opset {SALT_OPSET}, metadata `gnn_con
   `deta`. The mass is that of {mass}.{kinds}
 - Any number of tracks, none too; what the model says of none is what it says of padding alone
   (`default_zero_tracks` of Athena answers with defaults instead).
+- {cloud.which_jets}
 
 This folder was compared with the model in its own library on jets of all lengths (`report.md`). It was not run inside Athena.
 """

@@ -62,6 +62,13 @@ class Cloud:
         """The model's inputs: momenta, identities where it asks for them, and mask."""
         return [self.particles, *([self.identity] if self.identity else []), self.real]
 
+    @property
+    def which_jets(self) -> str:
+        """What a page says of the jets that the model is for: a graph refuses no others."""
+        jet = self.particles.jet
+        trained = jet.words if jet else "particles of a simulation, within the range on its card"
+        return f"The model was trained on {trained};\n  jets of another radius or momentum are not refused here."
+
 
 @dataclass(frozen=True)
 class Jet:

@@ -234,8 +234,7 @@ zooJetTags = boostedJetONNXJetTagsProducer.clone(
   `pfcand_etarel` are.{kinds}
 - **Padding.** A particle whose `pfcand_mask` is 0 or whose momentum is no number or nothing is left out. Beyond
   {cloud.axis.most} particles the first are kept: leave them sorted by momentum. A jet without particles gets zeros.
-- The model was trained on particles of a simulation, within the range on its card; jets of another radius or momentum are not
-  refused here.
+- {cloud.which_jets}
 
 This folder was compared with the model in its own library on jets of all lengths (`report.md`). It was not run inside CMSSW.
 """

@@ -1,5 +1,6 @@
 // Checks what is handed to an endpoint. This is a part of physzoo.mjs. SPDX-License-Identifier: Apache-2.0
 
+import { refuseJets } from "./jets.mjs";
 import { DTYPES, expectedShape, fits, InputError, text } from "./spec.mjs";
 
 /** Checks the inputs of one endpoint. It is made once, since ranges are copied. */
@@ -39,6 +40,7 @@ export class InputCheck {
     const mask = tensor.mask && inputs[tensor.mask].data;
     if (tensor.dtype === "bool") within(tensor, dims, data, 2, "0 and 1");
     else refuse(tensor, this.#ranges.get(tensor.name), [...dims], data, mask, finite, range);
+    if (tensor.jet) refuseJets(tensor, dims, data, mask, range);
     if (tensor.index_of === undefined) return;
     const length = lengths.get(tensor.index_of);
     within(tensor, dims, data, length, `positions from 0 to ${length - 1} along the axis ${tensor.index_of}`);

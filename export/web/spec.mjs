@@ -100,7 +100,7 @@ function checkEndpoint({ name, inputs, outputs }) {
     const mask = inputs.find((input) => input.name === tensor.mask);
     const axesOf = ({ axes }, count) => text(axes.slice(0, count).map((axis) => axis.name));
     const masks = mask?.dtype === "bool" && axesOf(mask) === axesOf(tensor, mask.axes.length);
-    expect(masks, `a bool input as the mask of ${tensor.name}`);
+    expect(masks && (!tensor.jet || mask.axes.length === 1), `a bool input as the mask of ${tensor.name}`);
   }
   for (const { name: input, dtype, index_of: along } of inputs) {
     const whole = ["int32", "int64"].includes(dtype);
@@ -108,7 +108,7 @@ function checkEndpoint({ name, inputs, outputs }) {
   }
 }
 
-function checkTensor({ name, dtype, axes, unit, low, high, values, tolerance }) {
+function checkTensor({ name, dtype, axes, unit, low, high, values, mask, jet, tolerance }) {
   expect(/^[a-zA-Z][a-zA-Z0-9_]*$/.test(name), "a plain name");
   expect(Object.hasOwn(DTYPES, dtype), `${Object.keys(DTYPES).join(", ")} as dtype`);
   expect(typeof unit === "string", `the unit of ${name}`);
@@ -124,6 +124,12 @@ function checkTensor({ name, dtype, axes, unit, low, high, values, tolerance }) 
   for (const bound of [low, high]) expect(numbers(bound ?? []) || bound == null, `the range of ${name}`);
   const codes = values === undefined || (["int32", "int64"].includes(dtype) && values.length && values.every(Number.isInteger));
   expect(codes, `whole numbers as the values of ${name}`);
+  if (jet) {
+    const { radius, pt } = jet;
+    const window = Array.isArray(pt) && pt.length === 2 && pt.every(Number.isFinite) && pt[0] < pt[1];
+    expect(window && Number.isFinite(radius) && radius > 0, `radius and transverse momenta of the jets of ${name}`);
+    expect(dtype === "float32" && mask && axes.length === 2 && axes[1].size >= 3, `particles with a mask as ${name}`);
+  }
   expect(numbers(tolerance?.absolute) && numbers(tolerance?.relative), `the tolerance of ${name}`);
 }
 

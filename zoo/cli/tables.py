@@ -70,9 +70,10 @@ def _shape(tensor: Tensor) -> str:
 
 
 def _meaning(tensor: Tensor) -> str:
-    """What the tensor is, which of its elements are real, and along which axis its whole numbers count."""
+    """What the tensor is, of which jets, which of its elements are real, and along which axis its whole numbers count."""
     mask = f"; real where {tensor.mask} is true" if tensor.mask else ""
-    return tensor.description + mask + (f"; positions along {tensor.index_of}" if tensor.index_of else "")
+    jets = f"; of {tensor.jet.words}" if tensor.jet else ""
+    return tensor.description + jets + mask + (f"; positions along {tensor.index_of}" if tensor.index_of else "")
 
 
 def _range(tensor: Tensor) -> str:

@@ -79,6 +79,8 @@ def _origin(spec: ModelSpec, address: str) -> str:
     if spec.lineage:
         said.append(f"made from `{spec.lineage.parent}@{spec.lineage.revision}`")
     text = f"{', '.join(said)}.\n`zoo show {address}` says what each tensor is, its unit and the range it was trained on."
+    jets = dict.fromkeys(t.jet.words for endpoint in spec.endpoints.values() for t in endpoint.inputs if t.jet)
+    text += "".join(f" It was trained on {words}, and refuses others." for words in jets)
     if spec.export.reduced:
         text += f" Large matrices of the graphs are in {spec.export.reduced.precision}; `model.json` says what that changes."
     return text

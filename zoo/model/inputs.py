@@ -1,4 +1,4 @@
-"""Checks of the tensors that a user hands to an endpoint: names, dtype, shape, masks, finiteness, trained range."""
+"""Checks of the tensors that a user hands to an endpoint: names, dtype, shape, masks, finiteness, trained range, jets."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 from zoo.errors import InputError, option
 from zoo.model.axes import BATCH
 from zoo.model.handed_in.tensors import array_of, inputs_of
+from zoo.model.jet_check import refuse_jets
 from zoo.model.spec import Endpoint, Tensor
 
 _LARGE, _LARGER, _WIDE = 2**10, 2**15, 64
@@ -67,6 +68,8 @@ class InputCheck:
             if expected.bounded and not expected.within(array):
                 mask = expected.tensor.mask
                 expected.refuse(array, None if mask is None else arrays[mask], allow_nonfinite, allow_out_of_range)
+            if expected.tensor.jet is not None and expected.tensor.mask is not None:
+                refuse_jets(expected.tensor, array, arrays[expected.tensor.mask], allow_out_of_range)
             if expected.tensor.index_of is not None:
                 expected.refuse_positions(array, self._length(expected.tensor.index_of, arrays))
         return arrays

@@ -17,6 +17,7 @@ from typing import Annotated, Literal
 from pydantic import Field, JsonValue, model_validator
 
 from zoo.model.axes import Axis, Strict, TensorName
+from zoo.model.jet import Jet
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9]+([-_.][a-z0-9]+)*$", max_length=80)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -75,6 +76,8 @@ class Tensor(Strict):
     """Name of the axis along which the whole numbers of this tensor count positions, from 0."""
     values: Annotated[list[int], Field(min_length=1)] | None = None
     """The only whole numbers that stand for something, such as codes of particles; others are outside what was trained on."""
+    jet: Jet | None = None
+    """Which jets the model was trained on, where the elements are their particles; None of other tensors."""
     tolerance: Tolerance | ElementTolerance | None = None
     """Tolerance of this output, where the model's is not meant for it."""
 
@@ -106,6 +109,8 @@ class Tensor(Strict):
                 raise ValueError(f"tensor {self.name}: expected values, a range or index_of, given two of them")
             if any(abs(value) >= 2**31 for value in self.values):
                 raise ValueError(f"tensor {self.name}: expected values that int32 holds")
+        if self.jet is not None:
+            self.jet.expect_particles(self.name, self.dtype, self.axes, self.mask)
         return self
 
     @property
@@ -192,6 +197,8 @@ class Endpoint(Strict):
                     raise ValueError(f"tensor {tensor.name}: expected a bool input as its mask, given {tensor.mask!r}")
                 if [axis.name for axis in mask.axes] != [axis.name for axis in tensor.axes[: len(mask.axes)]]:
                     raise ValueError(f"tensor {tensor.name}: the axes of its mask {tensor.mask} are not its own first ones")
+                if tensor.jet is not None and len(mask.axes) != 1:
+                    raise ValueError(f"tensor {tensor.name}: expected a mask of particles, of one axis, given {tensor.mask!r}")
         for tensor in self.tensors:
             if tensor.index_of is not None and tensor.index_of not in axes:
                 raise ValueError(f"tensor {tensor.name}: no axis {tensor.index_of!r} along which it could count positions")

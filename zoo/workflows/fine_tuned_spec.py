@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -9,6 +10,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from zoo.data.dataset import FromUser
 from zoo.model.axes import TensorName, fixed_axes
+from zoo.model.jet import Jet
 from zoo.model.spec import Endpoint, ModelSpec, Tensor
 
 if TYPE_CHECKING:
@@ -16,11 +18,30 @@ if TYPE_CHECKING:
     from zoo.families.base import ZooModel
 
 
-def with_extremes(endpoints: dict[str, Endpoint], extremes: dict[str, tuple[Any, Any]]) -> dict[str, Endpoint]:
-    """Trained ranges that take in the new training rows, wherever these leave the parent's or the parent has none."""
+def with_extremes(
+    endpoints: dict[str, Endpoint], extremes: dict[str, tuple[Any, Any]], jets: Mapping[str, Jet]
+) -> dict[str, Endpoint]:
+    """Trained ranges that take in the new training rows, wherever these leave the parent's or the parent has none.
+
+    Parameters
+    ----------
+    endpoints : dict of str to Endpoint
+        The parent's.
+    extremes : dict of str to tuple
+        Smallest and largest of each input in the new training rows.
+    jets : mapping of str to Jet
+        The new training jets of each input that holds particles of jets.
+
+    Returns
+    -------
+    dict of str to Endpoint
+        The fine-tuned model's. Jets have the new radius, and the transverse momenta of both.
+    """
     from zoo.workflows.trained_ranges import widened
 
     def extended(tensor: Tensor) -> Tensor:
+        if tensor.jet is not None and tensor.name in jets:
+            tensor = tensor.model_copy(update={"jet": _both(tensor.jet, jets[tensor.name])})
         if tensor.name not in extremes:
             return tensor
         (low, high), (least, most) = (tensor.low, tensor.high), extremes[tensor.name]
@@ -37,6 +58,16 @@ def with_extremes(endpoints: dict[str, Endpoint], extremes: dict[str, tuple[Any,
         name: endpoint.model_copy(update={"inputs": [extended(tensor) for tensor in endpoint.inputs]})
         for name, endpoint in endpoints.items()
     }
+
+
+def _both(parent: Jet, new: Jet) -> Jet:
+    """The new radius, and transverse momenta that take in the new ones, wherever these leave the parent's."""
+    from zoo.workflows.trained_ranges import widened
+
+    (low, high), (least, most) = parent.pt, new.pt
+    (wide_low,), (wide_high,) = widened(np.array([least]), np.array([most]))
+    pt = (max(0.0, wide_low) if least < low else low, wide_high if most > high else high)
+    return Jet(radius=new.radius, pt=pt)
 
 
 def with_inputs(spec: ModelSpec, model: ZooModel, inputs: int) -> ModelSpec:

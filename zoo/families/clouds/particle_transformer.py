@@ -157,4 +157,5 @@ class ClassToken(keras.layers.Layer):
 
     def call(self, x):
         """The element of each jet (batch, 1, width), for particles (batch, particle, width)."""
-        return self.token + ops.zeros_like(x[:, :1])
+        # By its value: what is added to a variable Keras takes for a bias, which fails for a batch of no jets.
+        return self.token.value + ops.zeros_like(x[:, :1])
