@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partialmethod
+from functools import partial, partialmethod
 
 import keras
 import pytest
@@ -12,8 +12,11 @@ import pytest
 
 @contextmanager
 def eagerly() -> Iterator[None]:
-    """Networks are trained step by step, as a check of what is trained and written needs no graph."""
-    with compiled(jit_compile=False, run_eagerly=True, steps_per_execution=1):
+    """Networks are trained step by step, as a check of what is written needs no graph; intervals are of few draws."""
+    from zoo.training import comparison
+
+    with compiled(jit_compile=False, run_eagerly=True, steps_per_execution=1), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(comparison, "measured", partial(comparison.measured, draws=80))
         yield
 
 

@@ -17,7 +17,7 @@ from zoo.families.beta_vae import BetaVAE
 from zoo.interpret.latents.factors import Grid
 from zoo.interpret.plots import against_beta
 from zoo.training.evaluate import Run
-from zoo.training.evaluations import image_scores
+from zoo.training.evaluations import disentanglement, image_scores
 from zoo.training.evaluations.disentanglement import _entropy, evaluate
 from zoo.training.evaluations.image_scores import SCORES, nearest, scores_of
 from zoo.training.recipe import RecipeError, load_recipe
@@ -70,6 +70,7 @@ def judged(recipe):
         patch.setattr(image_scores, "PARTS", 2)
         patch.setattr(image_scores, "TRAINED", 300)
         patch.setattr(image_scores, "SCORED", 300)
+        patch.setattr(disentanglement, "measured", partial(disentanglement.measured, draws=80))
         return evaluate(runs, recipe.evaluation)
 
 

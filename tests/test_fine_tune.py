@@ -39,6 +39,18 @@ def graph():
         yield
 
 
+@pytest.fixture
+def no_graphs(monkeypatch):
+    """Folders without ONNX graphs, as on other backends than TensorFlow, where weights alone are looked at."""
+    from zoo.model.spec import Export
+    from zoo.workflows import folder as module
+
+    def described(model, spec, folder):
+        return spec.model_copy(update={"export": Export(), "files": module.describe_files(folder)})
+
+    monkeypatch.setattr(module, "exported", described)
+
+
 def weights(model, blocks=None):
     """What can be trained, by block, layer and place."""
     return {
@@ -132,12 +144,12 @@ def run(parent, folder, data=None, **settings):
     ("unfreeze", "expected"),
     [("all", {"hidden", "head"}), (1, {"head"}), (["hidden"], {"hidden"})],
 )
-def test_blocks_that_are_asked_for_are_trained(tmp_path, unfreeze, expected):
+def test_blocks_that_are_asked_for_are_trained(tmp_path, no_graphs, unfreeze, expected):
     parent = released("mlp")
     assert changed(parent, run(parent, tmp_path / "mine", unfreeze=unfreeze)) == expected
 
 
-def test_earlier_layers_move_less_with_a_layer_decay(tmp_path):
+def test_earlier_layers_move_less_with_a_layer_decay(tmp_path, no_graphs):
     parent = released("mlp")
 
     def moved(model):
@@ -152,7 +164,7 @@ def test_earlier_layers_move_less_with_a_layer_decay(tmp_path):
 
 
 @pytest.mark.parametrize("restandardize", [False, True])
-def test_scaling_is_kept_or_measured_anew(tmp_path, restandardize):
+def test_scaling_is_kept_or_measured_anew(tmp_path, no_graphs, restandardize):
     parent, data = released("mlp"), user_data("mlp")
     data["observed"] = data["observed"] + 1.0
     model = run(parent, tmp_path / "mine", data, restandardize=restandardize)
@@ -164,7 +176,7 @@ def test_scaling_is_kept_or_measured_anew(tmp_path, restandardize):
 
 
 @pytest.mark.parametrize(("family", "unfreeze"), [("mlp", "all"), ("cnn3d", ["stages"]), ("ive", "all")])
-def test_low_rank_adaptation_becomes_part_of_the_kernels(tmp_path, family, unfreeze):
+def test_low_rank_adaptation_becomes_part_of_the_kernels(tmp_path, no_graphs, family, unfreeze):
     parent = released(family)
     model = run(parent, tmp_path / "mine", unfreeze=unfreeze, lora=1, learning_rate=0.01)
     assert [w.shape for w in model.weights] == [w.shape for w in parent.weights]
@@ -181,7 +193,7 @@ def test_flows_have_no_low_rank_adaptation(tmp_path):
         run(released("realnvp"), tmp_path / "mine", lora=2)
 
 
-def test_a_new_head_tells_three_classes_apart(tmp_path, graph):
+def test_a_new_head_tells_three_classes_apart(tmp_path, no_graphs, graph):
     data = user_data("mlp", 200)
     kind = np.digitize(data["observed"][:, 0], [0.5, 3.5])
     data |= {"kind": np.array(["dwarf", "giant", "spiral"])[kind]}
@@ -301,7 +313,7 @@ def test_families_without_another_head_say_so(tmp_path):
         zoo.fine_tune(released("cnn3d"), user_data("cnn3d"), folder=tmp_path / "mine", outputs=2, task="classification")
 
 
-def test_a_data_set_brings_its_own_splits(tmp_path):
+def test_a_data_set_brings_its_own_splits(tmp_path, no_graphs):
     from zoo.data.pendulum import Pendulum
 
     data = Pendulum(train=64, validation=64, test=200, seed=5)
@@ -314,14 +326,14 @@ def test_a_data_set_brings_its_own_splits(tmp_path):
         zoo.fine_tune("ive-pendulum", data, folder=tmp_path / "other", target="x", group="y")
 
 
-def test_several_queries_a_row(tmp_path):
+def test_several_queries_a_row(tmp_path, no_graphs):
     data = user_data("ive")
     data["asked"] = np.random.default_rng(0).random((60, 6))
     data["answer"] = np.repeat(data["answer"], 3, axis=1)
     run(released("ive"), tmp_path / "mine", data)
 
 
-def test_an_interrupted_run_goes_on_to_the_same_weights(tmp_path, monkeypatch, graph):
+def test_an_interrupted_run_goes_on_to_the_same_weights(tmp_path, monkeypatch, no_graphs, graph):
     """Broken off between two checkpoints, the same call gives bit for bit the weights of an unbroken run.
 
     What kill -9 leaves of a training, of which this is one, is in the tests of training.
@@ -329,7 +341,7 @@ def test_an_interrupted_run_goes_on_to_the_same_weights(tmp_path, monkeypatch, g
     from zoo.training import checkpoint
 
     longer = {"unfreeze": "all", "epochs": 5, "patience": 5, "batch_size": 8}
-    parent = released("ive")
+    parent = released("mlp")
     unbroken = run(parent, tmp_path / "unbroken", **longer)
     write = checkpoint.Checkpoint.write
 
@@ -356,7 +368,7 @@ def test_an_interrupted_run_goes_on_to_the_same_weights(tmp_path, monkeypatch, g
         np.testing.assert_array_equal(a, b)
 
 
-def test_other_settings_need_another_folder(tmp_path):
+def test_other_settings_need_another_folder(tmp_path, no_graphs):
     parent = released("logistic")
     run(parent, tmp_path / "mine")
     with pytest.raises(ExportError, match="mine exists"):

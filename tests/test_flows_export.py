@@ -115,7 +115,7 @@ def test_output_without_axes_has_the_batch_alone():
 
 
 @pytest.mark.parametrize("endpoint", ["log_prob", "sample"])
-@pytest.mark.parametrize(("kind", "opset"), [("maf", 18), ("nsf-coupling", 11)])
+@pytest.mark.parametrize(("kind", "opset"), [pytest.param("maf", 18, marks=pytest.mark.slow), ("nsf-coupling", 11)])
 def test_same_flow_gives_the_same_bytes(kind, opset, endpoint):
     """tf2onnx keeps any one of several equal nodes, so a flow must not compute a thing twice."""
     flow, _, first = converted(kind, endpoint, opset)

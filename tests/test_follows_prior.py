@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from functools import partial
 
 import numpy as np
 import pytest
@@ -11,8 +12,13 @@ from scipy import stats
 from zoo.data.sbi import as_prior
 from zoo.data.sbi.dataset import SimulationsFile
 from zoo.data.sbi.priors.follows import LEVEL, _of_draws, _of_law, departures, reaches_beyond
+from zoo.data.sbi.simulating.simulations import simulate
+from zoo.training.evaluations import likelihood, posterior
+from zoo.training.recipe import Recipe
 from zoo.workflows.nle import train_nle
 from zoo.workflows.npe import train_npe
+from zoo.workflows.npe_run import NpeRun
+from zoo.workflows.sequence import Rounds, Sequence
 
 LAWS = as_prior({"rate": stats.loguniform(1e-3, 1e3), "phase": stats.uniform(0, 1)})
 JOINT = as_prior(stats.multivariate_normal([1.0, -2.0], [[1.0, 0.9], [0.9, 2.0]]), ["a", "b"])
@@ -86,8 +92,8 @@ def test_a_file_of_simulations_that_something_else_has_written(tmp_path):
         warnings.simplefilter("error")
         SimulationsFile(**data)
     np.savez(tmp_path / "a.npz", theta=np.column_stack([theta[:, 0], theta[:, 1] ** 2]), x=theta)
-    with pytest.warns(UserWarning, match=r"theta of a\.npz does not follow the prior: phase is not"):
-        SimulationsFile(**data)
+    with pytest.warns(UserWarning, match=r"theta of a\.npz does not follow the prior: phase is not") as caught:
+        assert SimulationsFile(**data).notes == [str(caught[0].message)]
 
 
 def test_simulations_that_are_left_where_others_have_no_answer(untrained, tmp_path):
@@ -100,16 +106,42 @@ def test_simulations_that_are_left_where_others_have_no_answer(untrained, tmp_pa
         train_npe(simulator, LAWS, 500, folder=tmp_path / "left", test=50, jobs=1)
     assert len(caught) == 2
     assert {one.filename for one in caught} == {__file__}
+    assert notes_of(untrained[-1]) == [str(caught[1].message)]
+    with pytest.warns(UserWarning, match=r"left out|the prior reaches beyond what was simulated: phase from") as caught:
+        train_nle(simulator, LAWS, 500, folder=tmp_path / "likelihood", test=50, jobs=1)
+    assert notes_of(untrained[-1]) == [str(caught[1].message)]
+
+
+def test_rounds_where_a_simulator_has_no_answer(tmp_path):
+    run = NpeRun(tmp_path / "near", "near", False)
+    simulated = partial(
+        simulate, lambda theta: np.where(theta[1:] < 0.8, theta, np.nan), vectorized=False, jobs=1, on_nonfinite="drop"
+    )
+    how = {"family": "maf", "members": 1, "seed": 0, "changes": {}}
+    sequence = Sequence(run, LAWS, simulated, Rounds(2, [1.0, 0.5], 800, 50), how)
+    with pytest.warns(UserWarning, match=r"left out|does not follow the prior: phase is not"):
+        sequence._simulated(LAWS, 500, 0, run.folder / "round-1")
+    (said,) = sequence.notes
+    assert said.startswith("theta of the simulations that are left does not follow the prior: ")
+    assert "phase is not distributed so" in said
 
 
 @pytest.fixture
 def untrained(monkeypatch):
-    """Neither trained nor loaded."""
+    """Neither trained nor loaded: recipes that would have been."""
     import zoo.loading
     import zoo.workflows.release as module
 
-    monkeypatch.setattr(module, "release", lambda recipe, out, folder: None)
+    recipes: list[Recipe] = []
+    monkeypatch.setattr(module, "release", lambda recipe, out, folder: recipes.append(recipe))
     monkeypatch.setattr(zoo.loading, "load", lambda folder: folder)
+    return recipes
+
+
+def notes_of(recipe: Recipe) -> list[str]:
+    """What the card of a model that was trained so says beside the numbers."""
+    module = likelihood if recipe.evaluation.kind == "likelihood" else posterior
+    return module.notes_of([], recipe.data.dataset())
 
 
 @pytest.mark.parametrize("train", [train_npe, train_nle])
@@ -123,5 +155,22 @@ def test_rows_of_ones_own(train, untrained, tmp_path):
     with pytest.warns(UserWarning, match=words[train]) as caught:
         train(theta=theta, x=x, prior=LAWS, folder=tmp_path / "rows")
     assert [one.filename for one in caught] == [__file__]
+    assert notes_of(untrained[-1]) == [str(caught[0].message)]
     train(theta=theta, x=x, folder=tmp_path / "own-prior")
     train(theta=drawn(800), x=x, prior=LAWS, folder=tmp_path / "right")
+    assert notes_of(untrained[-1]) == []
+    nothing = notes_of(untrained[-2])
+    assert nothing == [] if train is train_nle else "No prior was given" in nothing[0]
+
+
+@pytest.mark.slow
+def test_card_says_what_prior_its_rows_follow(tmp_path):
+    theta = np.stack([np.random.default_rng(1).uniform(1, 1e3, 800), np.random.default_rng(2).random(800)], axis=1)
+    x = theta + np.random.default_rng(3).normal(size=theta.shape)
+    with pytest.warns(UserWarning, match="theta does not follow the prior: rate"):
+        flow = train_npe(
+            theta=theta, x=x, prior=LAWS, folder=tmp_path / "rows", family="maf",
+            changes={"epochs": 1, "config.transforms": 1, "config.hidden": [8], "test_rows": 4},
+        )  # fmt: skip
+    assert flow.spec.notes[0].startswith("theta does not follow the prior: rate is not distributed so")
+    assert "theta does not follow the prior: rate is not distributed so" in (tmp_path / "rows" / "README.md").read_text()

@@ -17,6 +17,7 @@ from tiny_networks import CONFIGS, released, user_data
 import zoo
 from zoo.families.state import apart, deterministic
 from zoo.interpret.trust.randomization import randomization_check
+from zoo.loading import read_test_tensors, verify_model
 from zoo.training.fit import fit
 from zoo.training.recipe import load_recipe
 
@@ -31,8 +32,6 @@ FAMILIES = {
     "nsf": "nsf-two-moons",
     "boosted-trees": "gbt-halo-mass",
 }
-QUICK = ("mlp", "cnn3d")
-"""A family of dense layers and one of convolutions; all of them are tried with the marker slow."""
 
 
 def drawn() -> dict[str, object]:
@@ -195,15 +194,30 @@ print("the same")
 """
 
 
-@pytest.mark.parametrize(
-    "families", [pytest.param(QUICK, id="quick"), pytest.param(tuple(FAMILIES), id="all", marks=pytest.mark.slow)]
-)
-def test_released_answers_whatever_keras_is_set_to(families, tmp_path):
-    """Outside of ``zoo.load`` too: the answers are asked while the settings hold."""
+@pytest.mark.slow
+def test_released_answers_of_every_family_whatever_keras_is_set_to(tmp_path):
+    """By the file of a user's settings, of all families; outside of ``zoo.load`` too, while the settings hold."""
     settings = {"floatx": "float32", "epsilon": 1e-7, "backend": "tensorflow", "image_data_format": "channels_first"}
     (tmp_path / "keras.json").write_text(json.dumps(settings))
-    names = [FAMILIES[family] for family in families]
     environment = {**os.environ, "KERAS_HOME": str(tmp_path)}
-    command = [sys.executable, "-c", UNDER_SETTINGS, *names]
+    command = [sys.executable, "-c", UNDER_SETTINGS, *FAMILIES.values()]
     found = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert found.stdout == "the same\n", found.stderr[-2000:]
+
+
+@pytest.mark.parametrize("name", ["mlp-cmb-emulator", "cnn3d-halo-mass"])
+def test_released_answers_whatever_keras_is_set_to(name):
+    """A family of dense layers and one of convolutions, outside of ``zoo.load`` too."""
+    before = keras.config.image_data_format(), keras.config.dtype_policy(), keras.config.floatx()
+    keras.config.set_image_data_format("channels_first")
+    try:
+        for set_to in (lambda: keras.config.set_dtype_policy("mixed_float16"), lambda: keras.config.set_floatx("float64")):
+            set_to()
+            model = zoo.load(name, verify=False)
+            verify_model(model, read_test_tensors(model.folder.path("test_tensors.npz"), model.spec))
+        assert (keras.config.dtype_policy().name, keras.config.floatx()) == ("mixed_float16", "float64")
+        assert keras.config.image_data_format() == "channels_first"
+    finally:
+        keras.config.set_image_data_format(before[0])
+        keras.config.set_dtype_policy(before[1])
+        keras.config.set_floatx(before[2])

@@ -58,8 +58,10 @@ def trained(tmp_path_factory):
 
     folder = tmp_path_factory.mktemp("npe") / "epidemic"
     with without_xla(), pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "DRAWS", 199)
-        return folder, train_npe(epidemic, SIR, 2000, folder=folder, test=200, jobs=1, changes=TINY)
+        patch.setattr(module, "DRAWS", 99)
+        patch.setattr(module, "SAMPLES", 200)
+        patch.setattr(module, "OBSERVATIONS", 1)
+        return folder, train_npe(epidemic, SIR, 1500, folder=folder, test=200, jobs=1, changes=TINY)
 
 
 def test_posterior_of_an_epidemic_knows_more_than_the_prior(trained):

@@ -48,6 +48,8 @@ def trained_on(folder, simulator, prior, simulations, **changes):
 
     with without_xla(), pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "DRAWS", 99)
+        patch.setattr(module, "SAMPLES", 200)
+        patch.setattr(module, "OBSERVATIONS", 1)
         options = {"test": 100, "jobs": 1, "vectorized": True, "changes": TINY | changes}
         return train_npe(simulator, prior, simulations, folder=folder, **options)
 

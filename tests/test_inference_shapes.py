@@ -46,6 +46,8 @@ def trained(simulator, folder, n: int = 1500, **more: Any):
     with without_xla(), pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "DRAWS", 99)
         patch.setattr(module, "CALIBRATED", 60)
+        patch.setattr(module, "SAMPLES", 200)
+        patch.setattr(module, "OBSERVATIONS", 1)
         return train_npe(simulator, MEAN, n, folder=folder, test=60, jobs=1, changes=TINY, **more)
 
 

@@ -208,7 +208,7 @@ def test_a_planted_feature_is_found():
 
     keras.utils.set_random_seed(1)
     model = Classifier()
-    model.compile(keras.optimizers.Adam(5e-3), "binary_crossentropy")
+    model.compile(keras.optimizers.Adam(5e-3), "binary_crossentropy", jit_compile=False)
     model.fit(spectra, label[:, None], epochs=6, batch_size=64, verbose=0)
     found = explain(model, spectra[label == 1][:200]).values.mean(axis=0)
     assert set(np.argsort(found)[-3:]) == {11, 12, 13}

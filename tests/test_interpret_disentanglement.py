@@ -189,7 +189,7 @@ def test_sap_of_classes(rows):
 @pytest.mark.parametrize(
     ("encode", "disentangled", "complete", "informed"),
     [
-        (perfect, (0.97, 1), (0.97, 1), (0.99, 1)),
+        pytest.param(perfect, (0.97, 1), (0.97, 1), (0.99, 1), marks=pytest.mark.slow),  # as of continuous factors
         (duplicated, (0.97, 1), (0.5, 0.8), (0.99, 1)),  # halves in two of six latents: 1 - log 2 / log 6 = 0.61
         (entangled, (0, 0.2), (0, 0.2), (0.5, 1)),
         (dead, (0, 0.1), (0, 0.1), (0.15, 0.35)),

@@ -186,7 +186,7 @@ def planted():
     keras.utils.set_random_seed(1)
     model = MLP(len(ell), [16])
     model.adapt({"spectrum": spectra}, label)
-    model.compile(keras.optimizers.Adam(3e-3), "binary_crossentropy")
+    model.compile(keras.optimizers.Adam(3e-3), "binary_crossentropy", jit_compile=False)
     model.fit(spectra, label[:, None], epochs=8, batch_size=64, verbose=0)
     return model, spectra, label, np.flatnonzero(bump > 0.3)
 
@@ -226,7 +226,7 @@ def blobs():
     keras.utils.set_random_seed(2)
     model = CNN3D(SIDE, [8, 16], [16])
     model.adapt({"density": cubes}, height)
-    model.compile(keras.optimizers.Adam(3e-3), lambda y, answer: -model.log_likelihood(y, answer))
+    model.compile(keras.optimizers.Adam(3e-3), lambda y, answer: -model.log_likelihood(y, answer), jit_compile=False)
     model.fit(cubes, height, epochs=12, batch_size=64, verbose=0)
     return model, cubes[height[:, 0] > 2.5][:6], distance
 

@@ -11,7 +11,7 @@ import pytest
 import tensorflow as tf
 import yaml
 from scipy import stats
-from tiny_flows import without_xla
+from tiny_flows import build, without_xla
 
 from zoo.data.dataset import get_dataset
 from zoo.data.sbi.datum import Datum
@@ -262,6 +262,25 @@ def test_observed_counts_are_whole_numbers():
         with pytest.raises(InputError, match="expected whole numbers"):
             posterior.draw(5, wrong)
     LikelihoodPosterior(described_likelihood([0]), prior, chains=20)
+
+
+def test_the_density_of_counts_is_asked_for_at_whole_numbers():
+    flow, x, c = build("maf", "conditional", dimensions=2)
+    told = flow.log_density(x, c)
+    flow.spec = described_likelihood([0]).spec
+    x = np.column_stack([np.round(10 * x[:, 0]), x[:, 1]])
+    assert np.isfinite(flow.log_density(x, c)).all()
+    x[3, 0] = 2.5
+    with pytest.raises(InputError, match=r"x: expected whole numbers.* of hits, given 2\.5.*allow_out_of_range"):
+        flow.log_density(x, c)
+    with pytest.raises(InputError, match="1 values are NaN"):
+        flow.log_density(np.array([[np.nan, 0.0]]), c[0])
+    assert np.isnan(flow.log_density(np.array([[np.nan, 0.0]]), c[0], allow_nonfinite=True)).all()
+    assert np.isfinite(flow.log_density(x, c, allow_out_of_range=True)).all()
+    flow.spec = described_likelihood([]).spec
+    x = flow.draw(64, c[0])
+    assert np.isfinite(flow.log_density(x, c)).all()
+    assert told.shape == (64,)
 
 
 def test_a_prior_wider_than_what_was_simulated_gets_a_warning():

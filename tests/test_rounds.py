@@ -8,6 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from astropy import units as u
+from astropy.table import QTable
 from scipy.stats import norm
 from tiny_flows import without_xla
 
@@ -15,11 +17,12 @@ import zoo
 from zoo.data.sbi import Prior
 from zoo.data.sbi import simulate as draw_pairs
 from zoo.data.sbi.tasks.two_moons import TwoMoons
-from zoo.errors import FolderError, InputError
+from zoo.errors import FolderError, InputError, ZooError
 from zoo.interpret.posteriors.c2st import c2st
 from zoo.model.test_tensors import read_npz
 from zoo.workflows.npe import train_npe
 from zoo.workflows.npe_run import NpeRun
+from zoo.workflows.observed import expect_observation
 from zoo.workflows.sequence import Rounds, Sequence
 
 PRIOR = {name: {"distribution": "uniform", "low": -4, "high": 4} for name in ("a", "b")}
@@ -108,6 +111,34 @@ def test_the_same_call_goes_on_and_another_is_refused(kept, tmp_path):
         rounds(tmp_path / "near", at=AT + 1).simulate()
     with pytest.raises(FolderError, match="rounds made with prior"):
         rounds(tmp_path / "near", {name: {**law, "low": -3} for name, law in PRIOR.items()}).simulate()
+
+
+def test_an_observation_is_converted_to_what_the_simulator_answers(tmp_path):
+    def simulate_in_meters(theta, rng):
+        return {"left": rng.normal(theta[0], 0.2) * u.m, "right": rng.normal(theta[1], 0.5) * u.km}
+
+    def observation_of(given):
+        options = {"vectorized": False, "jobs": 1, "on_nonfinite": "drop"}
+        how = {"family": "maf", "members": 1, "seed": 0, "changes": TINY}
+        simulated = partial(draw_pairs, simulate_in_meters, **options)
+        sequence = Sequence(NpeRun(tmp_path / "near", "near", False), Prior(PRIOR), simulated, Rounds(2, given, 40, 20), how)
+        sequence._simulated(sequence.prior, 20, 0, sequence.run.folder / "round-1")
+        return sequence.observation
+
+    in_other_units = {"right": -2000 * u.m, "left": 150 * u.cm}
+    for given in (in_other_units, QTable([in_other_units])[0], [1.5, -2.0], {"left": 1.5, "right": -2.0}):
+        expect_observation(given)
+        np.testing.assert_allclose(observation_of(given), AT, rtol=1e-14)
+    for given, message in (
+        ([150.0, -2.0] * u.s, "expected m.*, given s"),
+        ({"left": 1.5, "wrong": -2.0}, "no column of input 'x' named 'right'"),
+        ([1.0, -2.0], "rounds made with observation"),
+    ):
+        expect_observation(given)
+        with pytest.raises(ZooError, match=message):
+            observation_of(given)
+    with pytest.raises(InputError, match="not finite or missing"):
+        expect_observation(np.ma.masked_array([1.0, -999.0], mask=[False, True]))
 
 
 @pytest.mark.slow

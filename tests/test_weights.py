@@ -61,7 +61,7 @@ def fitted(rows: Rows, folder=None, epochs: int = 40, batch_size: int | None = N
     model = get_family("mlp")(inputs=3, hidden=[], standardize=False)
     model.head.set_weights([np.zeros((3, 1), np.float32), np.zeros(1, np.float32)])
     optimizer = keras.optimizers.SGD(4.0)
-    model.compile(optimizer=optimizer, loss=model.objective, steps_per_execution=1)
+    model.compile(optimizer=optimizer, loss=model.objective, steps_per_execution=1, jit_compile=False)
     optimizer.build(model.trainable_variables)
     if folder is None:  # as train does, without checkpoints and validation
         history = model.fit(EpochData(Given(rows), batch_size or len(rows), 0, 0), epochs=epochs, shuffle=False, verbose=0)

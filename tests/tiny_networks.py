@@ -17,7 +17,7 @@ CONFIGS = {
     "ive": {"observation": 7, "query": 2, "latents": 3, "encoder": [6], "decoder": [5], "outputs": 2},
     "beta-vae": {"image": [8, 4, 3], "latents": 3, "convolutions": [[4, 4], [5, 2]], "hidden": 6, "warm_up": 5},
     "realnvp": {"dimensions": 7, "transforms": 2, "hidden": [6]},
-    "maf": {"dimensions": 7, "context": 2, "transforms": 2, "hidden": [9], "embedding": [4]},
+    "maf": {"dimensions": 7, "context": 2, "transforms": 1, "hidden": [9], "embedding": [4]},
     "nsf": {"dimensions": 7, "context": 2, "transforms": 2, "hidden": [9], "bins": 4},
     "ensemble": {"member": "mlp", "config": {"inputs": 7, "hidden": [5]}, "count": 2},
 }

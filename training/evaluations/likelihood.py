@@ -6,9 +6,9 @@ from typing import Any, Literal
 
 import numpy as np
 
-from zoo.data.dataset import Rows
+from zoo.data.dataset import Dataset, HasNotes, Rows
 from zoo.errors import warn
-from zoo.families.contracts import Density
+from zoo.families.contracts import Density, any_range
 from zoo.families.flows.scales import Maps
 from zoo.interpret import plots
 from zoo.interpret.posteriors.coverage import sbc_ranks, tarp
@@ -55,7 +55,7 @@ def evaluate(runs: Runs) -> Evaluation:
     evaluation.metrics += [metrics[i] for i in worst]
     covered = {kind: tarp(drawn, x, theta, posterior.DRAWS, references=kind) for kind in ("uniform", "predicted")}
     evaluation.metrics += [coverage_metric(kind, found) for kind, found in covered.items()]
-    evaluation.notes = _notes(miscalibrated(ranks, posterior.DRAWS, names, covered, "model"))
+    evaluation.notes = notes_of(miscalibrated(ranks, posterior.DRAWS, names, covered, "model"), dataset)
     evaluation.curves = {"coverage": {kind: np.round(found.expected, 4).tolist() for kind, found in covered.items()}}
     evaluation.figures = {
         "learning_curves": plots.learning_curves(released.history),
@@ -65,17 +65,18 @@ def evaluate(runs: Runs) -> Evaluation:
     return evaluation
 
 
-def _notes(problems: list[str]) -> list[str]:
-    """What the card says of a model that does not make data as the simulator does; a warning now too."""
-    if not problems:
-        return []
-    words = (
-        f"The likelihood is not that of the simulator: {'; '.join(problems)}. Posteriors from it are as wrong: train on"
-        " more simulations, or for more epochs where the validation loss still fell at the end; the plots ranks and coverage"
-        " show how it is off."
-    )
-    warn(words)
-    return [words]
+def notes_of(problems: list[str], dataset: Dataset) -> list[str]:
+    """What the card says of a model that does not make data as the simulator does, with a warning now too, and of its rows."""
+    notes = list(dataset.notes) if isinstance(dataset, HasNotes) else []
+    if problems:
+        words = (
+            f"The likelihood is not that of the simulator: {'; '.join(problems)}. Posteriors from it are as wrong: train on"
+            " more simulations, or for more epochs where the validation loss still fell at the end; the plots ranks and"
+            " coverage show how it is off."
+        )
+        warn(words)
+        notes.append(words)
+    return notes
 
 
 def _log_prob(prefix: str, members: list[Run], rows: Rows, baseline: float) -> Metric:
@@ -93,7 +94,7 @@ def _log_prob(prefix: str, members: list[Run], rows: Rows, baseline: float) -> M
 def _log_density(run: Run, rows: Rows) -> np.ndarray:
     model: Density = run.load()
     x, theta = rows.inputs.values()
-    return model.log_density(x, theta).astype(np.float64)
+    return model.log_density(x, theta, **any_range(model.log_density)).astype(np.float64)  # of counts that are spread too
 
 
 def _linear(run: Run, train: Rows, test: Rows) -> float:

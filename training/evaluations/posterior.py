@@ -7,7 +7,7 @@ from typing import Literal
 
 import numpy as np
 
-from zoo.data.dataset import Dataset, HasPrior, KnowsPosterior, Rows
+from zoo.data.dataset import Dataset, HasNotes, HasPrior, KnowsPosterior, Rows
 from zoo.errors import warn
 from zoo.families.contracts import Density, Generates, any_range
 from zoo.interpret import plots
@@ -68,7 +68,7 @@ def evaluate(runs: Runs, settings: Posterior) -> Evaluation:
     evaluation.metrics += _means(drawn.samples, theta, names, dataset)
     evaluation.metrics += rank_metrics(ranks, names)
     evaluation.metrics += [coverage_metric(kind, found) for kind, found in covered.items()]
-    evaluation.notes = _notes(miscalibrated(ranks, DRAWS, names, covered), dataset)
+    evaluation.notes = notes_of(miscalibrated(ranks, DRAWS, names, covered), dataset)
     evaluation.curves = {
         "ranks": [np.bincount(column * 20 // (DRAWS + 1), minlength=20).tolist() for column in ranks.T],
         "coverage": {kind: np.round(found.expected, 4).tolist() for kind, found in covered.items()},
@@ -83,9 +83,9 @@ def evaluate(runs: Runs, settings: Posterior) -> Evaluation:
     return evaluation
 
 
-def _notes(problems: list[str], dataset: Dataset) -> list[str]:
+def notes_of(problems: list[str], dataset: Dataset) -> list[str]:
     """What the card says beside the numbers; of a posterior that does not mean what it says, a warning now too."""
-    notes = []
+    notes = list(dataset.notes) if isinstance(dataset, HasNotes) else []
     if problems:
         words = f"The posterior does not mean what it says: {'; '.join(problems)}. " + (
             "Do not rely on its intervals: train on more simulations, or for more epochs where the validation loss still fell"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol, runtime_checkable
@@ -101,6 +101,14 @@ class KnowsDensity(Protocol):
     def log_density(self, x: np.ndarray) -> np.ndarray:
         """Natural logarithm of the true density, (n,), at points (n, D)."""
         ...
+
+
+@runtime_checkable
+class HasNotes(Protocol):
+    """A data set of which a card has more to say than numbers."""
+
+    notes: Sequence[str]
+    """What a user has to know of the rows, in sentences."""
 
 
 class PriorDensity(Protocol):

@@ -9,11 +9,10 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from zoo.data.sbi.own_rows import OwnRows
-from zoo.data.sbi.priors.follows import EXTRAPOLATED, reaches_beyond
+from zoo.data.sbi.priors.follows import warn_of_a_narrow_reach
 from zoo.data.sbi.priors.rows_prior import RowsPrior
 from zoo.data.sbi.simulating.simulations import Simulator, simulate
-from zoo.errors import InputError, warn
+from zoo.errors import InputError
 from zoo.families.state import apart
 from zoo.workflows.new_folder import new_folder
 from zoo.workflows.npe import expect_simulator, own_rows
@@ -92,14 +91,14 @@ def train_nle(
     run = NpeRun(path, name, overwrite)
     if theta is not None or x is not None:
         own = own_rows(simulator, prior, theta, x, on_nonfinite, seed)
-        _warn_of_a_wider_prior(own)
-        pairs = run.keep(own, test, on_nonfinite)
+        notes = [] if isinstance(own.prior, RowsPrior) else warn_of_a_narrow_reach(own.theta, own.prior)
+        pairs = run.keep(own, test, on_nonfinite, notes)
     else:
         simulator, law = expect_simulator(simulator, prior)
         test = TEST if test is None else test
         options: dict[str, Any] = {"seed": seed, "vectorized": vectorized, "jobs": jobs, "on_nonfinite": on_nonfinite}
         simulated = partial(simulate, simulator, law, simulations + test, timeout=timeout, **options)
-        pairs = run.simulate(simulated, law, test, on_nonfinite)
+        pairs = run.simulate(simulated, law, test, on_nonfinite, of_the_rest=warn_of_a_narrow_reach)
     if len(pairs.datum.shape) != 1:
         raise InputError(
             f"expected observations that are rows of numbers (C,), given shape {pairs.datum.shape}: train_npe takes any shape"
@@ -107,12 +106,3 @@ def train_nle(
     run.release(nle_recipe(name, pairs.prior, pairs.data, pairs.x, pairs.datum, seed=seed, changes=changes))
     flow: Flow = load(path)
     return flow
-
-
-def _warn_of_a_wider_prior(own: OwnRows) -> None:
-    """Warn of a prior that reaches beyond the parameters that were simulated; within them any density of theirs will do."""
-    if isinstance(own.prior, RowsPrior):
-        return
-    theta = own.theta
-    if found := reaches_beyond(own.prior, theta.min(axis=0), theta.max(axis=0), len(theta)):
-        warn(f"the prior reaches beyond what was simulated: {'; '.join(found)}; {EXTRAPOLATED}")

@@ -20,7 +20,8 @@ from zoo.errors import InputError
 from zoo.families.state import apart
 from zoo.workflows.new_folder import new_folder
 from zoo.workflows.npe_run import TEST, NpeRun
-from zoo.workflows.rounds import observed, train_in_rounds
+from zoo.workflows.observed import expect_observation
+from zoo.workflows.rounds import train_in_rounds
 from zoo.workflows.sequence import Rounds
 
 if TYPE_CHECKING:
@@ -118,7 +119,7 @@ def train_npe(
         observation may lie (TSNPE, arXiv:2210.04815). It takes fewer simulations for that one observation, and is right for no
         other.
     observation : array_like, optional
-        The observation that rounds are for, (C,).
+        The observation that rounds are for, (C,), or by name; with a unit it is converted to the simulator's.
     changes : dict, optional
         Values of the recipe to set, ``{"config.hidden": [128, 128], "epochs": 300}``.
     overwrite : bool
@@ -173,9 +174,8 @@ def train_npe(
                 " a list of arrays as x"
             )
         own = own_rows(simulator, prior, theta, x, on_nonfinite, seed)
-        if not isinstance(own.prior, RowsPrior):
-            warn_of_another_prior(own.theta, own.prior, "theta", OWN)
-        pairs = run.keep(own, test, on_nonfinite)
+        notes = [] if isinstance(own.prior, RowsPrior) else warn_of_another_prior(own.theta, own.prior, "theta", OWN)
+        pairs = run.keep(own, test, on_nonfinite, notes)
     else:
         simulator, law = expect_simulator(simulator, prior)
         bounds = None if trials is None else trial_bounds(trials)
@@ -187,7 +187,8 @@ def train_npe(
         if rounds != 1 or observation is not None:
             if free:
                 raise InputError("rounds take observations of a fixed shape: leave out free and trials, or rounds")
-            return train_in_rounds(run, law, simulated, Rounds(rounds, observed(observation), simulations, test), how)
+            expect_observation(observation)
+            return train_in_rounds(run, law, simulated, Rounds(rounds, observation, simulations, test), how)
         pairs = run.simulate(partial(simulated, law, simulations + test), law, test, on_nonfinite, bounds)
     run.train(pairs, **how)
     flow: Flow = load(path)

@@ -17,7 +17,7 @@ from zoo.data.sbi.dataset import expect_budget, training_rows
 from zoo.data.sbi.datum import Datum
 from zoo.data.sbi.own_rows import OwnRows
 from zoo.data.sbi.priors.as_prior import AnyPrior
-from zoo.data.sbi.priors.follows import warn_of_another_prior
+from zoo.data.sbi.priors.follows import warn_of_a_cut_prior
 from zoo.data.sbi.priors.joint_prior import JointPrior
 from zoo.data.sbi.priors.rows_prior import RowsPrior
 from zoo.data.sbi.rows_file import sha256_of, with_density, write_rows
@@ -96,6 +96,7 @@ class NpeRun:
         test: int,
         on_nonfinite: str,
         trials: tuple[int, int] | None = None,
+        of_the_rest: Callable[[np.ndarray, AnyPrior], list[str]] = warn_of_a_cut_prior,
     ) -> Pairs:
         """Simulate into the run's file, or go on there.
 
@@ -111,6 +112,8 @@ class NpeRun:
             What becomes of simulations with NaN or infinity.
         trials : tuple of int, optional
             The fewest and the most elements of an observation, where it is a set of trials.
+        of_the_rest : callable
+            What warns of parameters (n, D) and a prior, where some simulations had no answer, and gives its words for the card.
 
         Returns
         -------
@@ -124,14 +127,12 @@ class NpeRun:
         """
         found = simulated(path=self.file, overwrite=self.overwrite)
         check_simulations(found.theta, found.x, prior.names, found.mask)
-        if found.dropped:
-            advice = "let the simulator answer there too, or cut the prior to where it does"
-            warn_of_another_prior(found.theta, prior, "theta of the simulations that are left", advice)
+        notes = of_the_rest(found.theta, prior) if found.dropped else []
         sha256 = with_density(self.file, prior)
         datum = Datum.of(found.x, found.mask, trials, found.labels)
-        return self._pairs(prior, test, on_nonfinite, sha256, datum, found.x, found.mask)
+        return self._pairs(prior, test, on_nonfinite, sha256, datum, found.x, found.mask, notes)
 
-    def keep(self, rows: OwnRows, test: int | None, on_nonfinite: str) -> Pairs:
+    def keep(self, rows: OwnRows, test: int | None, on_nonfinite: str, notes: list[str]) -> Pairs:
         """Write rows of a user into the run's file, or find them there.
 
         Parameters
@@ -142,6 +143,8 @@ class NpeRun:
             Number of rows, the last, that are set aside; by default 1,000, at most a tenth.
         on_nonfinite : {"drop", "fail"}
             What becomes of rows whose data single precision cannot hold.
+        notes : list of str
+            What the card is to say of the rows.
 
         Returns
         -------
@@ -167,7 +170,7 @@ class NpeRun:
             )
         if there != sha256:
             write_rows(self.file, arrays, rows.dropped)
-        return self._pairs(rows.prior, test, on_nonfinite, sha256, rows.datum, rows.x, rows.mask)
+        return self._pairs(rows.prior, test, on_nonfinite, sha256, rows.datum, rows.x, rows.mask, notes)
 
     def train(self, pairs: Pairs, *, family: str, members: int, seed: int, changes: dict[str, JsonValue] | None) -> None:
         """Train a flow on the simulations and release it into the model's folder.
@@ -279,11 +282,13 @@ class NpeRun:
         datum: Datum,
         x: np.ndarray,
         mask: np.ndarray | None,
+        notes: list[str],
     ) -> Pairs:
         from zoo.training.observations import scaled_numbers
 
         parameters: dict[str, Any] = {
             "file": SIMULATIONS, "prior": prior.plain(), "test": test, "on_nonfinite": on_nonfinite, "sha256": sha256,
+            **({"notes": notes} if notes else {}),
         }  # fmt: skip
         budget = expect_budget(len(x), test)
         fitted = slice(training_rows(budget))

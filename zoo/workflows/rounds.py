@@ -13,9 +13,8 @@ from zoo.atomic import whole_file
 from zoo.data.sbi.priors.as_prior import AnyPrior
 from zoo.data.sbi.priors.truncated import DRAWS
 from zoo.data.sbi.simulating.simulations import Simulations
-from zoo.errors import InputError, warn
+from zoo.errors import warn
 from zoo.model.card import prose_of, write_card
-from zoo.model.handed_in.tensors import numbers_alone
 from zoo.model.model_json import write_spec
 from zoo.model.spec import CARD, METRICS, Metric
 from zoo.workflows.folder import describe_files
@@ -27,32 +26,6 @@ if TYPE_CHECKING:
 
 LEAK = 0.02
 """Share of draws outside the region from which on there is a warning: 0.0001 were left out of it by the round before."""
-
-
-def observed(value: Any) -> np.ndarray:
-    """The observation that rounds are for, as it was handed in: one row of finite numbers, float64.
-
-    Parameters
-    ----------
-    value : array_like
-        What was handed in.
-
-    Returns
-    -------
-    ndarray
-        The numbers, (C,).
-
-    Raises
-    ------
-    InputError
-        There is none, it is no row of numbers, or some are missing or not finite.
-    """
-    if value is None:
-        raise InputError("rounds are for one observation, given none: give it as observation, the simulator's data (C,)")
-    found = np.atleast_1d(numbers_alone(value, "observation"))
-    if found.dtype.kind not in "biuf" or found.ndim != 1 or not np.isfinite(found).all():
-        raise InputError(f"observation: expected one row (C,) of finite numbers, given {found.dtype} of shape {found.shape}")
-    return found.astype(np.float64)
 
 
 def train_in_rounds(
@@ -100,11 +73,11 @@ def _finish(flow: Flow, sequence: Sequence) -> None:
     """Say on the card what the model holds for, and how many of its draws leave the region that it was trained in."""
     asked, law = sequence.asked, sequence.truncated
     assert law is not None  # simulate saw to it
-    draws = np.asarray(flow.draw(DRAWS, asked.observation, seed=sequence.how["seed"]))
+    draws = np.asarray(flow.draw(DRAWS, sequence.observation, seed=sequence.how["seed"]))
     outside = float(1 - law.holds(draws).mean())
     note = (
-        f"This posterior is for one observation, {_shown(asked.observation)}, and data like it. It was made in {asked.rounds}"
-        " rounds (TSNPE), the last on parameters where those before had held it possible, of prior probability"
+        f"This posterior is for one observation, {_shown(sequence.observation)}, and data like it. It was made in"
+        f" {asked.rounds} rounds (TSNPE), the last on parameters where those before had held it possible, of prior probability"
         f" {law.acceptance:.2g}: it knows nothing of others. What was measured is of simulations from there whose data are near"
         f" the observation, beside that truncated prior. {outside:.2%} of its draws for the observation lie outside of the"
         " region, where it has no simulations: leave them out."

@@ -17,6 +17,7 @@ from zoo.atomic import claim, whole_file
 from zoo.data.sbi.dataset import training_rows
 from zoo.data.sbi.datum import Datum
 from zoo.data.sbi.priors.as_prior import AnyPrior
+from zoo.data.sbi.priors.follows import warn_of_a_cut_prior
 from zoo.data.sbi.priors.joint_prior import plain_rows
 from zoo.data.sbi.priors.truncated import Region, TruncatedPrior
 from zoo.data.sbi.rows_file import sha256_of, write_rows
@@ -26,6 +27,7 @@ from zoo.data.sbi.x_scales import chosen_scales
 from zoo.errors import InputError, option
 from zoo.model.test_tensors import read_npz
 from zoo.workflows.npe_run import RECIPE, NpeRun, Pairs
+from zoo.workflows.observed import observed
 
 THETA, DRAWN, TRAINED_ON = "theta.npz", "drawn.npz", "simulations.npz"
 """Parameters that a round has drawn, what was simulated at them, and what of all rounds is trained on."""
@@ -41,8 +43,8 @@ class Rounds:
     ----------
     rounds : int
         Number of rounds, at least two.
-    observation : ndarray
-        The observation that the posterior is for.
+    observation : array_like
+        The observation that the posterior is for, as it was handed in.
     simulations : int
         Number of simulations of all rounds together.
     test : int
@@ -50,7 +52,7 @@ class Rounds:
     """
 
     rounds: int
-    observation: np.ndarray
+    observation: Any
     simulations: int
     test: int
 
@@ -105,6 +107,10 @@ class Sequence:
         """Names and units of the simulator's numbers."""
         self.truncated: TruncatedPrior | None = None
         """The prior of the last round."""
+        self.observation = np.empty(0)
+        """The observation, (C,), in the simulator's units and order, which its first answers tell."""
+        self.notes: list[str] = []
+        """What the card is to say of the simulations."""
 
     def simulate(self) -> Pairs:
         """Simulate and train round after round; the simulations inside the last region, of which the last are the test rows.
@@ -130,10 +136,9 @@ class Sequence:
 
     def _all(self) -> Pairs:
         asked = self.asked
-        about = {"rounds": asked.rounds, "observation": asked.observation.tolist(), "simulations": asked.simulations}
-        about |= {"test": asked.test, "prior": self.prior.plain(), **self.how}
+        about = {"rounds": asked.rounds, "simulations": asked.simulations, "test": asked.test, "prior": self.prior.plain()}
         (self.run.folder / "round-1").mkdir(exist_ok=True)
-        claim(self.run.folder / "round-1" / "rounds.json", about, "rounds")
+        claim(self.run.folder / "round-1" / "rounds.json", about | self.how, "rounds")
         parts: list[Simulations] = []
         regions: list[Region] = []
         for index in range(asked.rounds):
@@ -144,7 +149,7 @@ class Sequence:
                 self.truncated = law
                 return self._pairs(f"{folder.name}/{TRAINED_ON}", folder, partial(self._tested, parts, law), asked.test)
             pairs = self._pairs(TRAINED_ON, folder, partial(self._inside, parts, law), 2)
-            regions.append(Region.around(self._trained(pairs, folder, index), asked.observation, seed=index))
+            regions.append(Region.around(self._trained(pairs, folder, index), self.observation, seed=index))
         raise AssertionError
 
     def _simulated(self, law: Any, n: int, index: int, folder: Path) -> Simulations:
@@ -163,12 +168,13 @@ class Sequence:
                 f"simulator: it answers with {found.labels}, and in the first round with {self.labels}: expected the same;"
                 f" start anew with {option('overwrite')}"
             )
-        self.labels = found.labels
         check_simulations(found.theta, found.x, self.prior.names)
-        if found.x.shape[1:] != self.asked.observation.shape:
-            raise InputError(
-                f"observation: expected the simulator's data of shape {found.x.shape[1:]}, given {self.asked.observation.shape}"
-            )
+        if not index:
+            self.labels = found.labels
+            self.observation = observed(self.asked.observation, Datum.of(found.x, labels=found.labels))
+            claim(folder / "observation.json", {"observation": self.observation.tolist()}, "rounds")
+            if found.dropped:
+                self.notes += warn_of_a_cut_prior(found.theta, self.prior)
         return found
 
     def _inside(self, parts: list[Simulations], law: Any) -> Simulations:
@@ -213,6 +219,7 @@ class Sequence:
             plain = plain_rows(self.prior.names, self.prior.units, self.prior.ends)
         parameters: dict[str, Any] = {
             "file": name, "prior": plain, "test": test, "on_nonfinite": "fail", "sha256": sha256_of(arrays),
+            **({"notes": self.notes} if self.notes else {}),
         }  # fmt: skip
         x, budget = arrays["x"], len(arrays["x"]) - test
         scales = chosen_scales(x[: training_rows(budget)])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -47,6 +47,7 @@ class Pairs:
     description: str
     simulator: str
     seed: int
+    notes: Sequence[str] = ()
     reference: Callable[[np.ndarray, int, np.random.Generator], np.ndarray] | None = None
     """Makes exact draws (n, D) from p(theta | x) of (x, n, rng), where they are known."""
 
@@ -158,6 +159,8 @@ class SimulationsFile(Pairs):
         Hash of the arrays, as ``zoo.data.sbi.rows_file.sha256_of`` gives it, which says that the file is the one that is meant.
     dtype : {"float32", "float64"}
         Precision of the rows, as for ``Pairs``.
+    notes : sequence of str
+        What a card is to say of the rows.
     folder : Path, optional
         Folder of the recipe, which relative paths start from; the working folder by default.
     """
@@ -173,6 +176,7 @@ class SimulationsFile(Pairs):
         on_nonfinite: Literal["drop", "fail"] = "drop",
         sha256: str | None = None,
         dtype: Literal["float32", "float64"] = "float32",
+        notes: Sequence[str] = (),
         folder: Path | None = None,
     ) -> None:
         path = inside(folder or Path.cwd(), file)
@@ -181,8 +185,10 @@ class SimulationsFile(Pairs):
         if sha256 is not None and sha256_of(arrays) != sha256:
             raise InputError(f"{path} holds other simulations than those that the recipe was written for: train anew on them")
         law = prior_of_rows(prior, arrays["theta"], arrays.get("log_prior"))
+        self.notes = list(notes)
         if isinstance(law, Prior) and "about" not in arrays:  # nothing of ours has drawn them
-            warn_of_another_prior(found.theta, law, f"theta of {path.name}", "give the prior that its rows were drawn from")
+            advice = "give the prior that its rows were drawn from"
+            self.notes += warn_of_another_prior(found.theta, law, f"theta of {path.name}", advice)
         dropped = found.dropped + (json.loads(str(arrays["about"])).get("dropped", 0) if "about" in arrays else 0)
         self.description = f"{len(found)} simulations from {Path(file).name}, {dropped} left out"
         super().__init__(*_split(found, test), law, dtype)

@@ -38,7 +38,7 @@ class LikelihoodRows:
         self._counts = list(counts)
         self.description = f"{self._pairs.description}; x given theta"
         self.simulator, self.seed, self.units = self._pairs.simulator, self._pairs.seed, self._pairs.units
-        self.axes = getattr(self._pairs, "axes", {})
+        self.axes, self.notes = getattr(self._pairs, "axes", {}), getattr(self._pairs, "notes", ())
 
     def rows(self, split: Split, epoch: int = 0) -> Rows:
         rows = self._pairs.rows(split, epoch)

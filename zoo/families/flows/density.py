@@ -16,6 +16,7 @@ from zoo.families.contracts import Prediction
 from zoo.families.flows.compiled import as_graph
 from zoo.families.flows.context import checked_context
 from zoo.families.flows.context_shape import ContextShape
+from zoo.families.flows.counts import expect_counts
 from zoo.families.flows.maps import double
 from zoo.model.axes import fixed_axes
 from zoo.model.handed_in.tensors import rows_of
@@ -147,11 +148,15 @@ class DensityModel(ZooModel):
     ) -> np.ndarray:
         """Give ``log_prob`` of any number of rows x (n, D), in batches; c is n contexts, as in ``draw``, or one for all.
 
-        The context is checked as by :meth:`draw`, with the same flags; a density has a value at any finite x.
+        The context is checked as by :meth:`draw`, with the same flags; a density has a value at any finite x. That of counts
+        was learned of them spread evenly over intervals of 1, as draws of it are: at whole numbers alone it is their
+        probability, so that fractions need ``allow_out_of_range``.
         """
         x, (contexts, _) = self._given(x, allow_nonfinite), self._contexts(c, mask, allow_nonfinite, allow_out_of_range)
         if not allow_nonfinite and (wrong := np.count_nonzero(~np.isfinite(x))):
             raise InputError(f"x: {wrong} values are NaN or infinite; {option('allow_nonfinite')} lets them through")
+        if not allow_out_of_range:
+            expect_counts(self, x, f"; the density of counts and noise, at draws, is there with {option('allow_out_of_range')}")
         if contexts is not None and len(contexts) not in (1, len(x)):
             raise InputError(f"expected one context for all {len(x)} rows, or one for each, given {len(contexts)}")
         given = [] if contexts is None else [np.broadcast_to(contexts, (len(x), contexts.shape[1]))]

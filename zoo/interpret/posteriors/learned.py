@@ -1,4 +1,4 @@
-"""What a likelihood was learned from, and what of it a prior or an observation is not like."""
+"""What a likelihood was learned from, and where a prior reaches beyond it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from zoo.data.sbi.priors.follows import EXTRAPOLATED, Drawable, reaches_beyond
-from zoo.errors import InputError, warn
+from zoo.errors import warn
 
 
 def spec_of(flow: Any) -> Any:
@@ -49,30 +49,3 @@ def warn_of_a_wider_prior(flow: Any, prior: Drawable) -> None:
     low, high = (np.broadcast_to(np.asarray(end, np.float64), len(prior.names)) for end in (theta.low, theta.high))
     if found := reaches_beyond(prior, low, high, spec.data.rows["train"]):
         warn(f"the prior reaches beyond the trained range: {'; '.join(found)}; {EXTRAPOLATED}")
-
-
-def expect_counts(flow: Any, x: np.ndarray) -> None:
-    """Refuse data that are no whole numbers where the simulator's are: a fraction of a count has no probability.
-
-    Parameters
-    ----------
-    flow : object
-        The likelihood.
-    x : ndarray
-        Observations, of shape (k, C).
-
-    Raises
-    ------
-    InputError
-        Naming the first such number.
-    """
-    spec = spec_of(flow)
-    counts = [] if spec is None else spec.data.parameters.get("counts", [])
-    wrong = [column for column in counts if not (x[:, column] == np.round(x[:, column])).all()]
-    if wrong:
-        labels = spec.endpoint("log_prob").inputs[0].labels or [f"column {k}" for k in range(x.shape[1])]
-        value = next(value for value in x[:, wrong[0]] if value != np.round(value))
-        raise InputError(
-            f"x_o: expected whole numbers, as the simulator's are, of {labels[wrong[0]]}, given {value:g}: give the counts"
-            " themselves, not a rate or what is left after a background is subtracted"
-        )

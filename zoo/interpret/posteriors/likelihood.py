@@ -14,9 +14,10 @@ from typing import Any, Protocol, cast
 import numpy as np
 
 from zoo.errors import InputError, warn
+from zoo.families.flows.counts import expect_counts
 from zoo.families.tracing import traced
 from zoo.interpret.posteriors.annealed import factor, resampled, risen
-from zoo.interpret.posteriors.learned import expect_counts, spec_of, warn_of_a_wider_prior
+from zoo.interpret.posteriors.learned import spec_of, warn_of_a_wider_prior
 from zoo.interpret.posteriors.log_prior import log_prior_on_scales
 from zoo.interpret.posteriors.mcmc import ACCEPTANCE, Chains, tensorflow_probability
 from zoo.interpret.posteriors.mixing import effective_size, nested_limit, nested_r_hat

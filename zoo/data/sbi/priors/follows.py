@@ -75,7 +75,7 @@ def departures(theta: np.ndarray, prior: AnyPrior) -> list[str]:
     return [f"{words} (p = {p_value:.1g})" for words, p_value in found.items() if p_value < LEVEL / len(found)]
 
 
-def warn_of_another_prior(theta: np.ndarray, prior: AnyPrior, whose: str, advice: str) -> None:
+def warn_of_another_prior(theta: np.ndarray, prior: AnyPrior, whose: str, advice: str) -> list[str]:
     """Warn of parameters that do not follow the prior of a posterior that is learned from them.
 
     Parameters
@@ -89,16 +89,70 @@ def warn_of_another_prior(theta: np.ndarray, prior: AnyPrior, whose: str, advice
     advice : str
         What is to be done, for the end of the warning.
 
+    Returns
+    -------
+    list of str
+        The warning, for the card too; nothing where they do.
+
     Warns
     -----
     UserWarning
         With each departure and its p-value.
     """
-    if found := departures(theta, prior):
-        warn(
-            f"{whose} does not follow the prior: {'; '.join(found)}. The posterior will be that of the density that theta has,"
-            f" and not of the prior given: {advice}"
-        )
+    if not (found := departures(theta, prior)):
+        return []
+    words = (
+        f"{whose} does not follow the prior: {'; '.join(found)}. The posterior will be that of the density that theta has, and"
+        f" not of the prior given: {advice}"
+    )
+    warn(words)
+    return [words]
+
+
+def warn_of_a_cut_prior(theta: np.ndarray, prior: AnyPrior) -> list[str]:
+    """Warn as :func:`warn_of_another_prior` does, of the simulations that are left where others have no answer.
+
+    Parameters
+    ----------
+    theta : ndarray
+        Parameters of the simulations that are left, of shape (n, D).
+    prior : Prior or JointPrior
+        The prior that all were drawn from.
+
+    Returns
+    -------
+    list of str
+        The warning, for the card too; nothing where they follow.
+    """
+    advice = "let the simulator answer there too, or cut the prior to where it does"
+    return warn_of_another_prior(theta, prior, "theta of the simulations that are left", advice)
+
+
+def warn_of_a_narrow_reach(theta: np.ndarray, prior: Drawable) -> list[str]:
+    """Warn of a prior that reaches beyond the parameters that a likelihood is learned from; within them any density will do.
+
+    Parameters
+    ----------
+    theta : ndarray
+        Parameters that simulations were made at, of shape (n, D).
+    prior : Drawable
+        The prior.
+
+    Returns
+    -------
+    list of str
+        The warning, for the card too; nothing where it does not.
+
+    Warns
+    -----
+    UserWarning
+        With each such parameter, its range, that of the simulations and the share beyond.
+    """
+    if not (found := reaches_beyond(prior, theta.min(axis=0), theta.max(axis=0), len(theta))):
+        return []
+    words = f"the prior reaches beyond what was simulated: {'; '.join(found)}; {EXTRAPOLATED}"
+    warn(words)
+    return [words]
 
 
 def reaches_beyond(prior: Drawable, low: np.ndarray, high: np.ndarray, rows: int) -> list[str]:
