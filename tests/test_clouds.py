@@ -276,7 +276,7 @@ def test_directions_are_scaled_by_the_flow_of_energy():
     inputs = seen_by("efn", clouds(200, seed=3))
     model = get_family("deep-sets")(**CONFIGS["efn"][1])
     model.adapt(inputs, np.zeros((200, 1)), np.linspace(0.5, 1.5, 200))
-    pt, y, phi = np.moveaxis(inputs["particles"].astype(np.float64), -1, 0)
+    pt, y, _ = np.moveaxis(inputs["particles"].astype(np.float64), -1, 0)
     share = pt / pt.sum(axis=1, keepdims=True)
     dy = y - (share * y).sum(axis=1, keepdims=True)
     weight = share * np.linspace(0.5, 1.5, 200)[:, None] * inputs["real"]
