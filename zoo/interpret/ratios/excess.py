@@ -14,7 +14,7 @@ STEPS = 50
 """Most steps of Newton's method."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Excess:
     """Events that pass a cut in a region, beside those that are expected without a signal.
 
@@ -28,12 +28,15 @@ class Excess:
         Standard error of ``expected``.
     p_value : float
         Probability of at least as many events without a signal. It is local: of this one cut and region.
+    share : ndarray
+        Share that is expected to pass at the mass of each event, of shape (n,).
     """
 
     observed: float
     expected: float
     error: float
     p_value: float
+    share: np.ndarray
 
     @property
     def significance(self) -> float:
@@ -77,24 +80,25 @@ def excess(passes: np.ndarray, mass: np.ndarray, region: tuple[float, float], we
     inside = (mass >= region[0]) & (mass <= region[1])
     beside = ~inside & (weight > 0)
     sides = [np.count_nonzero(passes & beside & side) for side in (mass < region[0], mass > region[1])]
-    if min(sides) == 0 or sum(sides) < LEAST:
+    if min(sides) == 0 or sum(sides) < LEAST or passes[beside].all():
         raise InputError(
-            f"expected at least {LEAST} events that pass the cut beside the region {region[0]:g} to {region[1]:g}, on both sides"
-            f" of it, given {sides[0]} below and {sides[1]} above: cut less, or give more events beside the region"
+            f"expected at least {LEAST} events that pass the cut beside the region {region[0]:g} to {region[1]:g}, on both"
+            f" sides of it, and some that do not, given {sides[0]} below, {sides[1]} above and"
+            f" {np.count_nonzero(~passes & beside)} that do not: cut otherwise, or give more events beside the region"
         )
     scaled = (mass - mass[beside].mean()) / mass[beside].std()
     terms = np.stack([np.ones_like(scaled), scaled, scaled**2], axis=1)
     coefficients, covariance = _logistic(terms[beside], passes[beside], weight[beside])
-    share = _share(terms[inside] @ coefficients)
-    counted = weight[inside]
-    observed, expected = float(counted @ passes[inside]), float(counted @ share)
-    slope = (counted * share * (1 - share)) @ terms[inside]
+    share = _share(terms @ coefficients)
+    counted = np.where(inside, weight, 0.0)
+    observed, expected = float(counted @ passes), float(counted @ share)
+    slope = (counted * share * (1 - share)) @ terms
     error = float(np.sqrt(slope @ covariance @ slope))
     # Events of unequal weights fluctuate as fewer ones do, each as heavy as this (Bohm & Zech 2014, arXiv:1309.1287).
     heavy = float(counted**2 @ share) / expected
     k = (expected / error) ** 2
     p_value = float(nbinom.sf(np.ceil(observed / heavy - 1e-9) - 1, k, k / (k + expected / heavy)))
-    return Excess(observed, expected, error, p_value)
+    return Excess(observed, expected, error, p_value, share)
 
 
 def _share(log_odds: np.ndarray) -> np.ndarray:
