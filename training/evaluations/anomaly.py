@@ -14,13 +14,13 @@ from zoo.families.contracts import Density, Generates
 from zoo.interpret import plots
 from zoo.interpret.ratios.classifiers import trees
 from zoo.interpret.ratios.density_ratio import Sample
-from zoo.interpret.ratios.folds import out_of_fold
+from zoo.interpret.ratios.folds import FOLDS, TRAININGS, out_of_fold
 from zoo.interpret.ratios.improvement import Improvement, efficiencies
 from zoo.model.spec import Metric
 from zoo.progress import bar
 from zoo.training.evaluate import Evaluation, Run, Runs
 from zoo.training.evaluations import EvaluationSettings, register_evaluation
-from zoo.training.evaluations.searches import CUT, FOLDS, TRAININGS, Search, Searches
+from zoo.training.evaluations.searches import CUT, Search, Searches
 from zoo.training.metrics import Interval, Units, auc, expect_equal_weights, mean, measured, metric
 
 INTERPOLATED, IDEALIZED, SUPERVISED = "interpolated", "idealized", "supervised"

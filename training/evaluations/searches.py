@@ -11,13 +11,9 @@ from zoo.families.contracts import Generates
 from zoo.interpret.ratios.classifiers import trees
 from zoo.interpret.ratios.density_ratio import Sample
 from zoo.interpret.ratios.excess import excess
-from zoo.interpret.ratios.folds import out_of_fold
+from zoo.interpret.ratios.folds import FOLDS, OVERSAMPLING, TRAININGS, out_of_fold
 from zoo.interpret.ratios.improvement import Improvement, improvement
 
-FOLDS, TRAININGS = 5, 2
-"""Parts of the cross-validation, and how often events are dealt into them."""
-OVERSAMPLING = 4
-"""Draws of the background for each event in the signal region."""
 CUT = 0.01
 """Share of the background's draws that pass the cut after which events are counted."""
 SIGNALS = 20_000

@@ -13,7 +13,7 @@ from zoo.errors import InputError
 from zoo.interpret.ratios.classifiers import chosen
 from zoo.interpret.ratios.density_ratio import Sample
 from zoo.interpret.ratios.excess import Excess, excess
-from zoo.interpret.ratios.folds import out_of_fold
+from zoo.interpret.ratios.folds import FOLDS, OVERSAMPLING, TRAININGS, out_of_fold
 from zoo.interpret.result import Result
 from zoo.model.handed_in.columns import Columns
 from zoo.model.handed_in.files import read_columns
@@ -30,10 +30,6 @@ if TYPE_CHECKING:
 
 LEAST = 200
 """Fewest events in the signal region: of fewer, trees learn next to nothing."""
-OVERSAMPLING = 4
-"""Draws of the background for each event in the signal region, as the published searches take (arXiv:2109.00546)."""
-FOLDS = 5
-"""Parts of the cross-validation."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -149,7 +145,7 @@ def find_anomalies(
     region: tuple[float, float],
     *,
     weights: Any = None,
-    trainings: int = 3,
+    trainings: int = TRAININGS,
     classifier: Any = "trees",
     seed: int = 0,
     allow_out_of_range: bool = False,

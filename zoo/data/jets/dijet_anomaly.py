@@ -79,9 +79,9 @@ class DijetAnomaly:
 
     def __init__(
         self,
-        train: int = 60,
-        validation: int = 5,
-        test: int = 35,
+        train: int = 30,
+        validation: int = 2,
+        test: int = 16,
         first_seed: int = 0,
         region: Region = "sidebands",
         signal: float = 0.0,

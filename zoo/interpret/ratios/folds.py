@@ -9,6 +9,11 @@ import numpy as np
 
 from zoo.interpret.ratios.density_ratio import Sample, learned, some
 
+FOLDS, TRAININGS = 5, 2
+"""Parts of the events in a search, and how often they are dealt anew."""
+OVERSAMPLING = 4
+"""Draws of the background for each event of the data, as the published searches take (arXiv:2109.00546)."""
+
 
 class Scores(NamedTuple):
     """Log ratios of two normalized densities.
