@@ -79,9 +79,9 @@ class DijetAnomaly:
 
     def __init__(
         self,
-        train: int = 30,
+        train: int = 24,
         validation: int = 2,
-        test: int = 16,
+        test: int = 14,
         first_seed: int = 0,
         region: Region = "sidebands",
         signal: float = 0.0,
