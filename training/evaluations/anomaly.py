@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Literal
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import numpy as np
 from pydantic import JsonValue
 
 from zoo.data.dataset import Resonant, Rows
 from zoo.errors import InputError
-from zoo.families.contracts import Density, Generates
+from zoo.families.contracts import Generates
 from zoo.interpret import plots
 from zoo.interpret.ratios.classifiers import trees
 from zoo.interpret.ratios.density_ratio import Sample
@@ -46,7 +47,7 @@ class Anomaly(EvaluationSettings):
     """Signal per background event in the signal region."""
     headline: float = 0.02
     """Which of them stands among the first numbers of the card."""
-    repeats: int = 5
+    repeats: int = 4
     """How many times each is hidden, other signal events each time."""
 
     def judge(self, runs: Runs) -> Evaluation:
@@ -61,9 +62,10 @@ def evaluate(runs: Runs, settings: Anomaly) -> Evaluation:
         raise InputError(f"expected a data set with a signal to hide, given {released.recipe.data.source}")
     rows = dataset.rows("test")
     expect_equal_weights(rows, "evaluation of a search")
+    answers = {variant: [Answers.of(run, rows) for run in members] for variant, members in runs.items()}
     evaluation = Evaluation()
-    evaluation.metrics += _log_likelihoods(runs, rows, settings.interpolates)
-    evaluation.metrics += [_two_samples(variant, members, rows) for variant, members in runs.items()]
+    evaluation.metrics += _log_likelihoods(answers, rows, settings.interpolates)
+    evaluation.metrics += [_two_samples(variant, found, rows) for variant, found in answers.items()]
     found = _searches(dataset, released.load(), settings)
     for fraction in sorted(found, key=lambda fraction: fraction != settings.headline):
         evaluation.metrics += _of_fraction(fraction, found[fraction])
@@ -72,7 +74,7 @@ def evaluate(runs: Runs, settings: Anomaly) -> Evaluation:
         if isinstance(of_variant, Resonant) and of_variant.signal:
             evaluation.metrics += _contaminated(variant, of_variant, members[0].load(), settings.repeats)
     evaluation.curves = {"searches": _tabled(found)}
-    drawn = _drawn(released.load(), rows)
+    drawn = answers[""][0].drawn
     evaluation.figures = {
         "learning_curves": plots.learning_curves(released.history),
         "interpolation": plots.beside_draws(
@@ -95,17 +97,33 @@ def _masses(rows: Rows) -> np.ndarray:
     return np.asarray(list(rows.inputs.values())[1])
 
 
-def _drawn(model: Generates, rows: Rows) -> np.ndarray:
-    """A draw at the mass of each row, (n, D)."""
-    drawn: np.ndarray = model.draw(1, _masses(rows), seed=0)[:, 0]
-    return drawn
+@dataclass(frozen=True)
+class Answers:
+    """What a run says of the test rows.
+
+    Attributes
+    ----------
+    log_density : ndarray
+        Log density at each row, of shape (n,).
+    drawn : ndarray
+        A draw at the mass of each row, of shape (n, D).
+    """
+
+    log_density: np.ndarray
+    drawn: np.ndarray
+
+    @classmethod
+    def of(cls, run: Run, rows: Rows) -> Answers:
+        """Ask a run, whose model is let go of afterwards."""
+        model: Any = run.load()
+        log_density = model.log_density(_observables(rows), _masses(rows)).astype(np.float64)
+        return cls(log_density, model.draw(1, _masses(rows), seed=0)[:, 0])
 
 
-def _log_likelihoods(runs: Runs, rows: Rows, interpolates: str | None) -> list[Metric]:
+def _log_likelihoods(answers: Mapping[str, Sequence[Answers]], rows: Rows, interpolates: str | None) -> list[Metric]:
     """Of every variant, and what the interpolation costs."""
-    units, found = Units.of(rows), {}
-    for variant, members in runs.items():
-        found[variant] = [_log_density(run, rows) for run in members]
+    units = Units.of(rows)
+    found = {variant: [answer.log_density for answer in of_variant] for variant, of_variant in answers.items()}
     meaning = "nat per background event in the signal region"
     metrics = [
         measured(f"{variant}/log likelihood" if variant else "log likelihood", mean, values, units, meaning)
@@ -118,17 +136,12 @@ def _log_likelihoods(runs: Runs, rows: Rows, interpolates: str | None) -> list[M
     return metrics
 
 
-def _log_density(run: Run, rows: Rows) -> np.ndarray:
-    model: Density = run.load()
-    return model.log_density(_observables(rows), _masses(rows)).astype(np.float64)
-
-
-def _two_samples(variant: str, members: Sequence[Run], rows: Rows) -> Metric:
+def _two_samples(variant: str, answers: Sequence[Answers], rows: Rows) -> Metric:
     """How well trees tell true background from draws at the same masses."""
     label = np.repeat([1.0, 0.0], len(rows))
     scored = []
-    for run in members:
-        samples = (Sample(one, np.ones(len(one))) for one in (_observables(rows), _drawn(run.load(), rows)))
+    for answer in answers:
+        samples = (Sample(one, np.ones(len(one))) for one in (_observables(rows), answer.drawn))
         found = out_of_fold(trees(), *samples, _observables(rows)[:0], folds=FOLDS, trainings=TRAININGS, seed=0)
         scored.append(np.stack([np.concatenate([found.above, found.below]), label], axis=1))
     return measured(

@@ -97,7 +97,7 @@ class Searches:
         """Tell signal from background, all of both known, in the signal region."""
         known = self.dataset.events("train").within(self.dataset.region)
         _, below, background, signal = _scored(
-            known[known.signal].x, known[~known.signal].x, [self.background, self.signal], seed
+            known[known.signal].x[:SIGNALS], known[~known.signal].x, [self.background, self.signal], seed
         )
         return Search(signal, np.concatenate([below, background]))
 
