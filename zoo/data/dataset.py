@@ -234,8 +234,6 @@ class Resonant(Dataset, Protocol):
     """Names of the observables."""
     mass_unit: str
     """Unit of the mass."""
-    signal: float
-    """Signal per background event in the signal region, in the rows that are trained on."""
 
     def events(self, split: Split) -> Events:
         """All background and signal of a split, in the signal region and beside it."""

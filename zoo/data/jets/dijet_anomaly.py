@@ -45,8 +45,8 @@ class DijetAnomaly:
     """Observables of events of two jets, given the mass of both together: rows of a conditional density.
 
     Inputs are ``x`` (n, 4), the observables, and ``m_jj`` (n, 1). Training and validation rows lie in the sidebands, or in the
-    signal region, and are background unless a signal is hidden in them. Test rows are background in the signal region, where
-    a density that was trained beside it is wanted. Splits share no file.
+    signal region. Test rows lie in the signal region, where a density that was trained beside it is wanted. All of them are
+    background; `observed` has events among which a signal is hidden. Splits share no file.
 
     Parameters
     ----------
@@ -56,8 +56,6 @@ class DijetAnomaly:
         Seed of the first file.
     region : {"sidebands", "signal"}
         Where training and validation rows lie.
-    signal : float
-        Signal per background event in the signal region; as much of the signal is in the sidebands as belongs to it.
     signal_region, sidebands : list of float
         Ends in m_jj [GeV] of the signal region, and of all that is looked at.
     seed : int
@@ -84,7 +82,6 @@ class DijetAnomaly:
         test: int = 14,
         first_seed: int = 0,
         region: Region = "sidebands",
-        signal: float = 0.0,
         signal_region: tuple[float, float] = (3300.0, 3700.0),
         sidebands: tuple[float, float] = (2600.0, 5000.0),
         seed: int = 0,
@@ -96,20 +93,17 @@ class DijetAnomaly:
                 raise InputError(f"{name}: expected {', '.join(get_args(known))}, given {given}")
         if not sidebands[0] < signal_region[0] < signal_region[1] < sidebands[1]:
             raise InputError(f"expected a signal region within the sidebands, given {signal_region} and {sidebands}")
-        if signal < 0:
-            raise InputError(f"signal: expected 0 or more, given {signal}")
         self.config = jet_config("resonance")
         self.sizes: dict[Split, int] = {"train": train, "validation": validation, "test": test}
-        self.first_seed, self.in_sidebands, self.signal, self.seed = first_seed, region == "sidebands", signal, seed
+        self.first_seed, self.in_sidebands, self.seed = first_seed, region == "sidebands", seed
         self.region = signal_region[0], signal_region[1]
         self.sidebands = sidebands[0], sidebands[1]
         self.folder = cached_jets(self.config) if path is None else Path(path)
         self.on_missing = on_missing
         where = "beside" if self.in_sidebands else "in"
-        hidden = f", with {signal:g} signal events for each of background there" if signal else ""
         self.description = (
-            f"masses and tau21 of the two jets of QCD events {where} m_jj of {self.region[0]:g} to {self.region[1]:g} GeV"
-            f"{hidden}; particle level"
+            f"masses and tau21 of the two jets of QCD events {where} m_jj of {self.region[0]:g} to {self.region[1]:g} GeV;"
+            " particle level"
         )
         self.simulator = f"{simulator()}, resonance, shower default"
         self._read: dict[Split, tuple[Events, np.ndarray]] = {}
@@ -131,20 +125,27 @@ class DijetAnomaly:
     def observed(self, split: Split, fraction: float, seed: int) -> Events:
         """The background of a split, and as many of its signal events as give that fraction in the signal region.
 
+        As much of the signal lies beside the region as belongs to it.
+
         Raises
         ------
         InputError
             The split has fewer signal events.
         """
-        return self.events(split)[self._observed(split, fraction, seed)]
+        events = self.events(split)
+        inside = self._inside(events)
+        signal = np.random.default_rng([self.seed, seed]).permutation(np.flatnonzero(events.signal))
+        wanted = round(fraction * np.count_nonzero(inside & ~events.signal))
+        in_region = np.cumsum(inside[signal])
+        if wanted > (most := int(in_region[-1]) if len(signal) else 0):
+            raise InputError(f"{split}: expected at most {most} signal events in the signal region, asked for {wanted}")
+        hidden = signal[: np.searchsorted(in_region, wanted + 1)] if wanted else signal[:0]
+        return events[np.sort(np.concatenate([np.flatnonzero(~events.signal), hidden]))]
 
     def rows(self, split: Split, epoch: int = 0) -> Rows:
         events, number = self._numbered(split)
-        if split == "test":
-            chosen = np.flatnonzero(~events.signal & self._inside(events))
-        else:
-            seen = self._observed(split, self.signal, self.seed)
-            chosen = seen[self._inside(events)[seen] != self.in_sidebands]
+        wanted = self._inside(events) != (self.in_sidebands and split != "test")
+        chosen = np.flatnonzero(~events.signal & wanted)
         x, mass = events.x[chosen], events.mass[chosen]
         return Rows(
             inputs={"x": x, "m_jj": mass[:, None].astype(np.float32)},
@@ -155,18 +156,6 @@ class DijetAnomaly:
 
     def _inside(self, events: Events) -> np.ndarray:
         return (events.mass >= self.region[0]) & (events.mass <= self.region[1])
-
-    def _observed(self, split: Split, fraction: float, seed: int) -> np.ndarray:
-        """Numbers of the events that `observed` gives, in their order."""
-        events = self.events(split)
-        inside = self._inside(events)
-        signal = np.random.default_rng([self.seed, seed]).permutation(np.flatnonzero(events.signal))
-        wanted = round(fraction * np.count_nonzero(inside & ~events.signal))
-        in_region = np.cumsum(inside[signal])
-        if wanted > (most := int(in_region[-1]) if len(signal) else 0):
-            raise InputError(f"{split}: expected at most {most} signal events in the signal region, asked for {wanted}")
-        hidden = signal[: np.searchsorted(in_region, wanted + 1)] if wanted else signal[:0]
-        return np.sort(np.concatenate([np.flatnonzero(~events.signal), hidden]))
 
     def _numbered(self, split: Split) -> tuple[Events, np.ndarray]:
         """Events of a split, and a number of each that none else has."""
