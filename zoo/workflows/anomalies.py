@@ -198,24 +198,18 @@ def find_anomalies(
         if not isinstance(number, int | np.integer) or isinstance(number, bool) or number < least:
             raise InputError(f"{name}: expected a whole number of at least {least}, given {number!r}")
     model = _density(background)
-    columns = read_columns(events) if isinstance(events, str | Path | Mapping) or is_table(events) else events
-    endpoint = model.spec.endpoint("log_prob")
-    x, mass = InputCheck(endpoint)(columns, allow_out_of_range=allow_out_of_range).values()
-    masses = mass[:, 0].astype(np.float64)
-    counted = _weights(weights, columns, len(masses))
-    if isinstance(columns, Columns):
-        columns.warn_of_weights([weights] if isinstance(weights, str) else [])
+    x, masses, counted = _read(events, weights, model, allow_out_of_range)
     low, high = _region(region)
-    inside = (masses >= low) & (masses <= high)
+    inside, tensor = (masses >= low) & (masses <= high), model.spec.endpoint("log_prob").inputs[1]
     if (number := np.count_nonzero(inside & (counted > 0))) < LEAST:
         raise InputError(
             f"expected at least {LEAST} events in the signal region {low:g} to {high:g}, given {number} of {len(masses)}, whose"
-            f" {endpoint.inputs[1].name} is {masses.min():g} to {masses.max():g}"
+            f" {tensor.name} is {masses.min():g} to {masses.max():g}"
         )
     estimator = chosen(classifier)
     share = counted[inside] / counted[inside].sum()
-    at = np.random.default_rng(seed).choice(mass[inside], OVERSAMPLING * len(share), p=share)
-    drawn = model.draw(1, at, seed=seed, allow_out_of_range=allow_out_of_range)[:, 0]
+    at = np.random.default_rng(seed).choice(masses[inside], OVERSAMPLING * len(share), p=share)
+    drawn = model.draw(1, at[:, None], seed=seed, allow_out_of_range=allow_out_of_range)[:, 0]
     with bar(FOLDS * trainings, "classifiers") as trained:
         found = out_of_fold(
             estimator,
@@ -229,8 +223,20 @@ def find_anomalies(
         )
     score = np.empty(len(x))
     score[inside], score[~inside] = np.exp(found.above), np.exp(found.elsewhere)
-    tensor = endpoint.inputs[1]
     return Anomalies(score, masses, counted, inside, np.exp(found.below), (low, high), tensor.name, tensor.unit)
+
+
+def _read(
+    events: Any, weights: Any, model: DensityModel, allow_out_of_range: bool
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Observables (n, D), masses (n,) and weights (n,) of the events."""
+    columns = read_columns(events) if isinstance(events, str | Path | Mapping) or is_table(events) else events
+    check = InputCheck(model.spec.endpoint("log_prob"))
+    x, mass = check(columns, allow_out_of_range=allow_out_of_range).values()
+    counted = _weights(weights, columns, len(mass))
+    if isinstance(columns, Columns):
+        columns.warn_of_weights([weights] if isinstance(weights, str) else [])
+    return x, mass[:, 0].astype(np.float64), counted
 
 
 def _density(given: Any) -> DensityModel:

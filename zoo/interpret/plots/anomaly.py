@@ -67,7 +67,7 @@ def improvement_against_signal(fractions: np.ndarray, found: Mapping[str, Mappin
     Figure
         A panel for each kind of improvement.
     """
-    figure, axes = panels(1, len(found), (1.0 + 3.2 * len(found), 4.2), sharey=True)
+    figure, axes = panels(1, len(found), (1.0 + 3.2 * len(found), 4.2))
     for panel, (title, curves) in zip(axes[0], found.items(), strict=True):
         for (method, values), color, marker in zip(curves.items(), cycle(COLORS), cycle(MARKERS), strict=False):
             panel.fill_between(100 * fractions, values.min(axis=1), values.max(axis=1), color=color, alpha=0.15, linewidth=0)
