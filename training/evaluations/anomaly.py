@@ -43,11 +43,11 @@ class Anomaly(EvaluationSettings):
     kind: Literal["anomaly"] = "anomaly"
     interpolates: str | None = None
     """The variant that was trained in the signal region itself, which the interpolation is compared with."""
-    injections: list[float] = [0.0, 0.01, 0.02, 0.04]
+    injections: list[float] = [0.0, 0.005, 0.01, 0.02, 0.04]
     """Signal per background event in the signal region."""
     headline: float = 0.02
     """Which of them stands among the first numbers of the card."""
-    repeats: int = 3
+    repeats: int = 4
     """How many times each is hidden, other signal events each time."""
 
     def judge(self, runs: Runs) -> Evaluation:
@@ -137,8 +137,8 @@ def _two_samples(variant: str, answers: Sequence[Answers], rows: Rows) -> Metric
     label = np.repeat([1.0, 0.0], len(rows))
     scored = []
     for answer in answers:
-        samples = (Sample(one, np.ones(len(one))) for one in (_observables(rows), answer.drawn))
-        found = out_of_fold(trees(), *samples, _observables(rows)[:0], folds=FOLDS, trainings=TRAININGS, seed=0)
+        true, drawn = (Sample(one, np.ones(len(one))) for one in (_observables(rows), answer.drawn))
+        found = out_of_fold(trees(), true, drawn, drawn.rows[:0], folds=FOLDS, trainings=TRAININGS, seed=0)
         scored.append(np.stack([np.concatenate([found.above, found.below]), label], axis=1))
     return measured(
         f"{variant}/two-sample AUC" if variant else "two-sample AUC",
@@ -173,7 +173,7 @@ def _searches(dataset: Resonant, model: Generates, settings: Anomaly) -> Found:
 
 def _of_fraction(fraction: float, found: Mapping[str, Sequence[Search]]) -> list[Metric]:
     """Improvements and significance at one fraction of signal."""
-    where = f"S/B {fraction:.1%}"
+    where = f"{fraction:.1%} signal"
     metrics = []
     for method in (INTERPOLATED, IDEALIZED):
         prefix = "" if method == INTERPOLATED else f"{method}/"

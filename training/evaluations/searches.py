@@ -111,6 +111,7 @@ class Searches:
 def _scored(above: np.ndarray, below: np.ndarray, elsewhere: list[np.ndarray], seed: int) -> list[np.ndarray]:
     """Scores of two samples, each event's by trees that it did not train, and of other events."""
     ends = np.cumsum([len(rows) for rows in elsewhere])[:-1]
-    samples = (Sample(rows, np.ones(len(rows))) for rows in (above, below))
-    found = out_of_fold(trees(), *samples, np.concatenate(elsewhere), folds=FOLDS, trainings=TRAININGS, seed=seed)
+    first, second = (Sample(rows, np.ones(len(rows))) for rows in (above, below))
+    others = np.concatenate(elsewhere)
+    found = out_of_fold(trees(), first, second, others, folds=FOLDS, trainings=TRAININGS, seed=seed)
     return [found.above, found.below, *np.split(found.elsewhere, ends)]

@@ -18,7 +18,7 @@ from zoo.interpret.result import Result
 from zoo.model.handed_in.columns import Columns
 from zoo.model.handed_in.files import read_columns
 from zoo.model.handed_in.tables import is_table
-from zoo.model.handed_in.tensors import numbers_alone
+from zoo.model.handed_in.tensors import element_units, numbers_alone
 from zoo.model.inputs import InputCheck
 from zoo.progress import bar
 
@@ -194,17 +194,18 @@ def find_anomalies(
     >>> found = find_anomalies("events.parquet", "nsf-dijet-density", (3300, 3700))  # doctest: +SKIP
     >>> found.excess(0.01).significance  # doctest: +SKIP
     """
-    for name, number, least in (("trainings", trainings, 1), ("seed", seed, 0)):
+    for asked, number, least in (("trainings", trainings, 1), ("seed", seed, 0)):
         if not isinstance(number, int | np.integer) or isinstance(number, bool) or number < least:
-            raise InputError(f"{name}: expected a whole number of at least {least}, given {number!r}")
+            raise InputError(f"{asked}: expected a whole number of at least {least}, given {number!r}")
     model = _density(background)
     x, masses, counted = _read(events, weights, model, allow_out_of_range)
     low, high = _region(region)
     inside, tensor = (masses >= low) & (masses <= high), model.spec.endpoint("log_prob").inputs[1]
-    if (number := np.count_nonzero(inside & (counted > 0))) < LEAST:
+    name, unit = (tensor.labels or [tensor.name])[0], element_units(tensor, (1,))[0]
+    if (there := np.count_nonzero(inside & (counted > 0))) < LEAST:
         raise InputError(
-            f"expected at least {LEAST} events in the signal region {low:g} to {high:g}, given {number} of {len(masses)}, whose"
-            f" {tensor.name} is {masses.min():g} to {masses.max():g}"
+            f"expected at least {LEAST} events in the signal region {low:g} to {high:g}, given {there} of {len(masses)}, whose"
+            f" {name} is {masses.min():g} to {masses.max():g}"
         )
     estimator = chosen(classifier)
     share = counted[inside] / counted[inside].sum()
@@ -223,7 +224,7 @@ def find_anomalies(
         )
     score = np.empty(len(x))
     score[inside], score[~inside] = np.exp(found.above), np.exp(found.elsewhere)
-    return Anomalies(score, masses, counted, inside, np.exp(found.below), (low, high), tensor.name, tensor.unit)
+    return Anomalies(score, masses, counted, inside, np.exp(found.below), (low, high), name, unit)
 
 
 def _read(

@@ -33,7 +33,8 @@ def beside_draws(truth: np.ndarray, drawn: np.ndarray, names: Sequence[str], uni
     figure, axes = panels(2, len(names), (1.2 + 2.7 * len(names), 4.4), sharex="col", sharey="row", height_ratios=[2.2, 1])
     for place, (name, unit) in enumerate(zip(names, units, strict=True)):
         upper, lower = axes[:, place]
-        edges = np.linspace(*np.quantile(truth[:, place], [0.0005, 0.9995]), BINS + 1)
+        low, high = np.quantile(truth[:, place], [0.0005, 0.9995])
+        edges = np.linspace(low, high, BINS + 1)
         counts = [np.histogram(rows[:, place], edges)[0] for rows in (truth, drawn)]
         shares = [count / len(rows) for count, rows in zip(counts, (truth, drawn), strict=True)]
         upper.stairs(shares[0], edges, color="0.8", fill=True, label="background")
