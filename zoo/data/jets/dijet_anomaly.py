@@ -79,7 +79,7 @@ class DijetAnomaly:
         self,
         train: int = 24,
         validation: int = 2,
-        test: int = 5,
+        test: int = 8,
         first_seed: int = 0,
         region: Region = "sidebands",
         signal_region: tuple[float, float] = (3300.0, 3700.0),
