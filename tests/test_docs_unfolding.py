@@ -11,7 +11,7 @@ import pytest
 from command_line import ok
 from page_blocks import run
 
-from zoo.workflows.unfolding import classifiers
+from zoo.interpret.ratios import classifiers
 
 pytestmark = pytest.mark.pages
 

@@ -10,7 +10,7 @@ from command_line import ok, refused
 
 import zoo
 from zoo.errors import InputError, UnknownNameError
-from zoo.workflows.unfolding.classifiers import trees
+from zoo.interpret.ratios.classifiers import trees
 from zoo.workflows.unfolding.closure import triangular
 
 QUICK = trees().set_params(max_iter=15, learning_rate=0.3, max_leaf_nodes=5, min_samples_leaf=20)

@@ -5,6 +5,7 @@ from .model.registry import get_spec as get_spec
 from .model.registry import list_models as list_models
 from .model.registry import register_family as register_family
 from .model.registry import register_path as register_path
+from .workflows.anomalies import find_anomalies as find_anomalies
 from .workflows.calibrate import calibrate as calibrate
 from .workflows.ensemble import ensemble as ensemble
 from .workflows.fine_tune import fine_tune as fine_tune

@@ -51,6 +51,7 @@ EVALUATIONS: Register[type[EvaluationSettings]] = Register(
     {
         kind: f"zoo.training.evaluations.{kind}"
         for kind in (
+            "anomaly",
             "classification",
             "density",
             "disentanglement",

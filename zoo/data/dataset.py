@@ -205,6 +205,53 @@ class FromUser(Dataset, Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class Events:
+    """Events of a search, with what they are.
+
+    Attributes
+    ----------
+    x : ndarray
+        Observables, of shape (n, D).
+    mass : ndarray
+        Mass in which a resonance would be narrow, of shape (n,).
+    signal : ndarray of bool
+        Which of them are signal, of shape (n,).
+    """
+
+    x: np.ndarray
+    mass: np.ndarray
+    signal: np.ndarray
+
+    def __getitem__(self, chosen: np.ndarray) -> Events:
+        """The chosen ones of the events."""
+        return Events(self.x[chosen], self.mass[chosen], self.signal[chosen])
+
+    def within(self, region: tuple[float, float]) -> Events:
+        """Those whose mass lies in a region, its ends with it."""
+        return self[(self.mass >= region[0]) & (self.mass <= region[1])]
+
+
+@runtime_checkable
+class Resonant(Dataset, Protocol):
+    """A data set of a background that a signal can be hidden in."""
+
+    region: tuple[float, float]
+    """Ends of the signal region in mass."""
+    names: tuple[str, ...]
+    """Names of the observables."""
+    mass_unit: str
+    """Unit of the mass."""
+
+    def events(self, split: Split) -> Events:
+        """All background and signal of a split, in the signal region and beside it."""
+        ...
+
+    def observed(self, split: Split, fraction: float, seed: int) -> Events:
+        """The background of a split, and as many of its signal events as give that fraction in the signal region."""
+        ...
+
+
 DATASETS: Register[type[Any]] = Register(
     "data set",
     "zoo.datasets",
@@ -212,6 +259,7 @@ DATASETS: Register[type[Any]] = Register(
         "cmb-emulation": "zoo.data.cmb.emulation",
         "cmb-feature": "zoo.data.cmb.feature",
         "cmb-posterior": "zoo.data.cmb.posterior_data",
+        "dijet-anomaly": "zoo.data.jets.dijet_anomaly",
         "halo-mass": "zoo.data.nbody.halo_mass",
         "halo-mass-features": "zoo.data.nbody.halo_mass",
         "halo-profile": "zoo.data.nbody.halo_profile",

@@ -1,6 +1,12 @@
 """Figures. Each function returns a `matplotlib.figure.Figure` made without pyplot: no window, no global state."""
 
 from zoo.interpret.plots.activations import embedding_by_quantity, feature_map_grid, maximized_inputs
+from zoo.interpret.plots.anomaly import (
+    beside_draws,
+    events_that_pass,
+    improvement_against_efficiency,
+    improvement_against_signal,
+)
 from zoo.interpret.plots.attribution import attribution_over_axis, attribution_over_observation
 from zoo.interpret.plots.classification import (
     auc_against_rows,
@@ -49,6 +55,7 @@ __all__ = [
     "attribution_over_map",
     "attribution_over_observation",
     "auc_against_rows",
+    "beside_draws",
     "confusion",
     "corner_plot",
     "coverage_curve",
@@ -60,11 +67,14 @@ __all__ = [
     "embedding_by_quantity",
     "error_against_truth",
     "error_quantiles",
+    "events_that_pass",
     "feature_map_grid",
     "filters_over_plane",
     "image_grid",
     "importance_of_groups",
     "importance_over_scale",
+    "improvement_against_efficiency",
+    "improvement_against_signal",
     "information_along_query",
     "information_heat_map",
     "latent_traversal",

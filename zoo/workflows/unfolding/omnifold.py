@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from zoo.errors import InputError, warn
-from zoo.workflows.unfolding.density_ratio import DensityRatio, Sample
+from zoo.interpret.ratios.density_ratio import DensityRatio, Sample
 
 NEGATIVE = 0.01
 """Share of the weights that local means below zero may have before there is a warning."""

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from zoo.errors import InputError, option, warn
+from zoo.interpret.ratios.classifiers import chosen
+from zoo.interpret.ratios.density_ratio import DensityRatio
 from zoo.model.handed_in.tables import expect_one_index
 from zoo.progress import bar
-from zoo.workflows.unfolding.classifiers import chosen
-from zoo.workflows.unfolding.density_ratio import DensityRatio
 from zoo.workflows.unfolding.handed_in import Observables, event_weights, other_names, read, read_observables, selection
 from zoo.workflows.unfolding.omnifold import Events, omnifold, trainings_of
 from zoo.workflows.unfolding.unfolded import Unfolded

@@ -34,7 +34,7 @@ def chosen(classifier: Any) -> Any:
     if classifier == "trees":
         return trees()
     if isinstance(classifier, str):
-        from zoo.workflows.unfolding.network import NetworkClassifier  # imports Keras, which trees do without
+        from zoo.interpret.ratios.network import NetworkClassifier  # imports Keras, which trees do without
 
         return NetworkClassifier(classifier)
     if isinstance(classifier, type) or not all(hasattr(classifier, name) for name in ("fit", "predict_proba", "get_params")):

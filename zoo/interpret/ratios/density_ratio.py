@@ -122,27 +122,46 @@ class DensityRatio:
         part_above, part_below = (rng.permutation(len(sample.rows)) % FOLDS for sample in (above, below))
         part_above = part_below if paired else part_above
         for fold in range(FOLDS):
-            log_ratio = self._fitted(
-                _some(above, part_above != fold), _some(below, part_below != fold), int(rng.integers(2**31))
+            log_ratio = learned(
+                self.classifier,
+                some(above, part_above != fold),
+                some(below, part_below != fold),
+                int(rng.integers(2**31)),
             )
             sums[0][part_above == fold] += log_ratio(above.rows[part_above == fold])
             sums[1][part_below == fold] += log_ratio(below.rows[part_below == fold])
             sums[2][:] += log_ratio(other) / FOLDS
 
-    def _fitted(self, above: Sample, below: Sample, seed: int) -> Callable[[np.ndarray], np.ndarray]:
-        """What answers rows with their log ratio. Both samples count the same in training, however large they are."""
-        from sklearn.base import clone
 
-        classifier = clone(self.classifier)
-        if "random_state" in classifier.get_params():
-            classifier.set_params(random_state=seed)
-        counts = len(above.rows), len(below.rows)
-        weight = np.concatenate([one.weight / one.weight.sum() for one in (above, below)]) * (sum(counts) / 2)
-        classifier.fit(np.concatenate([above.rows, below.rows]), np.repeat([1, 0], counts), sample_weight=weight)
-        return lambda rows: _log_odds(classifier, rows)
+def learned(classifier: Any, above: Sample, below: Sample, seed: int) -> Callable[[np.ndarray], np.ndarray]:
+    """What a classifier learns of the log ratio of two densities, both normalized: it counts both samples the same.
+
+    Parameters
+    ----------
+    classifier : object
+        An unfitted classifier, which stays so.
+    above, below : Sample
+        The sample whose density is above the line, and that below it.
+    seed : int
+        Seed of the training.
+
+    Returns
+    -------
+    callable
+        Answers rows (n, observables) with their log ratio (n,).
+    """
+    from sklearn.base import clone
+
+    fitted = clone(classifier)
+    if "random_state" in fitted.get_params():
+        fitted.set_params(random_state=seed)
+    counts = len(above.rows), len(below.rows)
+    weight = np.concatenate([one.weight / one.weight.sum() for one in (above, below)]) * (sum(counts) / 2)
+    fitted.fit(np.concatenate([above.rows, below.rows]), np.repeat([1, 0], counts), sample_weight=weight)
+    return lambda rows: _log_odds(fitted, rows)
 
 
-def _some(sample: Sample, chosen: np.ndarray) -> Sample:
+def some(sample: Sample, chosen: np.ndarray) -> Sample:
     """Those of the chosen events that count."""
     chosen = chosen & (sample.weight > 0)
     return Sample(sample.rows[chosen], sample.weight[chosen])

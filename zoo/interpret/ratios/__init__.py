@@ -1,0 +1,1 @@
+"""Ratios of the densities of two samples, learned by classifiers."""
