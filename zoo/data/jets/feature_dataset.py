@@ -22,8 +22,9 @@ class JetFeatures(JetClouds):
 
     Parameters
     ----------
-    features : {"trigger", "shape"}
-        Which features: the 16 of the hls4ml jet set, or mass, multiplicity and shapes.
+    features : {"trigger", "shape", "subjets"}
+        Which features: the 16 of the hls4ml jet set; mass, multiplicity and shapes; or groomed mass and ratios of
+        N-subjettiness.
     **parameters : object
         Parameters of `JetClouds`.
 

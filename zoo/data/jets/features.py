@@ -81,6 +81,28 @@ def shape_features(
     }
 
 
+def subjet_features(
+    particles: np.ndarray, real: np.ndarray, identity: np.ndarray | None, radius: float
+) -> dict[str, np.ndarray]:
+    """Groomed mass and ratios of N-subjettiness: what is known of a jet's prongs, at a part of the cost of all shapes.
+
+    Parameters
+    ----------
+    particles, real, identity, radius : object
+        As of `trigger_features`.
+
+    Returns
+    -------
+    dict of str to ndarray
+        Each feature, (n,).
+    """
+    from zoo.data.jets.substructure import n_subjettiness, soft_drop
+
+    tau = n_subjettiness(particles, real, identity, radius=radius).T
+    mass = soft_drop(particles, real, identity, radius=radius)[2]
+    return {"mass_mmdt": mass, "tau21": ratio(tau[1], tau[0]), "tau32": ratio(tau[2], tau[1])}
+
+
 Features = Callable[[np.ndarray, np.ndarray, np.ndarray | None, float], dict[str, np.ndarray]]
-FEATURES: dict[str, Features] = {"trigger": trigger_features, "shape": shape_features}
+FEATURES: dict[str, Features] = {"trigger": trigger_features, "shape": shape_features, "subjets": subjet_features}
 """Sets of features by name."""
