@@ -52,11 +52,13 @@ EVALUATIONS: Register[type[EvaluationSettings]] = Register(
         kind: f"zoo.training.evaluations.{kind}"
         for kind in (
             "classification",
+            "decorrelation",
             "density",
             "disentanglement",
             "distribution",
             "latents",
             "likelihood",
+            "parameterized",
             "posterior",
             "profiles",
             "regression",

@@ -204,6 +204,7 @@ DATASETS: Register[type[Any]] = Register(
         "cmb-emulation": "zoo.data.cmb.emulation",
         "cmb-feature": "zoo.data.cmb.feature",
         "cmb-posterior": "zoo.data.cmb.posterior_data",
+        "dijet-masses": "zoo.data.jets.dijet_masses",
         "halo-mass": "zoo.data.nbody.halo_mass",
         "halo-mass-features": "zoo.data.nbody.halo_mass",
         "halo-profile": "zoo.data.nbody.halo_profile",
