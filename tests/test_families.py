@@ -22,7 +22,7 @@ from zoo.testing import check_family
 TREES = {"inputs": 7, "max_leaf_nodes": 4, "min_samples_leaf": 5}
 DISCRIMINATORS = {
     "parameterized-mlp": {"inputs": 7, "hidden": [5], "over_parameter": [0, 3]},
-    "decorrelated-mlp": {"inputs": 7, "hidden": [5], "protected": 2, "penalty": 3.0},
+    "decorrelated-mlp": {"inputs": 7, "hidden": [5], "protected": 2, "penalty": 3.0, "tail": 1.0},
 }
 CHECKED = CONFIGS | {"nsf": CONFIGS["nsf"] | {"transforms": 1}, "boosted-trees": TREES} | DISCRIMINATORS
 """That transforms follow each other is checked of the two cheaper flows."""

@@ -25,7 +25,7 @@ BINS = 20
 """Bins of the variable, each with as much of the background before the cut."""
 PART, PARTS = 2000, 5
 """Background rows of each part that a distance correlation is taken on, and the most parts."""
-DRAWS = 200
+DRAWS = 100
 """Resamples of each interval, and random choices of as many rows as pass a cut."""
 
 
@@ -38,7 +38,7 @@ class Decorrelation(EvaluationSettings):
     """What targets 0 and 1 mean."""
     protected: str
     """The truth of rows that is not to be sculpted."""
-    efficiencies: Annotated[list[Efficiency], Field(min_length=1)] = [0.5, 0.3]
+    efficiencies: Annotated[list[Efficiency], Field(min_length=1)] = [0.5, 0.8]
     """Shares of the signal that are kept; figures are of the first."""
 
     def judge(self, runs: Runs) -> Evaluation:

@@ -24,6 +24,9 @@ class DecorrelatedMLP(MLP):
     their event weights. Independence is what it asks for, so that a cut on the answer leaves the variable's distribution in the
     background as it was, which a background estimate in that variable needs. Batches are to hold a thousand rows or more.
 
+    What a cut keeps of the background, a hundredth of it, hardly counts in that correlation. Rows may therefore count by a
+    power of their answer: where variables are independent, they are so by weights that follow from one of them alone.
+
     Parameters
     ----------
     inputs : int
@@ -34,28 +37,39 @@ class DecorrelatedMLP(MLP):
         Number of the input element that the answer is not to depend on.
     penalty : float
         What the squared distance correlation, from 0 to 1, is multiplied by, in nat.
+    tail : float
+        Power of the answer by which rows count in the correlation; 0 as in the paper.
     activation : str
         Activation of the hidden layers.
 
     Raises
     ------
     ValueError
-        If there is no such element, or the penalty is negative.
+        If there is no such element, or penalty or tail are negative.
     """
 
     def __init__(
-        self, inputs: int, hidden: list[int], protected: int, penalty: float, activation: str = "relu", **kwargs: Any
+        self,
+        inputs: int,
+        hidden: list[int],
+        protected: int,
+        penalty: float,
+        tail: float = 0.0,
+        activation: str = "relu",
+        **kwargs: Any,
     ) -> None:
         if not 0 <= protected < inputs:
             raise ValueError(f"protected: expected the number of an element, 0 to {inputs - 1}, given {protected}")
-        if not penalty >= 0 or not np.isfinite(penalty):
-            raise ValueError(f"penalty: expected a number of at least 0, given {penalty}")
+        for name, number in (("penalty", penalty), ("tail", tail)):
+            if not number >= 0 or not np.isfinite(number):
+                raise ValueError(f"{name}: expected a number of at least 0, given {number}")
         super().__init__(inputs=inputs, hidden=hidden, activation=activation, **kwargs)
         self.config = {
             "inputs": inputs,
             "hidden": list(hidden),
             "protected": protected,
             "penalty": penalty,
+            "tail": tail,
             "activation": activation,
         }
 
@@ -64,7 +78,7 @@ class DecorrelatedMLP(MLP):
         return loss + self.config["penalty"] * self.correlation(x, y, y_pred, sample_weight)
 
     def correlation(self, x: Any, target: Any, answer: Any, weight: Any = None) -> Any:
-        """Squared distance correlation of the answer with the protected input in rows of class 0.
+        """Squared distance correlation of the answer with the protected input in rows of class 0, as the penalty is on.
 
         Parameters
         ----------
@@ -85,7 +99,10 @@ class DecorrelatedMLP(MLP):
         step = ops.maximum(1, ops.shape(x)[0] // PAIRED)
         background = 1.0 - ops.cast(ops.reshape(target, (-1,)), answer.dtype)
         background = background if weight is None else background * ops.cast(ops.reshape(weight, (-1,)), answer.dtype)
-        return distance_correlation(x[::step, self.config["protected"]], answer[::step, 0], background[::step])
+        score, weight = answer[::step, 0], background[::step]
+        if self.config["tail"]:
+            weight = weight * ops.stop_gradient(score) ** self.config["tail"]
+        return distance_correlation(x[::step, self.config["protected"]], score, weight)
 
     def with_head(self, outputs, task) -> tuple[str, dict[str, Any]]:
         if (outputs, task) == (1, "classification"):

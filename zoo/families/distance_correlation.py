@@ -25,7 +25,7 @@ def distance_correlation(x: Any, y: Any, weight: Any) -> Any:
     Returns
     -------
     tensor
-        dCov^2(x, y) / sqrt(dCov^2(x, x) dCov^2(y, y)), a scalar; 0 where x or y is the same in all draws.
+        The number dCov^2(x, y) / sqrt(dCov^2(x, x) dCov^2(y, y)), a scalar; 0 where x or y is the same in all draws.
     """
     share = weight / ops.maximum(ops.sum(weight), LEAST)
     pairs = share[:, None] * share[None, :]
