@@ -201,7 +201,7 @@ def test_judging_tells_what_sculpts(monkeypatch):
     data = SimpleNamespace(dataset=lambda: SimpleNamespace(rows=lambda split: held, units={"mass": "GeV"}))
 
     def run(name, penalty, answer):
-        recipe = SimpleNamespace(name=name, config={} if penalty is None else {"penalty": penalty}, data=data)
+        recipe = SimpleNamespace(name=name, config={"penalty": penalty}, data=data)
         return Run(recipe, 0, lambda: lambda x: 1 / (1 + np.exp(-answer(np.asarray(x)))), {"loss": [1.0], "val_loss": [1.0]})
 
     clean, sculpts = run("clean", 2.0, lambda x: x[:, 1:] - 0.5 * x[:, :1]), run("sculpts", 0.0, lambda x: x[:, :1])

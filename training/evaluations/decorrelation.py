@@ -64,8 +64,7 @@ def evaluate(runs: Runs, settings: Decorrelation) -> Evaluation:
         points[variant or released.recipe.name] = {key: [one.value, *(one.interval or ())] for key, one in pair.items()}
         ceilings.append(pair["divergence"].baseline or np.nan)
     evaluation.curves["rejection and 1/JSD"] = points  # type: ignore[assignment]
-    penalties = {variant or released.recipe.name: of[0].recipe.config.get("penalty") for variant, of in runs.items()}
-    curve = sorted((name for name, penalty in penalties.items() if penalty is not None), key=lambda name: penalties[name])
+    curve = _of_rising_penalty(runs)
     shown = {variant or released.recipe.name: _histograms(of[0], first) for variant, of in scored.items()}
     edges = next(iter(shown.values()))["edges"]
     evaluation.figures = {
@@ -76,6 +75,17 @@ def evaluate(runs: Runs, settings: Decorrelation) -> Evaluation:
         "learning_curves": plots.learning_curves(released.history),
     }
     return evaluation
+
+
+def _of_rising_penalty(runs: Runs) -> list[str]:
+    """Labels of the runs that differ from the model in nothing but the penalty, the smallest first."""
+    released = runs[""][0].recipe
+    penalties = {}
+    for variant, (run, *_) in runs.items():
+        config = run.recipe.config
+        if {**config, "penalty": None} == {**released.config, "penalty": None}:
+            penalties[variant or released.name] = float(str(config["penalty"]))
+    return sorted(penalties, key=penalties.__getitem__)
 
 
 def _named(metrics: list[Metric], name: str) -> Metric:
@@ -216,7 +226,8 @@ def _divergence(name: str, members: list[np.ndarray], units: Units, share: float
 def _histograms(scored: np.ndarray, efficiency: float) -> dict[str, np.ndarray]:
     """Densities of the variable in the background before and after the cut, in even bins of where 99% of it lies."""
     background = scored[:, 1] == 0
-    edges = np.linspace(*np.quantile(scored[background, 2], [0.005, 0.995]), 26)
+    least, most = np.quantile(scored[background, 2], [0.005, 0.995])
+    edges = np.linspace(least, most, 26)
     passing = background & _passing(scored, efficiency)
     before, after = (np.histogram(scored[chosen, 2], edges)[0] for chosen in (background, passing))
     widths = np.diff(edges)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from pydantic import Field
 
-from zoo.data.dataset import Dataset, Rows
+from zoo.data.dataset import Dataset, Rows, Split
 from zoo.families.batches import in_batches
 from zoo.interpret import plots
 from zoo.interpret.plots.style import with_unit
@@ -197,14 +198,12 @@ class _Judge:
 class _Joined:
     """A data set whose rows are what a parameterized network sees, as trees take it."""
 
-    description = simulator = ""
-    seed = 0
-    units: dict[str, str] = {}
-
-    def __init__(self, dataset: Dataset, model) -> None:
+    def __init__(self, dataset: Dataset, model: Any) -> None:
         self.dataset, self.model = dataset, model
+        self.description, self.simulator, self.seed = dataset.description, dataset.simulator, dataset.seed
+        self.units: Mapping[str, str] = dataset.units
 
-    def rows(self, split, epoch: int = 0) -> Rows:
+    def rows(self, split: Split, epoch: int = 0) -> Rows:
         rows = self.dataset.rows(split, epoch)
         joined = in_batches(self.model.joined, *(np.asarray(array, np.float32) for array in rows.inputs.values()))
         return Rows({"joined": joined}, rows.target, rows.group, weight=rows.weight)

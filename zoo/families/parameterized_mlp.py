@@ -86,10 +86,11 @@ class ParameterizedMLP(MLP):
     def adapt(self, inputs, target, weight=None) -> None:
         rows, parameter = (np.asarray(array[:], np.float64) for array in inputs.values())
         seen = np.concatenate([np.where(self.over, rows / parameter, rows), parameter], axis=1)
+        assert self.standardize is not None
         self.standardize.adapt(seen, weight)
 
     def baseline(self, tensor: str) -> np.ndarray | None:
-        if not hasattr(self, "spec"):
+        if not hasattr(self, "spec") or self.standardize is None:
             return None
         event, parameter = self.spec.endpoint("predict").inputs
         mean = ops.convert_to_numpy(self.standardize.mean)
