@@ -208,7 +208,7 @@ def test_judging_tells_what_sculpts(monkeypatch):
     settings = evaluation_settings({"kind": "decorrelation", "classes": ["qcd", "top"], "protected": "mass"})
     evaluation = settings.judge({"": [clean, clean], "sculpts": [sculpts, sculpts]})
     metrics = {metric.name: metric for metric in evaluation.metrics}
-    good, bad = metrics["1/JSD at 50%"], metrics["sculpts/1/JSD at 50%"]
+    good, bad = metrics["inverse JSD at 50%"], metrics["sculpts/inverse JSD at 50%"]
     assert bad.value < 5 < 0.3 * good.baseline < good.value
     for one in (good, bad):
         assert one.interval[0] < one.value < one.interval[1]

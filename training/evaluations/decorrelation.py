@@ -60,10 +60,13 @@ def evaluate(runs: Runs, settings: Decorrelation) -> Evaluation:
     for variant, members in scored.items():
         found = _statistics(variant, members, rows, settings)
         evaluation.metrics += found
-        pair = {"rejection": _named(found, f"rejection at {first:.0%}"), "divergence": _named(found, f"1/JSD at {first:.0%}")}
+        pair = {
+            "rejection": _named(found, f"rejection at {first:.0%}"),
+            "divergence": _named(found, f"inverse JSD at {first:.0%}"),
+        }
         points[variant or released.recipe.name] = {key: [one.value, *(one.interval or ())] for key, one in pair.items()}
         ceilings.append(pair["divergence"].baseline or np.nan)
-    evaluation.curves["rejection and 1/JSD"] = points  # type: ignore[assignment]
+    evaluation.curves["rejection and inverse JSD"] = points  # type: ignore[assignment]
     curve = _of_rising_penalty(runs)
     shown = {variant or released.recipe.name: _histograms(of[0], first) for variant, of in scored.items()}
     edges = next(iter(shown.values()))["edges"]
@@ -109,7 +112,7 @@ def _statistics(variant: str, members: list[np.ndarray], rows: Rows, settings: D
         meaning = f"1 / share of {background} that is kept with {share:.0%} of {signal}"
         statistic = partial(rejection, efficiency=share)
         found.append(measured(f"{prefix}rejection at {share:.0%}", statistic, members, units, meaning, draws=DRAWS))
-        found.append(_divergence(f"{prefix}1/JSD at {share:.0%}", members, units, share, settings))
+        found.append(_divergence(f"{prefix}inverse JSD at {share:.0%}", members, units, share, settings))
     correlations = [_correlations(scored) for scored in members]
     value = float(np.mean(correlations[0]))
     meaning = (

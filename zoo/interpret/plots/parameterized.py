@@ -55,7 +55,7 @@ def rejection_against_divergence(
     curve : sequence of str
         Labels that a line joins, in its order.
     ceiling : sequence of float
-        Smallest and largest of what as many rows at random have in place of a divergence.
+        What as many rows at random as pass each cut have in its place, in the order of the points.
     efficiency : float
         Share of the signal that the cut keeps.
     """
@@ -67,7 +67,8 @@ def rejection_against_divergence(
         color = BLUE if label in curve else COLORS[1 + list(points).index(label) % (len(COLORS) - 1)]
         bars = np.abs([[x - x_low], [x_high - x]]), np.abs([[y - y_low], [y_high - y]])
         ax.errorbar(x, y, bars[1], bars[0], fmt=marker, color=color, capsize=2, label=label)
-    ax.axvspan(min(ceiling), max(ceiling), color=GRAY, alpha=0.25, linewidth=0, label="as many at random")
+    heights = [point["rejection"][0] for point in points.values()]
+    ax.plot(ceiling, heights, "|", color=GRAY, markersize=12, markeredgewidth=2, label="as many at random")
     ax.set(xlabel="1 / Jensen-Shannon divergence [1/bit]", ylabel=f"1 / share of background kept at {efficiency:.0%}")
     ax.set(xscale="log", yscale="log")
     for axis in (ax.xaxis, ax.yaxis):
@@ -93,8 +94,12 @@ def sculpted_distributions(
     efficiency : float
         Share of the signal that each cut keeps.
     """
-    figure, axes = panels(1, len(shown), (3.6 * len(shown), 3.6), sharey=True)
-    for (label, both), ax in zip(shown.items(), axes[0], strict=True):
+    columns = min(4, len(shown))
+    rows = -(-len(shown) // columns)
+    figure, axes = panels(rows, columns, (3.2 * columns, 2.9 * rows), sharex=True, sharey=True)
+    for ax in axes.flat[len(shown) :]:
+        ax.set_axis_off()
+    for (label, both), ax in zip(shown.items(), axes.flat, strict=False):
         ax.stairs(both["before"], edges, color=GRAY, fill=True, alpha=0.4, label="all background")
         ax.stairs(both["after"], edges, color=BLUE, label=f"cut at {efficiency:.0%} signal")
         ax.set(xlabel=variable, title=label)
