@@ -121,6 +121,8 @@ SEPARATION = 1.5
 class Toy:
     """Rows whose first number is normal about the parameter in signal and about zero in background."""
 
+    description = simulator = "toy"
+    seed = 0
     units = {"mass": "GeV"}
 
     def __init__(self, masses=(1.0, 3.0), n=4000):
