@@ -20,7 +20,11 @@ from zoo.model.registry import get_family
 from zoo.testing import check_family
 
 TREES = {"inputs": 7, "max_leaf_nodes": 4, "min_samples_leaf": 5}
-CHECKED = CONFIGS | {"nsf": CONFIGS["nsf"] | {"transforms": 1}, "boosted-trees": TREES}
+DISCRIMINATORS = {
+    "parameterized-mlp": {"inputs": 7, "hidden": [5], "over_parameter": [0, 3]},
+    "decorrelated-mlp": {"inputs": 7, "hidden": [5], "protected": 2, "penalty": 3.0, "tail": 1.0},
+}
+CHECKED = CONFIGS | {"nsf": CONFIGS["nsf"] | {"transforms": 1}, "boosted-trees": TREES} | DISCRIMINATORS
 """That transforms follow each other is checked of the two cheaper flows."""
 FLOWS = {
     "flow-matching": {"dimensions": 7, "hidden": [6], "steps": 2},
@@ -35,7 +39,10 @@ def rows_of(name: str, n: int = 40) -> Rows:
     """Rows that a family of ``CONFIGS`` can be trained on."""
     inputs = example(name, n)
     first = next(iter(inputs.values()))
-    target = {"beta-vae": first, "logistic": (TARGET[:n] > 13).astype(np.float32)}.get(name, TARGET[:n])
+    if name == "parameterized-mlp":
+        inputs["asked"] = np.random.default_rng(3).uniform(1, 4, (n, 1)).astype(np.float32)
+    classes = {"logistic", *DISCRIMINATORS}
+    target = first if name == "beta-vae" else (TARGET[:n] > 13).astype(np.float32) if name in classes else TARGET[:n]
     return Rows(inputs, target, np.arange(n))
 
 

@@ -53,11 +53,13 @@ EVALUATIONS: Register[type[EvaluationSettings]] = Register(
         for kind in (
             "anomaly",
             "classification",
+            "decorrelation",
             "density",
             "disentanglement",
             "distribution",
             "latents",
             "likelihood",
+            "parameterized",
             "posterior",
             "profiles",
             "regression",

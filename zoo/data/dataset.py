@@ -260,6 +260,7 @@ DATASETS: Register[type[Any]] = Register(
         "cmb-feature": "zoo.data.cmb.feature",
         "cmb-posterior": "zoo.data.cmb.posterior_data",
         "dijet-anomaly": "zoo.data.jets.dijet_anomaly",
+        "dijet-masses": "zoo.data.jets.dijet_masses",
         "halo-mass": "zoo.data.nbody.halo_mass",
         "halo-mass-features": "zoo.data.nbody.halo_mass",
         "halo-profile": "zoo.data.nbody.halo_profile",

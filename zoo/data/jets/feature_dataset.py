@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from zoo.data.dataset import register_dataset
+from zoo.data.dataset import Rows, Split, register_dataset
 from zoo.data.jets.dataset import JetClouds
 from zoo.data.jets.feature_files import features_of
 from zoo.data.jets.features import FEATURES
 from zoo.data.jets.packed import Jets
+from zoo.data.jets.planing import planing_weights
 from zoo.errors import UnknownNameError
 from zoo.model.axes import Axis
 
@@ -25,6 +27,9 @@ class JetFeatures(JetClouds):
     features : {"trigger", "shape", "subjets"}
         Which features: the 16 of the hls4ml jet set; mass, multiplicity and shapes; or groomed mass and ratios of
         N-subjettiness.
+    planed : str, optional
+        The truth, such as "mass", whose distribution in class 0 is made that of class 1 in training and validation, by weights;
+        test rows have none.
     **parameters : object
         Parameters of `JetClouds`.
 
@@ -34,11 +39,11 @@ class JetFeatures(JetClouds):
         There is no set of features of that name.
     """
 
-    def __init__(self, features: str = "trigger", **parameters: Any) -> None:
+    def __init__(self, features: str = "trigger", planed: str | None = None, **parameters: Any) -> None:
         super().__init__(**parameters)
         if features not in FEATURES:
             raise UnknownNameError("features", features, FEATURES)
-        self.features = features
+        self.features, self.planed = features, planed
         self.description = self.description.replace("particles of", f"{features} features of")
 
     @property
@@ -48,6 +53,12 @@ class JetFeatures(JetClouds):
         names = list(FEATURES[self.features](*nothing, self.config.radius))
         units = ["GeV" if name.startswith("mass") else "1" for name in names]
         return {"feature": Axis(name="feature", size=len(names), labels=names, units=units), "class": super().axes["class"]}
+
+    def rows(self, split: Split, epoch: int = 0) -> Rows:
+        rows = super().rows(split, epoch)
+        if self.planed is None or split == "test":
+            return rows
+        return replace(rows, weight=planing_weights(rows, super().rows("train"), self.planed))
 
     def inputs(self, parts: Sequence[Jets], jets: Jets, chosen: np.ndarray) -> dict[str, Any]:
         found = features_of(parts, self.features, self.config.radius, self.identity)

@@ -32,6 +32,7 @@ from zoo.interpret.plots.distribution import (
 from zoo.interpret.plots.images import attribution_over_image, attribution_over_map, image_grid
 from zoo.interpret.plots.importance import importance_of_groups, partial_dependence_curves
 from zoo.interpret.plots.information import information_along_query, information_heat_map
+from zoo.interpret.plots.parameterized import auc_against_parameter, rejection_against_divergence, sculpted_distributions
 from zoo.interpret.plots.profiles import answered_profiles, scatter_along_query
 from zoo.interpret.plots.regression import error_quantiles
 from zoo.interpret.plots.traversals import latent_traversal, latents_against_parameters
@@ -54,6 +55,7 @@ __all__ = [
     "attribution_over_image",
     "attribution_over_map",
     "attribution_over_observation",
+    "auc_against_parameter",
     "auc_against_rows",
     "beside_draws",
     "confusion",
@@ -86,10 +88,12 @@ __all__ = [
     "randomization_curve",
     "rank_histograms",
     "recall_against_difficulty",
+    "rejection_against_divergence",
     "rejection_curves",
     "reliability_diagram",
     "roc",
     "scatter_along_query",
+    "sculpted_distributions",
     "stability_under_noise",
     "typicality_curve",
 ]
