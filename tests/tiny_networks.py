@@ -13,6 +13,7 @@ from zoo.model.spec import Data, Endpoint, ModelSpec, Tensor
 CONFIGS = {
     "logistic": {"inputs": 7},
     "mlp": {"inputs": 7, "hidden": [5, 4], "outputs": 2, "output_activation": "linear"},
+    "quantized-mlp": {"inputs": 7, "hidden": [5, 4]},
     "cnn3d": {"size": 4, "channels": [3, 4], "hidden": [5], "activation": "swish"},
     "ive": {"observation": 7, "query": 2, "latents": 3, "encoder": [6], "decoder": [5], "outputs": 2},
     "beta-vae": {"image": [8, 4, 3], "latents": 3, "convolutions": [[4, 4], [5, 2]], "hidden": 6, "warm_up": 5},

@@ -57,6 +57,39 @@ class Softens(Protocol):
         ...
 
 
+class DenseInFixedPoint(Protocol):
+    """A dense layer whose numbers are whole multiples of powers of two."""
+
+    units: int
+    signed: bool
+    """Whether inputs may be negative."""
+    activation: Any
+
+    def input_format(self) -> tuple[Any, Any]:
+        """Bits of each input before the point, without the sign, and after it, (inputs,) each; beyond them inputs saturate."""
+        ...
+
+    def rounded_kernel(self) -> Any:
+        """The weights (inputs, units)."""
+        ...
+
+    def rounded_bias(self) -> Any:
+        """The biases (units,)."""
+        ...
+
+
+@runtime_checkable
+class InFixedPoint(Protocol):
+    """A network that computes in fixed point from its scaled inputs to its logits, as firmware does."""
+
+    dense: list[Any]
+    """Its layers, each a `DenseInFixedPoint`, input to output."""
+
+    def ebops(self) -> Any:
+        """Effective bit operations of an answer."""
+        ...
+
+
 @runtime_checkable
 class Predictive(Protocol):
     """A model of one quantity that can be held against its true value, with a distribution or without."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal
 
 import keras
@@ -97,9 +98,11 @@ class Ramp(keras.layers.Layer):
         return x * ops.minimum(1.0, self.calls / self.steps)
 
 
-def dense_stack(name: str, inputs: int, units: list[int], activation: str) -> keras.Sequential:
+def dense_stack(
+    name: str, inputs: int, units: list[int], activation: str, layer: Callable[..., keras.layers.Layer] = keras.layers.Dense
+) -> keras.Sequential:
     """A built stack of dense layers, (batch, inputs) -> (batch, units[-1])."""
-    hidden = [keras.layers.Dense(n, activation=activation, name=f"{name}_{i}") for i, n in enumerate(units)]
+    hidden = [layer(n, activation=activation, name=f"{name}_{i}") for i, n in enumerate(units)]
     return keras.Sequential([keras.Input((inputs,)), *hidden], name=name)
 
 

@@ -41,6 +41,10 @@ class MLP(ZooModel):
     """
 
     endpoints: ClassVar[dict[str, str]] = {"predict": "call"}
+    layer: ClassVar[Any] = keras.layers.Dense
+    """Kind of the layers."""
+    scaling: ClassVar[type[Standardize]] = Standardize
+    """Kind of the scaling of inputs."""
 
     def __init__(
         self,
@@ -65,9 +69,9 @@ class MLP(ZooModel):
             "standardize": standardize,
             "rescale": rescale,
         }
-        self.standardize = Standardize((inputs,), name="standardize") if standardize else None
-        self.hidden = dense_stack("hidden", inputs, hidden, activation) if hidden else None
-        self.head = keras.layers.Dense(outputs, name="head")
+        self.standardize = self.scaling((inputs,), name="standardize") if standardize else None
+        self.hidden = dense_stack("hidden", inputs, hidden, activation, self.layer) if hidden else None
+        self.head = self.layer(outputs, name="head")
         self.head.build((None, hidden[-1] if hidden else inputs))
         self.rescale = Standardize((outputs,), name="rescale") if rescale else None
         self.output_activation = keras.activations.get(output_activation)
