@@ -179,3 +179,25 @@ def test_direction_of_an_observable_is_chosen_on_the_validation_split():
     upside_down.target[:] = 1 - upside_down.target
     score = tagging_baselines.observable(data.rows("validation"), upside_down, "first")
     assert roc_auc_score(upside_down.target[:, 0], score[:, 1]) < 0.5
+
+
+def test_bit_operations_stand_beside_the_area():
+    """Of a network in fixed point and its variants, with a curve from few to many."""
+
+    class Chip(SimpleNamespace):
+        dense = ()
+
+        def __call__(self, x):
+            return exact(x)
+
+    def run(cost):
+        data = SimpleNamespace(dataset=lambda **more: Normals(), parameters={})
+        recipe = SimpleNamespace(name="toy", config={"beta": cost}, data=data)
+        return Run(recipe, 0, lambda: Chip(ebops=lambda: np.float32(cost)), {"loss": [2.0, 1.0], "val_loss": [2.0, 1.5]})
+
+    evaluation = evaluation_settings(TWO).judge({"": [run(300), run(310)], "fewer": [run(100)]})
+    metrics = {metric.name: metric for metric in evaluation.metrics}
+    assert (metrics["ebops"].value, metrics["ebops"].seeds, metrics["fewer/ebops"].value) == (300, 2, 100)
+    assert evaluation.curves["ebops"]["ebops"] == [100, 300]
+    assert evaluation.curves["ebops"]["auc"] == [metrics["fewer/auc"].value, metrics["auc"].value]
+    assert "auc_against_ebops" in evaluation.figures

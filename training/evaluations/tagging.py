@@ -11,12 +11,13 @@ from sklearn.metrics import confusion_matrix
 
 from zoo.data.dataset import Rows
 from zoo.families.batches import in_batches
+from zoo.families.contracts import InFixedPoint
 from zoo.interpret import plots
 from zoo.model.spec import Metric
 from zoo.training.evaluate import Evaluation, Run, Runs
 from zoo.training.evaluations import EvaluationSettings, register_evaluation
 from zoo.training.evaluations.tagging_baselines import boosted_classifier, observable
-from zoo.training.metrics import Statistic, Units, auc, mean, measured
+from zoo.training.metrics import Statistic, Units, auc, mean, measured, over_seeds
 from zoo.training.recipe import RecipeError, Source
 
 TREES = "boosted trees"
@@ -85,6 +86,12 @@ def evaluate(runs: Runs, settings: Tagging) -> Evaluation:
         evaluation.curves["learning"] = learning  # type: ignore[assignment]
         published = {figure.source: figure.value for figure in settings.published if figure.metric == "auc"}
         evaluation.figures["auc_against_rows"] = plots.auc_against_rows(learning, published, settings.published_rows)
+    if isinstance(released.load(), InFixedPoint):
+        evaluation.metrics += [_ebops(variant, members, len(rows)) for variant, members in runs.items()]
+        if len(runs) > 1:
+            costs = _against_ebops(evaluation.metrics, runs)
+            evaluation.curves["ebops"] = costs  # type: ignore[assignment]
+            evaluation.figures["auc_against_ebops"] = plots.auc_against_ebops(costs)
     return evaluation
 
 
@@ -277,6 +284,32 @@ def _learning(metrics: list[Metric], runs: Runs) -> dict[str, list[float]]:
         for key, number in zip(found, point, strict=True):
             found[key].append(float(number))
     return found
+
+
+def _ebops(variant: str, members: list[Run], rows: int) -> Metric:
+    """What the runs of a variant cost on a chip."""
+    meaning = (
+        "effective bit operations of an answer: bits of the factors of each product multiplied, and bits of biases, summed;"
+        " counted, so that the interval is the number"
+    )
+    values = [float(run.load().ebops()) for run in members]
+    detail = "; ".join(part for part in (meaning, over_seeds(values)) if part)
+    name = f"{variant}/ebops" if variant else "ebops"
+    exactly = (values[0], values[0])
+    return Metric(name=name, value=values[0], interval=exactly, n=rows, seeds=len(values), split="test", detail=detail)
+
+
+def _against_ebops(metrics: list[Metric], runs: Runs) -> dict[str, list[float]]:
+    """Area with its interval against the bit operations, of the model and its variants."""
+    known = {metric.name: metric for metric in metrics}
+    points = []
+    for variant in runs:
+        area, cost = (known[f"{variant}/{name}" if variant else name] for name in ("auc", "ebops"))
+        points.append((cost.value, area.value, *(area.interval or (np.nan, np.nan))))
+    columns = zip(*sorted(points), strict=True)
+    return {
+        key: [float(number) for number in column] for key, column in zip(("ebops", "auc", "low", "high"), columns, strict=True)
+    }
 
 
 def _figures(evaluation: Evaluation, released: Run, settings: Tagging, rows: Rows, shown: dict[str, np.ndarray]) -> dict:

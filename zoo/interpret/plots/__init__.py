@@ -9,6 +9,7 @@ from zoo.interpret.plots.anomaly import (
 )
 from zoo.interpret.plots.attribution import attribution_over_axis, attribution_over_observation
 from zoo.interpret.plots.classification import (
+    auc_against_ebops,
     auc_against_rows,
     confusion,
     efficiency_curve,
@@ -55,6 +56,7 @@ __all__ = [
     "attribution_over_image",
     "attribution_over_map",
     "attribution_over_observation",
+    "auc_against_ebops",
     "auc_against_parameter",
     "auc_against_rows",
     "beside_draws",

@@ -86,6 +86,24 @@ def auc_against_rows(
 
 
 @styled
+def auc_against_ebops(curve: Mapping[str, Sequence[float]]) -> Figure:
+    """Area under the ROC curve as a network has more bits.
+
+    Parameters
+    ----------
+    curve : mapping of str to sequence of float
+        Columns ``ebops``, ``auc``, and ``low`` and ``high`` of its 95% interval.
+    """
+    figure, ax = one_panel((6.0, 4.4))
+    middle = np.asarray(curve["auc"])
+    bars = np.abs(np.stack([middle - curve["low"], np.asarray(curve["high"]) - middle]))
+    ax.errorbar(curve["ebops"], middle, bars, fmt="o-", color=BLUE, capsize=2, label="here, 95% interval")
+    ax.set(xlabel="effective bit operations", ylabel="area under the ROC curve", xscale="log")
+    ax.legend(loc="lower right")
+    return figure
+
+
+@styled
 def confusion(matrix: np.ndarray, labels: Sequence[str]) -> Figure:
     """Confusion matrix: counts or sums of event weights, and the fraction of each true class.
 
