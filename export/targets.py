@@ -211,6 +211,8 @@ def _fault(node: onnx.NodeProto, graph: _Graph, target: Target, opsets: dict[str
     domain = "" if node.domain == "ai.onnx" else node.domain
     if domain not in highest:
         return f"operators of {domain} do not run there"
+    if target.rule and (reason := target.rule(node, graph)):
+        return reason
     if domain == "" and target.operators is not None and node.op_type not in target.operators:
         return "no such operator there: write it with others, or leave the endpoint out (--endpoint names those to export)"
     try:
@@ -219,7 +221,7 @@ def _fault(node: onnx.NodeProto, graph: _Graph, target: Target, opsets: dict[str
         return f"no operator of {domain or 'ai.onnx'} {opsets.get(domain)}"
     if since > highest[domain]:
         return f"this form came with operator set {since}, expected {_at_most(domain, highest)}: export with a lower opset"
-    return target.rule(node, graph) if target.rule else None
+    return None
 
 
 def _at_most(domain: str, highest: dict[str, int]) -> str:
@@ -248,7 +250,9 @@ class _Graph:
 
 
 def _hls4ml_rule(node: onnx.NodeProto, graph: _Graph) -> str | None:
-    """What hls4ml's handlers and its backends refuse of the operators that they have."""
+    """What hls4ml's handlers and its backends refuse of the operators that they have, and what goes by another way."""
+    if node.op_type == "Floor":
+        return "rounds: firmware of a network whose bits are trained comes from zoo.export.fixed_point"
     given = [name for name in node.input if name]
     computed = [name for name in given if name not in graph.constants]
     if node.op_type in {"MatMul", "Gemm"} and len(computed) != 1:
