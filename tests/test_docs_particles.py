@@ -21,3 +21,4 @@ def test_every_block():
         run(block, names)
     assert names["cloud"]["particles"].shape[::2] == (100, 3)
     assert len(names["features"]) == 16
+    assert names["probability"].shape == (100, 5)
