@@ -8,7 +8,7 @@ import keras
 import numpy as np
 
 from zoo.data.dataset import Rows
-from zoo.families.clouds.identity import CODES
+from zoo.families.clouds.kinds import CODES
 from zoo.model.axes import Axis
 from zoo.model.registry import get_family
 from zoo.model.spec import Data, Endpoint, ModelSpec, Tensor

@@ -16,7 +16,8 @@ from quick_training import eagerly
 from zoo.export.experiments.particles import detected
 from zoo.families.clouds.edge_conv import neighbors, squared_distances
 from zoo.families.clouds.frame import about_axis, pair_kinematics, squared_distance
-from zoo.families.clouds.identity import CODES, charges, identities
+from zoo.families.clouds.identity import identities
+from zoo.families.clouds.kinds import CODES, charges
 from zoo.model.registry import get_family
 from zoo.testing import check_family
 from zoo.testing.family_checks import OPSETS

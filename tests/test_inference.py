@@ -86,7 +86,7 @@ def test_what_simulations_are_like_is_known_once_a_model_is_loaded(trained, tmp_
     shutil.rmtree(moved)
     strange = np.array([38.0, 3.0] * 4)
     for model in (loaded, copy.deepcopy(loaded)):
-        with pytest.warns(MisspecificationWarning, match="unlike the 1,800 simulations") as said:
+        with pytest.warns(MisspecificationWarning, match="unlike the 1,350 simulations") as said:
             np.testing.assert_array_equal(model.draw(10, strange), flow.draw(10, strange))
         assert said[0].filename == __file__
 
@@ -99,14 +99,14 @@ def test_an_observation_that_no_simulation_resembles_is_told(trained, tmp_path, 
         warnings.simplefilter("error")
         flow.draw(10, usual)
     with pytest.warns(
-        MisspecificationWarning, match=r"x is unlike the 1,800 simulations .* \(p <= 0.0025\): x\[\d\] = "
+        MisspecificationWarning, match=r"x is unlike the 1,350 simulations .* \(p <= 0.0028\): x\[\d\] = "
     ) as caught:
         flow.draw(10, strange)
     with pytest.raises(InputError, match="outside the trained range"):
         flow.draw(10, usual * 100)
     np.save(tmp_path / "strange.npy", strange)
     printed = ok("infer", folder, "--observation", tmp_path / "strange.npy", "--out", tmp_path, "--draws", 50)
-    assert "the observation is unlike the simulations: p = 0.0025" in printed
+    assert "the observation is unlike the simulations: p = 0.0028" in printed
     assert f"warning: {caught[0].message}" in printed + capsys.readouterr().err
 
 

@@ -75,7 +75,7 @@ def test_unknown_recipe_gets_suggestions():
         ("{loss: mse, family: mlp}", "names no loss, given loss: mse; family mlp is trained on the objective"),
         ("evaluation: {kind: latent}", "did you mean latents"),
         ("evaluation: {kind: latents, quantity: x}", "evaluation: .*quantities: Field required; quantity: Extra inputs"),
-        ("evaluation: [latents]", "expected a mapping with a kind, one of classification"),
+        ("evaluation: [latents]", "expected a mapping with a kind, one of anomaly, classification"),
         ("[1, 2]", "recipe"),
     ],
 )

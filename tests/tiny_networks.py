@@ -85,6 +85,7 @@ def user_data(name: str, n: int = 60) -> dict[str, np.ndarray]:
         return {"observed": 1 / (1 + np.exp(-inputs["observed"]))}
     targets = {
         "logistic": first[:, :1] > 2,
+        "quantized-mlp": first[:, :1] > 2,
         "mlp": first[:, :2] + 1,
         "cnn3d": 13 + first.mean(axis=1, keepdims=True),
         "ive": first[:, :2],

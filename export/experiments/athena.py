@@ -20,7 +20,7 @@ from zoo.export.experiments.cloud import Cloud, Jet
 from zoo.export.experiments.cmssw import probabilities
 from zoo.export.experiments.nodes import Nodes, joined
 from zoo.export.experiments.particles import detected, four
-from zoo.families.clouds.identity import charges
+from zoo.families.clouds.kinds import charges
 
 JET, TRACKS = "jet_features", "track_features"
 JET_VARIABLES = ["pt", "eta"]

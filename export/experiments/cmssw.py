@@ -17,7 +17,7 @@ from zoo.data.jets.packed import wrapped
 from zoo.export.experiments.cloud import Cloud, Jet
 from zoo.export.experiments.nodes import Nodes, joined
 from zoo.export.experiments.particles import Four, detected, four
-from zoo.families.clouds.identity import charges
+from zoo.families.clouds.kinds import charges
 
 POINTS = ["pfcand_etarel", "pfcand_phirel"]
 KINEMATICS = ["pfcand_pt_log", "pfcand_pt_log_nopuppi", "pfcand_e_log_nopuppi", "pfcand_abseta"]

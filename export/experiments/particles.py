@@ -8,7 +8,7 @@ import numpy as np
 
 from zoo.data.jets.identities import masses_of
 from zoo.export.experiments.cloud import Jet
-from zoo.families.clouds.identity import CODES, charges
+from zoo.families.clouds.kinds import CODES, charges
 
 
 @dataclass(frozen=True)

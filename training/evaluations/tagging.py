@@ -17,7 +17,7 @@ from zoo.model.spec import Metric
 from zoo.training.evaluate import Evaluation, Run, Runs
 from zoo.training.evaluations import EvaluationSettings, register_evaluation
 from zoo.training.evaluations.tagging_baselines import boosted_classifier, observable
-from zoo.training.metrics import Statistic, Units, auc, mean, measured, over_seeds
+from zoo.training.metrics import Interval, Statistic, Units, auc, mean, measured, metric
 from zoo.training.recipe import RecipeError, Source
 
 TREES = "boosted trees"
@@ -272,14 +272,14 @@ def _confusion(rows: Rows, score: np.ndarray) -> np.ndarray:
 
 def _learning(metrics: list[Metric], runs: Runs) -> dict[str, list[float]]:
     """Area with its interval against the number of training rows, of the model and variants that have fewer."""
-    areas = {metric.name: metric for metric in metrics}
+    areas = {one.name: one for one in metrics}
     found: dict[str, list[float]] = {"rows": [], "auc": [], "low": [], "high": []}
     points = []
     for variant, (run, *_) in runs.items():
         only_rows = run.recipe.config == runs[""][0].recipe.config
         if not variant or ("training_jets" in run.recipe.data.parameters and only_rows):
-            metric = areas[f"{variant}/auc" if variant else "auc"]
-            points.append((len(run.recipe.data.dataset().rows("train")), metric.value, *(metric.interval or (np.nan, np.nan))))
+            area = areas[f"{variant}/auc" if variant else "auc"]
+            points.append((len(run.recipe.data.dataset().rows("train")), area.value, *(area.interval or (np.nan, np.nan))))
     for point in sorted(points):
         for key, number in zip(found, point, strict=True):
             found[key].append(float(number))
@@ -293,15 +293,13 @@ def _ebops(variant: str, members: list[Run], rows: int) -> Metric:
         " counted, so that the interval is the number"
     )
     values = [float(run.load().ebops()) for run in members]
-    detail = "; ".join(part for part in (meaning, over_seeds(values)) if part)
-    name = f"{variant}/ebops" if variant else "ebops"
-    exactly = (values[0], values[0])
-    return Metric(name=name, value=values[0], interval=exactly, n=rows, seeds=len(values), split="test", detail=detail)
+    exactly = Interval(values[0], values[0], "")
+    return metric(f"{variant}/ebops" if variant else "ebops", values, exactly, rows, meaning)
 
 
 def _against_ebops(metrics: list[Metric], runs: Runs) -> dict[str, list[float]]:
     """Area with its interval against the bit operations, of the model and its variants."""
-    known = {metric.name: metric for metric in metrics}
+    known = {one.name: one for one in metrics}
     points = []
     for variant in runs:
         area, cost = (known[f"{variant}/{name}" if variant else name] for name in ("auc", "ebops"))

@@ -82,18 +82,18 @@ class DecorrelatedMLP(MLP):
 
         Parameters
         ----------
-        x : tensor of shape (batch, inputs)
+        x : Tensor of shape (batch, inputs)
             Inputs.
-        target : tensor of shape (batch, 1)
+        target : Tensor of shape (batch, 1)
             Classes, 0 or 1.
-        answer : tensor of shape (batch, 1)
+        answer : Tensor of shape (batch, 1)
             Answers.
-        weight : tensor of shape (batch,), optional
+        weight : Tensor of shape (batch,), optional
             Event weights, none negative.
 
         Returns
         -------
-        tensor
+        Tensor
             The number, a scalar; 0 where there is no such row.
         """
         step = ops.maximum(1, ops.shape(x)[0] // PAIRED)

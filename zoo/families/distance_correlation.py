@@ -17,14 +17,14 @@ def distance_correlation(x: Any, y: Any, weight: Any) -> Any:
 
     Parameters
     ----------
-    x, y : tensor of shape (n,)
+    x, y : Tensor of shape (n,)
         The draws.
-    weight : tensor of shape (n,)
+    weight : Tensor of shape (n,)
         Weights, none negative and some positive.
 
     Returns
     -------
-    tensor
+    Tensor
         The number dCov^2(x, y) / sqrt(dCov^2(x, x) dCov^2(y, y)), a scalar; 0 where x or y is the same in all draws.
     """
     share = weight / ops.maximum(ops.sum(weight), LEAST)

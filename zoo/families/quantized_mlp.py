@@ -32,6 +32,7 @@ class QuantizedMLP(MLP):
     endpoints: ClassVar[dict[str, str]] = {"predict": "call", "logits": "logits"}
     layer: ClassVar[Any] = FixedPointDense
     scaling: ClassVar[Any] = Shift
+    no_gradient: ClassVar[str | None] = "its numbers are rounded, so that answers are steps of slope zero"
     soften = None  # type: ignore[assignment]  # logits over a temperature would be numbers with other bits
 
     def __init__(self, inputs: int, hidden: list[int], outputs: int = 1, beta: float = 1e-6, **kwargs) -> None:

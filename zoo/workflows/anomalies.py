@@ -158,10 +158,10 @@ def find_anomalies(
 
     Parameters
     ----------
-    events : path, mapping or table
+    events : path, mapping or Table
         The data, in the signal region and on both sides of it: a file, a table or arrays by name, with the observables of the
         density and the mass under the names of its spec. Units are converted.
-    background : str, Path or model
+    background : str, Path or ZooModel
         A density given one number, the mass: name or folder of a model, such as "nsf-dijet-density" or what
         ``zoo.train_npe(theta=observables, x=mass)`` made of your own sidebands, or the loaded model.
     region : tuple of float

@@ -12,7 +12,8 @@ from keras import ops
 
 from zoo.families.base import ZooModel
 from zoo.families.clouds.frame import KINEMATICS, Frame, about_axis, kinematics
-from zoo.families.clouds.identity import IDENTITIES, identities
+from zoo.families.clouds.identity import identities
+from zoo.families.clouds.kinds import IDENTITIES
 from zoo.families.layers import Standardize
 
 MEASURED = 4096

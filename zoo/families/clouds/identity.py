@@ -5,45 +5,7 @@ from __future__ import annotations
 import numpy as np
 from keras import ops
 
-KINDS = (
-    {22: 0},
-    {11: -1},
-    {13: -1},
-    {211: 1},
-    {321: 1},
-    {130: 0, 310: 0, 311: 0},
-    {2212: 1},
-    {2112: 0},
-    {3122: 0, 3222: 1, 3112: -1, 3212: 0, 3312: -1, 3322: 0, 3334: -1},
-)
-"""Kinds of particle that live long enough to reach a detector, each as PDG codes with the charge of a particle of that code:
-photon, electron, muon, charged pion, charged kaon, neutral kaon, proton, neutron, hyperon. Antiparticles have the negative."""
-_ITS_OWN_ANTIPARTICLE = (22, 130, 310)
-
-
-def _table() -> dict[int, list[float]]:
-    """Charge and one-hot kind of each code."""
-    found = {}
-    for number, kind in enumerate(KINDS):
-        one_hot = [float(number == other) for other in range(len(KINDS))]
-        for code, charge in kind.items():
-            found[code] = [float(charge), *one_hot]
-            if code not in _ITS_OWN_ANTIPARTICLE:
-                found[-code] = [float(-charge), *one_hot]
-    return dict(sorted(found.items()))
-
-
-_OF_CODE = _table()
-CODES = tuple(_OF_CODE)
-"""PDG codes that networks know, in order: what a spec lists as the ``values`` of a tensor of codes."""
-IDENTITIES = 1 + len(KINDS)
-"""Number of what :func:`identities` tells of each particle."""
-
-
-def charges(codes: np.ndarray) -> np.ndarray:
-    """Charge of each particle by its PDG code, 0 of a code that networks do not know."""
-    place = np.searchsorted(CODES, codes).clip(max=len(CODES) - 1)
-    return np.where(np.array(CODES)[place] == codes, np.array([told[0] for told in _OF_CODE.values()])[place], 0.0)
+from zoo.families.clouds.kinds import CODES, OF_CODE
 
 
 def identities(identity):
@@ -52,5 +14,5 @@ def identities(identity):
     A graph can refuse nothing, so that any other code is a particle without charge and of no kind. Whatever checks inputs by a
     spec refuses codes that are not among the ``values`` that it lists.
     """
-    codes, told = np.array(CODES, np.int32), np.array(list(_OF_CODE.values()), np.float32)
+    codes, told = np.array(CODES, np.int32), np.array(list(OF_CODE.values()), np.float32)
     return ops.matmul(ops.cast(ops.equal(identity[..., None], codes), "float32"), told)
