@@ -163,7 +163,7 @@ def test_card_lists_the_runtimes_that_run_the_graphs(name):
     found, spec = json.loads(RUNTIMES.read_text()), zoo.get_spec(name)
     graphs = {f"{name}/{endpoint}": spec.file(onnx_file(endpoint)).sha256 for endpoint in spec.endpoints}
     if any(found["sha256"].get(graph) != sha256 for graph, sha256 in graphs.items()):
-        pytest.skip("graphs newer than the results: run benchmarks/runtimes.py --cards")
+        pytest.skip("graphs newer than the results: run benchmarks/runtimes.py --specs")
     results = found["results"]
     assert len(results) > 1
     agreed = [f"onnxruntime {version}" for version, said in results.items() if all(said[graph]["ok"] for graph in graphs)]
