@@ -244,6 +244,11 @@ class _Graph:
         """All nodes, each before those in the bodies of its loops and branches."""
         return walk(self._graph)
 
+    @property
+    def rounds(self) -> bool:
+        """Whether some of its numbers are rounded, as those in fixed point are, and cut off by Max and Min."""
+        return any(node.op_type == "Floor" for node in self.nodes())
+
     def rank(self, name: str) -> int | None:
         """Dimensions of a tensor, the batch counted; None where nothing says so."""
         return len(self.constants[name].dims) if name in self.constants else self._ranks.get(name)
@@ -251,7 +256,7 @@ class _Graph:
 
 def _hls4ml_rule(node: onnx.NodeProto, graph: _Graph) -> str | None:
     """What hls4ml's handlers and its backends refuse of the operators that they have, and what goes by another way."""
-    if node.op_type == "Floor":
+    if node.op_type in {"Floor", "Max", "Min"} and graph.rounds:
         return "rounds: firmware of a network whose bits are trained comes from zoo.export.fixed_point"
     given = [name for name in node.input if name]
     computed = [name for name in given if name not in graph.constants]

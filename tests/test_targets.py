@@ -91,6 +91,7 @@ def test_released_graphs_for_a_trigger(name, endpoint, suits):
             "node 0, MatMul 'n': a product of 1 computed|a product of 2 computed",
         ),
         ("hls4ml", graph(node("Max", "x", "c"), constants=[("c", np.zeros(3, "f"))]), "compares with a constant"),
+        ("hls4ml", graph(node("Floor", "x")), "comes from zoo.export.fixed_point"),
         ("hls4ml", graph(node("Sum", "x", "x", "x")), "joins 3 tensors"),
         ("hls4ml", graph(node("Transpose", "x", perm=[0, 1, 2, 3, 4]), shape=(2, 2, 2, 2)), "4 dimensions beside the batch"),
     ],
