@@ -7,15 +7,13 @@ width to choose. On the chip is everything between the scaled inputs and the log
 from __future__ import annotations
 
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from zoo.atomic import whole_file
-from zoo.errors import ExportError, ZooError
-from zoo.export.hls import SCALING, HlsProject, Scaling, Tensors
+from zoo.errors import ExportError
+from zoo.export.hls import HlsProject, Scaling, Tensors, expect_installed, expect_new, write_scaling
 from zoo.families.contracts import DenseInFixedPoint, InFixedPoint
 from zoo.families.state import own_randomness
 from zoo.model.inputs import InputCheck
@@ -237,19 +235,14 @@ def _set_bits(quantizer: Any, integer: np.ndarray, fraction: np.ndarray) -> None
 
 def _layers(model: Any, folder: str | Path) -> keras.Model:
     """The layers of HGQ2 of a model that suits firmware, for a folder that is to be made."""
-    for package, name in (("hgq", "HGQ2"), ("hls4ml", "hls4ml"), ("da4ml", "da4ml")):
-        if find_spec(package) is None:
-            raise ZooError(
-                f"firmware that is exact needs {name}, which is not installed: pip install 'physzoo[cpu,export,hls]'"
-            )
+    expect_installed("firmware that is exact", {"hgq": "HGQ2", "hls4ml": "hls4ml", "da4ml": "da4ml"})
     released: str = model.spec.name
     if not isinstance(model, InFixedPoint):
         raise ExportError(
             f"{released}: expected a model whose bits were trained, such as mlp-jets-trigger: of any other,"
             " zoo.export.hls.to_hls makes firmware of a width that you choose"
         )
-    if Path(folder).exists():
-        raise ExportError(f"{folder} exists: choose a new folder")
+    expect_new(folder)
     for number, layer in enumerate(model.dense):
         if (most := largest_sum(layer)) > EXACT:
             raise ExportError(
@@ -282,8 +275,7 @@ def port(model: Any) -> Port:
 
 def _written(made: Port, endpoint: Endpoint, folder: str | Path) -> Port:
     """The port, written into the folder for the host."""
-    with whole_file(Path(folder) / SCALING) as file:
-        np.savez(file, **{f"{endpoint.inputs[0].name}/{name}": array for name, array in vars(made).items()})
+    write_scaling({endpoint.inputs[0].name: made}, folder)
     return made
 
 

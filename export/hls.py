@@ -133,11 +133,7 @@ def to_hls(
     ZooError
         Either hls4ml or qonnx is not installed.
     """
-    for package in ("hls4ml", "qonnx"):
-        if find_spec(package) is None:
-            raise ZooError(
-                f"a project for hls4ml needs {package}, which is not installed: pip install 'physzoo[export,cpu,hls]'"
-            )
+    expect_installed("a project for hls4ml", {"hls4ml": "hls4ml", "qonnx": "qonnx"})
     from hls4ml.converters import convert_from_onnx_model
     from hls4ml.utils import config_from_onnx_model
 
@@ -150,8 +146,7 @@ def to_hls(
     typical = InputCheck(described)(rows, allow_out_of_range=True)
     if not len(next(iter(typical.values()))):
         raise InputError(f"{where}: expected typical inputs, given no row")
-    if Path(folder).exists():
-        raise ExportError(f"{folder} exists: choose a new folder")
+    expect_new(folder)
     proto = fit(onnx.load_from_string(origin.read(onnx_file(endpoint)).getvalue()), TARGETS["hls4ml"], where)
     scaling = split_scaling(proto.graph)
     clean = _clean(proto)
@@ -169,9 +164,27 @@ def to_hls(
         **options,
     )
     model.write()
-    with whole_file(Path(folder) / SCALING) as file:
-        np.savez(file, **{f"{n}/{k}": getattr(s, k) for n, s in scaling.items() for k in ("mean", "scale")})
+    write_scaling(scaling, folder)
     return HlsProject(model, described, scaling)
+
+
+def expect_installed(what: str, packages: Mapping[str, str]) -> None:
+    """ZooError unless modules can be imported that something needs, which are given with the names of their packages."""
+    for module, package in packages.items():
+        if find_spec(module) is None:
+            raise ZooError(f"{what} needs {package}, which is not installed: pip install 'physzoo[export,cpu,hls]'")
+
+
+def expect_new(folder: str | Path) -> None:
+    """ExportError where a folder is there already."""
+    if Path(folder).exists():
+        raise ExportError(f"{folder} exists: choose a new folder")
+
+
+def write_scaling(scaling: Mapping[str, Scaling], folder: str | Path) -> None:
+    """Write what the host does with each input into the folder of a project."""
+    with whole_file(Path(folder) / SCALING) as file:
+        np.savez(file, **{f"{name}/{key}": array for name, one in scaling.items() for key, array in vars(one).items()})
 
 
 def split_scaling(graph: onnx.GraphProto) -> dict[str, Scaling]:

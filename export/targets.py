@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import get_args
 
 import onnx
@@ -244,7 +245,7 @@ class _Graph:
         """All nodes, each before those in the bodies of its loops and branches."""
         return walk(self._graph)
 
-    @property
+    @cached_property
     def rounds(self) -> bool:
         """Whether some of its numbers are rounded, as those in fixed point are, and cut off by Max and Min."""
         return any(node.op_type == "Floor" for node in self.nodes())

@@ -10,7 +10,7 @@ from scipy.stats import norm
 from test_jets_dijets import EVENTS, events
 
 from zoo.data.dataset import Rows
-from zoo.data.jets import dijet_masses
+from zoo.data.jets import dijet_masses, dijets
 from zoo.data.jets.dijet_masses import DijetMasses
 from zoo.data.jets.dijets import UNITS
 from zoo.errors import InputError
@@ -35,7 +35,7 @@ def made(monkeypatch):
         return [np.random.default_rng(part.momentum.view(np.uint32)[0]).uniform(size=(len(part), 3)) for part in parts]
 
     monkeypatch.setattr(dijet_masses, "load_folder", load)
-    monkeypatch.setattr(dijet_masses, "features_of", features)
+    monkeypatch.setattr(dijets, "features_of", features)
     return asked
 
 

@@ -6,8 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from pydantic import JsonValue
 
+from zoo.data.dataset import Rows
+from zoo.families.batches import in_batches
 from zoo.model.spec import Metric
 from zoo.training.evaluations import Published
 from zoo.training.recipe import Recipe
@@ -37,6 +40,16 @@ class Run:
     seed: int
     load: Callable[[], Any]
     history: dict[str, list[float]]
+
+    def held_out(self, changes: dict | None = None) -> Rows:
+        """The test split of its data, their parameters changed for a further test set."""
+        return self.recipe.data.dataset(**(changes or {})).rows("test")
+
+    def answer(self, rows: Rows) -> np.ndarray:
+        """What the model answers to rows, (n, outputs) in float64, as many at a time as memory bears."""
+        model = self.load()
+        found = in_batches(lambda *given: model(given if len(given) > 1 else given[0]), *rows.inputs.values())
+        return np.asarray(found, np.float64)
 
 
 @dataclass

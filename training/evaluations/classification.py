@@ -11,7 +11,6 @@ from pydantic import JsonValue
 from sklearn.metrics import confusion_matrix, roc_curve
 
 from zoo.data.dataset import Rows
-from zoo.families.batches import in_batches
 from zoo.interpret import plots
 from zoo.interpret.uncertainty.calibration import expected_calibration_error, reliability
 from zoo.training.baselines import baseline_scores
@@ -51,7 +50,7 @@ def evaluate(runs: Runs, settings: Classification) -> Evaluation:
     curves: dict[str, dict] = {}
 
     def judge(label: str, members: list[Run], changes: dict | None = None, compared=None) -> tuple[Rows, np.ndarray]:
-        rows = held_out(members[0], changes)
+        rows = members[0].held_out(changes)
         scores = [probabilities(run, rows) for run in members]
         beside = None if compared is None else compared(rows)
         prefix = f"{label}/" if label else ""
@@ -113,17 +112,12 @@ def _figures(
     return figures
 
 
-def held_out(run: Run, changes: dict | None = None) -> Rows:
-    """The test split of a run's data, its parameters changed for a further test set."""
-    return run.recipe.data.dataset(**(changes or {})).rows("test")
-
-
 def probabilities(run: Run, rows: Rows) -> np.ndarray:
     """Probability of class 1 of each row, (n,)."""
-    model, inputs = run.load(), list(rows.inputs.values())
-    if len(inputs) == 1:
-        return ops.convert_to_numpy(model(inputs[0]))[:, 0].astype(np.float64)
-    return in_batches(lambda *arrays: model(arrays), *inputs)[:, 0].astype(np.float64)
+    inputs = list(rows.inputs.values())
+    if len(inputs) == 1:  # all at once, as the released numbers were measured
+        return ops.convert_to_numpy(run.load()(inputs[0]))[:, 0].astype(np.float64)
+    return run.answer(rows)[:, 0]
 
 
 def _right(scored: np.ndarray, weights: np.ndarray | None) -> float:

@@ -7,9 +7,9 @@ from typing import Annotated, Literal
 
 import numpy as np
 from pydantic import Field
+from scipy.special import rel_entr
 
 from zoo.data.dataset import Rows
-from zoo.families.batches import in_batches
 from zoo.families.distance_correlation import distance_correlation
 from zoo.interpret import plots
 from zoo.interpret.plots.style import with_unit
@@ -97,9 +97,7 @@ def _named(metrics: list[Metric], name: str) -> Metric:
 
 def _scored(run: Run, rows: Rows, settings: Decorrelation) -> np.ndarray:
     """Score, class and protected variable of the rows, (n, 3)."""
-    model, inputs = run.load(), list(rows.inputs.values())
-    score = in_batches(lambda *given: model(given if len(given) > 1 else given[0]), *inputs)[:, 0].astype(np.float64)
-    return np.stack([score, rows.target[:, 0], rows.truth[settings.protected]], axis=1)
+    return np.stack([run.answer(rows)[:, 0], rows.target[:, 0], rows.truth[settings.protected]], axis=1)
 
 
 def _statistics(variant: str, members: list[np.ndarray], rows: Rows, settings: Decorrelation) -> list[Metric]:
@@ -149,12 +147,7 @@ def divergence(before: np.ndarray, after: np.ndarray) -> float:
     """Jensen-Shannon divergence in bits of two histograms, in [0, 1]."""
     p, q = before / before.sum(), after / after.sum()
     middle = (p + q) / 2
-
-    def relative(one: np.ndarray) -> float:
-        some = one > 0
-        return float(np.sum(one[some] * np.log2(one[some] / middle[some])))
-
-    return (relative(p) + relative(q)) / 2
+    return float(sum(rel_entr(one, middle).sum() for one in (p, q)) / (2 * np.log(2)))
 
 
 def _edges(values: np.ndarray) -> np.ndarray:

@@ -143,7 +143,7 @@ def _trees(
 
 def answers(run: Run, changes: dict | None = None) -> Answers:
     """A run on its test split, the data's parameters changed for a further test set."""
-    rows = run.recipe.data.dataset(**(changes or {})).rows("test")
+    rows = run.held_out(changes)
     model = run.load()
     if not isinstance(model, Predictive):
         raise RecipeError(f"{run.recipe.name}: expected a family with predictive(inputs, target): choose another evaluation")

@@ -64,11 +64,10 @@ class _Judge:
         return np.unique(run.recipe.data.dataset().rows("train").truth[self.settings.parameter])
 
     def _score(self, run: Run) -> np.ndarray:
-        rows, model = run.recipe.data.dataset().rows("test"), run.load()
+        rows = run.held_out()
         if not np.array_equal(rows.group, self.rows.group):
             raise RecipeError(f"variants of {self.runs[''][0].recipe.name}: expected the test rows of the model itself")
-        inputs = list(rows.inputs.values())
-        return in_batches(lambda *given: model(given if len(given) > 1 else given[0]), *inputs)[:, 0].astype(np.float64)
+        return run.answer(rows)[:, 0]
 
     def judged_at(self, variant: str) -> np.ndarray:
         """Values that a variant is judged at: all that there are, or the one that it was trained at."""

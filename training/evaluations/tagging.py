@@ -10,7 +10,6 @@ from pydantic import Field, JsonValue, model_validator
 from sklearn.metrics import confusion_matrix
 
 from zoo.data.dataset import Rows
-from zoo.families.batches import in_batches
 from zoo.families.contracts import InFixedPoint
 from zoo.interpret import plots
 from zoo.model.spec import Metric
@@ -62,7 +61,7 @@ def evaluate(runs: Runs, settings: Tagging) -> Evaluation:
     """Every variant on the test split, the model also on further test sets, beside what else tags."""
     released = runs[""][0]
     evaluation = Evaluation()
-    rows = held_out(released)
+    rows = released.held_out()
     scores = {variant: [probabilities(run, rows) for run in members] for variant, members in runs.items()}
     others = _beside(released, settings, rows)
     trees = others.get(TREES)
@@ -71,7 +70,7 @@ def evaluate(runs: Runs, settings: Tagging) -> Evaluation:
         evaluation.metrics += _statistics(f"{label}/", [score], rows, settings)
         evaluation.metrics.append(_ahead(label, scores[""], score, rows, settings))
     for label, changes in settings.also_on.items():
-        varied = held_out(released, changes)
+        varied = released.held_out(changes)
         found = [probabilities(run, varied) for run in runs[""]]
         evaluation.metrics += _statistics(f"{label}/", found, varied, settings)
         evaluation.metrics += _passing(label, scores[""], rows, found, varied, settings)
@@ -95,15 +94,9 @@ def evaluate(runs: Runs, settings: Tagging) -> Evaluation:
     return evaluation
 
 
-def held_out(run: Run, changes: dict | None = None) -> Rows:
-    """The test split of a run's data, its parameters changed for a further test set."""
-    return run.recipe.data.dataset(**(changes or {})).rows("test")
-
-
 def probabilities(run: Run, rows: Rows) -> np.ndarray:
     """Probabilities (n, classes) of rows."""
-    model, inputs = run.load(), list(rows.inputs.values())
-    answer = in_batches(lambda *arrays: model(arrays if len(arrays) > 1 else arrays[0]), *inputs).astype(np.float64)
+    answer = run.answer(rows)
     return np.concatenate([1 - answer, answer], axis=1) if answer.shape[1] == 1 else answer
 
 

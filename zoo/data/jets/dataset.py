@@ -10,9 +10,9 @@ import numpy as np
 
 from zoo.data.dataset import Rows, Split, groups, register_dataset
 from zoo.data.jets.clouds import clouds
-from zoo.data.jets.packed import MOST_EVENTS, Jets, joined
+from zoo.data.jets.packed import Jets, joined
 from zoo.data.jets.samples import jet_config
-from zoo.data.jets.storage import OnMissing, cached_jets, load_folder, simulator
+from zoo.data.jets.storage import OnMissing, cached_jets, event_numbers, load_folder, simulator
 from zoo.errors import InputError
 from zoo.model.axes import Axis
 
@@ -93,7 +93,7 @@ class JetClouds:
         if split not in self._made:
             seeds = [self.first_seed + int(number) for number in groups(self.sizes, split)]
             parts = load_folder(self.folder, self.config, seeds, self.on_missing)
-            event = np.concatenate([part.event + seed * MOST_EVENTS for part, seed in zip(parts, seeds, strict=True)])
+            event = event_numbers(parts, seeds)
             jets = joined(parts)
             chosen = self._chosen(len(jets)) if split == "train" else np.arange(len(jets))
             self._made[split] = self._rows(self.inputs(parts, jets, chosen), jets, event, chosen)
@@ -126,11 +126,11 @@ class JetClouds:
                 "abs_y": np.abs(y),
                 "parton_pt": jets.parton_pt[chosen].astype(np.float64),
             },
-            weight=_weights(jets)[chosen] if self.config.bias else None,
+            weight=even_weights(jets.label, jets.weight)[chosen] if self.config.bias else None,
         )
 
 
-def _weights(jets: Jets) -> np.ndarray:
+def even_weights(label: np.ndarray, weight: np.ndarray) -> np.ndarray:
     """Weights (n,) whose mean is 1 in each class, as Pythia's have a scale of their own in each process."""
-    total = np.bincount(jets.label, jets.weight)
-    return jets.weight * (np.bincount(jets.label) / np.where(total > 0, total, 1))[jets.label]
+    total = np.bincount(label, weight)
+    return weight * (np.bincount(label) / np.where(total > 0, total, 1))[label]

@@ -8,11 +8,9 @@ from typing import ClassVar, Literal, get_args
 import numpy as np
 
 from zoo.data.dataset import Events, Rows, Split, groups, register_dataset
-from zoo.data.jets.dijets import dijets
-from zoo.data.jets.feature_files import features_of
-from zoo.data.jets.packed import MOST_EVENTS
+from zoo.data.jets.dijets import of_files
 from zoo.data.jets.samples import jet_config
-from zoo.data.jets.storage import OnMissing, cached_jets, load_folder, simulator
+from zoo.data.jets.storage import OnMissing, cached_jets, event_numbers, load_folder, simulator
 from zoo.errors import InputError
 from zoo.model.axes import Axis
 
@@ -162,10 +160,7 @@ class DijetAnomaly:
         if split not in self._read:
             seeds = [self.first_seed + int(number) for number in groups(self.sizes, split)]
             parts = load_folder(self.folder, self.config, seeds, self.on_missing)
-            found = features_of(parts, "subjets", self.config.radius, True)
-            by_event = [dijets(jets, subjets) for jets, subjets in zip(parts, found, strict=True)]
-            event = {name: np.concatenate([part[name] for part in by_event]) for name in by_event[0]}
-            number = np.concatenate([jets.event[::2] + seed * MOST_EVENTS for jets, seed in zip(parts, seeds, strict=True)])
+            event, number = of_files(parts, self.config.radius), event_numbers(parts, seeds)[::2]
             signal = np.concatenate([jets.label[::2] == 1 for jets in parts])
             kept = (event["m_jj"] >= self.sidebands[0]) & (event["m_jj"] <= self.sidebands[1])
             self._read[split] = Events(search_observables(event), event["m_jj"], signal)[kept], number[kept]

@@ -9,11 +9,11 @@ from typing import Any, ClassVar
 import numpy as np
 
 from zoo.data.dataset import Rows, Split, groups, register_dataset
-from zoo.data.jets.dijets import UNITS, dijets
-from zoo.data.jets.feature_files import features_of
-from zoo.data.jets.packed import MOST_EVENTS, joined
+from zoo.data.jets.dataset import even_weights
+from zoo.data.jets.dijets import UNITS, of_files
+from zoo.data.jets.packed import joined
 from zoo.data.jets.samples import jet_config
-from zoo.data.jets.storage import OnMissing, cached_jets, load_folder, simulator
+from zoo.data.jets.storage import OnMissing, cached_jets, event_numbers, load_folder, simulator
 from zoo.errors import InputError
 from zoo.model.axes import Axis
 
@@ -126,8 +126,7 @@ class DijetMasses:
         inputs: dict[str, Any] = {"event": events.observables.astype(np.float32)}
         if self.hypothesis:
             inputs["mass"] = mass[:, None].astype(np.float32)
-        total, count = np.bincount(events.label, events.weight), np.bincount(events.label)
-        weight = events.weight * (count / np.where(total > 0, total, 1))[events.label]
+        weight = even_weights(events.label, events.weight)
         return Rows(
             inputs=inputs,
             target=events.label[:, None].astype(np.float32),
@@ -153,11 +152,9 @@ class _Events:
 
     @classmethod
     def of_files(cls, parts: Sequence, seeds: Sequence[int], radius: float) -> _Events:
-        jets, subjets = joined(parts), np.concatenate(features_of(parts, "subjets", radius, True))
-        number = np.concatenate([part.event + seed * MOST_EVENTS for part, seed in zip(parts, seeds, strict=True)])
-        found = [dijets(part, subjets[start : start + len(part)]) for part, start in zip(parts, _starts(parts), strict=True)]
-        observables = np.concatenate([np.stack([one[name] for name in UNITS], axis=1) for one in found])
-        return cls(observables, jets.label[0::2].astype(int), jets.weight[0::2], number[0::2])
+        event, jets = of_files(parts, radius), joined(parts)
+        observables = np.stack([event[name] for name in UNITS], axis=1)
+        return cls(observables, jets.label[0::2].astype(int), jets.weight[0::2], event_numbers(parts, seeds)[0::2])
 
     def __len__(self) -> int:
         return len(self.label)
@@ -166,10 +163,6 @@ class _Events:
         """Those of a class."""
         chosen = self.label == label
         return _Events(self.observables[chosen], self.label[chosen], self.weight[chosen], self.number[chosen])
-
-
-def _starts(parts: Sequence) -> np.ndarray:
-    return np.cumsum([0, *map(len, parts)])[:-1]
 
 
 def _together(parts: Sequence[_Events]) -> _Events:

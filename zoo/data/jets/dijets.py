@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
+from zoo.data.jets.feature_files import features_of
 from zoo.data.jets.packed import Jets
 from zoo.errors import InputError
 
@@ -53,3 +56,23 @@ def dijets(jets: Jets, subjets: np.ndarray) -> dict[str, np.ndarray]:
     of_jets = dict(zip(OF_JETS, (pt, mass, *subjets.astype(np.float64).T), strict=True))
     found = {"m_jj": np.sqrt(np.maximum(squared, 0)), "delta_eta": np.abs(eta[0::2] - eta[1::2])}
     return found | {f"{name}_{number}": values[number - 1 :: 2] for number in (1, 2) for name, values in of_jets.items()}
+
+
+def of_files(parts: Sequence[Jets], radius: float) -> dict[str, np.ndarray]:
+    """What `dijets` gives of the events of files one after another.
+
+    Parameters
+    ----------
+    parts : sequence of Jets
+        The jets of each file.
+    radius : float
+        Their radius.
+
+    Returns
+    -------
+    dict of str to ndarray
+        The observables named in `UNITS`, (events,) each.
+    """
+    subjets = features_of(parts, "subjets", radius, True)
+    found = [dijets(jets, features) for jets, features in zip(parts, subjets, strict=True)]
+    return {name: np.concatenate([one[name] for one in found]) for name in UNITS}

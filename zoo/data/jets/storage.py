@@ -17,7 +17,7 @@ from rich.progress import track
 
 from zoo.atomic import claim, whole_hdf5
 from zoo.data.jets.identities import CODES
-from zoo.data.jets.packed import ARRAYS, Jets
+from zoo.data.jets.packed import ARRAYS, MOST_EVENTS, Jets
 from zoo.data.jets.samples import MOST_SEED, JetConfig
 from zoo.errors import InputError
 from zoo.model.store import cache_folder
@@ -128,6 +128,11 @@ def load_folder(folder: Path, config: JetConfig, seeds: Sequence[int], on_missin
             f"{', ...' if len(missing) > 10 else ''}: 'zoo simulate jets --sample {config.sample}' makes them"
         )
     return [_of(folder, config, seed) for seed in seeds]
+
+
+def event_numbers(parts: Sequence[Jets], seeds: Sequence[int]) -> np.ndarray:
+    """Number (n,) of the event of each jet of files one after another, which events of other seeds do not have."""
+    return np.concatenate([part.event + seed * MOST_EVENTS for part, seed in zip(parts, seeds, strict=True)])
 
 
 def _of(folder: Path, config: JetConfig, seed: int) -> Jets:
