@@ -309,3 +309,4 @@ def test_neighbors_are_those_of_a_tree(particles):
             _, expected = tree.query(x[jet, place], min(k + 1, count[jet]))
             found = index[jet, place][near[jet, place]] - jet * particles
             assert set(found) == set(np.atleast_1d(expected)) - {place}
+        assert not near[jet, count[jet] :].any()

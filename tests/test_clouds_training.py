@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import keras
 import numpy as np
 import pytest
 from cloud_models import CONFIGS, clouds, endpoints, released, seen_by
@@ -9,7 +10,9 @@ from cloud_models import CONFIGS, clouds, endpoints, released, seen_by
 import zoo
 from zoo.data.dataset import Rows, groups, register_dataset
 from zoo.errors import InputError
-from zoo.training.fit import EpochData, fit
+from zoo.families.state import apart
+from zoo.model.registry import get_family
+from zoo.training.fit import EpochData, build, fit, parts_of_a_batch
 from zoo.training.recipe import Recipe
 
 SIZES = {"train": 256, "validation": 80, "test": 80}
@@ -68,6 +71,55 @@ def test_a_batch_is_as_long_as_its_largest_set_and_keras_learns_that_lengths_dif
     assert {length % 16 for length in lengths} == {0}
     whole = EpochData(data, 256, 0, 0, "real")  # of a single batch Keras would take the length for the only one
     assert whole[0][0][0].shape[1] == 40
+
+
+@pytest.mark.parametrize("network", ["efn", "pfn-id"])
+def test_a_batch_in_parts_by_size_makes_the_same_step(network):
+    data, known = MadeUpClouds(network), recipe(network, patience=None)
+    stepped = []
+    for parts in (1, 4):
+        with apart(0):
+            model = build(known, data)
+            batches = EpochData(data, 32, 0, 0, "real", parts)
+            order = np.sort(batches.order.reshape(-1, 32), axis=1)
+            optimizer = keras.optimizers.SGD(0.01, gradient_accumulation_steps=parts if parts > 1 else None)
+            model.compile(optimizer, loss=model.objective)
+            model.fit(batches, epochs=1, shuffle=False, verbose=0)
+        stepped.append((order, int(optimizer.iterations), model.get_weights(), batches))
+    (order, steps, weights, _), (again, same, others, batches) = stepped
+    np.testing.assert_array_equal(order, again)
+    assert steps == same == 8
+    for one, other in zip(weights, others, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-6)
+    longest = [batches[index][0][0].shape[1] for index in range(len(batches))]
+    assert sum(longest[::4]) < sum(longest[3::4])
+
+
+def test_networks_that_normalize_by_the_batch_see_it_whole():
+    assert parts_of_a_batch(build(recipe("pfn-id"), MadeUpClouds()), 32) == 4
+    assert parts_of_a_batch(build(recipe("pfn-id"), MadeUpClouds()), 33) is None
+    assert parts_of_a_batch(build(recipe("particle-net"), MadeUpClouds("particle-net")), 32) is None
+
+
+def test_a_step_of_particle_net_knows_nothing_of_padding():
+    inputs = list(clouds(16, 20, least=0).values())
+    longer = [np.pad(one, [(0, 0), (0, 9), *[(0, 0)] * (one.ndim - 2)]) for one in inputs]
+    target = (np.arange(16) % 2)[:, None].astype(np.float32)
+    with apart(0):
+        _, config = CONFIGS["particle-net"]
+        model = get_family("particle-net")(**config)
+    start, ends = model.get_weights(), []
+    for seen, xla in ((inputs, False), (longer, False), (longer, True)):  # XLA sees padding, and gives it no weight
+        model.set_weights(start)
+        model.compile(keras.optimizers.SGD(0.1), loss=model.objective, jit_compile=xla)
+        model.train_on_batch(tuple(seen), target)
+        ends.append(model.get_weights())
+    assert max(np.abs(one - other).max() for one, other in zip(start, ends[0], strict=True)) > 0.01
+    for end in ends[1:]:
+        for one, other in zip(ends[0], end, strict=True):
+            np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)
+    nothing = [one[:2] for one in inputs[:-1]], np.zeros((2, 20), bool)
+    assert np.isfinite(model.train_on_batch((*nothing[0], nothing[1]), target[:2]))
 
 
 def test_clouds_are_learned(tmp_path):

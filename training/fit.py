@@ -33,16 +33,24 @@ TRAINING = {"family", "config", "data", "optimizer", "epochs", "patience", "batc
 """Parts of a recipe that decide the weights; the rest may change without a new run."""
 STEP = 16
 """Elements by which sets of one batch are longer than those of another, as JAX compiles each length anew."""
+PARTS = 4
+"""Parts in which a batch of sets is seen, from the smallest to the largest."""
 History = dict[str, list[float]]
 """Values of each metric, one per epoch."""
 
 
 class EpochData(keras.utils.PyDataset):
-    """Batches of the training split; order and noise follow from (seed, epoch), so a resumed run sees the same."""
+    """Batches of the training split; order and noise follow from (seed, epoch), so a resumed run sees the same.
 
-    def __init__(self, dataset: Dataset, batch_size: int, seed: int, epoch: int, mask: str | None = None) -> None:
+    With several ``parts``, the rows of each batch of sets are given one part after another by the size of the sets.
+    """
+
+    def __init__(
+        self, dataset: Dataset, batch_size: int, seed: int, epoch: int, mask: str | None = None, parts: int = 1
+    ) -> None:
         super().__init__()
-        self.dataset, self.batch_size, self.seed, self.epoch, self.mask = dataset, batch_size, seed, epoch, mask
+        self.dataset, self.batch_size, self.seed, self.epoch, self.mask = dataset, batch_size // parts, seed, epoch, mask
+        self.parts = parts
         self._draw()
 
     def _draw(self) -> None:
@@ -50,13 +58,17 @@ class EpochData(keras.utils.PyDataset):
         self.weight = relative_weights(self.rows, "training rows")
         self.order = np.random.default_rng([self.seed, self.epoch]).permutation(len(self.rows))
         self.sizes = set_sizes(self.rows, self.mask)
+        if self.parts > 1 and self.sizes is not None:
+            whole = self.order[: len(self) * self.batch_size].reshape(-1, self.parts * self.batch_size)
+            by_size = np.argsort(self.sizes[whole], axis=1, kind="stable")
+            self.order = np.take_along_axis(whole, by_size, axis=1).ravel()
 
     def on_epoch_end(self) -> None:
         self.epoch += 1
         self._draw()
 
     def __len__(self) -> int:
-        return len(self.order) // self.batch_size
+        return len(self.rows) // (self.parts * self.batch_size) * self.parts
 
     def __getitem__(self, index: int):
         return batch(self.rows, self.weight, self._chosen(index), batch_size_of_sets(self, self.sizes, index))
@@ -95,8 +107,8 @@ def set_sizes(rows: Rows, mask: str | None) -> np.ndarray | None:
 def batch_size_of_sets(batches: EpochData | HeldOut, sizes: np.ndarray | None, index: int) -> int | None:
     """How many elements the sets of a batch are given: as many as its largest has; None where they stay as they are.
 
-    Rows are not sorted by size, as batches of one size may well be batches of one class. Keras learns from the first two
-    batches which axes are free, so that these differ; where there is but one, it stays as it is.
+    Rows are sorted by size within a step alone, as batches of one size may well be batches of one class. Keras learns from the
+    first two batches which axes are free, so that these differ; where there is but one, it stays as it is.
     """
     if sizes is None or len(batches) < 2:
         return None
@@ -152,12 +164,27 @@ def build(recipe: Recipe, dataset: Dataset) -> ZooModel:
             warmup_target=rate if warmup else None,
             warmup_steps=warmup,
         )
-    optimizer = keras.optimizers.Adam(rate, weight_decay=recipe.optimizer.weight_decay or None)
+    optimizer = keras.optimizers.Adam(
+        rate,
+        weight_decay=recipe.optimizer.weight_decay or None,
+        gradient_accumulation_steps=parts_of_a_batch(model, recipe.batch_size),
+    )
     expect_trainable(model, training, recipe.batch_size)
     metrics = {"metrics" if training.weight is None else "weighted_metrics": ["accuracy"] if model.classes else []}
     model.compile(optimizer=optimizer, loss=model.objective, steps_per_execution=steps_at_once(), **metrics)
     optimizer.build(model.trainable_variables)
     return model
+
+
+def parts_of_a_batch(model: ZooModel, batch_size: int) -> int | None:
+    """In how many parts, whose gradients are added, a batch of sets is seen; None for whole.
+
+    Padding to the largest of 256 jets is most of the work, and less in parts of sets of like sizes; the step is the same up to
+    rounding. It would be another where layers normalize by what they see at once.
+    """
+    if not isinstance(model, OfSets) or batch_size % PARTS:
+        return None
+    return None if any(isinstance(layer, keras.layers.BatchNormalization) for layer in model._flatten_layers()) else PARTS
 
 
 def steps_at_once(most: int = 16) -> int:
@@ -283,7 +310,7 @@ def train(
         if keras.backend.backend() == "tensorflow":  # what writes logs for TensorBoard is TensorFlow
             callbacks.append(keras.callbacks.TensorBoard(folder / "tensorboard", write_graph=False))
         model.fit(
-            EpochData(dataset, batch_size, seed, start, mask),
+            EpochData(dataset, batch_size, seed, start, mask, model.optimizer.gradient_accumulation_steps or 1),
             validation_data=HeldOut(dataset.rows("validation"), mask),
             epochs=epochs,
             initial_epoch=start,

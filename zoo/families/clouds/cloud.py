@@ -85,7 +85,10 @@ class CloudClassifier(ZooModel):
 
     def answer(self, particles, *others):
         """Probabilities (batch, outputs)."""
-        logits = self.logits(particles, *others)
+        return self.probabilities(self.logits(particles, *others))
+
+    def probabilities(self, logits):
+        """Probabilities (batch, outputs) by their logits."""
         return ops.sigmoid(logits) if self.squash == "sigmoid" else ops.softmax(logits)
 
     def call(self, inputs):

@@ -34,7 +34,8 @@ def neighbors(distance, real, k: int) -> tuple[Any, Any]:
     batch, particle = ops.shape(distance)[:2]
     place = ops.arange(particle, dtype="int32")
     other = ops.not_equal(place[:, None], place[None])
-    distance = ops.where(ops.logical_and(real[:, None], other[None]), distance, FAR)
+    both = ops.logical_and(real[:, None], real[:, :, None])  # padding has no neighbors, which would count in normalizations
+    distance = ops.where(ops.logical_and(both, other[None]), distance, FAR)
     # TopK asks for at least k, and without a row ends the process of ONNX Runtime up to 1.26: one is added and left out again.
     distance = ops.pad(ops.reshape(distance, (batch * particle, particle)), [[0, 1], [0, k]], constant_values=FAR)
     nearness, index = (ops.reshape(one[:-1], (batch, particle, k)) for one in ops.top_k(-distance, k))
@@ -72,10 +73,10 @@ class EdgeConv(keras.layers.Layer):
         last = channels[-1]
         self.own, self.theirs = (self._dense(inputs, channels[0], what) for what in ("own", "theirs"))
         self.dense = [self._dense(a, b, f"dense_{i}") for i, (a, b) in enumerate(pairwise(channels), 1)]
-        self.norms = [self._norm((None, None, None, units), f"norm_{i}") for i, units in enumerate(channels)]
+        self.norms = [self._norm((None, None, units), f"norm_{i}") for i, units in enumerate(channels)]
         self.shortcut, self.shortcut_norm = (
             self._dense(inputs, last, "shortcut"),
-            self._norm((None, None, last), "shortcut_norm"),
+            self._norm((None, last), "shortcut_norm"),
         )
         self.built = True
 
@@ -96,13 +97,16 @@ class EdgeConv(keras.layers.Layer):
         return [self.own, self.theirs, self.norms[0], *rest, self.shortcut, self.shortcut_norm]
 
     def call(self, x, index, near, real):
-        """Particles (batch, particle, numbers) and what :func:`neighbors` found -> (batch, particle, channels[-1])."""
+        """Particles one below another (rows, numbers) -> (rows, channels[-1]).
+
+        ``index`` says which rows are the neighbors of each, (rows, k), ``near`` which of these there are, and ``real`` which
+        rows are particles, (rows,).
+        """
         theirs = self.theirs(x)
-        given = ops.take(ops.reshape(theirs, (-1, theirs.shape[-1])), index, axis=0)
-        h = self.activation(self.norms[0]((self.own(x) - theirs)[:, :, None] + given, mask=near))
+        h = self.activation(self.norms[0]((self.own(x) - theirs)[:, None] + ops.take(theirs, index, axis=0), mask=near))
         for dense, norm in zip(self.dense, self.norms[1:], strict=True):
             h = self.activation(norm(dense(h), mask=near))
         weight = ops.cast(near, h.dtype)
         weight = weight / ops.maximum(ops.sum(weight, axis=-1, keepdims=True), 1.0)
-        mean = ops.matmul(weight[:, :, None], h)[:, :, 0]
+        mean = ops.matmul(weight[:, None], h)[:, 0]
         return self.activation(mean + self.shortcut_norm(self.shortcut(x), mask=real))

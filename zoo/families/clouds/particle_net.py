@@ -10,6 +10,7 @@ from keras import ops
 from zoo.families.clouds.cloud import CloudClassifier, summed
 from zoo.families.clouds.edge_conv import EdgeConv, neighbors, squared_distances
 from zoo.families.clouds.frame import about_axis, squared_distance
+from zoo.families.clouds.rows import AllRows, RealRows
 from zoo.families.set_layers import built_dense, through
 from zoo.model.registry import register_family
 
@@ -79,17 +80,29 @@ class ParticleNet(CloudClassifier):
         self.finish(hidden[-1])
 
     def embed(self, particles, *others):
+        return self._seen(AllRows(others[-1]), particles, *others)
+
+    def call(self, inputs, training=False):
+        # JAX and XLA need the number of rows before they see the numbers.
+        free = training and keras.backend.backend() == "tensorflow" and not self.jit_compile
+        rows = (RealRows if free else AllRows)(inputs[-1])
+        return self.probabilities(self.head(self._seen(rows, *inputs)))
+
+    def _seen(self, rows: AllRows, particles, *others):
+        """What the head sees, by convolutions over such rows of particles."""
         *identity, real = others
         frame = about_axis(particles, real)
-        k = self.config["neighbors"]
-        found = neighbors(squared_distance(frame), real, k)
-        x = self.features(frame, identity)
+        distance = squared_distance(frame)
+        x = rows.pick(self.features(frame, identity))
         for number, convolution in enumerate(self.convolutions):
-            if number and self.config["dynamic"]:
-                found = neighbors(squared_distances(x), real, k)
-            x = convolution(x, *found, real)
+            if number == 0 or self.config["dynamic"]:
+                index, near = neighbors(
+                    squared_distances(rows.spread(x)) if number else distance, real, self.config["neighbors"]
+                )
+                index, near = rows.renumber(rows.pick(index)), rows.pick(near)
+            x = convolution(x, index, near, rows.real)
         here = ops.cast(real, "float32")
-        mean = summed(x, here / ops.maximum(ops.sum(here, axis=1, keepdims=True), 1.0))
+        mean = summed(rows.spread(x), here / ops.maximum(ops.sum(here, axis=1, keepdims=True), 1.0))
         return through(self.hidden, mean)
 
     @property
