@@ -123,7 +123,7 @@ class Cell:
         else:
             flow = self._amortized
         x = x if self.of_released_recipe else self.simulator.seen(x)
-        return flow.draw(DRAWS, x, seed=observation)
+        return flow.draw(DRAWS, x, seed=observation, allow_out_of_range=True)
 
     @cached_property
     def _amortized(self) -> Any:

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
-from command_line import ok
+from command_line import ok, refused
 from tiny_flows import without_xla
 
 import zoo
@@ -87,7 +87,8 @@ def test_what_simulations_are_like_is_known_once_a_model_is_loaded(trained, tmp_
     strange = np.array([38.0, 3.0] * 4)
     for model in (loaded, copy.deepcopy(loaded)):
         with pytest.warns(MisspecificationWarning, match="unlike the 1,350 simulations") as said:
-            np.testing.assert_array_equal(model.draw(10, strange), flow.draw(10, strange))
+            draws = model.draw(10, strange, allow_out_of_range=True)
+        np.testing.assert_array_equal(draws, flow.draw(10, strange, allow_out_of_range=True))
         assert said[0].filename == __file__
 
 
@@ -98,14 +99,17 @@ def test_an_observation_that_no_simulation_resembles_is_told(trained, tmp_path, 
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         flow.draw(10, usual)
-    with pytest.warns(
-        MisspecificationWarning, match=r"x is unlike the 1,350 simulations .* \(p <= 0.0028\): x\[\d\] = "
-    ) as caught:
+    told = r"x is unlike the 1,350 simulations .* \(p <= 0.0028\): x\[\d\] = "
+    with pytest.raises(InputError, match=told + ".*allow_out_of_range=True takes it all the same"):
         flow.draw(10, strange)
+    with pytest.warns(MisspecificationWarning, match=told) as caught:
+        flow.draw(10, strange, allow_out_of_range=True)
     with pytest.raises(InputError, match="outside the trained range"):
         flow.draw(10, usual * 100)
     np.save(tmp_path / "strange.npy", strange)
-    printed = ok("infer", folder, "--observation", tmp_path / "strange.npy", "--out", tmp_path, "--draws", 50)
+    asked = ("infer", folder, "--observation", tmp_path / "strange.npy", "--out", tmp_path, "--draws", 50)
+    assert "--allow-out-of-range takes it all the same" in " ".join(refused(*asked).split())
+    printed = ok(*asked, "--allow-out-of-range")
     assert "the observation is unlike the simulations: p = 0.0028" in printed
     assert f"warning: {caught[0].message}" in printed + capsys.readouterr().err
 

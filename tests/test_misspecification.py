@@ -13,6 +13,7 @@ from tiny_flows import build
 from zoo.errors import InputError, IntegrityError, MisspecificationWarning
 from zoo.model import reference_file
 from zoo.model.axes import Axis
+from zoo.model.misspecification import REFUSED
 from zoo.model.reference_file import FITTED, make_reference, read_reference
 from zoo.model.spec import REFERENCE, Data, Endpoint, File, ModelSpec, Tensor
 from zoo.model.store import ModelFolder
@@ -65,6 +66,8 @@ def test_p_values_of_the_same_kind_are_uniform(width):
     assert uniformity(found.p_value, 500) > 0.01
     assert found.p_value.min() >= 1 / 501
     assert reference.told(found) is None
+    reference.expect_like(simulated(n, width, 2))
+    assert (found.share <= REFUSED).mean() < 0.006  # of one at a time, so few are refused
     assert len(reference.to_bytes()) < 100_000
 
 
@@ -208,8 +211,11 @@ def test_a_flow_refuses_what_a_session_does_with_the_same_flags(flow):
             one(2, np.zeros(4))
         with pytest.warns(MisspecificationWarning):
             assert len(one(2, np.array([3.0, 0.0, 2.5 + k]), allow_out_of_range=True)) == 2
+        masked = np.ma.masked_array([3.0 + k, 0.0, -2.0], [False, True, False])
         with pytest.warns(MisspecificationWarning):
-            one(2, np.ma.masked_array([3.0 + k, 0.0, -2.0], [False, True, False]), allow_nonfinite=True)
+            one(2, masked, allow_nonfinite=True, allow_out_of_range=True)
+        with pytest.raises(InputError, match=r"unlike the .*allow_out_of_range=True takes it"):
+            one(2, masked, allow_nonfinite=True)
     with pytest.raises(InputError, match="NaN"):
         flow.log_density(np.full((1, 4), np.nan), context[0])
 
@@ -217,16 +223,18 @@ def test_a_flow_refuses_what_a_session_does_with_the_same_flags(flow):
 def test_a_flow_warns_once_of_each_observation(flow):
     flow, variables, context = flow
     strange = np.array([3.0, 5.5, -2.0])
-    with pytest.warns(MisspecificationWarning, match=r"x\[1\] = 5.5 m, above all of theirs") as caught:
+    with pytest.raises(InputError, match=r"x\[1\] = 5.5 m, above all of theirs.*allow_out_of_range=True takes it"):
         flow.draw(5, strange)
+    with pytest.warns(MisspecificationWarning, match=r"x\[1\] = 5.5 m, above all of theirs") as caught:
+        flow.draw(5, strange, allow_out_of_range=True)
     assert caught[0].filename == __file__
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        flow.draw(5, strange, seed=1)
-        flow.log_density(variables, strange)
+        flow.draw(5, strange, seed=1, allow_out_of_range=True)
+        flow.log_density(variables, strange, allow_out_of_range=True)
         flow.draw(2, context[:200])
     with pytest.warns(MisspecificationWarning):
-        flow.draw(5, strange + 0.1)
+        flow.draw(5, strange + 0.1, allow_out_of_range=True)
 
 
 def test_a_flow_without_reference_draws_as_before(flow, tmp_path):

@@ -122,7 +122,8 @@ def infer(
     draws: Annotated[int, typer.Option(help="from the posterior")] = 10_000,
     seed: Annotated[int, typer.Option(help="of the draws")] = 0,
     allow_out_of_range: Annotated[
-        bool, typer.Option("--allow-out-of-range", help="take an observation outside the trained range too")
+        bool,
+        typer.Option("--allow-out-of-range", help="take an observation out of range, or unlike any simulation"),
     ] = False,
     out: OutOption = None,
     as_json: JsonOption = False,
@@ -147,7 +148,8 @@ def infer(
 
     reference = read_reference(session.folder)
     with plain_warnings():
-        report = run(session.spec, sample, found, out or Path("."), draws=draws, seed=seed, reference=reference)
+        how: dict[str, Any] = {"draws": draws, "seed": seed, "reference": reference, "allow_out_of_range": allow_out_of_range}
+        report = run(session.spec, sample, found, out or Path("."), **how)
     print(json.dumps(report.model_dump(mode="json"), indent=1) if as_json else report.text())
 
 

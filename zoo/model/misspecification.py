@@ -16,12 +16,15 @@ from dataclasses import dataclass, field, fields
 
 import numpy as np
 
-from zoo.errors import InputError, MisspecificationWarning, warn
+from zoo.errors import InputError, MisspecificationWarning, option, warn
 from zoo.model.spec import Tensor
 from zoo.model.summaries import described_numbers, numbers_of
 
 LEVEL = 0.01
 """An observation is called unlike the simulations where its p-value is at most this, or the least that there can be."""
+REFUSED = 0.001
+"""An observation is refused, unless it is asked for, where it is farther than all but this share of simulations. Where too few
+are held out to tell, the tail of their distances is prolonged."""
 TAIL = 200
 """Quantiles that tell how rare a distance is."""
 BLOCKS = 64
@@ -45,6 +48,8 @@ class Compared:
         shape (n,).
     outside : ndarray
         Which numbers no simulation reaches, of shape (n, F).
+    share : ndarray
+        The same share by the tails of the distances, which goes on falling beyond the farthest simulation, of shape (n,).
     close : ndarray
         Whether an observation is closer to the average than simulations are, rather than further away, of shape (n,).
     strangeness : ndarray
@@ -54,6 +59,7 @@ class Compared:
     """
 
     p_value: np.ndarray
+    share: np.ndarray
     outside: np.ndarray
     close: np.ndarray
     strangeness: np.ndarray
@@ -140,6 +146,7 @@ class Reference:
         outside = ~((values >= self.low) & (values <= self.high))
         return Compared(
             p_value=(1 + farther) / (1 + len(self.scores)),
+            share=np.exp(-rarity.max(axis=0)),
             outside=outside,
             close=(distance < self.usual) & (rarity[0] > rarity[1]) & ~outside.any(axis=1),
             strangeness=strangeness,
@@ -203,15 +210,15 @@ class Reference:
             more are unlike them than by chance.
         """
         n, level = len(found.p_value), max(LEVEL, self.least)
-        unlike, expected = found.p_value <= level, n * level
-        if not unlike.any() or (n > 1 and unlike.sum() <= expected + 3 * math.sqrt(expected)):
+        unlike = found.p_value <= level
+        if not _more_than_by_chance(unlike, level):
             return None
         row = int(np.lexsort((-found.outside.sum(axis=1), found.p_value))[0])
         p_value = f"p {'<=' if found.p_value[row] <= self.least else '='} {found.p_value[row]:.2g}"
         who = f"{self.tensor.name} is"
         if n > 1:
             who = f"{np.count_nonzero(unlike)} of {n} observations are"
-            p_value = f"p <= {level:.2g}, by chance about {expected:.2g} of them; the strangest is row {row}, {p_value}"
+            p_value = f"p <= {level:.2g}, by chance about {n * level:.2g} of them; the strangest is row {row}, {p_value}"
         close = "it is closer to the average than they are: is it without noise?"
         how = close if found.close[row] else self._strangest(found, row)
         return (
@@ -219,24 +226,43 @@ class Reference:
             " the posterior is extrapolated: look at units, cuts and noise, and at what the simulator leaves out"
         )
 
-    def warn(self, x: np.ndarray, mask: np.ndarray | None = None) -> None:
-        """Warn of observations that are unlike the simulations, once of each.
+    def expect_like(self, x: np.ndarray, mask: np.ndarray | None = None, *, allow_out_of_range: bool = False) -> Compared:
+        """Refuse observations that hardly any simulation is as strange as, and warn of other strange ones, once of each.
 
         Parameters
         ----------
         x, mask : ndarray
             What :meth:`compare` takes.
+        allow_out_of_range : bool
+            Warn rather than refuse.
+
+        Returns
+        -------
+        Compared
+            What :meth:`compare` made of them.
+
+        Raises
+        ------
+        InputError
+            An observation is farther than all but a thousandth of the simulations; of several, more than by chance are.
 
         Warns
         -----
         MisspecificationWarning
             With the p-value and the strangest numbers.
         """
-        told = self.told(self.compare(x, mask))
+        found = self.compare(x, mask)
+        told = self.told(found)
+        if told is None:
+            return found
+        level = max(REFUSED, self.least)
+        if not allow_out_of_range and _more_than_by_chance((found.p_value <= level) & (found.share <= REFUSED), level):
+            raise InputError(f"{told}; {option('allow_out_of_range')} takes it all the same")
         known = hash((np.asarray(x).tobytes(), None if mask is None else mask.tobytes()))
-        if told is not None and known not in self.warned:
+        if known not in self.warned:
             self.warned.add(known)
             warn(told, MisspecificationWarning)
+        return found
 
     def _strangest(self, found: Compared, row: int) -> str:
         """The strangest numbers of an observation, those that no simulation reaches first."""
@@ -258,6 +284,12 @@ class Reference:
         file = io.BytesIO()
         np.savez_compressed(file, allow_pickle=False, **{name: getattr(self, name) for name in ARRAYS})
         return file.getvalue()
+
+
+def _more_than_by_chance(flagged: np.ndarray, level: float) -> bool:
+    """Whether more of n rows are flagged than by chance, at a probability ``level`` of each; a single row is enough."""
+    n, expected = len(flagged), len(flagged) * level
+    return bool(flagged.any() if n == 1 else flagged.sum() > expected + 3 * math.sqrt(expected))
 
 
 ARRAYS = tuple(one.name for one in fields(Reference) if one.type == "np.ndarray")

@@ -78,7 +78,7 @@ def posterior_report(
     seed : int
         The seed of draws and simulations.
     allow_out_of_range : bool
-        Whether an observation outside the trained range is taken.
+        Whether an observation is taken that is outside the trained range, or that no simulation resembles.
 
     Returns
     -------

@@ -73,7 +73,7 @@ def _finish(flow: Flow, sequence: Sequence) -> None:
     """Say on the card what the model holds for, and how many of its draws leave the region that it was trained in."""
     asked, law = sequence.asked, sequence.truncated
     assert law is not None  # simulate saw to it
-    draws = np.asarray(flow.draw(DRAWS, sequence.observation, seed=sequence.how["seed"]))
+    draws = np.asarray(flow.draw(DRAWS, sequence.observation, seed=sequence.how["seed"], allow_out_of_range=True))
     outside = float(1 - law.holds(draws).mean())
     note = (
         f"This posterior is for one observation, {_shown(sequence.observation)}, and data like it. It was made in"

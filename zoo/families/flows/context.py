@@ -19,7 +19,7 @@ def checked_context(
     allow_nonfinite: bool,
     allow_out_of_range: bool,
 ) -> list[np.ndarray]:
-    """Refuse contexts that are not finite or outside their range, and warn of what no simulation resembles.
+    """Refuse contexts that are not finite, out of range or nothing like simulations, and warn of what is hardly like them.
 
     Parameters
     ----------
@@ -32,7 +32,7 @@ def checked_context(
     allow_nonfinite : bool
         Let NaN and infinity through.
     allow_out_of_range : bool
-        Let values outside the trained range through.
+        Let values outside the trained range, and observations that no simulation resembles, through.
 
     Returns
     -------
@@ -47,11 +47,11 @@ def checked_context(
     Warns
     -----
     MisspecificationWarning
-        An observation is unlike all simulations.
+        An observation is unlike simulations.
     """
     check = InputCheck(Endpoint(description="", inputs=list(tensors), outputs=list(tensors[:1])))
     named = dict(zip([tensor.name for tensor in tensors], given, strict=True))
     checked = list(check(named, allow_nonfinite, allow_out_of_range).values())
     if reference is not None and len(checked[0]):
-        reference.warn(checked[0], checked[1] if len(checked) > 1 else None)
+        reference.expect_like(checked[0], *checked[1:2], allow_out_of_range=allow_out_of_range)
     return checked

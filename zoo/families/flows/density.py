@@ -106,7 +106,7 @@ class DensityModel(ZooModel):
         allow_nonfinite : bool
             Let NaN and infinity in the context through, and missing values as NaN.
         allow_out_of_range : bool
-            Let a context outside the trained range through.
+            Let a context through that is outside the trained range, or that no simulation resembles.
 
         Returns
         -------
@@ -116,12 +116,13 @@ class DensityModel(ZooModel):
         Raises
         ------
         InputError
-            The context has another shape or other names, is not finite or lies outside the trained range.
+            The context has another shape or other names, is not finite, lies outside the trained range, or is farther from the
+            simulations than all but a thousandth of them are.
 
         Warns
         -----
         MisspecificationWarning
-            The context is unlike all simulations, where the model's folder says what these are like.
+            The context is unlike simulations, where the model's folder says what these are like.
         """
         if isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 1:
             raise InputError(f"n: expected a whole number of samples, at least 1, given {n!r}")

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict
 
 from zoo.atomic import whole_file
 from zoo.data.observation import Constraint, Observation
-from zoo.errors import InputError, MisspecificationWarning, warn
+from zoo.errors import InputError
 from zoo.interpret.digits import to_two_digits
 from zoo.interpret.elements import element_names, element_units
 from zoo.model.misspecification import Reference
@@ -108,6 +108,7 @@ def infer(
     draws: int = 10_000,
     seed: int = 0,
     reference: Reference | None = None,
+    allow_out_of_range: bool = False,
 ) -> PosteriorReport:
     """Draw the posterior of an observation; samples and a corner plot go to a folder.
 
@@ -127,6 +128,8 @@ def infer(
         Seed of the draws.
     reference : Reference, optional
         What simulated observations are like, as ``read_reference`` gives it.
+    allow_out_of_range : bool
+        Take an observation that no simulation resembles.
 
     Returns
     -------
@@ -136,18 +139,22 @@ def infer(
     Raises
     ------
     InputError
-        The model is no conditional flow, the observation is not one of its input, or there are fewer draws than a corner plot
-        needs.
+        The model is no conditional flow, the observation is not one of its input or farther from the simulations than all but a
+        thousandth of them are, or there are fewer draws than a corner plot needs.
 
     Warns
     -----
     MisspecificationWarning
-        The observation is unlike all simulations.
+        The observation is unlike simulations.
     """
     noise, observed, parameters = conditional_flow(spec)
     dtypes = {tensor.name: tensor.dtype for tensor in spec.endpoint("sample").inputs}
     given = observation.of(spec.endpoint("sample"), given=[noise.name])  # and its mask, where its length is free
     given = {name: array.astype(dtypes[name]) for name, array in given.items()}
+    compared = None
+    if reference is not None:
+        mask = given.get(observed.mask or "")
+        compared = reference.expect_like(given[observed.name], mask, allow_out_of_range=allow_out_of_range)
     shape = [parameters.fixed_shape[-1]]
     names = element_names(parameters.name, parameters.axes, shape)
     units = dict(zip(names, element_units(parameters, shape), strict=True))
@@ -167,10 +174,6 @@ def infer(
     path = out / f"{spec.name}-{observation.label}.npz"
     with whole_file(path) as file:
         np.savez(file, allow_pickle=False, **dict(zip(names, theta.T, strict=True)))
-    compared = None if reference is None else reference.compare(given[observed.name], given.get(observed.mask or ""))
-    unlike = None if reference is None or compared is None else reference.told(compared)
-    if unlike is not None:
-        warn(unlike, MisspecificationWarning)
     published = {name: observation.published[name] for name in names if name in observation.published}
     return PosteriorReport(
         model=spec.name,
@@ -186,7 +189,7 @@ def infer(
         ],
         notes=list(observation.notes),
         p_value=None if compared is None else float(compared.p_value[0]),
-        unlike=unlike,
+        unlike=None if reference is None or compared is None else reference.told(compared),
         samples=path,
         figure=_corner(path.with_suffix(".png"), theta, units, {observation.source: published} if published else None),
     )
