@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from command_line import ok, refused
+from sklearn.base import clone
 from test_anomalies import QUICK, REGION, events
 
 import zoo
@@ -122,3 +124,24 @@ def test_what_is_wrong_is_refused(gaussian):
     for share in (0, 1.0, 1e-9, True):
         with pytest.raises(InputError, match="expected a share"):
             found.passes(share)
+
+
+def test_the_command(gaussian, tmp_path, monkeypatch):
+    """What it writes is what Python gives of the same file, and what Python refuses is refused."""
+    path, out = tmp_path / "events.csv", tmp_path / "search"
+    frame(0.08, 5).drop(columns="signal").assign(w=2.0).to_csv(path, index=False)
+    monkeypatch.setattr("zoo.loading.load", lambda name: gaussian)
+    monkeypatch.setattr("zoo.interpret.ratios.classifiers.trees", lambda: clone(QUICK))
+    options = ["--weights", "w", "--trainings", "1", "--out", out]
+    said = ok("find-anomalies", path, "background", "--region", *REGION, *options)
+    assert "events of mass 3.3 to 3.7 TeV" in said
+    expected = zoo.find_anomalies(path, gaussian, REGION, weights="w", trainings=1)
+    with np.load(out / "anomalies.npz") as kept:
+        np.testing.assert_array_equal(kept["score"], expected.score)
+        np.testing.assert_array_equal(kept["weights"], np.full(len(expected.score), 2.0))
+    assert (out / "anomalies.png").stat().st_size > 5_000
+    for region, more, message in (
+        ((3300, 3700), [], "at least 200 events in the signal region 3300 to 3700"),
+        (REGION, ["--classifier", "tree"], "no family named 'tree'"),
+    ):
+        assert message in refused("find-anomalies", path, "background", "--region", *region, *options, *more)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 ROOT = Path(__file__).parents[1]
@@ -78,3 +80,28 @@ def test_search(fraction):
         f"{idealized['value']:.1f}",
         f"{excess['value']:.1f}",
     ]
+
+
+@pytest.mark.slow
+def test_why_the_trigger_takes_a_fifth_of_w_and_z_for_quarks():
+    pytest.importorskip("fastjet")
+    import onnxruntime
+
+    from zoo.data.jets.clouds import clouds
+    from zoo.data.jets.features import trigger_features
+    from zoo.data.jets.sample import load_sample
+
+    jets, config = load_sample("multi")
+    chosen = np.flatnonzero(np.isin(jets.label, [config.classes.index(name) for name in "WZ"]))
+    cloud = {name: tensor[:] for name, tensor in clouds(jets, chosen).items()}
+    features = trigger_features(cloud["particles"], cloud["real"], cloud["identity"], radius=config.radius)
+    folder = CARDS / "mlp-jets-trigger"
+    graph = onnxruntime.InferenceSession(folder / "predict.onnx", providers=["CPUExecutionProvider"])
+    (answers,) = graph.run(None, {"features": np.stack(list(features.values()), axis=1).astype(np.float32)})
+    quark, lost = answers.argmax(axis=1) == config.classes.index("quark"), features["mass_mmdt"] < 50
+    assert np.mean(quark) == pytest.approx(0.2, abs=0.01)
+    ungroomed = np.mean(jets.momentum[chosen, 3] < 60)
+    found = re.search(r"of the (\d+)\sW and Z .* ships, (\d+)% have.* but (\d+)% an .* (\d+)% are\staken .* others (\d+)%",
+                      (folder / "README.md").read_text(), re.DOTALL)  # fmt: skip
+    shares = [np.mean(lost), ungroomed, np.mean(quark[lost]), np.mean(quark[~lost])]
+    assert [int(number) for number in found.groups()] == [len(chosen), *(round(100 * share) for share in shares)]
