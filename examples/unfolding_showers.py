@@ -10,6 +10,7 @@ from __future__ import annotations
 import sys
 
 import numpy as np
+from astropy import units as u
 
 import zoo
 from zoo.data.jets.packed import joined
@@ -20,11 +21,11 @@ SMEARING = {"mass": 0.10, "multiplicity": 0.08}
 """Relative width of the detector's answer."""
 
 
-def levels(shower: Shower, seeds: list[int]) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+def levels(shower: Shower, seeds: list[int]) -> tuple[dict[str, u.Quantity], dict[str, u.Quantity]]:
     """Observables of jets at particle and at detector level, each of shape (n,)."""
     config = jet_config("quark-gluon", shower)
     jets = joined(load_folder(cached_jets(config), config, seeds, "simulate"))
-    particle = {"mass": jets.momentum[:, 3].astype(np.float64), "multiplicity": jets.counts.astype(np.float64)}
+    particle = {"mass": jets.momentum[:, 3].astype(np.float64) * u.GeV, "multiplicity": jets.counts * u.dimensionless_unscaled}
     rng = np.random.default_rng(seeds[0])
     return particle, {name: values * rng.normal(1, SMEARING[name], len(values)) for name, values in particle.items()}
 
@@ -41,7 +42,7 @@ def main(figure: str) -> None:
     drawn = unfolded.plot(bins=20)
     for axis, name in zip(drawn.axes, truth, strict=False):
         edges = unfolded.histogram(name, 20).edges
-        axis.stairs(np.histogram(hidden[name], edges)[0] / np.diff(edges), edges, color="black", label="truth")
+        axis.stairs(np.histogram(hidden[name].value, edges)[0] / np.diff(edges), edges, color="black", label="truth")
         axis.legend()
     drawn.savefig(figure, dpi=120)
 
