@@ -78,13 +78,16 @@ class Whiten(keras.layers.Layer):
         Raises
         ------
         InputError
-            There are fewer rows than it takes to measure correlations of so many elements, or two elements say the same.
+            Some elements follow from others.
         """
-        if len(rows) < 2 * self.size:
-            raise InputError(
-                f"correlations of {self.size} inputs take {2 * self.size} training rows or more, given {len(rows)}"
-            )
-        covariance = np.cov(np.asarray(rows, np.float64), rowvar=False, aweights=None if weight is None else np.abs(weight))
+        rows = np.asarray(rows, np.float64)
+        if len(rows) < 2 * self.size:  # as in a fine-tuning: shrunk towards no correlation (Ledoit & Wolf 2004)
+            from sklearn.covariance import ledoit_wolf
+
+            covariance = ledoit_wolf(rows)[0]  # which for two rows may still be singular
+            covariance += 1e-2 * np.trace(covariance) / self.size * np.eye(self.size)
+        else:
+            covariance = np.cov(rows, rowvar=False, aweights=None if weight is None else np.abs(weight))
         scale = np.sqrt(np.diag(covariance))
         scale = np.where(scale > 0, scale, 1.0)
         values, vectors = np.linalg.eigh(covariance / np.outer(scale, scale) + np.diag(np.diag(covariance) == 0))

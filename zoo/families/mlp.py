@@ -163,6 +163,7 @@ class MLP(ZooModel):
             self.standardize.adapt(rows, weight)
             if self.whiten is not None:
                 first = np.asarray(target)[:, 0] == 0 if self.classes else np.full(len(rows), True)
+                first = first if first.sum() > 1 else np.full(len(rows), True)
                 standardized = keras.ops.convert_to_numpy(self.standardize(np.asarray(rows)[first]))
                 self.whiten.adapt(standardized, None if weight is None else weight[first])
         if self.rescale is not None:
