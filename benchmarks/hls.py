@@ -2,7 +2,7 @@
 
     python benchmarks/hls.py [--widths 6 7 8 9 10 12 14 16] [--cards]
 
-AUC of mlp-cmb-feature on held-out skies at each width, and how close logistic-cmb-feature and the decoder of ive-pendulum come
+AUC of mlp-cmb-feature on held-out skies at each width, and how close logistic-cmb-running and the decoder of ive-pendulum come
 at the largest. Ranges, and with them integer bits, come from validation rows; the smallest sufficient width is the one that
 validation rows choose, its AUC is that of test rows. Writes benchmarks/results/hls.json; --cards also writes the width at which
 all of the AUC's interval is within the allowed change into the card.
@@ -100,7 +100,7 @@ def agreement(width: int, folder: Path) -> dict[str, dict]:
         latent = pendulum.run({"trajectory": rows["trajectory"][:2000]}, "encode")["mean"]
         decoded.append({"latent": latent, "time": rows["time"][:2000]})
     cases = {
-        ("logistic-cmb-feature", "predict"): [skies.rows(split).inputs for split in ("validation", "test")],
+        ("logistic-cmb-running", "predict"): [skies.rows(split).inputs for split in ("validation", "test")],
         ("ive-pendulum", "decode"): decoded,
     }
     results = {}

@@ -18,6 +18,7 @@ from onnx import helper
 
 from zoo.errors import ExportError
 from zoo.export.canonical import make_canonical, replace
+from zoo.export.joined import join_products
 from zoo.export.nodes import walk
 from zoo.export.targets import OPSET
 from zoo.export.traced import checked_endpoint, signature, traced
@@ -83,6 +84,7 @@ def to_onnx(model: EndpointModel, spec: ModelSpec, endpoint: str, opset: int = O
     _expect(where, "inputs", [t.name for t in described.inputs], [value.name for value in graph.input])
     _expect(where, "outputs", [t.name for t in described.outputs], [value.name for value in graph.output])
 
+    join_products(graph)
     make_canonical(graph, keep=[tensor.name for tensor in described.tensors], by_structure=bool(described.free))
     return describe_graph(proto, spec, endpoint, opset)
 

@@ -63,8 +63,8 @@ def test_predict_on_an_observation(tmp_path, planck_folder):
 
 
 def test_explain_an_observation(tmp_path, planck_folder):
-    ok("explain", "logistic-cmb-feature", "--observation", planck_folder, "--out", tmp_path)
-    assert (tmp_path / "logistic-cmb-feature-integrated-gradients.png").stat().st_size > 20_000
+    ok("explain", "logistic-cmb-running", "--observation", planck_folder, "--out", tmp_path)
+    assert (tmp_path / "logistic-cmb-running-integrated-gradients.png").stat().st_size > 20_000
 
 
 @pytest.mark.parametrize(("name", "stem"), [("mlp-cmb-feature", "integrated-gradients"), ("ive-pendulum", "traversal")])
@@ -175,7 +175,7 @@ def test_latents_that_cannot_be_explained(tmp_path, arguments, message):
 
 
 def test_export_and_verify(tmp_path):
-    assert "parity" in ok("export", "logistic-cmb-feature", "--opset", "11", "--folder", tmp_path / "out")
+    assert "parity" in ok("export", "logistic-cmb-running", "--opset", "11", "--folder", tmp_path / "out")
     assert json.loads(ok("verify", tmp_path / "out", "--json"))["ok"] is True
 
 
@@ -279,7 +279,7 @@ def test_brackets_of_a_user_are_text(text, capsys):
     from zoo.cli.terminal import show
     from zoo.model.registry import get_spec
 
-    spec = get_spec("logistic-cmb-feature")
+    spec = get_spec("logistic-cmb-running")
     endpoint = spec.endpoint("predict")
     odd = endpoint.model_copy(update={"outputs": [endpoint.outputs[0].model_copy(update={"unit": text})]})
     metric = spec.metrics[0].model_copy(update={"name": f"rmse {text}", "baseline": 1.0, "baseline_name": text})
@@ -348,17 +348,17 @@ def test_prediction_of_a_model_without_predict_is_its_first_endpoint():
 
 
 def test_export_with_explanations_and_an_ensemble(tmp_path):
-    ok("export", "logistic-cmb-feature", "--explain", "--folder", tmp_path / "one")
+    ok("export", "logistic-cmb-running", "--explain", "--folder", tmp_path / "one")
     assert "explain" in ok("verify", tmp_path / "one")
     with pytest.raises(zoo.ZooError, match="zoo export NAME --explain --folder DIR first"):
-        ok("export", "logistic-cmb-feature", "--explain", "--repository", tmp_path / "repository")
+        ok("export", "logistic-cmb-running", "--explain", "--repository", tmp_path / "repository")
     with pytest.raises(zoo.ZooError, match="at least two"):
-        ok("ensemble", "logistic-cmb-feature", "--folder", tmp_path / "all")
+        ok("ensemble", "logistic-cmb-running", "--folder", tmp_path / "all")
 
 
 def test_calibrated_classifier(tmp_path):
-    assert "temperature" in ok("calibrate", "logistic-cmb-feature", "--folder", tmp_path / "my-calibrated")
-    assert json.loads(ok("show", tmp_path / "my-calibrated", "--json"))["lineage"]["parent"] == "logistic-cmb-feature"
+    assert "temperature" in ok("calibrate", "logistic-cmb-running", "--folder", tmp_path / "my-calibrated")
+    assert json.loads(ok("show", tmp_path / "my-calibrated", "--json"))["lineage"]["parent"] == "logistic-cmb-running"
     with pytest.raises(zoo.ZooError, match="expected a classifier"):
         ok("calibrate", "ive-pendulum", "--folder", tmp_path / "other")
 
@@ -369,7 +369,7 @@ def test_free_axes_dtypes_and_open_ranges_are_shown():
     from zoo.model.axes import Axis
     from zoo.model.registry import get_spec
 
-    spec = get_spec("logistic-cmb-feature")
+    spec = get_spec("logistic-cmb-running")
     endpoint, free = spec.endpoint("predict"), Axis(name="hit", least=2, most=64)
     changes = [{"axes": [free], "low": 0.0, "high": None}, {"axes": [free], "dtype": "int64", "low": None, "high": 1.0}]
     tensors = [endpoint.inputs[0].model_copy(update=change) for change in changes]

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from zoo.data.cmb.binning import CHANNELS, EDGES, L_MAX, N_BINS, N_JOINT, SLICES, bin_spectra, binning_matrix, joint_multipoles
+from zoo.data.cmb.extensions import DARK_ENERGY, RUNNING, ExtensionConfig, spectra_of
 from zoo.data.cmb.feature import CMBFeature, load_spectra
 from zoo.data.cmb.noise import knox_covariance, noise_spectrum
 from zoo.data.cmb.planck import read_planck
@@ -120,6 +121,56 @@ def test_zero_amplitude_is_camb_itself(transfers):
 def test_primordial_power_is_the_published_form(feature, k):
     power = primordial_power(np.array(k), ns=1.0, ln10As=0.0, amplitude=0.1, frequency=np.pi, phase=0.0, feature=feature)
     np.testing.assert_allclose(power, 1e-10 * np.array([1.1, 0.9]))
+
+
+def test_running_is_cambs(transfers):
+    import camb
+
+    transfers.power_spectra_from_transfer(
+        camb.InitialPowerLaw(As=1e-10 * np.exp(BEST_FIT["ln10As"]), ns=BEST_FIT["ns"], nrun=RUNNING)
+    )
+    total = transfers.get_total_cls(lmax=L_MAX["TT"], CMB_unit="muK")
+    ours = spectra_of("running", transfers, PRIMORDIAL)
+    np.testing.assert_allclose(ours["TT"][2:], total[2:, 0], rtol=1e-4)
+    np.testing.assert_allclose(ours["EE"][2:], total[2:, 1], rtol=1e-4)
+
+
+@pytest.mark.parametrize(("universe", "strength"), [("lensing 1.1", 1.1), ("lensing 1.2", 1.2)])
+def test_lensing_is_that_of_a_stronger_potential(transfers, universe, strength):
+    ours = spectra_of(universe, transfers, PRIMORDIAL)
+    potential = transfers.get_lens_potential_cls()[:, 0] * strength
+    total = transfers.get_lensed_cls_with_spectrum(potential, lmax=L_MAX["TT"], CMB_unit="muK")
+    np.testing.assert_allclose(ours["TT"][2:], total[2:, 0], rtol=1e-6)
+
+
+def test_a_step_leaves_the_spectra_of_large_scales_lower(transfers):
+    """Far from the pivot the primordial power is 1% lower on one side and 1% higher on the other."""
+    step, plain = (spectra_of(universe, transfers, PRIMORDIAL)["TT"] for universe in ("step", "LambdaCDM"))
+    assert (step[100:200] / plain[100:200]).mean() == pytest.approx(0.99, abs=1e-3)
+    assert (step[1500:2000] / plain[1500:2000]).mean() == pytest.approx(1.01, abs=1e-3)
+
+
+def test_extensions_are_made_in_pairs(transfers, tmp_path, monkeypatch):
+    """A killed run goes on, and each spectrum is that of its universe."""
+    asked = []
+
+    def known(cosmology, boost, **dark_energy):
+        asked.append(dark_energy)
+        return transfers
+
+    monkeypatch.setattr("zoo.data.cmb.extensions.transfer_functions", known)
+    config = ExtensionConfig(cosmologies=2, pairs=1, universes=("LambdaCDM", "w0wa", "running"))
+    first = simulate(tmp_path, config, jobs=1)
+    assert asked == [{}, DARK_ENERGY] * 2
+    found = load_spectra(first, ExtensionConfig)
+    assert found.config == config
+    drawn = {name: float(design(config)[name][1, 0]) for name in ("ns", "ln10As")}
+    expected = [bin_spectra(spectra_of(universe, transfers, drawn)) for universe in ("LambdaCDM", "LambdaCDM", "running")]
+    np.testing.assert_allclose(found.spectra[1, 0], expected, atol=1e-3 * found.error.max())
+    simulate(tmp_path, config, jobs=1)
+    assert len(asked) == 4
+    with pytest.raises(FolderError):
+        simulate(tmp_path, ExtensionConfig(cosmologies=2, pairs=1), jobs=1)
 
 
 @pytest.fixture(scope="module")

@@ -86,14 +86,14 @@ def test_loads_and_serves(tmp_path: Path, name: str) -> None:
 
 
 def test_fine_tunes_into_format_2(tmp_path: Path) -> None:
-    folder = released("logistic-cmb-feature", tmp_path / "old")
+    folder = released("logistic-cmb-running", tmp_path / "old")
     inputs, _ = read_test_tensors(folder / TEST_TENSORS, read_spec(folder))["predict"]
     spectrum = np.repeat(inputs["spectrum"], 4, axis=0) * np.random.default_rng(0).uniform(0.98, 1.02, (64, 1)).astype("f4")
     data = {"spectrum": spectrum, "probability": np.tile([0.0, 1.0], 32), "sky": np.arange(64)}
     with eagerly():
         mine = zoo.fine_tune(folder, data, folder=tmp_path / "mine", group="sky", epochs=1, batch_size=16)
     assert mine.spec.format == 2
-    assert mine.spec.lineage.parent == "logistic-cmb-feature"
+    assert mine.spec.lineage.parent == "logistic-cmb-running"
     assert (tmp_path / "mine" / "model.json").is_file()
 
 

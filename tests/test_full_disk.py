@@ -99,7 +99,7 @@ def test_weights_are_whole_or_not_at_all(tmp_path: Path, family: str, load) -> N
     assert path.read_bytes() == again.getvalue()
 
 
-TRAIN = ["logistic-cmb-feature", "--set", "epochs=1", "--set", "patience=1"]
+TRAIN = ["logistic-cmb-running", "--set", "epochs=1", "--set", "patience=1"]
 
 
 @pytest.mark.parametrize(
@@ -109,8 +109,8 @@ TRAIN = ["logistic-cmb-feature", "--set", "epochs=1", "--set", "patience=1"]
         ["calibrate", "mlp-cmb-feature", "--folder"],
         ["predict", "bvae-shapes3d", "--out"],
         ["explain", "mlp-cmb-feature", "--out"],
-        ["export", "logistic-cmb-feature", "--folder"],
-        ["export", "logistic-cmb-feature", "--repository"],
+        ["export", "logistic-cmb-running", "--folder"],
+        ["export", "logistic-cmb-running", "--repository"],
         ["simulate", "nbody", "--seeds", "0:1", "--particles", "8", "--jobs", "1", "--out"],
     ],
     ids=lambda arguments: f"{arguments[0]} {arguments[-1]}",
@@ -124,10 +124,10 @@ def test_every_command_says_so(tmp_path: Path, arguments: list[str], load, expor
 
 def test_fine_tuning_says_so(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
-    spectra = zoo.load("logistic-cmb-feature").baseline("spectrum") * rng.uniform(0.98, 1.02, (64, 1)).astype("f4")
+    spectra = zoo.load("logistic-cmb-running").baseline("spectrum") * rng.uniform(0.98, 1.02, (64, 1)).astype("f4")
     data = {"spectrum": spectra, "probability": np.tile([0.0, 1.0], 32), "sky": np.arange(64)}
     with eagerly(), full_disk(), pytest.raises(FullDiskError, match=SAID):
-        zoo.fine_tune("logistic-cmb-feature", data, folder=tmp_path / "mine", group="sky", epochs=1, batch_size=16)
+        zoo.fine_tune("logistic-cmb-running", data, folder=tmp_path / "mine", group="sky", epochs=1, batch_size=16)
 
 
 def test_what_a_command_says_of_a_folder_that_cannot_be_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -135,7 +135,7 @@ def test_what_a_command_says_of_a_folder_that_cannot_be_made(tmp_path: Path, mon
         raise OSError(errno.ENOSPC, "No space left on device", str(path))
 
     monkeypatch.setattr(Path, "mkdir", full)
-    said = refused("predict", "logistic-cmb-feature", "--out", tmp_path / "out")
+    said = refused("predict", "logistic-cmb-running", "--out", tmp_path / "out")
     assert re.search(r"out was not written: No space left on device: more than [\d,]+ bytes are needed and", said)
 
 

@@ -22,7 +22,7 @@ from zoo.training.fit import fit
 from zoo.training.recipe import load_recipe
 
 FAMILIES = {
-    "logistic": "logistic-cmb-feature",
+    "logistic": "logistic-cmb-running",
     "mlp": "mlp-cmb-emulator",
     "cnn3d": "cnn3d-halo-mass",
     "ive": "ive-pendulum",

@@ -94,10 +94,10 @@ def test_refusals(hls4ml, tmp_path):
 @pytest.mark.parametrize("width", [24, 10])
 def test_a_probability_in_fixed_point(hls4ml, tmp_path, width):
     skies = get_dataset("cmb-feature")
-    project = to_hls("logistic-cmb-feature", tmp_path / "new", skies.rows("validation").inputs, width=width)
+    project = to_hls("logistic-cmb-running", tmp_path / "new", skies.rows("validation").inputs, width=width)
     project.compile()
     inputs = skies.rows("test").inputs
-    expected = Session("logistic-cmb-feature").run(inputs)["probability"]
+    expected = Session("logistic-cmb-running").run(inputs)["probability"]
     given = project.run(inputs)["probability"]
     assert given.shape == expected.shape
     assert np.abs(given - expected).max() < (2e-3 if width == 24 else 2e-2)

@@ -320,7 +320,7 @@ def test_a_card_that_is_a_pipe_or_a_link_out(tmp_path: Path, load, monkeypatch: 
     with pytest.raises(IntegrityError, match=r"README\.md is a link that leaves"):
         prose_of(card, card.parent)
     with pytest.raises(IntegrityError, match=r"README\.md is a link that leaves"):
-        export(load("logistic-cmb-feature"), tmp_path / "out", source=card.parent)
+        export(load("logistic-cmb-running"), tmp_path / "out", source=card.parent)
     assert not (tmp_path / "out").exists()
 
 
@@ -333,7 +333,7 @@ def make_and_spoil(folder: Path, spoil: Callable[[Path], object]) -> Path:
 
 def copied(folder: Path) -> Path:
     """A released model's folder under another name, without a card."""
-    released_folder = locate("logistic-cmb-feature")
+    released_folder = locate("logistic-cmb-running")
     folder.mkdir()
     for file in released_folder.spec.files:
         shutil.copy(released_folder.path(file.path), folder)
@@ -360,7 +360,7 @@ def test_a_file_that_is_replaced_once_its_hash_agreed_is_not_read(tmp_path: Path
     if use == "load":
         model, x = zoo.load(folder), np.zeros((1, 215), np.float32)
         assert replaced == {WEIGHTS, TEST_TENSORS, RANGES}
-        np.testing.assert_array_equal(model(x), zoo.load("logistic-cmb-feature", verify=False)(x))
+        np.testing.assert_array_equal(model(x), zoo.load("logistic-cmb-running", verify=False)(x))
     elif use == "session":
         Session(folder)
         assert replaced == {"predict.onnx", RANGES}

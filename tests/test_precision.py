@@ -31,7 +31,7 @@ from zoo.serving.verify import verify
 ROWS = 100
 SIZES = {
     ("mlp-cmb-feature", "float16"): 0.55,
-    ("mlp-cmb-feature", "int8"): 0.36,
+    ("mlp-cmb-emulator", "int8"): 0.36,
     ("cnn3d-halo-mass", "float16"): 0.55,
     ("cnn3d-halo-mass", "int8"): 0.3,
     ("ive-pendulum", "float16"): 0.55,
@@ -106,7 +106,7 @@ class TestFolder:
 
 
 @pytest.mark.parametrize("precision", ["float16", "int8"])
-@pytest.mark.parametrize("name", ["logistic-cmb-feature", "gbt-halo-mass"])
+@pytest.mark.parametrize("name", ["logistic-cmb-running", "gbt-halo-mass"])
 def test_what_has_nothing_to_gain_is_refused(load, tmp_path, name, precision):
     with pytest.raises(ExportError, match=f"{precision} is for products with matrices of at least 1,024 numbers"):
         export(load(name), tmp_path / "out", precision=precision, parity_rows=ROWS)
@@ -121,29 +121,35 @@ def test_what_loses_too_much_is_refused_with_the_number(load, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+def test_differences_below_the_steps_of_int8_are_refused(load, tmp_path):
+    """The whitened classifier lives on differences of bins that are far smaller than what parameters do to a bin."""
+    with pytest.raises(ExportError, match=r"'probability': int8 is off by"):
+        export(load("mlp-cmb-feature"), tmp_path / "out", precision="int8", parity_rows=1000)
+
+
 def test_server_serves_int8_in_float32(reduced):
-    folder = reduced("mlp-cmb-feature", "int8")
+    folder = reduced("mlp-cmb-emulator", "int8")
     session = Session(folder)
     with np.load(folder / TEST_TENSORS) as stored:
-        spectra = stored["predict/in/spectrum"][:1]
+        theta = stored["predict/in/theta"][:1]
     import tritonclient.http as triton
 
     with running(Server([folder])) as url, triton.InferenceServerClient(url) as client:
-        served = infer(client, "mlp-cmb-feature", {"spectrum": spectra}).as_numpy("probability")
-        described = client.get_model_metadata("mlp-cmb-feature")
+        served = infer(client, "mlp-cmb-emulator", {"theta": theta}).as_numpy("spectrum")
+        described = client.get_model_metadata("mlp-cmb-emulator")
     assert [tensor["datatype"] for tensor in (*described["inputs"], *described["outputs"])] == ["FP32", "FP32"]
-    np.testing.assert_array_equal(served, session.run({"spectrum": spectra})["probability"])
-    assert (served != Session("mlp-cmb-feature").run({"spectrum": spectra})["probability"]).all()
+    np.testing.assert_array_equal(served, session.run({"theta": theta})["spectrum"])
+    assert (served != Session("mlp-cmb-emulator").run({"theta": theta})["spectrum"]).all()
 
 
 def test_calibration_takes_the_rows_given_and_other_exports_keep_their_tolerance(load, tmp_path):
-    rows = {"spectrum": read_test_tensors(Session("mlp-cmb-feature").folder.path(TEST_TENSORS), load("mlp-cmb-feature").spec)}
-    rows = {"spectrum": rows["spectrum"]["predict"][0]["spectrum"]}
-    export(load("mlp-cmb-feature"), tmp_path / "out", precision="int8", calibration=rows, parity_rows=ROWS)
-    assert read_spec(tmp_path / "out").export.reduced.calibration == "16 rows of cmb-feature"
-    export(load("mlp-cmb-feature"), tmp_path / "float32", parity_rows=ROWS)
+    rows = {"theta": read_test_tensors(Session("mlp-cmb-emulator").folder.path(TEST_TENSORS), load("mlp-cmb-emulator").spec)}
+    rows = {"theta": rows["theta"]["predict"][0]["theta"]}
+    export(load("mlp-cmb-emulator"), tmp_path / "out", precision="int8", calibration=rows, parity_rows=ROWS)
+    assert read_spec(tmp_path / "out").export.reduced.calibration == "16 rows of cmb-emulation"
+    export(load("mlp-cmb-emulator"), tmp_path / "float32", parity_rows=ROWS)
     spec = read_spec(tmp_path / "float32")
-    assert spec.tolerance == zoo.get_spec("mlp-cmb-feature").tolerance
+    assert spec.tolerance == zoo.get_spec("mlp-cmb-emulator").tolerance
     assert spec.export.reduced is None
 
 

@@ -68,7 +68,7 @@ class TestNames:
 
     def test_a_deprecated_name_warns_and_works(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setitem(registry.DEPRECATED, "old-coins", "mlp-coins")
-        with pytest.warns(FutureWarning, match="'old-coins' is now called 'mlp-coins'"):
+        with pytest.warns(FutureWarning, match="'old-coins' was given up; 'mlp-coins' takes its place"):
             assert get_spec("old-coins").name == "mlp-coins"
         assert "old-coins" not in list_models()
 

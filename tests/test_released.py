@@ -39,7 +39,7 @@ def tensors(name):
 
 
 def test_the_spine_is_released():
-    assert {"logistic-cmb-feature", "mlp-cmb-feature", "ive-pendulum"} <= set(RELEASED)
+    assert {"logistic-cmb-running", "mlp-cmb-feature", "ive-pendulum"} <= set(RELEASED)
 
 
 @pytest.mark.parametrize("name", RELEASED)
@@ -234,7 +234,7 @@ def _rehash(folder: Path) -> None:
 def test_model_that_does_not_reproduce_is_refused(tmp_path):
     import h5py
 
-    folder = copy_of("logistic-cmb-feature", tmp_path / "copy")
+    folder = copy_of("logistic-cmb-running", tmp_path / "copy")
     with h5py.File(folder / WEIGHTS, "r+") as file:
         changed = []
 
@@ -248,7 +248,7 @@ def test_model_that_does_not_reproduce_is_refused(tmp_path):
     _rehash(folder)
     with pytest.raises(ReproductionError, match="predict/probability"):
         zoo.load(folder)
-    assert zoo.load(folder, verify=False).spec.name == "logistic-cmb-feature"
+    assert zoo.load(folder, verify=False).spec.name == "logistic-cmb-running"
 
 
 @pytest.mark.parametrize("attack", ["pickle", "link", "external", "truncated"])
@@ -258,7 +258,7 @@ def test_malicious_weights_are_refused(tmp_path, attack):
 
     import h5py
 
-    folder = copy_of("logistic-cmb-feature", tmp_path / "copy")
+    folder = copy_of("logistic-cmb-running", tmp_path / "copy")
     weights = folder / WEIGHTS
     if attack == "pickle":
         weights.write_bytes(pickle.dumps({"a": 1}))

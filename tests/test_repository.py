@@ -63,7 +63,7 @@ def own(tmp_path) -> Path:
 
 
 def own_folder(path: Path, *, revision: str, name: str = "my-classifier", shift: float = 0.0) -> Path:
-    released = locate("logistic-cmb-feature")
+    released = locate("logistic-cmb-running")
     path.mkdir(parents=True)
     graph = onnx.load(released.path("predict.onnx"))
     graph.doc_string += f" shifted {shift}"
@@ -186,7 +186,7 @@ def test_older_revision_after_a_newer_one_is_refused(tmp_path, own):
     add_to_repository(own_folder(tmp_path / "new", revision="1.2"), models)
     with pytest.raises(ExportError, match=r"revision 1.1 would be version 2 beside revision 1.2 as version 1"):
         add_to_repository(own_folder(tmp_path / "old", revision="1.1"), models)
-    add_to_repository("logistic-cmb-feature", models)
+    add_to_repository("logistic-cmb-running", models)
 
 
 def test_a_version_is_not_overwritten_unless_told(tmp_path, own):
@@ -272,7 +272,7 @@ def test_a_changed_graph_is_not_copied(tmp_path, own):
 def test_another_opset_is_converted_and_compared(tmp_path):
     pytest.importorskip("tensorflow")
     pytest.importorskip("tf2onnx")
-    (added,) = add_to_repository("logistic-cmb-feature", tmp_path / "models", opset=11)
+    (added,) = add_to_repository("logistic-cmb-running", tmp_path / "models", opset=11)
     assert onnx.load(added.folder / "model.onnx").opset_import[0].version == 11
     assert read_spec(added.folder).export.opset == 11
 
@@ -281,12 +281,12 @@ def test_unknown_endpoint_and_bad_address(tmp_path):
     with pytest.raises(UnknownNameError, match="did you mean encode"):
         add_to_repository("ive-pendulum", tmp_path / "models", endpoints=["encod"])
     with pytest.raises(ExportError, match="expected an address such as s3"):
-        add_to_repository("logistic-cmb-feature", tmp_path / "models", storage_uri="my bucket")
+        add_to_repository("logistic-cmb-running", tmp_path / "models", storage_uri="my bucket")
     assert not (tmp_path / "models").exists()
 
 
 def test_kserve_service_waits_for_an_address(tmp_path):
-    add_to_repository("logistic-cmb-feature", tmp_path / "My_Models.v2")
+    add_to_repository("logistic-cmb-running", tmp_path / "My_Models.v2")
     service = yaml.safe_load((tmp_path / "My_Models.v2" / "kserve.yaml").read_text())
     assert service["metadata"]["name"] == "my-models-v2"
     model = service["spec"]["predictor"]["model"]
@@ -353,14 +353,14 @@ def test_the_largest_batch_stays_within_its_bytes(shape, rows):
     ],
 )
 def test_options_that_do_not_go_together(tmp_path, arguments, message):
-    command = ["export", "logistic-cmb-feature", "--repository", str(tmp_path / "models"), *arguments]
+    command = ["export", "logistic-cmb-running", "--repository", str(tmp_path / "models"), *arguments]
     assert message in str(CliRunner().invoke(app, command).exception)
 
 
 def test_options_that_need_a_repository_or_one_model(tmp_path):
-    result = CliRunner().invoke(app, ["export", "logistic-cmb-feature", "--storage-uri", "s3://a/b"])
+    result = CliRunner().invoke(app, ["export", "logistic-cmb-running", "--storage-uri", "s3://a/b"])
     assert "--storage-uri goes with --repository" in str(result.exception)
-    result = CliRunner().invoke(app, ["export", "logistic-cmb-feature", "mlp-cmb-feature", "--folder", str(tmp_path / "x")])
+    result = CliRunner().invoke(app, ["export", "logistic-cmb-running", "mlp-cmb-feature", "--folder", str(tmp_path / "x")])
     assert "--folder is the folder of one model" in str(result.exception)
 
 

@@ -442,7 +442,7 @@ class TestNames:
 
     def test_deprecated(self, mine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setitem(registry.DEPRECATED, "large", "big")
-        with pytest.warns(FutureWarning, match="'large' is now called 'big'"):
+        with pytest.warns(FutureWarning, match="'large' was given up; 'big' takes its place"):
             assert locate("large@1").spec.name == "big"
 
 

@@ -47,7 +47,7 @@ def test_every_released_graph_suits_what_runs_onnx_runtime(name, endpoint, targe
 @pytest.mark.parametrize(
     ("name", "endpoint", "suits"),
     [
-        ("logistic-cmb-feature", "predict", None),
+        ("logistic-cmb-running", "predict", None),
         ("mlp-cmb-feature", "predict", None),
         ("ive-pendulum", "decode", None),
         ("ive-pendulum", "reconstruct", r"node \d+, Exp 'Exp': no such operator"),

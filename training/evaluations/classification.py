@@ -2,24 +2,35 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from itertools import pairwise
-from typing import Literal
+from typing import Annotated, Any, Literal, get_args
 
 import numpy as np
 from keras import ops
-from pydantic import JsonValue
+from pydantic import Field, JsonValue
 from sklearn.metrics import confusion_matrix, roc_curve
 
-from zoo.data.dataset import Rows
+from zoo.data.dataset import KnowsBest, Rows, Split, get_dataset
+from zoo.families.contracts import LinearLogit
 from zoo.interpret import plots
 from zoo.interpret.uncertainty.calibration import expected_calibration_error, reliability
+from zoo.model.axes import Strict
+from zoo.model.spec import OUTSIDE, Metric
 from zoo.training.baselines import baseline_scores
 from zoo.training.evaluate import Evaluation, Run, Runs
 from zoo.training.evaluations import EvaluationSettings, register_evaluation
-from zoo.training.metrics import Statistic, Units, auc, bootstrapped, mean, measured
+from zoo.training.metrics import Statistic, Units, auc, bootstrapped, mean, measured, quantile
 
 NEAR = 0.25
 """Half-width of the windows in difficulty."""
+
+
+class Other(Strict):
+    """A data set of ``zoo.data`` that a model was not trained on."""
+
+    source: str
+    parameters: dict[str, JsonValue] = {}
 
 
 @register_evaluation("classification")
@@ -35,8 +46,12 @@ class Classification(EvaluationSettings):
     """The truth of a positive row on which its detection depends."""
     difficulty_at: list[float] = []
     """Values of it at which recall is reported, from rows within a quarter to either side."""
+    false_alarms: Annotated[float, Field(gt=0, lt=1)] | None = None
+    """Share of rows of class 0 at which it is said how many of class 1 are found."""
     also_on: dict[str, dict[str, JsonValue]] = {}
     """Further test sets by label, with the changes of the data's parameters."""
+    outside: dict[str, Other] = {}
+    """Data of other classes by label, in each of which class 0 is that of the model, and class 1 what it was never shown."""
 
     def judge(self, runs: Runs) -> Evaluation:
         return evaluate(runs, self)
@@ -49,11 +64,13 @@ def evaluate(runs: Runs, settings: Classification) -> Evaluation:
     baseline = baseline_scores(settings.baseline, released.recipe) if settings.baseline else None
     curves: dict[str, dict] = {}
 
-    def judge(label: str, members: list[Run], changes: dict | None = None, compared=None) -> tuple[Rows, np.ndarray]:
+    def judge(label: str, members: list[Run], changes: dict | None = None, compared=None, own=True) -> tuple[Rows, np.ndarray]:
         rows = members[0].held_out(changes)
         scores = [probabilities(run, rows) for run in members]
         beside = None if compared is None else compared(rows)
         prefix = f"{label}/" if label else ""
+        dataset = released.recipe.data.dataset(**(changes or {}))
+        best = dataset.best_scores(rows) if isinstance(dataset, KnowsBest) and own else {}
         for name, (statistic, chosen, meaning) in statistics(rows, settings).items():
             pairs = [np.stack([score, rows.target[:, 0]], axis=1)[chosen] for score in scores]
             other = None if beside is None else np.stack([beside, rows.target[:, 0]], axis=1)[chosen]
@@ -69,6 +86,17 @@ def evaluate(runs: Runs, settings: Classification) -> Evaluation:
                     baseline_name=settings.baseline,
                 )
             )
+            if name == "auc" or name.startswith("found at "):
+                evaluation.metrics += [
+                    measured(
+                        f"{prefix}{name}, {what}",
+                        statistic,
+                        [np.stack([score, rows.target[:, 0]], axis=1)[chosen]],
+                        units,
+                        f"{meaning}, by the {what}, which is not trained",
+                    )
+                    for what, score in best.items()
+                ]
         if settings.difficulty:
             curves[label or "model"] = recall_curve(scores[0], rows, settings.difficulty)
         return rows, scores[0]
@@ -78,7 +106,9 @@ def evaluate(runs: Runs, settings: Classification) -> Evaluation:
         judge(label, runs[""], changes, compared=baseline)
     for variant, members in runs.items():
         if variant:
-            judge(variant, members)
+            judge(variant, members, own=False)
+    for label, other in settings.outside.items():
+        evaluation.metrics += _outside(label, other, runs[""], settings.false_alarms)
     evaluation.curves = {"confusion": _confusion(rows, score).tolist(), "recall": curves}  # type: ignore[dict-item]
     evaluation.figures = _figures(evaluation, released, settings, rows, score, curves)
     return evaluation
@@ -105,6 +135,11 @@ def _figures(
         "learning_curves": plots.learning_curves(released.history),
     }
     figures["reliability"] = plots.reliability_diagram(reliability(score, truth, weight=rows.weight))
+    model: Any = released.load()
+    coefficients = model.coefficients() if isinstance(model, LinearLogit) else None
+    if coefficients is not None and hasattr(model, "spec"):
+        axis = model.spec.endpoint(model.data_endpoint).inputs[0].axes[0]
+        figures["coefficients"] = plots.coefficients_over_axis(coefficients, axis)
     if settings.difficulty:
         figures["recall"] = plots.recall_against_difficulty(
             curves, settings.difficulty, {figure.metric: figure.value for figure in settings.published}
@@ -144,6 +179,7 @@ def statistics(rows: Rows, settings: Classification) -> dict[str, tuple[Statisti
     everything = np.ones(len(label), dtype=bool)
     found: dict[str, tuple[Statistic, np.ndarray, str]] = {
         "auc": (auc, everything, "area under the ROC curve"),
+        **_found_at(rows, label, settings),
         "accuracy": (_right, everything, "share of rows on the right side of one half"),
         "ece": (_calibration_error, everything, "expected calibration error"),
         "specificity": (_negative, label == 0, "share of rows of class 0 that are told as such"),
@@ -156,6 +192,62 @@ def statistics(rows: Rows, settings: Classification) -> dict[str, tuple[Statisti
             f"share of rows of class 1 that are found, within {NEAR} of it",
         )
     return found
+
+
+def _found_at(rows: Rows, label: np.ndarray, settings: Classification) -> dict[str, tuple[Statistic, np.ndarray, str]]:
+    """Shares of rows of class 1 that are found at a share of false alarms: of all, or of those of each difficulty."""
+    if settings.false_alarms is None:
+        return {}
+    name = f"found at {settings.false_alarms:.0%} false alarms"
+    meaning = f"share of rows of class 1 above the score that {settings.false_alarms:.0%} of class 0 exceed"
+    statistic = Found(settings.false_alarms)
+    if settings.difficulty is None:
+        return {name: (statistic, np.ones(len(label), dtype=bool), meaning)}
+    return {
+        f"{name}, {settings.difficulty} {value:g}": (
+            statistic,
+            (label == 0) | (np.abs(rows.truth[settings.difficulty] - value) <= NEAR),
+            f"{meaning}, within {NEAR} of it",
+        )
+        for value in settings.difficulty_at
+    }
+
+
+@dataclass(frozen=True)
+class Found:
+    """The share of rows of class 1 above the score that a share of those of class 0 exceed."""
+
+    false_alarms: float
+
+    def __call__(self, scored: np.ndarray, weights: np.ndarray | None = None) -> float:
+        """Of (n, 2) scores and labels; NaN where resampled rows lack a class."""
+        signal = scored[:, 1] == 1
+        if signal.all() or not signal.any():
+            return float("nan")
+        of_background = None if weights is None else weights[~signal]
+        least = float(quantile(scored[~signal, 0], 1 - self.false_alarms, of_background))
+        return mean(scored[signal, 0] > least, None if weights is None else weights[signal])
+
+
+def _outside(label: str, other: Other, members: list[Run], false_alarms: float | None) -> list[Metric]:
+    """What the model says of another class than its own: its area against class 0, and the share that is taken for class 1."""
+    parameters: dict[str, Any] = other.parameters
+    dataset = get_dataset(other.source, **parameters)
+    splits = [dataset.rows(split) for split in get_args(Split)]  # none of which the model was trained on
+    rows = Rows(
+        inputs={name: np.concatenate([rows.inputs[name] for rows in splits]) for name in splits[0].inputs},
+        target=np.concatenate([rows.target for rows in splits]),
+        group=np.concatenate([rows.group for rows in splits]),
+    )
+    pairs = [np.stack([probabilities(run, rows), rows.target[:, 0]], axis=1) for run in members]
+    asked: dict[str, tuple[Statistic, str]] = {"auc": (auc, "area under the ROC curve of it against class 0")}
+    if false_alarms is not None:
+        alarms = f"{false_alarms:.0%} false alarms"
+        asked[f"found at {alarms}"] = (Found(false_alarms), f"share that is taken for class 1 at {alarms}")
+    return [
+        measured(f"{OUTSIDE}{label}/{name}", statistic, pairs, Units.of(rows), meaning)
+        for name, (statistic, meaning) in asked.items()
+    ]
 
 
 def recall_curve(score: np.ndarray, rows: Rows, difficulty: str, bins: int = 12) -> dict[str, list[float]]:

@@ -45,6 +45,27 @@ def simulate_cmb_feature(
     print(f"wrote {run(out, config, jobs)}")
 
 
+@app.command("cmb-extensions")
+def simulate_cmb_extensions(
+    out: SimulationsOption,
+    cosmologies: Annotated[int, typer.Option(help="points of the Latin hypercube")] = 128,
+    pairs: Annotated[int, typer.Option(help="primordial spectra on each, in every universe")] = 4,
+    seed: Annotated[int, typer.Option(help="of the design")] = 20185,
+    dark_energy: Annotated[bool, typer.Option(help="evolving dark energy in place of the other universes")] = False,
+    jobs: JobsOption = -1,
+) -> None:
+    """Simulate spectra of universes beside LambdaCDM: running, an oscillation, lensing and a step (shipped: the defaults).
+
+    The shipped set of evolving dark energy has --dark-energy --cosmologies 24 --pairs 2 --seed 20187.
+    """
+    from zoo.data.cmb.extensions import UNIVERSES, ExtensionConfig
+    from zoo.data.cmb.simulate import simulate as run
+
+    universes = (UNIVERSES[0], UNIVERSES[-1]) if dark_energy else UNIVERSES[:-1]
+    config = ExtensionConfig(cosmologies=cosmologies, pairs=pairs, seed=seed, universes=universes)
+    print(f"wrote {run(out, config, jobs)}")
+
+
 @app.command("nbody")
 def simulate_nbody(
     out: SimulationsOption,

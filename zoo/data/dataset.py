@@ -140,6 +140,15 @@ class KnowsPosterior(Protocol):
 
 
 @runtime_checkable
+class KnowsBest(Protocol):
+    """A data set of two classes whose likelihoods are known, so that it can say how well they can be told apart."""
+
+    def best_scores(self, rows: Rows) -> Mapping[str, np.ndarray]:
+        """Scores (n,) of rows, higher in class 1, by what they are: the best possible ones, and what needs no training."""
+        ...
+
+
+@runtime_checkable
 class Described(Protocol):
     """A data set that knows simpler descriptions of its targets, such as a fitted profile."""
 
@@ -257,6 +266,7 @@ DATASETS: Register[type[Any]] = Register(
     "zoo.datasets",
     {
         "cmb-emulation": "zoo.data.cmb.emulation",
+        "cmb-extension": "zoo.data.cmb.extension_data",
         "cmb-feature": "zoo.data.cmb.feature",
         "cmb-posterior": "zoo.data.cmb.posterior_data",
         "dijet-anomaly": "zoo.data.jets.dijet_anomaly",

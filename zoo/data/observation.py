@@ -141,7 +141,7 @@ class Observes(Protocol):
 READERS: Register[type[Observes]] = Register(
     "reader of observations",
     "zoo.observations",
-    {"cmb-feature": "zoo.data.cmb.planck", "cmb-posterior": "zoo.data.cmb.planck"},
+    {"cmb-extension": "zoo.data.cmb.planck", "cmb-feature": "zoo.data.cmb.planck", "cmb-posterior": "zoo.data.cmb.planck"},
 )
 """The class that reads the observations of each data source; an installed package names its own in the entry point group."""
 observes = READERS.register

@@ -41,6 +41,15 @@ class Classifies(Protocol):
 
 
 @runtime_checkable
+class LinearLogit(Protocol):
+    """A classifier whose log odds are linear in its one input."""
+
+    def coefficients(self) -> np.ndarray:
+        """What each element of the input, in standard deviations of the training rows, adds to the log odds: (elements,)."""
+        ...
+
+
+@runtime_checkable
 class OfSets(Protocol):
     """A network of sets, every input of which has the elements of a set along the first axis after the batch."""
 

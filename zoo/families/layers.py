@@ -9,8 +9,11 @@ import keras
 import numpy as np
 from keras import ops
 
+from zoo.errors import InputError
 from zoo.families.processes import expect_own_process
 
+LEAST_VARIANCE = 1e-7
+"""Smallest eigenvalue of a correlation matrix whose inverse root float32 bears."""
 MEASURED = 2048
 """Training cubes on which mean and scale of a cell are measured."""
 
@@ -52,6 +55,57 @@ class Standardize(keras.layers.Layer):
 
     def get_config(self) -> dict:
         return {**super().get_config(), "shape": list(self.shape)}
+
+
+@keras.saving.register_keras_serializable("physzoo")
+class Whiten(keras.layers.Layer):
+    """Map standardized inputs to uncorrelated ones of unit variance, by the inverse root of their correlation matrix.
+
+    Of all such maps this one leaves each element as near to itself as can be (ZCA-cor of Kessy, Lewin & Strimmer 2018,
+    arXiv:1512.00809), so that elements keep their names. Directions in which rows vary much more than by noise, as spectra
+    do with the parameters of their cosmology, come out as short as all others: what is left to see is what neither does.
+    """
+
+    def __init__(self, size: int, **kwargs) -> None:
+        super().__init__(trainable=False, **kwargs)
+        self.size = size
+        self.matrix = self.add_weight(name="matrix", shape=(size, size), initializer="identity", trainable=False)
+        self.built = True
+
+    def adapt(self, rows: np.ndarray, weight: np.ndarray | None = None) -> None:
+        """Measure the matrix on training rows (n, size), by the absolute values of their event weights.
+
+        Raises
+        ------
+        InputError
+            Some elements follow from others.
+        """
+        rows = np.asarray(rows, np.float64)
+        if len(rows) < 2 * self.size:  # as in a fine-tuning: shrunk towards no correlation (Ledoit & Wolf 2004)
+            from sklearn.covariance import ledoit_wolf
+
+            covariance = ledoit_wolf(rows)[0]  # which for two rows may still be singular
+            covariance += 1e-2 * np.trace(covariance) / self.size * np.eye(self.size)
+        else:
+            covariance = np.cov(rows, rowvar=False, aweights=None if weight is None else np.abs(weight))
+        scale = np.sqrt(np.diag(covariance))
+        scale = np.where(scale > 0, scale, 1.0)
+        values, vectors = np.linalg.eigh(covariance / np.outer(scale, scale) + np.diag(np.diag(covariance) == 0))
+        if values[0] < LEAST_VARIANCE:
+            raise InputError(
+                f"the smallest eigenvalue of the inputs' correlation matrix is {values[0]:.1e}, below {LEAST_VARIANCE:g}: leave"
+                " out inputs that follow from others, or give rows with noise"
+            )
+        self.matrix.assign(vectors / np.sqrt(values) @ vectors.T / scale[:, None])
+
+    def call(self, x):
+        return ops.matmul(x, self.matrix)
+
+    def compute_output_shape(self, input_shape):
+        return input_shape
+
+    def get_config(self) -> dict:
+        return {**super().get_config(), "size": self.size}
 
 
 def cells(cubes: np.ndarray, weight: np.ndarray | None) -> tuple[np.ndarray, np.ndarray | None]:

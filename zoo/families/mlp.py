@@ -8,7 +8,7 @@ import keras
 import numpy as np
 
 from zoo.families.base import ZooModel
-from zoo.families.layers import Standardize, dense_stack
+from zoo.families.layers import Standardize, Whiten, dense_stack
 from zoo.model.registry import register_family
 
 
@@ -30,6 +30,9 @@ class MLP(ZooModel):
         Activation of the outputs: "sigmoid" for a classifier, "softmax" for one of several classes, "linear" for a regressor.
     standardize : bool
         Whether inputs are scaled by the mean and standard deviation of the training data.
+    whiten : bool
+        Whether standardized inputs are then mapped to uncorrelated ones, by the correlations of the training rows, for a
+        classifier those of its first class: the hypothesis that the others are told from.
     rescale : bool
         Whether the head's outputs are multiplied by the training targets' standard deviation and their mean is added, so that a
         regressor learns in units of order one and answers in physical ones.
@@ -37,7 +40,7 @@ class MLP(ZooModel):
     Raises
     ------
     ValueError
-        If outputs are to be rescaled and then squashed.
+        If outputs are to be rescaled and then squashed, or inputs are to be whitend and not standardized.
     """
 
     endpoints: ClassVar[dict[str, str]] = {"predict": "call"}
@@ -55,11 +58,14 @@ class MLP(ZooModel):
         output_activation: str = "sigmoid",
         standardize: bool = True,
         rescale: bool = False,
+        whiten: bool = False,
         **kwargs,
     ) -> None:
         super().__init__(**kwargs)
         if rescale and output_activation != "linear":
             raise ValueError(f"rescale needs output_activation: linear, given {output_activation}")
+        if whiten and not standardize:
+            raise ValueError("whiten needs standardize: true, given false")
         self.config = {
             "inputs": inputs,
             "hidden": list(hidden),
@@ -68,8 +74,10 @@ class MLP(ZooModel):
             "output_activation": output_activation,
             "standardize": standardize,
             "rescale": rescale,
+            **({"whiten": True} if whiten else {}),  # configs of released models are as they were
         }
         self.standardize = self.scaling((inputs,), name="standardize") if standardize else None
+        self.whiten = Whiten(inputs, name="whiten") if whiten else None
         self.hidden = dense_stack("hidden", inputs, hidden, activation, self.layer) if hidden else None
         self.head = self.layer(outputs, name="head")
         self.head.build((None, hidden[-1] if hidden else inputs))
@@ -82,7 +90,7 @@ class MLP(ZooModel):
 
     def logits(self, x):
         """Outputs (batch, outputs) before the output activation, of inputs (batch, inputs)."""
-        for stage in (self.standardize, self.hidden):
+        for stage in (self.standardize, self.whiten, self.hidden):
             x = x if stage is None else stage(x)
         y = self.head(x)
         return y if self.rescale is None else y * self.rescale.scale + self.rescale.mean
@@ -136,7 +144,7 @@ class MLP(ZooModel):
     def with_inputs(self, inputs) -> tuple[dict[str, Any], list[str]]:
         if self.hidden is None:
             return super().with_inputs(inputs)
-        return {**self.config, "inputs": inputs}, ["standardize", self.hidden.layers[0].name]
+        return {**self.config, "inputs": inputs}, [*(layer.name for layer in self.blocks["stem"]), self.hidden.layers[0].name]
 
     @property
     def target_scale(self):
@@ -145,7 +153,7 @@ class MLP(ZooModel):
 
     @property
     def blocks(self) -> dict[str, list[keras.layers.Layer]]:
-        stem = [] if self.standardize is None else [self.standardize]
+        stem = [layer for layer in (self.standardize, self.whiten) if layer is not None]
         head = [self.head] if self.rescale is None else [self.head, self.rescale]
         return {"stem": stem, "hidden": [] if self.hidden is None else list(self.hidden.layers), "head": head}
 
@@ -153,6 +161,11 @@ class MLP(ZooModel):
         if self.standardize is not None:
             (rows,) = inputs.values()
             self.standardize.adapt(rows, weight)
+            if self.whiten is not None:
+                first = np.asarray(target)[:, 0] == 0 if self.classes else np.full(len(rows), True)
+                first = first if first.sum() > 1 else np.full(len(rows), True)
+                standardized = keras.ops.convert_to_numpy(self.standardize(np.asarray(rows)[first]))
+                self.whiten.adapt(standardized, None if weight is None else weight[first])
         if self.rescale is not None:
             self.rescale.adapt(target, weight)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable
 
-from zoo.model.spec import LIBRARIES, TEST_TENSORS, WEIGHTS, Metric, ModelSpec, onnx_file
+from zoo.model.spec import LIBRARIES, OUTSIDE, TEST_TENSORS, WEIGHTS, Metric, ModelSpec, onnx_file
 
 HEADLINES = 6
 """A card shows at most as many numbers."""
@@ -102,8 +102,27 @@ def _numbers(spec: ModelSpec, address: str) -> str:
         for metric in headline(spec)
     )
     table = _table(("Held-out metric", "Value", "95% interval", "Baseline", "n"), rows)
+    table += _outside(spec)
     others = len(spec.metrics) - len(headline(spec))
     return notes + table + (f"\n`metrics.json` holds these and {others} more, and how each was measured.\n" if others else "")
+
+
+def _outside(spec: ModelSpec) -> str:
+    """What a classifier says of rows that are of none of its classes; nothing where it was not asked."""
+    asked = [metric for metric in spec.metrics if metric.name.startswith(OUTSIDE)]
+    names = [metric.name.removeprefix(OUTSIDE).rpartition("/") for metric in asked]
+    rows = (
+        (
+            label,
+            name,
+            f"{metric.value:.3g}",
+            f"{metric.interval[0]:.3g} to {metric.interval[1]:.3g}" if metric.interval else "",
+            metric.n,
+        )
+        for metric, (label, _, name) in zip(asked, names, strict=True)
+    )
+    said = "\nWhat it says of rows outside its classes, beside those of class 0:\n\n"
+    return said + _table(("Outside the classes", "Metric", "Value", "95% interval", "n"), rows) if asked else ""
 
 
 def _table(header: Iterable[object], rows: Iterable[Iterable[object]]) -> str:

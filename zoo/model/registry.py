@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 
 RELEASED = Path(importlib.import_module("zoo.model_cards").__path__[0])
 """Where the folders of the released models lie."""
-DEPRECATED: dict[str, str] = {}
-"""Names that were given up, and the released name that took over."""
+DEPRECATED: dict[str, str] = {"logistic-cmb-feature": "mlp-cmb-feature"}
+"""Names that were given up, and the released model that answers the same question from the same inputs."""
 
 _families: dict[str, type[Any]] = {}
 _registered: dict[str, Path] = {}
@@ -122,9 +122,9 @@ def _check_name(name: str, folder: Path, found: str) -> None:
 
 
 def current_name(name: str) -> str:
-    """The name itself, or with a FutureWarning the one that replaced it."""
+    """The name itself, or with a FutureWarning the one that took its place."""
     if name in DEPRECATED:
-        warnings.warn(f"the model {name!r} is now called {DEPRECATED[name]!r}", FutureWarning, stacklevel=3)
+        warnings.warn(f"the model {name!r} was given up; {DEPRECATED[name]!r} takes its place", FutureWarning, stacklevel=3)
     return DEPRECATED.get(name, name)
 
 

@@ -389,6 +389,8 @@ TEST_TENSORS = "test_tensors.npz"
 REFERENCE = "reference.npz"
 """File name of what simulated observations are like, beside a posterior that was learned from them."""
 METRICS = "metrics.json"
+OUTSIDE = "outside/"
+"""What the names of metrics begin with that are of rows outside a classifier's classes; then what they are, and the metric."""
 SERVED_GRAPH = "model.onnx"
 """File name of a graph in a version's folder of a model repository."""
 

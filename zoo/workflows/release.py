@@ -5,6 +5,7 @@ This joins the three wings, so it lies beside them in the core and imports them 
 
 from __future__ import annotations
 
+import hashlib
 import json
 import platform
 import shutil
@@ -25,10 +26,10 @@ from zoo.families.state import apart
 from zoo.model.axes import Axis
 from zoo.model.card import prose_of, write_card
 from zoo.model.misspecification import Reference
-from zoo.model.model_json import write_spec
+from zoo.model.model_json import read_spec, write_spec
 from zoo.model.reference_file import make_reference, observed_tensors
 from zoo.model.registry import RELEASED, get_family, refuse_released_name
-from zoo.model.spec import CARD, FIGURES, METRICS, REFERENCE, WEIGHTS, Data, Endpoint, Metric, ModelSpec, Tensor
+from zoo.model.spec import CARD, FIGURES, METRICS, REFERENCE, SPEC, WEIGHTS, Data, Endpoint, Metric, ModelSpec, Tensor
 from zoo.workflows.folder import exported, test_inputs, write_test_tensors
 from zoo.workflows.trained_ranges import with_ranges
 
@@ -127,11 +128,14 @@ def release(recipe: Recipe, out: Path, folder: Path | None = None) -> Path:
     model = runs[""][0].load()
     dataset = recipe.data.dataset()
     prose = prose_of(target / CARD)
+    earlier = _earlier_revisions(target, recipe.revision) if folder is None else {}
     with whole_folder(target, overwrite=True, marker=METRICS) as staged:
         shutil.copy(out / WEIGHTS, staged / WEIGHTS)
         shutil.copy(out / METRICS, staged / METRICS)
         shutil.copytree(out / "plots", staged / FIGURES)
-        model.spec = _describe(recipe, dataset, evaluation.metrics).model_copy(update={"notes": evaluation.notes or None})
+        model.spec = _describe(recipe, dataset, evaluation.metrics).model_copy(
+            update={"notes": evaluation.notes or None, "earlier_revisions": earlier}
+        )
         if recipe.evaluation.kind == "posterior" and (reference := _reference(model.spec, dataset)):
             (staged / REFERENCE).write_bytes(reference.to_bytes())
         write_test_tensors(model, test_inputs(model, dataset, recipe.test_rows), staged)
@@ -149,6 +153,16 @@ def _is_of_the_package(recipe: Recipe) -> bool:
         return False
     own = load_recipe(recipe.name)
     return (own.family, own.data.source) == (recipe.family, recipe.data.source)
+
+
+def _earlier_revisions(folder: Path, revision: str) -> dict[str, str]:
+    """The sha256 of the ``model.json`` of each revision before this one, of the released model that lies in a folder."""
+    if not (folder / SPEC).exists():
+        return {}
+    before = read_spec(folder)
+    if before.revision == revision:
+        return before.earlier_revisions
+    return {**before.earlier_revisions, before.revision: hashlib.sha256((folder / SPEC).read_bytes()).hexdigest()}
 
 
 def _described(load: Callable[[], EndpointModel], spec: ModelSpec) -> EndpointModel:

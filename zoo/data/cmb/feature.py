@@ -6,11 +6,12 @@ import json
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
-from zoo.data.cmb.binning import multipole_axis
+from zoo.data.cmb.binning import N_JOINT, multipole_axis
+from zoo.data.cmb.limits import LEAST_AMPLITUDE, Marginal
 from zoo.data.cmb.simulate import FEATURE_RANGES, PARAMETERS, SimulationConfig, design
 from zoo.data.dataset import Rows, Split, register_dataset
 from zoo.data.shipped_files import shipped_file
@@ -25,12 +26,13 @@ SPLITS: dict[Split, tuple[float, float]] = {"train": (0.0, 0.7), "validation": (
 
 @dataclass(frozen=True)
 class Spectra:
-    """A simulated set: spectra (cosmologies, pairs, 2, 215), best fit (215,), covariance (215, 215), config."""
+    """A simulated set: spectra (cosmologies, pairs, kinds, 215), best fit (215,), covariance (215, 215), config."""
 
     spectra: np.ndarray
     best_fit: np.ndarray
     covariance: np.ndarray
-    config: SimulationConfig
+    config: Any
+    """What it was simulated with, a ``SimulationConfig``."""
     simulator: str
 
     @property
@@ -45,8 +47,8 @@ class Spectra:
 
 
 @cache
-def load_spectra(path: Path | None = None) -> Spectra:
-    """Read a file that ``simulate`` wrote, by default the shipped one."""
+def load_spectra(path: Path | None = None, kind: type[SimulationConfig] = SimulationConfig) -> Spectra:
+    """Read a file that ``simulate`` wrote with a kind of config, by default the shipped one of features."""
     with np.load(shipped_file(SHIPPED) if path is None else path, allow_pickle=False) as file:
         config = json.loads(str(file["config"]))
         camb = config.pop("camb")
@@ -54,9 +56,16 @@ def load_spectra(path: Path | None = None) -> Spectra:
             spectra=file["low"] + file["spectra"] * ((file["high"] - file["low"]) / 65535),
             best_fit=file["best_fit"],
             covariance=file["covariance"],
-            config=SimulationConfig(**config),
+            config=kind(**config),
             simulator=f"CAMB {camb}",
         )
+
+
+def noisy(spectra: np.ndarray, cholesky: np.ndarray, seed: int, split: Split, epoch: int) -> np.ndarray:
+    """Spectra (..., 215) with Gaussian noise, for training another each epoch; the factor of its covariance is (215, 215)."""
+    stream = [seed, list(SPLITS).index(split), epoch if split == "train" else 0]
+    normal = np.random.default_rng(stream).standard_normal((spectra[..., 0].size, spectra.shape[-1]))
+    return spectra + (normal @ cholesky.T).reshape(spectra.shape)
 
 
 @register_dataset("cmb-feature")
@@ -73,17 +82,46 @@ class CMBFeature:
         Seed of the noise and nothing else; the spectra have their own.
     path : str, optional
         File written by ``zoo simulate cmb-feature``; the shipped one by default.
+    draws : int
+        Times that each training spectrum occurs in an epoch, with noise of its own.
     """
 
     units: ClassVar[dict[str, str]] = {**dict.fromkeys(PARAMETERS, "1"), "H0": "km/s/Mpc"}
     axes: ClassVar[dict[str, Axis]] = {"multipole": multipole_axis()}
 
-    def __init__(self, noise: bool = True, seed: int = 0, path: str | None = None) -> None:
+    def __init__(self, noise: bool = True, seed: int = 0, path: str | None = None, draws: int = 1) -> None:
         self._set = load_spectra(None if path is None else Path(path))
-        self.noise, self.seed = noise, seed
+        self.noise, self.seed, self.draws = noise, seed, draws
         oscillation = {"logarithmic": "log-oscillating", "linear": "linearly oscillating"}[self._set.config.feature]
         self.description = f"Planck-binned CMB spectra with and without a {oscillation} primordial feature"
         self.simulator = f"{self._set.simulator}, design seed {self._set.config.seed}"
+
+    def best_scores(self, rows: Rows) -> dict[str, np.ndarray]:
+        """What the data allow, and what takes no training; nothing for rows without noise, whose likelihoods have no width.
+
+        Parameters
+        ----------
+        rows : Rows
+            Rows of any split.
+
+        Returns
+        -------
+        dict of str to ndarray
+            The likelihood ratio of a feature, averaged over the prior of features, and the chi-squared of LambdaCDM, (n,) each.
+        """
+        if not self.noise:
+            return {}
+        part = self._part("train")
+        plain, beside = (self._set.spectra[part][:, :, kind].reshape(-1, N_JOINT) for kind in (0, 1))
+        amplitude = 10 ** design(self._set.config)["log10_amplitude"][part].reshape(-1)
+        large = amplitude > LEAST_AMPLITUDE
+        likelihood = Marginal(plain, self._set.covariance)
+        (spectra,) = rows.inputs.values()
+        observed = spectra.astype(float)
+        return {
+            "likelihood ratio": likelihood.of_features(observed, (beside - plain)[large] / amplitude[large, None]),
+            "chi-squared of LambdaCDM": likelihood.chi_squared(observed),
+        }
 
     def spectra(self, split: Split, epoch: int = 0) -> np.ndarray:
         """The spectra of a split, with noise where the data set has it.
@@ -98,13 +136,13 @@ class CMBFeature:
         Returns
         -------
         ndarray
-            D_l in muK^2 of shape (cosmologies, pairs, 2, bins), of each pair first the sky without the feature.
+            D_l in muK^2 of shape (cosmologies, pairs times draws, 2, bins), of each pair first the sky without the feature.
         """
         spectra = self._set.spectra[self._part(split)]
+        if split == "train" and self.draws > 1:
+            spectra = np.tile(spectra, (1, self.draws, 1, 1))
         if self.noise:
-            stream = [self.seed, list(SPLITS).index(split), epoch if split == "train" else 0]
-            normal = np.random.default_rng(stream).standard_normal((spectra[..., 0].size, spectra.shape[-1]))
-            spectra = spectra + (normal @ self._set.cholesky.T).reshape(spectra.shape)
+            spectra = noisy(spectra, self._set.cholesky, self.seed, split, epoch)
         return spectra
 
     def _part(self, split: Split) -> slice:
@@ -120,6 +158,8 @@ class CMBFeature:
         def per_row(values: np.ndarray) -> np.ndarray:
             """One value for each spectrum, from values of shape (cosmologies,), (cosmologies, pairs) or (2,)."""
             values = values[part] if values.shape[0] == config.cosmologies else values
+            if values.ndim == 2:
+                values = np.tile(values, (1, shape[1] // config.pairs))
             axes = {1: (slice(None), None, None), 2: (slice(None), slice(None), None)}[values.ndim]
             return np.broadcast_to(values if values.shape == (2,) else values[axes], shape).reshape(-1)
 

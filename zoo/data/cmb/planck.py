@@ -58,6 +58,7 @@ class PlanckSpectra:
     best_fit: np.ndarray
 
 
+@observes("cmb-extension")
 @observes("cmb-feature")
 class PlanckSky:
     """Planck's spectra for a classifier of spectra, beside simulated skies without a feature."""

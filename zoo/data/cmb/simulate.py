@@ -13,8 +13,9 @@ below 1% for omega <= 20.
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict
@@ -64,6 +65,15 @@ class SimulationConfig(BaseModel):
     l_sample_boost: float = 5.0
     feature: Feature = "logarithmic"
 
+    @property
+    def kinds(self) -> int:
+        """Spectra of a pair."""
+        return 2
+
+    def simulated(self, index: int) -> np.ndarray:
+        """All spectra of one cosmology: (pairs, kinds, 215) in muK^2; [:, 0] of LambdaCDM, [:, 1] with the feature."""
+        return simulate_cosmology(index, self)
+
 
 def design(config: SimulationConfig) -> dict[str, np.ndarray]:
     """Latin hypercubes over the cosmologies, shape (cosmologies,), and the primordial draws, (cosmologies, pairs)."""
@@ -98,12 +108,24 @@ def primordial_power(
     return 1e-10 * np.exp(ln10As + (ns - 1) * log_k) * (1 + amplitude * np.cos(frequency * x + phase))
 
 
-def transfer_functions(cosmology: dict[str, float], l_sample_boost: float = 5.0):
-    """CAMB's transfer functions for H0, ombh2, omch2 and tau (flat, one massive neutrino of 0.06 eV)."""
+def transfer_functions(cosmology: dict[str, float], l_sample_boost: float = 5.0, **dark_energy: float):
+    """CAMB's transfer functions for H0, ombh2, omch2 and tau (flat, one massive neutrino of 0.06 eV).
+
+    Parameters
+    ----------
+    cosmology : dict of str to float
+        The four parameters.
+    l_sample_boost : float
+        Density of the multipoles at which CAMB computes.
+    **dark_energy : float
+        Its ``w`` and ``wa``; a cosmological constant by default.
+    """
     import camb
 
     params = camb.CAMBparams()
     params.set_cosmology(**{name: cosmology[name] for name in TRANSFER_PARAMETERS}, mnu=0.06, omk=0.0)
+    if dark_energy:
+        params.set_dark_energy(**dark_energy, dark_energy_model="ppf")
     params.set_for_lmax(L_MAX["TT"] + 100, lens_potential_accuracy=1)
     params.set_accuracy(lSampleBoost=l_sample_boost)
     params.WantTensors = False
@@ -112,13 +134,24 @@ def transfer_functions(cosmology: dict[str, float], l_sample_boost: float = 5.0)
     return camb.get_transfer_functions(params)
 
 
-def spectra(transfers, feature: Feature = "logarithmic", **primordial: float) -> dict[str, np.ndarray]:
-    """Lensed D_l in muK^2 for l = 0..2508 of one primordial spectrum; keys "TT", "TE", "EE"."""
+def spectra(
+    transfers,
+    feature: Feature = "logarithmic",
+    *,
+    factor: Callable[[np.ndarray], np.ndarray] | None = None,
+    **primordial: float,
+) -> dict[str, np.ndarray]:
+    """Lensed D_l in muK^2 for l = 0..2508 of one primordial spectrum, by a factor of k if given; keys "TT", "TE", "EE"."""
     from camb.initialpower import SplinedInitialPower
 
     k = np.geomspace(1e-6, 50.0, 4000)
-    transfers.power_spectra_from_transfer(SplinedInitialPower(ks=k, PK=primordial_power(k, feature=feature, **primordial)))
-    total = transfers.get_total_cls(lmax=L_MAX["TT"], CMB_unit="muK")
+    power = primordial_power(k, feature=feature, **primordial) * (1.0 if factor is None else factor(k))
+    transfers.power_spectra_from_transfer(SplinedInitialPower(ks=k, PK=power))
+    return by_channel(transfers.get_total_cls(lmax=L_MAX["TT"], CMB_unit="muK"))
+
+
+def by_channel(total: np.ndarray) -> dict[str, np.ndarray]:
+    """D_l of each channel, of CAMB's columns TT, EE, BB and TE."""
     return {"TT": total[:, 0], "EE": total[:, 1], "TE": total[:, 3]}
 
 
@@ -135,7 +168,7 @@ def simulate_cosmology(index: int, config: SimulationConfig) -> np.ndarray:
     for pair in range(config.pairs):
         ns, ln10As, log10_amplitude, frequency, phase = (float(drawn[p][index, pair]) for p in PRIMORDIAL_PARAMETERS)
         out[pair, 0] = bin_spectra(spectra(transfers, ns=ns, ln10As=ln10As))
-        drawn_feature = {"amplitude": 10**log10_amplitude, "frequency": frequency, "phase": phase}
+        drawn_feature: dict[str, Any] = {"amplitude": 10**log10_amplitude, "frequency": frequency, "phase": phase}
         out[pair, 1] = bin_spectra(spectra(transfers, config.feature, ns=ns, ln10As=ln10As, **drawn_feature))
     return out
 
@@ -159,7 +192,7 @@ def simulate(folder: Path, config: SimulationConfig, jobs: int = -1) -> Path:
     claim(folder / "config.json", config.model_dump(mode="json"), "spectra")
     paths = [folder / f"cosmology-{i:05d}.npy" for i in range(config.cosmologies)]
     missing = [i for i, path in enumerate(paths) if not path.exists()]
-    expect_space(folder, len(missing) * config.pairs * 2 * N_JOINT * 8)
+    expect_space(folder, len(missing) * config.pairs * config.kinds * N_JOINT * 8)
     tasks = (joblib.delayed(_simulate_to)(paths[i], i, config) for i in missing)
     done = joblib.Parallel(n_jobs=jobs, return_as="generator_unordered")(tasks)
     for _ in track(done, total=len(missing), description="CAMB cosmologies"):
@@ -169,7 +202,7 @@ def simulate(folder: Path, config: SimulationConfig, jobs: int = -1) -> Path:
 
 def _simulate_to(path: Path, index: int, config: SimulationConfig) -> None:
     with whole_file(path) as file:
-        np.save(file, simulate_cosmology(index, config))
+        np.save(file, config.simulated(index))
 
 
 def _pack(folder: Path, config: SimulationConfig, values: np.ndarray) -> Path:

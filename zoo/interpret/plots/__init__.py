@@ -11,6 +11,7 @@ from zoo.interpret.plots.attribution import attribution_over_axis, attribution_o
 from zoo.interpret.plots.classification import (
     auc_against_ebops,
     auc_against_rows,
+    coefficients_over_axis,
     confusion,
     efficiency_curve,
     learning_curves,
@@ -60,6 +61,7 @@ __all__ = [
     "auc_against_parameter",
     "auc_against_rows",
     "beside_draws",
+    "coefficients_over_axis",
     "confusion",
     "corner_plot",
     "coverage_curve",

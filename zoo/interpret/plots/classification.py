@@ -8,9 +8,11 @@ from itertools import cycle
 import numpy as np
 from matplotlib.figure import Figure
 
-from zoo.interpret.plots.style import BLUE, COLORS, GRAY, MARKERS, one_panel, panels, styled
+from zoo.interpret.elements import positions
+from zoo.interpret.plots.style import BLUE, COLORS, GRAY, MARKERS, RED, one_panel, panels, styled
 from zoo.interpret.uncertainty.calibration import Reliability
 from zoo.interpret.uncertainty.efficiency import Efficiency
+from zoo.model.axes import Axis
 
 SHOWN = 0.01
 """Least share of the signal at which a rejection is drawn; below it, it is of a handful of rows."""
@@ -31,6 +33,28 @@ def roc(curves: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> Figure:
         ax.plot(false_positive, true_positive, color=color, label=label)
     ax.set(xlabel="false positive rate", ylabel="true positive rate", xlim=(-0.01, 1.01), ylim=(-0.01, 1.01), aspect="equal")
     ax.legend(loc="lower right")
+    return figure
+
+
+@styled
+def coefficients_over_axis(values: np.ndarray, axis: Axis) -> Figure:
+    """Coefficients of a linear classifier, which are its explanation, over the elements of its input; a panel for each group.
+
+    Parameters
+    ----------
+    values : ndarray
+        What a standard deviation of each element adds to the log odds, (n,).
+    axis : Axis
+        The axis of the elements.
+    """
+    at = positions(axis, len(values))
+    figure, axes = panels(len(at.groups), 1, (8.5, 0.9 + 1.9 * len(at.groups)), sharex=True, sharey=True)
+    for (group, inside), ax in zip(at.groups.items(), axes[:, 0], strict=True):
+        ax.axhline(0, color=GRAY, linewidth=0.8)
+        ax.bar(at.values[inside], values[inside], at.width, color=np.where(values[inside] > 0, RED, BLUE))
+        ax.set_title(group, loc="left")
+    axes[len(at.groups) // 2, 0].set_ylabel("log odds per standard deviation")
+    axes[-1, 0].set_xlabel(at.label)
     return figure
 
 
