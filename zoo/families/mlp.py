@@ -40,7 +40,7 @@ class MLP(ZooModel):
     Raises
     ------
     ValueError
-        If outputs are to be rescaled and then squashed, or inputs are to be whitend and not standardized.
+        If outputs are to be rescaled and then squashed, or inputs are to be whitened and not standardized.
     """
 
     endpoints: ClassVar[dict[str, str]] = {"predict": "call"}
