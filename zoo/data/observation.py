@@ -138,6 +138,28 @@ class Observes(Protocol):
         ...
 
 
+@runtime_checkable
+class KnowsChiSquared(Protocol):
+    """A data source whose observations can be held against what parameters predict."""
+
+    def chi_squared(self, parameters: np.ndarray, observed: np.ndarray) -> np.ndarray:
+        """Chi-squared of predictions.
+
+        Parameters
+        ----------
+        parameters : ndarray
+            Parameters (n, D), in the units of the source's models.
+        observed : ndarray
+            One observation (C,).
+
+        Returns
+        -------
+        ndarray
+            Squared distance of the observation from the prediction of each, by the covariance of its noise, of shape (n,).
+        """
+        ...
+
+
 READERS: Register[type[Observes]] = Register(
     "reader of observations",
     "zoo.observations",

@@ -98,6 +98,28 @@ class PlanckParameters:
         """
         return replace(_observation(path), published=PUBLISHED, source="Planck 2018 TT,TE,EE+lowE", notes=NOT_KNOWN)
 
+    def chi_squared(self, parameters: np.ndarray, observed: np.ndarray) -> np.ndarray:
+        """Chi-squared of the emulator's spectra, by the covariance of the noise that the posterior was trained with.
+
+        Parameters
+        ----------
+        parameters : ndarray
+            H0, ombh2, omch2, tau, ns and ln(1e10 As), of shape (n, 6).
+        observed : ndarray
+            One sky in muK^2, of shape (215,).
+
+        Returns
+        -------
+        ndarray
+            Chi-squared of each, of shape (n,).
+        """
+        from zoo.data.cmb.feature import load_spectra
+        from zoo.serving import Session
+
+        predicted = Session("mlp-cmb-emulator", device="cpu").run({"theta": parameters.astype(np.float32)})["spectrum"]
+        away = np.linalg.solve(load_spectra().cholesky, (predicted - observed).T.astype(np.float64))
+        return np.square(away).sum(axis=0)
+
 
 def _observation(folder: Path) -> Observation:
     planck = read_planck(folder)

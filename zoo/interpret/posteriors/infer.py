@@ -7,22 +7,25 @@ import math
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from zoo.atomic import whole_file
-from zoo.data.observation import Constraint, Observation
-from zoo.errors import InputError
+from zoo.data.observation import Constraint, KnowsChiSquared, Observation, reader_of
+from zoo.errors import InputError, option
 from zoo.interpret.digits import to_two_digits
 from zoo.interpret.elements import element_names, element_units
-from zoo.model.misspecification import Reference
+from zoo.model.misspecification import REFUSED, Reference
 from zoo.model.spec import ModelSpec, Tensor
 
 Sampler = Callable[[dict[str, np.ndarray]], Mapping[str, np.ndarray]]
 """The endpoint ``sample`` of a flow, in whatever runtime: makes its outputs of its inputs."""
 NUMBERS, ELEMENT = 2**24, 32
 """Numbers of all copies of an observation that are handed in at once, and what an element counts that has a mask."""
+PREDICTED = 2000
+"""Draws at most whose predictions are held against the observation."""
 CORNER = "pip install 'physzoo[interpret]'"
 """What a corner plot needs."""
 
@@ -65,6 +68,12 @@ class PosteriorReport(BaseModel):
     """Share of simulations that are as far from the others as the observation; None where the folder says nothing of them."""
     unlike: str | None = None
     """What is strange of the observation, where it is unlike the simulations."""
+    chi_squared: float | None = None
+    """The least of the draws; None where nothing predicts an observation of the model's data source."""
+    degrees: int | None = None
+    """Numbers of the observation less parameters, of which that chi-squared has the distribution."""
+    fit_p_value: float | None = None
+    """Share of observations that the best parameters would fit as badly."""
     samples: Path
     figure: Path | None
     """The corner plot; None where the libraries that draw it are not installed."""
@@ -75,6 +84,9 @@ class PosteriorReport(BaseModel):
         lines.append(f"  {'':10s}{'posterior':>22s}" + (f"{self.source:>30s}{'difference':>14s}" if self.source else ""))
         lines += [_line(parameter) for parameter in self.parameters]
         lines.append(f"  {self._likeness()}")
+        if self.chi_squared is not None and self.fit_p_value is not None:
+            fit = _told(self.chi_squared, self.degrees, self.fit_p_value)
+            lines.append(f"  the best of the draws predicts the observation with {fit}")
         lines += ["  this posterior leaves out"] * bool(self.notes) + [f"  - {note}" for note in self.notes]
         lines.append(
             f"  no corner plot: {CORNER} brings what draws it" if self.figure is None else f"  corner plot: {self.figure}"
@@ -85,6 +97,10 @@ class PosteriorReport(BaseModel):
         if self.p_value is None:
             return "whether the observation is like the simulations is not known: the model's folder holds no reference"
         return f"the observation is {'unlike' if self.unlike else 'like'} the simulations: p = {self.p_value:.2g}"
+
+
+def _told(chi_squared: float, degrees: int | None, p_value: float) -> str:
+    return f"chi-squared {chi_squared:.4g} for {degrees} degrees of freedom: p = {p_value:.2g}"
 
 
 def _line(parameter: ParameterEstimate) -> str:
@@ -139,8 +155,8 @@ def infer(
     Raises
     ------
     InputError
-        The model is no conditional flow, the observation is not one of its input or farther from the simulations than all but a
-        thousandth of them are, or there are fewer draws than a corner plot needs.
+        The model is no conditional flow, the observation is not one of its input, farther from the simulations than all but a
+        thousandth of them are or as badly fitted by the best of the draws, or there are fewer draws than a corner plot needs.
 
     Warns
     -----
@@ -170,6 +186,7 @@ def infer(
         parts.append(sample({noise.name: noises} | rows)[parameters.name])
     theta = np.concatenate(parts)
     seconds = time.perf_counter() - start
+    fit = _fit(spec.data.source, theta, given[observed.name][0], allow_out_of_range)
     out.mkdir(parents=True, exist_ok=True)
     path = out / f"{spec.name}-{observation.label}.npz"
     with whole_file(path) as file:
@@ -189,10 +206,33 @@ def infer(
         ],
         notes=list(observation.notes),
         p_value=None if compared is None else float(compared.p_value[0]),
+        **fit,
         unlike=None if reference is None or compared is None else reference.told(compared),
         samples=path,
         figure=_corner(path.with_suffix(".png"), theta, units, {observation.source: published} if published else None),
     )
+
+
+def _fit(source: str, theta: np.ndarray, observed: np.ndarray, allow_out_of_range: bool) -> dict[str, Any]:
+    """How well the best of the draws (n, D) predicts an observation, where something of its data source predicts it."""
+    reader = reader_of(source)
+    if not isinstance(reader, KnowsChiSquared):
+        return {}
+    least, degrees = float(reader.chi_squared(theta[:PREDICTED], observed).min()), observed.size - theta.shape[1]
+    p_value = _survival(least, degrees)
+    if p_value <= REFUSED and not allow_out_of_range:
+        raise InputError(
+            f"the best of {len(theta[:PREDICTED]):,} draws does not predict the observation: {_told(least, degrees, p_value)};"
+            " look at units, cuts and noise, and at what the model leaves out;"
+            f" {option('allow_out_of_range')} takes it all the same"
+        )
+    return {"chi_squared": least, "degrees": degrees, "fit_p_value": p_value}
+
+
+def _survival(chi_squared: float, degrees: int) -> float:
+    """Probability of a larger chi-squared, by its cube root, which is close to normal (Wilson & Hilferty 1931)."""
+    variance = 2 / (9 * degrees)
+    return 0.5 * math.erfc((math.cbrt(chi_squared / degrees) - 1 + variance) / math.sqrt(2 * variance))
 
 
 def conditional_flow(spec: ModelSpec) -> tuple[Tensor, Tensor, Tensor]:
