@@ -47,7 +47,11 @@ def planted_spectra(n: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def find_planted(model, n: int, folder: Path) -> None:
-    """Attributions with the feature minus those without: they should differ where the spectra do."""
+    """Attributions with the feature minus those without: they should differ most where the spectra do.
+
+    The model whitens spectra, so that it compares bins, and what a bin elsewhere counts depends on those inside too. Occlusion
+    sees most of that, as it gives a bin a value that no sky has beside its neighbors.
+    """
     plain, planted, inside = planted_spectra(n)
     print(
         f"a feature planted in {CHANNEL} at {LOW} <= l < {HIGH} of {n} simulated spectra, {inside.sum()} of {len(inside)} bins"
@@ -55,13 +59,14 @@ def find_planted(model, n: int, folder: Path) -> None:
     for method in METHODS:
         before, after = (interpret.explain(model, x, method=method, allow_out_of_range=True) for x in (plain, planted))
         change = after.values - before.values
-        within, beyond = (change[:, bins].sum(axis=1).mean() for bins in (inside, ~inside))
+        mean = change.mean(axis=0)
+        within, beyond = (np.abs(mean[bins]).mean() for bins in (inside, ~inside))
         if method == METHODS[0]:
             print(f"the mean logit goes from {before.answer.mean():.2f} to {after.answer.mean():.2f}")
             # A difference of two explanations has no baseline of its own.
             draw_planted(replace(after, values=change, baseline=None, baseline_answer=None), folder / "planted.png")
         unit = "per muK^2" if method == "gradient" else "of logit"
-        print(f"  {method:21} change inside {within:+8.4f}, elsewhere {beyond:+8.4f} {unit}")
+        print(f"  {method:21} a bin changes by {within:.4f} inside, {beyond:.4f} elsewhere, all by {mean.sum():+.4f} {unit}")
 
 
 def draw_planted(difference: interpret.Explanation, path: Path) -> None:

@@ -28,6 +28,8 @@ from zoo.model.test_tensors import read_test_tensors
 from zoo.serving import Session
 
 CLASSIFIER = "mlp-cmb-feature"
+BESIDE = {"likelihood ratio": "#000000", "chi-squared of LambdaCDM": "#D55E00"}
+"""What stands beside the model's metrics, with its color: the limit that the data allow, and a fit that knows no features."""
 
 
 def list_and_read_cards() -> ModelSpec:
@@ -117,7 +119,7 @@ def refused(what: str, call: Callable[[], object]) -> None:
 
 
 def draw(spec: ModelSpec, sky: np.ndarray, label: str, probability: float) -> Figure:
-    """Above, the sky in the range of the training spectra; below, held-out metrics beside their baselines."""
+    """Above, the sky in the range of the training spectra; below, held-out metrics beside their limit and an untrained fit."""
     (tensor,) = spec.endpoint("predict").inputs
     ell, low, high = joint_multipoles(), np.asarray(tensor.low), np.asarray(tensor.high)
     figure = Figure(figsize=(10, 7), dpi=100, layout="constrained")
@@ -131,14 +133,18 @@ def draw(spec: ModelSpec, sky: np.ndarray, label: str, probability: float) -> Fi
         ax.set_xlabel(r"multipole $\ell$")
     above.axes[0].set_ylabel(r"$D_\ell$ ($\mu\mathrm{K}^2$)")
     above.axes[0].legend(frameon=False, fontsize=8)
-    metrics = [metric for metric in held_out(spec) if metric.baseline is not None]
+    found = {metric.name: metric for metric in held_out(spec)}
+    asked = [name for name in found if all(f"{name}, {other}" in found for other in BESIDE)]
     ax = below.subplots()
-    rows = np.arange(len(metrics))[::-1]
-    for row, metric in zip(rows, metrics, strict=True):
-        ax.plot(metric.interval, [row, row], color="#0072B2", linewidth=2)
-    ax.plot([metric.value for metric in metrics], rows, "o", color="#0072B2", label=f"{spec.name}, 95% interval")
-    ax.plot([metric.baseline for metric in metrics], rows, "s", color="#D55E00", label=f"baseline {metrics[0].baseline_name}")
-    ax.set_yticks(rows, [f"{metric.name} (n = {metric.n})" for metric in metrics], fontsize=8)
+    rows = np.arange(len(asked))[::-1]
+    for offset, (other, color) in zip((0.1, 0.0, -0.1), {"": "#0072B2", **BESIDE}.items(), strict=True):
+        metrics = [found[f"{name}, {other}" if other else name] for name in asked]
+        for row, metric in zip(rows, metrics, strict=True):
+            ax.plot(metric.interval, [row + offset] * 2, color=color, linewidth=2)
+        ax.plot(
+            [metric.value for metric in metrics], rows + offset, "o", color=color, label=f"{other or spec.name}, 95% interval"
+        )
+    ax.set_yticks(rows, [f"{name} (n = {found[name].n})" for name in asked], fontsize=8)
     ax.set_xlabel("value on held-out simulations")
     ax.set_xlim(0, 1)
     ax.grid(axis="x", color="0.9")
