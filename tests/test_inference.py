@@ -78,6 +78,7 @@ def test_posterior_of_an_epidemic_knows_more_than_the_prior(trained):
     assert np.isfinite(flow.log_density(drawn[:10], epidemic(truth, np.random.default_rng(6)))).all()
 
 
+@pytest.mark.filterwarnings("ignore::zoo.errors.MisspecificationWarning")
 def test_what_simulations_are_like_is_known_once_a_model_is_loaded(trained, tmp_path):
     """Its folder may be another's by the time of the first draw, or nobody's."""
     folder, flow = trained

@@ -149,6 +149,7 @@ def infer(
     reference = read_reference(session.folder)
     with plain_warnings():
         how: dict[str, Any] = {"draws": draws, "seed": seed, "reference": reference, "allow_out_of_range": allow_out_of_range}
+        how["emulate"] = lambda emulator, theta: Session(emulator, device="cpu").run(theta)
         report = run(session.spec, sample, found, out or Path("."), **how)
     print(json.dumps(report.model_dump(mode="json"), indent=1) if as_json else report.text())
 

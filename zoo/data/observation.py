@@ -140,23 +140,13 @@ class Observes(Protocol):
 
 @runtime_checkable
 class KnowsChiSquared(Protocol):
-    """A data source whose observations can be held against what parameters predict."""
+    """A data source whose observations can be held against what a model predicts of their parameters."""
 
-    def chi_squared(self, parameters: np.ndarray, observed: np.ndarray) -> np.ndarray:
-        """Chi-squared of predictions.
+    emulator: str
+    """Name of that model, whose tensors are called as those of the source's models."""
 
-        Parameters
-        ----------
-        parameters : ndarray
-            Parameters (n, D), in the units of the source's models.
-        observed : ndarray
-            One observation (C,).
-
-        Returns
-        -------
-        ndarray
-            Squared distance of the observation from the prediction of each, by the covariance of its noise, of shape (n,).
-        """
+    def chi_squared(self, predicted: np.ndarray, observed: np.ndarray) -> np.ndarray:
+        """Squared distance (n,) of one observation (C,) from predictions (n, C), by the covariance of its noise."""
         ...
 
 

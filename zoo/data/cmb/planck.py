@@ -83,6 +83,8 @@ class PlanckSky:
 class PlanckParameters:
     """Planck's spectra for a posterior of the parameters of LambdaCDM, beside Planck's own constraints."""
 
+    emulator = "mlp-cmb-emulator"
+
     def read_observation(self, path: Path) -> Observation:
         """Read a folder of Planck's binned spectra.
 
@@ -98,13 +100,13 @@ class PlanckParameters:
         """
         return replace(_observation(path), published=PUBLISHED, source="Planck 2018 TT,TE,EE+lowE", notes=NOT_KNOWN)
 
-    def chi_squared(self, parameters: np.ndarray, observed: np.ndarray) -> np.ndarray:
-        """Chi-squared of the emulator's spectra, by the covariance of the noise that the posterior was trained with.
+    def chi_squared(self, predicted: np.ndarray, observed: np.ndarray) -> np.ndarray:
+        """Chi-squared of spectra, by the covariance of the noise that the posterior was trained with.
 
         Parameters
         ----------
-        parameters : ndarray
-            H0, ombh2, omch2, tau, ns and ln(1e10 As), of shape (n, 6).
+        predicted : ndarray
+            Spectra in muK^2, of shape (n, 215).
         observed : ndarray
             One sky in muK^2, of shape (215,).
 
@@ -114,9 +116,7 @@ class PlanckParameters:
             Chi-squared of each, of shape (n,).
         """
         from zoo.data.cmb.feature import load_spectra
-        from zoo.serving import Session
 
-        predicted = Session("mlp-cmb-emulator", device="cpu").run({"theta": parameters.astype(np.float32)})["spectrum"]
         away = np.linalg.solve(load_spectra().cholesky, (predicted - observed).T.astype(np.float64))
         return np.square(away).sum(axis=0)
 

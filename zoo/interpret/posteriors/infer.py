@@ -22,6 +22,8 @@ from zoo.model.spec import ModelSpec, Tensor
 
 Sampler = Callable[[dict[str, np.ndarray]], Mapping[str, np.ndarray]]
 """The endpoint ``sample`` of a flow, in whatever runtime: makes its outputs of its inputs."""
+Emulator = Callable[[str, dict[str, np.ndarray]], Mapping[str, np.ndarray]]
+"""Asks a model by its name what it predicts of parameters, in whatever runtime."""
 NUMBERS, ELEMENT = 2**24, 32
 """Numbers of all copies of an observation that are handed in at once, and what an element counts that has a mask."""
 PREDICTED = 2000
@@ -124,6 +126,7 @@ def infer(
     draws: int = 10_000,
     seed: int = 0,
     reference: Reference | None = None,
+    emulate: Emulator | None = None,
     allow_out_of_range: bool = False,
 ) -> PosteriorReport:
     """Draw the posterior of an observation; samples and a corner plot go to a folder.
@@ -144,8 +147,11 @@ def infer(
         Seed of the draws.
     reference : Reference, optional
         What simulated observations are like, as ``read_reference`` gives it.
+    emulate : callable, optional
+        Asks the model that predicts observations, where the data source names one: the best of the draws is held against the
+        observation.
     allow_out_of_range : bool
-        Take an observation that no simulation resembles.
+        Take an observation that no simulation resembles, or no draw predicts.
 
     Returns
     -------
@@ -186,7 +192,11 @@ def infer(
         parts.append(sample({noise.name: noises} | rows)[parameters.name])
     theta = np.concatenate(parts)
     seconds = time.perf_counter() - start
-    fit = _fit(spec.data.source, theta, given[observed.name][0], allow_out_of_range)
+    reader = reader_of(spec.data.source)
+    fit = {}
+    if emulate is not None and isinstance(reader, KnowsChiSquared):
+        predicted = emulate(reader.emulator, {parameters.name: theta[:PREDICTED]})[observed.name]
+        fit = _fit(reader.chi_squared(predicted, given[observed.name][0]), observed, parameters, allow_out_of_range)
     out.mkdir(parents=True, exist_ok=True)
     path = out / f"{spec.name}-{observation.label}.npz"
     with whole_file(path) as file:
@@ -213,16 +223,14 @@ def infer(
     )
 
 
-def _fit(source: str, theta: np.ndarray, observed: np.ndarray, allow_out_of_range: bool) -> dict[str, Any]:
-    """How well the best of the draws (n, D) predicts an observation, where something of its data source predicts it."""
-    reader = reader_of(source)
-    if not isinstance(reader, KnowsChiSquared):
-        return {}
-    least, degrees = float(reader.chi_squared(theta[:PREDICTED], observed).min()), observed.size - theta.shape[1]
+def _fit(chi_squared: np.ndarray, observed: Tensor, parameters: Tensor, allow_out_of_range: bool) -> dict[str, Any]:
+    """How well the best of the draws predicts an observation, as the report says it."""
+    least = float(chi_squared.min())
+    degrees = math.prod(observed.fixed_shape) - parameters.fixed_shape[-1]
     p_value = _survival(least, degrees)
     if p_value <= REFUSED and not allow_out_of_range:
         raise InputError(
-            f"the best of {len(theta[:PREDICTED]):,} draws does not predict the observation: {_told(least, degrees, p_value)};"
+            f"the best of {len(chi_squared):,} draws does not predict the observation: {_told(least, degrees, p_value)};"
             " look at units, cuts and noise, and at what the model leaves out;"
             f" {option('allow_out_of_range')} takes it all the same"
         )
