@@ -193,7 +193,7 @@ def infer(
     theta = np.concatenate(parts)
     seconds = time.perf_counter() - start
     reader = reader_of(spec.data.source)
-    fit = {}
+    fit: dict[str, Any] = {}
     if emulate is not None and isinstance(reader, KnowsChiSquared):
         predicted = emulate(reader.emulator, {parameters.name: theta[:PREDICTED]})[observed.name]
         fit = _fit(reader.chi_squared(predicted, given[observed.name][0]), observed, parameters, allow_out_of_range)
