@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from zoo.cli.terminal import plain_warnings
+from zoo.cli.terminal import keep, plain_warnings
 from zoo.cli.unfold import FILES
 
 app = typer.Typer()
@@ -27,8 +27,6 @@ def find_anomalies(
     allow_out_of_range: Annotated[bool, typer.Option(help="let events outside the trained range through")] = False,
 ) -> None:
     """Score events by how much denser the data are than their background, and count the excess beyond cuts."""
-    from zoo.atomic import whole_file
-    from zoo.cli.terminal import show as print_table
     from zoo.workflows.anomalies import find_anomalies as run
 
     with plain_warnings():
@@ -42,9 +40,4 @@ def find_anomalies(
             seed=seed,
             allow_out_of_range=allow_out_of_range,
         )
-    out.mkdir(parents=True, exist_ok=True)
-    paths = [found.save(out / "anomalies.npz"), out / "anomalies.png"]
-    print_table(found.table())
-    with whole_file(paths[1]) as file:
-        found.plot().savefig(file, dpi=120)
-    print(f"wrote {', '.join(map(str, paths))}; scores are in the order of {events}")
+    keep(found, out, "anomalies", "scores", events)

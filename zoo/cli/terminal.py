@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
     from typer.core import TyperCommand as Command
 
+    from zoo.workflows.anomalies import Anomalies
+    from zoo.workflows.unfolding.unfolded import Unfolded
+
 
 def show(*renderables: RenderableType) -> None:
     """Print to the terminal; where there is none, 120 columns wide.
@@ -28,6 +31,32 @@ def show(*renderables: RenderableType) -> None:
         console = Console(markup=False, emoji=False, highlight=False, width=120)
     for renderable in renderables:
         console.print(renderable)
+
+
+def keep(found: Anomalies | Unfolded, out: Path, name: str, what: str, source: Path) -> None:
+    """Write a result to ``name.npz`` and ``name.png`` in a folder and show its table, which is there before the figure fails.
+
+    Parameters
+    ----------
+    found : Anomalies or Unfolded
+        The result.
+    out : Path
+        The folder.
+    name : str
+        Name of the files.
+    what : str
+        What the numbers are, of each event.
+    source : Path
+        The events that they are in the order of.
+    """
+    from zoo.atomic import whole_file
+
+    out.mkdir(parents=True, exist_ok=True)
+    paths = [found.save(out / f"{name}.npz"), out / f"{name}.png"]
+    show(found.table())
+    with whole_file(paths[1]) as file:
+        found.plot().savefig(file, dpi=120)
+    print(f"wrote {', '.join(map(str, paths))}; {what} are in the order of {source}")
 
 
 def as_option(command: Command, name: str, value: str, text: str) -> str:

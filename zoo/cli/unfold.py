@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from zoo.cli.terminal import plain_warnings
+from zoo.cli.terminal import keep, plain_warnings
 
 app = typer.Typer()
 FILES = ".root, .csv, .npz, .h5, .fits, .parquet"
@@ -40,8 +40,6 @@ def unfold(
     seed: Annotated[int, typer.Option(help="of all random numbers")] = 0,
 ) -> None:
     """Unfold by OmniFold: weights of simulated events by which they are distributed as the data at particle level."""
-    from zoo.atomic import whole_file
-    from zoo.cli.terminal import show as print_table
     from zoo.workflows.unfolding.unfold import unfold as run
 
     with plain_warnings():
@@ -61,12 +59,7 @@ def unfold(
             classifier=classifier,
             seed=seed,
         )
-    out.mkdir(parents=True, exist_ok=True)
-    paths = [found.save(out / "unfolded.npz"), out / "unfolded.png"]
-    with whole_file(paths[1]) as file:
-        found.plot().savefig(file, dpi=120)
-    print_table(found.table())
-    print(f"wrote {', '.join(map(str, paths))}; weights are in the order of {simulated}")
+    keep(found, out, "unfolded", "weights", simulated)
 
 
 def _split(names: str | None) -> list[str] | None:

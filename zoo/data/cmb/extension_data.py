@@ -7,9 +7,9 @@ from typing import ClassVar, get_args
 
 import numpy as np
 
-from zoo.data.cmb.binning import multipole_axis
+from zoo.data.cmb.binning import N_JOINT, multipole_axis
 from zoo.data.cmb.extensions import ExtensionConfig, Universe
-from zoo.data.cmb.feature import SPLITS, load_spectra, noisy
+from zoo.data.cmb.feature import load_spectra, noisy
 from zoo.data.cmb.limits import Marginal
 from zoo.data.cmb.simulate import RANGES, design
 from zoo.data.dataset import Rows, Split, register_dataset
@@ -55,31 +55,20 @@ class CMBExtension:
         self.description = f"Planck-binned CMB spectra of LambdaCDM and of {universe} on the same cosmologies"
         self.simulator = f"{self._set.simulator}, design seed {self._set.config.seed}"
 
-    def _part(self, split: Split) -> slice:
-        return slice(*(round(fraction * self._set.config.cosmologies) for fraction in SPLITS[split]))
-
     def rows(self, split: Split, epoch: int = 0) -> Rows:
-        config, part = self._set.config, self._part(split)
-        spectra = np.tile(self._set.spectra[part][:, :, self._kinds], (1, self.draws, 1, 1))
+        spectra = np.tile(self._set.spectra[self._set.part(split)][:, :, self._kinds], (1, self.draws, 1, 1))
         spectra = noisy(spectra, self._set.cholesky, self.seed, split, epoch)
-        drawn, shape = design(config), spectra.shape[:-1]
-
-        def per_row(values: np.ndarray) -> np.ndarray:
-            """One value for each spectrum, from values (cosmologies,) or (cosmologies, pairs)."""
-            values = values[part].reshape(shape[0], -1)
-            values = np.tile(values, (1, shape[1] // values.shape[1]))
-            return np.broadcast_to(values[..., None], shape).reshape(-1)
-
+        drawn, shape = design(self._set.config), spectra.shape[:-1]
         return Rows(
             inputs={"spectrum": spectra.reshape(-1, spectra.shape[-1]).astype(np.float32)},
             target=np.broadcast_to(np.array([0, 1], np.float32), shape).reshape(-1, 1),
-            group=per_row(np.arange(config.cosmologies)),
-            truth={name: per_row(drawn[name]) for name in RANGES},
+            group=self._set.per_spectrum(np.arange(self._set.config.cosmologies), split, shape),
+            truth={name: self._set.per_spectrum(drawn[name], split, shape) for name in RANGES},
         )
 
     def best_scores(self, rows: Rows) -> dict[str, np.ndarray]:
         """The linear ideal: the likelihood ratio of the mean shift, LambdaCDM's parameters integrated out."""
-        plain, shifted = (self._set.spectra[self._part("train")][:, :, kind].reshape(-1, 215) for kind in self._kinds)
+        plain, shifted = (self._set.spectra[self._set.part("train")][:, :, kind].reshape(-1, N_JOINT) for kind in self._kinds)
         likelihood = Marginal(plain, self._set.covariance)
         (spectra,) = rows.inputs.values()
         return {"linear ideal": likelihood.along(spectra.astype(float), (shifted - plain).mean(axis=0))}

@@ -35,6 +35,19 @@ class Spectra:
     """What it was simulated with, a ``SimulationConfig``."""
     simulator: str
 
+    def part(self, split: Split) -> slice:
+        """Where the cosmologies of a split lie."""
+        return slice(*(round(fraction * self.config.cosmologies) for fraction in SPLITS[split]))
+
+    def per_spectrum(self, values: np.ndarray, split: Split, shape: tuple[int, ...]) -> np.ndarray:
+        """Values of all cosmologies (cosmologies,) or pairs (cosmologies, pairs) for each spectrum of a split.
+
+        Spectra are of the shape (cosmologies of the split, pairs times draws, kinds), and one after another in the result.
+        """
+        values = values[self.part(split)].reshape(shape[0], -1)
+        values = np.tile(values, (1, shape[1] // values.shape[1]))
+        return np.broadcast_to(values[..., None], shape).reshape(-1)
+
     @property
     def error(self) -> np.ndarray:
         """Standard deviation of each bin, muK^2."""
@@ -111,7 +124,7 @@ class CMBFeature:
         """
         if not self.noise:
             return {}
-        part = self._part("train")
+        part = self._set.part("train")
         plain, beside = (self._set.spectra[part][:, :, kind].reshape(-1, N_JOINT) for kind in (0, 1))
         amplitude = 10 ** design(self._set.config)["log10_amplitude"][part].reshape(-1)
         large = amplitude > LEAST_AMPLITUDE
@@ -138,38 +151,25 @@ class CMBFeature:
         ndarray
             D_l in muK^2 of shape (cosmologies, pairs times draws, 2, bins), of each pair first the sky without the feature.
         """
-        spectra = self._set.spectra[self._part(split)]
+        spectra = self._set.spectra[self._set.part(split)]
         if split == "train" and self.draws > 1:
             spectra = np.tile(spectra, (1, self.draws, 1, 1))
         if self.noise:
             spectra = noisy(spectra, self._set.cholesky, self.seed, split, epoch)
         return spectra
 
-    def _part(self, split: Split) -> slice:
-        """Where the cosmologies of a split lie in the simulated set."""
-        return slice(*(round(fraction * self._set.config.cosmologies) for fraction in SPLITS[split]))
-
     def rows(self, split: Split, epoch: int = 0) -> Rows:
-        config, part = self._set.config, self._part(split)
+        config = self._set.config
         spectra = self.spectra(split, epoch)
-        drawn = design(config)
         shape = spectra.shape[:-1]
-
-        def per_row(values: np.ndarray) -> np.ndarray:
-            """One value for each spectrum, from values of shape (cosmologies,), (cosmologies, pairs) or (2,)."""
-            values = values[part] if values.shape[0] == config.cosmologies else values
-            if values.ndim == 2:
-                values = np.tile(values, (1, shape[1] // config.pairs))
-            axes = {1: (slice(None), None, None), 2: (slice(None), slice(None), None)}[values.ndim]
-            return np.broadcast_to(values if values.shape == (2,) else values[axes], shape).reshape(-1)
-
-        has_feature = per_row(np.array([0, 1]))
-        truth = {name: per_row(drawn[name]) for name in PARAMETERS}
+        has_feature = np.broadcast_to([0, 1], shape).reshape(-1)
+        drawn = design(config)
+        truth = {name: self._set.per_spectrum(drawn[name], split, shape) for name in PARAMETERS}
         for name in FEATURE_RANGES:
             truth[name] = np.where(has_feature, truth[name], np.nan)
         return Rows(
             inputs={"spectrum": spectra.reshape(-1, spectra.shape[-1]).astype(np.float32)},
             target=has_feature[:, None].astype(np.float32),
-            group=per_row(np.arange(config.cosmologies)),
+            group=self._set.per_spectrum(np.arange(config.cosmologies), split, shape),
             truth=truth,
         )

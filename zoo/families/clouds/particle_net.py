@@ -92,15 +92,13 @@ class ParticleNet(CloudClassifier):
         """What the head sees, by convolutions over such rows of particles."""
         *identity, real = others
         frame = about_axis(particles, real)
-        distance = squared_distance(frame)
-        x = rows.pick(self.features(frame, identity))
-        for number, convolution in enumerate(self.convolutions):
-            if number == 0 or self.config["dynamic"]:
-                index, near = neighbors(
-                    squared_distances(rows.spread(x)) if number else distance, real, self.config["neighbors"]
-                )
-                index, near = rows.renumber(rows.pick(index)), rows.pick(near)
-            x = convolution(x, index, near, rows.real)
+        x, found = rows.pick(self.features(frame, identity)), None
+        for convolution in self.convolutions:
+            if found is None or self.config["dynamic"]:
+                distance = squared_distance(frame) if found is None else squared_distances(rows.spread(x))
+                index, near = neighbors(distance, real, self.config["neighbors"])
+                found = rows.renumber(rows.pick(index)), rows.pick(near)
+            x = convolution(x, *found, rows.real)
         here = ops.cast(real, "float32")
         mean = summed(rows.spread(x), here / ops.maximum(ops.sum(here, axis=1, keepdims=True), 1.0))
         return through(self.hidden, mean)
