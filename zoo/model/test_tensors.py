@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import numpy as np
 
@@ -48,11 +50,25 @@ def read_npz(source: Path | InMemory, most: int | None = None, *, prefix: str = 
                 raise ValueError("an array is in it twice")
             if most is not None and (found := sum(member.file_size for member in members.values())) > most:
                 raise ValueError(f"expected arrays of at most {most} bytes, these are {found}")
-            return {name: _array(archive, member) for name, member in members.items() if name.startswith(prefix)}
+            wanted = [member for name, member in members.items() if name.startswith(prefix)]
+            arrays = [_patiently(_array, archive, member) for member in wanted]
+            return {member.filename.removesuffix(".npy"): array for member, array in zip(wanted, arrays, strict=True)}
     except (FileNotFoundError, MemoryError):
         raise
     except Exception as error:  # zipfile, zlib and NumPy have a dozen kinds of errors for what is damaged
         raise IntegrityError(f"{source} is not a whole .npz of plain arrays: {error}") from error
+
+
+def _patiently(read: Callable[..., np.ndarray], *args: Any) -> np.ndarray:
+    """What ``read`` finds, though other threads read headers at the same time.
+
+    NumPy reads a header by Python's parser, and CPython 3.11 counts how deep it is for all threads together: now and then,
+    where two are in it, it ends in a SystemError (python/cpython#106905). The file is whole, and is read again.
+    """
+    for _ in range(10):
+        with contextlib.suppress(SystemError):
+            return read(*args)
+    return read(*args)
 
 
 def _array(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> np.ndarray:
@@ -74,6 +90,8 @@ def _header(stream: IO[bytes]) -> tuple[tuple[int, ...], np.dtype]:
         # Version 3 is version 2 with other letters in the names of fields, which matter to no size.
         read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
         shape, _, dtype = read(stream)
+    except SystemError:
+        raise
     except Exception as error:  # what is nested too deep is a MemoryError
         raise ValueError(f"no header of an array: {error}") from error
     return shape, dtype
