@@ -234,13 +234,13 @@ def test_a_whole_file_is_read_again_where_another_thread_was_in_the_parser(tmp_p
 
     def interrupted(*args, **kwargs):
         calls.append(1)
-        if len(calls) in (1, 2, 5):
+        if len(calls) in (1, 2, 4):
             raise SystemError("AST constructor recursion depth mismatch (before=102, after=37)")
         return header(*args, **kwargs)
 
     monkeypatch.setattr(np.lib.format, "read_array_header_1_0", interrupted)
     found = read_npz(path)
-    assert len(calls) > 5
+    assert len(calls) >= 5
     assert found.keys() == arrays.keys()
     for name, array in arrays.items():
         np.testing.assert_array_equal(found[name], array)
