@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from cloud_models import clouds, released, seen_by
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 import zoo
 from zoo.errors import ExplanationError, InputError
@@ -154,6 +155,10 @@ def test_contributions_are_drawn_at_the_particles(models, jets, method):
         assert len(drawn.get_offsets()) == jets["real"][row].sum()
         values = found.values[row].sum(axis=-1) if method == "occlusion" else found.values[row, :, 0]
         assert sorted(drawn.get_array()) == pytest.approx(sorted(values[jets["real"][row]]))
+    single = zoo.explain(models["pfn-id"], {name: array[:1] for name, array in jets.items()}, method=method).plot()
+    FigureCanvasAgg(single).draw()
+    title = single._suptitle.get_window_extent()
+    assert 0 <= title.x0 < title.x1 <= single.bbox.width
     empty = zoo.explain(models["pfn-id"], jets | {"real": jets["real"] & False}, method="gradient")
     with pytest.raises(InputError, match="a jet with particles"):
         plots.attribution_over_cloud(empty)

@@ -418,14 +418,14 @@ def test_digest_follows_the_rows():
     assert checked(data).sha256 != first
 
 
-def test_free_axes_are_refused():
+def test_free_axes_of_a_target_are_refused():
     from zoo.model.axes import Axis
     from zoo.model.spec import Tensor
     from zoo.training.checks import expect_fixed
 
     particles = Tensor(name="particles", axes=[Axis(name="particle", least=1, most=9)], unit="GeV", description="of a jet")
-    with pytest.raises(InputError, match=r"particles has free axes \(particle\), and columns hold rows of one shape"):
-        expect_fixed([particles])
+    with pytest.raises(InputError, match=r"particles has free axes \(particle\), and columns of a target"):
+        expect_fixed(particles)
 
 
 def test_a_unit_that_contradicts_that_of_the_table_is_refused(tmp_path):

@@ -144,14 +144,13 @@ def row_numbers(dataset: Dataset, split: Split) -> np.ndarray:
     return dataset.numbers(split) if isinstance(dataset, FromUser) else np.arange(len(dataset.rows(split)))
 
 
-def expect_fixed(tensors: list[Tensor]) -> None:
-    """Refuse a tensor that has free axes, whose rows have no common shape that a column could hold."""
-    for tensor in tensors:
-        if tensor.free:
-            raise InputError(
-                f"{tensor.name} has free axes ({', '.join(tensor.free)}), and columns hold rows of one shape: in place of"
-                " columns, give a data set whose three splits have rows of so many elements, padding among them"
-            )
+def expect_fixed(target: Tensor) -> None:
+    """Refuse a target that has free axes, whose rows have no common shape that a column could hold."""
+    if target.free:
+        raise InputError(
+            f"{target.name} has free axes ({', '.join(target.free)}), and columns of a target hold rows of one shape: in place"
+            " of columns, give a data set whose three splits have rows of so many elements, padding among them"
+        )
 
 
 def _expect_shapes(rows: Rows, inputs: list[Tensor], model: ZooModel, split: str) -> None:

@@ -12,8 +12,9 @@ from zoo.errors import InputError, option
 from zoo.families.base import ZooModel
 from zoo.model.handed_in.columns import Columns, said
 from zoo.model.handed_in.on_disk import OnDisk
-from zoo.model.handed_in.tensors import element_units, expected_names
-from zoo.model.spec import ModelSpec, Tensor
+from zoo.model.handed_in.tensors import element_units, expected_names, inputs_of_columns
+from zoo.model.inputs import InputCheck
+from zoo.model.spec import Endpoint, ModelSpec, Tensor
 from zoo.training.checks import expect_fixed
 
 HELD_OUT = 0.2
@@ -85,7 +86,7 @@ class UserData:
         names = [tensor.name for tensor in endpoint.inputs]
         if unknown := sorted(matched.keys() - set(names)):
             raise InputError(f"columns of {', '.join(unknown)}: expected those of the inputs {', '.join(names)}")
-        expect_fixed([*endpoint.inputs, endpoint.outputs[0]])
+        expect_fixed(endpoint.outputs[0])
         *_, last = endpoint.inputs
         found = [columns.find(tensor, matched.get(tensor.name)) or [] for tensor in endpoint.inputs]
         self._used = [name for some in found for name in some] + [name for name in (group, weights) if name]
@@ -93,11 +94,16 @@ class UserData:
         if rows == 0 and any(found):
             raise InputError(f"{columns.source}: expected rows, given none")
         self.description = f"{rows} rows of {columns.source}"
-        self._inputs = {
-            tensor.name: self._input(model, tensor, matched.get(tensor.name), tensor is endpoint.inputs[0], tensor is last)
-            for tensor in endpoint.inputs
-        }
-        queries = _width(np.shape(self._inputs[last.name])[1:]) // _width(last.fixed_shape)
+        free = any(tensor.free for tensor in endpoint.inputs)
+        self._inputs = (
+            self._of_several_lengths(endpoint, matched)
+            if free
+            else {
+                tensor.name: self._input(model, tensor, matched.get(tensor.name), tensor is endpoint.inputs[0], tensor is last)
+                for tensor in endpoint.inputs
+            }
+        )
+        queries = 1 if free else _width(np.shape(self._inputs[last.name])[1:]) // _width(last.fixed_shape)
         own = model.own_target(self._inputs)
         if own is not None and target is not None:
             raise InputError(f"{spec.name} takes no target beside its inputs: leave out target {target!r}")
@@ -122,6 +128,14 @@ class UserData:
             weight = None if self._weight is None else self._weight[chosen]
             self._cut[split] = Rows(inputs, _of(self._target, chosen), self._group[chosen], weight=weight)
         return self._cut[split]
+
+    def _of_several_lengths(self, endpoint: Endpoint, matched: Mapping[str, Sequence[str]]) -> dict[str, np.ndarray]:
+        """Inputs of which a row has any number of elements, padded to the longest."""
+        inputs = inputs_of_columns(self.columns, endpoint, chosen=matched, units=self._units)
+        try:  # what is out of range or no number is looked at with the row that it is in, when training rows are
+            return InputCheck(endpoint)(inputs, allow_nonfinite=True, allow_out_of_range=True)
+        except InputError as error:
+            raise InputError(f"{self.columns.source}: {error}") from error
 
     def _input(self, model: ZooModel, tensor: Tensor, chosen: Sequence[str] | None, first: bool, last: bool) -> Any:
         shape, width = tuple(tensor.fixed_shape), _width(tensor.fixed_shape)

@@ -69,6 +69,8 @@ def train(recipe: Recipe, out: Path, *, seeds: list[int] | None = None, variants
     from zoo.training.fit import trained
 
     seeds = recipe.seeds[:1] if seeds is None else seeds
+    # Before hours of training, as a recipe that does not fit its data set cannot be released.
+    described = _describe(recipe, recipe.data.dataset(), [])
     runs: Runs = {}
     for variant in ["", *(recipe.variants if variants else [])]:
         changed = recipe.changed(recipe.variants[variant].set) if variant else recipe
@@ -76,8 +78,7 @@ def train(recipe: Recipe, out: Path, *, seeds: list[int] | None = None, variants
         for seed in seeds:
             title = f"{recipe.name}{' ' + variant if variant else ''}, seed {seed}"
             runs[variant].append(trained(changed, out / (variant or "model") / f"seed-{seed}", seed, title=title))
-    described = partial(_described, runs[""][0].load, _describe(recipe, recipe.data.dataset(), []))
-    runs[""][0] = replace(runs[""][0], load=described)
+    runs[""][0] = replace(runs[""][0], load=partial(_described, runs[""][0].load, described))
     evaluation = evaluate(runs)
     plots = out / "plots"
     plots.mkdir(exist_ok=True)

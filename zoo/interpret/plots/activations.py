@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from zoo.interpret.elements import layout, positions
-from zoo.interpret.plots.style import BLUE, COLORS, GRAY, SEQUENTIAL, one_panel, panels, styled, with_unit
+from zoo.interpret.plots.style import BLUE, COLORS, GRAY, SEQUENTIAL, one_panel, panels, styled, titled, with_unit
 
 if TYPE_CHECKING:
     from zoo.interpret.attribution.activation_maximization import Maximized
@@ -49,7 +49,7 @@ def feature_map_grid(maps: FeatureMaps) -> Figure:
         ax.set_title(f"channel {channel}", fontsize=8)
     if first.ndim > 2:
         figure.colorbar(image, ax=list(axes), label="activation", shrink=0.6)
-    figure.suptitle(f"{maps.model}: {maps.layer}, first row" + (", middle slice" if values.ndim == 5 else ""), fontsize=11)
+    titled(figure, f"{maps.model}: {maps.layer}, first row" + (", middle slice" if values.ndim == 5 else ""))
     return figure
 
 
@@ -74,7 +74,7 @@ def maximized_inputs(found: Maximized) -> Figure:
         figure.colorbar(image, ax=list(axes), label=label, shrink=0.6)
     else:
         figure.supylabel(label, fontsize=9)
-    figure.suptitle(f"{found.model}: what excites {found.layer}, minus where it began", fontsize=11)
+    titled(figure, f"{found.model}: what excites {found.layer}, minus where it began")
     return figure
 
 
@@ -104,7 +104,7 @@ def embedding_by_quantity(embedding: Embedding) -> Figure:
         ax.set_title(name.replace("_", " "))
         ax.set(xlabel=f"{axis} 1", ylabel=f"{axis} 2")
     share = f" ({', '.join(f'{one:.0%}' for one in embedding.explained)} of the variance)" if embedding.explained else ""
-    figure.suptitle(f"{embedding.model}: {embedding.layer}{share}", fontsize=11)
+    titled(figure, f"{embedding.model}: {embedding.layer}{share}")
     return figure
 
 

@@ -15,7 +15,7 @@ from zoo.errors import InputError
 from zoo.interpret.attribution.explanation import Explanation
 from zoo.interpret.elements import Positions, layout, positions
 from zoo.interpret.plots.axes import TICKS, label_elements
-from zoo.interpret.plots.style import BLUE, GRAY, RED, SKY, method_title, one_panel, panels, styled, with_unit
+from zoo.interpret.plots.style import BLUE, GRAY, RED, SKY, method_title, one_panel, panels, styled, titled, with_unit
 
 if TYPE_CHECKING:
     from zoo.data.observation import Observation
@@ -77,7 +77,7 @@ def _over_groups(explanation: Explanation, at: Positions) -> Figure:
         axes[0, 0].legend(loc="upper right")
     axes[count // 2, 0].set_ylabel(value_label(explanation))
     axes[-1, 0].set_xlabel(at.label)
-    figure.suptitle(explanation_title(explanation), fontsize=11)
+    titled(figure, explanation_title(explanation))
     return figure
 
 
@@ -97,7 +97,7 @@ def _of_labels(explanation: Explanation, at: Positions) -> Figure:
     ax.bar(at.values, mean, at.width, yerr=spread, color=np.where(mean > 0, RED, BLUE), ecolor=GRAY)
     label_elements(ax, replace(at, ticks=told))
     ax.set_ylabel(value_label(explanation))
-    figure.suptitle(explanation_title(explanation), fontsize=11)
+    titled(figure, explanation_title(explanation))
     return figure
 
 
@@ -126,7 +126,7 @@ def _below_input(explanation: Explanation, at: Positions) -> Figure:
         lower.legend(loc="upper right")
     lower.set_ylabel("\n".join(textwrap.wrap(value_label(explanation), LABEL)))
     label_elements(lower, at)
-    figure.suptitle(explanation_title(explanation), fontsize=11)
+    titled(figure, explanation_title(explanation))
     return figure
 
 
@@ -179,7 +179,7 @@ def attribution_over_observation(explanation: Explanation, observation: Observat
     axes[0, 0].legend()
     axes[1, 0].set_ylabel("(data $-$ reference) / $\\sigma$")
     axes[2, 0].set_ylabel("\n".join(textwrap.wrap(value_label(explanation), LABEL)))
-    figure.suptitle(f"{observation.description}; {explanation_title(explanation)}", fontsize=11)
+    titled(figure, f"{observation.description}; {explanation_title(explanation)}")
     return figure
 
 

@@ -17,7 +17,7 @@ from zoo.errors import InputError
 from zoo.interpret.attribution.explanation import Explanation
 from zoo.interpret.elements import MOMENTUM
 from zoo.interpret.plots.attribution import NOT_ADDITIVE, explanation_title, value_label
-from zoo.interpret.plots.style import GRAY, SEQUENTIAL, panels, styled
+from zoo.interpret.plots.style import GRAY, SEQUENTIAL, panels, styled, titled
 
 if TYPE_CHECKING:
     from zoo.interpret.attribution.clouds import Attention, Filters
@@ -68,7 +68,7 @@ def attribution_over_cloud(explanation: Explanation) -> Figure:
         ax.set_title(f"{explanation.answered} {explanation.answer[row]:.3g}", loc="left")
     label = value_label(explanation) if not derivative else f"gradient of {explanation.answered} by pT [1 / GeV]"
     figure.colorbar(ScalarMappable(scale, "RdBu_r"), ax=axes, label=label)
-    figure.suptitle(explanation_title(explanation), fontsize=11)
+    titled(figure, explanation_title(explanation))
     return figure
 
 
@@ -99,7 +99,7 @@ def attention_of_class_token(attention: Attention) -> Figure:
     for ax in axes[:, 0]:
         ax.set_ylabel(_AXES[1])
     figure.colorbar(ScalarMappable(scale, SEQUENTIAL), ax=axes, label="share of the class token's attention")
-    figure.suptitle(f"{attention.model}: attention of the class token to particles", fontsize=11)
+    titled(figure, f"{attention.model}: attention of the class token to particles")
     return figure
 
 
@@ -129,7 +129,7 @@ def filters_over_plane(filters: Filters) -> Figure:
     dead = filters.values.shape[-1] - len(alive)
     ax.legend([Line2D([], [], color=GRAY)], ["half of the largest value"], loc="upper right")
     said = f", {dead} of {len(alive) + dead} filters are zero everywhere" if dead else f", {len(alive)} filters"
-    figure.suptitle(f"{filters.model}: what it makes of directions{said}", fontsize=11)
+    titled(figure, f"{filters.model}: what it makes of directions{said}")
     return figure
 
 

@@ -9,7 +9,7 @@ from zoo.interpret.attribution.explanation import Explanation
 from zoo.interpret.attribution.patches import shells
 from zoo.interpret.elements import cell_side, positions
 from zoo.interpret.plots.attribution import NOT_ADDITIVE, explanation_title, value_label
-from zoo.interpret.plots.style import BLUE, GRAY, SKY, panels, styled, with_unit
+from zoo.interpret.plots.style import BLUE, GRAY, SKY, panels, styled, titled, with_unit
 
 
 @styled
@@ -47,7 +47,7 @@ def attribution_over_cube(explanation: Explanation) -> Figure:
     side, unit = cell_side(along)
     _profile(axes[0, 2], explanation, side, unit)
     where = f"{first.label.split(' [')[0]} = {first.values[middle]:.3g}" if along[0].coordinates else f"cell {middle}"
-    figure.suptitle(f"{explanation_title(explanation)}; slices at {where} of the first row", fontsize=11)
+    titled(figure, f"{explanation_title(explanation)}; slices at {where} of the first row")
     return figure
 
 

@@ -12,7 +12,7 @@ from zoo.errors import InputError
 from zoo.interpret.attribution.explanation import Explanation
 from zoo.interpret.elements import positions
 from zoo.interpret.plots.attribution import LABEL, explanation_title, value_label
-from zoo.interpret.plots.style import one_panel, panels, styled, with_unit
+from zoo.interpret.plots.style import one_panel, panels, styled, titled, with_unit
 
 GAP = 2
 """White pixels between images."""
@@ -45,7 +45,7 @@ def attribution_over_image(explanation: Explanation) -> Figure:
             ax.grid(False)
             ax.set(xticks=[], yticks=[])
     figure.colorbar(mapped, ax=list(axes[1]), label="\n".join(textwrap.wrap(value_label(explanation), LABEL)))
-    figure.suptitle(explanation_title(explanation), fontsize=11)
+    titled(figure, explanation_title(explanation))
     return figure
 
 
@@ -77,7 +77,7 @@ def attribution_over_map(explanation: Explanation) -> Figure:
             ax.set_xticks(range(len(across.ticks)), across.ticks, rotation=40, ha="right")
         figure.colorbar(image, ax=ax, label=label)
     axes[0, 0].set_ylabel(down.label)
-    figure.suptitle(f"{explanation_title(explanation)}; the first row", fontsize=11)
+    titled(figure, f"{explanation_title(explanation)}; the first row")
     return figure
 
 

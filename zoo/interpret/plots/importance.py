@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from zoo.interpret.elements import Positions, positions
-from zoo.interpret.plots.style import BLUE, COLORS, GRAY, SKY, one_panel, panels, styled, with_unit
+from zoo.interpret.plots.style import BLUE, COLORS, GRAY, SKY, one_panel, panels, styled, titled, with_unit
 
 if TYPE_CHECKING:
     from zoo.interpret.attribution.dependence import Dependence
@@ -46,7 +46,7 @@ def importance_of_groups(importance: Importance) -> Figure:
         figure = _bars(importance)
     else:
         figure = _numbered(importance)
-    figure.suptitle(title, fontsize=11)
+    titled(figure, title)
     return figure
 
 
@@ -109,5 +109,5 @@ def partial_dependence_curves(dependence: Dependence) -> Figure:
         ax.set_xlabel(with_unit(dependence.names[k], dependence.units[k]))
     axes[0, 0].set_ylabel(dependence.answer)
     figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
-    figure.suptitle(dependence.model, fontsize=11)
+    titled(figure, dependence.model)
     return figure

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import textwrap
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -89,3 +90,17 @@ def one_panel(size: tuple[float, float] = (5.6, 4.4)) -> tuple[Figure, Axes]:
     """A figure with a single panel."""
     figure, axes = panels(1, 1, size)
     return figure, axes[0, 0]
+
+
+def titled(figure: Figure, title: str) -> None:
+    """Write a title over all panels, in as many lines as the figure is narrow.
+
+    Parameters
+    ----------
+    figure : Figure
+        The figure.
+    title : str
+        The title; its own lines stay apart.
+    """
+    width = int(12 * figure.get_figwidth())  # letters of this size to an inch, as wide as they are on average
+    figure.suptitle("\n".join(textwrap.fill(line, width) for line in title.split("\n")), fontsize=11)

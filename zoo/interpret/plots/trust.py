@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from zoo.interpret.plots.style import BLUE, GRAY, RED, SKY, method_title, one_panel, panels, styled
+from zoo.interpret.plots.style import BLUE, GRAY, RED, SKY, method_title, one_panel, panels, styled, titled
 
 if TYPE_CHECKING:
     from zoo.interpret.trust.deletion import DeletionInsertion
@@ -62,7 +62,7 @@ def stability_under_noise(found: Stability) -> Figure:
     axes[0, 0].set_ylim(top=1.02)
     axes[0, 1].set_yscale("log")
     axes[0, 0].legend()
-    figure.suptitle(f"{found.model}: {method_title(found.method)}", fontsize=11)
+    titled(figure, f"{found.model}: {method_title(found.method)}")
     return figure
 
 

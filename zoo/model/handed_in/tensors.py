@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -44,13 +44,13 @@ def inputs_of(given: Any, endpoint: Endpoint, allow_missing: bool = False) -> di
         if named - given.keys() and given.keys() - named:  # elements may be called by their own names
             columns = (columns_of_row if is_row(given) else columns_of)(given, "the columns")
             if all(columns.find(tensor) for tensor in endpoint.inputs if tensor.name in named):
-                return _of_columns(columns, endpoint, allow_missing)
+                return inputs_of_columns(columns, endpoint, allow_missing=allow_missing)
         return _with_masks(dict(given), endpoint)
     if is_row(given):
-        return _of_columns(columns_of_row(given, "the row"), endpoint, allow_missing)
+        return inputs_of_columns(columns_of_row(given, "the row"), endpoint, allow_missing=allow_missing)
     if isinstance(given, Columns) or is_table(given):
         columns = given if isinstance(given, Columns) else columns_of(given, "the table")
-        return _of_columns(columns, endpoint, allow_missing)
+        return inputs_of_columns(columns, endpoint, allow_missing=allow_missing)
     names = ", ".join(tensor.name for tensor in endpoint.inputs)
     raise InputError(f"expected the inputs {names} by name, or a table with columns, given {type(given).__name__}")
 
@@ -269,8 +269,41 @@ def _with_masks(given: dict[str, Any], endpoint: Endpoint) -> dict[str, Any]:
     return given
 
 
-def _of_columns(columns: Columns, endpoint: Endpoint, allow_missing: bool) -> dict[str, Any]:
-    found = {tensor.name: columns.find(tensor) for tensor in endpoint.inputs}
+def inputs_of_columns(
+    columns: Columns,
+    endpoint: Endpoint,
+    *,
+    chosen: Mapping[str, Sequence[str]] | None = None,
+    units: Mapping[str, str] | None = None,
+    allow_missing: bool = False,
+) -> dict[str, Any]:
+    """The inputs of an endpoint from columns that name tensors or their elements.
+
+    Parameters
+    ----------
+    columns : Columns
+        The columns.
+    endpoint : Endpoint
+        The endpoint.
+    chosen : mapping of str to sequence of str, optional
+        Columns of each tensor by its name, where they are not called after it.
+    units : mapping of str to str, optional
+        Units of columns, of which the table gives none.
+    allow_missing : bool
+        Whether missing values become NaN in place of an error.
+
+    Returns
+    -------
+    dict of str to ndarray
+        Each tensor, rows of several lengths padded; their mask, which is made where no column holds it.
+
+    Raises
+    ------
+    InputError, UnknownNameError
+        Naming the tensor, the columns that were expected, and those that are there.
+    """
+    chosen = chosen or {}
+    found = {tensor.name: columns.find(tensor, chosen.get(tensor.name)) for tensor in endpoint.inputs}
     columns.rows([name for names in found.values() for name in names or ()])
     inputs: dict[str, Any] = {}
     for tensor in endpoint.inputs:
@@ -279,13 +312,19 @@ def _of_columns(columns: Columns, endpoint: Endpoint, allow_missing: bool) -> di
             counts = [flat_rows(columns.one(name).values, name)[1] for one in owners for name in found[one.name] or ()]
             inputs[tensor.name] = mask_of_lengths(agreed_lengths(counts, tensor.name), owners[0])
         else:
-            inputs[tensor.name] = _tensor(columns, tensor, allow_missing)
+            inputs[tensor.name] = _tensor(columns, tensor, allow_missing, found[tensor.name], units)
     return inputs
 
 
-def _tensor(columns: Columns, tensor: Tensor, allow_missing: bool) -> np.ndarray:
-    """A tensor from the columns that name it or its elements."""
-    names = columns.find(tensor)
+def _tensor(
+    columns: Columns,
+    tensor: Tensor,
+    allow_missing: bool,
+    names: Sequence[str] | None = None,
+    units: Mapping[str, str] | None = None,
+) -> np.ndarray:
+    """A tensor from the columns that name it or its elements, or from those of the names that are given."""
+    names = names or columns.find(tensor)
     if names is None:
         raise InputError(
             f"{columns.source}: expected {expected_names(tensor)} for the input {tensor.name} ({tensor.description}), given"
@@ -294,17 +333,17 @@ def _tensor(columns: Columns, tensor: Tensor, allow_missing: bool) -> np.ndarray
         )
     if not tensor.free:
         shape = tuple(tensor.fixed_shape)
-        made = columns.array(names, shape, element_units(tensor, shape), allow_missing=allow_missing)
+        made = columns.array(names, shape, element_units(tensor, shape), units, allow_missing=allow_missing)
         assert isinstance(made, np.ndarray)
         return made
     flats, counts = zip(*(flat_rows(columns.one(name).values, f"{columns.source}: {name}") for name in names), strict=True)
     lengths = agreed_lengths(counts, said(names))
     if len(names) == 1:
-        unit = columns.one(names[0]).values.unit
+        unit = (units or {}).get(names[0], columns.one(names[0]).values.unit)
         flat = _converted(Values(flats[0], unit=unit), tensor, f"{columns.source}: {names[0]}")
     else:
-        units = element_units(tensor, (len(names),))
-        ways = [columns.converter(name, [unit]) for name, unit in zip(names, units, strict=True)]
+        wanted = element_units(tensor, (len(names),))
+        ways = [columns.converter(name, [unit], units) for name, unit in zip(names, wanted, strict=True)]
         flat = np.stack([one if way is None else way(one) for one, way in zip(flats, ways, strict=True)], axis=-1)
     return padded_rows(flat, lengths, tensor, columns.source)
 
