@@ -13,7 +13,7 @@ from zoo.errors import InputError
 from zoo.families.state import apart
 from zoo.model.registry import get_family
 from zoo.training.fit import EpochData, build, fit, parts_of_a_batch
-from zoo.training.recipe import Recipe
+from zoo.training.recipe import Optimizer, Recipe
 
 SIZES = {"train": 256, "validation": 80, "test": 80}
 
@@ -93,6 +93,21 @@ def test_a_batch_in_parts_by_size_makes_the_same_step(network):
         np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-6)
     longest = [batches[index][0][0].shape[1] for index in range(len(batches))]
     assert sum(longest[::4]) < sum(longest[3::4])
+
+
+@pytest.mark.parametrize("network", ["efn", "particle-net"])
+def test_the_learning_rate_falls_over_all_epochs_however_a_step_is_made(network):
+    data = MadeUpClouds(network)
+    cosine = recipe(network).model_copy(
+        update={"optimizer": Optimizer(learning_rate=0.01, schedule="cosine", warmup_epochs=1), "epochs": 5}
+    )
+    model = build(cosine, data)
+    batches = EpochData(data, 32, 0, 0, "real", model.optimizer.gradient_accumulation_steps or 1)
+    rates = []
+    for epoch in range(5):
+        model.fit(batches, epochs=epoch + 1, initial_epoch=epoch, shuffle=False, verbose=0)
+        rates.append(float(model.optimizer.learning_rate))
+    np.testing.assert_allclose(rates, 0.01 * (1 + np.cos(np.pi * np.arange(5) / 4)) / 2, atol=1e-7)
 
 
 def test_networks_that_normalize_by_the_batch_see_it_whole():

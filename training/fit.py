@@ -155,8 +155,10 @@ def build(recipe: Recipe, dataset: Dataset) -> ZooModel:
     steps = len(training) // recipe.batch_size
     if steps == 0:
         raise RecipeError(f"batch_size {recipe.batch_size} is larger than the {len(training)} training rows")
+    parts = parts_of_a_batch(model, recipe.batch_size)
     rate = recipe.optimizer.learning_rate
     if recipe.optimizer.schedule == "cosine":
+        steps *= parts or 1  # Keras' schedules count the parts of which a step is made
         warmup = recipe.optimizer.warmup_epochs * steps
         rate = keras.optimizers.schedules.CosineDecay(
             0.0 if warmup else rate,
@@ -167,7 +169,7 @@ def build(recipe: Recipe, dataset: Dataset) -> ZooModel:
     optimizer = keras.optimizers.Adam(
         rate,
         weight_decay=recipe.optimizer.weight_decay or None,
-        gradient_accumulation_steps=parts_of_a_batch(model, recipe.batch_size),
+        gradient_accumulation_steps=parts,
     )
     expect_trainable(model, training, recipe.batch_size)
     metrics = {"metrics" if training.weight is None else "weighted_metrics": ["accuracy"] if model.classes else []}
