@@ -26,7 +26,7 @@ JAX := $(VENV)/jax
 # Where this is set, each of the workers and of the programs that tests start compiles every module of the zoo anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test pages slow soak fuzz cpp web ray jax lint wheel clean
+.PHONY: demo test pages slow soak fuzz cpp web docs ray jax lint wheel clean
 
 $(VENV)/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -81,6 +81,11 @@ $(WEB)/installed: export/web/package.json
 
 web: $(VENV)/installed $(WEB)/installed
 	PHYSZOO_WEB=$(CURDIR)/$(WEB) CHROMIUM=$(CHROMIUM) $(RUN)/python -m pytest tests/test_web.py
+
+# The site, docs/_build, and its demonstrations in Chromium. To read it: python -m http.server --directory docs/_build
+docs: $(VENV)/installed $(WEB)/installed
+	PHYSZOO_WEB=$(CURDIR)/$(WEB) $(RUN)/python -m sphinx --fail-on-warning --keep-going --quiet docs docs/_build
+	PHYSZOO_WEB=$(CURDIR)/$(WEB) PHYSZOO_SITE=$(CURDIR)/docs/_build CHROMIUM=$(CHROMIUM) $(RUN)/python -m pytest tests/test_site.py
 
 $(RAY)/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(RAY)

@@ -35,7 +35,7 @@ Accepted = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
 class Tolerance(Strict):
-    """Largest accepted difference |a - b| <= absolute + relative |b|."""
+    """Largest accepted difference, ``|a - b| <= absolute + relative |b|``."""
 
     absolute: Accepted = 1e-5
     relative: Accepted = 1e-5

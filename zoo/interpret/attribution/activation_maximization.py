@@ -93,8 +93,8 @@ def maximize_activation(
     """Climb from near the baseline to inputs that excite units, kept smooth by total variation and inside the trained range.
 
     With elements u in units of their trained ranges, u_0 where it begins and a the mean of the unit over space, the climb is on
-    a(u) / |da/du|_1 - smoothness mean(|u_i - u_neighbor| + (u - u_0)^2), by Adam (Mahendran & Vedaldi 2015, arXiv:1412.0035);
-    |da/du|_1 is that of the first step. The square holds elements back that only follow their neighbors.
+    ``a(u) / |da/du|_1 - smoothness mean(|u_i - u_neighbor| + (u - u_0)^2)``, by Adam (Mahendran & Vedaldi 2015,
+    arXiv:1412.0035); ``|da/du|_1`` is that of the first step. The square holds elements back that only follow their neighbors.
 
     Parameters
     ----------

@@ -74,7 +74,7 @@ def beta_vae_score(
 ) -> float:
     """Accuracy of a linear classifier that names the factor that pairs of observations share.
 
-    Higgins et al. 2017, section 3: a point is the mean of |z1 - z2| over pairs that share one random factor. scikit-learn's
+    Higgins et al. 2017, section 3: a point is the mean of ``|z1 - z2|`` over pairs that share one random factor. scikit-learn's
     logistic regression. Chance is 1/factors. Rotated latents may score 1 where the factors' spreads differ, and so
     do duplicated and mixed ones.
 
@@ -249,9 +249,9 @@ def sap(latents: np.ndarray, factors: np.ndarray, *, seed: int) -> Gap:
 def dci(latents: np.ndarray, factors: np.ndarray, *, model: Literal["trees", "lasso"] = "trees", seed: int) -> DCI:
     """Disentanglement, completeness and informativeness, from how much each latent matters for predicting each factor.
 
-    Eastwood & Williams 2018, section 2: with R the importances, D_i = 1 - H_factors(R_i. / sum R_i.) is averaged with weights
-    sum_j R_ij, and C_j = 1 - H_latents(R_.j / sum R_.j). Here completeness too is weighted, by sum_i R_ij, as in
-    disentanglement_lib, and informativeness is what is explained on a held-out third of the rows, not the error.
+    Eastwood & Williams 2018, section 2: with R the importances, ``D_i = 1 - H_factors(R_i. / sum R_i.)`` is averaged with
+    weights ``sum_j R_ij``, and ``C_j = 1 - H_latents(R_.j / sum R_.j)``. Here completeness too is weighted, by ``sum_i R_ij``,
+    as in disentanglement_lib, and informativeness is what is explained on a held-out third of the rows, not the error.
 
     Parameters
     ----------

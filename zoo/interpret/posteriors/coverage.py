@@ -121,7 +121,7 @@ class Coverage:
     low, high : ndarray
         95% interval of ``expected``, from a bootstrap over the rows, of shape (k,).
     distance : float
-        Largest |coverage - level| over all levels, the Kolmogorov-Smirnov distance.
+        Largest ``|coverage - level|`` over all levels, the Kolmogorov-Smirnov distance.
     p_value : float
         The p-value of that distance under right posteriors.
     n : int

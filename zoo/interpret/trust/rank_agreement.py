@@ -110,7 +110,7 @@ class Stability(Result):
     correlation : ndarray
         Rank correlation with the explanation of the input itself, of shape (noises, draws, n).
     change : ndarray
-        |values - values of the input| / |values of the input|, Euclidean norms, of shape (noises, draws, n).
+        ``|values - values of the input| / |values of the input|``, Euclidean norms, of shape (noises, draws, n).
     noises : list of float
         Standard deviations as fractions of the trained range.
     method, model : str

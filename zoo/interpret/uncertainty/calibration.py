@@ -96,7 +96,7 @@ def _binned(probability: np.ndarray, label: np.ndarray, bins: int) -> tuple[np.n
 def expected_calibration_error(
     probability: np.ndarray, label: np.ndarray, bins: int = 15, *, weight: np.ndarray | None = None
 ) -> float:
-    """Mean |observed fraction - mean probability| over bins, weighted by their rows.
+    """Mean ``|observed fraction - mean probability|`` over bins, weighted by their rows.
 
     Guo et al. (2017, arXiv:1706.04599), eq. 3, with the probability of class 1 for the confidence. With few rows it is
     biased upwards: a calibrated classifier gets about 0.8 sqrt(bins p(1 - p) / n).

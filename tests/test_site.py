@@ -1,0 +1,65 @@
+"""The site that ``make docs`` builds, in Chromium: the gallery, and a demonstration of each model that runs its graphs."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import threading
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+import zoo
+
+SITE = Path(os.environ.get("PHYSZOO_SITE", ""))
+if "PHYSZOO_SITE" not in os.environ or not Path(os.environ.get("CHROMIUM", "")).is_file():
+    pytest.skip("needs the site and a Chromium: make docs", allow_module_level=True)
+
+
+class Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, *arguments) -> None:
+        pass
+
+
+@pytest.fixture(scope="module")
+def said(tmp_path_factory) -> dict:
+    """What Chromium finds on the pages of all models and on the gallery, where there is nothing but this folder."""
+    folder = tmp_path_factory.mktemp("site")
+    web = Path(os.environ["PHYSZOO_WEB"])
+    shutil.copy(Path(__file__).with_name("site_pages.mjs"), web)  # where it finds playwright-core
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(SITE))) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        address = f"http://127.0.0.1:{server.server_port}"
+        command = ["node", web / "site_pages.mjs", address, folder, *zoo.list_models()]
+        found = subprocess.run(list(map(str, command)), capture_output=True, text=True, timeout=900)
+        server.shutdown()
+    assert found.returncode == 0, found.stderr
+    return json.loads(found.stdout) | {"address": address}
+
+
+@pytest.mark.parametrize("name", zoo.list_models())
+def test_a_demonstration_checks_itself_and_follows_what_is_moved(said, name):
+    outputs = sum(len(endpoint.outputs) for endpoint in zoo.get_spec(name).endpoints.values())
+    of_model = said["models"][name]
+    assert of_model["status"].startswith(f"{outputs} of {outputs} outputs as on the day of release")
+    assert of_model["bad"] == []
+    assert of_model["changed"]
+
+
+def test_sliders_move_latents_and_parameters(said):
+    moved = {name for name, of_model in said["models"].items() if of_model["moved"]}
+    assert moved >= {"ive-pendulum", "ive-halo-profile-3", "bvae-shapes3d", "mlp-cmb-emulator", "mlp-jets", "nsf-sbi-slcp"}
+
+
+def test_the_gallery_shows_all_models_or_those_of_a_field(said):
+    assert said["all"] == zoo.list_models()
+    assert said["mechanics"] == ["ive-pendulum"]
+
+
+def test_pages_ask_no_other_address_and_complain_of_nothing(said):
+    assert said["complaints"] == []
+    assert said["origins"] == [said["address"]]
