@@ -2,8 +2,8 @@
 
     python examples/jets.py [folder] [--short]
 
-The 3,000 jets of quarks and gluons that ship are written to a ROOT file as an analysis has them: an entry a jet, a jagged branch a
-number of its particles. The tagger learned at particle level. A detector sees less: here it smears momenta, has
+The 3,000 jets of quarks and gluons that ship are written to a ROOT file as an analysis has them: an entry for each jet, a
+jagged branch for each number of its particles. The tagger learned at particle level. A detector sees less: here it smears momenta, has
 thresholds, loses a twentieth of the charged particles, and tells six kinds of particles apart. The tagger is judged on what the
 detector sees as it is, fine-tuned, and beside the same network from scratch. A few minutes on one core; ``--short`` takes
 fewer jets and epochs.
@@ -99,9 +99,7 @@ def main(folder: Path, short: bool) -> None:
     tagger = zoo.load(TAGGER)
     jets = from_root(folder / "jets.root", "Jets")
     probability = np.asarray(tagger.endpoint("predict")(jets)["probability"])[:, 0]
-    print(
-        f"{len(probability)} jets of {folder / 'jets.root'}: the first five are quarks with {probability[:5].round(2).tolist()}"
-    )
+    print(f"{len(probability)} jets; the first are those of quarks with {', '.join(f'{one:.2f}' for one in probability[:5])}")
 
     # Which particles of a jet made the answer.
     one = {name: array[:1] for name, array in jets.items()}
