@@ -3,10 +3,10 @@
     python examples/jets.py [folder] [--short]
 
 The 3,000 jets of quarks and gluons that ship are written to a ROOT file as an analysis has them: an entry for each jet, a
-jagged branch for each number of its particles. The tagger learned at particle level. A detector sees less: here it smears momenta, has
-thresholds, loses a twentieth of the charged particles, and tells six kinds of particles apart. The tagger is judged on what the
-detector sees as it is, fine-tuned, and beside the same network from scratch. A few minutes on one core; ``--short`` takes
-fewer jets and epochs.
+jagged branch for each number of its particles. The tagger learned at particle level. A detector sees less: here it smears
+momenta, has thresholds, loses a twentieth of the charged particles, and tells six kinds of particles apart. The tagger is
+judged on what the detector sees as it is, fine-tuned, and beside the same network from scratch. A few minutes on one core;
+``--short`` takes fewer jets and epochs.
 """
 
 from __future__ import annotations
