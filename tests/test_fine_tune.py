@@ -95,6 +95,7 @@ def test_result_is_a_model_like_any_other(tuned):
     assert spec.name == "mine"
     assert (spec.lineage.parent, spec.lineage.revision) == (parent.spec.name, "2")
     assert len(spec.lineage.data_sha256) == 64
+    assert spec.limit is None  # that of the parent is of other data
     assert verify(folder).ok
     assert (folder / "figures" / "learning_curves.png").stat().st_size > 5_000
     check_card(folder, json.loads((folder / "metrics.json").read_text()))

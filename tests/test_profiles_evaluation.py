@@ -9,6 +9,7 @@ from zoo.data.dataset import Rows
 from zoo.interpret.latents.report import relate_posteriors
 from zoo.training.evaluations import profiles
 from zoo.training.evaluations.profiles import Profiles
+from zoo.training.recipe import Source
 
 QUERIES = np.geomspace(0.3, 3.0, 5)
 SETTINGS = Profiles(
@@ -73,3 +74,14 @@ def test_separation_is_the_least_own_information_over_the_most_of_others():
     expected = min(matrix["latent 1", "mass"].value, matrix["latent 0", "shape"].value) / matrix["latent 0", "mass"].value
     assert found.value == pytest.approx(expected)
     assert found.value > 5
+
+
+def test_what_describes_profiles_without_training_stands_beside_the_model():
+    """The mean profile and the fitted formula, on every test set; what the noise-free crops say is exact to rounding."""
+    sizes = {"train": 1, "validation": 20, "test": 8}
+    settings = SETTINGS.model_copy(update={"boundary": None, "also_on": {"clean": {"noise": False}}})
+    found = {one.name: one.value for one in settings.untrained(Source(source="synthetic-halo", parameters=sizes))}
+    what = ("the mean profile", "the formula fitted to each halo")
+    assert list(found) == [f"{label}scatter of {one}" for label in ("", "clean/") for one in what]
+    assert found["clean/scatter of the formula fitted to each halo"] < 1e-3
+    assert found["scatter of the formula fitted to each halo"] < 0.02 < 0.1 < found["scatter of the mean profile"]

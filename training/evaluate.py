@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
+ROUNDED = 1e-6
+"""Difference of a ratio from one that is the rounding of single precision."""
+
+
 @dataclass(frozen=True)
 class Run:
     """One finished training.
@@ -72,10 +76,28 @@ def evaluate(runs: Runs) -> Evaluation:
     The value of a metric is that of the released run on the test split; ``detail`` gives mean and standard deviation
     over seeds. Nothing here chooses anything: epochs, seeds and variants are fixed by the recipe.
     """
-    settings = runs[""][0].recipe.evaluation
+    recipe = runs[""][0].recipe
+    settings = recipe.evaluation
     evaluation = settings.judge(runs)
-    evaluation.metrics = [_beside_published(metric, settings.published) for metric in evaluation.metrics]
+    metrics = without_itself([*evaluation.metrics, *settings.untrained(recipe.data)])
+    evaluation.metrics = [_beside_published(metric, settings.published) for metric in metrics]
     return evaluation
+
+
+def without_itself(metrics: list[Metric]) -> list[Metric]:
+    """The metrics without those of a baseline that turned out to be the model itself.
+
+    Trees are tuned beside every model of halos, one of which is such trees. A ratio to a baseline that is one whatever rows are
+    drawn says so, and what else is said of that baseline would stand there twice.
+    """
+    sure = [metric for metric in metrics if np.allclose([metric.value, *(metric.interval or (0, 0))], 1, rtol=0, atol=ROUNDED)]
+    named = [metric.name.partition(" over that of ") for metric in sure]
+    same = {(ratio.rpartition("/")[0], f" of {baseline}") for ratio, over, baseline in named if over}
+    return [
+        metric
+        for metric in metrics
+        if not any(metric.name.rpartition("/")[0] == test_set and metric.name.endswith(end) for test_set, end in same)
+    ]
 
 
 def _beside_published(metric: Metric, published: list[Published]) -> Metric:

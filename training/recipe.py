@@ -13,6 +13,7 @@ from pydantic import BeforeValidator, Field, JsonValue, PrivateAttr, SerializeAs
 from zoo.data.dataset import Dataset, get_dataset
 from zoo.errors import UnknownNameError, ZooError
 from zoo.model.axes import Strict
+from zoo.model.limit import Limit
 from zoo.model.registry import get_family
 from zoo.model.spec import Endpoint, Name, Tolerance
 from zoo.training.evaluations import EvaluationSettings, evaluation_settings
@@ -89,6 +90,8 @@ class Recipe(Strict):
     seeds: Annotated[list[int], Field(min_length=1)] = [0]
     """Seeds of training: the first is the released model's; the others measure the spread."""
     evaluation: Annotated[SerializeAsAny[EvaluationSettings], BeforeValidator(evaluation_settings)]
+    limit: Limit | None = None
+    """The best that the data allow, which the card holds against one of the numbers."""
     variants: dict[Name, Variant] = {}
     endpoints: dict[Name, Endpoint]
     tolerance: Tolerance = Tolerance()

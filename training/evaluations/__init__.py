@@ -17,7 +17,9 @@ from zoo.model.axes import Strict
 from zoo.registration import Register
 
 if TYPE_CHECKING:
+    from zoo.model.spec import Metric
     from zoo.training.evaluate import Evaluation, Runs
+    from zoo.training.recipe import Source
 
 
 class Published(Strict):
@@ -43,6 +45,13 @@ class EvaluationSettings(Strict, ABC):
         Every metric is made by ``zoo.training.metrics``, with an interval over independent units. A run's model is loaded when
         it is asked for, ``run.load()``, and let go before the next one, so that one model at a time takes memory.
         """
+
+    def untrained(self, data: Source) -> list[Metric]:
+        """Metrics of what takes no training: the best possible answers, and simple ones, as far as the data know them.
+
+        They are measured once more for a released model whose card lacks them, without its weights.
+        """
+        return []
 
 
 EVALUATIONS: Register[type[EvaluationSettings]] = Register(

@@ -12,9 +12,11 @@ from zoo.errors import InputError
 from zoo.families.contracts import Density, Generates
 from zoo.interpret import plots
 from zoo.model.registry import get_spec
+from zoo.model.spec import Metric
 from zoo.training.evaluate import Evaluation, Run, Runs
 from zoo.training.evaluations import EvaluationSettings, register_evaluation
 from zoo.training.metrics import Units, mean, measured
+from zoo.training.recipe import Source
 from zoo.training.weights import relative_weights
 
 COMPONENTS = (1, 2, 4, 8, 16, 32, 64)
@@ -33,6 +35,15 @@ class DensityEvaluation(EvaluationSettings):
 
     def judge(self, runs: Runs) -> Evaluation:
         return evaluate(runs, self)
+
+    def untrained(self, data: Source) -> list[Metric]:
+        dataset = data.dataset()
+        if not isinstance(dataset, KnowsDensity):
+            return []
+        rows = dataset.rows("test")
+        found = dataset.log_density(_variables(rows))
+        meaning = "nat per row, minus the entropy of the data, above which no density comes in the mean"
+        return [measured("log likelihood of the true density", mean, [found], Units.of(rows), meaning)]
 
 
 def evaluate(runs: Runs, settings: DensityEvaluation) -> Evaluation:

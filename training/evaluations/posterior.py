@@ -7,7 +7,7 @@ from typing import Literal
 
 import numpy as np
 
-from zoo.data.dataset import Dataset, HasNotes, HasPrior, KnowsPosterior, Rows
+from zoo.data.dataset import Dataset, HasNotes, HasPrior, KnowsPosterior, KnowsPosteriorDensity, Rows
 from zoo.errors import warn
 from zoo.families.contracts import Density, Generates, any_range
 from zoo.interpret import plots
@@ -20,6 +20,7 @@ from zoo.progress import track
 from zoo.training.evaluate import Evaluation, Run, Runs
 from zoo.training.evaluations import EvaluationSettings, register_evaluation
 from zoo.training.metrics import Units, expect_equal_weights, mean, measured, metric, of_distance, root_mean
+from zoo.training.recipe import Source
 
 CALIBRATED = 1000
 """Test rows at most for ranks, coverage and posterior means, which need draws of each."""
@@ -43,6 +44,15 @@ class Posterior(EvaluationSettings):
 
     def judge(self, runs: Runs) -> Evaluation:
         return evaluate(runs, self)
+
+    def untrained(self, data: Source) -> list[Metric]:
+        dataset = data.dataset()
+        if not isinstance(dataset, KnowsPosteriorDensity):
+            return []
+        rows = dataset.rows("test")
+        found = dataset.log_posterior(*_pairs(rows))
+        meaning = "log p(true theta | x), nat, above which no posterior comes in the mean"
+        return [measured("log_prob of the exact posterior", mean, [found], Units.of(rows), meaning)]
 
 
 def evaluate(runs: Runs, settings: Posterior) -> Evaluation:

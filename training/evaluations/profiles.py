@@ -33,7 +33,7 @@ from zoo.training.metrics import (
     quantile,
     rms,
 )
-from zoo.training.recipe import RecipeError
+from zoo.training.recipe import RecipeError, Source
 
 LEAST = 1e-3
 """Information that counts as none, nat."""
@@ -68,6 +68,15 @@ class Profiles(EvaluationSettings):
     def judge(self, runs: Runs) -> Evaluation:
         return evaluate(runs, self)
 
+    def untrained(self, data: Source) -> list[Metric]:
+        metrics: list[Metric] = []
+        for label, changes in ({"": {}} | self.also_on).items():
+            dataset = data.dataset(**changes)
+            rows, prefix = dataset.rows("test"), f"{label}/" if label else ""
+            for name, error in _described(dataset, rows):
+                metrics += _scatter(prefix, [Answers(error)], rows, self, rows.inputs[self.query][0], f" of {name}")
+        return metrics
+
 
 def median(errors: np.ndarray, weights: np.ndarray | None = None) -> float:
     """Median of the absolute error."""
@@ -91,7 +100,10 @@ class Answers:
 
 
 def evaluate(runs: Runs, settings: Profiles) -> Evaluation:
-    """Every variant on the test split, beside the mean profile and what else the data set knows; information of the latents."""
+    """Every variant on the test split, and information of the latents.
+
+    The mean profile and what else the data set knows of profiles stand beside them by ``Profiles.untrained``.
+    """
     evaluation = Evaluation()
     released = runs[""][0]
     dataset = released.recipe.data.dataset()
@@ -108,8 +120,6 @@ def evaluate(runs: Runs, settings: Profiles) -> Evaluation:
         if variant:
             evaluation.metrics += _ratios(variant, found[""], members, rows, settings, queries)
     simple = {label: Answers(error) for label, error in _described(dataset, rows)}
-    for label, answers in simple.items():
-        evaluation.metrics += _scatter("", [answers], rows, settings, queries, f" of {label}")
     for label, changes in settings.also_on.items():
         evaluation.metrics += _elsewhere(label, changes, runs[""], settings, queries)
     shown = (
@@ -137,13 +147,9 @@ def evaluate(runs: Runs, settings: Profiles) -> Evaluation:
 
 
 def _elsewhere(label: str, changes: dict, members: list[Run], settings: Profiles, queries: np.ndarray) -> list[Metric]:
-    """Errors on a further test set, beside the simpler descriptions there."""
-    dataset = members[0].recipe.data.dataset(**changes)
-    rows = dataset.rows("test")
-    metrics = _errors(f"{label}/", [_judge(run, rows)[0] for run in members], rows, settings, queries)
-    for name, error in _described(dataset, rows):
-        metrics += _scatter(f"{label}/", [Answers(error)], rows, settings, queries, f" of {name}")
-    return metrics
+    """Errors on a further test set."""
+    rows = members[0].held_out(changes)
+    return _errors(f"{label}/", [_judge(run, rows)[0] for run in members], rows, settings, queries)
 
 
 def _judge(run: Run, rows: Rows) -> tuple[Answers, Encoded]:

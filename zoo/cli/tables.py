@@ -58,6 +58,7 @@ def model_details(spec: ModelSpec) -> list[RenderableType]:
         ),
         _table("endpoints", "endpoint", "tensor", "shape", "unit", "trained range", "what", rows=tensors),
         metric_table(metrics) if metrics else "no metrics on its card",
+        *([f"limit: {spec.limit.words(spec.metrics)}"] if spec.limit else []),
         f"data: {spec.data.description} ({spec.data.simulator}, seed {spec.data.seed}); rows {spec.data.rows}\nONNX: {export}",
     ]
 

@@ -57,14 +57,18 @@ def release(
         Path | None,
         typer.Option(help="write the model there; default: into this package, model_cards/<name>"),
     ] = None,
+    card: Annotated[
+        bool, typer.Option("--card", help="train nothing: write summary and limit onto the card of the model that is there")
+    ] = False,
 ) -> None:
     """Train all seeds and variants, evaluate, export, check parity and write the card."""
     with quiet_tensorflow():
         from zoo.training.recipe import load_recipe, parse_changes
+        from zoo.workflows.recard import recard
         from zoo.workflows.release import release as run
 
         chosen = load_recipe(one_recipe(recipe, file)).changed(parse_changes(settings or []))
-        released = run(chosen, out or Path("runs") / chosen.name, folder)
+        released = recard(chosen, folder) if card else run(chosen, out or Path("runs") / chosen.name, folder)
     print(f"released {chosen.name}@{chosen.revision}: {released}")
 
 

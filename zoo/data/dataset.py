@@ -140,6 +140,15 @@ class KnowsPosterior(Protocol):
 
 
 @runtime_checkable
+class KnowsPosteriorDensity(Protocol):
+    """A data set that knows the density of the exact posterior."""
+
+    def log_posterior(self, theta: np.ndarray, x: np.ndarray, /) -> np.ndarray:
+        """Natural logarithm (n,) of p(theta | x), for parameters (n, D) and an observation of each, (n, C)."""
+        ...
+
+
+@runtime_checkable
 class KnowsBest(Protocol):
     """A data set of two classes whose likelihoods are known, so that it can say how well they can be told apart."""
 

@@ -88,7 +88,7 @@ def _origin(spec: ModelSpec, address: str) -> str:
 
 def _numbers(spec: ModelSpec, address: str) -> str:
     """The headline numbers, after what one must know beside them."""
-    notes = "".join(f"**Note.** {' '.join(note.split())}\n\n" for note in spec.notes or [])
+    notes = "".join(f"**Note.** {_line(note)}\n\n" for note in spec.notes or [])
     if not spec.metrics:
         return f"{notes}Nothing was measured.\n"
     rows = (
@@ -104,7 +104,8 @@ def _numbers(spec: ModelSpec, address: str) -> str:
     table = _table(("Held-out metric", "Value", "95% interval", "Baseline", "n"), rows)
     table += _outside(spec)
     others = len(spec.metrics) - len(headline(spec))
-    return notes + table + (f"\n`metrics.json` holds these and {others} more, and how each was measured.\n" if others else "")
+    table += f"\n`metrics.json` holds these and {others} more, and how each was measured.\n" if others else ""
+    return notes + table + (f"\n**Limit.** {_line(spec.limit.words(spec.metrics))}\n" if spec.limit else "")
 
 
 def _outside(spec: ModelSpec) -> str:
@@ -132,7 +133,11 @@ def _table(header: Iterable[object], rows: Iterable[Iterable[object]]) -> str:
 
 
 def _cell(value: object) -> str:
-    return " ".join(str(value).split()).replace("|", r"\|")
+    return _line(str(value)).replace("|", r"\|")
+
+
+def _line(text: str) -> str:
+    return " ".join(text.split())
 
 
 SECTIONS: dict[str, Callable[[ModelSpec, str], str]] = {"use": _use, "numbers": _numbers}

@@ -18,6 +18,7 @@ from pydantic import Field, JsonValue, model_validator
 
 from zoo.model.axes import Axis, Strict, TensorName
 from zoo.model.jet import Jet
+from zoo.model.limit import Limit
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9]+([-_.][a-z0-9]+)*$", max_length=80)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -341,6 +342,8 @@ class ModelSpec(Strict):
     endpoints: dict[Name, Endpoint] = Field(min_length=1)
     data: Data
     metrics: list[Metric]
+    limit: Limit | None = None
+    """How far the model is from the best that its data allow; None where nobody has said."""
     notes: list[str] | None = None
     """What one must know beside the numbers, such as that intervals are too narrow; the card says it."""
     files: list[File]
@@ -356,6 +359,12 @@ class ModelSpec(Strict):
         paths = [file.path for file in self.files]
         if len(set(paths)) < len(paths):
             raise ValueError("files: a file is listed twice")
+        return self
+
+    @model_validator(mode="after")
+    def _limit_was_measured(self) -> ModelSpec:
+        if self.limit is not None:
+            self.limit.value(self.metrics)
         return self
 
     def file(self, path: str) -> File | None:

@@ -94,6 +94,7 @@ def calibrate(
             "summary": f"{spec.summary}; probabilities calibrated by temperature",
             "metrics": metrics,
             "lineage": Lineage(parent=spec.name, revision=spec.revision, data_sha256=data_sha256),
+            "limit": None,
             "notes": None,
             "earlier_revisions": {},
             "physzoo_version": version("physzoo"),

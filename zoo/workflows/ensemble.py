@@ -87,6 +87,7 @@ def ensemble(
             "summary": f"{spec.summary}; {len(models)} trainings together",
             "endpoints": endpoints,
             "metrics": list(metrics),
+            "limit": None,
             "notes": None,
             "earlier_revisions": {},
             "lineage": None,

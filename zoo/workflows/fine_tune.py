@@ -154,6 +154,7 @@ def _fine_tuned(parent: ZooModel, data: Any, chosen: FineTuning, words: UserColu
             "files": [],
             "export": Export(),
             "lineage": Lineage(parent=parent.spec.name, revision=parent.spec.revision, data_sha256=rows.sha256),
+            "limit": None,
             "notes": None,
             "earlier_revisions": {},
             "physzoo_version": version("physzoo"),

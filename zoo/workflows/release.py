@@ -126,6 +126,8 @@ def release(recipe: Recipe, out: Path, folder: Path | None = None) -> Path:
     elif (backend := keras.backend.backend()) != "tensorflow":
         raise ZooError(f"{recipe.name}: released models hold ONNX graphs, which need KERAS_BACKEND=tensorflow, given {backend}")
     runs, evaluation = train(recipe, out, seeds=recipe.seeds, variants=True)
+    if recipe.limit is not None:
+        recipe.limit.value(evaluation.metrics)
     model = runs[""][0].load()
     dataset = recipe.data.dataset()
     prose = prose_of(target / CARD)
@@ -135,7 +137,7 @@ def release(recipe: Recipe, out: Path, folder: Path | None = None) -> Path:
         shutil.copy(out / METRICS, staged / METRICS)
         shutil.copytree(out / "plots", staged / FIGURES)
         model.spec = _describe(recipe, dataset, evaluation.metrics).model_copy(
-            update={"notes": evaluation.notes or None, "earlier_revisions": earlier}
+            update={"limit": recipe.limit, "notes": evaluation.notes or None, "earlier_revisions": earlier}
         )
         if recipe.evaluation.kind == "posterior" and (reference := _reference(model.spec, dataset)):
             (staged / REFERENCE).write_bytes(reference.to_bytes())

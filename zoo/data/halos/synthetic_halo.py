@@ -10,6 +10,7 @@ from scipy.spatial.transform import Rotation
 
 from zoo.data.dataset import Rows, Split, groups, register_dataset
 from zoo.data.halos.dk14 import OVERDENSITY, dk14_density
+from zoo.data.halos.formula_fit import FormulaFit
 from zoo.data.halos.triaxial_cells import TriaxialCells, shape_matrices
 from zoo.data.nbody.cosmology import Cosmology, lagrangian_radius
 from zoo.data.nbody.halo_crops import TurnedCrops
@@ -98,6 +99,7 @@ class SyntheticHalo:
         self.sizes: dict[Split, int] = {"train": train, "validation": validation, "test": test}
         self.seed, self._noise, self._cosmology = seed, noise, Cosmology()
         self._made: dict[Split, _Halos] = {}
+        self._fitted: dict[Split, np.ndarray] = {}
 
     def rows(self, split: Split, epoch: int = 0) -> Rows:
         number, n = NUMBER[split], self.sizes[split]
@@ -116,6 +118,21 @@ class SyntheticHalo:
             truth=halos.truth,
         )
 
+    def descriptions(self, split: Split) -> dict[str, np.ndarray]:
+        """What the formula answers (n, 16) at ``radii`` once it is fitted to each crop, within the ranges of the draws."""
+        if split not in self._fitted:
+            crops = self.rows(split).inputs["density"]
+            bounds = np.array([np.log10(self._r200m(np.array(LOG_MASS))), np.log10(CONCENTRATION), TRUNCATION])
+            formula = FormulaFit(TriaxialCells(SIZE, CELL), CELL, bounds)
+            rows = track(range(len(crops)), "fits of the formula")
+            fits = [formula.fit(10 ** crops[row : row + 1][0].astype(float) - 1) for row in rows]
+            self._fitted[split] = np.log10(dk14_density(self.radii, *np.transpose(fits)[:, :, None]))
+        return {"the formula fitted to each halo": self._fitted[split]}
+
+    def _r200m(self, log_mass: np.ndarray) -> np.ndarray:
+        """R200m in comoving Mpc/h of log10 of M200m in Msun/h."""
+        return lagrangian_radius(self._cosmology, 10**log_mass) / np.cbrt(OVERDENSITY)
+
     def _make(self, number: int, n: int) -> _Halos:
         """The halos of a split: the first of a longer one are the same."""
         even = np.random.default_rng([self.seed, number, HALO]).random((n, len(self.units) + 1)).T
@@ -123,7 +140,7 @@ class SyntheticHalo:
         low, high = ranges.T[:, :, None]
         truth = dict(zip(self.units, low + (high - low) * even[:-1], strict=True))
         intermediate = truth["axis_ratio"] + (1 - truth["axis_ratio"]) * even[-1]
-        r200m = lagrangian_radius(self._cosmology, 10 ** truth["log_mass"]) / np.cbrt(OVERDENSITY)
+        r200m = self._r200m(truth["log_mass"])
         profile = np.stack([r200m, 10 ** truth["log_concentration"], truth["splashback"]])
         in_mean_cell = 10 ** truth["log_particles"] / (OVERDENSITY * 4 / 3 * np.pi * r200m**3) * CELL**3
         cells = TriaxialCells(SIZE, CELL)

@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 from pydantic import JsonValue
 
-from zoo.data.dataset import KnowsPosterior, Rows, Split, groups, register_dataset
+from zoo.data.dataset import KnowsPosterior, KnowsPosteriorDensity, Rows, Split, groups, register_dataset
 from zoo.data.sbi.priors.follows import warn_of_another_prior
 from zoo.data.sbi.priors.prior import Prior
 from zoo.data.sbi.priors.rows_prior import RowsPrior, prior_of_rows
@@ -135,6 +135,8 @@ class BenchmarkTask(Pairs):
         self.description, self.simulator, self.seed = chosen.description, "sbibm's definition, own code", seed
         if isinstance(chosen, KnowsPosterior):
             self.reference = chosen.reference
+        if isinstance(chosen, KnowsPosteriorDensity):
+            self.log_posterior = chosen.log_posterior
         run = functools.partial(simulate, chosen.simulate, chosen.prior, vectorized=True, jobs=1)
         super().__init__(run(simulations, seed=[seed, 0]), run(test, seed=[seed, 1]), chosen.prior)
 

@@ -25,6 +25,11 @@ class GaussianLinear:
         residual = np.asarray(x) - np.asarray(theta)
         return np.sum(-0.5 * residual**2 / VARIANCE - 0.5 * np.log(2 * np.pi * VARIANCE), axis=-1)
 
+    def log_posterior(self, theta: np.ndarray, x: np.ndarray) -> np.ndarray:
+        """Natural logarithm (n,) of the conjugate posterior's density, for parameters and data (n, 10)."""
+        residual, variance = np.asarray(theta, np.float64) - np.asarray(x, np.float64) / 2, VARIANCE / 2
+        return np.sum(-0.5 * residual**2 / variance - 0.5 * np.log(2 * np.pi * variance), axis=-1)
+
     def reference(self, x: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:
         """Draws (n, 10) from the conjugate posterior."""
         return rng.normal(np.asarray(x) / 2, np.sqrt(VARIANCE / 2), (n, DIMENSIONS))

@@ -15,6 +15,8 @@ OFFSET, RADIUS, WIDTH = 0.25, 0.1, 0.01
 """Center of the crescent, its mean radius and the standard deviation of the radius."""
 ROUNDS = 1000
 """Number of rounds of rejection sampling."""
+ANGLES, RADII, AT_ONCE = 1000, 31, 50
+"""Points of the sum over the crescent in either coordinate, and how many rows are summed at once."""
 
 
 class TwoMoons:
@@ -34,6 +36,16 @@ class TwoMoons:
         with np.errstate(divide="ignore"):
             log_density = -0.5 * ((radius - RADIUS) / WIDTH) ** 2 - np.log(WIDTH * np.sqrt(2 * np.pi) * np.pi * radius)
         return np.where(u < 0, -np.inf, log_density)
+
+    def log_posterior(self, theta: np.ndarray, x: np.ndarray) -> np.ndarray:
+        """Natural logarithm (n,) of p(theta | x) for parameters and data (n, 2).
+
+        The probability of x is the share of the crescent that can explain x by parameters inside the prior, once for either sign
+        of t1 + t2, times the prior's density of 1/4: theta is x minus a point of the crescent, turned by 45 degrees.
+        """
+        theta, x = np.asarray(theta, np.float64), np.asarray(x, np.float64)
+        shares = [_explained(rows) for rows in np.array_split(x, -(-len(x) // AT_ONCE))]
+        return self.log_likelihood(theta, x) - np.log(np.concatenate(shares))
 
     def reference(self, x: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:
         """Draws (n, 2) from p(theta | x): noise that explains x, mapped back to either sign of t1 + t2, inside the prior.
@@ -60,6 +72,19 @@ def _crescent(n: int, rng: np.random.Generator) -> np.ndarray:
     angle = rng.uniform(-np.pi / 2, np.pi / 2, n)
     radius = rng.normal(RADIUS, WIDTH, n)
     return np.stack([radius * np.cos(angle) + OFFSET, radius * np.sin(angle)], axis=1)
+
+
+def _explained(x: np.ndarray) -> np.ndarray:
+    """How many times over the crescent can explain each x (n, 2), from 0 to 2."""
+    angle = (np.arange(ANGLES) + 0.5) / ANGLES * np.pi - np.pi / 2
+    node, weight = np.polynomial.hermite_e.hermegauss(RADII)
+    radius = RADIUS + WIDTH * node
+    points = np.stack([np.outer(radius, np.cos(angle)) + OFFSET, np.outer(radius, np.sin(angle))], axis=-1)
+    along, across = np.moveaxis(x[:, None, None] - points, -1, 0)
+    possible = along <= 0
+    # Turned by 45 degrees, the square of the prior is |along| + |across| <= sqrt 2, the same for both signs of t1 + t2.
+    inside = possible & (np.abs(along) + np.abs(across) <= np.sqrt(2))
+    return 2 * inside.mean(axis=2) @ (weight / weight.sum())
 
 
 def _shift(theta: np.ndarray) -> np.ndarray:

@@ -1,0 +1,82 @@
+"""What a recipe says of a released model, written anew: its summary, its limit and what the limit asks for; nothing is trained."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from zoo.atomic import whole_file, whole_folder
+from zoo.errors import ZooError
+from zoo.families.state import apart
+from zoo.model.card import prose_of, write_card
+from zoo.model.model_json import read_spec, write_spec
+from zoo.model.registry import RELEASED
+from zoo.model.spec import CARD, METRICS, File, Metric
+
+if TYPE_CHECKING:
+    from zoo.training.recipe import Recipe
+
+WORDS = {"summary", "limit"}
+"""What a recipe says of a model beside how it is made and judged."""
+
+
+@apart()
+def recard(recipe: Recipe, folder: Path | None = None) -> Path:
+    """Write summary and limit of a recipe onto the card of the model that was released from it.
+
+    Where the limit names a number that the card lacks, all that the recipe's evaluation knows without training is measured.
+    Numbers of baselines that are the model itself are taken away; every other number stays what it was.
+
+    Parameters
+    ----------
+    recipe : Recipe
+        The recipe, which differs from the one that the model was made by in summary and limit alone.
+    folder : Path, optional
+        Folder of the released model; by default among the released ones, ``model_cards/<name>``.
+
+    Returns
+    -------
+    Path
+        The folder. Weights, graphs, test tensors and prose stay.
+
+    Raises
+    ------
+    ZooError
+        The model was made by another recipe, or the limit names a number that nothing measures.
+    """
+    from zoo.training.evaluate import without_itself
+
+    target = RELEASED / recipe.name if folder is None else folder
+    content = json.loads((target / METRICS).read_text(encoding="utf-8"))
+    _refuse_another(recipe, content["recipe"])
+    measured = without_itself([Metric.model_validate(metric) for metric in content["metrics"]])
+    if recipe.limit is not None:
+        there = {metric.name for metric in measured}
+        if recipe.limit.names - there:
+            measured += [metric for metric in recipe.evaluation.untrained(recipe.data) if metric.name not in there]
+        recipe.limit.value(measured)
+    content["metrics"] = [metric.model_dump(mode="json") for metric in measured]
+    content["recipe"] = recipe.model_dump(mode="json", exclude={"endpoints"})
+    spec, prose = read_spec(target), prose_of(target / CARD)
+    with whole_folder(target, overwrite=True, marker=METRICS) as staged:
+        shutil.copytree(target, staged, dirs_exist_ok=True)
+        with whole_file(staged / METRICS, "w") as file:
+            json.dump(content, file, indent=1)
+        files = [File.of(staged / METRICS) if file.path == METRICS else file for file in spec.files]
+        changes = {"summary": recipe.summary, "limit": recipe.limit, "metrics": measured, "files": files}
+        write_card(staged, write_spec(staged, spec.model_copy(update=changes)), prose)
+    return target
+
+
+def _refuse_another(recipe: Recipe, made: dict[str, Any]) -> None:
+    """Refuse a recipe by which other numbers would have come out."""
+    of_before = {key: value for key, value in made.items() if key != "loss"}  # which recipes named before
+    before = type(recipe).model_validate({**of_before, "endpoints": recipe.endpoints})
+    differ = [key for key in type(recipe).model_fields if key not in WORDS and getattr(before, key) != getattr(recipe, key)]
+    if differ:
+        raise ZooError(
+            f"{recipe.name}: expected the recipe that the model was made by, but for summary and limit, given another"
+            f" {', '.join(differ)}: release it anew"
+        )
