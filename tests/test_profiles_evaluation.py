@@ -74,6 +74,9 @@ def test_separation_is_the_least_own_information_over_the_most_of_others():
     expected = min(matrix["latent 1", "mass"].value, matrix["latent 0", "shape"].value) / matrix["latent 0", "mass"].value
     assert found.value == pytest.approx(expected)
     assert found.value > 5
+    assert "Student's t over the 2 trainings" in found.detail  # which scatter by more than the information is uncertain by
+    assert found.interval[0] < found.value / 2
+    assert "of one training" in profiles._separation(reports[:1]).detail
 
 
 def test_what_describes_profiles_without_training_stands_beside_the_model():

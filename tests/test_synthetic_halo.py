@@ -194,7 +194,7 @@ def test_an_odd_cube_is_refused():
 @pytest.mark.parametrize(("noise", "most"), [(False, 0.003), (True, 0.02)])
 def test_the_formula_fitted_to_a_crop_is_the_target(noise, most):
     """Whatever the shape and the orientation of a halo; with particles its errors are those of their noise."""
-    halos = SyntheticHalo(train=1, validation=1, test=12, noise=noise)
+    halos = get_dataset("synthetic-halo", train=1, validation=1, test=12, noise=noise)
     ((name, answer),) = halos.descriptions("test").items()
     assert name == "the formula fitted to each halo"
     assert np.abs(answer - halos.rows("test").target).max() < most

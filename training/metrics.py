@@ -135,6 +135,18 @@ def of_parts(value: float, parts: Sequence[float]) -> Interval:
     return Interval(value - half, value + half, f"interval by the scatter among {len(parts)} disjoint parts of the rows")
 
 
+def of_trainings(values: Sequence[float]) -> Interval:
+    """Interval of the mean over trainings by Student's t, for a score that they scatter in more than rows would tell.
+
+    It holds the value of the first, which is released, even where that lies far from the others.
+    """
+    from scipy.stats import t
+
+    center, half = np.mean(values), t.ppf(0.975, len(values) - 1) * np.std(values, ddof=1) / np.sqrt(len(values))
+    low, high = min(center - half, values[0]), max(center + half, values[0])
+    return Interval(float(low), float(high), f"interval by Student's t over the {len(values)} trainings")
+
+
 def of_share(share: float, n: int) -> Interval:
     """Exact interval of a share of n independent trials (Clopper & Pearson 1934)."""
     from scipy.stats import binomtest

@@ -30,6 +30,7 @@ from zoo.training.metrics import (
     mean,
     measured,
     metric,
+    of_trainings,
     quantile,
     rms,
 )
@@ -274,12 +275,17 @@ def _separation(reports: list[LatentReport]) -> Metric:
         own = linear_sum_assignment(matrix, maximize=True)
         values.append(_apart(matrix, own))
         pairs.append(", ".join(f"{report.quantities[j]} by {report.names[i]}" for i, j in zip(*own, strict=True)))
-    matrix, error = _information(reports[0])
+    meaning = f"least information of own pairs over most of other pairs; {pairs[0]}"
+    interval = of_trainings(values) if len(values) > 1 else _of_information(reports[0])
+    return metric("separation", values, interval, reports[0].rows, meaning)
+
+
+def _of_information(report: LatentReport) -> Interval:
+    """Interval of the separation in one training, which knows nothing of how others come out."""
+    matrix, error = _information(report)
     own, rng = linear_sum_assignment(matrix, maximize=True), np.random.default_rng(0)
     low, high = np.percentile([_apart(rng.normal(matrix, error), own) for _ in range(DRAWS)], [2.5, 97.5])
-    interval = Interval(float(low), float(high), "interval from the errors of the information")
-    meaning = f"least information of own pairs over most of other pairs; {pairs[0]}"
-    return metric("separation", values, interval, reports[0].rows, meaning)
+    return Interval(float(low), float(high), "interval from the errors of the information, of one training")
 
 
 def _information(report: LatentReport) -> tuple[np.ndarray, np.ndarray]:

@@ -1,4 +1,4 @@
-"""What a recipe says of a released model, written anew: its summary, its limit and what the limit asks for; nothing is trained."""
+"""What a recipe says of a released model written anew: its summary and its limit, without any training."""
 
 from __future__ import annotations
 

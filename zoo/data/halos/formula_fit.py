@@ -17,8 +17,8 @@ STARTS = (0.25, 0.75)
 class FormulaFit:
     """Fits of ``dk14_density`` to the mean density in shells of a crop, by least squares with the weights of Poisson noise.
 
-    A mean over whole shells does not know the axes of a halo, whose spherical average is the formula whatever they are. The mean of
-    the formula over the cells of a shell is linear in its profile, so that it is taken once and for all.
+    A mean over whole shells does not know the axes of a halo, whose spherical average is the formula whatever they are. The
+    mean of the formula over the cells of a shell is linear in its profile, so that it is taken once and for all.
 
     Parameters
     ----------

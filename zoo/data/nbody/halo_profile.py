@@ -23,6 +23,8 @@ DEFAULTS = {"particles": 64, "box": 25.0, "steps": 200, "softening": 1 / 30}
 """Settings of the simulations: they resolve a fifth of R200m of halos of 100 particles."""
 EMPTY = 0.5
 """Particles that a shell without any counts as."""
+OVERDENSITY = 200
+"""Mean density within R200m, in units of the mean."""
 TRAINING, NOISE = 1, 2
 """What is drawn, as seeds name it."""
 
@@ -138,9 +140,20 @@ class HaloProfile(SplitSimulations):
         return {"an NFW fit to each halo": self.nfw(split), "an NFW fit to each halo within R200m": self.nfw(split, 1.0)}
 
     def noise(self, split: Split) -> np.ndarray:
-        """How far targets are from log10 of the expected density, as Poisson draws around the NFW fits: (n, 16) dex."""
-        expected = self.mean_counts(split) * 10 ** self.nfw(split)
-        drawn = np.random.default_rng([self.seed, NOISE, list(self.sizes).index(split)]).poisson(expected)
+        """How far targets are from log10 of the expected density, as draws around NFW fits: (n, 16) dex.
+
+        R200m is where so many particles are within that they are 200 times those of the mean density: their number is no draw.
+        Inside, the counts of shells are shares of it, multinomial about the fit within R200m; outside they are Poisson about
+        the fit to all shells.
+        """
+        rng = np.random.default_rng([self.seed, NOISE, list(self.sizes).index(split)])
+        inside = EDGES[1:] <= 1
+        expected = self.mean_counts(split) * 10 ** np.where(inside, self.nfw(split, 1.0), self.nfw(split))
+        within = OVERDENSITY * volume(0.0, 1.0) * self._halos(split).mean_count
+        share = expected[:, inside] / np.maximum(within, expected[:, inside].sum(axis=1))[:, None]
+        elsewhere = np.maximum(0, 1 - share.sum(axis=1, keepdims=True))
+        counts = rng.multinomial(np.rint(within).astype(int), np.concatenate([share, elsewhere], axis=1))[:, :-1]
+        drawn = np.concatenate([counts, rng.poisson(expected[:, ~inside])], axis=1)
         return np.log10(np.maximum(drawn, EMPTY) / expected)
 
     def _halos(self, split: Split) -> _Halos:

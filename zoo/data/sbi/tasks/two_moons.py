@@ -40,8 +40,8 @@ class TwoMoons:
     def log_posterior(self, theta: np.ndarray, x: np.ndarray) -> np.ndarray:
         """Natural logarithm (n,) of p(theta | x) for parameters and data (n, 2).
 
-        The probability of x is the share of the crescent that can explain x by parameters inside the prior, once for either sign
-        of t1 + t2, times the prior's density of 1/4: theta is x minus a point of the crescent, turned by 45 degrees.
+        The probability of x is the share of the crescent that can explain x by parameters inside the prior, once for either
+        sign of t1 + t2, times the prior's density of 1/4: theta is x minus a point of the crescent, turned by 45 degrees.
         """
         theta, x = np.asarray(theta, np.float64), np.asarray(x, np.float64)
         shares = [_explained(rows) for rows in np.array_split(x, -(-len(x) // AT_ONCE))]
