@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,7 +11,9 @@ from pydantic import ValidationError
 
 from zoo.data.dataset import get_dataset
 from zoo.data.nbody.cosmology import growth, lagrangian_radius
-from zoo.data.nbody.halo_mass import FEATURE_MASSES, LOG_MASS, drawn_particles
+from zoo.data.nbody.cubes import Cubes
+from zoo.data.nbody.features import FEATURE_MASSES, halo_mass_inputs
+from zoo.data.nbody.halo_mass import LOG_MASS, drawn_particles
 from zoo.errors import InputError, UnknownNameError
 
 SMALL = {"particles": 32, "box": 25.0, "steps": 6, "transfer": "eisenstein-hu"}
@@ -113,3 +116,26 @@ def test_rows_of_features(dataset):
     assert {name: array.shape for name, array in pairs.inputs.items()} == {"log_mass": (100, 1), "densities": (100, 75)}
     with pytest.raises(UnknownNameError, match="did you mean densities"):
         get_dataset("halo-mass-features", features="density")
+
+
+def test_inputs_from_a_field_of_ones_own_are_those_of_the_pipeline(dataset):
+    """Bit by bit where the field is at z = 99 already; the pipeline scales what it has measured at z = 0."""
+    rows, config = dataset.rows("test"), dataset.config
+    cubes = rows.inputs["density"]
+    field, cells = (np.asarray(cubes.fields[0]) * np.float32(cubes.scale)), cubes.center[cubes.field == 0][:20]
+    found = halo_mass_inputs(field, config.box, cells, config.cosmology)
+    still = Cubes([field], 1.0, np.zeros(20, int), cells, np.zeros(20, int), 24)
+    own = replace(rows, inputs={"density": still}, target=rows.target[:20])
+    np.testing.assert_array_equal(found["density"], still[:])
+    still.spherical = True
+    np.testing.assert_array_equal(found["spherical density"], still[:])
+    for names in dataset.feature_sets:
+        np.testing.assert_array_equal(found[names], dataset.features(own, names))
+        np.testing.assert_allclose(found[names], dataset.features(rows, names)[cubes.field == 0][:20], atol=1e-6)
+    assert set(found) == {"density", "spherical density", *dataset.feature_sets}
+
+
+def test_a_field_at_another_time_is_refused(dataset):
+    field = np.asarray(dataset.simulations("test")[0].linear)
+    with pytest.raises(InputError, match="at z = 99"):
+        halo_mass_inputs(field, dataset.config.box, np.zeros((1, 3), int))

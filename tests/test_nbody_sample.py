@@ -8,7 +8,8 @@ import pytest
 
 from zoo.data.nbody.cosmology import growth, lagrangian_radius
 from zoo.data.nbody.cubes import RMS, density_cubes
-from zoo.data.nbody.halo_mass import FEATURE_MASSES, INITIAL, LOG_MASS, HaloMass
+from zoo.data.nbody.features import FEATURE_MASSES
+from zoo.data.nbody.halo_mass import INITIAL, LOG_MASS, HaloMass
 from zoo.data.nbody.lagrangian import particle_cells, top_hat_densities
 from zoo.data.nbody.sample import SAMPLE, load_sample, write_sample
 from zoo.data.nbody.simulate import NBodyConfig, run

@@ -8,9 +8,10 @@ from typing import ClassVar
 import numpy as np
 
 from zoo.data.dataset import Rows, Split, register_dataset
-from zoo.data.nbody.cosmology import growth, lagrangian_radius
+from zoo.data.nbody.cosmology import growth
 from zoo.data.nbody.cubes import Cubes
-from zoo.data.nbody.lagrangian import SYMMETRIES, particle_cells, tidal_shear, top_hat_densities
+from zoo.data.nbody.features import FEATURE_MASSES, FEATURE_SETS, sphere_features
+from zoo.data.nbody.lagrangian import SYMMETRIES, particle_cells
 from zoo.data.nbody.simulate import OnMissing, Simulation
 from zoo.data.nbody.splits import SplitSimulations
 from zoo.errors import UnknownNameError
@@ -21,8 +22,6 @@ INITIAL = 0.01
 """Scale factor to which the linear density is scaled: z = 99."""
 LOG_MASS = np.linspace(12.3, 14.3, 21)
 """Edges of the mass bins, log10 Msun/h: from 50 particles of the default simulation to where a simulation has few halos."""
-FEATURE_MASSES = np.linspace(11.0, 15.0, 25)
-"""Mass scales of the engineered features, log10 Msun/h: from less than a cell to beyond the cubes."""
 
 
 @register_dataset("halo-mass")
@@ -56,7 +55,7 @@ class HaloMass(SplitSimulations):
         leaves them out.
     """
 
-    feature_sets = ("densities", "densities and shear")
+    feature_sets = FEATURE_SETS
     scales, scale_label = FEATURE_MASSES, "mass scale [log10(Msun/h)]"
     kinds_of_feature = ("density", "ellipticity", "prolateness")
     description = "cubes of the linear density at z = 99 around particles, and the mass of the halo in which each ends"
@@ -118,14 +117,11 @@ class HaloMass(SplitSimulations):
         and prolateness on the same scales (arXiv:1802.04271).
         """
         cubes = rows.inputs["density"]
-        box, radii = self.config.box, lagrangian_radius(self.config.cosmology, 10**FEATURE_MASSES)
-        found = np.empty((len(rows), len(radii) * (1 if names == self.feature_sets[0] else 3)), np.float32)
+        found = np.empty((len(rows), len(FEATURE_MASSES) * (1 if names == self.feature_sets[0] else 3)), np.float32)
         for number, field in enumerate(track(cubes.fields, f"features: {names}")):
             mine = cubes.field == number
-            maps = [top_hat_densities(field, box, radii, cubes.center[mine])]
-            if names == self.feature_sets[1]:
-                maps += tidal_shear(field, box, radii, cubes.center[mine])
-            found[mine] = np.concatenate(maps).T * cubes.scale
+            own = sphere_features(field, self.config.box, cubes.center[mine], names, self.config.cosmology)
+            found[mine] = own * cubes.scale
         return found
 
 
