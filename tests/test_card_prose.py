@@ -1,0 +1,125 @@
+"""Numbers in the prose of cards are those of the files that commands wrote."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+def prose(name: str) -> str:
+    """A card on one line, so that a sentence is found wherever it is broken."""
+    return " ".join((ROOT / "model_cards" / name / "README.md").read_text(encoding="utf-8").split())
+
+
+def measured(name: str) -> dict[str, dict]:
+    content = json.loads((ROOT / "model_cards" / name / "metrics.json").read_text(encoding="utf-8"))
+    return {metric["name"]: metric for metric in content["metrics"]} | {"curves": content["curves"]}
+
+
+def result(name: str) -> dict:
+    return json.loads((ROOT / "benchmarks" / "results" / f"{name}.json").read_text(encoding="utf-8"))
+
+
+def over_seeds(metric: dict) -> str:
+    """Mean and deviation over seeds, as the metric's detail has them."""
+    return re.search(r"over \d+ seeds: (\S+ \+- [\d.]+)", metric["detail"])[1]
+
+
+def interval(metric: dict, digits: int) -> str:
+    return "{:.{d}f} to {:.{d}f}".format(*metric["interval"], d=digits)
+
+
+def explained(found: dict[str, dict], part: str) -> float:
+    """Share of the variance of profiles about their mean, beyond noise, that the model explains."""
+    model, mean, noise = (
+        found[f"300-particles/scatter {part}{of}"]["value"] ** 2
+        for of in ("", " of the mean profile", " of the particles' noise")
+    )
+    return 1 - (model - noise) / (mean - noise)
+
+
+def test_latents_of_simulated_halos():
+    card, found, noise = prose("ive-halo-profile-3"), measured("ive-halo-profile-3"), result("halo_noise")
+    inside = [radius < 0.72 for radius in found["curves"]["query"]]
+    most = max(value for curve in found["curves"]["information"] for value, near in zip(curve, inside, strict=True) if near)
+    assert most < 0.03
+    assert "Below 0.7 R200m none holds more than 0.03 nat" in card
+    values = [f"{prefix}scatter inside R200m{of}" for prefix, of in (("", " of the mean profile"), ("", ""), ("1-latent/", ""))]
+    mean, own, single = (f"{found[value]['value']:.3f}" for value in values)
+    assert f"scatters by {mean} dex inside R200m where the model scatters by {own}, with one latent by {single}" in card
+    ratio = found["scatter outside R200m over that of 2-latents"]
+    assert f"{ratio['value']:.3f} ({interval(ratio, 3)}) of that with two" in card
+    assert ratio["interval"][1] > 1
+    center, deviation = (f"{float(number):.3f}" for number in over_seeds(ratio).split(" +- "))
+    assert f"{center} +- {deviation} over three" in card
+    one, two = (f"{found[f'{variant}/scatter outside R200m']['value']:.3f}" for variant in ("1-latent", "2-latents"))
+    assert f"{one} dex with one, {two} with two" in card
+    covered = found["coverage of 68%"]["value"]
+    assert f"those of 68% hold {covered:.0%}" in card
+    scatters = [
+        found[f"300-particles/scatter inside R200m{of}"]["value"]
+        for of in ("", " of the particles' noise", " of the mean profile")
+    ]
+    assert (
+        "it has {:.3f} dex inside R200m where the noise of `metrics.json` is {:.3f} and the mean profile {:.3f}".format(
+            *scatters
+        )
+        in card
+    )
+    assert explained(found, "inside R200m") == pytest.approx(1 / 3, abs=0.02)
+    assert f"a third of the variance beyond noise, and {explained(found, 'outside R200m'):.0%} outside" in card
+    halos = noise["100 particles"]
+    given, outside = (halos["explained"][f"{part} R200m, given R200m"] for part in ("inside", "outside"))
+    for share in (given, outside):
+        low, high = (round(100 * end) for end in share["interval"])
+        assert f"{share['value']:.0%} ({low} to {high})" in card
+    number = {2: "two", 3: "three", 4: "four", 5: "five", 6: "all"}[noise["simulations"]]
+    assert f"halos of {number} of the six test simulations" in card
+
+
+def test_noise_that_knows_how_many_particles_are_within_lies_below_the_scatter():
+    """The estimate of the released card does not, which no noise can."""
+    found = result("halo_noise")["100 particles"]["scatter"]
+    model, poisson, given = (found[name] for name in ("ive-halo-profile-3", "noise, poisson", "noise, given R200m"))
+    assert all(noise < scatter for noise, scatter in zip(given, model, strict=True))
+    assert [noise > scatter for noise, scatter in zip(poisson, model, strict=True)][4]
+    assert result("halo_noise")["radius"][4] == pytest.approx(0.43, abs=0.01)
+
+
+def test_latents_of_synthetic_halos():
+    card, found = prose("ive-synthetic-halo"), measured("ive-synthetic-halo")
+    apart = found["separation"]
+    center, deviation = (f"{float(number):.1f}" for number in over_seeds(apart).split(" +- "))
+    low, high = (f"{end:.0f}" for end in apart["interval"])
+    assert f"it is {apart['value']:.1f} in the released training, but {center} +- {deviation} over three" in card
+    assert f"anywhere between {low} and {high}." in card
+    assert f"which is {found['without-particle-noise/median error']['value']:.4f}" in card
+    fit, own = found["scatter of the formula fitted to each halo"]["value"], found["scatter"]["value"]
+    assert 7 < own / fit < 8
+    assert f"seven times closer**: {fit:.4f} dex where the network has {own:.4f}" in card
+
+
+@pytest.mark.parametrize("name", ["cnn3d-halo-mass", "cnn3d-halo-mass-spherical", "gbt-halo-mass", "maf-halo-mass"])
+def test_particles_that_end_in_no_halo_of_the_range(name):
+    card, found = prose(name), result("halo_mass_elsewhere")
+    assert f"of all particles {found['outside']['share']:.0%} end in a smaller halo, a heavier one or none" in card
+    if name == "cnn3d-halo-mass":
+        said = f"a median of {found['log_mass']['50%']:.2f} with a stated deviation of {found['median scale']:.2f} dex"
+        assert said in card
+
+
+def test_no_page_says_that_masses_are_painted():
+    pages = [path for folder in ("docs", "examples", "model_cards") for path in (ROOT / folder).rglob("*.md")]
+    assert not [path for path in [ROOT / "README.md", *pages] if re.search(r"paints? mass", path.read_text(encoding="utf-8"))]
+
+
+def test_images_are_no_example_of_disentanglement():
+    found = measured("bvae-shapes3d")
+    assert found["MIG"]["value"] < 0.3
+    assert "**Here they do not**" in prose("bvae-shapes3d")
+    assert json.loads((ROOT / "model_cards/bvae-shapes3d/model.json").read_text())["summary"].startswith("teaching model")
