@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from zoo.data.halos.synthetic_halo import AXIS_RATIO, CONCENTRATION, LOG_MASS, LOG_PARTICLES, TRUNCATION
+
 ROOT = Path(__file__).parents[1]
 
 
@@ -102,6 +104,21 @@ def test_latents_of_synthetic_halos():
     fit, own = found["scatter of the formula fitted to each halo"]["value"], found["scatter"]["value"]
     assert 7 < own / fit < 8
     assert f"seven times closer**: {fit:.4f} dex where the network has {own:.4f}" in card
+
+
+def test_ranges_of_synthetic_halos():
+    """The released numbers are of these: the mean profile's scatter comes out again to all digits."""
+    card = prose("ive-synthetic-halo")
+    assert "{:g} to {:g}), truncation radius ({} to {} R200m)".format(*CONCENTRATION, *TRUNCATION) in card
+    assert "least over greatest axis ({:g} to {:g})".format(*AXIS_RATIO) in card
+    assert "{:g} to {:g} in log10 of M200m".format(*LOG_MASS) in card
+    assert "{:,.0f} to {:,.0f} particles within R200m".format(*(10**end for end in LOG_PARTICLES)) in card
+
+
+def test_distance_of_flows_for_slcp_is_that_of_the_table():
+    table = (ROOT / "benchmarks" / "results" / "c2st.md").read_text(encoding="utf-8")
+    ours, published = re.search(r"\| slcp \| 100,000 \| ([\d.]+) \S+ [\d.]+ \(([\d.]+)\)", table).groups()
+    assert f"C2ST {ours}; published {published}" in prose("nsf-sbi-slcp")
 
 
 @pytest.mark.parametrize("name", ["cnn3d-halo-mass", "cnn3d-halo-mass-spherical", "gbt-halo-mass", "maf-halo-mass"])

@@ -13,7 +13,7 @@ from sklearn.metrics import roc_auc_score
 import zoo.training
 from zoo.errors import InputError
 from zoo.training import metrics
-from zoo.training.metrics import Units, auc, mean
+from zoo.training.metrics import Units, auc, mean, measured, of_trainings
 
 RNG = np.random.default_rng(0)
 
@@ -122,3 +122,23 @@ def test_an_auc_whose_class_has_no_weight_is_no_number(weights):
 
 def test_a_mean_over_no_weight_is_no_number():
     assert np.isnan(mean(np.arange(4.0), np.array([1.0, -1.0, 1.0, -1.0])))
+
+
+def test_a_share_of_all_or_none_has_the_exact_interval_of_its_units():
+    """No resample of rows that all agree is different, which a bootstrap takes for certainty."""
+    right, units = np.ones(60, bool), Units(np.arange(60) // 3)
+    sure = measured("share", mean, [right], units, "", trials=20)
+    assert sure.interval == pytest.approx((0.025 ** (1 / 20), 1.0))
+    assert "exact binomial interval of 20 trials" in sure.detail
+    assert measured("share", mean, [~right], units, "", trials=20).interval == pytest.approx((0, 1 - 0.025 ** (1 / 20)))
+    right[:9] = False
+    assert "bootstrap" in measured("share", mean, [right], units, "", trials=20).detail
+    assert measured("ratio", mean, [np.ones(60)], units, "").interval == (1, 1)
+
+
+def test_interval_over_trainings_is_students_and_holds_the_first():
+    values = [12.4, 6.7, 1.7]
+    half = 4.302653 * np.std(values, ddof=1) / np.sqrt(3)
+    found = of_trainings(values)
+    assert (found.low, found.high) == pytest.approx((np.mean(values) - half, np.mean(values) + half))
+    assert of_trainings([9.0, 1.0, 1.1, 0.9, 1.05, 0.95]).high == 9.0

@@ -227,6 +227,7 @@ def measured(
     meaning: str,
     *,
     draws: int = 400,
+    trials: int | None = None,
     baseline: float | None = None,
     baseline_name: str | None = None,
     split: str = "test",
@@ -247,6 +248,9 @@ def measured(
         What the number is, with its unit.
     draws : int
         Number of resamples of the bootstrap.
+    trials : int, optional
+        Of a statistic that is a share, the number of independent units that it is of. Where the share is none or all, no
+        resample is different, and the interval is the exact one of so many trials.
     baseline : float, optional
         What stands beside it.
     baseline_name : str, optional
@@ -267,6 +271,8 @@ def measured(
         meaning = f"{meaning}; sum of weights {total:.6g}"
     found = [statistic(of_run, weight) for of_run in values]
     interval = bootstrapped(statistic, values[0], units, draws)
+    if trials is not None and interval.low == interval.high and found[0] in (0, 1):
+        interval = of_share(found[0], trials)
     return metric(
         name, found, interval, len(units.group), meaning, baseline=baseline, baseline_name=baseline_name, split=split
     )  # fmt: skip

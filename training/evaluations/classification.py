@@ -82,6 +82,7 @@ def evaluate(runs: Runs, settings: Classification) -> Evaluation:
                     pairs,
                     units,
                     meaning,
+                    trials=_trials(statistic, rows, chosen),
                     baseline=None if other is None else statistic(other, units.weight),
                     baseline_name=settings.baseline,
                 )
@@ -94,6 +95,7 @@ def evaluate(runs: Runs, settings: Classification) -> Evaluation:
                         [np.stack([score, rows.target[:, 0]], axis=1)[chosen]],
                         units,
                         f"{meaning}, by the {what}, which is not trained",
+                        trials=_trials(statistic, rows, chosen),
                     )
                     for what, score in best.items()
                 ]
@@ -229,6 +231,14 @@ class Found:
         return mean(scored[signal, 0] > least, None if weights is None else weights[signal])
 
 
+def _trials(statistic: Statistic, rows: Rows, chosen: np.ndarray) -> int | None:
+    """Independent units that a share is of: those of the chosen rows, of class 1 where rows of class 0 only set the threshold."""
+    if statistic in (auc, _calibration_error):
+        return None
+    of = chosen & (rows.target[:, 0] == 1) if isinstance(statistic, Found) else chosen
+    return len(np.unique(rows.group[of]))
+
+
 def _outside(label: str, other: Other, members: list[Run], false_alarms: float | None) -> list[Metric]:
     """What the model says of another class than its own: its area against class 0, and the share that is taken for class 1."""
     parameters: dict[str, Any] = other.parameters
@@ -239,13 +249,16 @@ def _outside(label: str, other: Other, members: list[Run], false_alarms: float |
         target=np.concatenate([rows.target for rows in splits]),
         group=np.concatenate([rows.group for rows in splits]),
     )
-    pairs = [np.stack([probabilities(run, rows), rows.target[:, 0]], axis=1) for run in members]
+    pairs, every = (
+        [np.stack([probabilities(run, rows), rows.target[:, 0]], axis=1) for run in members],
+        np.full(len(rows), True),
+    )
     asked: dict[str, tuple[Statistic, str]] = {"auc": (auc, "area under the ROC curve of it against class 0")}
     if false_alarms is not None:
         alarms = f"{false_alarms:.0%} false alarms"
         asked[f"found at {alarms}"] = (Found(false_alarms), f"share that is taken for class 1 at {alarms}")
     return [
-        measured(f"{OUTSIDE}{label}/{name}", statistic, pairs, Units.of(rows), meaning)
+        measured(f"{OUTSIDE}{label}/{name}", statistic, pairs, Units.of(rows), meaning, trials=_trials(statistic, rows, every))
         for name, (statistic, meaning) in asked.items()
     ]
 

@@ -71,7 +71,8 @@ class Profiles(EvaluationSettings):
 
     def untrained(self, data: Source) -> list[Metric]:
         metrics: list[Metric] = []
-        for label, changes in ({"": {}} | self.also_on).items():
+        of_its_own: dict[str, dict[str, JsonValue]] = {"": {}}
+        for label, changes in (of_its_own | self.also_on).items():
             dataset = data.dataset(**changes)
             rows, prefix = dataset.rows("test"), f"{label}/" if label else ""
             for name, error in _described(dataset, rows):

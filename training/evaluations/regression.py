@@ -98,6 +98,7 @@ def _metric(
         errors,
         Units.of(rows),
         f"{meaning}{unit}",
+        trials=len(np.unique(rows.group)) if name.startswith("rows") else None,
         baseline=statistic(beside, rows.weight),
         baseline_name=baseline,
     )

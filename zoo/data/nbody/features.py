@@ -32,8 +32,8 @@ def sphere_features(field: np.ndarray, box: float, cells: np.ndarray, names: str
 
     Returns
     -------
-    ndarray of shape (m, 25) or (m, 75)
-        Mean density contrast in each sphere; with shear, then its ellipticity and its prolateness on the same scales.
+    ndarray
+        Mean density contrast in each sphere, (m, 25); with shear, then ellipticity and prolateness on the same scales, (m, 75).
     """
     radii = lagrangian_radius(cosmology, 10**FEATURE_MASSES)
     maps = [top_hat_densities(field, box, radii, cells)]

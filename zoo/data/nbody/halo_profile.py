@@ -149,7 +149,7 @@ class HaloProfile(SplitSimulations):
         rng = np.random.default_rng([self.seed, NOISE, list(self.sizes).index(split)])
         inside = EDGES[1:] <= 1
         expected = self.mean_counts(split) * 10 ** np.where(inside, self.nfw(split, 1.0), self.nfw(split))
-        within = OVERDENSITY * volume(0.0, 1.0) * self._halos(split).mean_count
+        within = OVERDENSITY * (4 / 3 * np.pi) * self._halos(split).mean_count
         share = expected[:, inside] / np.maximum(within, expected[:, inside].sum(axis=1))[:, None]
         elsewhere = np.maximum(0, 1 - share.sum(axis=1, keepdims=True))
         counts = rng.multinomial(np.rint(within).astype(int), np.concatenate([share, elsewhere], axis=1))[:, :-1]
