@@ -7,6 +7,7 @@ import re
 import shutil
 
 import numpy as np
+import onnx
 import pytest
 from released_models import RELEASED
 from scipy import stats
@@ -116,7 +117,13 @@ def test_words_are_written_anew_and_numbers_stay(folder):
     assert (after.summary, after.limit.why) == ("Moons", "Few points.")
     assert after.metrics == before.metrics
     assert after.model_dump(exclude={"summary", "limit", "files"}) == before.model_dump(exclude={"summary", "limit", "files"})
-    assert [file for file in after.files if file.path != METRICS] == [file for file in before.files if file.path != METRICS]
+    same = [file.path for file, other in zip(before.files, after.files, strict=True) if file == other]
+    assert same == [file.path for file in before.files if file.path != METRICS and not file.path.endswith(".onnx")]
+    for endpoint in after.endpoints:
+        ours, theirs = (onnx.load(path / f"{endpoint}.onnx") for path in (folder, FOLDER / "nsf-two-moons"))
+        assert ours.doc_string == "Moons"
+        assert ours.graph == theirs.graph
+        assert File.of(folder / f"{endpoint}.onnx") == after.file(f"{endpoint}.onnx")
     check_card(folder, json.loads((folder / METRICS).read_text()))
     assert "Few points." in (folder / CARD).read_text()
 

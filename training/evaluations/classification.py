@@ -232,7 +232,7 @@ class Found:
 
 
 def _trials(statistic: Statistic, rows: Rows, chosen: np.ndarray) -> int | None:
-    """Independent units that a share is of: those of the chosen rows, of class 1 where rows of class 0 only set the threshold."""
+    """Independent units that a share is of: those of the chosen rows, of class 1 where those of class 0 set the threshold."""
     if statistic in (auc, _calibration_error):
         return None
     of = chosen & (rows.target[:, 0] == 1) if isinstance(statistic, Found) else chosen
@@ -249,10 +249,8 @@ def _outside(label: str, other: Other, members: list[Run], false_alarms: float |
         target=np.concatenate([rows.target for rows in splits]),
         group=np.concatenate([rows.group for rows in splits]),
     )
-    pairs, every = (
-        [np.stack([probabilities(run, rows), rows.target[:, 0]], axis=1) for run in members],
-        np.full(len(rows), True),
-    )
+    pairs = [np.stack([probabilities(run, rows), rows.target[:, 0]], axis=1) for run in members]
+    every = np.full(len(rows), True)
     asked: dict[str, tuple[Statistic, str]] = {"auc": (auc, "area under the ROC curve of it against class 0")}
     if false_alarms is not None:
         alarms = f"{false_alarms:.0%} false alarms"

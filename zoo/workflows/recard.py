@@ -7,13 +7,13 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from zoo.atomic import whole_file, whole_folder
+from zoo.atomic import whole_file, whole_folder, write_whole
 from zoo.errors import ZooError
 from zoo.families.state import apart
 from zoo.model.card import prose_of, write_card
 from zoo.model.model_json import read_spec, write_spec
 from zoo.model.registry import RELEASED
-from zoo.model.spec import CARD, METRICS, File, Metric
+from zoo.model.spec import CARD, METRICS, File, Metric, ModelSpec, onnx_file
 
 if TYPE_CHECKING:
     from zoo.training.recipe import Recipe
@@ -39,7 +39,7 @@ def recard(recipe: Recipe, folder: Path | None = None) -> Path:
     Returns
     -------
     Path
-        The folder. Weights, graphs, test tensors and prose stay.
+        The folder. Weights, test tensors and prose stay; of graphs the summary that they carry is another.
 
     Raises
     ------
@@ -64,10 +64,23 @@ def recard(recipe: Recipe, folder: Path | None = None) -> Path:
         shutil.copytree(target, staged, dirs_exist_ok=True)
         with whole_file(staged / METRICS, "w") as file:
             json.dump(content, file, indent=1)
-        files = [File.of(staged / METRICS) if file.path == METRICS else file for file in spec.files]
+        changed = {METRICS} | (_described_graphs(staged, spec, recipe.summary) if recipe.summary != spec.summary else set())
+        files = [File.of(staged / file.path) if file.path in changed else file for file in spec.files]
         changes = {"summary": recipe.summary, "limit": recipe.limit, "metrics": measured, "files": files}
         write_card(staged, write_spec(staged, spec.model_copy(update=changes)), prose)
     return target
+
+
+def _described_graphs(folder: Path, spec: ModelSpec, summary: str) -> set[str]:
+    """Write the summary into the graphs of a folder, which say what they are; names of the files. What they compute stays."""
+    import onnx
+
+    graphs = {path for path in map(onnx_file, spec.endpoints) if spec.file(path) is not None}
+    for path in graphs:
+        proto = onnx.load(folder / path)
+        proto.doc_string = summary
+        write_whole(folder / path, proto.SerializeToString(deterministic=True))
+    return graphs
 
 
 def _refuse_another(recipe: Recipe, made: dict[str, Any]) -> None:
