@@ -304,6 +304,8 @@ def test_exact_posterior_passes(evaluated, measured):
     exact = measured[1.0]
     entropy = 5 * np.log(2 * np.pi * np.e * 0.05)
     assert exact["log_prob"].value == pytest.approx(-entropy, abs=0.15)
+    assert exact["log_prob of the exact posterior"].value == pytest.approx(exact["log_prob"].value, abs=1e-4)
+    assert measured[0.6]["log_prob"].value < measured[0.6]["log_prob of the exact posterior"].value
     assert exact["log_prob"].baseline == pytest.approx(-5 * np.log(2 * np.pi * np.e * 0.1), abs=0.15)
     assert exact["rmse theta_1"].value == pytest.approx(np.sqrt(0.05), rel=0.1)
     assert exact["rmse theta_1"].baseline == pytest.approx(np.sqrt(0.1))
