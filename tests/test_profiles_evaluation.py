@@ -83,7 +83,7 @@ def test_what_describes_profiles_without_training_stands_beside_the_model():
     """The mean profile and the fitted formula, on every test set; what the noise-free crops say is exact to rounding."""
     sizes = {"train": 1, "validation": 20, "test": 8}
     settings = SETTINGS.model_copy(update={"boundary": None, "also_on": {"clean": {"noise": False}}})
-    found = {one.name: one.value for one in settings.untrained(Source(source="synthetic-halo", parameters=sizes))}
+    found = {one.name: one.value for one in settings.without_training(Source(source="synthetic-halo", parameters=sizes))}
     what = ("the mean profile", "the formula fitted to each halo")
     assert list(found) == [f"{label}scatter of {one}" for label in ("", "clean/") for one in what]
     assert found["clean/scatter of the formula fitted to each halo"] < 1e-3

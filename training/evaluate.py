@@ -79,7 +79,7 @@ def evaluate(runs: Runs) -> Evaluation:
     recipe = runs[""][0].recipe
     settings = recipe.evaluation
     evaluation = settings.judge(runs)
-    metrics = without_itself([*evaluation.metrics, *settings.untrained(recipe.data)])
+    metrics = without_itself([*evaluation.metrics, *settings.without_training(recipe.data)])
     evaluation.metrics = [_beside_published(metric, settings.published) for metric in metrics]
     return evaluation
 

@@ -46,7 +46,7 @@ class EvaluationSettings(Strict, ABC):
         it is asked for, ``run.load()``, and let go before the next one, so that one model at a time takes memory.
         """
 
-    def untrained(self, data: Source) -> list[Metric]:
+    def without_training(self, data: Source) -> list[Metric]:
         """Metrics of what takes no training: the best possible answers, and simple ones, as far as the data know them.
 
         They are measured once more for a released model whose card lacks them, without its weights.

@@ -45,7 +45,7 @@ class Posterior(EvaluationSettings):
     def judge(self, runs: Runs) -> Evaluation:
         return evaluate(runs, self)
 
-    def untrained(self, data: Source) -> list[Metric]:
+    def without_training(self, data: Source) -> list[Metric]:
         dataset = data.dataset()
         if not isinstance(dataset, KnowsPosteriorDensity):
             return []

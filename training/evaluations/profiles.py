@@ -69,7 +69,7 @@ class Profiles(EvaluationSettings):
     def judge(self, runs: Runs) -> Evaluation:
         return evaluate(runs, self)
 
-    def untrained(self, data: Source) -> list[Metric]:
+    def without_training(self, data: Source) -> list[Metric]:
         metrics: list[Metric] = []
         of_its_own: dict[str, dict[str, JsonValue]] = {"": {}}
         for label, changes in (of_its_own | self.also_on).items():
@@ -104,7 +104,7 @@ class Answers:
 def evaluate(runs: Runs, settings: Profiles) -> Evaluation:
     """Every variant on the test split, and information of the latents.
 
-    The mean profile and what else the data set knows of profiles stand beside them by ``Profiles.untrained``.
+    The mean profile and what else the data set knows of profiles stand beside them by ``Profiles.without_training``.
     """
     evaluation = Evaluation()
     released = runs[""][0]

@@ -55,7 +55,7 @@ def recard(recipe: Recipe, folder: Path | None = None) -> Path:
     if recipe.limit is not None:
         there = {metric.name for metric in measured}
         if recipe.limit.names - there:
-            measured += [metric for metric in recipe.evaluation.untrained(recipe.data) if metric.name not in there]
+            measured += [metric for metric in recipe.evaluation.without_training(recipe.data) if metric.name not in there]
         recipe.limit.value(measured)
     content["metrics"] = [metric.model_dump(mode="json") for metric in measured]
     content["recipe"] = recipe.model_dump(mode="json", exclude={"endpoints"})
