@@ -275,6 +275,7 @@ def test_every_option_that_an_error_names_is_there():
 @pytest.mark.parametrize("text", ["[m]", "[/m]", "[bold]", "[0, 1)", ":smile:", "[red]x[/blue]"])
 def test_brackets_of_a_user_are_text(text, capsys):
     """Units and summaries may look like the markup of what prints them."""
+    from zoo.cli.catalog_tables import brief_details
     from zoo.cli.tables import metric_table, model_details, output_table
     from zoo.cli.terminal import show
     from zoo.model.registry import get_spec
@@ -289,6 +290,8 @@ def test_brackets_of_a_user_are_text(text, capsys):
     show(output_table(spec, "predict", {"probability": np.zeros((1, 1))}, f"{text}.npy"))
     printed = "".join(capsys.readouterr().out.split())
     assert printed.count(text.replace(" ", "")) >= 8  # of ten, since narrow columns break two into lines
+    show(*brief_details(spec, text))
+    assert capsys.readouterr().out.count(text) >= 3  # summary, unit and name; a metric with a slash is none of the first
 
 
 def test_help_and_version():
@@ -399,4 +402,4 @@ def test_tables_say_what_they_cut_and_which_elements_are_real():
     console.print(*model_details(spec), output_table(spec, "predict", {"score": np.arange(9.0)[None]}, "rows"))
     shown = console.export_text()
     assert "momenta; real where real is true" in shown
-    assert "6, 7, ..." in shown
+    assert "6, 7, …" in shown

@@ -25,7 +25,7 @@ import zoo
 from zoo.errors import IntegrityError, ReproductionError
 from zoo.export import export
 from zoo.families.bounds import at_most, check_config
-from zoo.loading import load_weights, plain_arrays
+from zoo.loading import load_weights
 from zoo.model import model_json, registry, store, test_tensors
 from zoo.model.card import prose_of, split
 from zoo.model.integrity import InMemory, read
@@ -34,6 +34,7 @@ from zoo.model.registry import get_family
 from zoo.model.spec import CARD, RANGES, SPEC, TEST_TENSORS, WEIGHTS
 from zoo.model.store import locate
 from zoo.model.test_tensors import read_npz, read_test_tensors
+from zoo.model.weights_file import plain_arrays
 from zoo.serving import layouts
 from zoo.serving.graph import Graph
 from zoo.serving.server import Server

@@ -18,6 +18,7 @@ from zoo.model.spec import TEST_TENSORS, WEIGHTS
 from zoo.model.store import ModelFolder, locate
 from zoo.model.test_tensors import TestTensors, excess
 from zoo.model.test_tensors import read_test_tensors as read_test_tensors
+from zoo.model.weights_file import plain_arrays
 
 
 @apart()
@@ -91,67 +92,6 @@ def _fill(model: EndpointModel, file: InMemory) -> None:
         raise
     except Exception as error:  # Keras and h5py have a dozen kinds of errors for what does not fit
         raise IntegrityError(f"{file} does not fit its model: {error}") from error
-
-
-def plain_arrays(file: InMemory) -> tuple[int, int]:
-    """Count the arrays of a file of weights, once there is nothing else in it.
-
-    HDF5 can point to other files, to itself and to code-bearing types; weights have no use for any of them.
-
-    Parameters
-    ----------
-    file : InMemory
-        The ``.weights.h5`` file.
-
-    Returns
-    -------
-    tuple of int
-        How many arrays there are, and how many numbers in all of them.
-
-    Raises
-    ------
-    IntegrityError
-        It is no HDF5 file, or holds something else.
-    """
-    import h5py
-
-    try:
-        with h5py.File(file, "r") as content:
-            return _counted(file, content)
-    except IntegrityError:
-        raise
-    except Exception as error:  # h5py has a dozen kinds of errors for what is damaged
-        raise IntegrityError(f"{file} is not a readable HDF5 file: {error}") from error
-
-
-def _counted(file: InMemory, content: Any) -> tuple[int, int]:
-    import h5py
-
-    most = 64 * len(file.getbuffer()) + 2**20
-    arrays = numbers = claimed = 0
-    seen = {h5py.h5o.get_info(content.id).addr}
-    waiting = [content]
-    while waiting:
-        group = waiting.pop()
-        for key in group:
-            where = f"{file}: {group.name}/{key}"
-            if not isinstance(group.get(key, getlink=True), h5py.HardLink):
-                raise IntegrityError(f"{where} is a link, expected plain arrays: refused")
-            item = group[key]
-            place = h5py.h5o.get_info(item.id).addr
-            if place in seen:
-                raise IntegrityError(f"{where} is in the file under another name too: refused")
-            seen.add(place)
-            if isinstance(item, h5py.Group):
-                waiting.append(item)
-                continue
-            plain = isinstance(item, h5py.Dataset) and item.shape is not None and not (item.external or item.is_virtual)
-            if not plain or item.dtype.kind not in "fiu":
-                raise IntegrityError(f"{where} is not a plain array of numbers: refused")
-            arrays, numbers, claimed = arrays + 1, numbers + item.size, claimed + item.nbytes
-            if claimed > most:
-                raise IntegrityError(f"{where} claims {item.nbytes} bytes in a smaller file: refused")
-    return arrays, numbers
 
 
 def verify_model(model: EndpointModel, tensors: TestTensors) -> None:

@@ -1,4 +1,4 @@
-"""The commands that say which models there are: list and show."""
+"""The commands that say which models there are: list, show and compare."""
 
 from __future__ import annotations
 
@@ -14,26 +14,33 @@ app = typer.Typer()
 
 @app.command("list")
 def list_(
-    pattern: Annotated[str, typer.Argument(help='shell pattern, e.g. "ive-*"')] = "*",
+    pattern: Annotated[str, typer.Argument(help='part of the name, as "halo", or a shell pattern, as "ive-*"')] = "*",
     task: Annotated[str | None, typer.Option(help="only this task")] = None,
     family: Annotated[str | None, typer.Option(help="only this family")] = None,
+    long: Annotated[bool, typer.Option("--long", help="a table with the family and what each model does")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """List the models at hand."""
+    """List the models at hand by task, a line each: its name, its first number on held-out data, its size."""
     from zoo.model.registry import summaries
 
     found = summaries(pattern, task=task, family=family)
     if as_json:
-        print(json.dumps([summary.model_dump(mode="json", exclude={"metric"}) for summary in found], indent=1))
+        from zoo.workflows.compare import listed
+
+        print(json.dumps([listed(summary) for summary in found], indent=1))
         return
-    from zoo.cli.tables import model_list
+    from zoo.cli.catalog_tables import long_list, short_list
     from zoo.cli.terminal import show as print_table
 
-    print_table(model_list(found))
+    print_table(*(long_list(found) if long else short_list(found)))
 
 
 @app.command()
-def show(name: NameArgument, as_json: JsonOption = False) -> None:
+def show(
+    name: NameArgument,
+    full: Annotated[bool, typer.Option("--full", help="every metric, and every description whole")] = False,
+    as_json: JsonOption = False,
+) -> None:
     """Show what a model takes, gives and is worth."""
     from zoo.model.store import locate
 
@@ -41,7 +48,26 @@ def show(name: NameArgument, as_json: JsonOption = False) -> None:
     if as_json:
         print(spec.model_dump_json(indent=1))
         return
+    from zoo.cli.catalog_tables import brief_details
     from zoo.cli.tables import model_details
     from zoo.cli.terminal import show as print_table
 
-    print_table(*model_details(spec))
+    print_table(*(model_details(spec) if full else brief_details(spec, name)))
+
+
+@app.command()
+def compare(
+    names: Annotated[list[str], typer.Argument(help="models: released names, name@revision, folders or hf://owner/name")],
+    as_json: JsonOption = False,
+) -> None:
+    """Compare models in one table: size, latency on this machine, runtimes, and the metrics that they share."""
+    from zoo.workflows.compare import compare as run
+
+    found = run(names)
+    if as_json:
+        print(json.dumps([one.model_dump(mode="json") for one in found], indent=1))
+        return
+    from zoo.cli.catalog_tables import comparison
+    from zoo.cli.terminal import show as print_table
+
+    print_table(*comparison(found))

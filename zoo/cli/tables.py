@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     import numpy as np
 
     from zoo.export.report import ExportReport
-    from zoo.model.model_json import Summary
     from zoo.serving.verify import Report
 
 
@@ -23,7 +22,8 @@ SHOWN_ROWS, SHOWN_NUMBERS = 20, 8
 """How many rows of an answer a table shows, and how many numbers of a row."""
 
 
-def _table(title: str, *columns: str, rows: Iterable[Iterable[str]]) -> Table:
+def table_of(title: str, *columns: str, rows: Iterable[Iterable[str]]) -> Table:
+    """A table with a title, whose cells take as many lines as they need."""
     table = Table(title=title, title_justify="left", title_style="bold")
     for column in columns:
         table.add_column(column, overflow="fold")
@@ -32,20 +32,10 @@ def _table(title: str, *columns: str, rows: Iterable[Iterable[str]]) -> Table:
     return table
 
 
-def model_list(found: list[Summary]) -> Table:
-    """One line a model, its first metric beside it."""
-    rows = ((one.name, one.family, one.task, _first(one.metric), one.summary) for one in found)
-    return _table(f"{len(found)} models", "name", "family", "task", "held-out", "summary", rows=rows)
-
-
-def _first(metric: Metric | None) -> str:
-    return f"{metric.name} {metric.value:.4g}" if metric else ""
-
-
 def model_details(spec: ModelSpec) -> list[RenderableType]:
     """Endpoints, metrics and provenance; variants and further test sets are left to the card."""
     tensors = (
-        (f"{name} {direction}", t.name, _shape(t), t.unit, _range(t), _meaning(t))
+        (f"{name} {direction}", t.name, tensor_shape(t), shown_unit(t.unit), tensor_range(t), tensor_meaning(t))
         for name, endpoint in spec.endpoints.items()
         for direction, side in (("in", endpoint.inputs), ("out", endpoint.outputs))
         for t in side
@@ -56,28 +46,39 @@ def model_details(spec: ModelSpec) -> list[RenderableType]:
         Text.assemble(
             (spec.name, "bold"), f" revision {spec.revision}, family {spec.family}, task {spec.task}\n{spec.summary}"
         ),
-        _table("endpoints", "endpoint", "tensor", "shape", "unit", "trained range", "what", rows=tensors),
+        table_of("endpoints", "endpoint", "tensor", "shape", "unit", "trained range", "what", rows=tensors),
         metric_table(metrics) if metrics else "no metrics on its card",
         *([f"limit: {spec.limit.words(spec.metrics)}"] if spec.limit else []),
         f"data: {spec.data.description} ({spec.data.simulator}, seed {spec.data.seed}); rows {spec.data.rows}\nONNX: {export}",
     ]
 
 
-def _shape(tensor: Tensor) -> str:
-    """Lengths of the axes, with the name and the bounds of one that is free; and the dtype, where it is not the usual one."""
+def shown_unit(unit: str) -> str:
+    """A unit as tables show it: nothing for a dimensionless number."""
+    return "" if unit == "1" else unit
+
+
+def tensor_shape(tensor: Tensor, *, short: bool = False) -> str:
+    """Lengths of the axes, with the name and the bounds of one that is free; and the dtype, where it is not the usual one.
+
+    In ``short``, those of one row.
+    """
     sizes = (f"{axis.name} {axis.least} to {axis.most}" if axis.free else str(axis.size) for axis in tensor.axes)
+    if short:
+        return " x ".join(sizes) + ("" if tensor.dtype == "float32" else f" {tensor.dtype}")
     axes = ", ".join(["batch", *sizes])
     return f"({axes})" if tensor.dtype == "float32" else f"({axes}) {tensor.dtype}"
 
 
-def _meaning(tensor: Tensor) -> str:
+def tensor_meaning(tensor: Tensor) -> str:
     """What the tensor is, of which jets, which of its elements are real, and along which axis its whole numbers count."""
     mask = f"; real where {tensor.mask} is true" if tensor.mask else ""
     jets = f"; of {tensor.jet.words}" if tensor.jet else ""
     return tensor.description + jets + mask + (f"; positions along {tensor.index_of}" if tensor.index_of else "")
 
 
-def _range(tensor: Tensor) -> str:
+def tensor_range(tensor: Tensor) -> str:
+    """The trained range of a tensor, in words where it is not one range for all elements."""
     if tensor.values is not None:
         return f"one of {len(tensor.values)}"
     if tensor.unbounded:
@@ -102,7 +103,7 @@ def metric_table(metrics: list[Metric]) -> Table:
         )
         for metric in metrics
     )
-    return _table("metrics on held-out data", "metric", "value", "95% interval", "n", "seeds", "baseline", rows=rows)
+    return table_of("metrics on held-out data", "metric", "value", "95% interval", "n", "seeds", "baseline", rows=rows)
 
 
 def parity_table(report: ExportReport) -> Table:
@@ -114,13 +115,13 @@ def parity_table(report: ExportReport) -> Table:
             for name, difference in outputs.items()
         )
         title = f"{report.reduced.precision} against float32"
-        return _table(title, "endpoint", "output", "rows", "largest |difference|", "median", rows=differences)
+        return table_of(title, "endpoint", "output", "rows", "largest |difference|", "median", rows=differences)
     rows = (
         (parity.endpoint, name, str(output.rows), f"{output.max_absolute:.2e}", f"{output.max_relative:.2e}")
         for parity in report.endpoints
         for name, output in parity.outputs.items()
     )
-    return _table(
+    return table_of(
         f"parity with {LIBRARIES[report.library]}", "endpoint", "output", "rows", "largest |difference|", "relative", rows=rows
     )
 
@@ -141,19 +142,21 @@ def verify_table(report: Report) -> Table:
     )
     title = f"{report.name}@{report.revision}: {report.files} files as the card describes them; on {', '.join(report.devices)}"
     columns = ("endpoint", "output", "rows", "largest |difference|", "within tolerance")
-    return _table(title, *(("device",) if several else ()), *columns, rows=rows)
+    return table_of(title, *(("device",) if several else ()), *columns, rows=rows)
 
 
 def output_table(spec: ModelSpec, endpoint: str, outputs: dict[str, np.ndarray], source: str) -> Table:
     """The first rows of an endpoint's answer."""
     described = spec.endpoint(endpoint).outputs
-    columns = [f"{tensor.name} [{tensor.unit}]" for tensor in described]
+    columns = [f"{tensor.name} [{tensor.unit}]" if shown_unit(tensor.unit) else tensor.name for tensor in described]
     n = len(next(iter(outputs.values())))
-    rows = ([str(i), *(_numbers(outputs[tensor.name][i].ravel()) for tensor in described)] for i in range(min(n, SHOWN_ROWS)))
-    return _table(f"{spec.name} {endpoint} on {source}: {n} rows", "row", *columns, rows=rows)
+    rows = [[str(i), *(_numbers(outputs[tensor.name][i].ravel()) for tensor in described)] for i in range(min(n, SHOWN_ROWS))]
+    if n > SHOWN_ROWS:
+        rows.append(["…"] * (1 + len(described)))
+    return table_of(f"{spec.name} {endpoint} on {source}: {n} rows", "row", *columns, rows=rows)
 
 
 def _numbers(values: np.ndarray) -> str:
     """The first numbers of a row, and dots where there are more."""
     shown = [f"{value:.5g}" for value in values[:SHOWN_NUMBERS]]
-    return ", ".join(shown if len(values) <= SHOWN_NUMBERS else [*shown, "..."])
+    return ", ".join(shown if len(values) <= SHOWN_NUMBERS else [*shown, "…"])

@@ -21,6 +21,7 @@ from zoo.atomic import whole_file
 from zoo.errors import IntegrityError
 from zoo.model import ranges
 from zoo.model.integrity import InMemory, read, read_bounded
+from zoo.model.metric_text import metric_unit
 from zoo.model.spec import CARD, RANGES, SPEC, File, Metric, ModelSpec, Name
 
 MAX_BYTES = 2**21
@@ -34,10 +35,31 @@ _CONTROL = re.compile(
 """What moves the cursor of a terminal, or turns the direction of writing, as JSON has it; all but ends of lines and tabs."""
 
 
-class Summary(BaseModel):
-    """What a list of models says of one."""
+class _Part(BaseModel):
+    """Part of a spec, of which a list reads a few fields."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
+
+
+class _WithUnit(_Part):
+    unit: str
+
+
+class _Endpoint(_Part):
+    inputs: list[_WithUnit] = []
+    outputs: list[_WithUnit] = []
+
+
+class _Sized(_Part):
+    bytes: int
+
+
+class _Runs(_Part):
+    runtimes: list[str] = []
+
+
+class Summary(_Part):
+    """What a list of models says of one."""
 
     name: Name
     revision: str
@@ -46,6 +68,20 @@ class Summary(BaseModel):
     summary: str
     metric: Metric | None = None
     """The first metric, None for a model without one."""
+    endpoints: dict[str, _Endpoint] = {}
+    files: list[_Sized] = []
+    export: _Runs = _Runs()
+
+    @property
+    def bytes(self) -> int:
+        """Bytes of the files that the spec lists."""
+        return sum(file.bytes for file in self.files)
+
+    @property
+    def unit(self) -> str:
+        """Unit of the metric, as far as it is known."""
+        sides = [side for endpoint in self.endpoints.values() for side in (endpoint.inputs, endpoint.outputs)]
+        return "" if self.metric is None else metric_unit(self.metric, {tensor.unit for side in sides for tensor in side})
 
 
 def is_model_folder(folder: Path) -> bool:

@@ -44,7 +44,7 @@ def list_models(pattern: str = "*", *, task: str | None = None, family: str | No
     Parameters
     ----------
     pattern : str
-        A shell-style pattern, such as ``"ive-*"``.
+        A shell-style pattern, such as ``"ive-*"``, or a part of the name, such as ``"halo"``.
     task : str, optional
         Keep only models of this task.
     family : str, optional
@@ -75,10 +75,11 @@ def summaries(pattern: str = "*", *, task: str | None = None, family: str | None
         known = {getattr(summary, kind) for summary in found.values()}
         if wanted is not None and wanted not in known:
             raise UnknownNameError(kind, wanted, known)
+    wanted_names = pattern if set(pattern) & set("*?[") else f"*{pattern}*"
     return [
         summary
         for name, summary in sorted(found.items())
-        if fnmatch.fnmatchcase(name, pattern) and task in (None, summary.task) and family in (None, summary.family)
+        if fnmatch.fnmatchcase(name, wanted_names) and task in (None, summary.task) and family in (None, summary.family)
     ]
 
 

@@ -372,6 +372,11 @@ class ModelSpec(Strict):
         return next((file for file in self.files if file.path == path), None)
 
     @property
+    def units(self) -> set[str]:
+        """Units of all tensors."""
+        return {tensor.unit for endpoint in self.endpoints.values() for tensor in endpoint.tensors}
+
+    @property
     def default_endpoint(self) -> str:
         """``predict`` where there is one, else the first."""
         return "predict" if "predict" in self.endpoints else next(iter(self.endpoints))

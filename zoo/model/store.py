@@ -71,11 +71,14 @@ class ModelFolder:
             return _elsewhere(self.spec.name, self.spec.revision, file)
         return checked(local, file, self.link_root)
 
-    def read(self, file_name: str) -> InMemory:
-        """One file, whose bytes have the sha256 that the spec gives; it raises as ``path`` does."""
+    def read(self, file_name: str, *, fetch: bool = True) -> InMemory:
+        """One file, whose bytes have the sha256 that the spec gives.
+
+        It raises as ``path`` does; and where ``fetch`` is False, for a file that is not on this machine.
+        """
         file, local, root = self._described(file_name), self.folder / file_name, self.link_root
         if self._lies_elsewhere(local):
-            local, root = _elsewhere(self.spec.name, self.spec.revision, file), None
+            local, root = _elsewhere(self.spec.name, self.spec.revision, file, fetch), None
         return read(local, file, root)
 
     def _lies_elsewhere(self, local: Path) -> bool:
@@ -163,7 +166,7 @@ def _from_hub(address: str) -> ModelFolder:
     return ModelFolder(read_spec(folder, lambda file: read(folder / file.path, file, root)), folder, link_root=root)
 
 
-def _elsewhere(name: str, revision: str, file: File) -> Path:
+def _elsewhere(name: str, revision: str, file: File, fetch: bool = True) -> Path:
     """A file of a released model that its folder lacks."""
     for _, package in registry.packages():
         local = package / name / file.path
@@ -172,16 +175,16 @@ def _elsewhere(name: str, revision: str, file: File) -> Path:
             if fault is None:
                 return local
             warnings.warn(f"{local}: {fault}; it is of another version, and looked for elsewhere", stacklevel=3)
-    return _cached(name, revision, file.path, file.sha256, file.bytes)
+    return _cached(name, revision, file.path, file.sha256, file.bytes, fetch)
 
 
-def _cached(name: str, revision: str, file_name: str, sha256: str, size: int | None = None) -> Path:
+def _cached(name: str, revision: str, file_name: str, sha256: str, size: int | None = None, fetch: bool = True) -> Path:
     """A file of the cache, fetched where it is missing or damaged; half a download never gets the file's name."""
     local = cache_folder() / name / revision / file_name
     fault = file_fault(local, sha256)
     if fault is None:
         return local
-    mirror = os.environ.get("ZOO_MIRROR", "").rstrip("/")
+    mirror = os.environ.get("ZOO_MIRROR", "").rstrip("/") if fetch else ""
     if not mirror.startswith(("http://", "https://")):
         raise IntegrityError(
             f"{file_name} of {name}@{revision} is not on this machine ({local}: {fault}): pip install 'physzoo[models]', or set"

@@ -1,0 +1,179 @@
+"""What the command line says of models at hand: a line each, a screen each, and beside each other."""
+
+from __future__ import annotations
+
+import io
+import json
+import shutil
+
+import numpy as np
+import pytest
+from command_line import ok
+from released_models import RELEASED
+from rich.console import Console
+
+import zoo
+from zoo.cli.catalog_tables import brief_details, comparison, short_list
+from zoo.cli.tables import output_table
+from zoo.model.metric_text import metric_unit, value_text
+from zoo.model.registry import summaries
+from zoo.model.spec import Metric
+from zoo.model.store import locate
+from zoo.workflows.compare import compare
+
+
+def printed(*renderables: object, width: int = 80) -> list[str]:
+    """Lines on a terminal of 80 columns."""
+    console = Console(width=width, record=True, file=io.StringIO(), markup=False, emoji=False, highlight=False)
+    for one in renderables:
+        console.print(one)
+    return console.export_text().splitlines()
+
+
+def test_a_model_is_listed_on_one_line_of_80_columns():
+    lines = ok("list").splitlines()
+    assert max(map(len, lines)) <= 80
+    assert [line.split()[0] for line in lines if line.split()[0] in RELEASED] == [
+        one.name for one in sorted(summaries(), key=lambda one: (one.task, one.name))
+    ]
+    assert len(lines) == len(RELEASED) + len({one.task for one in summaries()}) + 1
+    assert lines.index("classification") < next(i for i, line in enumerate(lines) if line.startswith("logistic-cmb-lensing"))
+    (line,) = (line for line in lines if line.startswith("ive-pendulum"))
+    assert line.split()[1:] == ["rmse", "0.004485", "[0.004445,", "0.004524]", "m", "1.0", "MB"]
+
+
+def test_part_of_a_name_is_enough():
+    assert zoo.list_models("halo") == [name for name in RELEASED if "halo" in name]
+    assert zoo.list_models("ive-*") == [name for name in RELEASED if name.startswith("ive-")]
+    assert "cnn3d-halo-mass-spherical" in ok("list", "halo")
+    assert ok("list", "halos") == "no model has such a name, task and family; zoo list shows all\n"
+    assert json.loads(ok("list", "halos", "--json")) == []
+
+
+def test_a_long_list_has_family_and_summary():
+    shown = ok("list", "--long", "pendulum")
+    assert "SciNet's damped" in shown
+    assert "ive " in shown
+
+
+def test_a_list_for_scripts_has_what_one_chooses_by(load):
+    (found,) = json.loads(ok("list", "--json", "mlp-jets*", "--family", "mlp"))
+    spec = zoo.get_spec("mlp-jets")
+    assert found["parameters"] == load("mlp-jets").count_params()
+    assert found["bytes"] == sum(file.bytes for file in spec.files)
+    assert found["runtimes"] == spec.export.runtimes
+    assert found["metric"] == {**spec.metrics[0].model_dump(mode="json"), "unit": ""}
+    (found,) = json.loads(ok("list", "--json", "pendulum"))
+    assert found["metric"]["unit"] == "m"
+
+
+def test_a_list_opens_no_file_that_is_not_at_hand(tmp_path, monkeypatch):
+    """Weights that would have to be fetched are not counted, and one damaged file takes no list down."""
+    folder = shutil.copytree(locate("logistic-cmb-running").folder, tmp_path / "mine" / "logistic-mine")
+    text = (folder / "model.json").read_text().replace('"logistic-cmb-running"', '"logistic-mine"')
+    (folder / "model.json").write_text(text)
+    (folder / "model.weights.h5").write_bytes(b"no weights")
+    monkeypatch.setenv("ZOO_PATH", str(tmp_path / "mine"))
+    (found,) = json.loads(ok("list", "--json", "logistic-mine"))
+    assert found["parameters"] is None
+
+
+@pytest.mark.parametrize("name", RELEASED)
+def test_a_model_is_shown_on_one_screen(name):
+    spec = zoo.get_spec(name)
+    lines = printed(*brief_details(spec, name))
+    assert len(lines) <= 24
+    assert max(map(len, lines)) <= 80
+    rows = [line.split() for line in lines]
+    for endpoint, described in spec.endpoints.items():
+        for way, side in (("in", described.inputs), ("out", described.outputs)):
+            for tensor in side:
+                assert [endpoint, way, tensor.name] in [row[:3] for row in rows]
+    assert f"zoo show {name} --full" in lines[-1]
+
+
+def test_the_rest_is_shown_in_full():
+    brief, full = ok("show", "mlp-cmb-feature"), ok("show", "mlp-cmb-feature", "--full")
+    for text in ("recall at log10_amplitude -4", "onnxruntime 1.15.0", "design seed 20181"):
+        assert text in full
+        assert text not in brief
+    assert "probability of a log-oscillating feature, classes" in " ".join(full.split())
+
+
+def test_models_stand_beside_each_other():
+    shown = ok("compare", "cnn3d-halo-mass", "gbt-halo-mass")
+    for text in ("0.364 [0.347, 0.378] dex", "0.463 [0.451, 0.475] dex", "277,702", "470 kB", "1.15.0", " ms (predict)"):
+        assert text in shown
+    first, second = json.loads(ok("compare", "cnn3d-halo-mass", "gbt-halo-mass", "--json"))
+    assert first["latency"] > 0
+    assert second["units"]["scatter"] == "dex"
+    assert [metric["name"] for metric in first["metrics"] if "/" in metric["name"]] == []
+
+
+def test_a_comparison_says_what_does_not_compare():
+    table, *notes = comparison(compare(["mlp-cmb-feature", "logistic-cmb-running"]))
+    assert notes == ["their held-out rows are not the same: the metrics compare only as far as the data do"]
+    assert "auc" in " ".join(printed(table, width=120))
+    assert comparison(compare(["ive-pendulum", "mlp-jets"]))[1:] == ["no metric is of more than one of them"]
+
+
+@pytest.mark.parametrize(
+    ("name", "unit"),
+    [
+        ("ive-pendulum", "m"),
+        ("bvae-shapes3d", "nat"),
+        ("nsf-two-moons", "nat"),
+        ("nsf-cmb-posterior", "nat"),
+        ("nsf-dijet-density", "nat"),
+        ("maf-halo-mass", "dex"),
+        ("ive-synthetic-halo", "dex"),
+        ("mlp-jets", ""),
+        ("mlp-cmb-emulator", ""),  # in standard deviations of the noise
+    ],
+)
+def test_the_unit_of_a_first_metric(name, unit):
+    (found,) = (one for one in summaries(name) if one.name == name)
+    assert found.unit == unit
+
+
+def test_a_unit_is_never_guessed():
+    assert metric_unit(Metric(name="rmse", value=1, n=1, detail="root mean square, GeV; bootstrap"), {"GeV", "1"}) == "GeV"
+    assert metric_unit(Metric(name="rmse", value=1, n=1, detail="of the mass in GeV"), {"GeV"}) == ""
+    assert metric_unit(Metric(name="auc", value=1, n=1, detail="1, area"), {"1", "log10(Msun)"}) == ""
+
+
+@pytest.mark.parametrize(
+    ("value", "interval", "text"),
+    [
+        (0.69310, (0.6758, 0.7119), "0.693 [0.676, 0.712]"),
+        (0.0044854, (0.0044449, 0.0045245), "0.004485 [0.004445, 0.004524]"),
+        (4024.97, (4015.54, 4034.03), "4025.0 [4015.5, 4034.0]"),
+        (41230.0, (40000.0, 42500.0), "41230 [40000, 42500]"),
+        (1.0, (1.0, 1.0), "1 [1, 1]"),
+        (3e-9, (2e-9, 4e-9), "3e-09 [2e-09, 4e-09]"),
+        (5.4321e8, (5.1e8, 5.7e8), "5.432e+08 [5.1e+08, 5.7e+08]"),
+        (0.123456, None, "0.1235"),
+        (0.5, (0.0, 1.0), "0.50 [0.00, 1.00]"),
+    ],
+)
+def test_a_value_has_the_digits_of_its_interval(value, interval, text):
+    assert value_text(Metric(name="x", value=value, interval=interval, n=1)) == text
+
+
+def test_what_is_cut_ends_in_dots_and_dimensionless_numbers_have_no_unit():
+    spec = zoo.get_spec("mlp-jets")
+    table = output_table(spec, "predict", {"probability": np.zeros((25, 5))}, "x[/a].npy")
+    lines = printed(table)
+    assert "x[/a].npy: 25 rows" in " ".join(map(str.strip, lines[:2]))
+    assert lines[-2].split()[1::2] == ["…", "…"]
+    assert not any("[1]" in line for line in lines)
+    whole = printed(output_table(spec, "predict", {"probability": np.zeros((20, 5))}, "rows"))
+    assert not any("…" in line for line in whole)
+
+
+def test_brackets_in_a_name_are_text():
+    (one,) = summaries("pendulum")
+    odd = one.model_copy(update={"task": "[/m]", "metric": one.metric.model_copy(update={"name": "x [m]"})})
+    lines = printed(*short_list([odd]))
+    assert lines[0] == "[/m]"
+    assert "x [m]" in lines[1]

@@ -1,0 +1,158 @@
+"""What ``zoo list``, ``zoo show`` and ``zoo compare`` show a person."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import chain
+from typing import TYPE_CHECKING
+
+from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
+from rich.text import Text
+
+from zoo.cli.tables import shown_unit, table_of, tensor_meaning, tensor_range, tensor_shape
+from zoo.model.card_sections import headline
+from zoo.model.metric_text import metric_unit, value_text
+from zoo.model.spec import Metric, ModelSpec
+
+if TYPE_CHECKING:
+    from zoo.model.model_json import Summary
+    from zoo.workflows.compare import Compared
+
+WIDTH = 80
+"""Columns that a line of the list takes, unless names are longer than they ever were."""
+LEAST = 8
+"""Letters of a metric's name that stay whole."""
+MOST = 34
+"""Letters of a cell beyond which it is cut."""
+MORE, LINES = 6, 17
+"""Metrics that a model is shown with, where they and its tensors have no more than so many lines of a screen of 24."""
+
+
+def short_list(found: Sequence[Summary]) -> list[RenderableType]:
+    """A line a model, under its task: name, first metric with unit and interval, size."""
+    if not found:
+        return ["no model has such a name, task and family; zoo list shows all"]
+    values = {one.name: value_text(one.metric, one.unit) if one.metric else "" for one in found}
+    name, value = max(map(len, values)), max(map(len, values.values()))
+    rest = max(LEAST, WIDTH - name - value - len(_size(0)) - 3)
+    lines = []
+    for task in sorted({one.task for one in found}):
+        lines.append(Text(task, style="bold", no_wrap=True))
+        for one in (one for one in found if one.task == task):
+            metric = _cut(one.metric.name if one.metric else "", rest)
+            line = f"{one.name:{name}} {metric:{rest}} {values[one.name]:{value}} {_size(one.bytes)}"
+            lines.append(Text(line, no_wrap=True, overflow="ignore"))
+    return [*lines, f"{len(found)} model{'s' if len(found) > 1 else ''}; intervals hold 95%, sizes are of all files"]
+
+
+def long_list(found: Sequence[Summary]) -> list[RenderableType]:
+    """A table with family and summary."""
+    rows = ((one.name, one.family, one.task, _first(one), one.summary) for one in found)
+    return [table_of(f"{len(found)} models", "name", "family", "task", "held-out", "summary", rows=rows)]
+
+
+def _first(one: Summary) -> str:
+    return f"{one.metric.name} {value_text(one.metric, one.unit)}" if one.metric else ""
+
+
+def _cut(text: str, most: int) -> str:
+    return text if len(text) <= most else text[: most - 1].rstrip(" ,") + "…"
+
+
+def _size(count: int) -> str:
+    """Bytes in seven letters, as disks count them."""
+    for unit, factor in (("GB", 1e9), ("MB", 1e6)):
+        if count >= factor:
+            return f"{count / factor:4.1f} {unit}".rjust(7)
+    return f"{count / 1e3:.0f} kB".rjust(7)
+
+
+class Lines:
+    """A table of one line a row, whose ends are cut where there is no room; one column takes what the others leave.
+
+    Parameters
+    ----------
+    columns : sequence of str
+        Names of the columns.
+    rows : sequence of sequence of str
+        Cells of each row.
+    flexible : int
+        The column that has what the others leave.
+    """
+
+    def __init__(self, columns: Sequence[str], rows: Sequence[Sequence[str]], flexible: int) -> None:
+        self.columns, self.rows, self.flexible = columns, rows, flexible
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Yield the lines, as wide as there is room."""
+        table = [self.columns, *self.rows]
+        widths = [min(max(map(len, cells)), MOST) for cells in zip(*table, strict=True)]
+        others = sum(widths) - widths[self.flexible] + 2 * (len(widths) - 1)
+        widths[self.flexible] = max(LEAST, min(max(len(row[self.flexible]) for row in table), options.max_width - others))
+        for i, row in enumerate(table):
+            cells = (f"{_cut(cell, width):{width}}" for cell, width in zip(row, widths, strict=True))
+            yield Text("  ".join(cells).rstrip(), style="" if i else "bold", no_wrap=True, overflow="ellipsis")
+
+
+def brief_details(spec: ModelSpec, name: str) -> list[RenderableType]:
+    """A model on one screen: each tensor on a line, and as many of its first metrics as have room."""
+    tensors = [
+        (f"{endpoint} {way}", t.name, tensor_shape(t, short=True), shown_unit(t.unit), tensor_range(t), tensor_meaning(t))
+        for endpoint, described in spec.endpoints.items()
+        for way, side in (("in", described.inputs), ("out", described.outputs))
+        for t in side
+    ]
+    first = headline(spec)[: max(2, min(MORE, LINES - len(tensors)))]
+    metrics = [(metric.name, value_text(metric, metric_unit(metric, spec.units)), _baseline(metric)) for metric in first]
+    more = len(spec.metrics) - len(first)
+    size = _size(sum(file.bytes for file in spec.files)).strip()
+    return [
+        Text.assemble((spec.name, "bold"), f" revision {spec.revision}, {spec.family}, {spec.task}, {size}"),
+        spec.summary,
+        Lines(("endpoint", "tensor", "row", "unit", "trained range", "what"), tensors, flexible=5),
+        Lines(("held-out metric", "value [95% interval]", "baseline"), metrics, flexible=0) if first else "no metrics",
+        f"… {f'{more} more metrics, ' if more > 0 else ''}data: zoo show {name} --full",
+    ]
+
+
+def _baseline(metric: Metric) -> str:
+    return "" if metric.baseline is None else f"{metric.baseline:.4g} ({metric.baseline_name})"
+
+
+def comparison(found: Sequence[Compared]) -> list[RenderableType]:
+    """A column a model; metrics that only one of them has are left to its own page."""
+    names = [one.name for one in found]
+    rows = [
+        ("task", *(one.task for one in found)),
+        ("family", *(one.family for one in found)),
+        ("parameters", *("" if one.parameters is None else f"{one.parameters:,}" for one in found)),
+        ("size", *(_size(one.bytes).strip() for one in found)),
+        ("one row here", *(f"{one.latency:.3g} ms ({one.endpoint})" if one.latency else "" for one in found)),
+        ("ONNX opset", *(str(one.opset) for one in found)),
+        ("runtimes", *(_versions(one.runtimes) for one in found)),
+        ("data", *(f"{one.data.description}; {one.data.rows.get('test', 0)} test rows" for one in found)),
+    ]
+    counted = dict.fromkeys(chain.from_iterable(([m.name for m in one.metrics]) for one in found))
+    by_name = [{metric.name: metric for metric in one.metrics} for one in found]
+    shared = [name for name in counted if sum(name in metrics for metrics in by_name) > 1 or len(found) == 1]
+    for name in shared:
+        said = (
+            value_text(metrics[name], one.units.get(name, "")) if name in metrics else ""
+            for metrics, one in zip(by_name, found, strict=True)
+        )
+        rows.append((name, *said))
+    notes = []
+    if len({(one.data.source, one.data.seed, str(one.data.parameters)) for one in found}) > 1 and shared:
+        notes.append("their held-out rows are not the same: the metrics compare only as far as the data do")
+    if not shared:
+        notes.append("no metric is of more than one of them")
+    return [table_of(f"{len(found)} models", "", *names, rows=rows), *notes]
+
+
+def _versions(runtimes: Sequence[str]) -> str:
+    """The versions of each runtime behind its name, said once."""
+    grouped: dict[str, list[str]] = {}
+    for runtime in runtimes:
+        name, _, version = runtime.rpartition(" ")
+        grouped.setdefault(name, []).append(version)
+    return "; ".join(f"{name} {', '.join(versions)}" for name, versions in grouped.items())
