@@ -8,13 +8,15 @@ from typing import Any
 import lazy_loader
 
 from zoo.errors import ZooError
+from zoo.quiet import quiet_start
 
 _imported, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
 
 
 def __getattr__(name: str) -> Any:
     try:
-        return _imported(name)
+        with quiet_start():
+            return _imported(name)
     except ModuleNotFoundError as error:
         if str(error.name).startswith("zoo"):
             raise

@@ -15,13 +15,14 @@ from pathlib import Path
 import huggingface_hub
 import numpy as np
 import pytest
-from command_line import ok, runner
+from command_line import ok, refused, runner
 from hub_stand_in import Hub
 from quick_training import eagerly
 
 import zoo
 from zoo.cli import app
 from zoo.errors import IntegrityError, ZooError
+from zoo.model.store import locate
 
 
 @pytest.fixture(scope="module")
@@ -123,6 +124,16 @@ def test_it_is_published_and_loaded_from_there(mine, spectra, hub):
     assert sent == {path.name for path in mine.iterdir()} - {"notes.txt"}
     model = zoo.load("hf://me/my-feature@c0ffee")
     np.testing.assert_array_equal(np.asarray(model(spectra[0][:3])), np.asarray(zoo.load(mine)(spectra[0][:3])))
+
+
+def test_without_a_network_it_is_one_line(tmp_path, monkeypatch):
+    """By the Hub's own library, which finds nobody there; whichever HTTP library it has, whose errors share no base."""
+    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", "http://127.0.0.1:1")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    released = Path(locate("logistic-cmb-running").folder)
+    for said in (refused("push", released, "hf://me/mine"), refused("verify", "hf://me/mine")):
+        (line,) = said.strip().splitlines()
+        assert line.startswith("error: hf://me/mine could not be ")
 
 
 def test_nothing_wrong_is_published(mine, hub, tmp_path):

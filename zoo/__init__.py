@@ -22,4 +22,7 @@ def __getattr__(name: str) -> Any:
         from importlib.metadata import version
 
         return version("physzoo")
-    return _imported(name)
+    from zoo.quiet import quiet_start
+
+    with quiet_start():
+        return _imported(name)

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from zoo.errors import IntegrityError, UnknownNameError, ZooError
 from zoo.model import registry
+from zoo.model.hub import one_line
 from zoo.model.integrity import InMemory, checked, file_fault, read
 from zoo.model.model_json import MAX_BYTES, read_spec
 from zoo.model.spec import CARD, SPEC, File, ModelSpec
@@ -155,12 +156,10 @@ def _from_hub(address: str) -> ModelFolder:
         raise ZooError(f"expected hf://owner/name or hf://owner/name@revision, given {address!r}")
     from huggingface_hub import snapshot_download
 
-    try:
+    with one_line(f"{address} could not be fetched"):
         snapshot = snapshot_download(
             match[1], revision=match[2], allow_patterns=["README.md", "*.h5", "*.onnx", "*.npz", "*.json"]
         )
-    except (OSError, ValueError) as error:  # every network, permission and name error of the hub is one of these
-        raise ZooError(f"{address} could not be fetched: {error}") from error
     folder = Path(snapshot)
     root = folder.parents[1]  # the hub's cache links snapshots/<commit>/<file> to blobs/<hash> of the same repository
     return ModelFolder(read_spec(folder, lambda file: read(folder / file.path, file, root)), folder, link_root=root)

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 from zoo.errors import IntegrityError, ZooError
+from zoo.model.hub import one_line
 from zoo.model.integrity import refuse_link_out
 from zoo.model.spec import CARD, FIGURES, SPEC
 from zoo.model.store import HUB_NAME, locate
@@ -51,7 +52,7 @@ def push(folder: str | Path, address: str, *, private: bool = False) -> str:
     from huggingface_hub import HfApi
 
     api = HfApi()
-    try:
+    with one_line(f"{address} could not be written"):
         api.create_repo(match[1], private=private, exist_ok=True)
         commit = api.upload_folder(
             repo_id=match[1],
@@ -59,6 +60,4 @@ def push(folder: str | Path, address: str, *, private: bool = False) -> str:
             allow_patterns=["README.md", "model.json", "figures/*.png", *(file.path for file in found.spec.files)],
             commit_message=f"{found.spec.name}@{found.spec.revision}",
         )
-    except (OSError, ValueError) as error:  # every network, permission and name error of the hub is one of these
-        raise ZooError(f"{address} could not be written: {error}") from error
     return f"{address}@{commit.oid}"

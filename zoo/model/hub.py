@@ -1,0 +1,36 @@
+"""What goes wrong with the Hugging Face Hub, as an error of the zoo's in one line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from zoo.errors import ZooError
+
+
+@contextmanager
+def one_line(what: str) -> Iterator[None]:
+    """Raise whatever the Hub's library raises of network, permissions and names as one line.
+
+    Parameters
+    ----------
+    what : str
+        What could not be done, for the message.
+
+    Yields
+    ------
+    None
+        For the calls.
+
+    Raises
+    ------
+    ZooError
+        With the first words of the library's error.
+    """
+    from huggingface_hub.errors import HfHubHTTPError
+
+    network = tuple(base for base in HfHubHTTPError.__mro__ if base.__name__ == "HTTPError")  # of requests, httpx or httpx2
+    try:
+        yield
+    except (OSError, ValueError, *network) as error:
+        raise ZooError(f"{what}: {' '.join(str(error).split())}") from error
