@@ -28,6 +28,7 @@ from zoo.serving.rest_server import RestServer
 if TYPE_CHECKING:
     import grpc
 
+_LAST_PORT = 2**16 - 1
 _DRAIN_SECONDS = 30
 _DAY = 86_400.0
 # Threads that return from ONNX Runtime wait up to this long for the event loop to let go of the interpreter; 5 ms by default.
@@ -147,7 +148,13 @@ class Server:
     async def start(
         self, host: str = "127.0.0.1", port: int = 8000, grpc_port: int | None = None, *, uds: Path | None = None
     ) -> None:
-        """Open the ports, of which 0 is any that is free; OSError where one is taken. ``uds`` is a Unix socket for REST."""
+        """Open the ports, of which 0 is any that is free; OSError where one is taken. ``uds`` is a Unix socket for REST.
+
+        Raises
+        ------
+        InputError
+            A port beyond 65535, of which gRPC would take the last 16 bits.
+        """
         try:
             await self._open(host, port, grpc_port, uds)
         except BaseException:
@@ -156,6 +163,9 @@ class Server:
         await self.start_polling()
 
     async def _open(self, host: str, port: int, grpc_port: int | None, uds: Path | None) -> None:
+        for name, number in (("port", port), ("grpc_port", grpc_port)):
+            if number is not None and not 0 <= number <= _LAST_PORT:
+                raise InputError(f"{name}: expected 0 to {_LAST_PORT}, given {number}")
         if uds is None:
             self.port = self._rest.bind(host, port)
         else:

@@ -234,6 +234,31 @@ def test_spectrum_in_kelvin_is_refused_with_the_unit(tmp_path):
     assert "muK^2" in refused("predict", "mlp-cmb-feature", "--input", tmp_path / "kelvin.npy")
 
 
+@pytest.mark.parametrize("option", ["--port", "--grpc-port"])
+@pytest.mark.parametrize("port", ["80000", "-1"])
+def test_ports_out_of_range_are_refused(option, port):
+    """By gRPC the last 16 bits of 80000 would be taken, 14464."""
+    result = runner.invoke(app, ["serve", "mlp-jets", option, port])
+    assert result.exit_code == 2
+    assert option in result.output
+    assert "65535" in result.output or "0" in result.output
+
+
+@pytest.mark.parametrize("title", ["recipe [/a], seed 0", "[m] x"])
+def test_brackets_in_the_title_of_a_bar_are_text(title, monkeypatch):
+    from rich.console import Console
+
+    from zoo import progress
+    from zoo.training.epoch_bar import Progress
+
+    bar = Progress(title, epochs=2, done=0).bar
+    console = Console(width=120, record=True, file=io.StringIO())
+    console.print(bar.get_renderable())
+    assert title in console.export_text()
+    monkeypatch.setattr(progress, "PATIENCE", -1.0)
+    assert list(progress.track([1, 2], title)) == [1, 2]  # as markup, [/a] would raise
+
+
 def test_errors_name_the_option_of_the_interface_in_use(tmp_path):
     kelvin = np.full((1, 215), 1e6)
     np.save(tmp_path / "far.npy", kelvin)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import http.client
 import json
 import shutil
@@ -227,6 +228,14 @@ def test_a_unix_socket_that_cannot_be(folder: Path, tmp_path: Path, path: str) -
     assert path in result.stderr
     assert "Traceback" not in result.stderr
     assert (tmp_path / "file").read_text() == "mine"
+
+
+@pytest.mark.parametrize("ports", [{"port": 80000}, {"port": -1}, {"port": 0, "grpc_port": 80000}])
+def test_a_port_that_is_none(folder: Path, ports: dict[str, int]) -> None:
+    """In Python; gRPC would take the last 16 bits of 80000 and listen on 14464."""
+    server = Server([folder])
+    with pytest.raises(InputError, match=r"port: expected 0 to 65535, given (80000|-1)"):
+        asyncio.run(server.start(**ports))
 
 
 @pytest.mark.parametrize(("believed", "client"), [("", "127.0.0.1"), ("127.0.0.1", "192.0.2.7"), ("10.0.0.0/8", "127.0.0.1")])

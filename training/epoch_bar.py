@@ -12,7 +12,8 @@ class Progress(keras.callbacks.Callback):
 
     def __init__(self, title: str, epochs: int, done: int) -> None:
         super().__init__()
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[losses]}"))
+        title_column, losses = (TextColumn(what, markup=False) for what in ("{task.description}", "{task.fields[losses]}"))
+        columns = (title_column, BarColumn(), MofNCompleteColumn(), losses)
         self.bar = Bar(*columns, TimeRemainingColumn())
         self.task = self.bar.add_task(title, total=epochs, completed=done, losses="")
 

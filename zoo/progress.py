@@ -24,11 +24,12 @@ def track(items: Sequence[T], description: str) -> Iterator[T]:
 def bar(total: int, description: str) -> Iterator[Callable[[int], None]]:
     """Yield what is to be told how many of ``total`` were done, 0 included; it shows the bar after two seconds."""
     from rich.console import Console
+    from rich.markup import escape
     from rich.progress import Progress, TimeElapsedColumn
 
     columns = (*Progress.get_default_columns(), TimeElapsedColumn())
     progress = Progress(*columns, console=Console(stderr=True), transient=True)
-    task = progress.add_task(description, total=total)
+    task = progress.add_task(escape(description), total=total)
     start, shown = time.monotonic(), False
 
     def advance(done: int) -> None:

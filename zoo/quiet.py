@@ -18,8 +18,8 @@ def quiet_start() -> Iterator[None]:
     """Leave out what TensorFlow logs where it is imported in the block; ``ZOO_DEBUG=1`` shows it.
 
     Its C++ code writes some lines about absent GPUs to descriptor 2 before any of its log levels applies. Whatever else is
-    written there follows when the block ends. What TensorFlow logs later is left to TF_CPP_MIN_LOG_LEVEL, which becomes 3, errors
-    that raise nothing included, unless it is set.
+    written there follows when the block ends. What TensorFlow logs later is left to TF_CPP_MIN_LOG_LEVEL; where it is not set,
+    nothing is logged, since errors are raised.
 
     Yields
     ------

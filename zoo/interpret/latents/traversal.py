@@ -250,8 +250,8 @@ def traverse(
         grid=grid,
         query=asked,
         decoded=shaped[answer.name],
-        query_label=f"{queries[0].name} [{queries[0].unit}]" if queries else "",
-        answer_label=f"{answer.name} [{answer.unit}]",
+        query_label=_label(queries[0]) if queries else "",
+        answer_label=_label(answer),
         scale=shaped.get(SCALE),
         trained=_trained(queries[0]) if queries else None,
         quantiles=quantiles,
@@ -343,3 +343,8 @@ def linear_r2(
             raise InputError(f"{name}: expected {len(known)} finite values that are not all equal, given shape {target.shape}")
         found[name] = cross_val_score(LinearRegression(), known, target, cv=splits, scoring="r2")
     return found
+
+
+def _label(tensor: Tensor) -> str:
+    """The name of a tensor, with its unit unless it is dimensionless."""
+    return tensor.name if tensor.unit == "1" else f"{tensor.name} [{tensor.unit}]"

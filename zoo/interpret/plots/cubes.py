@@ -36,7 +36,7 @@ def attribution_over_cube(explanation: Explanation) -> Figure:
     extent = [end for at in (second, third) for end in _edges(at.values)]
     figure, axes = panels(1, 3, (13.0, 4.2))
     for ax, field, title in (
-        (axes[0, 0], explanation.inputs[0], with_unit(explanation.tensor, explanation.meta.get("unit") or "1", always=True)),
+        (axes[0, 0], explanation.inputs[0], with_unit(explanation.tensor, explanation.meta.get("unit"))),
         (axes[0, 1], values[0], value_label(explanation)),
     ):
         largest = np.abs(field[middle]).max() or 1.0
@@ -64,7 +64,7 @@ def _profile(ax, explanation: Explanation, side: float, unit: str) -> None:
         low, high = np.percentile(profiles, [16, 84], axis=0)
         ax.fill_between(at, low, high, color=SKY, alpha=0.4, linewidth=0, label="68% of the rows")
     ax.plot(at, profiles.mean(axis=0), color=BLUE, label="mean" if len(profiles) > 1 else None)
-    ax.set(title=f"{'sum over' if additive else 'mean of'} shells", xlabel=f"distance from the middle [{unit}]")
+    ax.set(title=f"{'sum over' if additive else 'mean of'} shells", xlabel=with_unit("distance from the middle", unit))
     ax.set_ylabel(value_label(explanation))
     if len(profiles) > 1:
         ax.legend()

@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from zoo.interpret.kernel_density import smoothed
-from zoo.interpret.plots.style import COLORS, GRAY, one_panel, panels, styled
+from zoo.interpret.plots.style import COLORS, GRAY, one_panel, panels, styled, with_unit
 from zoo.interpret.quantile import quantile
 
 BINS = 12
@@ -48,7 +48,7 @@ def error_against_truth(
         lower.plot(middle[filled], [np.sqrt(max(0, np.average(e**2, weights=w))) for e, w in errors], color=color)
     name = quantity.replace("_", " ")
     upper.set(ylabel=f"{name}, answer $-$ truth\n(median, central 68%)")
-    lower.set(xlabel=f"true {name} [{unit}]", ylabel="root mean square")
+    lower.set(xlabel=with_unit(f"true {name}", unit), ylabel="root mean square")
     lower.set_ylim(bottom=0)
     figure.legend(*upper.get_legend_handles_labels(), loc="outside lower center")
     return figure
@@ -67,7 +67,7 @@ def distribution_of_answers(
     for (label, answer), color in zip(answers.items(), cycle(COLORS), strict=False):
         ax.plot(middle, smoothed(answer, edges, weight), color=color, label=label)
     ax.set(
-        xlabel=f"{quantity.replace('_', ' ')} [{unit}]",
+        xlabel=with_unit(quantity.replace("_", " "), unit),
         ylabel="density of rows" if weight is None else "density of weighted rows",
     )
     ax.set_ylim(bottom=0)

@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from zoo.interpret.plots.axes import log_x
-from zoo.interpret.plots.style import COLORS, one_panel, panels, styled
+from zoo.interpret.plots.style import COLORS, one_panel, panels, styled, with_unit
 
 SHOWN = 6
 """Profiles in one figure."""
@@ -36,7 +36,7 @@ def scatter_along_query(query: np.ndarray, curves: Mapping[str, np.ndarray], lab
         wide = 3.5 if name == first else 1.4  # another may lie on it
         ax.plot(query, curve, line, color=color, label=name, marker="o", markersize=3, linewidth=wide)
     log_x(ax)
-    ax.set(xlabel=label, ylabel=f"root mean square error [{unit}]")
+    ax.set(xlabel=label, ylabel=with_unit("root mean square error", unit))
     ax.set_ylim(bottom=0)
     figure.legend(*ax.get_legend_handles_labels(), loc="outside lower center", ncols=2)
     return figure

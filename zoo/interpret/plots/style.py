@@ -53,7 +53,7 @@ def styled(function: F) -> F:
     return draw  # type: ignore[return-value]
 
 
-def with_unit(name: str, unit: str | None, *, always: bool = False) -> str:
+def with_unit(name: str, unit: str | None) -> str:
     """A name with its unit in brackets, typeset where it can be.
 
     Parameters
@@ -61,16 +61,14 @@ def with_unit(name: str, unit: str | None, *, always: bool = False) -> str:
     name : str
         The name of a quantity.
     unit : str or None
-        Its unit, "1" for a dimensionless one.
-    always : bool
-        Whether a dimensionless quantity has brackets too.
+        Its unit; "1" for a dimensionless quantity, which has no brackets.
 
     Returns
     -------
     str
         The label.
     """
-    if not unit or (unit == "1" and not always):
+    if not unit or unit == "1":
         return name
     return f"{name} [{UNITS.get(unit, unit)}]"
 
