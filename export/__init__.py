@@ -7,7 +7,7 @@ from typing import Any
 
 import lazy_loader
 
-from zoo.errors import ZooError
+from zoo.extras import missing
 from zoo.quiet import quiet_start
 
 _imported, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
@@ -18,6 +18,4 @@ def __getattr__(name: str) -> Any:
         with quiet_start():
             return _imported(name)
     except ModuleNotFoundError as error:
-        if str(error.name).startswith("zoo"):
-            raise
-        raise ZooError(f"export needs {error.name}, which is not installed: pip install 'physzoo[export,cpu]'") from error
+        raise missing(error) from error

@@ -532,7 +532,7 @@ def test_export_is_gated(tiny, source, tmp_path, monkeypatch):
 def test_missing_package_is_named():
     code = "import sys; sys.modules['tf2onnx'] = None; from zoo.export import to_onnx"
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert "export needs tf2onnx, which is not installed: pip install 'physzoo[export,cpu]'" in ran.stderr
+    assert "this needs tf2onnx, which is not installed: pip install 'physzoo[export,cpu]'" in ran.stderr
 
 
 def test_files_are_described_as_they_are(tmp_path):

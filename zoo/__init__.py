@@ -24,5 +24,10 @@ def __getattr__(name: str) -> Any:
         return version("physzoo")
     from zoo.quiet import quiet_start
 
-    with quiet_start():
-        return _imported(name)
+    try:
+        with quiet_start():
+            return _imported(name)
+    except ModuleNotFoundError as error:
+        from zoo.extras import missing
+
+        raise missing(error) from error

@@ -115,6 +115,22 @@ class UnknownNameError(ZooError, KeyError):
         return self.message
 
 
+class MissingExtraError(ZooError, ModuleNotFoundError):
+    """A package that is not installed, with the extra that brings it.
+
+    Parameters
+    ----------
+    module : str
+        The module that was to be imported.
+    extra : str
+        The extra of physzoo, or several with commas.
+    """
+
+    def __init__(self, module: str, extra: str) -> None:
+        super().__init__(f"this needs {module}, which is not installed: pip install 'physzoo[{extra}]'")
+        self.name = module
+
+
 class InputError(ZooError, ValueError):
     """A tensor of the wrong name, shape, dtype or range, or with NaN or infinity in it."""
 

@@ -65,5 +65,7 @@ def main() -> None:
         print(f"error: {_with_space(error)}", file=sys.stderr)
         sys.exit(1)
     except ImportError as error:
-        print(f"error: {error}; pip install 'physzoo[all]' brings everything that a command needs", file=sys.stderr)
+        from zoo.extras import missing
+
+        print(f"error: {missing(error)}", file=sys.stderr)
         sys.exit(1)

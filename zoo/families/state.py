@@ -15,6 +15,8 @@ from typing import Any
 
 import numpy as np
 
+from zoo.extras import import_keras
+
 FLOATS, AXES = "float32", "channels_last"
 KERAS_RANDOM = ("global_random_seed", "global_seed_generator")
 
@@ -22,6 +24,7 @@ KERAS_RANDOM = ("global_random_seed", "global_seed_generator")
 @contextmanager
 def released_settings() -> Iterator[None]:
     """Keras' settings as released models have them: numbers in float32 without mixed precision, channels last."""
+    import_keras()
     import keras
     from keras.src.backend.common import global_state  # asked in public, an unset policy is set
 

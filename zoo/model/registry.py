@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from zoo.errors import IntegrityError, UnknownNameError, ZooError
+from zoo.extras import missing
 from zoo.model.model_json import Summary, described_in, is_model_folder, read_spec, read_summary
 from zoo.model.spec import SPEC
 from zoo.paths import user_path
@@ -222,9 +223,7 @@ def _import_families() -> None:
         for module in pkgutil.walk_packages(package.__path__, "zoo.families."):
             importlib.import_module(module.name)
     except ModuleNotFoundError as error:
-        if error.name not in {"keras", "tensorflow", "jax", "torch"}:
-            raise
-        raise ZooError(f"this needs {error.name}, which is not installed: pip install 'physzoo[train]'") from error
+        raise missing(error) from error
 
 
 def _released() -> dict[str, Path]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import TypeAdapter, ValidationError
 
 from zoo.errors import ExportError, InputError, ZooError, option
+from zoo.extras import expect_installed, import_keras
 from zoo.model.registry import refuse_released_name
 from zoo.model.spec import TEST_TENSORS, Name
 from zoo.model.store import ModelFolder, locate
@@ -41,7 +42,10 @@ def new_folder(folder: str | Path, overwrite: bool) -> tuple[Path, str]:
         A released model has the name.
     ExportError
         The folder exists and may not be replaced.
+    MissingExtraError
+        What writes its graphs in the end is not installed.
     """
+    expect_exportable()
     path = user_path(folder).resolve()
     try:
         name: str = TypeAdapter(Name).validate_python(path.name)
@@ -53,6 +57,21 @@ def new_folder(folder: str | Path, overwrite: bool) -> tuple[Path, str]:
     if path.exists() and not overwrite:
         raise ExportError(f"{path} exists: choose a new folder, or replace the model there with {option('overwrite')}")
     return path, name
+
+
+def expect_exportable() -> None:
+    """Ask for what writes and runs the graphs of a model's folder, before hours of training.
+
+    Raises
+    ------
+    MissingExtraError
+        A package is not installed.
+    """
+    import_keras()
+    import keras
+
+    if keras.backend.backend() == "tensorflow":  # elsewhere a folder gets no graphs
+        expect_installed("onnx", "tf2onnx", "skl2onnx", "onnxruntime")
 
 
 def opened(model: Any) -> tuple[Any, ModelFolder]:

@@ -31,6 +31,7 @@ from zoo.model.reference_file import make_reference, observed_tensors
 from zoo.model.registry import RELEASED, get_family, refuse_released_name
 from zoo.model.spec import CARD, FIGURES, METRICS, REFERENCE, SPEC, WEIGHTS, Data, Endpoint, Metric, ModelSpec, Tensor
 from zoo.workflows.folder import exported, test_inputs, write_test_tensors
+from zoo.workflows.new_folder import expect_exportable
 from zoo.workflows.trained_ranges import with_ranges
 
 if TYPE_CHECKING:
@@ -118,6 +119,7 @@ def release(recipe: Recipe, out: Path, folder: Path | None = None) -> Path:
     """
     import keras
 
+    expect_exportable()
     target = RELEASED / recipe.name if folder is None else folder
     if not _is_of_the_package(recipe):
         refuse_released_name(recipe.name, target)

@@ -1,0 +1,84 @@
+"""Which extra of this package brings what is missing, said in one line, and before anything that takes long."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+
+from zoo.errors import MissingExtraError
+from zoo.quiet import quiet_start
+
+EXTRAS = {
+    "cpu": ["onnxruntime"],
+    "serve": ["uvicorn", "httptools", "grpc", "grpc_health", "grpc_reflection", "prometheus_client"],
+    "train": ["keras", "tensorflow", "tensorboard", "sklearn", "scipy", "h5py", "matplotlib", "joblib", "corner"],
+    "export,cpu": ["onnx", "tf2onnx", "skl2onnx", "tritonclient"],
+    "interpret": ["shap"],
+    "tables": ["pyarrow"],
+    "fits": ["astropy"],
+    "root": ["uproot"],
+    "mcmc": ["tensorflow_probability", "tf_keras"],
+    "posteriors": ["arviz", "getdist"],
+    "sim": ["camb", "numba"],
+    "jets": ["pythia8mc", "pythia8", "fastjet", "awkward", "vector"],
+    "hls": ["hls4ml", "qonnx", "hgq", "da4ml"],
+    "ray": ["ray"],
+    "jax": ["jax"],
+    "torch": ["torch"],
+}
+"""Modules that each extra brings, of which the smallest extra is named."""
+_EXTRA_OF = {module: extra for extra, modules in EXTRAS.items() for module in modules}
+
+
+def missing(error: ImportError) -> ImportError:
+    """The error of an import as one that names the extra.
+
+    Parameters
+    ----------
+    error : ImportError
+        What an import raised.
+
+    Returns
+    -------
+    ImportError
+        A `MissingExtraError`; the error itself where no extra of ours brings the module.
+    """
+    module = (error.name or "").partition(".")[0]
+    return MissingExtraError(module, _EXTRA_OF[module]) if module in _EXTRA_OF else error
+
+
+def import_keras() -> None:
+    """Import Keras with its backend, whose log at its start is left out.
+
+    Raises
+    ------
+    ImportError
+        One of the two is not installed; with the extra that brings it.
+    """
+    try:
+        with quiet_start():
+            importlib.import_module("keras")
+    except ModuleNotFoundError as error:
+        raise missing(error) from error
+
+
+def expect_installed(*modules: str) -> None:
+    """Ask for modules before work begins at whose end they are imported.
+
+    Parameters
+    ----------
+    *modules : str
+        Names of top-level modules, each of which an extra brings.
+
+    Raises
+    ------
+    MissingExtraError
+        One is not installed.
+    """
+    for module in modules:
+        try:
+            found = importlib.util.find_spec(module)
+        except ValueError:  # a module in sys.modules without a spec
+            found = None
+        if found is None:
+            raise MissingExtraError(module, _EXTRA_OF[module])
