@@ -78,9 +78,6 @@ class DeepSet(ZooModel):
     def adapt(self, inputs, target) -> None:
         self.standardize.adapt(inputs["particles"][inputs["mask"]])
 
-    def get_config(self) -> dict:
-        return {"name": self.name, **self.config}
-
 
 @register_family("edge-network")
 class EdgeNetwork(ZooModel):
@@ -121,9 +118,6 @@ class EdgeNetwork(ZooModel):
     def blocks(self) -> dict[str, list[keras.layers.Layer]]:
         return {"edges": [self.edge, self.score], "head": [self.head]}
 
-    def get_config(self) -> dict:
-        return {"name": self.name, **self.config}
-
 
 @register_family("clock")
 class Clock(ZooModel):
@@ -154,9 +148,6 @@ class Clock(ZooModel):
     @property
     def blocks(self) -> dict[str, list[keras.layers.Layer]]:
         return {"origin": [self.origin]}
-
-    def get_config(self) -> dict:
-        return {"name": self.name, **self.config}
 
 
 def _number(name: str, axes: list[Axis], description: str, **more: Any) -> Tensor:

@@ -64,9 +64,6 @@ class TinyTagger(ZooModel):
     def blocks(self) -> dict[str, list[keras.layers.Layer]]:
         return {"particle": [self.particle], "head": [self.head]}
 
-    def get_config(self) -> dict:
-        return {"name": self.name, **self.config}
-
 
 def jets(n: int, particles: int = 30, seed: int = 0) -> dict[str, np.ndarray]:
     """Jets of 500 GeV of one to all particles, about axes in all directions, soft and slow particles among them."""

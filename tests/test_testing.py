@@ -50,9 +50,6 @@ class Line(ZooModel):
     def adapt(self, inputs, target):
         self.standardize.adapt(next(iter(inputs.values())))
 
-    def get_config(self):
-        return {"name": self.name, **self.config}
-
 
 class ForgetsConfig(Line):
     def __init__(self, inputs: int, **kwargs) -> None:

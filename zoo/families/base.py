@@ -236,6 +236,10 @@ class ZooModel(keras.Model, EndpointModel):
         expect_own_process()
         return super().__call__(*args, **kwargs)
 
+    def get_config(self) -> dict[str, Any]:
+        """What builds the model again: its name, and ``config``, which the constructor of every family sets."""
+        return {"name": self.name, **self.config}
+
     def __reduce__(self) -> tuple:
         """Config, weights and spec, for ``pickle``, ``copy.deepcopy`` and what hands models to processes; none is compiled."""
         known = {name: vars(self)[name] for name in ("spec", "folder", "reference") if name in vars(self)}

@@ -173,9 +173,6 @@ class BetaVAE(ZooModel):
         noise = rng.standard_normal(latent.shape, dtype=np.float32)
         return {"predict": (image,), "encode": (image,), "decode": (latent,), "reconstruct": (image, noise)}
 
-    def get_config(self) -> dict:
-        return {"name": self.name, **self.config}
-
 
 def _encoder(image: list[int], convolutions: list[list[int]], hidden: int) -> keras.Sequential:
     """A network that makes features (batch, hidden) of an image (batch, height, width, channels)."""

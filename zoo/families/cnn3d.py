@@ -138,9 +138,6 @@ class CNN3D(ZooModel):
     def baseline(self, tensor: str) -> np.ndarray | None:
         return np.full([self.config["size"]] * 3, ops.convert_to_numpy(self.standardize.mean))
 
-    def get_config(self) -> dict:
-        return {"name": self.name, **self.config}
-
 
 LIKELIHOODS: dict[str, tuple[Callable, Callable]] = {
     "gaussian": (

@@ -113,9 +113,6 @@ class Ensemble(ZooModel):
         name = self.endpoint_of_members
         return {name: self.members[0].example(inputs, rng)[name]}
 
-    def get_config(self) -> dict:
-        return {"name": self.name, **self.config}
-
 
 def _numbers(given: Sequence[Any]) -> tuple[Any, Any]:
     """Mean, and the deviation of one member from the mean of many."""

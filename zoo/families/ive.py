@@ -255,6 +255,3 @@ class IVE(ZooModel):
             "decode": (latent, query),
             "reconstruct": (observation, query, noise),
         }
-
-    def get_config(self) -> dict:
-        return {"name": self.name, **self.config}

@@ -171,6 +171,3 @@ class MLP(ZooModel):
 
     def baseline(self, tensor: str) -> np.ndarray | None:
         return None if self.standardize is None else keras.ops.convert_to_numpy(self.standardize.mean)
-
-    def get_config(self) -> dict:
-        return {"name": self.name, **self.config}

@@ -59,6 +59,3 @@ class PowerLaw(ZooModel):
 
     def baseline(self, tensor: str) -> np.ndarray | None:
         return np.exp(ops.convert_to_numpy(self.standardize.mean))
-
-    def get_config(self) -> dict:
-        return {"name": self.name, **self.config}

@@ -134,9 +134,6 @@ class CloudClassifier(ZooModel):
         seen = ops.convert_to_numpy(self.standardize(self.scalings(about_axis(particles, others[-1]))))
         return (seen[ops.convert_to_numpy(others[-1])],)
 
-    def get_config(self) -> dict:
-        return {"name": self.name, **self.config}
-
 
 def some(
     inputs: Mapping[str, Any], weight: np.ndarray | None, n: int = MEASURED

@@ -245,6 +245,3 @@ class Flow(TrainedInXla, DensityModel):
     def example(self, inputs, rng):
         x, *context = inputs.values()
         return {"log_prob": (x, *context), "sample": (rng.standard_normal(np.shape(x), dtype=np.float32), *context)}
-
-    def get_config(self) -> dict:
-        return {"name": self.name, **self.config}
