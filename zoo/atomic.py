@@ -198,7 +198,7 @@ def whole_folder(target: Path, *, overwrite: bool, marker: str) -> Iterator[Path
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         recover(target.parent, target.name)
-        _may_be_made(target, overwrite, marker)
+        may_be_made(target, overwrite, marker)
         with folder_beside(target) as new:
             try:
                 yield new
@@ -307,7 +307,8 @@ def exchange(one: Path, other: Path) -> bool:
     raise OSError(number, os.strerror(number), str(other))
 
 
-def _may_be_made(target: Path, overwrite: bool, marker: str) -> None:
+def may_be_made(target: Path, overwrite: bool, marker: str) -> None:
+    """Refuse a folder that :func:`whole_folder` would refuse, by ExportError; its parameters are those."""
     if not target.exists():
         return
     if not overwrite:

@@ -65,10 +65,15 @@ def release(
     with quiet_tensorflow():
         from zoo.training.recipe import load_recipe, parse_changes
         from zoo.workflows.recard import recard
+        from zoo.workflows.releasable import expect_releasable
         from zoo.workflows.release import release as run
 
         chosen = load_recipe(one_recipe(recipe, file)).changed(parse_changes(settings or []))
-        released = recard(chosen, folder) if card else run(chosen, out or Path("runs") / chosen.name, folder)
+        if card:
+            released = recard(chosen, folder)
+        else:
+            expect_releasable(chosen, folder)
+            released = run(chosen, out or Path("runs") / chosen.name, folder)
     print(f"released {chosen.name}@{chosen.revision}: {released}")
 
 

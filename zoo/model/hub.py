@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from zoo.errors import ZooError
 
@@ -29,7 +30,8 @@ def one_line(what: str) -> Iterator[None]:
     """
     from huggingface_hub.errors import HfHubHTTPError
 
-    network = tuple(base for base in HfHubHTTPError.__mro__ if base.__name__ == "HTTPError")  # of requests, httpx or httpx2
+    bases: tuple[Any, ...] = HfHubHTTPError.__mro__
+    network = [base for base in bases if base.__name__ == "HTTPError"]  # of requests, httpx or httpx2
     try:
         yield
     except (OSError, ValueError, *network) as error:

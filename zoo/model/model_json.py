@@ -25,6 +25,8 @@ from zoo.model.metric_text import metric_unit
 from zoo.model.spec import CARD, RANGES, SPEC, File, Metric, ModelSpec, Name
 
 MAX_BYTES = 2**21
+_FRONT = 2**20
+"""Bytes of a card that are looked through for its spec."""
 MAX_DEPTH = 32
 """How deep lists and objects may be nested."""
 _CONTROL = re.compile(
@@ -85,8 +87,17 @@ class Summary(_Part):
 
 
 def is_model_folder(folder: Path) -> bool:
-    """Whether a folder holds a model: a ``model.json``, or the card of format 1."""
-    return (folder / SPEC).is_file() or (folder / CARD).is_file()
+    """Whether a folder holds a model: a ``model.json``, or the card of format 1, which any other ``README.md`` is not."""
+    if (folder / SPEC).is_file():
+        return True
+    card = folder / CARD
+    if not card.is_file():
+        return False
+    with card.open("rb") as file:
+        start = file.read(_FRONT)
+    return (
+        start.removeprefix(b"\xef\xbb\xbf").startswith(b"---") and re.search(rb"^physzoo\s*:", start, re.MULTILINE) is not None
+    )
 
 
 def described_in(folder: Path) -> Path:

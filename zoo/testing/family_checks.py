@@ -60,7 +60,7 @@ def check_family(
     """
     assert len(rows) >= 2 * STEP, f"give at least {2 * STEP} rows to try the family on, given {len(rows)}"
     tolerance = tolerance or Tolerance(absolute=1e-4, relative=1e-4)
-    model = _built(cls, config)
+    model = built(cls, config)
     examples = _examples(model, rows)
     model.spec = _spec(model, examples, rows, endpoints, tolerance)
     _check_training(model, rows)
@@ -75,8 +75,26 @@ def check_family(
     check_graphs(model, examples, opsets)
 
 
-def _built(cls: type[Any], config: Mapping[str, Any]) -> EndpointModel:
-    """A model of a config that has gone through JSON, as a spec does."""
+def built(cls: type[Any], config: Mapping[str, Any]) -> EndpointModel:
+    """A model of a config that has gone through JSON, as a spec does.
+
+    Parameters
+    ----------
+    cls : type
+        The class of the family.
+    config : mapping of str to Any
+        Plain data that build it.
+
+    Returns
+    -------
+    EndpointModel
+        The model, with random weights.
+
+    Raises
+    ------
+    AssertionError
+        Naming what the family lacks to be built again from its config, and what to do.
+    """
     from zoo.families.base import EndpointModel, ZooModel
     from zoo.families.state import own_randomness
 

@@ -35,7 +35,7 @@ from zoo.workflows.new_folder import expect_exportable
 from zoo.workflows.trained_ranges import with_ranges
 
 if TYPE_CHECKING:
-    from zoo.data.dataset import Dataset
+    from zoo.data.dataset import Dataset, Rows
     from zoo.families.base import EndpointModel
     from zoo.training.evaluate import Evaluation, Runs
     from zoo.training.recipe import Recipe
@@ -71,7 +71,7 @@ def train(recipe: Recipe, out: Path, *, seeds: list[int] | None = None, variants
 
     seeds = recipe.seeds[:1] if seeds is None else seeds
     # Before hours of training, as a recipe that does not fit its data set cannot be released.
-    described = _describe(recipe, recipe.data.dataset(), [])
+    described = describe(recipe, recipe.data.dataset(), [])
     runs: Runs = {}
     for variant in ["", *(recipe.variants if variants else [])]:
         changed = recipe.changed(recipe.variants[variant].set) if variant else recipe
@@ -132,13 +132,13 @@ def release(recipe: Recipe, out: Path, folder: Path | None = None) -> Path:
         recipe.limit.value(evaluation.metrics)
     model = runs[""][0].load()
     dataset = recipe.data.dataset()
-    prose = prose_of(target / CARD)
+    prose, marker = first_card(target)
     earlier = _earlier_revisions(target, recipe.revision) if folder is None else {}
-    with whole_folder(target, overwrite=True, marker=METRICS) as staged:
+    with whole_folder(target, overwrite=True, marker=marker) as staged:
         shutil.copy(out / WEIGHTS, staged / WEIGHTS)
         shutil.copy(out / METRICS, staged / METRICS)
         shutil.copytree(out / "plots", staged / FIGURES)
-        model.spec = _describe(recipe, dataset, evaluation.metrics).model_copy(
+        model.spec = describe(recipe, dataset, evaluation.metrics).model_copy(
             update={"limit": recipe.limit, "notes": evaluation.notes or None, "earlier_revisions": earlier}
         )
         if recipe.evaluation.kind == "posterior" and (reference := _reference(model.spec, dataset)):
@@ -148,6 +148,31 @@ def release(recipe: Recipe, out: Path, folder: Path | None = None) -> Path:
         write_card(staged, spec, prose)
     model.spec = spec
     return target
+
+
+def first_card(folder: Path) -> tuple[str | None, str]:
+    """The prose of the card that lies where a model is released, and the file by which that folder may be replaced.
+
+    Parameters
+    ----------
+    folder : Path
+        The folder. Whoever writes the card before the first release has nothing else there, and front matter or none.
+
+    Returns
+    -------
+    tuple of str or None, and str
+        The prose, None where there is no card; and the name of a file.
+
+    Raises
+    ------
+    IntegrityError
+        The card of a model that was released has lost its front matter.
+    """
+    card = folder / CARD
+    if not card.is_file() or {path.name for path in folder.iterdir()} > {CARD}:
+        return prose_of(card), METRICS
+    text = card.read_text(encoding="utf-8")
+    return (prose_of(card) if text.startswith("---") else text), CARD
 
 
 def _is_of_the_package(recipe: Recipe) -> bool:
@@ -177,8 +202,26 @@ def _described(load: Callable[[], EndpointModel], spec: ModelSpec) -> EndpointMo
     return model
 
 
-def _describe(recipe: Recipe, dataset: Dataset, metrics: list[Metric]) -> ModelSpec:
-    splits = {split: dataset.rows(split) for split in SPLITS}
+def describe(recipe: Recipe, dataset: Dataset, metrics: list[Metric], splits: Mapping[Split, Rows] | None = None) -> ModelSpec:
+    """The spec of what a recipe trains, files and exports left out.
+
+    Parameters
+    ----------
+    recipe : Recipe
+        The recipe.
+    dataset : Dataset
+        Its data set.
+    metrics : list of Metric
+        What was measured.
+    splits : mapping, optional
+        The rows of each split, where they are not to be all.
+
+    Returns
+    -------
+    ModelSpec
+        The spec, with the ranges of the training rows.
+    """
+    splits = splits or {split: dataset.rows(split) for split in SPLITS}
     endpoints = with_axes(recipe.endpoints, dataset.axes if isinstance(dataset, KnowsAxes) else {})
     return ModelSpec(
         name=recipe.name,
