@@ -325,6 +325,14 @@ def test_help_and_version():
     assert "INPUT=A,B,..." in ok("finetune", "-h")
 
 
+def test_a_shell_completes_commands_and_names_of_models():
+    for typed, word, expected in (("zoo sh", 1, ["show"]), ("zoo show mlp-jets", 2, zoo.list_models("mlp-jets*"))):
+        given = {"_ZOO_COMPLETE": "complete_bash", "COMP_WORDS": typed, "COMP_CWORD": str(word)}
+        result = runner.invoke(app, prog_name="zoo", env=given)
+        assert result.output.split() == expected
+    assert "--install-completion" in ok("-h")
+
+
 def test_words_of_fine_tuning_are_those_of_the_api():
     import inspect
 

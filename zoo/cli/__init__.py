@@ -15,7 +15,6 @@ from zoo.errors import INTERFACE, ZooError
 
 app = typer.Typer(
     no_args_is_help=True,
-    add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"]},
     help="A zoo of pretrained physics models.",
 )

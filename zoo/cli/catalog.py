@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from zoo.cli.options import JsonOption, NameArgument
+from zoo.cli.options import names as completed
 
 app = typer.Typer()
 
@@ -57,7 +58,9 @@ def show(
 
 @app.command()
 def compare(
-    names: Annotated[list[str], typer.Argument(help="models: released names, name@revision, folders or hf://owner/name")],
+    names: Annotated[
+        list[str], typer.Argument(help="models: names, name@revision, folders or hf://owner/name", autocompletion=completed)
+    ],
     as_json: JsonOption = False,
 ) -> None:
     """Compare models in one table: size, latency on this machine, runtimes, and the metrics that they share."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import Annotated
 
@@ -9,7 +10,19 @@ import typer
 
 from zoo.errors import ZooError
 
-NameArgument = Annotated[str, typer.Argument(help="released name, name@revision, folder or hf://owner/name")]
+
+def names(incomplete: str) -> list[str]:
+    """Names of models that begin like this, for the completion of a shell, which takes no warnings."""
+    from zoo.model.registry import list_models
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return [name for name in list_models() if name.startswith(incomplete)]
+
+
+NameArgument = Annotated[
+    str, typer.Argument(help="released name, name@revision, folder or hf://owner/name", autocompletion=names)
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="print JSON for scripts")]
 OutOption = Annotated[Path | None, typer.Option("--out", help="folder that files are written to")]
 FolderOption = Annotated[Path, typer.Option("--folder", help="folder to be made; its name becomes the model's")]
