@@ -7,8 +7,7 @@ from typing import Annotated
 
 import typer
 
-from zoo.cli.options import JsonOption, NameArgument
-from zoo.cli.options import names as completed
+from zoo.cli.options import JsonOption, NameArgument, NamesArgument
 
 app = typer.Typer()
 
@@ -58,9 +57,7 @@ def show(
 
 @app.command()
 def compare(
-    names: Annotated[
-        list[str], typer.Argument(help="models: names, name@revision, folders or hf://owner/name", autocompletion=completed)
-    ],
+    names: NamesArgument,
     as_json: JsonOption = False,
 ) -> None:
     """Compare models in one table: size, latency on this machine, runtimes, and the metrics that they share."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from zoo.cli.options import DeviceOption, JsonOption, NameArgument
+from zoo.cli.options import DeviceOption, JsonOption, NameArgument, NamesArgument
 from zoo.cli.terminal import as_argument, quiet_tensorflow
 from zoo.errors import ZooError
 
@@ -24,7 +24,7 @@ app = typer.Typer()
 
 @app.command()
 def export(
-    names: Annotated[list[str], typer.Argument(help="models: released names, name@revision, folders or hf://owner/name")],
+    names: NamesArgument,
     format_: Annotated[Literal["onnx", "savedmodel"], typer.Option("--format", help="what to write")] = "onnx",
     opset: Annotated[int, typer.Option(help="9 to 18; 11 for old runtimes")] = 13,
     target: Annotated[

@@ -23,6 +23,10 @@ def names(incomplete: str) -> list[str]:
 NameArgument = Annotated[
     str, typer.Argument(help="released name, name@revision, folder or hf://owner/name", autocompletion=names)
 ]
+NamesArgument = Annotated[
+    list[str],
+    typer.Argument(help="models: released names, name@revision, folders or hf://owner/name", autocompletion=names),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="print JSON for scripts")]
 OutOption = Annotated[Path | None, typer.Option("--out", help="folder that files are written to")]
 FolderOption = Annotated[Path, typer.Option("--folder", help="folder to be made; its name becomes the model's")]
