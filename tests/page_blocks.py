@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import ast
+import functools
+import inspect
 import re
+from collections.abc import Mapping
+from typing import Any
 
 import pytest
 
@@ -21,3 +25,18 @@ def run(block: str, names: dict[str, object]) -> None:
                 exec(code, names)
         else:
             exec(code, names)
+
+
+def expect_calls(code: str, names: Mapping[str, Any]) -> None:
+    """Bind the arguments of each call to what is called, where it is one of the names or inside one; TypeError otherwise.
+
+    What stands for the reader's own, such as a flow that was trained, is not called.
+    """
+    for node in ast.walk(ast.parse(code)):
+        if not isinstance(node, ast.Call):
+            continue
+        called = ast.unparse(node.func)
+        first, *rest = called.split(".")
+        if first in names and re.fullmatch(r"[\w.]+", called):  # and no method of what another call answers
+            function = functools.reduce(getattr, rest, names[first])
+            inspect.signature(function).bind(*node.args, **{one.arg: None for one in node.keywords if one.arg})

@@ -5,13 +5,12 @@ from __future__ import annotations
 import ast
 import doctest
 import importlib
-import inspect
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
+from page_blocks import expect_calls
 
 import zoo
 import zoo.export
@@ -37,14 +36,6 @@ def examples() -> Iterator[tuple[str, str]]:
                         yield pytest.param(module, docstring, id=f"{module}.{getattr(node, 'name', '')}".rstrip("."))
 
 
-def unbound(name: str, names: dict[str, Any]) -> Any:
-    """What a dotted name of an example means; None where it is of the reader's own, such as a flow that was trained."""
-    found = names.get(name.partition(".")[0])
-    for part in name.split(".")[1:]:
-        found = getattr(found, part, None)
-    return found
-
-
 @pytest.mark.parametrize(("module", "docstring"), examples())
 def test_examples_run(module, docstring):
     names = {**vars(importlib.import_module(module)), "zoo": zoo, "np": np}
@@ -52,7 +43,4 @@ def test_examples_run(module, docstring):
     failed = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS).run(test, out=lambda text: pytest.fail(text))
     assert failed.failed == 0
     for example in test.examples:
-        for node in ast.walk(ast.parse(example.source)):
-            if isinstance(node, ast.Call) and callable(function := unbound(ast.unparse(node.func), names)):
-                keywords = {keyword.arg: None for keyword in node.keywords if keyword.arg}
-                inspect.signature(function).bind(*node.args, **keywords)  # TypeError where it has no such parameter
+        expect_calls(example.source, names)

@@ -22,12 +22,6 @@ def __getattr__(name: str) -> Any:
         from importlib.metadata import version
 
         return version("physzoo")
-    from zoo.quiet import quiet_start
+    from zoo.extras import with_extras
 
-    try:
-        with quiet_start():
-            return _imported(name)
-    except ModuleNotFoundError as error:
-        from zoo.extras import missing
-
-        raise missing(error) from error
+    return with_extras(_imported)(name)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+from collections.abc import Callable
+from typing import Any
 
 from zoo.errors import MissingExtraError
 from zoo.quiet import quiet_start
@@ -47,6 +49,30 @@ def missing(error: ImportError) -> ImportError:
     return MissingExtraError(module, _EXTRA_OF[module]) if module in _EXTRA_OF else error
 
 
+def with_extras(imported: Callable[[str], Any]) -> Callable[[str], Any]:
+    """The ``__getattr__`` of a package whose names are imported when they are first used, which may be TensorFlow's start.
+
+    Parameters
+    ----------
+    imported : callable
+        Imports a name, as ``lazy_loader`` makes it.
+
+    Returns
+    -------
+    callable
+        Imports it without TensorFlow's log, and names the extra that brings what is not installed.
+    """
+
+    def get(name: str) -> Any:
+        try:
+            with quiet_start():
+                return imported(name)
+        except ModuleNotFoundError as error:
+            raise missing(error) from error
+
+    return get
+
+
 def import_keras() -> None:
     """Import Keras with its backend, whose log at its start is left out.
 
@@ -55,11 +81,7 @@ def import_keras() -> None:
     ImportError
         One of the two is not installed; with the extra that brings it.
     """
-    try:
-        with quiet_start():
-            importlib.import_module("keras")
-    except ModuleNotFoundError as error:
-        raise missing(error) from error
+    with_extras(importlib.import_module)("keras")
 
 
 def expect_installed(*modules: str) -> None:

@@ -8,4 +8,7 @@ Names are imported when they are first used: ``import zoo.interpret`` loads neit
 
 import lazy_loader
 
-__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+from zoo.extras import with_extras
+
+_imported, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+__getattr__ = with_extras(_imported)
