@@ -36,7 +36,7 @@ def examples() -> Iterator[tuple[str, str]]:
                         yield pytest.param(module, docstring, id=f"{module}.{getattr(node, 'name', '')}".rstrip("."))
 
 
-@pytest.mark.parametrize(("module", "docstring"), examples())
+@pytest.mark.parametrize(("module", "docstring"), list(examples()))
 def test_examples_run(module, docstring):
     names = {**vars(importlib.import_module(module)), "zoo": zoo, "np": np}
     test = doctest.DocTestParser().get_doctest(docstring, dict(names), module, None, 0)
