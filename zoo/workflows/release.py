@@ -160,7 +160,7 @@ def first_card(folder: Path) -> tuple[str | None, str]:
 
     Returns
     -------
-    tuple of str or None, and str
+    tuple of (str or None, str)
         The prose, None where there is no card; and the name of a file.
 
     Raises
