@@ -13,6 +13,7 @@ from pathlib import Path
 
 from zoo.export.client_files import write_client_files
 from zoo.model.card_sections import headline
+from zoo.model.metric_text import metric_unit, value_text
 from zoo.model.registry import RELEASED, get_spec, list_models
 from zoo.model.spec import FIGURES, TEST_TENSORS, ModelSpec, onnx_file
 
@@ -216,12 +217,16 @@ def _picture(name: str) -> str:
 
 
 def _worth(spec: ModelSpec) -> str:
-    """The first number of the card with its interval and its baseline, and the size of the files."""
-    metric = headline(spec)[0]
-    unit = ""
-    interval = f" ({metric.interval[0]:.4g} to {metric.interval[1]:.4g})" if metric.interval else ""
-    baseline = "" if metric.baseline is None else f"; {metric.baseline_name} {metric.baseline:.4g}"
-    return f"{metric.name} {metric.value:.4g}{unit}{interval}{baseline}. {sum(file.bytes for file in spec.files) / 1e6:.1f} MB"
+    """What a model is worth: its limited number beside the limit, or the first of its card beside its baseline; its size."""
+    limit = spec.limit.value(spec.metrics) if spec.limit else None
+    named = {metric.name: metric for metric in spec.metrics}
+    metric = headline(spec)[0] if limit is None else named[spec.limit.metric]
+    parts = [f"{metric.name} {value_text(metric, metric_unit(metric, spec.units))}"]
+    if limit is not None:
+        parts.append(f"{spec.limit.what}: {limit:.4g}")
+    elif metric.baseline is not None:
+        parts.append(f"{metric.baseline_name}: {metric.baseline:.4g}")
+    return "; ".join([*parts, f"{sum(file.bytes for file in spec.files) / 1e6:.1f} MB"])
 
 
 def _api() -> str:

@@ -6,6 +6,8 @@ import keras
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 
+from zoo.progress import console
+
 
 class Progress(keras.callbacks.Callback):
     """One bar for a run, moved at the end of each epoch."""
@@ -14,7 +16,7 @@ class Progress(keras.callbacks.Callback):
         super().__init__()
         title_column, losses = (TextColumn(what, markup=False) for what in ("{task.description}", "{task.fields[losses]}"))
         columns = (title_column, BarColumn(), MofNCompleteColumn(), losses)
-        self.bar = Bar(*columns, TimeRemainingColumn())
+        self.bar = Bar(*columns, TimeRemainingColumn(), console=console())
         self.task = self.bar.add_task(title, total=epochs, completed=done, losses="")
 
     def on_train_begin(self, logs: dict | None = None) -> None:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import importlib.util
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 T = TypeVar("T")
 PATIENCE = 2.0
@@ -20,15 +24,35 @@ def track(items: Sequence[T], description: str) -> Iterator[T]:
             advance(1)
 
 
+def console(*, stderr: bool = False) -> Console:
+    """Where bars are drawn; in a notebook without ipywidgets a line that overwrites itself, where rich would warn instead.
+
+    Parameters
+    ----------
+    stderr : bool
+        Whether it is stderr rather than stdout.
+
+    Returns
+    -------
+    Console
+        The console.
+    """
+    from rich.console import Console
+
+    found = Console(stderr=stderr)
+    if found.is_jupyter and importlib.util.find_spec("ipywidgets") is None:
+        return Console(stderr=stderr, force_jupyter=False, force_terminal=True, color_system=None, width=100)
+    return found
+
+
 @contextmanager
 def bar(total: int, description: str) -> Iterator[Callable[[int], None]]:
     """Yield what is to be told how many of ``total`` were done, 0 included; it shows the bar after two seconds."""
-    from rich.console import Console
     from rich.markup import escape
     from rich.progress import Progress, TimeElapsedColumn
 
     columns = (*Progress.get_default_columns(), TimeElapsedColumn())
-    progress = Progress(*columns, console=Console(stderr=True), transient=True)
+    progress = Progress(*columns, console=console(stderr=True), transient=True)
     task = progress.add_task(escape(description), total=total)
     start, shown = time.monotonic(), False
 

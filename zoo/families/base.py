@@ -85,6 +85,11 @@ class EndpointModel:
         """
         raise NotImplementedError
 
+    def _repr_markdown_(self) -> str | None:
+        """What a notebook shows of a released model: that of its spec."""
+        spec = getattr(self, "spec", None)
+        return None if spec is None else spec._repr_markdown_()
+
     def bare(self) -> EndpointModel:
         """A model of the same weights without what only training needs; itself where there is nothing of the kind."""
         return self

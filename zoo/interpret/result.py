@@ -40,6 +40,11 @@ class Result(ABC):
     def plot(self) -> Figure:
         """The figure of this result."""
 
+    def _repr_png_(self) -> bytes | None:
+        """What a notebook shows: the figure."""
+        show = getattr(self.plot(), "_repr_png_", None)
+        return None if show is None else show()
+
     def save(self, path: str | PathLike[str]) -> Path:
         """Write arrays under their names, those of dictionaries as ``field/key``, and plain data as JSON under ``about``.
 

@@ -376,6 +376,12 @@ class ModelSpec(Strict):
         """Units of all tensors."""
         return {tensor.unit for endpoint in self.endpoints.values() for tensor in endpoint.tensors}
 
+    def _repr_markdown_(self) -> str:
+        """What a notebook shows: what the model is for, how it is asked, and its first numbers, in the words of its card."""
+        from zoo.model.card_sections import SECTIONS
+
+        return "\n".join([f"### {self.name}\n", *(section(self, self.name) for section in SECTIONS.values())])
+
     @property
     def default_endpoint(self) -> str:
         """``predict`` where there is one, else the first."""

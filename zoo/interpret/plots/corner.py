@@ -14,7 +14,7 @@ from matplotlib.lines import Line2D
 
 from zoo.errors import InputError
 from zoo.interpret.digits import to_two_digits
-from zoo.interpret.plots.style import BLUE, COLORS, GRAY, MARKERS, ORANGE, panels, styled
+from zoo.interpret.plots.style import BLUE, COLORS, GRAY, MARKERS, ORANGE, ShownFigure, panels, styled
 from zoo.interpret.posteriors.coverage import Coverage, PredictiveCheck, checked_ranks, rank_uniformity
 from zoo.interpret.posteriors.draws import draws_of
 from zoo.interpret.posteriors.parameters import ParameterSet
@@ -145,7 +145,7 @@ def corner_plot(
     labels = [f"{name} [{units[name]}]" if units and units.get(name, "1") != "1" else name for name in names]
     size = 1.2 + 1.75 * len(names)
     smooth = SMOOTH if importlib.util.find_spec("scipy") else None  # corner smooths with it
-    figure = Figure(figsize=(size, size), dpi=100)
+    figure = ShownFigure(figsize=(size, size), dpi=100)
     handles: list[Line2D] = []
     for (label, array), color in zip(sets.items(), cycle(COLORS), strict=False):
         first = not handles and color == COLORS[0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import io
 import textwrap
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -78,9 +79,18 @@ def method_title(method: str) -> str:
     return METHOD_TITLES.get(method, method.replace("_", " "))
 
 
+class ShownFigure(Figure):
+    """A figure that a notebook shows without ``%matplotlib inline``."""
+
+    def _repr_png_(self) -> bytes:
+        drawn = io.BytesIO()
+        self.savefig(drawn, format="png")
+        return drawn.getvalue()
+
+
 def panels(rows: int, columns: int, size: tuple[float, float], **kwargs: Any) -> tuple[Figure, np.ndarray]:
     """A figure of ``size`` inches and its (rows, columns) axes."""
-    figure = Figure(figsize=size, dpi=100, layout="constrained")
+    figure = ShownFigure(figsize=size, dpi=100, layout="constrained")
     return figure, figure.subplots(rows, columns, squeeze=False, **kwargs)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import html
 import importlib.util
 import math
 import time
@@ -94,6 +96,12 @@ class PosteriorReport(BaseModel):
             f"  no corner plot: {CORNER} brings what draws it" if self.figure is None else f"  corner plot: {self.figure}"
         )
         return "\n".join([*lines, f"  samples: {self.samples}"])
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the report and the corner plot."""
+        drawn = "" if self.figure is None else base64.b64encode(self.figure.read_bytes()).decode()
+        picture = f'<img alt="corner plot" src="data:image/png;base64,{drawn}">' if drawn else ""
+        return f"<pre>{html.escape(self.text())}</pre>{picture}"
 
     def _likeness(self) -> str:
         if self.p_value is None:

@@ -48,11 +48,11 @@ class Typicality:
 def typicality_test(flow: Any, reference: np.ndarray, x: np.ndarray, seed: int = 0) -> Typicality:
     """Test each row of x against the distribution that the reference rows are from.
 
-    Statistics of a row under an unconditional flow with latent u: its norm, ``(|u|^2 / D)^(1/3)``, close to normal for any D
-    (Wilson & Hilferty 1931), and ``log |det du/dx|``. The log-likelihood weighs the two against each other; held apart and
-    judged on both sides they are those of density of states estimation (Morningstar et al. 2021, arXiv:2006.09273). A conditional
-    flow does not know p(x): there rows are observations, and the statistic is the norm of their whitened features, the output
-    of the embedding. What the embedding throws away is not tested.
+    Statistics of a row under an unconditional flow with latent u: its norm, ``(|u|^2 / D)^(1/3)``, close to normal for any
+    D (Wilson & Hilferty 1931), and ``log |det du/dx|``. The log-likelihood weighs the two against each other; held apart
+    and judged on both sides they are those of density of states estimation (Morningstar et al. 2021, arXiv:2006.09273). A
+    conditional flow does not know p(x): there rows are observations, and the statistic is the norm of their whitened
+    features, the output of the embedding. What the embedding throws away is not tested.
 
     One part of the reference measures mean and covariance of the statistics, another gives p-values by rank (conformal
     prediction, Vovk et al. 2005), valid for any flow, however badly it fits.
