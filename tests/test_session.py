@@ -345,11 +345,8 @@ print(sorted({{".".join(name.split(".")[:2]) for name in sys.modules if name.sta
     result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=folder)
     libraries, ours = (set(ast.literal_eval(line)) for line in result.stdout.splitlines())
     assert libraries - allowed == set()
-    assert (
-        ours
-        - {f"zoo.{name}" for name in ("atomic", "errors", "model", "model_cards", "paths", "registration", "serving", "space")}
-        == set()
-    )
+    core = ("atomic", "errors", "extras", "model", "model_cards", "paths", "quiet", "registration", "serving", "space")
+    assert ours - {f"zoo.{name}" for name in core} == set()
 
 
 def _replace(folder: Path, name: str, tensors: dict[str, np.ndarray]) -> None:

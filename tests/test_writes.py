@@ -42,6 +42,7 @@ ALLOWED = {
     ("zoo/atomic.py", "*"): "what the others are made of",
     ("zoo/cli/terminal.py", "fdopen"): "descriptor 2",
     ("zoo/data/jets/banners.py", "open"): "nowhere",
+    ("zoo/interpret/plots/style.py", "savefig"): "into memory",
     ("zoo/model/ranges.py", "savez_compressed"): "into memory",
     ("serving/trial.py", "savez"): "into memory",
     ("zoo/model/misspecification.py", "savez_compressed"): "into memory",
