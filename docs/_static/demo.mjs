@@ -58,8 +58,8 @@ class Demonstration {
   }
 
   #ofRow(i) {
-    const { data } = this.rows[i];
-    const width = size(this.endpoint.inputs[i]);
+    const { data, dims } = this.rows[i];
+    const width = data.length / dims[0];
     return data.slice(this.row * width, (this.row + 1) * width);
   }
 
@@ -77,7 +77,7 @@ class Demonstration {
       this.controls.append(element("label", {}, `row ${this.row} of ${count} that ship`, choice));
     this.endpoint.inputs.forEach((tensor, i) => {
       if (this.kinds[i] === "sliders") this.#sliders(tensor, i);
-      if (this.kinds[i] === "row") this.#file(tensor, i);
+      if (this.kinds[i] === "row" && size(tensor)) this.#file(tensor, i); // rows of free length are those that ship
     });
     if (this.kinds.includes("noise")) {
       const again = element("button", { type: "button", textContent: "draw again" });
@@ -125,8 +125,8 @@ class Demonstration {
     const n = this.kinds.includes("noise") ? DRAWS : swept < 0 ? 1 : SWEPT;
     const inputs = {};
     this.endpoint.inputs.forEach((tensor, i) => {
-      const width = size(tensor);
-      const data = new Float32Array(n * width);
+      const width = this.values[i].length;
+      const data = new this.values[i].constructor(n * width);
       for (let row = 0; row < n; ++row)
         for (let k = 0; k < width; ++k) {
           const [low, high] = [bound(tensor, "low", 0), bound(tensor, "high", 0)];
@@ -134,7 +134,7 @@ class Demonstration {
           else if (this.kinds[i] === "swept") data[row * width + k] = low + ((high - low) * row) / (n - 1);
           else data[row * width + k] = this.values[i][k];
         }
-      inputs[tensor.name] = { dims: [n, ...tensor.axes.map((axis) => axis.size)], data };
+      inputs[tensor.name] = { dims: [n, ...this.rows[i].dims.slice(1)], data };
     });
     return inputs;
   }
