@@ -2,20 +2,11 @@
 
 import { join } from "node:path";
 
-import { chromium } from "playwright-core";
+import { launched } from "./web_browser.mjs";
 
 const [address, folder, ...models] = process.argv.slice(2);
 
-async function launched(tries) {
-  try {
-    return await chromium.launch({ executablePath: process.env.CHROMIUM });
-  } catch (error) {
-    if (tries === 1) throw error; // a browser that dies before any page is opened says nothing of ours
-    return launched(tries - 1);
-  }
-}
-
-const browser = await launched(3);
+const browser = await launched();
 const complaints = [];
 const origins = new Set();
 const said = { models: {} };

@@ -6,12 +6,10 @@ import json
 import os
 import shutil
 import subprocess
-import threading
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from static_server import served
 
 import zoo
 
@@ -20,23 +18,16 @@ if "PHYSZOO_SITE" not in os.environ or not Path(os.environ.get("CHROMIUM", "")).
     pytest.skip("needs the site and a Chromium: make docs", allow_module_level=True)
 
 
-class Quiet(SimpleHTTPRequestHandler):
-    def log_message(self, *arguments) -> None:
-        pass
-
-
 @pytest.fixture(scope="module")
 def said(tmp_path_factory) -> dict:
     """What Chromium finds on the pages of all models and on the gallery, where there is nothing but this folder."""
     folder = tmp_path_factory.mktemp("site")
     web = Path(os.environ["PHYSZOO_WEB"])
-    shutil.copy(Path(__file__).with_name("site_pages.mjs"), web)  # where it finds playwright-core
-    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(SITE))) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        address = f"http://127.0.0.1:{server.server_port}"
+    for module in ("site_pages.mjs", "web_browser.mjs"):
+        shutil.copy(Path(__file__).with_name(module), web)  # where they find playwright-core
+    with served(SITE) as address:
         command = ["node", web / "site_pages.mjs", address, folder, *zoo.list_models()]
         found = subprocess.run(list(map(str, command)), capture_output=True, text=True, timeout=900)
-        server.shutdown()
     assert found.returncode == 0, found.stderr
     return json.loads(found.stdout) | {"address": address}
 

@@ -8,16 +8,14 @@ import re
 import shutil
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import numpy as np
 import pytest
 from exported_folder import DAMAGES, MEAN, SET_DAMAGES, SPEC, cut, exported, save, swap
 from set_graphs import JET_WORDS, REFUSALS, set_folder
+from static_server import served
 
 import zoo
 from zoo.serving import Session
@@ -227,11 +225,6 @@ def test_bad_input_is_refused(web, pendulum, sets):
     }
 
 
-class Quiet(SimpleHTTPRequestHandler):
-    def log_message(self, *arguments) -> None:
-        pass
-
-
 @pytest.fixture(scope="module")
 def site(installed, pendulum, tmp_path_factory) -> Path:
     """What one would put on a web server: the page, no more of onnxruntime-web than it needs, and a model."""
@@ -246,10 +239,8 @@ def site(installed, pendulum, tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def address(site) -> Iterator[str]:
-    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(site))) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
+    with served(site) as served_at:
+        yield served_at
 
 
 def browse(web: Path, *arguments: object) -> dict:

@@ -1,20 +1,10 @@
 // node web_page.mjs URL [FOLDER]: what a page says, in Chromium, of the folder that is chosen or that it opens itself. As JSON.
 
-import { chromium } from "playwright-core";
+import { launched } from "./web_browser.mjs";
 
 const [url, folder] = process.argv.slice(2);
 
-// A browser that dies before any page is opened says nothing of ours.
-async function launched(tries) {
-  try {
-    return await chromium.launch({ executablePath: process.env.CHROMIUM });
-  } catch (error) {
-    if (tries === 1) throw error;
-    return launched(tries - 1);
-  }
-}
-
-const browser = await launched(3);
+const browser = await launched();
 try {
   const page = await browser.newPage();
   const complaints = [];
