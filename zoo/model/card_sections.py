@@ -29,6 +29,7 @@ def front_matter(spec: ModelSpec) -> str:
     pipeline = next((tag for tag in ("tabular-classification", "tabular-regression") if tag[8:] in spec.task), None)
     tags = ["physics", "physzoo", "onnx", spec.family, spec.task, *_LIBRARY_TAGS[spec.library]]
     lines = ["license: apache-2.0", f"library_name: {spec.library}"]
+    lines += [f"base_model: {json.dumps(spec.lineage.parent)}"] if spec.lineage else []
     lines += [f"pipeline_tag: {pipeline}"] if pipeline else []
     lines.append(f"tags: {json.dumps(tags)}")
     if metrics := headline(spec):
