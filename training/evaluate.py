@@ -62,6 +62,10 @@ class Evaluation:
 
     metrics: list[Metric] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    miscalibrated: list[str] | None = None
+    """Distances of ranks and coverage that are more than chance; None where none were judged."""
+    verdict: list[str] = field(default_factory=list)
+    """What the training came to, which ``zoo.workflows.verdict`` says."""
     curves: dict[str, JsonValue] = field(default_factory=dict)
     figures: dict[str, Figure] = field(default_factory=dict)
 

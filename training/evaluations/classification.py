@@ -18,6 +18,7 @@ from zoo.interpret.uncertainty.calibration import expected_calibration_error, re
 from zoo.model.axes import Strict
 from zoo.model.spec import OUTSIDE, Metric
 from zoo.training.baselines import baseline_scores
+from zoo.training.calibration import calibration
 from zoo.training.evaluate import Evaluation, Run, Runs
 from zoo.training.evaluations import EvaluationSettings, register_evaluation
 from zoo.training.metrics import Statistic, Units, auc, bootstrapped, mean, measured, quantile
@@ -111,6 +112,7 @@ def evaluate(runs: Runs, settings: Classification) -> Evaluation:
             judge(variant, members, own=False)
     for label, other in settings.outside.items():
         evaluation.metrics += _outside(label, other, runs[""], settings.false_alarms)
+    evaluation.metrics += calibration(score, rows.target[:, 0], Units.of(rows))
     evaluation.curves = {"confusion": _confusion(rows, score).tolist(), "recall": curves}  # type: ignore[dict-item]
     evaluation.figures = _figures(evaluation, released, settings, rows, score, curves)
     return evaluation

@@ -55,7 +55,8 @@ def evaluate(runs: Runs) -> Evaluation:
     evaluation.metrics += [metrics[i] for i in worst]
     covered = {kind: tarp(drawn, x, theta, posterior.DRAWS, references=kind) for kind in ("uniform", "predicted")}
     evaluation.metrics += [coverage_metric(kind, found) for kind, found in covered.items()]
-    evaluation.notes = notes_of(miscalibrated(ranks, posterior.DRAWS, names, covered, "model"), dataset)
+    evaluation.miscalibrated = miscalibrated(ranks, posterior.DRAWS, names, covered, "model")
+    evaluation.notes = notes_of(evaluation.miscalibrated, dataset)
     evaluation.curves = {"coverage": {kind: np.round(found.expected, 4).tolist() for kind, found in covered.items()}}
     evaluation.figures = {
         "learning_curves": plots.learning_curves(released.history),

@@ -78,7 +78,8 @@ def evaluate(runs: Runs, settings: Posterior) -> Evaluation:
     evaluation.metrics += _means(drawn.samples, theta, names, dataset)
     evaluation.metrics += rank_metrics(ranks, names)
     evaluation.metrics += [coverage_metric(kind, found) for kind, found in covered.items()]
-    evaluation.notes = notes_of(miscalibrated(ranks, DRAWS, names, covered), dataset)
+    evaluation.miscalibrated = miscalibrated(ranks, DRAWS, names, covered)
+    evaluation.notes = notes_of(evaluation.miscalibrated, dataset)
     evaluation.curves = {
         "ranks": [np.bincount(column * 20 // (DRAWS + 1), minlength=20).tolist() for column in ranks.T],
         "coverage": {kind: np.round(found.expected, 4).tolist() for kind, found in covered.items()},
