@@ -106,6 +106,8 @@ def _numbers(spec: ModelSpec, address: str) -> str:
     table += _outside(spec)
     others = len(spec.metrics) - len(headline(spec))
     table += f"\n`metrics.json` holds these and {others} more, and how each was measured.\n" if others else ""
+    if spec.verdict:
+        table += "\n**Verdict.**\n\n" + "".join(f"- {_line(sentence)}\n" for sentence in spec.verdict)
     return notes + table + (f"\n**Limit.** {_line(spec.limit.words(spec.metrics))}\n" if spec.limit else "")
 
 

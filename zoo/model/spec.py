@@ -346,6 +346,8 @@ class ModelSpec(Strict):
     """How far the model is from the best that its data allow; None where nobody has said."""
     notes: list[str] | None = None
     """What one must know beside the numbers, such as that intervals are too narrow; the card says it."""
+    verdict: list[str] | None = None
+    """What its training came to, in sentences with their numbers; None where it was not said."""
     files: list[File]
     tolerance: Tolerance = Tolerance()
     export: Export = Export()

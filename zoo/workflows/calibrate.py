@@ -96,6 +96,7 @@ def calibrate(
             "lineage": Lineage(parent=spec.name, revision=spec.revision, data_sha256=data_sha256),
             "limit": None,
             "notes": None,
+            "verdict": None,
             "earlier_revisions": {},
             "physzoo_version": version("physzoo"),
         }

@@ -89,6 +89,7 @@ def ensemble(
             "metrics": list(metrics),
             "limit": None,
             "notes": None,
+            "verdict": None,
             "earlier_revisions": {},
             "lineage": None,
             "physzoo_version": version("physzoo"),

@@ -11,19 +11,24 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from pydantic import ValidationError
 
 from zoo.errors import InputError, UnknownNameError, warn
 from zoo.families.state import apart, deterministic
 from zoo.model.card import TEMPLATE
-from zoo.model.spec import Data, Export, Lineage, ModelSpec
+from zoo.model.spec import Data, Export, Lineage, Metric, ModelSpec
 from zoo.workflows.fine_tuned_spec import with_extremes, with_head, with_inputs
 from zoo.workflows.folder import test_inputs, write_model_folder
 from zoo.workflows.new_folder import new_folder
 from zoo.workflows.rows import UNKNOWN, UserColumns, UserRows
+from zoo.workflows.run_report import write_report
+from zoo.workflows.verdict import beside_others, calibrated, fitted, say
 
 if TYPE_CHECKING:
-    from zoo.data.dataset import Dataset
+    from matplotlib.figure import Figure
+
+    from zoo.data.dataset import Dataset, Rows
     from zoo.families.base import ZooModel
     from zoo.training.checks import Checked
     from zoo.training.fine_tune import FineTuned, FineTuning
@@ -49,7 +54,8 @@ def fine_tune(
 
     ``folder`` becomes a model like any other, for ``zoo.load``, ``zoo export``, ``zoo serve`` and ``zoo push``: its card says
     what it came from and compares it with its parent and with the same network from scratch on the same held-out fifth of the
-    groups. The run lies in ``<folder>.run``; the same call goes on where it was killed.
+    groups. The run lies in ``<folder>.run``; the same call goes on where it was killed. What came of it is printed, is
+    ``spec.verdict``, and stands with curves, failures and settings in ``<folder>.run/report.html``.
 
     Parameters
     ----------
@@ -125,6 +131,7 @@ def fine_tune(
 
 def _fine_tuned(parent: ZooModel, data: Any, chosen: FineTuning, words: UserColumns, path: Path) -> ZooModel:
     """Train, judge and write the model in ``path``."""
+    from zoo.interpret.plots import learning_curves
     from zoo.loading import load
     from zoo.training.checks import check
     from zoo.training.comparison import compare
@@ -140,6 +147,14 @@ def _fine_tuned(parent: ZooModel, data: Any, chosen: FineTuning, words: UserColu
     tuned = train(parent, network, dataset, chosen, checked, path.with_name(f"{path.name}.run"))
     beside = {"before": parent} if chosen.outputs is None and chosen.inputs is None else {}
     metrics = compare({"fine-tuned": tuned.model, **beside, "from scratch": tuned.scratch}, dataset.rows("test"))
+    calibration, figures = _calibrated(tuned.model, dataset.rows("test"))
+    metrics += calibration
+    figures = {"learning_curves": learning_curves(tuned.history), **figures}
+    verdict = [
+        *calibrated(metrics),
+        *beside_others(metrics, chosen.unfreeze),
+        *fitted(tuned.history, kept_best=True),
+    ]
     rows = rows or UserRows(sha256=checked.sha256)
     spec = described.model_copy(
         update={
@@ -156,15 +171,64 @@ def _fine_tuned(parent: ZooModel, data: Any, chosen: FineTuning, words: UserColu
             "lineage": Lineage(parent=parent.spec.name, revision=parent.spec.revision, data_sha256=rows.sha256),
             "limit": None,
             "notes": None,
+            "verdict": verdict,
             "earlier_revisions": {},
             "physzoo_version": version("physzoo"),
         }
     )
     if chosen.outputs is not None:
         spec = with_head(spec, tuned.model, dataset)
-    _write(path, spec, tuned, dataset, chosen, checked)
+    _write(path, spec, tuned, dataset, chosen, checked, figures)
     fine_tuned: ZooModel = load(path)
+    _write_report(path.with_name(f"{path.name}.run"), fine_tuned.spec, tuned, dataset, chosen, checked, figures)
+    say(verdict)
     return fine_tuned
+
+
+def _calibrated(model: ZooModel, rows: Rows) -> tuple[list[Metric], dict[str, Figure]]:
+    """How sure a classifier of two classes is beside how sure it should be, as numbers and a figure; none of other models."""
+    from zoo.interpret.plots import reliability_diagram
+    from zoo.interpret.uncertainty.calibration import reliability
+    from zoo.training.calibration import calibration, probability_of_class_1
+    from zoo.training.metrics import Units
+
+    probability = probability_of_class_1(model, rows)
+    if probability is None:
+        return [], {}
+    label = np.asarray(rows.target[:])[:, 0]
+    figure = reliability_diagram(reliability(probability, label, weight=rows.weight))
+    return calibration(probability, label, Units.of(rows)), {"reliability": figure}
+
+
+def _write_report(
+    run: Path,
+    spec: ModelSpec,
+    tuned: FineTuned,
+    dataset: Dataset,
+    settings: FineTuning,
+    checked: Checked,
+    figures: dict[str, Figure],
+) -> None:
+    """The page of a run, beside its checkpoints."""
+    from zoo.training.failures import failures
+    from zoo.workflows.release import versions
+
+    write_report(
+        run / "report.html",
+        spec.name,
+        spec.verdict or [],
+        spec.metrics,
+        figures,
+        failures(tuned.model, dataset),
+        {
+            "summary": spec.summary,
+            "made from": None if spec.lineage is None else spec.lineage.model_dump(mode="json"),
+            "found in the data": checked.warnings,
+            "data": spec.data.model_dump(mode="json"),
+            "settings": settings.model_dump(mode="json"),
+            "versions": versions(),
+        },
+    )
 
 
 def _settings(given: Mapping[str, Any]) -> FineTuning:
@@ -246,9 +310,16 @@ def _data(source: str, dataset: Dataset, checked: Checked, rows: UserRows) -> Da
     )
 
 
-def _write(folder: Path, spec: ModelSpec, tuned: FineTuned, dataset: Dataset, settings: FineTuning, checked: Checked) -> None:
+def _write(
+    folder: Path,
+    spec: ModelSpec,
+    tuned: FineTuned,
+    dataset: Dataset,
+    settings: FineTuning,
+    checked: Checked,
+    figures: dict[str, Figure],
+) -> None:
     """The model's folder, whole or not at all."""
-    from zoo.interpret.plots import learning_curves
     from zoo.workflows.release import versions
 
     found = "".join(f"- {warning}\n" for warning in checked.warnings) or "Nothing that calls for attention.\n"
@@ -264,7 +335,7 @@ def _write(folder: Path, spec: ModelSpec, tuned: FineTuned, dataset: Dataset, se
             "data": checked.model_dump(mode="json", exclude={"extremes", "jets"}),
             "versions": versions(),
         },
-        figures={"learning_curves": learning_curves(tuned.history)},
+        figures=figures,
         prose=f"{TEMPLATE.format(name=spec.name)}\n## Found in the data\n\n{found}",
         overwrite=True,
     )

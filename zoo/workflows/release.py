@@ -32,12 +32,14 @@ from zoo.model.registry import RELEASED, get_family, refuse_released_name
 from zoo.model.spec import CARD, FIGURES, METRICS, REFERENCE, SPEC, WEIGHTS, Data, Endpoint, Metric, ModelSpec, Tensor
 from zoo.workflows.folder import exported, test_inputs, write_test_tensors
 from zoo.workflows.new_folder import expect_exportable
+from zoo.workflows.run_report import write_report
 from zoo.workflows.trained_ranges import with_ranges
+from zoo.workflows.verdict import beside_baselines, calibrated, fitted, say
 
 if TYPE_CHECKING:
     from zoo.data.dataset import Dataset, Rows
     from zoo.families.base import EndpointModel
-    from zoo.training.evaluate import Evaluation, Runs
+    from zoo.training.evaluate import Evaluation, Run, Runs
     from zoo.training.recipe import Recipe
 
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
@@ -81,6 +83,7 @@ def train(recipe: Recipe, out: Path, *, seeds: list[int] | None = None, variants
             runs[variant].append(trained(changed, out / (variant or "model") / f"seed-{seed}", seed, title=title))
     runs[""][0] = replace(runs[""][0], load=partial(_described, runs[""][0].load, described))
     evaluation = evaluate(runs)
+    evaluation.verdict = _verdict(runs[""][0], evaluation)
     plots = out / "plots"
     plots.mkdir(exist_ok=True)
     for name, figure in evaluation.figures.items():
@@ -89,6 +92,8 @@ def train(recipe: Recipe, out: Path, *, seeds: list[int] | None = None, variants
     runs[""][0].load().save_weights(out / WEIGHTS)
     with whole_file(out / METRICS, "w") as file:
         json.dump(_measured(recipe, evaluation, runs), file, indent=1)
+    _write_report(out, runs[""][0], evaluation)
+    say(evaluation.verdict)
     return runs, evaluation
 
 
@@ -139,7 +144,12 @@ def release(recipe: Recipe, out: Path, folder: Path | None = None) -> Path:
         shutil.copy(out / METRICS, staged / METRICS)
         shutil.copytree(out / "plots", staged / FIGURES)
         model.spec = describe(recipe, dataset, evaluation.metrics).model_copy(
-            update={"limit": recipe.limit, "notes": evaluation.notes or None, "earlier_revisions": earlier}
+            update={
+                "limit": recipe.limit,
+                "notes": evaluation.notes or None,
+                "verdict": evaluation.verdict,
+                "earlier_revisions": earlier,
+            }
         )
         if recipe.evaluation.kind == "posterior" and (reference := _reference(model.spec, dataset)):
             (staged / REFERENCE).write_bytes(reference.to_bytes())
@@ -173,6 +183,37 @@ def first_card(folder: Path) -> tuple[str | None, str]:
         return prose_of(card), METRICS
     text = card.read_text(encoding="utf-8")
     return (prose_of(card) if text.startswith("---") else text), CARD
+
+
+def _verdict(run: Run, evaluation: Evaluation) -> list[str]:
+    return [
+        *calibrated(evaluation.metrics, evaluation.miscalibrated),
+        *beside_baselines(evaluation.metrics),
+        *fitted(run.history, kept_best=run.recipe.patience is not None),
+    ]
+
+
+def _write_report(out: Path, run: Run, evaluation: Evaluation) -> None:
+    """The page of a run, beside its weights and metrics."""
+    from zoo.training.failures import failures
+
+    recipe, model = run.recipe, run.load()
+    write_report(
+        out / "report.html",
+        f"{recipe.name}, revision {recipe.revision}",
+        evaluation.verdict,
+        evaluation.metrics,
+        evaluation.figures,
+        failures(model, recipe.data.dataset()),
+        {
+            "summary": recipe.summary,
+            "notes": evaluation.notes,
+            "data": model.spec.data.model_dump(mode="json"),
+            "recipe": recipe.model_dump(mode="json", exclude={"endpoints"}),
+            "seed": run.seed,
+            "versions": versions(),
+        },
+    )
 
 
 def _is_of_the_package(recipe: Recipe) -> bool:
@@ -317,6 +358,7 @@ def _measured(recipe: Recipe, evaluation: Evaluation, runs: Runs) -> dict[str, A
         "revision": recipe.revision,
         "metrics": [metric.model_dump(mode="json") for metric in evaluation.metrics],
         **({"notes": evaluation.notes} if evaluation.notes else {}),
+        "verdict": evaluation.verdict,
         "curves": evaluation.curves,
         "variants": {name: recipe.variants[name].description for name in runs if name},
         "seeds": [run.seed for run in runs[""]],

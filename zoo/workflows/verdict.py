@@ -1,0 +1,260 @@
+"""What a training has come to, in sentences: each with its number, its limit and what to try next.
+
+Decisions are made by intervals, never by values alone: what an interval of 95% does not tell apart is said to be untold.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from zoo.errors import option
+from zoo.model.spec import Metric
+
+PAGE = "docs/calibration.md"
+"""The page that says how calibration plots are read, and what to do."""
+WINDOW = 5
+"""Fewest epochs over which a loss is said to rise or to fall."""
+TAIL = 0.2
+"""Share of all epochs, the last, over which losses that still fall are looked for."""
+MATTERS = 0.02
+"""Share of what the validation loss has fallen in all, below which a change of it is not worth a word."""
+HIGHER = ("auc", "accuracy", "log_prob", "log likelihood", "found at", "recall", "rejection", "specificity", "rows within")
+"""What the names of metrics begin with that are better where they are higher."""
+LOWER = ("rmse", "loss", "log loss", "ece", "error", "scatter")
+"""What the names of metrics begin with that are better where they are lower."""
+LARGER = "Try more rows or simulations, or a larger network."
+"""What to try where a model is not better than a baseline."""
+ORDER = ("auc", "accuracy", "rmse", "loss")
+"""Which statistic of a fine-tuning a comparison is said of, the first that there is."""
+
+
+def fitted(history: Mapping[str, Sequence[float]], kept_best: bool) -> list[str]:
+    """Say whether a training went on too long or not long enough.
+
+    Losses rise or fall where the interval of the slope of a straight line through them lies on one side of zero, and the line
+    changes by more than 2% of what the validation loss has fallen in all.
+
+    Parameters
+    ----------
+    history : mapping of str to sequence of float
+        ``loss`` and ``val_loss`` of each epoch.
+    kept_best : bool
+        Whether the weights of the lowest validation loss were kept; else they are those of the last epoch.
+
+    Returns
+    -------
+    list of str
+        One sentence and what to do; nothing where there is no loss of both splits.
+    """
+    if not history.get("loss") or not history.get("val_loss"):
+        return []
+    loss, held_out = np.asarray(history["loss"], float), np.asarray(history["val_loss"], float)
+    epochs, best = len(held_out), int(np.nanargmin(held_out)) + 1 if np.isfinite(held_out).any() else 0
+    if epochs < WINDOW + 1 or not np.isfinite([*loss, *held_out]).all():
+        return [f"Over- or underfitted: not told, from {epochs} epochs with finite losses {WINDOW + 1} at least are asked."]
+    scale = MATTERS * max(held_out[0] - held_out.min(), np.ptp(held_out) * MATTERS)
+    after, learned = (_change(losses[best:], scale) for losses in (held_out, loss))
+    if after is not None and learned is not None and after[0] > 0 and learned[1] < 0:
+        kept = (
+            f"the weights of epoch {best} are kept"
+            if kept_best
+            else "the weights of the last epoch are kept: give the recipe a patience"
+        )
+        return [
+            f"Overfitted after epoch {best} of {epochs}: since then the validation loss rose by {_between(after)} an epoch"
+            f" while the training loss fell by {_between((-learned[1], -learned[0]))}; {kept}. Try more rows or simulations,"
+            " a smaller network, or fewer blocks to train."
+        ]
+    tail = max(WINDOW, round(TAIL * epochs))
+    still, learns = (_change(losses[-tail:], scale) for losses in (held_out, loss))
+    if still is not None and learns is not None and still[1] < 0 and learns[1] < 0:
+        return [
+            f"Underfitted: both losses still fell in the last {tail} of {epochs} epochs, that of validation by"
+            f" {_between((-still[1], -still[0]))} an epoch. Try more epochs, or a higher learning rate."
+        ]
+    return [f"Neither over- nor underfitted: the validation loss was lowest at epoch {best} of {epochs}."]
+
+
+def _change(losses: np.ndarray, scale: float) -> tuple[float, float] | None:
+    """Interval, 95%, of the slope of a line through losses, an epoch; None where it is short, or does not matter."""
+    from scipy.stats import linregress, t
+
+    if len(losses) < WINDOW:
+        return None
+    line = linregress(np.arange(len(losses)), losses)
+    half = float(t.ppf(0.975, len(losses) - 2)) * float(line.stderr)
+    if abs(line.slope) * (len(losses) - 1) <= scale:
+        return None
+    return float(line.slope) - half, float(line.slope) + half
+
+
+def beside_others(metrics: Sequence[Metric], unfreeze: object = "all") -> list[str]:
+    """Say whether a fine-tuned model is better than the network from scratch and than its parent, and by how much.
+
+    Parameters
+    ----------
+    metrics : sequence of Metric
+        Metrics as ``zoo.training.comparison`` makes them.
+    unfreeze : object
+        What was trained; what to try next depends on it.
+
+    Returns
+    -------
+    list of str
+        A sentence for each of the others, with the difference on the same rows and its interval.
+    """
+    found = {metric.name: metric for metric in metrics}
+    more = "" if unfreeze == "all" else f"{option('unfreeze', repr('all'), 'all')}, "
+    tries = {
+        "from scratch": f"Try {more}more rows, or a parent whose question is nearer to yours.",
+        "before": f"Try {more}{option('learning_rate', '0.0001')}, or more rows; else keep the parent.",
+    }
+    said = []
+    for other, to_try in tries.items():
+        who = "the parent" if other == "before" else "the same network from scratch"
+        name = next((name for name in ORDER if f"{name} minus that {other}" in found), None)
+        if name is None:
+            continue
+        difference = found[f"{name} minus that {other}"]
+        low, high = difference.interval or (-np.inf, np.inf)
+        better = name in HIGHER
+        if low > 0 or high < 0:
+            word = "Better" if (low > 0) == better else "Worse"
+            bounds = sorted((abs(low), abs(high)))
+            by = f"by {_number(abs(difference.value))} ({_number(bounds[0])} to {_number(bounds[1])})"
+            way = "higher" if low > 0 else "lower"
+            said.append(f"{word} than {who}: `{name}` is {way} {by}.{'' if word == 'Better' else ' ' + to_try}")
+        else:
+            said.append(
+                f"Not told apart from {who}: `{name}` differs by {_with_interval(difference)}"
+                f" over {difference.n} test rows. {to_try}"
+            )
+    return said
+
+
+def beside_baselines(metrics: Sequence[Metric]) -> list[str]:
+    """Say whether a model is better than each of its baselines.
+
+    Parameters
+    ----------
+    metrics : sequence of Metric
+        What was measured; of each baseline the first metric that is known to be better higher or lower counts.
+
+    Returns
+    -------
+    list of str
+        A sentence for each baseline.
+    """
+    said: dict[str, str] = {}
+    for metric in metrics:
+        better, other = _better(metric.name), metric.baseline_name
+        if better is None or metric.baseline is None or metric.interval is None or other is None or other in said:
+            continue
+        low, high = metric.interval
+        between = f"`{metric.name}` is {_with_interval(metric)}, beside {_number(metric.baseline)}"
+        if low <= metric.baseline <= high:
+            said[other] = f"Not told apart from the baseline, {other}: {between}. {LARGER}"
+        elif (low > metric.baseline) == (better > 0):
+            said[other] = f"Better than the baseline, {other}: {between}."
+        else:
+            said[other] = f"Worse than the baseline, {other}: {between}. {LARGER}"
+    return list(said.values())
+
+
+def _better(name: str) -> int | None:
+    """1 for metrics that are better higher, -1 for those better lower; None for others, variants and further test sets."""
+    if "/" in name or " minus that" in name or " over that of" in name:
+        return None
+    return 1 if name.startswith(HIGHER) else -1 if name.startswith(LOWER) else None
+
+
+def calibrated(metrics: Sequence[Metric], miscalibrated: Sequence[str] | None = None) -> list[str]:
+    """Say whether answers are as sure as they should be, by whatever was measured of it.
+
+    Parameters
+    ----------
+    metrics : sequence of Metric
+        What was measured: distances of ranks and coverage, a classifier's temperature, or how many intervals hold the truth.
+    miscalibrated : sequence of str, optional
+        Which distances are more than chance, as ``zoo.interpret.posteriors.miscalibration`` says; None where none were judged.
+
+    Returns
+    -------
+    list of str
+        A sentence of each kind; one that says so where nothing was measured.
+    """
+    from zoo.training.calibration import SHIFT, TEMPERATURE
+    from zoo.training.evaluations.distribution import LEVELS
+
+    found = {metric.name: metric for metric in metrics}
+    said = [] if miscalibrated is None else [_distances(metrics, miscalibrated)]
+    if (temperature := found.get(TEMPERATURE)) and (shift := found.get(SHIFT)):
+        said.append(_temperature(temperature, shift))
+    levels = [(found[f"coverage of {level:.0%}"], level) for level in LEVELS if f"coverage of {level:.0%}" in found]
+    if levels:
+        said.append(_coverage(levels))
+    return said or ["Calibrated or not: not told, as nothing was measured of it for this kind of answer."]
+
+
+def _distances(metrics: Sequence[Metric], miscalibrated: Sequence[str]) -> str:
+    distances = [metric for metric in metrics if metric.name.startswith(("sbc distance", "coverage distance"))]
+    worst = max(distances, key=lambda metric: metric.value / (metric.baseline or 1.0))
+    named = f"`{worst.name}`, {_with_interval(worst)}, of exact models 95% stay below {_number(worst.baseline or 1.0)}"
+    if not miscalibrated:
+        return f"Calibrated: no rank or coverage is off by more than chance, the furthest {named}."
+    several = "1 distance is" if len(miscalibrated) == 1 else f"{len(miscalibrated)} distances are"
+    return (
+        f"Not calibrated: {several} more than chance, the furthest {named}. Too sure: more simulations, an ensemble, fewer"
+        f" epochs if the validation loss rose. Not sure enough: more epochs, a larger network, or a transform of x ({PAGE})."
+    )
+
+
+def _temperature(temperature: Metric, shift: Metric) -> str:
+    (cold, hot), (low, high) = temperature.interval or (-np.inf, np.inf), shift.interval or (-np.inf, np.inf)
+    named = (
+        f"the best temperature is {_with_interval(temperature)} beside 1, probabilities are off by {_with_interval(shift)} in"
+        " the mean beside 0"
+    )
+    ways = []
+    if not cold <= 1 <= hot:
+        ways.append("too sure" if cold > 1 else "not sure enough")
+    if not low <= 0 <= high:
+        ways.append(f"shifted, probabilities too {'high' if low > 0 else 'low'}")
+    if not ways:
+        return f"Calibrated, as far as {temperature.n} rows tell: {named}."
+    to_try = ["`zoo calibrate`"] if not cold <= 1 <= hot else []
+    to_try += [] if low <= 0 <= high else ["classes in the shares that you will meet, and look for an input in another unit"]
+    return f"Not calibrated ({'; '.join(ways)}): {named}. Try {', '.join(to_try)} ({PAGE})."
+
+
+def _coverage(levels: Sequence[tuple[Metric, float]]) -> str:
+    off = [
+        (metric, level) for metric, level in levels if metric.interval and not metric.interval[0] <= level <= metric.interval[1]
+    ]
+    named = "; ".join(f"`{metric.name}` is {_with_interval(metric)}" for metric, _ in off or levels)
+    if not off:
+        return f"Calibrated: {named}."
+    sure = {metric.value < level for metric, level in off}
+    way = "too sure" if sure == {True} else "not sure enough" if sure == {False} else "off both ways"
+    return f"Not calibrated ({way}): {named}. Try more rows, an ensemble, or fewer epochs if the validation loss rose ({PAGE})."
+
+
+def _with_interval(metric: Metric) -> str:
+    return _number(metric.value) + (" ({} to {})".format(*map(_number, metric.interval)) if metric.interval else "")
+
+
+def _between(interval: tuple[float, float]) -> str:
+    return f"{_number(interval[0])} to {_number(interval[1])}"
+
+
+def _number(value: float) -> str:
+    return f"{value:.3g}"
+
+
+def say(verdict: Sequence[str]) -> None:
+    """Print a verdict for whoever has waited for the training."""
+    print("verdict:")
+    for sentence in verdict:
+        print(f"- {sentence}")
