@@ -103,7 +103,7 @@ def test_recipe_is_that_of_the_card(name):
 def test_recipe_gives_the_released_numbers(name, tmp_path):
     """The released seed trained anew: bit for bit on the same machine, close anywhere."""
     from zoo.training.recipe import load_recipe
-    from zoo.workflows.release import train
+    from zoo.workflows.train import train
 
     _, evaluation = train(load_recipe(name), tmp_path)
     anew = {(metric.name, metric.split): metric.value for metric in evaluation.metrics}

@@ -15,7 +15,7 @@ from zoo.model.axes import Axis, Coordinates
 from zoo.model.registry import RELEASED as FOLDERS
 from zoo.model.spec import SPEC, Endpoint, Tensor
 from zoo.training.recipe import load_recipe
-from zoo.workflows.release import with_axes
+from zoo.workflows.described import with_axes
 
 
 @pytest.mark.parametrize("name", RELEASED)

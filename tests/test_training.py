@@ -228,7 +228,7 @@ def test_metrics_of_a_classifier_are_those_of_scikit_learn(tmp_path):
     from zoo.data.cmb.feature import CMBFeature
     from zoo.loading import load_weights
     from zoo.model.registry import get_family
-    from zoo.workflows.release import train
+    from zoo.workflows.train import train
 
     recipe = load_recipe("mlp-cmb-feature").changed(
         {"epochs": 1, "batch_size": 2048, "evaluation.baseline": None, "evaluation.also_on": {}}
@@ -310,7 +310,7 @@ def test_runs_of_a_release_keep_no_model(tmp_path, monkeypatch):
     import weakref
 
     from zoo.families.ive import IVE
-    from zoo.workflows.release import train
+    from zoo.workflows.train import train
 
     recipe = load_recipe("ive-pendulum").changed(SMALL | {"epochs": 1, "optimizer.warmup_epochs": 0, "seeds": [0]})
     assert recipe.variants

@@ -35,7 +35,7 @@ def train(
     """Train a recipe: progress, checkpoints, metrics and plots; run it again to resume or extend."""
     with quiet_tensorflow():
         from zoo.training.recipe import load_recipe, parse_changes
-        from zoo.workflows.release import train as run
+        from zoo.workflows.train import train as run
 
         chosen = load_recipe(one_recipe(recipe, file)).changed(parse_changes(settings or []))
         folder = out or Path("runs") / chosen.name

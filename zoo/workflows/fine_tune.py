@@ -211,7 +211,7 @@ def _write_report(
 ) -> None:
     """The page of a run, beside its checkpoints."""
     from zoo.training.failures import failures
-    from zoo.workflows.release import versions
+    from zoo.workflows.train import versions
 
     write_report(
         run / "report.html",
@@ -320,7 +320,7 @@ def _write(
     figures: dict[str, Figure],
 ) -> None:
     """The model's folder, whole or not at all."""
-    from zoo.workflows.release import versions
+    from zoo.workflows.train import versions
 
     found = "".join(f"- {warning}\n" for warning in checked.warnings) or "Nothing that calls for attention.\n"
     write_model_folder(

@@ -11,8 +11,9 @@ from zoo.atomic import may_be_made
 from zoo.errors import UnknownNameError, ZooError
 from zoo.families.state import apart
 from zoo.model.registry import RELEASED, get_family
+from zoo.workflows.described import SPLITS, describe
 from zoo.workflows.new_folder import expect_exportable
-from zoo.workflows.release import SPLITS, describe, first_card
+from zoo.workflows.release import first_card
 
 if TYPE_CHECKING:
     from zoo.data.dataset import Rows
