@@ -43,6 +43,7 @@ ALLOWED = {
     ("zoo/cli/terminal.py", "fdopen"): "descriptor 2",
     ("zoo/data/jets/banners.py", "open"): "nowhere",
     ("zoo/interpret/plots/style.py", "savefig"): "into memory",
+    ("zoo/workflows/run_report.py", "savefig"): "into memory",
     ("zoo/model/ranges.py", "savez_compressed"): "into memory",
     ("serving/trial.py", "savez"): "into memory",
     ("zoo/model/misspecification.py", "savez_compressed"): "into memory",
