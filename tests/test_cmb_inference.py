@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 
 import numpy as np
@@ -14,7 +15,7 @@ from zoo.data.cmb.likelihood import nuts
 from zoo.data.cmb.planck import PUBLISHED
 from zoo.data.cmb.posterior_data import PRIOR, TAU, CMBPosterior
 from zoo.data.observation import Observation, read_observation
-from zoo.errors import InputError
+from zoo.errors import InputError, MisspecificationWarning
 from zoo.interpret.posteriors.infer import infer
 from zoo.model.axes import Axis
 from zoo.model.spec import Data, Endpoint, ModelSpec, Tensor
@@ -248,10 +249,10 @@ def test_what_lambda_cdm_does_not_predict_has_no_posterior(spec, tmp_path):
     from scipy.stats import chi2
 
     from zoo.data.cmb.feature import load_spectra
-    from zoo.interpret.posteriors.infer import _survival
+    from zoo.model.fit import survival
     from zoo.serving import Session
 
-    assert [_survival(x, 209) for x in (150, 209, 280, 320)] == pytest.approx(chi2.sf([150, 209, 280, 320], 209), rel=0.1)
+    assert [survival(x, 209) for x in (150, 209, 280, 320)] == pytest.approx(chi2.sf([150, 209, 280, 320], 209), rel=0.1)
     best = np.array([[PUBLISHED[name][0] for name in PARAMETERS]], np.float32)
     rng = np.random.default_rng(0)
 
@@ -261,11 +262,45 @@ def test_what_lambda_cdm_does_not_predict_has_no_posterior(spec, tmp_path):
     sky = emulate("mlp-cmb-emulator", {"theta": best})["spectrum"][0] + load_spectra().cholesky @ rng.standard_normal(215)
     seen = Observation({"spectrum": sky[None]}, "sky", "a sky")
     report = infer(spec, sampler, seen, tmp_path, draws=500, emulate=emulate)
-    assert report.degrees == 209
-    assert 0.01 < report.fit_p_value < 0.99
-    assert f"chi-squared {report.chi_squared:.4g} for 209 degrees of freedom" in report.text()
+    assert report.fit.degrees == 209
+    assert 0.01 < report.fit.p_value < 0.99
+    assert f"chi-squared {report.fit.chi_squared:.4g} for 209 degrees of freedom" in report.text()
     tilted = Observation({"spectrum": (sky * np.linspace(0.97, 1.03, 215))[None]}, "tilted", "a tilted sky")
     with pytest.raises(InputError, match=r"best of 500 draws does not predict .*allow_out_of_range=True takes it all the same"):
         infer(spec, sampler, tilted, tmp_path, draws=500, emulate=emulate)
     taken = infer(spec, sampler, tilted, tmp_path, draws=500, emulate=emulate, allow_out_of_range=True)
-    assert taken.fit_p_value < 1e-3
+    assert taken.fit.p_value < 1e-3
+
+
+def test_draws_of_what_lambda_cdm_does_not_predict_are_refused():
+    """Draws are held against the emulator as `infer` holds them, where the reference alone says nothing."""
+    from zoo.data.cmb.feature import load_spectra
+
+    model = zoo.load("nsf-cmb-posterior")
+    model.reference = None
+    best = np.array([[PUBLISHED[name][0] for name in PARAMETERS]], np.float32)
+    rng = np.random.default_rng(0)
+    noise = load_spectra().cholesky @ rng.standard_normal((215, 100))
+    skies = model.emulate("mlp-cmb-emulator", {"theta": best})["spectrum"] + noise.T
+    assert model.draw(300, skies[0]).shape == (300, 6)
+    assert model.draw(20, skies).shape == (100, 20, 6)  # of as many, some are fitted badly by chance
+    tilt = np.linspace(0.97, 1.03, 215)
+    with pytest.raises(InputError, match=r"best of 200 draws does not predict the observation: chi-squared .* for 209 degrees"):
+        model.draw(300, skies[0] * tilt)
+    with pytest.raises(InputError, match=r"does not predict observation \d+ of 100, the worst.*allow_out_of_range=True"):
+        model.draw(20, skies * tilt)
+    assert model.draw(300, skies[0] * tilt, allow_out_of_range=True).shape == (300, 6)
+    copied = copy.deepcopy(model)
+    with pytest.raises(InputError, match="does not predict"):
+        copied.draw(300, skies[0] * tilt)
+
+
+def test_a_fit_that_is_rare_is_told_and_one_that_is_impossible_refused():
+    from zoo.model.fit import Fit, expect_predicted
+
+    expect_predicted([Fit(209.0, 209, 0.5)], 200)
+    with pytest.warns(MisspecificationWarning, match="the best of 200 draws does not predict the observation: chi-squared 260"):
+        expect_predicted([Fit(260.0, 209, 0.009)], 200)
+    expect_predicted([Fit(260.0, 209, 0.009)] + [Fit(209.0, 209, 0.5)] * 99, 200)
+    with pytest.raises(InputError, match="does not predict observation 1 of 2"):
+        expect_predicted([Fit(209.0, 209, 0.5), Fit(400.0, 209, 1e-6)], 200)

@@ -138,18 +138,6 @@ class Observes(Protocol):
         ...
 
 
-@runtime_checkable
-class KnowsChiSquared(Protocol):
-    """A data source whose observations can be held against what a model predicts of their parameters."""
-
-    emulator: str
-    """Name of that model, whose tensors are called as those of the source's models."""
-
-    def chi_squared(self, predicted: np.ndarray, observed: np.ndarray) -> np.ndarray:
-        """Squared distance (n,) of one observation (C,) from predictions (n, C), by the covariance of its noise."""
-        ...
-
-
 READERS: Register[type[Observes]] = Register(
     "reader of observations",
     "zoo.observations",

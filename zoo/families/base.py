@@ -17,6 +17,7 @@ from zoo.errors import InputError, UnknownNameError
 from zoo.families.batches import answer
 from zoo.families.processes import expect_own_process
 from zoo.families.state import own_randomness, released_settings
+from zoo.model.fit import Emulator
 from zoo.model.inputs import InputCheck
 from zoo.model.integrity import InMemory
 from zoo.model.misspecification import Reference
@@ -69,6 +70,9 @@ class EndpointModel:
 
     reference: Reference | None = None
     """What simulated observations are like, read as the model is loaded; None where its folder does not say it."""
+
+    emulate: Emulator | None = None
+    """Asks another model by its name, which ``zoo.load`` sets; a freshly built model knows no others."""
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """What is trained and judged: answers (batch, outputs) to inputs in the data set's order."""
@@ -247,7 +251,7 @@ class ZooModel(keras.Model, EndpointModel):
 
     def __reduce__(self) -> tuple:
         """Config, weights and spec, for ``pickle``, ``copy.deepcopy`` and what hands models to processes; none is compiled."""
-        known = {name: vars(self)[name] for name in ("spec", "folder", "reference") if name in vars(self)}
+        known = {name: vars(self)[name] for name in ("spec", "folder", "reference", "emulate") if name in vars(self)}
         if "spec" in known:
             known["spec"] = known["spec"].model_copy(update={"config": _plain(known["spec"].config)})
         return _rebuilt, (type(self), _plain(self.get_config()), self.get_weights(), known)

@@ -211,7 +211,7 @@ class Reference:
         """
         n, level = len(found.p_value), max(LEVEL, self.least)
         unlike = found.p_value <= level
-        if not _more_than_by_chance(unlike, level):
+        if not more_than_by_chance(unlike, level):
             return None
         row = int(np.lexsort((-found.outside.sum(axis=1), found.p_value))[0])
         p_value = f"p {'<=' if found.p_value[row] <= self.least else '='} {found.p_value[row]:.2g}"
@@ -256,7 +256,7 @@ class Reference:
         if told is None:
             return found
         level = max(REFUSED, self.least)
-        if not allow_out_of_range and _more_than_by_chance((found.p_value <= level) & (found.share <= REFUSED), level):
+        if not allow_out_of_range and more_than_by_chance((found.p_value <= level) & (found.share <= REFUSED), level):
             raise InputError(f"{told}; {option('allow_out_of_range')} takes it all the same")
         known = hash((np.asarray(x).tobytes(), None if mask is None else mask.tobytes()))
         if known not in self.warned:
@@ -286,7 +286,7 @@ class Reference:
         return file.getvalue()
 
 
-def _more_than_by_chance(flagged: np.ndarray, level: float) -> bool:
+def more_than_by_chance(flagged: np.ndarray, level: float) -> bool:
     """Whether more of n rows are flagged than by chance, at a probability ``level`` of each; a single row is enough."""
     n, expected = len(flagged), len(flagged) * level
     return bool(flagged.any() if n == 1 else flagged.sum() > expected + 3 * math.sqrt(expected))

@@ -15,6 +15,7 @@ import numpy as np
 from zoo.data.cmb.binning import CHANNELS, SLICES, joint_multipoles
 from zoo.data.observation import Comparison, Constraint, Observation, observes
 from zoo.errors import InputError
+from zoo.model.fit import predicts
 
 PUBLISHED: dict[str, Constraint] = {
     "H0": (67.27, 66.67, 67.87),
@@ -119,6 +120,9 @@ class PlanckParameters:
 
         away = np.linalg.solve(load_spectra().cholesky, (predicted - observed).T.astype(np.float64))
         return np.square(away).sum(axis=0)
+
+
+predicts("cmb-posterior")(PlanckParameters)
 
 
 def _observation(folder: Path) -> Observation:

@@ -19,8 +19,12 @@ from zoo.families.flows.context_shape import ContextShape
 from zoo.families.flows.counts import expect_counts
 from zoo.families.flows.maps import double
 from zoo.model.axes import fixed_axes
+from zoo.model.fit import best_fits, expect_predicted
 from zoo.model.handed_in.tensors import rows_of
 from zoo.model.spec import DType, Tensor
+
+PREDICTED = 200
+"""Draws of each observation, at most, whose predictions are held against it."""
 
 
 class DensityModel(ZooModel):
@@ -116,22 +120,35 @@ class DensityModel(ZooModel):
         Raises
         ------
         InputError
-            The context has another shape or other names, is not finite, lies outside the trained range, or is farther from the
-            simulations than all but a thousandth of them are.
+            The context has another shape or other names, is not finite, lies outside the trained range, is farther from the
+            simulations than all but a thousandth of them are, or is predicted by none of the draws, where a model predicts.
 
         Warns
         -----
         MisspecificationWarning
-            The context is unlike simulations, where the model's folder says what these are like.
+            The context is unlike simulations, where the model's folder says what these are like, or is predicted badly.
         """
         if isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 1:
             raise InputError(f"n: expected a whole number of samples, at least 1, given {n!r}")
-        contexts, several = self._contexts(c, mask, allow_nonfinite, allow_out_of_range)
+        checked, several = self._checked(c, mask, allow_nonfinite, allow_out_of_range)
+        contexts = self._of_checked(checked)
         rows = n * (1 if contexts is None else len(contexts))
         z = np.random.default_rng(seed).standard_normal((rows, self.normals), dtype=np.float32)
         with self.exact():
             drawn = self._drawn(z, *([] if contexts is None else [np.repeat(contexts, n, axis=0)]))
-        return drawn.reshape(-1, n, self.dimensions) if several else drawn
+        draws = drawn.reshape(-1, n, self.dimensions)
+        if checked and len(checked[0]) and not allow_out_of_range:
+            self._expect_predicted(draws[:, :PREDICTED], checked[0])
+        return draws if several else drawn
+
+    def _expect_predicted(self, draws: np.ndarray, observations: np.ndarray) -> None:
+        """Hold the best of the draws (m, n, D) against observations (m, ...), where another model predicts these."""
+        if self.emulate is None:
+            return
+        parameters, observed = self._described()[:2]
+        fits = best_fits(self.spec.data.source, self.emulate, parameters, observed, draws, observations)
+        if fits is not None:
+            expect_predicted(fits, draws.shape[1])
 
     def _drawn(self, z: np.ndarray, *given: np.ndarray) -> np.ndarray:
         """Samples (rows, D) from noise (rows, noise), given contexts or their features."""
@@ -202,10 +219,19 @@ class DensityModel(ZooModel):
         self, c: Any = None, mask: Any = None, allow_nonfinite: bool = False, allow_out_of_range: bool = False
     ) -> tuple[np.ndarray | None, bool]:
         """Rows (m, ...) that the graphs take of c, contexts or their features, checked; and whether c is several."""
+        checked, several = self._checked(c, mask, allow_nonfinite, allow_out_of_range)
+        return self._of_checked(checked), several
+
+    def _of_checked(self, arrays: list[np.ndarray]) -> np.ndarray | None:
+        """What the graphs take of checked contexts: these themselves, their features, or nothing where there are none."""
+        return None if not arrays else self._features(arrays) if self._shaped else arrays[0]
+
+    def _checked(self, c: Any, mask: Any, allow_nonfinite: bool, allow_out_of_range: bool) -> tuple[list[np.ndarray], bool]:
+        """Contexts and their mask as arrays (m, ...), checked, none without a context; and whether c is several."""
         if self.context_shape is None:
             if c is not None:
                 raise InputError("this density has no context, one was given")
-            return None, False
+            return [], False
         tensors = self._described()[1:]
         if self._shaped:
             arrays, several = self.context_shape.read(c, mask, tensors, allow_nonfinite)
@@ -218,7 +244,7 @@ class DensityModel(ZooModel):
         checked = checked_context(
             tensors, arrays, self.reference, allow_nonfinite=allow_nonfinite, allow_out_of_range=allow_out_of_range
         )
-        return self._features(checked) if self._shaped else checked[0], several
+        return checked, several
 
     def _features(self, arrays: list[np.ndarray]) -> np.ndarray:
         """Features (m, F) of contexts and their mask."""

@@ -9,23 +9,21 @@ import math
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from zoo.atomic import whole_file
-from zoo.data.observation import Constraint, KnowsChiSquared, Observation, reader_of
-from zoo.errors import InputError, option
+from zoo.data.observation import Constraint, Observation
+from zoo.errors import InputError
 from zoo.interpret.digits import to_two_digits
 from zoo.interpret.elements import element_names, element_units
-from zoo.model.misspecification import REFUSED, Reference
+from zoo.model.fit import Emulator, Fit, best_fits, expect_predicted
+from zoo.model.misspecification import Reference
 from zoo.model.spec import ModelSpec, Tensor
 
 Sampler = Callable[[dict[str, np.ndarray]], Mapping[str, np.ndarray]]
 """The endpoint ``sample`` of a flow, in whatever runtime: makes its outputs of its inputs."""
-Emulator = Callable[[str, dict[str, np.ndarray]], Mapping[str, np.ndarray]]
-"""Asks a model by its name what it predicts of parameters, in whatever runtime."""
 NUMBERS, ELEMENT = 2**24, 32
 """Numbers of all copies of an observation that are handed in at once, and what an element counts that has a mask."""
 PREDICTED = 2000
@@ -72,12 +70,8 @@ class PosteriorReport(BaseModel):
     """Share of simulations that are as far from the others as the observation; None where the folder says nothing of them."""
     unlike: str | None = None
     """What is strange of the observation, where it is unlike the simulations."""
-    chi_squared: float | None = None
-    """The least of the draws; None where nothing predicts an observation of the model's data source."""
-    degrees: int | None = None
-    """Numbers of the observation less parameters, of which that chi-squared has the distribution."""
-    fit_p_value: float | None = None
-    """Share of observations that the best parameters would fit as badly."""
+    fit: Fit | None = None
+    """How well the best of the draws predicts it; None where nothing predicts an observation of the model's data source."""
     samples: Path
     figure: Path | None
     """The corner plot; None where the libraries that draw it are not installed."""
@@ -88,9 +82,8 @@ class PosteriorReport(BaseModel):
         lines.append(f"  {'':10s}{'posterior':>22s}" + (f"{self.source:>30s}{'difference':>14s}" if self.source else ""))
         lines += [_line(parameter) for parameter in self.parameters]
         lines.append(f"  {self._likeness()}")
-        if self.chi_squared is not None and self.fit_p_value is not None:
-            fit = _told(self.chi_squared, self.degrees, self.fit_p_value)
-            lines.append(f"  the best of the draws predicts the observation with {fit}")
+        if self.fit is not None:
+            lines.append(f"  the best of the draws predicts the observation with {self.fit}")
         lines += ["  this posterior leaves out"] * bool(self.notes) + [f"  - {note}" for note in self.notes]
         lines.append(
             f"  no corner plot: {CORNER} brings what draws it" if self.figure is None else f"  corner plot: {self.figure}"
@@ -107,10 +100,6 @@ class PosteriorReport(BaseModel):
         if self.p_value is None:
             return "whether the observation is like the simulations is not known: the model's folder holds no reference"
         return f"the observation is {'unlike' if self.unlike else 'like'} the simulations: p = {self.p_value:.2g}"
-
-
-def _told(chi_squared: float, degrees: int | None, p_value: float) -> str:
-    return f"chi-squared {chi_squared:.4g} for {degrees} degrees of freedom: p = {p_value:.2g}"
 
 
 def _line(parameter: ParameterEstimate) -> str:
@@ -200,11 +189,14 @@ def infer(
         parts.append(sample({noise.name: noises} | rows)[parameters.name])
     theta = np.concatenate(parts)
     seconds = time.perf_counter() - start
-    reader = reader_of(spec.data.source)
-    fit: dict[str, Any] = {}
-    if emulate is not None and isinstance(reader, KnowsChiSquared):
-        predicted = emulate(reader.emulator, {parameters.name: theta[:PREDICTED]})[observed.name]
-        fit = _fit(reader.chi_squared(predicted, given[observed.name][0]), observed, parameters, allow_out_of_range)
+    fit = None
+    if emulate is not None:
+        best = theta[None, :PREDICTED]
+        fits = best_fits(spec.data.source, emulate, parameters, observed, best, given[observed.name])
+        if fits is not None:
+            (fit,) = fits
+            if not allow_out_of_range:
+                expect_predicted(fits, best.shape[1])
     out.mkdir(parents=True, exist_ok=True)
     path = out / f"{spec.name}-{observation.label}.npz"
     with whole_file(path) as file:
@@ -224,31 +216,11 @@ def infer(
         ],
         notes=list(observation.notes),
         p_value=None if compared is None else float(compared.p_value[0]),
-        **fit,
+        fit=fit,
         unlike=None if reference is None or compared is None else reference.told(compared),
         samples=path,
         figure=_corner(path.with_suffix(".png"), theta, units, {observation.source: published} if published else None),
     )
-
-
-def _fit(chi_squared: np.ndarray, observed: Tensor, parameters: Tensor, allow_out_of_range: bool) -> dict[str, Any]:
-    """How well the best of the draws predicts an observation, as the report says it."""
-    least = float(chi_squared.min())
-    degrees = math.prod(observed.fixed_shape) - parameters.fixed_shape[-1]
-    p_value = _survival(least, degrees)
-    if p_value <= REFUSED and not allow_out_of_range:
-        raise InputError(
-            f"the best of {len(chi_squared):,} draws does not predict the observation: {_told(least, degrees, p_value)};"
-            " look at units, cuts and noise, and at what the model leaves out;"
-            f" {option('allow_out_of_range')} takes it all the same"
-        )
-    return {"chi_squared": least, "degrees": degrees, "fit_p_value": p_value}
-
-
-def _survival(chi_squared: float, degrees: int) -> float:
-    """Probability of a larger chi-squared, by its cube root, which is close to normal (Wilson & Hilferty 1931)."""
-    variance = 2 / (9 * degrees)
-    return 0.5 * math.erfc((math.cbrt(chi_squared / degrees) - 1 + variance) / math.sqrt(2 * variance))
 
 
 def conditional_flow(spec: ModelSpec) -> tuple[Tensor, Tensor, Tensor]:
