@@ -9,6 +9,7 @@ import importlib
 import os
 import re
 import shutil
+from itertools import chain
 from pathlib import Path
 
 from zoo.export.client_files import write_client_files
@@ -37,14 +38,8 @@ DEMONSTRATION = """## Try it
 <script type="module" src="../../_static/demo.mjs"></script>
 ```
 """
-OTHER = "benchmarks and toys"
-FIELDS = {
-    **dict.fromkeys(("cmb-feature", "cmb-extension", "cmb-emulation", "cmb-posterior"), "cosmic microwave background"),
-    **dict.fromkeys(("halo-mass", "halo-mass-features", "halo-profile", "synthetic-halo"), "large-scale structure"),
-    **dict.fromkeys(("jets", "jet-features", "dijet-masses", "dijet-anomaly"), "particle physics"),
-    "pendulum": "mechanics",
-}
-"""The field of each data set that is of one."""
+OTHER = "benchmarks-and-toys"
+"""The field of a model whose data are of none."""
 PICTURES = [
     "posterior",
     "density",
@@ -179,19 +174,22 @@ def _models(names: list[str]) -> str:
     """The gallery: a card a model, and buttons that leave those of one task, family or field."""
     specs = {name: get_spec(name) for name in names}
     kinds = {
-        "field": [FIELDS.get(spec.data.source, OTHER) for spec in specs.values()],
-        "task": [spec.task for spec in specs.values()],
-        "family": [spec.family for spec in specs.values()],
+        "field": [spec.data.fields or [OTHER] for spec in specs.values()],
+        "task": [[spec.task] for spec in specs.values()],
+        "family": [[spec.family] for spec in specs.values()],
     }
     buttons = "\n".join(
         f'<p class="gallery-filter">{kind}: '
-        + " ".join(f'<button type="button" data-only="{kind}-{_word(one)}">{one}</button>' for one in sorted(set(values)))
+        + " ".join(
+            f'<button type="button" data-only="{kind}-{one}">{one.replace("-", " ")}</button>'
+            for one in sorted(set(chain(*values)))
+        )
         + "</p>"
         for kind, values in kinds.items()
     )
     cards = []
     for place, (name, spec) in enumerate(specs.items()):
-        marks = " ".join(f"{kind}-{_word(values[place])}" for kind, values in kinds.items())
+        marks = " ".join(f"{kind}-{one}" for kind, values in kinds.items() for one in values[place])
         cards.append(
             f":::{{grid-item-card}} {name}\n:img-top: {_picture(name)}\n:img-alt: {spec.summary}\n:link: models/{name}\n"
             f":link-type: doc\n:class-item: gallery-card {marks}\n:footer: {_worth(spec)}\n\n{spec.summary}\n:::"
@@ -203,10 +201,6 @@ def _models(names: list[str]) -> str:
         + "\n".join(cards)
         + f"\n::::\n\n```{{toctree}}\n:hidden:\n:maxdepth: 1\n\n{rows}\n```\n"
     )
-
-
-def _word(words: str) -> str:
-    return words.replace(" ", "-")
 
 
 def _picture(name: str) -> str:

@@ -441,7 +441,7 @@ def test_endpoint_takes_and_gives_named_arrays(model, rows):
 def test_card_says_that_it_is_not_keras(folder, model):
     check_card(folder, json.loads((folder / METRICS).read_text()))
     data = ModelCard.load(folder / "README.md").data
-    assert (data.library_name, data.pipeline_tag) == ("sklearn", "tabular-regression")
+    assert (data.library_name, data.pipeline_tag) == ("physzoo", "tabular-regression")
     assert {"sklearn", "onnx", "boosted-trees"} <= set(data.tags)
     text = (folder / "README.md").read_text()
     assert "made with scikit-learn, not a Keras model" in text

@@ -41,7 +41,7 @@ def test_the_hub_reads_the_front_matter(card: Path, spec: ModelSpec) -> None:
     # ModelCard straight from huggingface_hub is the oracle: what the Hub will show.
     data = ModelCard.load(card).data
     assert data.model_name == "tiny-model"
-    assert (data.license, data.library_name, data.pipeline_tag) == ("apache-2.0", "keras", "tabular-classification")
+    assert (data.license, data.library_name, data.pipeline_tag) == ("apache-2.0", "physzoo", "tabular-classification")
     assert {"physics", "tiny"} <= set(data.tags)
     (result,) = data.eval_results
     assert (result.metric_type, result.metric_value) == ("auc", spec.metrics[0].value)

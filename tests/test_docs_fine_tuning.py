@@ -10,10 +10,9 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import huggingface_hub
 import numpy as np
 import pytest
-from hub_stand_in import Hub
+from hub_stand_in import hub_stand_in
 from quick_training import eagerly
 from typer.testing import CliRunner
 
@@ -99,10 +98,10 @@ def test_served(folder):
 
 
 def test_pushed(folder, tmp_path, monkeypatch):
-    monkeypatch.setattr(huggingface_hub, "HfApi", lambda: Hub(tmp_path))
     [push] = commands("push")
-    assert "hf://me/my-feature@c0ffee" in ok(push)
-    assert (tmp_path / "me" / "my-feature" / "README.md").is_file()
+    with hub_stand_in(monkeypatch, tmp_path / "cache") as hub:
+        assert "hf://me/my-feature@" in ok(push)
+        assert hub.repositories.keys() == {"me/my-feature"}
 
 
 def test_python(folder, capsys):

@@ -13,6 +13,7 @@ from released_models import RELEASED
 from scipy import stats
 
 import zoo
+from zoo.data.dataset import DATASETS, fields_of
 from zoo.data.sbi.tasks import get_task
 from zoo.data.sbi.tasks.two_moons import _explained
 from zoo.errors import InputError, ZooError
@@ -107,6 +108,21 @@ def test_trees_are_not_held_against_themselves():
 def folder(tmp_path):
     copy = shutil.copytree(FOLDER / "nsf-two-moons", tmp_path / "nsf-two-moons")
     return recard(load_recipe("nsf-two-moons"), copy)  # which is now called by its folder
+
+
+@pytest.mark.parametrize("name", zoo.list_models())
+def test_fields_are_those_of_the_data(name):
+    data = zoo.get_spec(name).data
+    assert data.fields == fields_of(DATASETS.get(data.source))
+
+
+def test_fields_are_written_onto_a_card_that_lacks_them(tmp_path):
+    copy = shutil.copytree(FOLDER / "mlp-jets", tmp_path / "mlp-jets")
+    spec = read_spec(copy)
+    write_spec(copy, spec.model_copy(update={"data": spec.data.model_copy(update={"fields": None})}))
+    assert read_spec(recard(load_recipe("mlp-jets"), copy)).data.fields == ["particle-physics", "jets"]
+    assert '"particle-physics", "jets"' in (copy / CARD).read_text().partition("\n---\n")[0]
+    assert (copy / "model.json").read_bytes() == (FOLDER / "mlp-jets" / "model.json").read_bytes()
 
 
 def test_words_are_written_anew_and_numbers_stay(folder):

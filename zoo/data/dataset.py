@@ -111,6 +111,19 @@ class HasNotes(Protocol):
     """What a user has to know of the rows, in sentences."""
 
 
+@runtime_checkable
+class OfFields(Protocol):
+    """A data set that is of some field of physics, by which a gallery and the Hub find its models."""
+
+    fields: Sequence[str]
+    """The fields, the widest first, in words of lower case joined by hyphens."""
+
+
+def fields_of(dataset: object) -> list[str] | None:
+    """The fields of physics of a data set or of its class; None where it says none."""
+    return list(dataset.fields) if isinstance(dataset, OfFields) else None
+
+
 class PriorDensity(Protocol):
     """The distribution that parameters were drawn from."""
 

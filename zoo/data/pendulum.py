@@ -58,6 +58,7 @@ class Pendulum:
 
     description = "damped pendulums, 50 samples of x(t) over 5 s, queried up to 10 s"
     simulator = "analytic solution"
+    fields = ("mechanics",)
     units: ClassVar[dict[str, str]] = {"damping": "kg/s", "stiffness": "kg/s^2"}
     axes: ClassVar[dict[str, Axis]] = {
         "time_step": Axis(

@@ -68,11 +68,38 @@ def write_card(folder: str | Path, spec: ModelSpec, prose: str | None = None) ->
         The card that is there has no front matter, or a marker in the body has lost its partner; it stays what it was.
     """
     path = Path(folder) / CARD
-    if prose is None:
-        prose = prose_of(path) or TEMPLATE.format(name=spec.name)
-    content = f"---\n{front_matter(spec)}---\n{_filled(path, prose, spec)}"
+    content = card_text(path, spec, _address(path.parent, spec), prose)
     with whole_file(path) as stream:
         stream.write(content.encode())
+
+
+def card_text(path: Path, spec: ModelSpec, address: str, prose: str | None = None) -> str:
+    """What ``write_card`` writes, for a model that is called in a way of its own.
+
+    Parameters
+    ----------
+    path : Path
+        The card, which need not be there.
+    spec : ModelSpec
+        What the front matter and the generated sections are made from.
+    address : str
+        How the code on the card calls the model.
+    prose : str, optional
+        As ``write_card`` takes it.
+
+    Returns
+    -------
+    str
+        The card.
+
+    Raises
+    ------
+    IntegrityError
+        As ``write_card`` does.
+    """
+    if prose is None:
+        prose = prose_of(path) or TEMPLATE.format(name=spec.name)
+    return f"---\n{front_matter(spec)}---\n{_filled(path, prose, spec, address)}"
 
 
 def prose_of(card: Path, inside: Path | None = None) -> str | None:
@@ -164,7 +191,7 @@ def _lines(text: str) -> list[_Fact]:
     return [(f"line {number}", line) for number, line in enumerate(text.splitlines(), start=1)]
 
 
-def _filled(path: Path, body: str, spec: ModelSpec) -> str:
+def _filled(path: Path, body: str, spec: ModelSpec, address: str) -> str:
     if "<!-- physzoo:" in _SECTION.sub("", body):
         raise IntegrityError(f"{path}: a 'physzoo:begin' or 'physzoo:end' marker has lost its partner: restore or remove it")
     there = {match[1] for match in _SECTION.finditer(body)}
@@ -173,7 +200,6 @@ def _filled(path: Path, body: str, spec: ModelSpec) -> str:
     )
     title = match.end() if (match := _TITLE.match(body)) else 0
     body = body[:title] + missing + body[title:]
-    address = _address(path.parent, spec)
     return _SECTION.sub(lambda match: _section(match[1], spec, address) if match[1] in SECTIONS else match[0], body)
 
 

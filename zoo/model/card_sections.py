@@ -10,8 +10,7 @@ from zoo.model.spec import LIBRARIES, OUTSIDE, TEST_TENSORS, WEIGHTS, Metric, Mo
 HEADLINES = 6
 """A card shows at most as many numbers."""
 
-_LIBRARY_TAGS = {"keras": [], "sklearn": ["sklearn", "scikit-learn"]}
-"""The Hub knows Keras models by their ``library_name`` alone."""
+_LIBRARY_TAGS = {"keras": ["keras"], "sklearn": ["sklearn", "scikit-learn"]}
 
 
 def headline(spec: ModelSpec) -> list[Metric]:
@@ -25,10 +24,13 @@ def headline(spec: ModelSpec) -> list[Metric]:
 
 
 def front_matter(spec: ModelSpec) -> str:
-    """What the Hugging Face Hub reads of a card, as YAML whose values are JSON, which YAML takes as it is."""
+    """What the Hugging Face Hub reads of a card, as YAML whose values are JSON, which YAML takes as it is.
+
+    The library is physzoo whatever the model is made with: of ``keras`` the Hub shows code that does not load it.
+    """
     pipeline = next((tag for tag in ("tabular-classification", "tabular-regression") if tag[8:] in spec.task), None)
-    tags = ["physics", "physzoo", "onnx", spec.family, spec.task, *_LIBRARY_TAGS[spec.library]]
-    lines = ["license: apache-2.0", f"library_name: {spec.library}"]
+    tags = ["physics", *(spec.data.fields or []), "physzoo", "onnx", spec.family, spec.task, *_LIBRARY_TAGS[spec.library]]
+    lines = ["license: apache-2.0", "library_name: physzoo"]
     lines += [f"base_model: {json.dumps(spec.lineage.parent)}"] if spec.lineage else []
     lines += [f"pipeline_tag: {pipeline}"] if pipeline else []
     lines.append(f"tags: {json.dumps(tags)}")
@@ -51,7 +53,7 @@ def _number(value: float) -> str:
 
 def _use(spec: ModelSpec, address: str) -> str:
     """A summary, five lines of Python and one command, as far as the files of the folder allow."""
-    parts = [spec.summary, _origin(spec, address)]
+    parts = [spec.summary]
     endpoint = spec.default_endpoint
     rows = {tensor.name: f'rows["{endpoint}/in/{tensor.name}"]' for tensor in spec.endpoints[endpoint].inputs}
     if spec.file(WEIGHTS):
@@ -64,7 +66,7 @@ def _use(spec: ModelSpec, address: str) -> str:
         )
     if spec.file(onnx_file(endpoint)):
         parts.append(f"```\nzoo predict {address} --endpoint {endpoint}\n```")
-    return "\n\n".join(parts) + "\n"
+    return "\n\n".join([*parts, _origin(spec, address)]) + "\n"
 
 
 def _python(imported: str, model: str, answer: str) -> str:

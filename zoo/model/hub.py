@@ -26,7 +26,7 @@ def one_line(what: str) -> Iterator[None]:
     Raises
     ------
     ZooError
-        With the first words of the library's error.
+        With the words of the library's error, and what to do where the Hub does not know who asks.
     """
     from huggingface_hub.errors import HfHubHTTPError
 
@@ -35,4 +35,6 @@ def one_line(what: str) -> Iterator[None]:
     try:
         yield
     except (OSError, ValueError, *network) as error:
-        raise ZooError(f"{what}: {' '.join(str(error).split())}") from error
+        status = getattr(getattr(error, "response", None), "status_code", None)
+        hint = "; check the name, and where it is private log in by `hf auth login` or HF_TOKEN" if status == 401 else ""
+        raise ZooError(f"{what}: {' '.join(str(error).split())}{hint}") from error

@@ -271,6 +271,8 @@ class Data(Strict):
     """Rows of each split."""
     groups: dict[str, int] = {}
     """Independent simulations of each split, where several rows share one."""
+    fields: list[Name] | None = None
+    """Fields of physics that the rows are of, the widest first; None where nobody says."""
 
 
 class Difference(Strict):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from zoo.data.dataset import KnowsAxes, Split
+from zoo.data.dataset import KnowsAxes, Split, fields_of
 from zoo.model.axes import Axis
 from zoo.model.registry import get_family
 from zoo.model.spec import Data, Endpoint, Metric, ModelSpec, Tensor
@@ -59,6 +59,7 @@ def describe(recipe: Recipe, dataset: Dataset, metrics: list[Metric], splits: Ma
             parameters=recipe.data.parameters,
             rows={split: len(rows) for split, rows in splits.items()},
             groups={split: len(np.unique(rows.group)) for split, rows in splits.items()},
+            fields=fields_of(dataset),
         ),
         metrics=metrics,
         files=[],

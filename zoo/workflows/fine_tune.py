@@ -164,7 +164,7 @@ def _fine_tuned(parent: ZooModel, data: Any, chosen: FineTuning, words: UserColu
             "config": network.config,
             "summary": f"{parent.spec.summary}; fine-tuned on {source}",
             "endpoints": with_extremes(described.endpoints, checked.extremes, checked.jets),
-            "data": _data(source, dataset, checked, rows),
+            "data": _data(source, dataset, checked, rows, parent.spec.data.fields),
             "metrics": metrics,
             "files": [],
             "export": Export(),
@@ -298,7 +298,7 @@ def _dataset(
     return dataset, Path(found.source).name, known
 
 
-def _data(source: str, dataset: Dataset, checked: Checked, rows: UserRows) -> Data:
+def _data(source: str, dataset: Dataset, checked: Checked, rows: UserRows, fields: list[str] | None) -> Data:
     return Data(
         source=source,
         description=dataset.description,
@@ -307,6 +307,7 @@ def _data(source: str, dataset: Dataset, checked: Checked, rows: UserRows) -> Da
         parameters=rows.model_dump(mode="json", exclude_defaults=True),
         rows=checked.rows,
         groups=checked.groups,
+        fields=fields,
     )
 
 

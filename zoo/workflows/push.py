@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 from zoo.errors import IntegrityError, ZooError
+from zoo.model.card import card_text
 from zoo.model.hub import one_line
 from zoo.model.integrity import refuse_link_out
 from zoo.model.spec import CARD, FIGURES, SPEC
@@ -13,7 +14,7 @@ from zoo.model.store import HUB_NAME, locate
 
 
 def push(folder: str | Path, address: str, *, private: bool = False) -> str:
-    """Upload a model's folder: its card, the files that the card describes, and its figures.
+    """Upload a model's folder: its card, whose code loads the model from there, the files that it describes, and its figures.
 
     Who may write there is settled by ``hf auth login`` or HF_TOKEN.
 
@@ -45,19 +46,25 @@ def push(folder: str | Path, address: str, *, private: bool = False) -> str:
     found = locate(Path(folder))
     for file in found.spec.files:
         found.path(file.path)
-    for path in (found.folder / SPEC, found.folder / CARD, *sorted(found.folder.glob(f"{FIGURES}/*.png"))):
+    figures = sorted(found.folder.glob(f"{FIGURES}/*.png"))
+    for path in (found.folder / SPEC, found.folder / CARD, *figures):
         refuse_link_out(path, found.folder)
         if path.exists() and not path.is_file():
             raise IntegrityError(f"{path}: expected a plain file")
-    from huggingface_hub import HfApi
+    from huggingface_hub import CommitOperationAdd, HfApi
 
+    files = [found.folder / SPEC, *figures, *(found.folder / file.path for file in found.spec.files)]
+    contents = {path.relative_to(found.folder).as_posix(): path for path in files}
+    card = card_text(found.card, found.spec, address).encode()
     api = HfApi()
     with one_line(f"{address} could not be written"):
         api.create_repo(match[1], private=private, exist_ok=True)
-        commit = api.upload_folder(
+        commit = api.create_commit(
             repo_id=match[1],
-            folder_path=Path(folder),
-            allow_patterns=["README.md", "model.json", "figures/*.png", *(file.path for file in found.spec.files)],
+            operations=[
+                CommitOperationAdd(CARD, card),
+                *(CommitOperationAdd(name, str(path)) for name, path in contents.items()),
+            ],
             commit_message=f"{found.spec.name}@{found.spec.revision}",
         )
     return f"{address}@{commit.oid}"

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from zoo.atomic import whole_file, whole_folder, write_whole
+from zoo.data.dataset import DATASETS, fields_of
 from zoo.errors import ZooError
 from zoo.families.state import apart
 from zoo.model.card import prose_of, write_card
@@ -24,7 +25,7 @@ WORDS = {"summary", "limit"}
 
 @apart()
 def recard(recipe: Recipe, folder: Path | None = None) -> Path:
-    """Write summary and limit of a recipe onto the card of the model that was released from it.
+    """Write summary and limit of a recipe, and fields of its data, onto the card of the model that was released from it.
 
     Where the limit names a number that the card lacks, all that the recipe's evaluation knows without training is measured.
     Numbers of baselines that are the model itself are taken away; every other number stays what it was.
@@ -66,7 +67,8 @@ def recard(recipe: Recipe, folder: Path | None = None) -> Path:
             json.dump(content, file, indent=1)
         changed = {METRICS} | (_described_graphs(staged, spec, recipe.summary) if recipe.summary != spec.summary else set())
         files = [File.of(staged / file.path) if file.path in changed else file for file in spec.files]
-        changes = {"summary": recipe.summary, "limit": recipe.limit, "metrics": measured, "files": files}
+        data = spec.data.model_copy(update={"fields": fields_of(DATASETS.get(recipe.data.source))})
+        changes = {"summary": recipe.summary, "limit": recipe.limit, "metrics": measured, "files": files, "data": data}
         write_card(staged, write_spec(staged, spec.model_copy(update=changes)), prose)
     return target
 

@@ -39,6 +39,7 @@ class CMBEmulation:
     """
 
     description = "Planck-binned CMB spectra of LambdaCDM against its six parameters"
+    fields = ("cosmology", "cosmic-microwave-background")
     units: ClassVar[dict[str, str]] = UNITS
     axes: ClassVar[dict[str, Axis]] = AXES
     scale_description = "standard deviation of Planck-like noise"

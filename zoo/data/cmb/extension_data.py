@@ -39,6 +39,7 @@ class CMBExtension:
         File written by ``zoo simulate cmb-extensions``; a shipped one by default.
     """
 
+    fields = ("cosmology", "cosmic-microwave-background")
     units: ClassVar[dict[str, str]] = {**dict.fromkeys(RANGES, "1"), "H0": "km/s/Mpc"}
     axes: ClassVar[dict[str, Axis]] = {"multipole": multipole_axis()}
 

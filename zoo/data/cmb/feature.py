@@ -99,6 +99,7 @@ class CMBFeature:
         Times that each training spectrum occurs in an epoch, with noise of its own.
     """
 
+    fields = ("cosmology", "cosmic-microwave-background")
     units: ClassVar[dict[str, str]] = {**dict.fromkeys(PARAMETERS, "1"), "H0": "km/s/Mpc"}
     axes: ClassVar[dict[str, Axis]] = {"multipole": multipole_axis()}
 

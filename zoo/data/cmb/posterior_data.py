@@ -59,6 +59,7 @@ class CMBPosterior:
     """
 
     description = "LambdaCDM parameters from the prior, and Planck-binned CMB spectra of an emulator with Planck-like noise"
+    fields = ("cosmology", "cosmic-microwave-background")
     units: ClassVar[dict[str, str]] = UNITS
     axes: ClassVar[dict[str, Axis]] = AXES
     prior = PRIOR

@@ -79,6 +79,7 @@ class SyntheticHalo:
 
     description = "crops of the density of synthetic haloes, and the true density at radii of 0.1 to 1.6 Mpc/h"
     simulator = "Poisson draws from triaxial Diemer & Kravtsov (2014) profiles"
+    fields = ("cosmology", "large-scale-structure")
     units: ClassVar[dict[str, str]] = {
         "log_mass": "log10(Msun/h)",
         "log_concentration": "1",

@@ -55,6 +55,7 @@ class JetClouds:
         Sizes are not those of splits, or fewer training jets are there than asked for.
     """
 
+    fields = ("particle-physics", "jets")
     units: ClassVar[dict[str, str]] = {"mass": "GeV", "multiplicity": "1", "pt": "GeV", "abs_y": "1", "parton_pt": "GeV"}
 
     def __init__(

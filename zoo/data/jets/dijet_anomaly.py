@@ -69,6 +69,7 @@ class DijetAnomaly:
         Regions are not one within the other, or another word is expected.
     """
 
+    fields = ("particle-physics", "jets")
     units: ClassVar[dict[str, str]] = {**OBSERVABLES, "m_jj": "GeV"}
     names: ClassVar[tuple[str, ...]] = tuple(OBSERVABLES)
     mass_unit: ClassVar[str] = "GeV"

@@ -61,6 +61,7 @@ class DijetMasses:
         Masses are nearer to each other than a mass has files, or no whole numbers.
     """
 
+    fields = ("particle-physics", "jets")
     units: ClassVar[dict[str, str]] = {"mass": "GeV", "m_jj": "GeV", "event_weight": "1"}
 
     def __init__(

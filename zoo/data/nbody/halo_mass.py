@@ -59,6 +59,7 @@ class HaloMass(SplitSimulations):
     scales, scale_label = FEATURE_MASSES, "mass scale [log10(Msun/h)]"
     kinds_of_feature = ("density", "ellipticity", "prolateness")
     description = "cubes of the linear density at z = 99 around particles, and the mass of the halo in which each ends"
+    fields = ("cosmology", "large-scale-structure", "n-body")
     units: ClassVar[dict[str, str]] = {"log_mass": "log10(Msun/h)"}
 
     def __init__(

@@ -73,6 +73,7 @@ class HaloProfile(SplitSimulations):
     """
 
     description = "crops of the density around halos, and the density at radii of 0.2 to 3 R200m"
+    fields = ("cosmology", "large-scale-structure", "n-body")
     units: ClassVar[dict[str, str]] = UNITS
     radii = RADII
     """The sixteen radii of validation and test rows, in units of R200m."""
