@@ -26,7 +26,7 @@ extensions = [
     "sphinx.ext.viewcode",
     "sphinx_design",
 ]
-exclude_patterns = ["_build", f"{made_pages.MADE}/static"]
+exclude_patterns = ["_build", "jupyter_execute", f"{made_pages.MADE}/static"]
 html_theme = "pydata_sphinx_theme"
 html_title = "physzoo"
 html_static_path = ["_static", f"{made_pages.MADE}/static"]
@@ -43,7 +43,12 @@ html_show_sourcelink = False
 myst_enable_extensions = ["colon_fence", "dollarmath", "fieldlist"]
 myst_heading_anchors = 4
 myst_url_schemes = ["http", "https", "mailto", "path"]
-nb_execution_mode = "off"  # tests run every block; notebooks are run when they are made
+# Notebooks run here, and what they show is kept in .jupyter_cache until one of their cells changes; an error ends the build.
+nb_execution_mode = "cache"
+nb_execution_raise_on_error = True
+nb_execution_in_temp = True
+nb_execution_timeout = 600  # seconds a cell
+nb_merge_streams = True
 autosummary_generate = True
 autodoc_typehints = "none"
 numpydoc_show_class_members = False

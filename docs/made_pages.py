@@ -110,7 +110,7 @@ def _comes_from(page: str) -> Path:
     """The folder of the repository from which the links of a page are counted."""
     if page.startswith(f"{MADE}/models/"):
         return RELEASED / page.rpartition("/")[2]
-    return ROOT if page.startswith(f"{MADE}/") else ROOT / "docs"
+    return ROOT if page.startswith(f"{MADE}/") else (ROOT / "docs" / page).parent
 
 
 def _link(link: re.Match, base: Path, here: Path, site: Path) -> str:
@@ -127,8 +127,8 @@ def _link(link: re.Match, base: Path, here: Path, site: Path) -> str:
         page = f"{MADE}/models/{path.parent.name}"
     elif inside in ROOT_PAGES:
         page = f"{MADE}/{ROOT_PAGES[inside]}"
-    elif path.parent == ROOT / "docs" and path.suffix == ".md":
-        page = path.stem
+    elif path.is_relative_to(ROOT / "docs") and path.suffix == ".md":
+        page = path.relative_to(ROOT / "docs").with_suffix("").as_posix()
     elif path.is_dir():
         page = FOLDERS.get(inside, "")
     else:

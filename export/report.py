@@ -83,6 +83,9 @@ Made with {", ".join(f"{package} {number}" for package, number in self.versions.
 ```
 """
 
+    def _repr_markdown_(self) -> str:
+        return self.summary()
+
     def write(self, folder: Path) -> None:
         """Write ``report.json`` and ``report.md``."""
         write_whole(folder / REPORT, self.model_dump_json(indent=2) + "\n")

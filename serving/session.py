@@ -76,6 +76,10 @@ class Session:
         runs = ", ".join(self.devices)
         return f"Session({self.spec.name!r}, revision {self.spec.revision}, {', '.join(self.endpoints)}, on {runs})"
 
+    def _repr_markdown_(self) -> str:
+        """What a notebook shows: what the spec says, and where it runs."""
+        return f"{self.spec._repr_markdown_()}\nOn {', '.join(self.devices)}.\n"
+
     def __getstate__(self) -> tuple[ModelFolder, str, int]:
         """The folder and the settings: what ONNX Runtime holds belongs to a process, and is opened anew in another."""
         return self.folder, *self._settings

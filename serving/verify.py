@@ -57,6 +57,15 @@ class Report(BaseModel):
         """Whether every output is within its tolerance."""
         return all(row.ok for row in self.rows)
 
+    def _repr_markdown_(self) -> str:
+        """What a notebook shows: the outputs with their differences."""
+        lines = [("Endpoint", "Output", "Device", "Rows", "Largest difference", "As released"), ("---",) * 6]
+        for row in self.rows:
+            ok = "yes" if row.ok else "NO"
+            lines.append((row.endpoint, row.output, row.device, str(row.rows), f"{row.max_abs_diff:.2e}", ok))
+        table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
+        return f"{self.name}@{self.revision}: {self.files} files as the card describes them\n\n{table}\n"
+
 
 def verify(model: str | Path | Session, *, device: str = "auto") -> Report:
     """Compare a model's files with its spec's sha256 and its ONNX answers with its test tensors.

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import io
+import re
 
 import numpy as np
 import pytest
 
 import zoo
-from zoo.interpret.plots.style import panels
+from zoo.interpret.plots.style import Figures, panels
 from zoo.progress import console
+from zoo.serving import Session
+from zoo.serving.verify import verify
 
 formatters = pytest.importorskip("IPython.core.formatters")
 
@@ -41,17 +43,54 @@ def test_a_model_and_an_explanation():
     assert shown(explanation)["image/png"].startswith(b"\x89PNG")
 
 
-def test_progress_without_ipywidgets_is_a_line(monkeypatch, capsys):
+def test_figures_by_name_are_shown_one_below_the_other():
+    drawn = Figures({"a<b": panels(1, 1, (2, 2))[0], "ranks": panels(1, 1, (2, 2))[0]})
+    assert re.findall(r'<img alt="(.*?)" src="data:image/png;base64,iVBOR', shown(drawn)["text/html"]) == ["a&lt;b", "ranks"]
+
+
+def test_a_metric_a_session_and_reports():
+    session = Session("mlp-jets")
+    metric = next(metric for metric in session.spec.metrics if metric.name == "auc")
+    assert shown(metric)["text/markdown"].startswith("**auc** 0.8960 [0.8936, 0.8985], n = 30,000.")
+    assert shown(session)["text/markdown"].startswith("### mlp-jets\n")
+    assert "| predict | probability | cpu | 16 |" in shown(verify(session))["text/markdown"]
+
+
+class Handle:
+    """What IPython gives for an output that may be shown anew."""
+
+    def __init__(self, lines: list[str]) -> None:
+        self.lines = lines
+
+    def update(self, data: dict[str, str], *, raw: bool) -> None:
+        self.lines.append(data["text/plain"])
+
+
+def test_progress_without_ipywidgets_is_one_output(monkeypatch, capsys):
+    """A notebook keeps whatever is written: moves of the cursor were a line each time, a thousand in a training."""
     import rich.console
+    from rich.progress import Progress
+
+    lines: list[str] = []
+
+    def display(data, *, raw, display_id):
+        assert (raw, display_id, lines) == (True, True, [])  # once
+        lines.append(data["text/plain"])
+        return Handle(lines)
 
     monkeypatch.setattr(rich.console, "_is_jupyter", lambda: True)
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    found = console()
-    assert not found.is_jupyter
-    found.file = io.StringIO()
-    from rich.progress import Progress
+    monkeypatch.setattr("IPython.display.display", display)
+    with Progress(console=console()) as bar:
+        task = bar.add_task("simulating [m]", total=2)
+        bar.advance(task, 2)
+    assert "100%" in lines[-1]
+    assert all(line.startswith("simulating") and line.isprintable() for line in lines)
+    assert capsys.readouterr() == ("", "")
 
-    with Progress(console=found) as bar:
-        bar.advance(bar.add_task("simulating", total=2), 2)
-    assert "simulating" in found.file.getvalue()
-    assert "100%" in found.file.getvalue()
+
+def test_an_editor_completes_a_loaded_model():
+    jedi = pytest.importorskip("jedi")
+    program = "import zoo\nmodel = zoo.load('ive-pendulum')\nmodel."
+    names = {found.name for found in jedi.Script(program).complete(3, 6)}
+    assert {"endpoint", "endpoints", "spec", "folder", "config"} <= names

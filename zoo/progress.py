@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import importlib.util
+import io
+import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -14,6 +16,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 PATIENCE = 2.0
 """Seconds of silence before the bar appears."""
+_CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\r")
 
 
 def track(items: Sequence[T], description: str) -> Iterator[T]:
@@ -25,7 +28,7 @@ def track(items: Sequence[T], description: str) -> Iterator[T]:
 
 
 def console(*, stderr: bool = False) -> Console:
-    """Where bars are drawn; in a notebook without ipywidgets a line that overwrites itself, where rich would warn instead.
+    """Where bars are drawn; in a notebook without ipywidgets a line that is shown anew, where rich would warn instead.
 
     Parameters
     ----------
@@ -41,8 +44,30 @@ def console(*, stderr: bool = False) -> Console:
 
     found = Console(stderr=stderr)
     if found.is_jupyter and importlib.util.find_spec("ipywidgets") is None:
-        return Console(stderr=stderr, force_jupyter=False, force_terminal=True, color_system=None, width=100)
+        return Console(file=_Shown(), force_jupyter=False, force_terminal=True, color_system=None, width=100)
     return found
+
+
+class _Shown(io.StringIO):
+    """One output of a notebook that holds the last line that was written, live and where the notebook is kept.
+
+    What moves a cursor is left out: a notebook keeps all of it, a line for every time that a bar was drawn.
+    """
+
+    _handle: Any = None
+
+    def write(self, text: str) -> int:
+        if lines := [line.rstrip() for line in _CONTROL.sub("", text).split("\n") if line.strip()]:
+            self._show({"text/plain": lines[-1]})
+        return len(text)
+
+    def _show(self, shown: dict[str, str]) -> None:
+        from IPython.display import display
+
+        if self._handle is None:
+            self._handle = display(shown, raw=True, display_id=True)
+        else:
+            self._handle.update(shown, raw=True)
 
 
 @contextmanager

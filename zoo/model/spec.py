@@ -257,6 +257,13 @@ class Metric(Strict):
     baseline_name: str | None = None
     detail: str = ""
 
+    def _repr_markdown_(self) -> str:
+        """What a notebook shows: value and interval in as many digits as they are worth, and what was measured."""
+        from zoo.model.metric_text import value_text
+
+        beside = "" if self.baseline is None else f", beside {self.baseline:.4g} ({self.baseline_name})"
+        return f"**{self.name}** {value_text(self)}{beside}, n = {self.n:,}. {self.detail}".rstrip()
+
 
 class Data(Strict):
     """Where the training data come from."""

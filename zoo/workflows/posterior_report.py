@@ -104,7 +104,7 @@ def posterior_report(
     """
     from zoo.interpret import plots
     from zoo.interpret.elements import positions
-    from zoo.interpret.plots.style import with_unit
+    from zoo.interpret.plots.style import Figures, with_unit
     from zoo.interpret.posteriors.coverage import posterior_predictive
     from zoo.interpret.posteriors.parameters import parameters_of
     from zoo.loading import load
@@ -138,7 +138,7 @@ def posterior_report(
     for name, figure in figures.items():
         with whole_file(out / f"{name}.png") as file:
             figure.savefig(file, dpi=120, format="png")
-    return figures
+    return Figures(figures)
 
 
 def _calibration(model: Flow, theta: np.ndarray, x: np.ndarray, names: Sequence[str], seed: int) -> dict[str, Figure]:

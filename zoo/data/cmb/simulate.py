@@ -188,6 +188,8 @@ def simulate(folder: Path, config: SimulationConfig, jobs: int = -1) -> Path:
     import joblib
     from rich.progress import track
 
+    from zoo.progress import console
+
     folder.mkdir(parents=True, exist_ok=True)
     claim(folder / "config.json", config.model_dump(mode="json"), "spectra")
     paths = [folder / f"cosmology-{i:05d}.npy" for i in range(config.cosmologies)]
@@ -195,7 +197,7 @@ def simulate(folder: Path, config: SimulationConfig, jobs: int = -1) -> Path:
     expect_space(folder, len(missing) * config.pairs * config.kinds * N_JOINT * 8)
     tasks = (joblib.delayed(_simulate_to)(paths[i], i, config) for i in missing)
     done = joblib.Parallel(n_jobs=jobs, return_as="generator_unordered")(tasks)
-    for _ in track(done, total=len(missing), description="CAMB cosmologies"):
+    for _ in track(done, total=len(missing), description="CAMB cosmologies", console=console()):
         pass
     return _pack(folder, config, np.stack([np.load(path, allow_pickle=False) for path in paths]))
 

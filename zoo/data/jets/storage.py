@@ -12,7 +12,6 @@ import h5py
 import joblib
 import numpy as np
 from pydantic import ValidationError
-from rich.console import Console
 from rich.progress import track
 
 from zoo.atomic import claim, whole_hdf5
@@ -21,6 +20,7 @@ from zoo.data.jets.packed import ARRAYS, MOST_EVENTS, Jets
 from zoo.data.jets.samples import MOST_SEED, JetConfig
 from zoo.errors import InputError
 from zoo.model.store import cache_folder
+from zoo.progress import console
 from zoo.space import expect_space
 
 FORMAT = "physzoo jets 1"
@@ -74,7 +74,7 @@ def simulate(folder: Path, config: JetConfig, seeds: Sequence[int], jobs: int = 
     expect_space(folder, len(missing) * jets * BYTES)
     parallel = joblib.Parallel(n_jobs=jobs, return_as="generator_unordered")
     done = parallel(joblib.delayed(_simulate_to)(paths[seed], config, seed) for seed in missing)
-    for _ in track(done, f"jets: {config.sample}", total=len(missing), console=Console(stderr=True)):
+    for _ in track(done, f"jets: {config.sample}", total=len(missing), console=console(stderr=True)):
         pass
     return list(paths.values())
 

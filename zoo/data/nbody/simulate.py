@@ -32,6 +32,7 @@ from zoo.data.nbody.particle_mesh import evolve
 from zoo.data.nbody.short_range import SMALLEST_MESH
 from zoo.errors import InputError, warn
 from zoo.model.store import cache_folder
+from zoo.progress import console
 from zoo.space import expect_space
 
 FORMAT = "physzoo nbody 1"
@@ -161,7 +162,7 @@ def simulate(folder: Path, config: NBodyConfig, seeds: Sequence[int], jobs: int 
     parallel = joblib.Parallel(n_jobs=jobs, return_as="generator_unordered")
     threads = max(1, joblib.cpu_count() // joblib.effective_n_jobs(jobs))
     done = parallel(joblib.delayed(_simulate_to)(paths[seed], config, seed, threads) for seed in missing)
-    for _ in track(done, total=len(missing), description="N-body simulations"):
+    for _ in track(done, total=len(missing), description="N-body simulations", console=console()):
         pass
     return list(paths.values())
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import functools
+import html
 import io
 import textwrap
 from collections.abc import Callable
@@ -86,6 +88,15 @@ class ShownFigure(Figure):
         drawn = io.BytesIO()
         self.savefig(drawn, format="png")
         return drawn.getvalue()
+
+
+class Figures(dict[str, Figure]):
+    """Figures by name, which a notebook shows one below the other."""
+
+    def _repr_html_(self) -> str:
+        drawn = {name: figure for name, figure in self.items() if isinstance(figure, ShownFigure)}
+        pictures = {name: base64.b64encode(figure._repr_png_()).decode() for name, figure in drawn.items()}
+        return "\n".join(f'<img alt="{html.escape(name)}" src="data:image/png;base64,{png}">' for name, png in pictures.items())
 
 
 def panels(rows: int, columns: int, size: tuple[float, float], **kwargs: Any) -> tuple[Figure, np.ndarray]:
