@@ -47,6 +47,7 @@ try {
       bad: await place.locator(".bad").allInnerTexts(),
       moved,
       changed: (await shown()) !== before,
+      particles: await place.locator("svg circle title").allTextContents(),
     };
     await place.screenshot({ path: join(folder, `${name}.png`) });
   }

@@ -7,7 +7,7 @@ import * as ort from "./ort/ort.wasm.bundle.min.mjs";
 import { fromUrl, Model, ZooError } from "./physzoo/physzoo.mjs";
 import { readNpy } from "./physzoo/spec.mjs";
 
-import { bars, curve, picture, scatter } from "./drawings.mjs";
+import { bars, curve, particles, picture, scatter } from "./drawings.mjs";
 
 const PREFERRED = ["decode", "sample", "predict"];
 const FEW = 16; // numbers that get a slider each
@@ -166,7 +166,7 @@ class Demonstration {
 
   #draw(inputs, answer) {
     const [first, second] = this.endpoint.outputs;
-    const values = answer[first.name].data;
+    const values = Array.from(answer[first.name].data, Number);
     const swept = this.kinds.indexOf("swept");
     const shape = first.axes.map((axis) => axis.size);
     let drawn;
@@ -185,7 +185,16 @@ class Demonstration {
       const high = bound(first, "high", 0);
       drawn = bars(values, labels(first), withUnit(first.name, first.unit), low === 0 && high === 1 ? [0, 1] : undefined);
     }
-    this.shown.replaceChildren(drawn);
+    const jet = this.endpoint.inputs.findIndex((tensor) => tensor.jet);
+    this.shown.replaceChildren(...(jet < 0 ? [] : [this.#jet(jet)]), drawn);
+  }
+
+  /** The particles that are asked about. */
+  #jet(i) {
+    const tensor = this.endpoint.inputs[i];
+    const mask = this.endpoint.inputs.findIndex(({ name }) => name === tensor.mask);
+    const names = labels(tensor).map((label, k) => withUnit(label, unitOf(tensor, k)));
+    return particles(this.values[i], this.values[mask], names);
   }
 }
 

@@ -147,6 +147,23 @@ function histogram(values, label, bins = 40) {
   return drawn;
 }
 
+/** The particles of a jet, (pT, y, phi, ...) each, where `real` says so: circles in the plane whose areas are transverse momenta. */
+export function particles(values, real, [ptLabel, yLabel, phiLabel]) {
+  const width = values.length / real.length;
+  const found = Array.from(real, (is, i) => (is ? [...values.slice(width * i, width * i + 3)] : [])).filter((one) => one.length);
+  const hardest = found.reduce((one, other) => (other[0] > one[0] ? other : one), [0, 0, 0]);
+  const away = (phi) => phi - 2 * Math.PI * Math.round((phi - hardest[2]) / (2 * Math.PI)); // over the seam of the azimuth
+  const half = 0.1 + Math.max(0, ...found.map(([, y, phi]) => Math.max(Math.abs(y - hardest[1]), Math.abs(away(phi) - hardest[2]))));
+  const wide = (half * (WIDTH - LEFT - RIGHT)) / (HEIGHT - BOTTOM - TOP); // so that a circle about the axis is one
+  const { drawn, at } = axes([hardest[1] - wide, hardest[1] + wide], [hardest[2] - half, hardest[2] + half], yLabel, phiLabel);
+  for (const [pt, y, phi] of found) {
+    const circle = svg("circle", { cx: at.x(y), cy: at.y(away(phi)), r: 22 * Math.sqrt(pt / hardest[0]), fill: COLORS[0], opacity: 0.45 });
+    circle.append(svg("title", {}, `${ptLabel} ${Number(pt.toPrecision(4))}`));
+    drawn.append(circle);
+  }
+  return drawn;
+}
+
 /** An image with one channel or three, whose values go from 0 to 1. */
 export function picture(values, [height, width, channels]) {
   const canvas = Object.assign(document.createElement("canvas"), { width, height, className: "demo-picture" });
