@@ -26,7 +26,7 @@ extensions = [
     "sphinx.ext.viewcode",
     "sphinx_design",
 ]
-exclude_patterns = ["_build", "jupyter_execute", f"{made_pages.MADE}/static"]
+exclude_patterns = ["_build", ".jupyter_cache", "jupyter_execute", f"{made_pages.MADE}/static"]
 html_theme = "pydata_sphinx_theme"
 html_title = "physzoo"
 html_static_path = ["_static", f"{made_pages.MADE}/static"]

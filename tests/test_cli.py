@@ -319,6 +319,27 @@ def test_brackets_of_a_user_are_text(text, capsys):
     assert capsys.readouterr().out.count(text) >= 3  # summary, unit and name; a metric with a slash is none of the first
 
 
+def test_metrics_fit_in_80_columns():
+    from rich.console import Console
+
+    from zoo.cli.tables import metric_table
+
+    metric = zoo.get_spec("mlp-cmb-feature").metrics[0].model_copy(update={"seeds": 1})
+    long = {"name": "minus that from scratch " * 3, "baseline": 0.5, "baseline_name": "b" * 90}
+    many = [metric, metric.model_copy(update=long)]
+    console = Console(width=200, record=True, file=io.StringIO())
+    console.print(metric_table(many), metric_table([many[0].model_copy(update={"seeds": 3})]))
+    lines = console.export_text().splitlines()
+    assert max(map(len, lines)) <= 80
+    assert "0.693 [0.676, 0.712]" in " ".join(lines)
+    assert ["seeds" in line for line in lines].count(True) == 1
+
+
+@pytest.mark.parametrize("name", ["nowhere.npy", "nowhere.csv"])
+def test_a_file_that_is_not_there_is_named(name):
+    assert f"{name}: there is no such file, expected " in refused("predict", "mlp-cmb-feature", "--input", name)
+
+
 def test_help_and_version():
     assert ok("--version") == f"physzoo {zoo.__version__}\n"
     assert ok("-h") == ok("--help")

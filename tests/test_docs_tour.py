@@ -9,7 +9,7 @@ import pytest
 from page_blocks import expect_calls
 
 import zoo
-import zoo.data.nbody.cubes
+import zoo.data.nbody.features
 from zoo import interpret
 
 DOCS = Path(__file__).parents[1] / "docs"

@@ -15,6 +15,7 @@ from zoo.families.base import ZooModel
 from zoo.families.beta_vae import BetaVAE
 from zoo.interpret import Explanation, as_estimator, explain, feature_names
 from zoo.interpret.attribution import scalar_output as answer
+from zoo.loading import load
 from zoo.model.axes import Axis, fixed_axes
 from zoo.model.spec import Data, Endpoint, ModelSpec, Tensor
 
@@ -390,3 +391,12 @@ def test_a_set_with_a_mask_is_explained_along_its_axes():
     assert feature_names(estimator.answer)[:6] == [*(f"charge[{i}]" for i in range(5)), "momentum[0, px]"]
     with pytest.raises(InputError, match="wrt: expected a tensor of floating-point numbers, momentum; charge is int64"):
         explain(model, given, wrt="charge")
+
+
+def test_a_model_is_called_by_its_name():
+    model = load("logistic-cmb-running")
+    with np.load(model.folder.path("test_tensors.npz")) as rows:
+        x = rows["predict/in/spectrum"][:2]
+    found, expected = (explain(one, x, method="gradient") for one in ("logistic-cmb-running", model))
+    np.testing.assert_array_equal(found.values, expected.values)
+    assert found.meta == expected.meta

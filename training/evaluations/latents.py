@@ -13,6 +13,7 @@ from zoo.families.contracts import Latent
 from zoo.interpret import plots
 from zoo.interpret.latents.report import LatentReport, relate_posteriors
 from zoo.interpret.latents.traversal import active_latents, kl_per_latent, linear_r2
+from zoo.interpret.plots.style import with_unit
 from zoo.model.spec import Metric
 from zoo.training.evaluate import Evaluation, Run, Runs
 from zoo.training.evaluations import EvaluationSettings, register_evaluation
@@ -74,7 +75,7 @@ def evaluate(runs: Runs, settings: Latents) -> Evaluation:
     evaluation.figures = {
         "learning_curves": plots.learning_curves(released.history),
         "latents": plots.latents_against_parameters(
-            latents.mean, {f"{name} [{dataset.units[name]}]": values for name, values in truth.items()}, kl
+            latents.mean, {with_unit(name, dataset.units[name]): values for name, values in truth.items()}, kl
         ),
         "information": report.plot(),
     }

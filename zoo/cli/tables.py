@@ -6,9 +6,11 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from rich.console import RenderableType
+from rich.constrain import Constrain
 from rich.table import Table
 from rich.text import Text
 
+from zoo.model.metric_text import value_text
 from zoo.model.spec import LIBRARIES, Metric, ModelSpec, Tensor
 
 if TYPE_CHECKING:
@@ -90,20 +92,21 @@ def tensor_range(tensor: Tensor) -> str:
     return f"from {tensor.low:g}" if tensor.high is None else f"{tensor.low:g} to {tensor.high:g}"
 
 
-def metric_table(metrics: list[Metric]) -> Table:
-    """Metrics with intervals and baselines."""
+def metric_table(metrics: list[Metric]) -> RenderableType:
+    """Metrics with intervals and baselines, in 80 columns; with their seeds where there are several."""
+    several = any(metric.seeds > 1 for metric in metrics)
     rows = (
         (
             metric.name,
-            f"{metric.value:.4g}",
-            "" if metric.interval is None else f"{metric.interval[0]:.4g} to {metric.interval[1]:.4g}",
+            value_text(metric),
             str(metric.n),
-            str(metric.seeds),
+            *((str(metric.seeds),) if several else ()),
             "" if metric.baseline is None else f"{metric.baseline:.4g} ({metric.baseline_name})",
         )
         for metric in metrics
     )
-    return table_of("metrics on held-out data", "metric", "value", "95% interval", "n", "seeds", "baseline", rows=rows)
+    columns = ("metric", "value [95% interval]", "n", *(("seeds",) if several else ()), "baseline")
+    return Constrain(table_of("metrics on held-out data", *columns, rows=rows), 80)
 
 
 def parity_table(report: ExportReport) -> Table:

@@ -7,6 +7,7 @@ answer and that at a baseline among the elements; occlusion and a local surrogat
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -34,8 +35,8 @@ def explain(
 
     Parameters
     ----------
-    model : EndpointModel
-        A loaded or freshly built model of any family.
+    model : EndpointModel, str or Path
+        A loaded or freshly built model of any family; or its name or folder, as ``zoo.load`` takes it.
     inputs : ndarray or mapping of str to ndarray
         Rows of shape (n, ...) in physical units, or an array for each input tensor of the endpoint by name.
     method : str
@@ -87,6 +88,10 @@ def explain(
         The model has no gradient, or no convolution, and the method needs one; the library shap is not there.
     """
     chosen = method_named(method, "attribution")
+    if isinstance(model, str | Path):
+        from zoo.loading import load
+
+        model = load(model)
     chosen.check(model)
     options = _options(chosen, options)
     answer = answer_of(

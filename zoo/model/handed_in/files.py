@@ -100,8 +100,10 @@ def read_npy(path: Path, on_disk: bool = False) -> np.ndarray:
     Raises
     ------
     InputError
-        It is no ``.npy`` or holds Python objects, which are never unpickled.
+        There is no such file, it is no ``.npy`` or holds Python objects, which are never unpickled.
     """
+    if not path.is_file():
+        raise InputError(f"{path}: there is no such file, expected a .npy")
     try:
         found: np.ndarray = np.load(path, mmap_mode="r" if on_disk else None, allow_pickle=False)
     except (ValueError, EOFError) as error:
