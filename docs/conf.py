@@ -43,8 +43,9 @@ html_show_sourcelink = False
 myst_enable_extensions = ["colon_fence", "dollarmath", "fieldlist"]
 myst_heading_anchors = 4
 myst_url_schemes = ["http", "https", "mailto", "path"]
-# Notebooks run here, and what they show is kept in .jupyter_cache until one of their cells changes; an error ends the build.
+# Notebooks run here, and what they show is kept until their cells or the code of the zoo change; an error ends the build.
 nb_execution_mode = "cache"
+nb_execution_cache_path = str(Path(__file__).with_name(".jupyter_cache") / made_pages.code_hash())
 nb_execution_raise_on_error = True
 nb_execution_in_temp = True
 nb_execution_timeout = 600  # seconds a cell

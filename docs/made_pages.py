@@ -5,6 +5,7 @@ They lie in ``_made``, which is no part of the repository.
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import os
 import re
@@ -20,6 +21,7 @@ from zoo.model.spec import FIGURES, TEST_TENSORS, ModelSpec, onnx_file
 
 ROOT = Path(__file__).parents[1]
 MADE = "_made"
+WINGS = ("zoo", "training", "export", "serving")
 RUNTIME = ["ort.wasm.bundle.min.mjs", "ort-wasm-simd-threaded.wasm"]
 """What a page needs of onnxruntime-web."""
 ROOT_PAGES = {
@@ -87,6 +89,14 @@ def write(site: Path) -> None:
     _page(site / MADE / "models.md", _models(models))
     _page(site / MADE / "api.md", _api())
     _demonstrations(site / MADE / "static", models)
+
+
+def code_hash() -> str:
+    """What tells the code of the zoo from that of another day: notebooks that ran with the one say nothing of the other."""
+    found = hashlib.sha256()
+    for path in sorted(path for wing in WINGS for path in (ROOT / wing).rglob("*.py")):
+        found.update(path.read_bytes())
+    return found.hexdigest()[:16]
 
 
 def with_links_of_the_site(app, page: str, source: list[str]) -> None:
