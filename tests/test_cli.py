@@ -432,9 +432,9 @@ def test_free_axes_dtypes_and_open_ranges_are_shown():
     changes = [{"axes": [free], "low": 0.0, "high": None}, {"axes": [free], "dtype": "int64", "low": None, "high": 1.0}]
     tensors = [endpoint.inputs[0].model_copy(update=change) for change in changes]
     spec = spec.model_copy(update={"endpoints": {"predict": endpoint.model_copy(update={"inputs": tensors})}})
-    _, table, *_ = model_details(spec)
-    show(table)
-    cells = {column.header: list(column.cells) for column in table.columns}
+    _, endpoints, *_ = model_details(spec)
+    show(endpoints)
+    cells = {column.header: list(column.cells) for column in endpoints.renderables[1].columns}
     assert cells["shape"][:2] == ["(batch, hit 2 to 64)", "(batch, hit 2 to 64) int64"]
     assert cells["trained range"][:2] == ["from 0", "to 1"]
 
@@ -457,3 +457,14 @@ def test_tables_say_what_they_cut_and_which_elements_are_real():
     shown = console.export_text()
     assert "momenta; real where real is true" in shown
     assert "6, 7, …" in shown
+
+
+def test_a_title_is_not_cut_into_the_width_of_its_table():
+    from rich.console import Console
+
+    from zoo.cli.tables import output_table
+
+    console = Console(width=80, record=True, file=io.StringIO())
+    spec = zoo.get_spec("mlp-cmb-feature")
+    console.print(output_table(spec, "predict", {"probability": np.zeros((4, 1))}, "/a/folder/spectra.npz"))
+    assert "mlp-cmb-feature predict on /a/folder/spectra.npz: 4 rows\n" in console.export_text()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from rich.console import RenderableType
+from rich.console import Group, RenderableType
 from rich.constrain import Constrain
 from rich.table import Table
 from rich.text import Text
@@ -24,14 +24,14 @@ SHOWN_ROWS, SHOWN_NUMBERS = 20, 8
 """How many rows of an answer a table shows, and how many numbers of a row."""
 
 
-def table_of(title: str, *columns: str, rows: Iterable[Iterable[str]]) -> Table:
-    """A table with a title, whose cells take as many lines as they need."""
-    table = Table(title=title, title_justify="left", title_style="bold")
+def table_of(title: str, *columns: str, rows: Iterable[Iterable[str]]) -> RenderableType:
+    """A table beneath its title, which may be wider than it; cells take as many lines as they need."""
+    table = Table()
     for column in columns:
         table.add_column(column, overflow="fold")
     for row in rows:
         table.add_row(*row)
-    return table
+    return Group(Text(title, style="bold"), table)
 
 
 def model_details(spec: ModelSpec) -> list[RenderableType]:
@@ -109,7 +109,7 @@ def metric_table(metrics: list[Metric]) -> RenderableType:
     return Constrain(table_of("metrics on held-out data", *columns, rows=rows), 80)
 
 
-def parity_table(report: ExportReport) -> Table:
+def parity_table(report: ExportReport) -> RenderableType:
     """How far each exported endpoint is from the model in its own library."""
     if report.reduced is not None:
         differences = (
@@ -129,7 +129,7 @@ def parity_table(report: ExportReport) -> Table:
     )
 
 
-def verify_table(report: Report) -> Table:
+def verify_table(report: Report) -> RenderableType:
     """What ``zoo verify`` found."""
     several = len(report.devices) > 1
     rows = (
@@ -148,7 +148,7 @@ def verify_table(report: Report) -> Table:
     return table_of(title, *(("device",) if several else ()), *columns, rows=rows)
 
 
-def output_table(spec: ModelSpec, endpoint: str, outputs: dict[str, np.ndarray], source: str) -> Table:
+def output_table(spec: ModelSpec, endpoint: str, outputs: dict[str, np.ndarray], source: str) -> RenderableType:
     """The first rows of an endpoint's answer."""
     described = spec.endpoint(endpoint).outputs
     columns = [f"{tensor.name} [{tensor.unit}]" if shown_unit(tensor.unit) else tensor.name for tensor in described]
