@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 import typer.core
 
 from zoo.errors import ZooError
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
 
 
 class SimulationGroup(typer.core.TyperGroup):
@@ -94,11 +97,42 @@ def simulate_nbody(
             {"cosmology": cosmology, "particles": particles, "box": box, "steps": steps, "softening": softening}
         )
     except ValidationError as error:
-        wrong = error.errors()[0]
-        reason = wrong["msg"].removeprefix("Value error, ")
-        raise ZooError(f"{'.'.join(map(str, wrong['loc']))}: {reason}, given {wrong['input']}") from error
+        raise _named(error) from error
     paths = run(out, config, chosen, jobs)
     print(f"{len(paths)} simulations in {out}")
+
+
+@app.command("fields")
+def simulate_fields(
+    numbers: Annotated[str | None, typer.Option(help="which of the set, first and one past the last; default: all")] = None,
+    varied: Annotated[Literal["two", "five"], typer.Option(help="Omega_m and sigma_8 vary, or h, n_s and Omega_b too")] = "two",
+    simulations: Annotated[int, typer.Option(min=2, help="points of the Latin hypercube")] = 2000,
+    seed: Annotated[int, typer.Option(min=0, help="of the hypercube and of the fields")] = 20211,
+    particles: Annotated[int, typer.Option(help="a side of the cube, as many as cells")] = 64,
+    box: Annotated[float, typer.Option(help="side in comoving Mpc/h")] = 100.0,
+    softening: Annotated[
+        float | None,
+        typer.Option(help="of direct forces between near particles, in their mean separation; default: the mesh's alone"),
+    ] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="folder; default: where recipes look; a killed run goes on")] = None,
+    jobs: JobsOption = -1,
+) -> None:
+    """Simulate matter over a hypercube of cosmologies; one HDF5 file of its density at z = 0 each."""
+    from pydantic import ValidationError
+
+    from zoo.data.fields.design import FieldsConfig
+    from zoo.data.fields.simulate import cached_fields
+    from zoo.data.fields.simulate import simulate as run
+
+    given: dict[str, object] = {"varied": varied, "simulations": simulations, "seed": seed}
+    given |= {"particles": particles, "box": box, "softening": softening}
+    try:
+        config = FieldsConfig.model_validate(given)
+    except ValidationError as error:
+        raise _named(error) from error
+    chosen = range(simulations) if numbers is None else _seeds(numbers, "numbers")
+    paths = run(cached_fields(config) if out is None else out, config, chosen, jobs)
+    print(f"{len(paths)} fields in {paths[0].parent}")
 
 
 @app.command("jets")
@@ -132,9 +166,16 @@ def simulate_jets(
     print(f"{len(paths)} files of jets in {paths[0].parent}")
 
 
-def _seeds(text: str) -> range:
+def _named(error: ValidationError) -> ZooError:
+    """The first fault of settings, by the name of the option."""
+    wrong = error.errors()[0]
+    reason = wrong["msg"].removeprefix("Value error, ")
+    return ZooError(f"{'.'.join(map(str, wrong['loc']))}: {reason}, given {wrong['input']}")
+
+
+def _seeds(text: str, what: str = "seeds") -> range:
     """The seeds FIRST:END; ZooError for what is no such range."""
     first, colon, end = text.partition(":")
     if not (colon and first.isdecimal() and end.isdecimal() and int(first) < int(end)):
-        raise ZooError(f"--seeds: expected FIRST:END with FIRST < END, e.g. 0:200, given {text!r}")
+        raise ZooError(f"--{what}: expected FIRST:END with FIRST < END, e.g. 0:200, given {text!r}")
     return range(int(first), int(end))

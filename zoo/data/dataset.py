@@ -293,6 +293,8 @@ DATASETS: Register[type[Any]] = Register(
         "cmb-posterior": "zoo.data.cmb.posterior_data",
         "dijet-anomaly": "zoo.data.jets.dijet_anomaly",
         "dijet-masses": "zoo.data.jets.dijet_masses",
+        "field-cubes": "zoo.data.fields.dataset",
+        "field-maps": "zoo.data.fields.dataset",
         "halo-mass": "zoo.data.nbody.halo_mass",
         "halo-mass-features": "zoo.data.nbody.halo_mass",
         "halo-profile": "zoo.data.nbody.halo_profile",

@@ -1,0 +1,1 @@
+"""Fields of matter over many cosmologies, as maps and cubes."""

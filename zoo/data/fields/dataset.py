@@ -1,0 +1,149 @@
+"""Maps and cubes of the overdensity at z = 0, and the cosmology that each is of."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from zoo.data.dataset import Rows, Split, groups, register_dataset
+from zoo.data.fields.design import RANGES, FieldsConfig
+from zoo.data.fields.simulate import cached_fields, field_path, load_density, simulate
+from zoo.data.fields.views import Turned, coarse, slabs, smoothed
+from zoo.data.sbi.priors.laws import Uniform
+from zoo.data.sbi.priors.prior import Prior
+from zoo.errors import InputError
+from zoo.progress import track
+
+OnMissing = Literal["simulate", "fail"]
+
+
+class Fields:
+    """What maps and cubes have in common; splits share no simulation.
+
+    Parameters
+    ----------
+    train, validation, test : int
+        Number of simulations in each split; their numbers in the set count on from split to split.
+    fields : dict, optional
+        What differs from the default `FieldsConfig`.
+    smoothing : float
+        Deviation of a Gaussian by which densities are smoothed first, Mpc/h.
+    pairs : bool
+        Whether the parameters are an input too, for a density of them given the field.
+    seed : int
+        Seed of the symmetries by which training fields are turned each epoch.
+    path : str, optional
+        Folder of the fields; by default one of the cache, for each set its own.
+    on_missing : {"simulate", "fail"}
+        Whether simulations that are missing are made, or an error names them.
+
+    Raises
+    ------
+    InputError
+        The splits have more simulations than the set.
+    """
+
+    def __init__(
+        self,
+        train: int = 1600,
+        validation: int = 200,
+        test: int = 200,
+        fields: dict[str, Any] | None = None,
+        smoothing: float = 0.0,
+        pairs: bool = False,
+        seed: int = 0,
+        path: str | None = None,
+        on_missing: OnMissing = "simulate",
+    ) -> None:
+        self.sizes: dict[Split, int] = {"train": train, "validation": validation, "test": test}
+        self.config = FieldsConfig.model_validate(fields or {})
+        if sum(self.sizes.values()) > self.config.simulations:
+            raise InputError(f"expected at most {self.config.simulations} simulations in all splits, given {self.sizes}")
+        self.smoothing, self.pairs, self.seed, self.on_missing = smoothing, pairs, seed, on_missing
+        self.folder = cached_fields(self.config) if path is None else Path(path)
+        solver = "particle mesh" if self.config.softening is None else "P3M"
+        self.simulator = f"physzoo {solver}, {self.config.particles}^3 particles in ({self.config.box:g} Mpc/h)^3"
+        self.prior = Prior({name: Uniform(low=RANGES[name][0], high=RANGES[name][1]) for name in self.config.parameters})
+        self.units = dict.fromkeys(self.config.parameters, "1")
+        self._made: dict[Split, tuple[np.ndarray, np.ndarray]] = {}
+
+    def views(self, density: np.ndarray) -> np.ndarray:
+        """The rows (m, side, ...) that one density is seen as."""
+        raise NotImplementedError
+
+    def rows(self, split: Split, epoch: int = 0) -> Rows:
+        """Rows of one split; training fields are turned, mirrored and shifted anew each epoch."""
+        if split not in self._made:
+            self._made[split] = self._views(split)
+        fields, number = self._made[split]
+        theta = self.config.design()[number].astype(np.float32)
+        rng = np.random.default_rng([self.seed, epoch])
+        given: dict[str, Any] = {"overdensity": Turned(fields, rng) if split == "train" else fields}
+        return Rows(
+            inputs={"theta": theta, **given} if self.pairs else given,
+            target=np.zeros((len(theta), 1), np.float32) if self.pairs else theta,
+            group=number,
+            truth=dict(zip(self.config.parameters, theta.T.astype(float), strict=True)),
+        )
+
+    def _views(self, split: Split) -> tuple[np.ndarray, np.ndarray]:
+        """Rows of a split, and the number of the simulation of each."""
+        numbers = groups(self.sizes, split)
+        if self.on_missing == "simulate":
+            simulate(self.folder, self.config, numbers.tolist())
+        elif missing := [int(number) for number in numbers if not field_path(self.folder, int(number)).exists()]:
+            raise InputError(
+                f"{self.folder}: {len(missing)} of {len(numbers)} simulations are missing, the first is number {missing[0]}:"
+                " 'zoo simulate fields' makes them"
+            )
+        found = []
+        for number in track(numbers, f"fields: {split}"):
+            one = load_density(self.folder, self.config, int(number))
+            found.append(self.views(smoothed(one, self.config.box, self.smoothing)))
+        return np.concatenate(found), np.repeat(numbers, [len(views) for views in found])
+
+
+@register_dataset("field-maps")
+class FieldMaps(Fields):
+    """Maps of slabs of the overdensity at z = 0, seen along three axes, and the cosmology that each is of.
+
+    Parameters
+    ----------
+    slabs : int
+        Slabs along each axis of a box; by default each is 25 Mpc/h thick.
+    **parameters : object
+        Parameters of `Fields`.
+    """
+
+    description = "maps of the overdensity of matter at z = 0 in slabs of simulated boxes, and their cosmologies"
+
+    def __init__(self, slabs: int = 4, **parameters: Any) -> None:
+        super().__init__(**parameters)
+        self.slabs = slabs
+
+    def views(self, density: np.ndarray) -> np.ndarray:
+        return slabs(density, self.slabs)
+
+
+@register_dataset("field-cubes")
+class FieldCubes(Fields):
+    """Cubes of the overdensity at z = 0, and the cosmology that each is of.
+
+    Parameters
+    ----------
+    cells : int
+        Cells along a side of a cube, over each of which the density is averaged.
+    **parameters : object
+        Parameters of `Fields`.
+    """
+
+    description = "cubes of the overdensity of matter at z = 0 of simulated boxes, and their cosmologies"
+
+    def __init__(self, cells: int = 32, **parameters: Any) -> None:
+        super().__init__(**parameters)
+        self.cells = cells
+
+    def views(self, density: np.ndarray) -> np.ndarray:
+        return coarse(density, self.cells)[None]

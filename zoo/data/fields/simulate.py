@@ -1,0 +1,177 @@
+"""Densities at z = 0 of the simulations of a set, one HDF5 file each, whole or not at all."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+
+import h5py
+import joblib
+import numba
+import numpy as np
+from pydantic import ValidationError
+from rich.console import Console
+from rich.progress import track
+
+from zoo.atomic import claim, whole_hdf5
+from zoo.data.fields.design import FieldsConfig
+from zoo.data.nbody.initial import linear_density
+from zoo.data.nbody.particle_mesh import assign_mass, evolve
+from zoo.errors import InputError
+from zoo.model.store import cache_folder
+from zoo.space import expect_space
+
+FORMAT = "physzoo fields 1"
+
+
+def density(config: FieldsConfig, number: int) -> np.ndarray:
+    """Simulate one of a set.
+
+    Parameters
+    ----------
+    config : FieldsConfig
+        The set.
+    number : int
+        Which of its simulations.
+
+    Returns
+    -------
+    ndarray
+        Cloud-in-cell density of matter at z = 0 in units of the mean, (n, n, n) float32.
+    """
+    nbody = config.nbody(number)
+    (final,) = evolve(nbody, linear_density(nbody, config.field_seed(number)))
+    return density_of(final.positions, config.box, config.particles)
+
+
+def density_of(positions: np.ndarray, box: float, cells: int) -> np.ndarray:
+    """Cloud-in-cell density in units of the mean, (cells, cells, cells) float32.
+
+    Parameters
+    ----------
+    positions : ndarray of shape (N, 3)
+        Positions of equal particles in [0, box).
+    box : float
+        Side of the periodic box.
+    cells : int
+        Cells along a side.
+
+    Raises
+    ------
+    InputError
+        Positions of another shape, not finite, or outside the box.
+    """
+    given = np.asarray(positions)
+    if given.ndim != 2 or given.shape[1] != 3 or not len(given):
+        raise InputError(f"positions: expected (N, 3), given shape {given.shape}")
+    if not (np.isfinite(given).all() and given.min() >= 0 and given.max() < box):
+        raise InputError(
+            f"positions: expected them in [0, {box:g}), given {given.min():g} to {given.max():g}:"
+            " wrap them into the box, or look at their unit"
+        )
+    placed = np.minimum(given * (cells / box), np.nextafter(cells, 0)).astype(np.float32)
+    placed[placed >= cells] = 0  # what single precision rounds up is at the other side
+    return assign_mass(placed, cells) * np.float32(cells**3 / len(given))
+
+
+def simulate(folder: Path, config: FieldsConfig, numbers: Sequence[int], jobs: int = -1) -> list[Path]:
+    """Simulate some of a set into a folder, one file each; a killed run goes on where it stopped.
+
+    Parameters
+    ----------
+    folder : Path
+        Where the files lie; it is made where there is none.
+    config : FieldsConfig
+        The set.
+    numbers : sequence of int
+        Which of its simulations.
+    jobs : int
+        Simulations at a time, -1 for one per core; cores left over are threads of each. The backend is that of
+        ``joblib.parallel_config``, so that a Dask or Ray cluster that sees the folder takes the same call.
+
+    Returns
+    -------
+    list of Path
+        The files, in the order of the numbers.
+
+    Raises
+    ------
+    FolderError
+        If the folder holds fields of another set.
+    InputError
+        If the set has no simulation of a number.
+    FullDiskError
+        If there is no space for all of them.
+    """
+    if wrong := [number for number in numbers if not 0 <= number < config.simulations]:
+        raise InputError(f"expected numbers of simulations from 0 to {config.simulations - 1}, given {wrong[0]}")
+    folder.mkdir(parents=True, exist_ok=True)
+    claim(folder / "config.json", config.model_dump(mode="json"), "fields")
+    paths = {number: field_path(folder, number) for number in numbers}
+    missing = [number for number, path in paths.items() if not path.exists()]
+    if missing:
+        expect_space(folder, len(missing) * 4 * config.particles**3)
+        parallel = joblib.Parallel(n_jobs=jobs, return_as="generator_unordered")
+        threads = max(1, joblib.cpu_count() // joblib.effective_n_jobs(jobs))
+        done = parallel(joblib.delayed(_simulate_to)(paths[number], config, number, threads) for number in missing)
+        for _ in track(done, "fields", total=len(missing), console=Console(stderr=True)):
+            pass
+    return list(paths.values())
+
+
+def _simulate_to(path: Path, config: FieldsConfig, number: int, threads: int) -> None:
+    numba.set_num_threads(min(threads, numba.get_num_threads()))
+    with whole_hdf5(path) as content:
+        content.attrs["format"] = FORMAT
+        content.attrs["config"] = config.model_dump_json()
+        content.attrs["number"] = number
+        content.create_dataset("density", data=density(config, number))
+
+
+def field_path(folder: Path, number: int) -> Path:
+    """The file of a simulation in a folder of fields."""
+    return folder / f"field-{number:05d}.h5"
+
+
+def cached_fields(config: FieldsConfig) -> Path:
+    """The cache's folder for the fields of one set."""
+    name = hashlib.sha256(config.model_dump_json().encode()).hexdigest()[:12]
+    return cache_folder() / "simulations" / f"fields-{config.varied}-{name}"
+
+
+def load_density(folder: Path, config: FieldsConfig, number: int) -> np.ndarray:
+    """Density of one simulation in units of the mean, (n, n, n) float32, from its file.
+
+    Parameters
+    ----------
+    folder : Path
+        Where the files lie.
+    config : FieldsConfig
+        The set that they are of.
+    number : int
+        Which of its simulations.
+
+    Raises
+    ------
+    InputError
+        The file is missing, damaged, or of another set or number.
+    """
+    path = field_path(folder, number)
+    try:
+        with h5py.File(path, "r") as content:
+            if content.attrs.get("format") != FORMAT:
+                raise InputError(f"{path}: expected a file of 'zoo simulate fields' ({FORMAT}), found another HDF5 file")
+            found = FieldsConfig.model_validate_json(content.attrs["config"]), int(content.attrs["number"])
+            values = content["density"][()]
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: no such file; 'zoo simulate fields' makes it") from error
+    except (OSError, KeyError, ValidationError) as error:
+        raise InputError(
+            f"{path}: no whole file of a field ({error}): truncated or damaged; delete it and run 'zoo simulate fields' again"
+        ) from error
+    if found != (config, number):
+        raise InputError(f"{path} holds another simulation than its name and folder say: delete it and run again")
+    if values.shape != (config.particles,) * 3 or values.dtype != np.float32:
+        raise InputError(f"{path}: expected float32 {(config.particles,) * 3}, given {values.dtype} {values.shape}: delete it")
+    return values
