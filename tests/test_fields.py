@@ -140,7 +140,7 @@ def test_turned_fields_have_the_same_values_and_the_same_power(dimensions):
 )
 def test_rows_are_split_by_simulation(folder, source, shape, each):
     own = {"slabs": 4} if source == "field-maps" else {"cells": 8}
-    data = get_dataset(source, train=4, validation=2, test=2, fields=SMALL, path=str(folder), on_missing="fail", **own)
+    data = get_dataset(source, train=4, validation=2, test=2, design=SMALL, path=str(folder), on_missing="fail", **own)
     rows = {split: data.rows(split) for split in ("train", "validation", "test")}
     assert [len(one) for one in rows.values()] == [4 * each, 2 * each, 2 * each]
     groups = [set(one.group) for one in rows.values()]
@@ -157,7 +157,7 @@ def test_rows_are_split_by_simulation(folder, source, shape, each):
 
 
 def test_pairs_are_what_a_flow_takes(folder):
-    data = get_dataset("field-maps", train=4, validation=2, test=2, fields=SMALL, path=str(folder), pairs=True)
+    data = get_dataset("field-maps", train=4, validation=2, test=2, design=SMALL, path=str(folder), pairs=True)
     rows = data.rows("test")
     assert list(rows.inputs) == ["theta", "overdensity"]
     assert rows.target.shape == (24, 1)
@@ -168,8 +168,26 @@ def test_pairs_are_what_a_flow_takes(folder):
 
 def test_missing_simulations_and_too_many_are_refused(folder):
     with pytest.raises(InputError, match="at most 8 simulations"):
-        get_dataset("field-maps", train=7, validation=1, test=1, fields=SMALL)
+        get_dataset("field-maps", train=7, validation=1, test=1, design=SMALL)
     (folder / "more").mkdir()
-    data = get_dataset("field-maps", train=4, validation=2, test=2, fields=SMALL, path=str(folder / "more"), on_missing="fail")
+    data = get_dataset("field-maps", train=4, validation=2, test=2, design=SMALL, path=str(folder / "more"), on_missing="fail")
     with pytest.raises(InputError, match=r"2 of 2 simulations are missing, the first is number 6: 'zoo simulate fields'"):
         data.rows("test")
+
+
+def test_the_command_makes_what_recipes_look_for(tmp_path, monkeypatch):
+    from typer.testing import CliRunner
+
+    from zoo.cli import app
+    from zoo.data.fields.simulate import cached_fields
+
+    monkeypatch.setenv("ZOO_CACHE", str(tmp_path))
+    given = ["simulate", "fields", "--simulations", "4", "--particles", "8", "--box", "25", "--jobs", "1"]
+    result = CliRunner().invoke(app, [*given, "--numbers", "1:3"])
+    assert result.exit_code == 0, result.output
+    config = FieldsConfig(simulations=4, particles=8, box=25.0)
+    assert f"2 fields in {cached_fields(config)}" in result.output.replace("\n", "")
+    assert load_density(cached_fields(config), config, 2).shape == (8, 8, 8)
+    for wrong in (["--numbers", "3:5"], ["--numbers", "2"], ["--particles", "9"]):
+        refused = CliRunner().invoke(app, [*given, *wrong])
+        assert refused.exit_code != 0

@@ -112,6 +112,7 @@ TRAIN = ["logistic-cmb-running", "--set", "epochs=1", "--set", "patience=1"]
         ["export", "logistic-cmb-running", "--folder"],
         ["export", "logistic-cmb-running", "--repository"],
         ["simulate", "nbody", "--seeds", "0:1", "--particles", "8", "--jobs", "1", "--out"],
+        ["simulate", "fields", "--numbers", "0:1", "--particles", "8", "--jobs", "1", "--out"],
     ],
     ids=lambda arguments: f"{arguments[0]} {arguments[-1]}",
 )

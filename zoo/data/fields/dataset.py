@@ -26,7 +26,7 @@ class Fields:
     ----------
     train, validation, test : int
         Number of simulations in each split; their numbers in the set count on from split to split.
-    fields : dict, optional
+    design : dict, optional
         What differs from the default `FieldsConfig`.
     smoothing : float
         Deviation of a Gaussian by which densities are smoothed first, Mpc/h.
@@ -45,12 +45,14 @@ class Fields:
         The splits have more simulations than the set.
     """
 
+    fields = ("cosmology", "large-scale-structure", "n-body")
+
     def __init__(
         self,
         train: int = 1600,
         validation: int = 200,
         test: int = 200,
-        fields: dict[str, Any] | None = None,
+        design: dict[str, Any] | None = None,
         smoothing: float = 0.0,
         pairs: bool = False,
         seed: int = 0,
@@ -58,7 +60,7 @@ class Fields:
         on_missing: OnMissing = "simulate",
     ) -> None:
         self.sizes: dict[Split, int] = {"train": train, "validation": validation, "test": test}
-        self.config = FieldsConfig.model_validate(fields or {})
+        self.config = FieldsConfig.model_validate(design or {})
         if sum(self.sizes.values()) > self.config.simulations:
             raise InputError(f"expected at most {self.config.simulations} simulations in all splits, given {self.sizes}")
         self.smoothing, self.pairs, self.seed, self.on_missing = smoothing, pairs, seed, on_missing

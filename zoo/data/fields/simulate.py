@@ -11,7 +11,6 @@ import joblib
 import numba
 import numpy as np
 from pydantic import ValidationError
-from rich.console import Console
 from rich.progress import track
 
 from zoo.atomic import claim, whole_hdf5
@@ -20,6 +19,7 @@ from zoo.data.nbody.initial import linear_density
 from zoo.data.nbody.particle_mesh import assign_mass, evolve
 from zoo.errors import InputError
 from zoo.model.store import cache_folder
+from zoo.progress import console
 from zoo.space import expect_space
 
 FORMAT = "physzoo fields 1"
@@ -115,7 +115,7 @@ def simulate(folder: Path, config: FieldsConfig, numbers: Sequence[int], jobs: i
         parallel = joblib.Parallel(n_jobs=jobs, return_as="generator_unordered")
         threads = max(1, joblib.cpu_count() // joblib.effective_n_jobs(jobs))
         done = parallel(joblib.delayed(_simulate_to)(paths[number], config, number, threads) for number in missing)
-        for _ in track(done, "fields", total=len(missing), console=Console(stderr=True)):
+        for _ in track(done, "fields", total=len(missing), console=console(stderr=True)):
             pass
     return list(paths.values())
 
