@@ -65,7 +65,7 @@ class CNN3DBottleneck(CNN3D):
         warm_up: int = 0,
         **options: Any,
     ) -> None:
-        self._own = {"latents": latents, "decoder": list(decoder), "beta": beta, "warm_up": warm_up}
+        self._own: dict[str, Any] = {"latents": latents, "decoder": list(decoder), "beta": beta, "warm_up": warm_up}
         super().__init__(size, channels, hidden, **options)
         self.config |= self._own
         self.latents, self.beta = latents, beta

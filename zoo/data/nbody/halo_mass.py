@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import ClassVar
 
 import numpy as np
 
@@ -64,7 +63,6 @@ class HaloMass(SplitSimulations):
     kinds_of_feature = ("density", "ellipticity", "prolateness")
     description = "cubes of the linear density at z = 99 around particles, and the mass of the halo in which each ends"
     fields = ("cosmology", "large-scale-structure", "n-body")
-    units: ClassVar[dict[str, str]] = {"log_mass": "log10(Msun/h)"}
 
     def __init__(
         self,
@@ -86,7 +84,7 @@ class HaloMass(SplitSimulations):
         self.particles, self.size, self.spherical, self.seed = particles, size, spherical, seed
         self.surroundings = np.asarray(surroundings, float)
         told = [f"{kind} at {scale:g}" for kind in self.kinds_of_feature for scale in self.surroundings]
-        self.units = type(self).units | dict.fromkeys(told, "1")
+        self.units = {"log_mass": "log10(Msun/h)", **dict.fromkeys(told, "1")}
 
     @property
     def axes(self) -> dict[str, Axis]:
