@@ -17,12 +17,12 @@ from zoo.data.nbody.halo_mass import LOG_MASS, drawn_particles
 from zoo.errors import InputError, UnknownNameError
 
 SMALL = {"particles": 32, "box": 25.0, "steps": 6, "transfer": "eisenstein-hu"}
+SETTINGS = {"train": 3, "validation": 1, "test": 1, "particles": 100, "size": 8, "nbody": SMALL}
 
 
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory):
-    path = str(tmp_path_factory.mktemp("nbody"))
-    return get_dataset("halo-mass", train=3, validation=1, test=1, particles=100, size=8, nbody=SMALL, path=path)
+    return get_dataset("halo-mass", **SETTINGS, path=str(tmp_path_factory.mktemp("nbody")))
 
 
 def test_rows_are_cubes_of_the_initial_field_and_masses_of_final_halos(dataset):
@@ -139,3 +139,20 @@ def test_a_field_at_another_time_is_refused(dataset):
     field = np.asarray(dataset.simulations("test")[0].linear)
     with pytest.raises(InputError, match="at z = 99"):
         halo_mass_inputs(field, dataset.config.box, np.zeros((1, 3), int))
+
+
+def test_surroundings_are_the_features_on_given_scales_of_held_out_rows(dataset):
+    """Those of the data set's own features, whose scales these are among."""
+    told = get_dataset("halo-mass", **SETTINGS, path=str(dataset.folder), surroundings=[13.0, 14.0])
+    rows = told.rows("test")
+    scales = [int(np.argmin(np.abs(FEATURE_MASSES - scale))) for scale in (13.0, 14.0)]
+    features = dataset.features(dataset.rows("test"), "densities and shear").reshape(len(rows), 3, -1)
+    names = list(rows.truth)
+    assert names[:3] == ["log_mass", "density at 13", "density at 14"]
+    assert list(told.units) == names
+    assert len(names) == 7
+    for kind, name in enumerate(("density", "ellipticity", "prolateness")):
+        for place, scale in zip(scales, (13, 14), strict=True):
+            np.testing.assert_allclose(rows.truth[f"{name} at {scale}"], features[:, kind, place], rtol=1e-5, atol=1e-9)
+    assert list(told.rows("train").truth) == ["log_mass"]
+    assert list(dataset.rows("test").truth) == ["log_mass"]

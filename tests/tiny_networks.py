@@ -15,6 +15,15 @@ CONFIGS = {
     "mlp": {"inputs": 7, "hidden": [5, 4], "outputs": 2, "output_activation": "linear"},
     "quantized-mlp": {"inputs": 7, "hidden": [5, 4]},
     "cnn3d": {"size": 4, "channels": [3, 4], "hidden": [5], "activation": "swish"},
+    "cnn3d-bottleneck": {
+        "size": 4,
+        "channels": [3, 4],
+        "hidden": [5],
+        "latents": 2,
+        "decoder": [5],
+        "activation": "swish",
+        "warm_up": 5,
+    },
     "ive": {"observation": 7, "query": 2, "latents": 3, "encoder": [6], "decoder": [5], "outputs": 2},
     "beta-vae": {"image": [8, 4, 3], "latents": 3, "convolutions": [[4, 4], [5, 2]], "hidden": 6, "warm_up": 5},
     "realnvp": {"dimensions": 7, "transforms": 2, "hidden": [6]},
@@ -29,7 +38,7 @@ TARGET = np.random.default_rng(1).normal(13.0, 0.5, (100, 1)).astype(np.float32)
 def example(name: str, n: int = 6, seed: int = 0) -> dict[str, np.ndarray]:
     """Inputs of n rows."""
     rng = np.random.default_rng(seed)
-    shape = {"cnn3d": (n, 4, 4, 4), "beta-vae": (n, 8, 4, 3)}.get(name, (n, 7))
+    shape = {"cnn3d": (n, 4, 4, 4), "cnn3d-bottleneck": (n, 4, 4, 4), "beta-vae": (n, 8, 4, 3)}.get(name, (n, 7))
     rows = {"observed": rng.normal(2.0, 3.0, shape).astype(np.float32)}
     return rows | ({"asked": rng.random((n, 2), dtype=np.float32)} if name in TWO_INPUTS else {})
 
@@ -88,6 +97,7 @@ def user_data(name: str, n: int = 60) -> dict[str, np.ndarray]:
         "quantized-mlp": first[:, :1] > 2,
         "mlp": first[:, :2] + 1,
         "cnn3d": 13 + first.mean(axis=1, keepdims=True),
+        "cnn3d-bottleneck": 13 + first.mean(axis=1, keepdims=True),
         "ive": first[:, :2],
     }
     return inputs | ({"answer": targets[name].astype(np.float32)} if name in targets else {})

@@ -10,12 +10,13 @@ import numpy as np
 from pydantic import JsonValue
 
 from zoo.data.dataset import Featured, Rows
-from zoo.families.contracts import Predictive
+from zoo.families.contracts import Latent, Predictive
 from zoo.interpret import plots
 from zoo.interpret.kernel_density import divergence
 from zoo.model.spec import Metric
 from zoo.training.evaluate import Evaluation, Run, Runs
 from zoo.training.evaluations import EvaluationSettings, register_evaluation
+from zoo.training.evaluations.latents import encoded, kl_metrics, related, report_metrics
 from zoo.training.evaluations.tree_baseline import Key, described, fitted_trees, importance_figures
 from zoo.training.metrics import Statistic, Units, mean, measured, rms
 from zoo.training.recipe import RecipeError, Source
@@ -31,6 +32,8 @@ class Distribution(EvaluationSettings):
     kind: Literal["distribution"] = "distribution"
     trees: Source | None = None
     """The same rows with features for trees, which then stand beside the model."""
+    quantities: list[str] = []
+    """Truths that the latents may have found, of a model that answers through latents."""
     also_on: dict[str, dict[str, JsonValue]] = {}
     """Further test sets by label, with the changes of the data's parameters."""
 
@@ -114,8 +117,27 @@ def evaluate(runs: Runs, settings: Distribution) -> Evaluation:
         best, beside = _trees(evaluation, settings, settings.trees, found[""], elsewhere)
         shown[" on ".join(best)] = beside
     evaluation.figures |= _figures(shown, released.recipe.data.dataset().units)
+    if settings.quantities:
+        _informed(evaluation, runs[""], found[""][0].rows, settings.quantities)
     evaluation.figures["learning_curves"] = plots.learning_curves(released.history)
     return evaluation
+
+
+def _informed(evaluation: Evaluation, members: list[Run], rows: Rows, quantities: list[str]) -> None:
+    """What the latents carry, and of which quantities."""
+    name = members[0].recipe.name
+    latents = [encoded(_with_latents(member), rows) for member in members]
+    evaluation.metrics += kl_metrics("", latents, Units.of(rows))
+    report = related(name, latents[0], rows, quantities)
+    evaluation.metrics += report_metrics(report)
+    evaluation.figures["information"] = report.plot()
+
+
+def _with_latents(run: Run) -> Latent:
+    model = run.load()
+    if not isinstance(model, Latent):
+        raise RecipeError(f"{run.recipe.name}: quantities: expected a family with latents, given {run.recipe.family}")
+    return model
 
 
 def _trees(
@@ -202,7 +224,7 @@ def _of_features(trees: dict[Key, Answers], dataset: Featured) -> list[Metric]:
 
 def _figures(shown: dict[str, Answers], units: Mapping[str, str]) -> dict[str, Any]:
     """Figures of the first run and its variants, and of the best tree."""
-    ((quantity, unit),) = units.items()
+    quantity, unit = next(iter(units.items()))
     truth = next(iter(shown.values())).truth
     weight = next(iter(shown.values())).rows.weight
     locations = {label: found.location for label, found in shown.items()}

@@ -80,16 +80,28 @@ class CNN3D(ZooModel):
         features = math.prod(self.stages.output_shape[1:])
         self.hidden = dense_stack("hidden", features, hidden, activation) if hidden else None
         self.head = keras.layers.Dense(2, kernel_initializer="zeros", name="head")
-        self.head.build((None, hidden[-1] if hidden else features))
+        self.head.build((None, self._before_head(hidden[-1] if hidden else features)))
         self.rescale = Standardize((), name="rescale")
         self.answers_with = "gaussian" if likelihood == "gaussian" else "distribution"
         self.built = True
 
-    def distribution(self, x):
-        """Location and scale (batch,) of the target, in its units, from cubes (batch, size, size, size)."""
+    def _before_head(self, features: int) -> int:
+        """Build what stands between the features and the head, here nothing; how many numbers the head is given."""
+        return features
+
+    def _features(self, x):
+        """What the network makes of cubes (batch, size, size, size), (batch, features)."""
         x = self.stages(self.standardize(x)[..., None])
         x = ops.reshape(x, (-1, math.prod(x.shape[1:])))
-        y = self.head(x if self.hidden is None else self.hidden(x))
+        return x if self.hidden is None else self.hidden(x)
+
+    def distribution(self, x):
+        """Location and scale (batch,) of the target, in its units, from cubes (batch, size, size, size)."""
+        return self._distribution(self._features(x))
+
+    def _distribution(self, features):
+        """The same from what the head is given."""
+        y = self.head(features)
         scale = ops.exp(ops.clip(y[:, 1], -LOG_SCALE, LOG_SCALE))
         return y[:, 0] * self.rescale.scale + self.rescale.mean, scale * self.rescale.scale
 

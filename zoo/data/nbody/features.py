@@ -14,8 +14,10 @@ DENSITIES, SHEAR = FEATURE_SETS = ("densities", "densities and shear")
 """Names of the sets of engineered features."""
 
 
-def sphere_features(field: np.ndarray, box: float, cells: np.ndarray, names: str, cosmology: Cosmology) -> np.ndarray:
-    """Engineered features around cells, in spheres that hold ``FEATURE_MASSES`` at the mean density.
+def sphere_features(
+    field: np.ndarray, box: float, cells: np.ndarray, names: str, cosmology: Cosmology, masses: np.ndarray = FEATURE_MASSES
+) -> np.ndarray:
+    """Engineered features around cells, in spheres that hold given masses at the mean density.
 
     Parameters
     ----------
@@ -29,13 +31,15 @@ def sphere_features(field: np.ndarray, box: float, cells: np.ndarray, names: str
         The set, one of ``FEATURE_SETS``.
     cosmology : Cosmology
         Whose mean density turns masses into radii.
+    masses : ndarray
+        Masses of the spheres, log10 Msun/h, (k,); by default ``FEATURE_MASSES``, 25 of them.
 
     Returns
     -------
     ndarray
-        Mean density contrast in each sphere, (m, 25); with shear, then ellipticity and prolateness on the same scales, (m, 75).
+        Mean density contrast in each sphere, (m, k); with shear, then ellipticity and prolateness on the same scales, (m, 3 k).
     """
-    radii = lagrangian_radius(cosmology, 10**FEATURE_MASSES)
+    radii = lagrangian_radius(cosmology, 10**masses)
     maps = [top_hat_densities(field, box, radii, cells)]
     if names == SHEAR:
         maps += tidal_shear(field, box, radii, cells)

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import ClassVar
 
 import numpy as np
 
 from zoo.data.dataset import Rows, Split, register_dataset
 from zoo.data.nbody.cosmology import growth
 from zoo.data.nbody.cubes import Cubes
-from zoo.data.nbody.features import FEATURE_MASSES, FEATURE_SETS, sphere_features
+from zoo.data.nbody.features import FEATURE_MASSES, FEATURE_SETS, SHEAR, sphere_features
 from zoo.data.nbody.lagrangian import SYMMETRIES, particle_cells
 from zoo.data.nbody.simulate import OnMissing, Simulation
 from zoo.data.nbody.splits import SplitSimulations
@@ -44,6 +44,9 @@ class HaloMass(SplitSimulations):
         Number of cells along a side of a cube.
     spherical : bool
         Whether each cell is replaced by the mean of its shell.
+    surroundings : sequence of float
+        Mass scales, log10 Msun/h, on which density contrast and tidal shear around a particle are told beside its mass, in the
+        truth of validation and test rows.
     seed : int
         Seed of the draws of particles and orientations.
     nbody : dict, optional
@@ -60,7 +63,6 @@ class HaloMass(SplitSimulations):
     kinds_of_feature = ("density", "ellipticity", "prolateness")
     description = "cubes of the linear density at z = 99 around particles, and the mass of the halo in which each ends"
     fields = ("cosmology", "large-scale-structure", "n-body")
-    units: ClassVar[dict[str, str]] = {"log_mass": "log10(Msun/h)"}
 
     def __init__(
         self,
@@ -71,6 +73,7 @@ class HaloMass(SplitSimulations):
         particles: int = 200,
         size: int = 24,
         spherical: bool = False,
+        surroundings: Sequence[float] = (),
         seed: int = 0,
         nbody: dict | None = None,
         path: str | None = None,
@@ -79,6 +82,9 @@ class HaloMass(SplitSimulations):
         sizes: dict[Split, int] = {"train": train, "validation": validation, "test": test}
         super().__init__(sizes, first_seed, nbody or {}, path, on_missing)
         self.particles, self.size, self.spherical, self.seed = particles, size, spherical, seed
+        self.surroundings = np.asarray(surroundings, float)
+        told = [f"{kind} at {scale:g}" for kind in self.kinds_of_feature for scale in self.surroundings]
+        self.units = {"log_mass": "log10(Msun/h)", **dict.fromkeys(told, "1")}
 
     @property
     def axes(self) -> dict[str, Axis]:
@@ -104,12 +110,16 @@ class HaloMass(SplitSimulations):
             self.size,
             self.spherical,
         )
-        return Rows(
+        rows = Rows(
             inputs={"density": cubes},
             target=log_mass[:, None].astype(np.float32),
             group=np.array([simulation.seed for simulation in simulations])[number],
             truth={"log_mass": log_mass},
         )
+        if split == "train" or not len(self.surroundings):
+            return rows
+        told = self._described(cubes, SHEAR, self.surroundings).T
+        return replace(rows, truth=rows.truth | dict(zip(list(self.units)[1:], told, strict=True)))
 
     def features(self, rows: Rows, names: str) -> np.ndarray:
         """What trees are given of each row, (n, features).
@@ -117,11 +127,14 @@ class HaloMass(SplitSimulations):
         These are top-hat densities at z = 99 in spheres of ``FEATURE_MASSES`` around the particle and, with shear, ellipticity
         and prolateness on the same scales (arXiv:1802.04271).
         """
-        cubes = rows.inputs["density"]
-        found = np.empty((len(rows), len(FEATURE_MASSES) * (1 if names == self.feature_sets[0] else 3)), np.float32)
+        return self._described(rows.inputs["density"], names, FEATURE_MASSES)
+
+    def _described(self, cubes: Cubes, names: str, masses: np.ndarray) -> np.ndarray:
+        """Features (n, features) of the particles that cubes are around, on mass scales."""
+        found = np.empty((len(cubes), len(masses) * (1 if names == self.feature_sets[0] else 3)), np.float32)
         for number, field in enumerate(track(cubes.fields, f"features: {names}")):
             mine = cubes.field == number
-            own = sphere_features(field, self.config.box, cubes.center[mine], names, self.config.cosmology)
+            own = sphere_features(field, self.config.box, cubes.center[mine], names, self.config.cosmology, masses)
             found[mine] = own * cubes.scale
         return found
 
