@@ -59,6 +59,8 @@ def test_systems_are_those_of_their_lagrangians(system):
     expected = np.linalg.solve(found[:, 0], right[..., None])[..., 0]
     np.testing.assert_allclose(system.acceleration(state, parameters), expected, rtol=1e-9, atol=1e-9)
     np.testing.assert_allclose(system.momenta(state, parameters), at(momenta), rtol=1e-9, atol=1e-12)
+    canonical = np.concatenate([state[:, : len(q)], at(momenta)], axis=1)
+    np.testing.assert_allclose(system.from_momenta(canonical, parameters), state, rtol=1e-8, atol=1e-9)
     np.testing.assert_allclose(system.force(state, parameters), at(forces), rtol=1e-9, atol=1e-12)
     rest = 0 if len(q) > 1 else 1
     np.testing.assert_allclose(system.energy(state, parameters) + rest, at([energy])[:, 0], rtol=1e-9)

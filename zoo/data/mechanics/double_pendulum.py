@@ -70,6 +70,11 @@ class DoublePendulum:
         """Canonical momenta (n, 2), derivatives of the Lagrangian by the rates, kg m^2/s."""
         return np.einsum("nij,nj->ni", self.mass_matrix(state, parameters), state[:, 2:])
 
+    def from_momenta(self, state: np.ndarray, parameters: np.ndarray) -> np.ndarray:
+        """States (n, 4) of angles and rates, given angles and canonical momenta."""
+        rate = np.linalg.solve(self.mass_matrix(state, parameters), state[:, 2:, None])[..., 0]
+        return np.concatenate([state[:, :2], rate], axis=1)
+
     def acceleration(self, state: np.ndarray, parameters: np.ndarray) -> np.ndarray:
         """Angular accelerations (n, 2), rad/s^2, by the equations of Euler and Lagrange and the torques."""
         m1, m2, l1, l2 = parameters.T

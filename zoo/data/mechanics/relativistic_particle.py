@@ -38,6 +38,10 @@ class RelativisticParticle:
         """Canonical momenta (n, 1)."""
         return state[:, 1:] / np.sqrt(1 - state[:, 1:] ** 2)
 
+    def from_momenta(self, state: np.ndarray, parameters: np.ndarray) -> np.ndarray:
+        """States (n, 2) of position and velocity, given position and canonical momentum."""
+        return np.concatenate([state[:, :1], state[:, 1:] / np.sqrt(1 + state[:, 1:] ** 2)], axis=1)
+
     def acceleration(self, state: np.ndarray, parameters: np.ndarray) -> np.ndarray:
         """Accelerations (n, 1): what the field does to a mass that grows with its velocity."""
         return -parameters * (1 - state[:, 1:] ** 2) ** 1.5

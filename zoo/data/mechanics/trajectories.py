@@ -50,6 +50,10 @@ class System(Protocol):
         """Canonical momenta (n, coordinates)."""
         ...
 
+    def from_momenta(self, state: np.ndarray, parameters: np.ndarray) -> np.ndarray:
+        """States (n, 2 coordinates) of positions and velocities, given positions and canonical momenta."""
+        ...
+
     def acceleration(self, state: np.ndarray, parameters: np.ndarray) -> np.ndarray:
         """Accelerations (n, coordinates)."""
         ...
@@ -103,8 +107,8 @@ def _together(system: System, start: np.ndarray, parameters: np.ndarray, times: 
 def smoothed(times: np.ndarray, positions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """States and accelerations from noisy positions at irregular times.
 
-    They are a quintic spline of least squares, with as many knots as generalized cross-validation asks for (Craven & Wahba 1979),
-    so that the noise need not be known. Accelerations are least known at the ends, where rows may well be left out.
+    They are those of a quintic spline of least squares, with as many knots as generalized cross-validation asks for (Craven &
+    Wahba 1979), so that the noise need not be known. Accelerations are least known at the ends, whose rows may be left out.
 
     Parameters
     ----------
