@@ -8,6 +8,7 @@ import pytest
 from quick_training import eagerly
 from scipy.integrate import solve_ivp
 
+import zoo
 from zoo.data.dataset import Rows
 from zoo.errors import InputError
 from zoo.families.dynamics.conservative import Derivatives
@@ -20,6 +21,7 @@ from zoo.model.axes import fixed_axes
 from zoo.model.registry import get_family
 from zoo.model.spec import Data, Endpoint, ModelSpec, Tensor
 from zoo.testing import check_family
+from zoo.training.fine_tune import FineTuning, _new_layers, _thaw, untrained
 
 TWO = {"coordinates": 2, "hidden": [7, 5], "angles": [0], "activation": "tanh", "steps": 3}
 CONFIGS = {
@@ -245,3 +247,42 @@ def test_a_head_is_a_force_and_nothing_else():
     for given in ((3, "regression"), (2, "classification")):
         with pytest.raises(InputError, match="outputs=2 for a force"):
             model.with_head(*given)
+
+
+def of_one_coordinate(model):
+    """A spec of the accelerations of one coordinate."""
+    state = Tensor(name="state", axes=fixed_axes("state", [2]), unit="m, m/s", description="a state")
+    answer = Tensor(name="acceleration", axes=fixed_axes("acceleration", [1]), unit="m/s^2", description="an acceleration")
+    return tiny_spec(model, {"acceleration": Endpoint(description="a", inputs=[state], outputs=[answer])})
+
+
+def test_friction_and_a_drive_are_found_in_a_fine_tuning():
+    """Of a free particle, whose accelerations under friction are -0.5 v + 1; its Lagrangian stays as it was."""
+    parent, rows = Lagrangian(coordinates=1, hidden=[4]), rows_of({"coordinates": 1}, 1, 128)
+    state = rows.inputs["state"]
+    acceleration = 1 - 0.5 * state[:, 1:]
+    parent.adapt(rows.inputs, acceleration)
+    parent.spec = of_one_coordinate(parent)
+    settings = FineTuning(outputs=1, task="regression")
+    family, model = untrained(parent, settings)
+    _thaw(model, settings, _new_layers(model, settings))
+    assert family == "lagrangian"
+    assert model.config["force"] is True
+    assert [weight.path for weight in model.trainable_weights] == ["force/kernel", "force/bias"]
+    model.compile(keras.optimizers.Adam(0.02), loss=model.objective, jit_compile=False)
+    model.fit(state, acceleration, batch_size=16, epochs=40, verbose=0)
+    kernel, bias = (np.asarray(weight) for weight in model.force.weights)
+    np.testing.assert_allclose(kernel, -0.5, atol=0.05)
+    np.testing.assert_allclose(bias * np.asarray(model.seen.scale)[1], 1.0, atol=0.1)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:only .* independent test rows")
+def test_a_law_with_friction_is_a_model_like_any_other(tmp_path):
+    model, (given,) = made(Lagrangian, coordinates=1, hidden=[4], steps=2)
+    model.spec = of_one_coordinate(model)
+    damped = {"state": given, "acceleration": 1 - 0.5 * given[:, 1:]}
+    zoo.fine_tune(model, damped, folder=tmp_path / "mine", outputs=1, task="regression", epochs=2)
+    tuned = zoo.load(tmp_path / "mine")
+    assert tuned.spec.config["force"] is True
+    assert list(tuned.spec.endpoints) == ["acceleration"]
