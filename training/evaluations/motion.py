@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Annotated, Any, Literal, cast
+from typing import Annotated, Any, Literal, NamedTuple, cast
 
 import numpy as np
 from keras import ops
@@ -157,44 +158,54 @@ class _Trajectories:
         return flat.reshape(states.shape)
 
 
+class Judged(NamedTuple):
+    """What was found of one run.
+
+    Attributes
+    ----------
+    followed : Followed
+        Its trajectories.
+    rate : ndarray
+        Mean error of each test row in what is learned, in units of the deviation of that, (rows,).
+    misfit : ndarray, optional
+        What its Lagrangian leaves of the true one along each trajectory, (n,); None where it has none.
+    """
+
+    followed: Followed
+    rate: np.ndarray
+    misfit: np.ndarray | None
+
+
 def _judged(evaluation: Evaluation, runs: Runs, settings: Motion, label: str, changes: dict[str, JsonValue]) -> None:
     """Metrics of every run on one test set; of the model's own, curves and figures too."""
     before = f"{label}/" if label else ""
-    found: dict[str, list[tuple[Followed, np.ndarray, np.ndarray | None]]] = {}
-    shared: dict[bool, _Trajectories] = {}
-    rows: dict[bool, Rows] = {}
-    for variant, members in runs.items():
-        for run in members:
-            dataset = cast(Moves, run.recipe.data.dataset(**changes))
-            kind = dataset.canonical
-            shared.setdefault(kind, _Trajectories(dataset, settings))
-            rows.setdefault(kind, dataset.rows("test"))
-            found.setdefault(variant, []).append(_of_a_run(run, shared[kind], rows[kind]))
-    some = next(iter(shared.values()))
-    units, of_rows = Units(np.arange(len(some.start))), Units.of(next(iter(rows.values())))
-    plain = found.get(settings.plain or "")
-    for variant, members in found.items():
+    shared: dict[bool, tuple[_Trajectories, Rows]] = {}
+
+    def judge(run: Run) -> Judged:
+        dataset = cast(Moves, run.recipe.data.dataset(**changes))
+        if dataset.canonical not in shared:
+            shared[dataset.canonical] = _Trajectories(dataset, settings), dataset.rows("test")
+        return _of_a_run(run, *shared[dataset.canonical])
+
+    found = {variant: [judge(run) for run in members] for variant, members in runs.items()}
+    trajectories, rows = next(iter(shared.values()))
+    of_starts, of_rows = Units(np.arange(len(trajectories.start))), Units.of(rows)
+    plain = found[settings.plain][0] if settings.plain in found else None
+    for variant, judged in found.items():
         prefix = before + (f"{variant}/" if variant else "")
-        beside = None if plain is None or variant else plain[0]
-        values = {
-            "energy error": ([one.error.mean(axis=1) for one, _, _ in members], units, _energy_error(settings)),
-            "energy error at the end": ([one.error[:, -1] for one, _, _ in members], units, f"after {settings.duration:g} s"),
-            "divergence time": ([one.left for one, _, _ in members], units, _time(settings)),
-            "rate error": ([rate for _, rate, _ in members], of_rows, RATE),
-        }
-        others = {} if beside is None else _values(beside)
-        for name, (each, own, meaning) in values.items():
-            baseline = None if name not in others else mean(others[name])
+        for name, (values, meaning) in _measures(settings).items():
+            units = of_rows if name == "rate error" else of_starts
+            baseline = None if plain is None or variant else mean(values(plain))
+            each = [values(one) for one in judged]
             evaluation.metrics.append(
-                measured(f"{prefix}{name}", mean, each, own, meaning, baseline=baseline, baseline_name=settings.plain)
+                measured(f"{prefix}{name}", mean, each, units, meaning, baseline=baseline, baseline_name=settings.plain)
             )
-        gauges = [misfit for _, _, misfit in members if misfit is not None]
-        if gauges:
-            evaluation.metrics.append(measured(f"{prefix}lagrangian misfit", mean, gauges, units, GAUGE))
+        if gauges := [one.misfit for one in judged if one.misfit is not None]:
+            evaluation.metrics.append(measured(f"{prefix}lagrangian misfit", mean, gauges, of_starts, GAUGE))
     if not label:
-        curves = {variant or runs[""][0].recipe.name: members[0][0].error for variant, members in found.items()}
+        curves = {variant or runs[""][0].recipe.name: judged[0].followed.error for variant, judged in found.items()}
         evaluation.curves["energy_error"] = {name: error.mean(axis=0).tolist() for name, error in curves.items()}
-        evaluation.figures["energy_error"] = plots.energy_errors(some.times, curves)
+        evaluation.figures["energy_error"] = plots.energy_errors(trajectories.times, curves)
 
 
 RATE = "mean |error| of what is learned, over rows and outputs, in units of the deviation of each in the test rows"
@@ -204,13 +215,13 @@ GAUGE = (
 )
 
 
-def _values(found: tuple[Followed, np.ndarray, np.ndarray | None]) -> dict[str, np.ndarray]:
-    followed, rate, _ = found
+def _measures(settings: Motion) -> dict[str, tuple[Callable[[Judged], np.ndarray], str]]:
+    """Numbers of each metric, and what it means."""
     return {
-        "energy error": followed.error.mean(axis=1),
-        "energy error at the end": followed.error[:, -1],
-        "divergence time": followed.left,
-        "rate error": rate,
+        "energy error": (lambda one: one.followed.error.mean(axis=1), _energy_error(settings)),
+        "energy error at the end": (lambda one: one.followed.error[:, -1], f"after {settings.duration:g} s"),
+        "divergence time": (lambda one: one.followed.left, _time(settings)),
+        "rate error": (lambda one: one.rate, RATE),
     }
 
 
@@ -225,12 +236,12 @@ def _time(settings: Motion) -> str:
     return f"time in s until positions are {settings.apart:g} off those of the true trajectory, at most {settings.compared:g}"
 
 
-def _of_a_run(run: Run, trajectories: _Trajectories, rows: Rows) -> tuple[Followed, np.ndarray, np.ndarray | None]:
+def _of_a_run(run: Run, trajectories: _Trajectories, rows: Rows) -> Judged:
     """Trajectories of a run, mean error of each test row, and the misfit of its Lagrangian where it has one."""
     model = run.load()
     error = np.abs(run.answer(rows) - rows.target) / rows.target.std(axis=0)
     misfit = _misfit(model, trajectories, rows) if hasattr(model, "lagrangian") else None
-    return trajectories.by(model), error.mean(axis=1), misfit
+    return Judged(trajectories.by(model), error.mean(axis=1), misfit)
 
 
 def _misfit(model: Any, trajectories: _Trajectories, rows: Rows) -> np.ndarray:
