@@ -50,7 +50,8 @@ class Motion(EvaluationSettings):
 
     def judge(self, runs: Runs) -> Evaluation:
         evaluation = Evaluation()
-        for label, changes in ({"": {}} | self.also_on).items():
+        of_its_own: dict[str, dict[str, JsonValue]] = {"": {}}
+        for label, changes in (of_its_own | self.also_on).items():
             _judged(evaluation, runs, self, label, changes)
         evaluation.figures["learning_curves"] = plots.learning_curves(runs[""][0].history)
         return evaluation

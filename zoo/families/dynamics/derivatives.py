@@ -46,8 +46,8 @@ def carried(layers: Sequence[keras.layers.Dense], activation: str, streams, cros
         Name of the activation.
     streams : Tensor of shape (1 + k, batch, features)
         What the first layer takes, and its derivatives along k directions. Second ones it must not have.
-    crossed : tuple of two slices, optional
-        Directions to differentiate along, and others to differentiate along once more.
+    crossed : tuple of slice, optional
+        Two ranges of directions: those to differentiate along, and those to differentiate along once more.
 
     Returns
     -------
