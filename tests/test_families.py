@@ -34,6 +34,9 @@ FLOWS = {
 CLOUDS = {"deep-sets", "particle-net", "particle-transformer"}
 """Families that test_clouds holds to it, as their inputs have masks and several dtypes."""
 
+MOTION = {"lagrangian", "hamiltonian", "unconstrained-motion"}
+"""Families that test_dynamics holds to it, as their states have an even number of elements."""
+
 
 def rows_of(name: str, n: int = 40) -> Rows:
     """Rows that a family of ``CONFIGS`` can be trained on."""
@@ -64,7 +67,7 @@ def test_every_family_is_held_to_it():
 
     registry._import_families()
     ours = {name for name, cls in registry._families.items() if cls.__module__.startswith(zoo.families.__name__)}
-    assert ours == {*CHECKED, *FLOWS, *CLOUDS}
+    assert ours == {*CHECKED, *FLOWS, *CLOUDS, *MOTION}
 
 
 def test_logistic_with_scikit_learns_weights_is_scikit_learn():

@@ -68,6 +68,7 @@ EVALUATIONS: Register[type[EvaluationSettings]] = Register(
             "distribution",
             "latents",
             "likelihood",
+            "motion",
             "parameterized",
             "posterior",
             "profiles",

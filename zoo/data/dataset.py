@@ -6,12 +6,15 @@ import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 
 from zoo.model.axes import Axis
 from zoo.registration import Register
+
+if TYPE_CHECKING:
+    from zoo.data.mechanics.trajectories import System
 
 Split = Literal["train", "validation", "test"]
 
@@ -283,6 +286,20 @@ class Resonant(Dataset, Protocol):
         ...
 
 
+@runtime_checkable
+class Moves(Dataset, Protocol):
+    """A data set of states of a mechanical system whose laws are known."""
+
+    system: System
+    """The system, as it moves without damping and drive."""
+    canonical: bool
+    """Whether states are positions and canonical momenta, else positions and velocities."""
+
+    def starts(self, split: Split) -> tuple[np.ndarray, np.ndarray]:
+        """Positions and velocities (n, 2 coordinates) in which the trajectories of a split start, and parameters (n, k)."""
+        ...
+
+
 DATASETS: Register[type[Any]] = Register(
     "data set",
     "zoo.datasets",
@@ -293,6 +310,7 @@ DATASETS: Register[type[Any]] = Register(
         "cmb-posterior": "zoo.data.cmb.posterior_data",
         "dijet-anomaly": "zoo.data.jets.dijet_anomaly",
         "dijet-masses": "zoo.data.jets.dijet_masses",
+        "double-pendulum": "zoo.data.mechanics.states",
         "field-cubes": "zoo.data.fields.dataset",
         "field-maps": "zoo.data.fields.dataset",
         "halo-mass": "zoo.data.nbody.halo_mass",
@@ -302,6 +320,7 @@ DATASETS: Register[type[Any]] = Register(
         "jets": "zoo.data.jets.dataset",
         "likelihood": "zoo.data.sbi.likelihood_rows",
         "pendulum": "zoo.data.pendulum",
+        "relativistic-particle": "zoo.data.mechanics.states",
         "sbi": "zoo.data.sbi.dataset",
         "shapes3d": "zoo.data.shapes3d.dataset",
         "simulations": "zoo.data.sbi.dataset",

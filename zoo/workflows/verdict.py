@@ -22,7 +22,7 @@ MATTERS = 0.02
 """Share of what the validation loss has fallen in all, below which a change of it is not worth a word."""
 HIGHER = ("auc", "accuracy", "log_prob", "log likelihood", "found at", "recall", "rejection", "specificity", "rows within")
 """What the names of metrics begin with that are better where they are higher."""
-LOWER = ("rmse", "loss", "log loss", "ece", "error", "scatter")
+LOWER = ("rmse", "loss", "log loss", "ece", "error", "scatter", "energy error")
 """What the names of metrics begin with that are better where they are lower."""
 LARGER = "Try more rows or simulations, or a larger network."
 """What to try where a model is not better than a baseline."""

@@ -34,6 +34,7 @@ from zoo.interpret.plots.distribution import (
 from zoo.interpret.plots.images import attribution_over_image, attribution_over_map, image_grid
 from zoo.interpret.plots.importance import importance_of_groups, partial_dependence_curves
 from zoo.interpret.plots.information import information_along_query, information_heat_map
+from zoo.interpret.plots.motion import energy_errors
 from zoo.interpret.plots.parameterized import auc_against_parameter, rejection_against_divergence, sculpted_distributions
 from zoo.interpret.plots.profiles import answered_profiles, scatter_along_query
 from zoo.interpret.plots.regression import error_quantiles
@@ -71,6 +72,7 @@ __all__ = [
     "distribution_of_answers",
     "efficiency_curve",
     "embedding_by_quantity",
+    "energy_errors",
     "error_against_truth",
     "error_quantiles",
     "events_that_pass",

@@ -1,0 +1,19 @@
+"""Blocks of docs/dynamics.md run as they stand."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+PAGE = Path(__file__).parents[1] / "docs" / "dynamics.md"
+
+
+def test_blocks_run(capsys):
+    names: dict[str, object] = {}
+    for block in re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL):
+        exec(compile(block, PAGE.name, "exec"), names)
+    said = capsys.readouterr().out.splitlines()
+    assert said[0] == "{'state': (20, 4), 'parameters': (20, 4)} (20, 2)"
+    assert float(said[1]) < 0.1
+    assert float(said[2]) < 1e-5
+    assert said[3] == "(20, 5, 4)"

@@ -1,0 +1,1 @@
+"""Mechanical systems whose laws are known: states along trajectories, and how they change."""

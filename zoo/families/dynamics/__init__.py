@@ -1,0 +1,1 @@
+"""Networks that learn a law of motion."""
