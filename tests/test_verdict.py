@@ -103,6 +103,22 @@ def test_beside_a_baseline(name, baseline, said):
     assert f"`{name}` is 1 (0.9 to 1.1), beside {baseline:.3g}" in found
 
 
+def test_what_was_told_apart_on_the_same_rows_speaks_for_a_baseline_and_a_published_number_is_none():
+    found = beside_baselines(
+        [
+            metric("auc", 0.90, 0.89, 0.91, baseline=0.905, baseline_name="published: arXiv:1810.05165"),
+            metric("accuracy", 0.82, 0.81, 0.83, baseline=0.80, baseline_name="boosted trees"),
+            metric("auc minus that of boosted trees", 0.02, 0.018, 0.022),
+            metric("auc minus that of mass", -0.01, -0.02, 0.001),
+        ]
+    )
+    assert found == [
+        "Better than the baseline, boosted trees: `auc` is higher by 0.02 (0.018 to 0.022).",
+        "Not told apart from the baseline, mass: `auc` differs by -0.01 (-0.02 to 0.001) over 200 test rows. Try more rows or"
+        " simulations, or a larger network.",
+    ]
+
+
 def test_numbers_of_which_nobody_knows_the_better_side_are_no_verdict():
     others = {"baseline": 2.0, "baseline_name": "b"}
     assert beside_baselines([metric("spread", 1, 0.9, 1.1, **others), metric("variant/auc", 1, 0.9, 1.1, **others)]) == []

@@ -11,7 +11,7 @@ from pydantic import JsonValue
 
 from zoo.data.dataset import Rows
 from zoo.families.batches import in_batches
-from zoo.model.spec import Metric
+from zoo.model.spec import PUBLISHED, Metric
 from zoo.training.evaluations import Published
 from zoo.training.recipe import Recipe
 
@@ -107,5 +107,5 @@ def without_itself(metrics: list[Metric]) -> list[Metric]:
 def _beside_published(metric: Metric, published: list[Published]) -> Metric:
     for figure in published:
         if figure.metric == metric.name:
-            return metric.model_copy(update={"baseline": figure.value, "baseline_name": f"published: {figure.source}"})
+            return metric.model_copy(update={"baseline": figure.value, "baseline_name": f"{PUBLISHED}{figure.source}"})
     return metric

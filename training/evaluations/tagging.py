@@ -67,7 +67,9 @@ def evaluate(runs: Runs, settings: Tagging) -> Evaluation:
     trees = others.get(TREES)
     evaluation.metrics += _statistics("", scores[""], rows, settings, trees)
     for label, score in others.items():
-        evaluation.metrics += _statistics(f"{label}/", [score], rows, settings)
+        judged = _statistics(f"{label}/", [score], rows, settings)
+        # An observable is no probability: it says of no row which class is the more probable one.
+        evaluation.metrics += [one for one in judged if label == TREES or one.name != f"{label}/accuracy"]
         evaluation.metrics.append(_ahead(label, scores[""], score, rows, settings))
     for label, changes in settings.also_on.items():
         varied = released.held_out(changes)

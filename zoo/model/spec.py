@@ -422,6 +422,8 @@ REFERENCE = "reference.npz"
 METRICS = "metrics.json"
 OUTSIDE = "outside/"
 """What the names of metrics begin with that are of rows outside a classifier's classes; then what they are, and the metric."""
+PUBLISHED = "published: "
+"""What the name of a baseline begins with that is a number from the literature, of other data."""
 SERVED_GRAPH = "model.onnx"
 """File name of a graph in a version's folder of a model repository."""
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from zoo.errors import option
-from zoo.model.spec import Metric
+from zoo.model.spec import PUBLISHED, Metric
 
 PAGE = "docs/calibration.md"
 """The page that says how calibration plots are read, and what to do."""
@@ -117,21 +117,19 @@ def beside_others(metrics: Sequence[Metric], unfreeze: object = "all") -> list[s
         name = next((name for name in ORDER if f"{name} minus that {other}" in found), None)
         if name is None:
             continue
-        difference = found[f"{name} minus that {other}"]
-        low, high = difference.interval or (-np.inf, np.inf)
-        better = name in HIGHER
-        if low > 0 or high < 0:
-            word = "Better" if (low > 0) == better else "Worse"
-            bounds = sorted((abs(low), abs(high)))
-            by = f"by {_number(abs(difference.value))} ({_number(bounds[0])} to {_number(bounds[1])})"
-            way = "higher" if low > 0 else "lower"
-            said.append(f"{word} than {who}: `{name}` is {way} {by}.{'' if word == 'Better' else ' ' + to_try}")
-        else:
-            said.append(
-                f"Not told apart from {who}: `{name}` differs by {_with_interval(difference)}"
-                f" over {difference.n} test rows. {to_try}"
-            )
+        said.append(_difference(found[f"{name} minus that {other}"], name, who, 1 if name in HIGHER else -1, to_try))
     return said
+
+
+def _difference(difference: Metric, name: str, who: str, better: int, to_try: str) -> str:
+    """What a difference on the same rows, of a statistic that is better higher (1) or lower (-1), says of two models."""
+    low, high = difference.interval or (-np.inf, np.inf)
+    if low <= 0 <= high:
+        return f"Not told apart from {who}: `{name}` differs by {_with_interval(difference)} over {difference.n} test rows. {to_try}"
+    word, way = "Better" if (low > 0) == (better > 0) else "Worse", "higher" if low > 0 else "lower"
+    bounds = sorted((abs(low), abs(high)))
+    by = f"by {_number(abs(difference.value))} ({_number(bounds[0])} to {_number(bounds[1])})"
+    return f"{word} than {who}: `{name}` is {way} {by}.{'' if word == 'Better' else ' ' + to_try}"
 
 
 def beside_baselines(metrics: Sequence[Metric]) -> list[str]:
@@ -145,12 +143,19 @@ def beside_baselines(metrics: Sequence[Metric]) -> list[str]:
     Returns
     -------
     list of str
-        A sentence for each baseline.
+        A sentence for each baseline. A published number is none: it is of other data, and stands on the card beside the metric.
     """
     said: dict[str, str] = {}
     for metric in metrics:
+        name, of, other = metric.name.partition(" minus that of ")
+        better = _better(name)
+        if of and better is not None and metric.interval is not None:
+            said.setdefault(other, _difference(metric, name, f"the baseline, {other}", better, LARGER))
+    for metric in metrics:
         better, other = _better(metric.name), metric.baseline_name
-        if better is None or metric.baseline is None or metric.interval is None or other is None or other in said:
+        if better is None or metric.baseline is None or metric.interval is None or other is None:
+            continue
+        if other in said or other.startswith(PUBLISHED):
             continue
         low, high = metric.interval
         between = f"`{metric.name}` is {_with_interval(metric)}, beside {_number(metric.baseline)}"
