@@ -125,7 +125,8 @@ def _difference(difference: Metric, name: str, who: str, better: int, to_try: st
     """What a difference on the same rows, of a statistic that is better higher (1) or lower (-1), says of two models."""
     low, high = difference.interval or (-np.inf, np.inf)
     if low <= 0 <= high:
-        return f"Not told apart from {who}: `{name}` differs by {_with_interval(difference)} over {difference.n} test rows. {to_try}"
+        by = f"`{name}` differs by {_with_interval(difference)} over {difference.n} test rows"
+        return f"Not told apart from {who}: {by}. {to_try}"
     word, way = "Better" if (low > 0) == (better > 0) else "Worse", "higher" if low > 0 else "lower"
     bounds = sorted((abs(low), abs(high)))
     by = f"by {_number(abs(difference.value))} ({_number(bounds[0])} to {_number(bounds[1])})"
