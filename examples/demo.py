@@ -18,6 +18,8 @@ from pathlib import Path
 
 import numpy as np
 
+from zoo.data.jets import clouds
+from zoo.data.jets.sample import load_sample as load_jets
 from zoo.data.nbody.sample import load_sample
 from zoo.model.spec import TEST_TENSORS
 from zoo.model.store import locate
@@ -25,7 +27,8 @@ from zoo.model.test_tensors import read_npz
 from zoo.serving import Session
 
 ZOO = Path(sys.executable).with_name("zoo")
-CLASSIFIER, POSTERIOR, PENDULUM, HALOS = "mlp-cmb-feature", "nsf-cmb-posterior", "ive-pendulum", "cnn3d-halo-mass"
+CLASSIFIER, POSTERIOR, PENDULUM = "mlp-cmb-feature", "nsf-cmb-posterior", "ive-pendulum"
+HALOS, JETS = "cnn3d-halo-mass", "pfn-quark-gluon"
 
 
 def zoo(*arguments: object) -> None:
@@ -81,6 +84,20 @@ def halo_masses(folder: Path) -> None:
     print(f"the halos in which those particles ended: root mean square of answer - truth {np.sqrt(np.mean(error**2)):.2f} dex")
 
 
+def jets(folder: Path) -> None:
+    """Jets that no training saw: which are those of quarks, and which particles of the first say so."""
+    sample, _ = load_jets("quark-gluon")
+    rows = np.random.default_rng(0).permutation(len(sample))
+    cloud = {name: tensor[:] for name, tensor in clouds.clouds(sample, rows).items()}
+    np.savez(folder / "jets.npz", **{name: tensor[:4] for name, tensor in cloud.items()})
+    zoo("predict", JETS, "--input", folder / "jets.npz")
+    np.savez(folder / "jet.npz", **{name: tensor[:1] for name, tensor in cloud.items()})
+    zoo("explain", JETS, "--input", folder / "jet.npz", "--method", "occlusion", "--out", folder)
+    quark = sample.label[rows] == sample.classes.index("quark")
+    right = (Session(JETS).run(cloud)["probability"][:, 0] > 0.5) == quark
+    print(f"of {len(rows)} shipped jets, half of them of quarks, {right.mean():.0%} are told right")
+
+
 def main(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     planck = os.environ.get("PLANCK")
@@ -95,6 +112,7 @@ def main(folder: Path) -> None:
     zoo("infer", POSTERIOR, "--observation", planck or simulated_sky(folder), "--out", folder)
     zoo("explain", PENDULUM, "--out", folder)
     halo_masses(folder)
+    jets(folder)
 
     exported = folder / f"{CLASSIFIER}-onnx"
     shutil.rmtree(exported, ignore_errors=True)

@@ -47,6 +47,14 @@ def particle_level() -> dict[str, ak.Array]:
     return {name: ak.from_regular(ak.Array(array))[real] for name, array in padded.items()} | {"quark": quark}
 
 
+def write_root(path: Path) -> dict[str, ak.Array]:
+    """A ROOT file of the jets that ship, as an analysis has one; what is in it."""
+    columns = particle_level()
+    with uproot.recreate(path) as file:
+        file["Jets"] = columns
+    return columns
+
+
 def detector_level(columns: dict[str, ak.Array], seed: int = 1) -> dict[str, ak.Array]:
     """What the detector sees of jets: fewer particles, smeared, and of each its kind alone."""
     rng = np.random.default_rng(seed)
@@ -91,9 +99,7 @@ def figure(probability: np.ndarray, quark: np.ndarray, model) -> Figure:
 
 def main(folder: Path, short: bool) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    columns = particle_level()
-    with uproot.recreate(folder / "jets.root") as file:
-        file["Jets"] = columns
+    columns = write_root(folder / "jets.root")
 
     # Five lines from a file to answers.
     tagger = zoo.load(TAGGER)

@@ -293,4 +293,9 @@ def test_cards_and_tables_say_which_jets(tmp_path):
     words = "anti-kt jets of radius 0.4 whose particles have 90 to 110 GeV of transverse momentum"
     assert read_spec(tmp_path).endpoint("predict").inputs[0].jet == Jet(radius=0.4, pt=(90, 110))
     assert SECTIONS["use"](spec, "mine").count(f"It was trained on {words}, and refuses others.") == 1
-    assert any(words in str(cell) for table in model_details(spec)[1:2] for column in table.columns for cell in column.cells)
+    assert any(
+        words in str(cell)
+        for table in model_details(spec)[1].renderables[1:]
+        for column in table.columns
+        for cell in column.cells
+    )

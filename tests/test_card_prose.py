@@ -140,3 +140,27 @@ def test_images_are_no_example_of_disentanglement():
     assert found["MIG"]["value"] < 0.3
     assert "**Here they do not**" in prose("bvae-shapes3d")
     assert json.loads((ROOT / "model_cards/bvae-shapes3d/model.json").read_text())["summary"].startswith("teaching model")
+
+
+@pytest.mark.parametrize("name", ["efn-quark-gluon", "pfn-quark-gluon"])
+def test_taggers_of_quarks_and_gluons(name):
+    card, found = prose(name), measured(name)
+    area, gluons = found["auc"], found["alphaS up/gluon passing 50% of quark"]["baseline"]
+    assert f"Over three seeds the area is {over_seeds(area)}." in card
+    trees, multiplicity, mass = (found[f"{other}/auc"]["value"] for other in ("boosted trees", "multiplicity", "mass"))
+    assert f"have {trees:.3f}; multiplicity alone has {multiplicity:.3f}, the mass {mass:.3f}" in card
+    few = [found[f"{n}k-jets/auc"]["value"] for n in (10, 30, 100)]
+    assert "{:.3f} with 10,000, {:.3f} with 30,000, {:.3f} with 100,000".format(*few) in card
+    assert f"keeps half of the quarks and {gluons:.1%} of the gluons" in card
+    said = {"alphaS up": "10% higher", "alphaS down": "10% lower", "color reconnection": "another model of color reconnection"}
+    for label, words in said.items():
+        kept = [found[f"{label}/{kind} passing 50% of quark"]["value"] for kind in ("quark", "gluon")]
+        assert "{}, {:.0%} and {:.1%}".format(words, *kept) in card
+
+
+def test_taggers_reach_what_was_aimed_at():
+    """Areas of arXiv:1810.05165's networks on 400,000 jets, and above a count of particles."""
+    for name, least in (("pfn-quark-gluon", 0.898), ("efn-quark-gluon", 0.875)):
+        found = measured(name)
+        assert found["auc"]["value"] >= least
+        assert found["auc minus that of multiplicity"]["interval"][0] > 0

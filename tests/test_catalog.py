@@ -94,7 +94,7 @@ def test_a_model_is_shown_on_one_screen(name):
 
 def test_the_rest_is_shown_in_full():
     brief, full = ok("show", "mlp-cmb-feature"), ok("show", "mlp-cmb-feature", "--full")
-    for text in ("recall at log10_amplitude -4", "onnxruntime 1.15.0", "design seed 20181"):
+    for text in ("recall at", "onnxruntime 1.15.0", "design seed 20181"):
         assert text in full
         assert text not in brief
     assert "probability of a log-oscillating feature, classes" in " ".join(full.split())
