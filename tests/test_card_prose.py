@@ -158,6 +158,12 @@ def test_taggers_of_quarks_and_gluons(name):
         assert "{}, {:.0%} and {:.1%}".format(words, *kept) in card
 
 
+def test_what_is_safe_costs_against_trees_that_are_not():
+    worse = measured("efn-quark-gluon")["auc minus that of boosted trees"]
+    low, high = (-end for end in worse["interval"][::-1])
+    assert f"**The trees are better** by {-worse['value']:.4f} ({low:.4f} to {high:.4f})" in prose("efn-quark-gluon")
+
+
 def test_taggers_reach_what_was_aimed_at():
     """Areas of arXiv:1810.05165's networks on 400,000 jets, and above a count of particles."""
     for name, least in (("pfn-quark-gluon", 0.898), ("efn-quark-gluon", 0.875)):
