@@ -10,6 +10,9 @@ from zoo.model.spec import LIBRARIES, OUTSIDE, TEST_TENSORS, WEIGHTS, Metric, Mo
 HEADLINES = 6
 """A card shows at most as many numbers."""
 
+SPELLED_OUT = 2
+"""Inputs that the code on a card names one by one, at most; of more, its line would be too long to read."""
+
 _LIBRARY_TAGS = {"keras": ["keras"], "sklearn": ["sklearn", "scikit-learn"]}
 
 
@@ -58,6 +61,8 @@ def _use(spec: ModelSpec, address: str) -> str:
     rows = {tensor.name: f'rows["{endpoint}/in/{tensor.name}"]' for tensor in spec.endpoints[endpoint].inputs}
     if spec.file(WEIGHTS):
         given = ", ".join(f"{name}={value}" for name, value in rows.items())
+        if len(rows) > SPELLED_OUT:
+            given = f'{{name: rows[f"{endpoint}/in/{{name}}"] for name in {json.dumps([*rows])}}}'
         parts.append(_python("import zoo", f'zoo.load("{address}")', f'model.endpoint("{endpoint}")({given})'))
     elif spec.file(onnx_file(endpoint)):
         given = ", ".join(f'"{name}": {value}' for name, value in rows.items())
