@@ -116,6 +116,7 @@ FUNCTIONS = {
     "selu": lambda a, b: ops.selu(a),
     "silu": lambda a, b: ops.silu(a),
     "tanh": lambda a, b: ops.tanh(a),
+    "arctan": lambda a, b: ops.arctan(a),
     "sigmoid": lambda a, b: ops.sigmoid(a),
     "softplus": lambda a, b: ops.softplus(a),
     "softsign": lambda a, b: ops.softsign(a),
@@ -287,6 +288,8 @@ def assert_gradient_is_right(model, tensors):
     explained = Explained(model, model.spec, tensors)
     assert_gradients_agree(explained, 13, share=max(1e-5, model.spec.tolerance.relative))
 
+    if any(tensor.dtype != "float32" for tensor in explained.forward_endpoint.inputs):
+        return  # truth values and whole numbers stay what they are
     proto = in_double(explained.to_onnx(13))
     if any(node.op_type == "Conv" for node in proto.graph.node):
         return  # ONNX Runtime has none in double precision

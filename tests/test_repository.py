@@ -34,6 +34,7 @@ from zoo.model.spec import Endpoint, File, Tensor, onnx_file, wire_name  # noqa:
 from zoo.model.store import locate  # noqa: E402
 from zoo.model.test_tensors import read_test_tensors  # noqa: E402
 
+TYPES = {"float32": "TYPE_FP32", "float64": "TYPE_FP64", "bool": "TYPE_BOOL", "int32": "TYPE_INT32", "int64": "TYPE_INT64"}
 ENDPOINTS = [(name, endpoint) for name in RELEASED for endpoint in zoo.get_spec(name).endpoints]
 ENDPOINTS_OF_FAMILIES = [
     pytest.param(*one, marks=[] if one[0] in SMALLEST else pytest.mark.slow, id="-".join(one)) for one in ENDPOINTS
@@ -95,8 +96,9 @@ def test_triton_layout_and_config(everything, name, endpoint):
     for tensors, messages in ((described.inputs, config.input), (described.outputs, config.output)):
         assert [tensor.name for tensor in tensors] == [message.name for message in messages]
         for tensor, message in zip(tensors, messages, strict=True):
-            assert message.data_type == triton.TYPE_FP32
-            assert list(message.dims) == (tensor.shape or [1])  # Triton takes no empty dims
+            assert message.data_type == triton.DataType.Value(TYPES[tensor.dtype])
+            shape = [-1 if size is None else size for size in tensor.shape]
+            assert list(message.dims) == (shape or [1])  # Triton takes no empty dims
             assert message.HasField("reshape") == (not tensor.shape)
     for tensor, message in zip(described.outputs, config.output, strict=True):
         labels = (model / message.label_filename).read_text().splitlines() if message.label_filename else None
@@ -109,14 +111,18 @@ def test_warm_up_runs_as_triton_would_run_it(everything, name, endpoint):
     """Triton makes ``batch_size`` requests of one row from the file, and gives the graph its own shape."""
     model, described = everything / wire_name(name, endpoint), zoo.get_spec(name).endpoints[endpoint]
     session = ort.InferenceSession(next(model.glob("*/model.onnx")), providers=["CPUExecutionProvider"])
-    shapes = {tensor.name: tensor.shape for tensor in described.inputs}
+    tensors = {tensor.name: tensor for tensor in described.inputs}
     for sample in read_config(model).model_warmup:
         feeds = {}
         for tensor, given in sample.inputs.items():
-            data = np.fromfile(model / "warmup" / given.input_data_file, "<f4")
+            data = np.fromfile(model / "warmup" / given.input_data_file, tensors[tensor].dtype)
+            shape = given.dims if tensors[tensor].shape else ()
             assert data.size == np.prod(given.dims)
-            feeds[tensor] = np.repeat(data.reshape(1, *shapes[tensor]), sample.batch_size, axis=0)
-        assert feeds.keys() == shapes.keys()
+            assert [size for size in tensors[tensor].shape if size] == [
+                size for size, described in zip(shape, tensors[tensor].shape, strict=True) if described
+            ]
+            feeds[tensor] = np.repeat(data.reshape(1, *shape), sample.batch_size, axis=0)
+        assert feeds.keys() == tensors.keys()
         assert all(np.isfinite(output).all() for output in session.run(None, feeds))
 
 

@@ -16,6 +16,7 @@ import tritonclient.http as triton_http
 import tritonclient.http.aio as triton_http_aio
 from live_server import running
 from released_models import RELEASED, SMALLEST
+from tritonclient.utils import np_to_triton_dtype
 
 from zoo.model.registry import get_spec
 from zoo.model.spec import TEST_TENSORS, wire_name
@@ -69,7 +70,8 @@ def rows(name: str, endpoint: str, number: int) -> dict[str, np.ndarray]:
     """The first test rows of an endpoint, repeated where there are not enough."""
     spec = session(name).spec
     inputs, _ = read_test_tensors(session(name).folder.path(TEST_TENSORS), spec)[endpoint]
-    return {tensor.name: np.resize(inputs[tensor.name], (number, *tensor.shape)) for tensor in spec.endpoints[endpoint].inputs}
+    names = [tensor.name for tensor in spec.endpoints[endpoint].inputs]
+    return {name: np.resize(inputs[name], (number, *inputs[name].shape[1:])) for name in names}
 
 
 def on_the_wire(array: np.ndarray) -> np.ndarray:
@@ -122,14 +124,18 @@ def names(metadata: dict[str, list[dict[str, str]]]) -> list[str]:
 
 
 def http_inputs(arrays: dict[str, np.ndarray], binary: bool) -> list[triton_http.InferInput]:
-    inputs = [triton_http.InferInput(name, list(array.shape), "FP32") for name, array in arrays.items()]
+    inputs = [
+        triton_http.InferInput(name, list(array.shape), np_to_triton_dtype(array.dtype)) for name, array in arrays.items()
+    ]
     for tensor, array in zip(inputs, arrays.values(), strict=True):
         tensor.set_data_from_numpy(array, binary_data=binary)
     return inputs
 
 
 def grpc_inputs(arrays: dict[str, np.ndarray]) -> list[triton_grpc.InferInput]:
-    inputs = [triton_grpc.InferInput(name, list(array.shape), "FP32") for name, array in arrays.items()]
+    inputs = [
+        triton_grpc.InferInput(name, list(array.shape), np_to_triton_dtype(array.dtype)) for name, array in arrays.items()
+    ]
     for tensor, array in zip(inputs, arrays.values(), strict=True):
         tensor.set_data_from_numpy(array)
     return inputs

@@ -52,6 +52,7 @@ _unary("Reciprocal")(lambda back, x, y, g: back.op("Neg", back.op("Mul", g, back
 _unary("Abs")(lambda back, x, y, g: back.op("Mul", g, back.op("Sign", x)))
 _unary("Sin")(lambda back, x, y, g: back.op("Mul", g, back.op("Cos", x)))
 _unary("Cos")(lambda back, x, y, g: back.op("Neg", back.op("Mul", g, back.op("Sin", x))))
+_unary("Atan")(lambda back, x, y, g: back.op("Div", g, _one_minus(back, back.op("Neg", back.op("Mul", x, x)))))
 _unary("Tanh")(lambda back, x, y, g: back.op("Mul", g, _one_minus(back, back.op("Mul", y, y))))
 _unary("Sigmoid")(lambda back, x, y, g: back.op("Mul", back.op("Mul", g, y), _one_minus(back, y)))
 _unary("Softplus")(lambda back, x, y, g: back.op("Mul", g, back.op("Sigmoid", x)))
