@@ -165,7 +165,7 @@ def test_noisy_positions_become_states():
 @pytest.mark.parametrize(
     ("times", "positions", "message"),
     [
-        (np.arange(11), np.zeros((11, 2)), "at least 12 positions of a trajectory, given 11"),
+        (np.arange(13), np.zeros((13, 2)), "at least 14 positions of a trajectory, given 13"),
         (np.arange(20), np.full((20, 1), np.nan), "given NaN"),
         (np.zeros(20), np.zeros((20, 1)), "times that rise"),
         (np.arange(20), np.zeros(20), r"positions \(t, coordinates\)"),
@@ -180,3 +180,10 @@ def test_positions_that_tell_no_motion_are_refused(times, positions, message):
 def test_parameters_that_mean_nothing_are_refused(bad):
     with pytest.raises(InputError, match="expected"):
         DoublePendulumStates(**SMALL, **bad)
+
+
+def test_the_fewest_positions_are_enough():
+    times = np.linspace(0, 1, 14)
+    state, acceleration = smoothed(times, times[:, None] ** 3)
+    np.testing.assert_allclose(state, np.stack([times**3, 3 * times**2], axis=1), atol=1e-8)
+    np.testing.assert_allclose(acceleration[:, 0], 6 * times, atol=1e-6)

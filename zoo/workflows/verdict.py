@@ -148,10 +148,10 @@ def beside_baselines(metrics: Sequence[Metric]) -> list[str]:
     """
     said: dict[str, str] = {}
     for metric in metrics:
-        name, of, other = metric.name.partition(" minus that of ")
+        name, of, baseline = metric.name.partition(" minus that of ")
         better = _better(name)
         if of and better is not None and metric.interval is not None:
-            said.setdefault(other, _difference(metric, name, f"the baseline, {other}", better, LARGER))
+            said.setdefault(baseline, _difference(metric, name, f"the baseline, {baseline}", better, LARGER))
     for metric in metrics:
         better, other = _better(metric.name), metric.baseline_name
         if better is None or metric.baseline is None or metric.interval is None or other is None:

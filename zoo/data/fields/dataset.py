@@ -101,8 +101,8 @@ class Fields:
                 " 'zoo simulate fields' makes them"
             )
         found = []
-        for number in track(numbers, f"fields: {split}"):
-            one = load_density(self.folder, self.config, int(number))
+        for number in track(numbers.tolist(), f"fields: {split}"):
+            one = load_density(self.folder, self.config, number)
             found.append(self.views(smoothed(one, self.config.box, self.smoothing)))
         return np.concatenate(found), np.repeat(numbers, [len(views) for views in found])
 

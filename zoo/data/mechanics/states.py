@@ -88,7 +88,9 @@ class States:
     def starts(self, split: Split) -> tuple[np.ndarray, np.ndarray]:
         """Positions and velocities (n, 2 coordinates) in which the trajectories of a split start, and parameters (n, k)."""
         rng, n, names = self._random(split), self.sizes[split], self.system.names
-        parameters = np.ones((n, len(names))) if self.spread is None else rng.uniform(*self.spread, (n, len(names)))
+        parameters = (
+            np.ones((n, len(names))) if self.spread is None else rng.uniform(self.spread[0], self.spread[1], (n, len(names)))
+        )
         return self.drawn(n, rng), parameters
 
     def drawn(self, n: int, rng: np.random.Generator) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import numpy as np
 from scipy.integrate import solve_ivp
@@ -18,7 +18,7 @@ DEGREE = 5
 """Degree of the splines through noisy positions, whose accelerations are cubic."""
 SPARSER = (3, 4, 6, 8, 12, 16, 24, 32)
 """Observed positions to a knot of such a spline, of which cross-validation chooses."""
-FEWEST = 2 * (DEGREE + 1)
+FEWEST = 2 * (DEGREE + 2)
 """Positions that such a spline needs."""
 
 
@@ -27,11 +27,11 @@ class System(Protocol):
 
     coordinates: int
     """Number of positions."""
-    coordinate_units: tuple[str, ...]
+    coordinate_units: ClassVar[tuple[str, ...]]
     """Unit of each position."""
-    names: tuple[str, ...]
+    names: ClassVar[tuple[str, ...]]
     """Names of the parameters."""
-    units: dict[str, str]
+    units: ClassVar[dict[str, str]]
     """Units of the parameters and of the energy."""
 
     def energy(self, state: np.ndarray, parameters: np.ndarray) -> np.ndarray:
@@ -127,7 +127,7 @@ def smoothed(times: np.ndarray, positions: np.ndarray) -> tuple[np.ndarray, np.n
     Raises
     ------
     InputError
-        Times do not rise, there are fewer than twelve, or a number is not finite.
+        Times do not rise, there are fewer than fourteen, or a number is not finite.
     """
     times, positions = np.asarray(times, np.float64), np.asarray(positions, np.float64)
     if times.ndim != 1 or positions.ndim != 2 or len(times) != len(positions):
@@ -138,18 +138,22 @@ def smoothed(times: np.ndarray, positions: np.ndarray) -> tuple[np.ndarray, np.n
         raise InputError("expected finite times and positions, given NaN or infinity: leave out what was not observed")
     if not (np.diff(times) > 0).all():
         raise InputError("expected times that rise, each given once: sort the rows by time and join those of one time")
-    fitted = min((_spline(times, positions, sparser) for sparser in SPARSER), key=lambda found: found[0])[1]
+    candidates = [found for sparser in SPARSER if (found := _spline(times, positions, sparser)) is not None]
+    _, fitted = min(candidates, key=lambda found: found[0])
     value, rate, second = (fitted(times, derivative) for derivative in range(3))
     return np.concatenate([value, rate], axis=-1), second
 
 
-def _spline(times: np.ndarray, positions: np.ndarray, sparser: int) -> tuple[float, BSpline | None]:
-    """Mean squared error that generalized cross-validation expects of a spline with a knot to so many positions; the spline."""
+def _spline(times: np.ndarray, positions: np.ndarray, sparser: int) -> tuple[float, BSpline] | None:
+    """Mean squared error that generalized cross-validation expects of a spline with a knot to so many positions; the spline.
+
+    None where the spline has more than half as many numbers as there are positions.
+    """
     knots = max(len(times) // sparser, 2)
     inner = np.quantile(times, np.linspace(0, 1, knots + 1))[1:-1]
     free = len(inner) + DEGREE + 1
     if free > len(times) // 2:
-        return np.inf, None
+        return None
     padded = np.concatenate([np.full(DEGREE + 1, times[0]), inner, np.full(DEGREE + 1, times[-1])])
     spline = make_lsq_spline(times, positions, padded, DEGREE)
     return float(np.mean(np.square(positions - spline(times))) / (1 - free / len(times)) ** 2), spline

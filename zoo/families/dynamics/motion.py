@@ -172,7 +172,7 @@ class Motion(TrainedInXla, ZooModel):
         state, *parameters = (np.asarray(array[:], np.float64) for array in inputs.values())
         self.seen.adapt(state, weight)
         if self.given is not None:
-            self.given.adapt(*parameters, weight)
+            self.given.adapt(parameters[0], weight)
         self.rescale.adapt(np.asarray(target, np.float64), weight)
 
     def baseline(self, tensor: str) -> np.ndarray | None:
