@@ -168,7 +168,8 @@ def losses(model: ZooModel, rows: Rows) -> tuple[np.ndarray, np.ndarray | None]:
         point = answer if model.classes else model.point(answer)
         return {"loss": model.objective(target, answer)} | ({} if point is None else {"point": point})
 
-    found = in_batches(judge, *rows.inputs.values(), rows.target)
+    with model.exact():
+        found = in_batches(judge, *rows.inputs.values(), rows.target)
     return found["loss"].astype(np.float64), found.get("point")
 
 

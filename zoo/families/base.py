@@ -6,6 +6,7 @@ import functools
 import inspect
 import json
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -244,6 +245,10 @@ class ZooModel(keras.Model, EndpointModel):
         """Answer as ``call`` does, whose inputs are cast to float32."""
         expect_own_process()
         return super().__call__(*args, **kwargs)
+
+    def exact(self) -> AbstractContextManager:
+        """Where double precision is held if the model needs it, on JAX too."""
+        return nullcontext()
 
     def get_config(self) -> dict[str, Any]:
         """What builds the model again: its name, and ``config``, which the constructor of every family sets."""
