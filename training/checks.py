@@ -79,7 +79,7 @@ def check(dataset: Dataset, model: ZooModel, spec: ModelSpec) -> Checked:
     for split, rows in splits.items():
         _expect_shapes(rows, inputs, model, split)
         relative_weights(rows, f"{split} rows")
-    passes = {split: _Pass(rows, inputs, model, split, row_numbers(dataset, split)) for split, rows in splits.items()}
+    passes = {split: _Pass(rows, inputs, model, split, row_numbers(dataset, split, rows)) for split, rows in splits.items()}
     warnings = _leakage(passes, inputs)
     train = passes["train"]
     classes: dict[str, list[int]] = {}
@@ -139,9 +139,9 @@ def check(dataset: Dataset, model: ZooModel, spec: ModelSpec) -> Checked:
     )
 
 
-def row_numbers(dataset: Dataset, split: Split) -> np.ndarray:
+def row_numbers(dataset: Dataset, split: Split, rows: Rows) -> np.ndarray:
     """Which row of the user's each row of a split is, (n,), for messages."""
-    return dataset.numbers(split) if isinstance(dataset, FromUser) else np.arange(len(dataset.rows(split)))
+    return dataset.numbers(split) if isinstance(dataset, FromUser) else np.arange(len(rows))
 
 
 def expect_fixed(target: Tensor) -> None:

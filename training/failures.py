@@ -59,15 +59,15 @@ def failures(model: object, dataset: Dataset) -> list[Failure]:
     """
     if not isinstance(model, ZooModel) or type(model).objective is ZooModel.objective:
         return []
-    rows, numbers = dataset.rows("test"), row_numbers(dataset, "test")
-    chosen = np.sort(np.random.default_rng(0).permutation(len(rows))[:LOOKED_AT])  # as Rows.some chooses
+    rows = dataset.rows("test")
+    numbers = row_numbers(dataset, "test", rows)[rows.chosen(LOOKED_AT)]
     some = rows.some(LOOKED_AT)
     loss, answer = losses(model, some)
     worst = np.argsort(-loss, kind="stable")[:WORST]
     target = np.asarray(some.target)
     return [
         Failure(
-            row=int(numbers[chosen[i]]),
+            row=int(numbers[i]),
             group=str(some.group[i]),
             loss=float(loss[i]),
             target=_shown(target[i]),

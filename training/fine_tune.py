@@ -175,9 +175,10 @@ def losses(model: ZooModel, rows: Rows) -> tuple[np.ndarray, np.ndarray | None]:
 
 def _expect_finite_loss(model: ZooModel, dataset: Dataset) -> None:
     for split in SPLITS:
-        finite = np.isfinite(losses(model, dataset.rows(split))[0])
+        rows = dataset.rows(split)
+        finite = np.isfinite(losses(model, rows)[0])
         if not finite.all():
-            number = row_numbers(dataset, split)[np.flatnonzero(~finite)[0]]
+            number = row_numbers(dataset, split, rows)[np.flatnonzero(~finite)[0]]
             raise InputError(
                 f"{np.count_nonzero(~finite)} of {len(finite)} {split} rows have no finite loss before training, such as row"
                 f" {number}, counted from 0: expected rows that the model can answer; look there for values far outside the"

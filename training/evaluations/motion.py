@@ -12,7 +12,7 @@ from keras import ops
 from pydantic import Field, JsonValue
 
 from zoo.data.dataset import Moves, Rows
-from zoo.data.mechanics.trajectories import integrated
+from zoo.data.mechanics.trajectories import integrated, without_turns
 from zoo.families.batches import in_batches
 from zoo.families.flows.compiled import as_graph
 from zoo.interpret import plots
@@ -22,7 +22,6 @@ from zoo.training.evaluations import EvaluationSettings, register_evaluation
 from zoo.training.metrics import Units, mean, measured
 from zoo.training.recipe import Source
 
-TURN = 2 * np.pi
 BETWEEN = 0.1
 """Time between the states that are looked at, in the unit of time."""
 MOST = 10.0
@@ -108,7 +107,7 @@ class _Trajectories:
             error = np.nan_to_num(error / self.system.largest_potential(self.parameters)[:, None], nan=MOST, posinf=MOST)
             away = states[:, : self.truth.shape[1], : self.system.coordinates] - self.truth
             angles = np.array([unit == "rad" for unit in self.system.coordinate_units])
-            away = np.where(angles, away - TURN * np.round(away / TURN), away)
+            away = np.where(angles, without_turns(away), away)
             gone = ~(np.sqrt(np.square(away).sum(axis=2)) < self.settings.apart)
         first = np.where(gone.any(axis=1), gone.argmax(axis=1), gone.shape[1] - 1)
         return Followed(np.minimum(error, MOST), self.times[first])
@@ -147,7 +146,7 @@ class _Trajectories:
         angles = np.isin(np.arange(2 * n), list(model.angles))
         parts: list[np.ndarray] = []
         while len(parts) * model.steps < self.count * self.every:
-            state = np.where(angles, state - TURN * np.round(state / TURN), state).astype(np.float32)
+            state = np.where(angles, without_turns(state), state).astype(np.float32)
             parts.append(np.asarray(ops.convert_to_numpy(rollout(state, step, *given)), np.float64))
             state = parts[-1][:, -1]
         states = np.concatenate(parts, axis=1)[:, self.every - 1 : self.count * self.every : self.every]

@@ -48,9 +48,13 @@ class Rows:
     def __len__(self) -> int:
         return len(self.target)
 
+    def chosen(self, n: int, seed: int = 0) -> np.ndarray:
+        """Which rows are ``some`` of so many, rising."""
+        return np.sort(np.random.default_rng(seed).permutation(len(self))[:n])
+
     def some(self, n: int, seed: int = 0) -> Rows:
         """``n`` rows at random, or all where there are fewer, in their order, as arrays."""
-        index = np.sort(np.random.default_rng(seed).permutation(len(self))[:n])
+        index = self.chosen(n, seed)
         inputs = {name: np.asarray(array[index]) for name, array in self.inputs.items()}
         target = next((inputs[name] for name, array in self.inputs.items() if array is self.target), None)
         return Rows(

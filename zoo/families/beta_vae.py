@@ -10,7 +10,7 @@ import numpy as np
 from keras import ops
 
 from zoo.families.base import ZooModel
-from zoo.families.layers import Ramp, gaussian_kl
+from zoo.families.layers import Ramp, gaussian_kl, sampled
 from zoo.model.registry import register_family
 
 DECONVOLUTION = 4
@@ -133,7 +133,7 @@ class BetaVAE(ZooModel):
     def reconstruct(self, image, noise):
         """The image reconstructed at a sample of the latents; ``noise`` (batch, latents) is standard normal."""
         mean, log_variance = self.encode(image)
-        return self.decode(mean + ops.exp(0.5 * log_variance) * ops.convert_to_tensor(noise))
+        return self.decode(sampled(mean, log_variance, ops.convert_to_tensor(noise)))
 
     def call(self, image, training: bool = False):
         mean, log_variance = self.encode(image)
@@ -141,7 +141,7 @@ class BetaVAE(ZooModel):
             kl = ops.mean(ops.sum(gaussian_kl(mean, log_variance), axis=-1))
             self.add_loss(self.beta * (self.ramp(kl) if training and self.ramp else kl))
             if training:
-                mean = mean + ops.exp(0.5 * log_variance) * keras.random.normal(ops.shape(mean), seed=self.noise)
+                mean = sampled(mean, log_variance, keras.random.normal(ops.shape(mean), seed=self.noise))
         return self.decoded_logits(mean)
 
     def log_likelihood(self, target, answer):

@@ -16,7 +16,7 @@ from keras import ops
 
 from zoo.families.batches import in_batches
 from zoo.families.cnn3d import CNN3D
-from zoo.families.layers import Ramp, dense_stack, gaussian_kl
+from zoo.families.layers import Ramp, dense_stack, gaussian_kl, sampled
 from zoo.model.registry import register_family
 
 
@@ -97,14 +97,14 @@ class CNN3DBottleneck(CNN3D):
     def reconstruct(self, x, noise):
         """The answer at a sample of the latents; ``noise`` (batch, latents) is standard normal."""
         mean, log_variance = self.encode(x)
-        return self.decode(mean + ops.exp(0.5 * log_variance) * ops.convert_to_tensor(noise))
+        return self.decode(sampled(mean, log_variance, ops.convert_to_tensor(noise)))
 
     def call(self, x, training: bool = False):
         mean, log_variance = self.encode(x)
         kl = ops.mean(ops.sum(gaussian_kl(mean, log_variance), axis=-1))
         self.add_loss(self.beta * (self.ramp(kl) if training and self.ramp else kl))
         if training:
-            mean = mean + ops.exp(0.5 * log_variance) * keras.random.normal(ops.shape(mean), seed=self.noise)
+            mean = sampled(mean, log_variance, keras.random.normal(ops.shape(mean), seed=self.noise))
         return ops.stack(self.decode(mean), axis=-1)
 
     @property

@@ -16,7 +16,7 @@ from keras import ops
 
 from zoo.families.base import ZooModel
 from zoo.families.batches import in_batches
-from zoo.families.layers import Ramp, Standardize, cells, conv3d_stages, dense_stack, gaussian_kl
+from zoo.families.layers import Ramp, Standardize, cells, conv3d_stages, dense_stack, gaussian_kl, sampled
 from zoo.model.registry import register_family
 
 SPREAD = 16
@@ -152,7 +152,7 @@ class IVE(ZooModel):
     def reconstruct(self, observation, query, noise):
         """The answer at a sample of the latents; ``noise`` (batch, latents) is standard normal."""
         mean, log_variance = self.encode(observation)
-        return self.decode(mean + ops.exp(0.5 * log_variance) * ops.convert_to_tensor(noise), query)
+        return self.decode(sampled(mean, log_variance, ops.convert_to_tensor(noise)), query)
 
     def answers(self, latent, queries):
         """Answers (batch, k outputs) to k queries (batch, k query); with ``scatter`` (batch, 2 k outputs), scales last."""
@@ -173,7 +173,7 @@ class IVE(ZooModel):
         kl = ops.mean(ops.sum(gaussian_kl(mean, log_variance), axis=-1))
         self.add_loss(self.beta * (self.ramp(kl) if training and self.ramp else kl))
         if training:
-            mean = mean + ops.exp(0.5 * log_variance) * keras.random.normal(ops.shape(mean), seed=self.noise)
+            mean = sampled(mean, log_variance, keras.random.normal(ops.shape(mean), seed=self.noise))
         return self.answers(mean, queries)
 
     asks_many: ClassVar[bool] = True

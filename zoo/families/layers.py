@@ -179,6 +179,11 @@ def conv3d_stages(
     return keras.Sequential([keras.Input((size, size, size, 1)), *layers], name=name)
 
 
+def sampled(mean, log_variance, noise):
+    """Latents at standard normal noise of the shape of ``mean``, so that gradients pass (Kingma & Welling 2014, sec. 2.4)."""
+    return mean + ops.exp(0.5 * log_variance) * noise
+
+
 def gaussian_kl(mean, log_variance):
     """Divergence KL(N(mean, variance) || N(0, 1)) of each latent, in nat; shape of ``mean`` (Kingma & Welling 2014, app. B)."""
     return 0.5 * (ops.square(mean) + ops.exp(log_variance) - log_variance - 1.0)

@@ -6,7 +6,6 @@ browser too. Whatever stands on it is a user's own as often as ours, so all of i
 
 from __future__ import annotations
 
-import base64
 import io
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from zoo.atomic import write_whole
+from zoo.interpret.inline_picture import inline_picture
 from zoo.model.spec import Metric
 
 if TYPE_CHECKING:
@@ -99,9 +99,8 @@ def _table(header: Iterable[str], rows: Iterable[Iterable[object]]) -> str:
 def _figure(name: str, figure: Figure) -> str:
     drawn = io.BytesIO()
     figure.savefig(drawn, dpi=120, format="png")
-    words = escape(name.replace("_", " "))
-    data = base64.b64encode(drawn.getvalue()).decode()
-    return f'<h3>{words}</h3><img alt="{words}" src="data:image/png;base64,{data}">'
+    words = name.replace("_", " ")
+    return f"<h3>{escape(words)}</h3>{inline_picture(words, drawn.getvalue())}"
 
 
 def _plain(value: Any) -> str:

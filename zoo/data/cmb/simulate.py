@@ -185,20 +185,15 @@ def simulate(folder: Path, config: SimulationConfig, jobs: int = -1) -> Path:
     FullDiskError
         If there is no space for all of them.
     """
-    import joblib
-    from rich.progress import track
-
-    from zoo.progress import console
+    from zoo.data.simulation_files import simulate_all
 
     folder.mkdir(parents=True, exist_ok=True)
     claim(folder / "config.json", config.model_dump(mode="json"), "spectra")
     paths = [folder / f"cosmology-{i:05d}.npy" for i in range(config.cosmologies)]
     missing = [i for i, path in enumerate(paths) if not path.exists()]
     expect_space(folder, len(missing) * config.pairs * config.kinds * N_JOINT * 8)
-    tasks = (joblib.delayed(_simulate_to)(paths[i], i, config) for i in missing)
-    done = joblib.Parallel(n_jobs=jobs, return_as="generator_unordered")(tasks)
-    for _ in track(done, total=len(missing), description="CAMB cosmologies", console=console()):
-        pass
+    tasks = [(paths[i], i, config) for i in missing]
+    simulate_all(_simulate_to, tasks, jobs, "CAMB cosmologies", stderr=False)
     return _pack(folder, config, np.stack([np.load(path, allow_pickle=False) for path in paths]))
 
 

@@ -65,8 +65,7 @@ class Fields:
             raise InputError(f"expected at most {self.config.simulations} simulations in all splits, given {self.sizes}")
         self.smoothing, self.pairs, self.seed, self.on_missing = smoothing, pairs, seed, on_missing
         self.folder = cached_fields(self.config) if path is None else Path(path)
-        solver = "particle mesh" if self.config.softening is None else "P3M"
-        self.simulator = f"physzoo {solver}, {self.config.particles}^3 particles in ({self.config.box:g} Mpc/h)^3"
+        self.simulator = self.config.nbody(0).simulator
         self.prior = Prior({name: Uniform(low=RANGES[name][0], high=RANGES[name][1]) for name in self.config.parameters})
         self.units = dict.fromkeys(self.config.parameters, "1")
         self._made: dict[Split, tuple[np.ndarray, np.ndarray]] = {}

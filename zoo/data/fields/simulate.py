@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
 import h5py
-import joblib
 import numba
 import numpy as np
 from pydantic import ValidationError
-from rich.progress import track
 
 from zoo.atomic import claim, whole_hdf5
 from zoo.data.fields.design import FieldsConfig
 from zoo.data.nbody.initial import linear_density
 from zoo.data.nbody.particle_mesh import assign_mass, evolve
+from zoo.data.simulation_files import cached_folder, simulate_all, threads_of_each
 from zoo.errors import InputError
-from zoo.model.store import cache_folder
-from zoo.progress import console
 from zoo.space import expect_space
 
 FORMAT = "physzoo fields 1"
@@ -112,11 +108,8 @@ def simulate(folder: Path, config: FieldsConfig, numbers: Sequence[int], jobs: i
     missing = [number for number, path in paths.items() if not path.exists()]
     if missing:
         expect_space(folder, len(missing) * 4 * config.particles**3)
-        parallel = joblib.Parallel(n_jobs=jobs, return_as="generator_unordered")
-        threads = max(1, joblib.cpu_count() // joblib.effective_n_jobs(jobs))
-        done = parallel(joblib.delayed(_simulate_to)(paths[number], config, number, threads) for number in missing)
-        for _ in track(done, "fields", total=len(missing), console=console(stderr=True)):
-            pass
+        tasks = [(paths[number], config, number, threads_of_each(jobs)) for number in missing]
+        simulate_all(_simulate_to, tasks, jobs, "fields", stderr=True)
     return list(paths.values())
 
 
@@ -136,8 +129,7 @@ def field_path(folder: Path, number: int) -> Path:
 
 def cached_fields(config: FieldsConfig) -> Path:
     """The cache's folder for the fields of one set."""
-    name = hashlib.sha256(config.model_dump_json().encode()).hexdigest()[:12]
-    return cache_folder() / "simulations" / f"fields-{config.varied}-{name}"
+    return cached_folder(f"fields-{config.varied}", config)
 
 
 def load_density(folder: Path, config: FieldsConfig, number: int) -> np.ndarray:

@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Literal
 
 import h5py
-import joblib
 import numpy as np
 from pydantic import ValidationError
-from rich.progress import track
 
 from zoo.atomic import claim, whole_hdf5
 from zoo.data.jets.identities import CODES
 from zoo.data.jets.packed import ARRAYS, MOST_EVENTS, Jets
 from zoo.data.jets.samples import MOST_SEED, JetConfig
+from zoo.data.simulation_files import cached_folder, simulate_all
 from zoo.errors import InputError
-from zoo.model.store import cache_folder
-from zoo.progress import console
 from zoo.space import expect_space
 
 FORMAT = "physzoo jets 1"
@@ -72,10 +68,8 @@ def simulate(folder: Path, config: JetConfig, seeds: Sequence[int], jobs: int = 
 
     jets = config.jets * len(config.processes) * (config.leading if config.whole_events else 1)
     expect_space(folder, len(missing) * jets * BYTES)
-    parallel = joblib.Parallel(n_jobs=jobs, return_as="generator_unordered")
-    done = parallel(joblib.delayed(_simulate_to)(paths[seed], config, seed) for seed in missing)
-    for _ in track(done, f"jets: {config.sample}", total=len(missing), console=console(stderr=True)):
-        pass
+    tasks = [(paths[seed], config, seed) for seed in missing]
+    simulate_all(_simulate_to, tasks, jobs, f"jets: {config.sample}", stderr=True)
     return list(paths.values())
 
 
@@ -92,8 +86,7 @@ def jets_path(folder: Path, seed: int) -> Path:
 
 def cached_jets(config: JetConfig) -> Path:
     """The cache's folder for the jets of one config."""
-    name = hashlib.sha256(config.model_dump_json().encode()).hexdigest()[:12]
-    return cache_folder() / "simulations" / f"jets-{config.sample}-{config.shower}-{name}"
+    return cached_folder(f"jets-{config.sample}-{config.shower}", config)
 
 
 def load_folder(folder: Path, config: JetConfig, seeds: Sequence[int], on_missing: OnMissing = "simulate") -> list[Jets]:

@@ -8,13 +8,12 @@ from typing import ClassVar
 
 import numpy as np
 
-from zoo.data.dataset import Rows, Split, register_dataset
+from zoo.data.dataset import Rows, Split, groups, register_dataset
 from zoo.data.mechanics.double_pendulum import DoublePendulum
 from zoo.data.mechanics.relativistic_particle import RelativisticParticle
-from zoo.data.mechanics.trajectories import System, integrated, smoothed
+from zoo.data.mechanics.trajectories import System, integrated, smoothed, without_turns
 from zoo.errors import InputError
 
-TURN = 2 * np.pi
 ENDS = 5
 """Observed positions at each end of a trajectory that make no row, as their accelerations are hardly known."""
 
@@ -133,13 +132,11 @@ class States:
         if self.canonical:
             target = np.concatenate([velocity, self.driven.force(state, parameters)], axis=1)
             velocity = self.system.momenta(state, parameters)
-        position = position - TURN * np.round(position / TURN) if self.turns else position
+        position = without_turns(position) if self.turns else position
         inputs = {"state": np.concatenate([position, velocity], axis=1).astype(np.float32)}
         if self.spread is not None:
             inputs["parameters"] = parameters.astype(np.float32)
-        names = list(self.sizes)
-        before = sum(self.sizes[name] for name in names[: names.index(split)])
-        return Rows(inputs=inputs, target=target.astype(np.float32), group=before + each, truth=truth)
+        return Rows(inputs=inputs, target=target.astype(np.float32), group=groups(self.sizes, split)[each], truth=truth)
 
 
 @register_dataset("double-pendulum")

@@ -63,6 +63,11 @@ class System(Protocol):
         ...
 
 
+def without_turns(angle: np.ndarray) -> np.ndarray:
+    """Angles in rad, of any shape, less whole turns: -pi to pi."""
+    return angle - 2 * np.pi * np.round(angle / (2 * np.pi))
+
+
 def integrated(system: System, start: np.ndarray, parameters: np.ndarray, times: np.ndarray) -> np.ndarray:
     """States along trajectories, by SciPy's DOP853.
 

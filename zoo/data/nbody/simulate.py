@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import h5py
-import joblib
 import numba
 import numpy as np
 from pydantic import (
@@ -22,7 +20,6 @@ from pydantic import (
     model_serializer,
     model_validator,
 )
-from rich.progress import track
 
 from zoo.atomic import claim, whole_hdf5
 from zoo.data.nbody.cosmology import Cosmology, Transfer, mean_matter_density
@@ -30,9 +27,8 @@ from zoo.data.nbody.halos import Halos, catalog, friends_of_friends
 from zoo.data.nbody.initial import linear_density
 from zoo.data.nbody.particle_mesh import evolve
 from zoo.data.nbody.short_range import SMALLEST_MESH
+from zoo.data.simulation_files import cached_folder, simulate_all, threads_of_each
 from zoo.errors import InputError, warn
-from zoo.model.store import cache_folder
-from zoo.progress import console
 from zoo.space import expect_space
 
 FORMAT = "physzoo nbody 1"
@@ -88,6 +84,12 @@ class NBodyConfig(BaseModel):
     def bytes(self) -> int:
         """Bytes of a simulation on disk, but for its few halos."""
         return 4 * (1 + 3 + 3 + 1) * self.particles**3
+
+    @property
+    def simulator(self) -> str:
+        """What simulates, in the words of a card."""
+        solver = "particle mesh" if self.softening is None else "P3M"
+        return f"physzoo {solver}, {self.particles}^3 particles in ({self.box:g} Mpc/h)^3"
 
     @property
     def particle_mass(self) -> float:
@@ -159,11 +161,8 @@ def simulate(folder: Path, config: NBodyConfig, seeds: Sequence[int], jobs: int 
     if not missing:
         return list(paths.values())
     expect_space(folder, len(missing) * config.bytes)
-    parallel = joblib.Parallel(n_jobs=jobs, return_as="generator_unordered")
-    threads = max(1, joblib.cpu_count() // joblib.effective_n_jobs(jobs))
-    done = parallel(joblib.delayed(_simulate_to)(paths[seed], config, seed, threads) for seed in missing)
-    for _ in track(done, total=len(missing), description="N-body simulations", console=console()):
-        pass
+    tasks = [(paths[seed], config, seed, threads_of_each(jobs)) for seed in missing]
+    simulate_all(_simulate_to, tasks, jobs, "N-body simulations", stderr=False)
     return list(paths.values())
 
 
@@ -205,8 +204,7 @@ def load_simulations(
 
 def cached_simulations(config: NBodyConfig) -> Path:
     """The cache's folder for simulations of one config."""
-    name = hashlib.sha256(config.model_dump_json().encode()).hexdigest()[:12]
-    return cache_folder() / "simulations" / f"nbody-{name}"
+    return cached_folder("nbody", config)
 
 
 def _path(folder: Path, seed: int) -> Path:

@@ -36,8 +36,7 @@ class SplitSimulations:
         self.config = NBodyConfig.model_validate(nbody)
         self.sizes, self.first_seed, self.on_missing = sizes, first_seed, on_missing
         self.folder = cached_simulations(self.config) if path is None else Path(path)
-        solver = "particle mesh" if self.config.softening is None else "P3M"
-        self.simulator = f"physzoo {solver}, {self.config.particles}^3 particles in ({self.config.box:g} Mpc/h)^3"
+        self.simulator = self.config.simulator
         self._loaded: dict[Split, list[Simulation]] = {}
 
     def simulations(self, split: Split) -> list[Simulation]:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import base64
 import functools
-import html
 import io
 import textwrap
 from collections.abc import Callable
@@ -14,6 +12,8 @@ import numpy as np
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+
+from zoo.interpret.inline_picture import inline_picture
 
 F = TypeVar("F", bound=Callable[..., Figure])
 
@@ -95,8 +95,7 @@ class Figures(dict[str, Figure]):
 
     def _repr_html_(self) -> str:
         drawn = {name: figure for name, figure in self.items() if isinstance(figure, ShownFigure)}
-        pictures = {name: base64.b64encode(figure._repr_png_()).decode() for name, figure in drawn.items()}
-        return "\n".join(f'<img alt="{html.escape(name)}" src="data:image/png;base64,{png}">' for name, png in pictures.items())
+        return "\n".join(inline_picture(name, figure._repr_png_()) for name, figure in drawn.items())
 
 
 def panels(rows: int, columns: int, size: tuple[float, float], **kwargs: Any) -> tuple[Figure, np.ndarray]:

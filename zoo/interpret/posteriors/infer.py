@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import html
 import importlib.util
 import math
@@ -18,6 +17,7 @@ from zoo.data.observation import Constraint, Observation
 from zoo.errors import InputError
 from zoo.interpret.digits import to_two_digits
 from zoo.interpret.elements import element_names, element_units
+from zoo.interpret.inline_picture import inline_picture
 from zoo.model.fit import Emulator, Fit, best_fits, expect_predicted
 from zoo.model.misspecification import Reference
 from zoo.model.spec import ModelSpec, Tensor
@@ -92,8 +92,7 @@ class PosteriorReport(BaseModel):
 
     def _repr_html_(self) -> str:
         """What a notebook shows: the report and the corner plot."""
-        drawn = "" if self.figure is None else base64.b64encode(self.figure.read_bytes()).decode()
-        picture = f'<img alt="corner plot" src="data:image/png;base64,{drawn}">' if drawn else ""
+        picture = "" if self.figure is None else inline_picture("corner plot", self.figure.read_bytes())
         return f"<pre>{html.escape(self.text())}</pre>{picture}"
 
     def _likeness(self) -> str:

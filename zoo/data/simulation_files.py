@@ -1,0 +1,49 @@
+"""What simulators share that write a file each: many at once with progress, and where a cache keeps them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import joblib
+from pydantic import BaseModel
+from rich.progress import track
+
+from zoo.model.store import cache_folder
+from zoo.progress import console
+
+
+def simulate_all(
+    one: Callable[..., None], arguments: Sequence[tuple[Any, ...]], jobs: int, description: str, *, stderr: bool
+) -> None:
+    """Make files in parallel, and show how many are done.
+
+    Parameters
+    ----------
+    one : callable
+        Makes one file.
+    arguments : sequence of tuple
+        What it is given for each.
+    jobs : int
+        At a time, -1 for one per core. The backend is that of ``joblib.parallel_config``.
+    description : str
+        What the bar says.
+    stderr : bool
+        Whether it is drawn on standard error.
+    """
+    done = joblib.Parallel(n_jobs=jobs, return_as="generator_unordered")(joblib.delayed(one)(*given) for given in arguments)
+    for _ in track(done, description, total=len(arguments), console=console(stderr=stderr)):
+        pass
+
+
+def threads_of_each(jobs: int) -> int:
+    """Threads that each of so many jobs at a time may take, where cores are left over."""
+    return max(1, joblib.cpu_count() // joblib.effective_n_jobs(jobs))
+
+
+def cached_folder(kind: str, config: BaseModel) -> Path:
+    """The cache's folder for the simulations of one config, whose name begins with their kind."""
+    name = hashlib.sha256(config.model_dump_json().encode()).hexdigest()[:12]
+    return cache_folder() / "simulations" / f"{kind}-{name}"
