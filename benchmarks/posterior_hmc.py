@@ -61,7 +61,7 @@ def main() -> None:
     if asked.planck:
         labels.append("Planck")
         spectra = np.concatenate([spectra, read_planck(asked.planck).d_ell[None].astype(np.float32)])
-    chains = nuts(load_emulator(dataset.emulator), spectra, dataset.cholesky, draws=DRAWS // 8)
+    chains = nuts(load_emulator(dataset.emulator), spectra, dataset.cholesky, tau=dataset.tau, draws=DRAWS // 8)
     model = zoo.load(asked.model)
     model.draw(DRAWS, spectra[0])  # compiles
     start = time.perf_counter()

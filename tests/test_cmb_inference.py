@@ -13,7 +13,7 @@ import zoo
 from zoo.data.cmb.emulation import HIGH, LOW, PARAMETERS
 from zoo.data.cmb.likelihood import nuts
 from zoo.data.cmb.planck import PUBLISHED
-from zoo.data.cmb.posterior_data import PRIOR, TAU, CMBPosterior
+from zoo.data.cmb.posterior_data import TAU, CMBPosterior, prior_of
 from zoo.data.observation import Observation, read_observation
 from zoo.errors import InputError, MisspecificationWarning
 from zoo.interpret.posteriors.infer import infer
@@ -50,13 +50,14 @@ def data(monkeypatch):
 
 
 def test_prior_is_flat_but_for_tau():
-    theta = PRIOR.sample(5000, np.random.default_rng(0))
+    prior = prior_of()
+    theta = prior.sample(5000, np.random.default_rng(0))
     assert ((theta > LOW) & (theta < HIGH)).all()
     for i, name in enumerate(PARAMETERS):
         law = truncnorm((LOW[i] - TAU[0]) / TAU[1], (HIGH[i] - TAU[0]) / TAU[1], TAU[0], TAU[1])
         uniform = (theta[:, i] - LOW[i]) / WIDTH[i]
         assert kstest(law.cdf(theta[:, i]) if name == "tau" else uniform, "uniform").pvalue > 1e-3, name
-    assert PRIOR.names == list(PARAMETERS)
+    assert prior.names == list(PARAMETERS)
 
 
 def test_noise_has_the_covariance_of_the_set(data):

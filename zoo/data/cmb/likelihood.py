@@ -66,13 +66,17 @@ class Posterior:
         Measured spectra in muK^2.
     cholesky : ndarray of shape (215, 215)
         Lower triangular factor of the covariance of the noise.
+    tau : tuple of float
+        Mean and standard deviation of the prior on tau.
     """
 
-    def __init__(self, emulator: Callable[[Any], Any], spectra: np.ndarray, cholesky: np.ndarray) -> None:
+    def __init__(
+        self, emulator: Callable[[Any], Any], spectra: np.ndarray, cholesky: np.ndarray, tau: tuple[float, float] = TAU
+    ) -> None:
         import tensorflow as tf
 
         whiten = np.linalg.inv(cholesky).T
-        self.emulator = emulator
+        self.emulator, self.tau = emulator, tau
         self.data = tf.constant((spectra @ whiten)[:, None], tf.float32)
         self.whiten = tf.constant(whiten, tf.float32)
 
@@ -83,7 +87,7 @@ class Posterior:
         theta = tf.constant(LOW, tf.float32) + tf.constant(HIGH - LOW, tf.float32) * share
         mean = tf.matmul(self.emulator(tf.reshape(theta, (-1, len(PARAMETERS)))), self.whiten)
         at = PARAMETERS.index("tau")
-        prior = (theta[..., at : at + 1] - TAU[0]) / TAU[1]
+        prior = (theta[..., at : at + 1] - self.tau[0]) / self.tau[1]
         return tf.concat([tf.reshape(mean, (*share.shape[:-1], -1)) - self.data, prior], axis=-1)
 
     def log_density(self, share):
@@ -123,6 +127,7 @@ def nuts(
     spectra: np.ndarray,
     cholesky: np.ndarray,
     *,
+    tau: tuple[float, float] = TAU,
     chains: int = CHAINS,
     burn_in: int = 300,
     draws: int = 1250,
@@ -139,6 +144,8 @@ def nuts(
         Makes spectra of parameters, as `Posterior` takes it.
     spectra, cholesky : ndarray
         The data and the factor of their covariance, as `Posterior` takes them.
+    tau : tuple of float
+        Mean and standard deviation of the prior on tau.
     chains : int
         Number of chains for each sky.
     burn_in : int
@@ -152,7 +159,7 @@ def nuts(
     from tensorflow_probability import mcmc
 
     started = time.perf_counter()
-    posterior = Posterior(emulator, spectra, cholesky)
+    posterior = Posterior(emulator, spectra, cholesky, tau)
     mode, factor = (tf.constant(array, tf.float32) for array in posterior.laplace())
 
     def to_share(v):

@@ -30,7 +30,7 @@ PUBLISHED: dict[str, Constraint] = {
 NOT_KNOWN = (
     "correlations between neighboring bins (from the mask, lensing and foregrounds), which Planck's covariance has",
     "foregrounds, calibration and beams: subtracted from the public spectra at their best fit, without their uncertainty",
-    "tau: the bins begin at l = 30, where tau and As are degenerate; a prior of 0.0544 +- 0.0073 stands in for lowE",
+    "tau: the bins begin at l = 30, where tau and As are degenerate; a prior of 0.0506 +- 0.0086 stands in for lowE",
     "non-linear lensing: simulations lens linearly, which changes TT by 0.2% at l = 2000",
     "noise that varies with the cosmology: every sky has the covariance of the best fit",
 )

@@ -18,19 +18,34 @@ from zoo.model.axes import Axis
 if TYPE_CHECKING:
     from zoo.families.base import ZooModel
 
-TAU = (0.0544, 0.0073)
-"""Mean and standard deviation of the prior on tau, in place of Planck's polarization at l < 30 (lowE, arXiv:1807.06209)."""
+TAU = (0.0506, 0.0086)
+"""Mean and standard deviation of tau by Planck's polarization at l < 30 alone (lowE; arXiv:1807.06209, section 3.3).
+
+What Planck quotes from all of its spectra, 0.0544 +- 0.0073, would use those at l > 30 twice.
+"""
 
 
-def _law(name: str) -> Uniform | Normal:
-    low, high = RANGES[name]
-    if name == "tau":
-        return Normal(mean=TAU[0], sd=TAU[1], low=low, high=high)
-    return Uniform(low=low, high=high, unit=UNITS[name])
+def prior_of(tau: tuple[float, float] = TAU) -> Prior:
+    """The prior of the parameters: uniform in the hypercube, but for tau, which is normal and cut to its range.
 
+    Parameters
+    ----------
+    tau : tuple of float
+        Mean and standard deviation of tau, of a measurement that the band powers do not hold.
 
-PRIOR = Prior({name: _law(name) for name in RANGES})
-"""The prior is uniform in the hypercube; that of tau is normal and cut to its range."""
+    Returns
+    -------
+    Prior
+        The prior of the six parameters.
+    """
+
+    def law(name: str) -> Uniform | Normal:
+        low, high = RANGES[name]
+        if name == "tau":
+            return Normal(mean=tau[0], sd=tau[1], low=low, high=high)
+        return Uniform(low=low, high=high, unit=UNITS[name])
+
+    return Prior({name: law(name) for name in RANGES})
 
 
 @cache
@@ -54,6 +69,8 @@ class CMBPosterior:
         Number of skies in each split.
     seed : int
         Seed of parameters and noise.
+    tau : tuple of float
+        Mean and standard deviation of the prior on tau.
     emulator : str
         Name or folder of the emulator, as ``zoo.load`` takes it.
     """
@@ -62,7 +79,6 @@ class CMBPosterior:
     fields = ("cosmology", "cosmic-microwave-background")
     units: ClassVar[dict[str, str]] = UNITS
     axes: ClassVar[dict[str, Axis]] = AXES
-    prior = PRIOR
 
     def __init__(
         self,
@@ -70,22 +86,24 @@ class CMBPosterior:
         validation: int = 5_000,
         test: int = 10_000,
         seed: int = 0,
+        tau: tuple[float, float] = TAU,
         emulator: str = "mlp-cmb-emulator",
     ) -> None:
         self.sizes: dict[Split, int] = {"train": train, "validation": validation, "test": test}
-        self.seed, self.emulator = seed, emulator
+        self.seed, self.emulator, self.tau = seed, emulator, tau
+        self.prior = prior_of(tau)
         self.simulator = f"{emulator}, Gaussian noise"
         self.cholesky = load_spectra().cholesky
 
     def rows(self, split: Split, epoch: int = 0) -> Rows:
         number, n = list(self.sizes).index(split), self.sizes[split]
         rng = np.random.default_rng([self.seed, number, epoch if split == "train" else 0])
-        theta = PRIOR.sample(n, rng)
+        theta = self.prior.sample(n, rng)
         return Rows(
             inputs={"theta": theta.astype(np.float32), "spectrum": self.observe(theta, rng)},
             target=np.zeros((n, 1), np.float32),
             group=groups(self.sizes, split),
-            truth=dict(zip(PRIOR.names, theta.T, strict=True)),
+            truth=dict(zip(self.prior.names, theta.T, strict=True)),
         )
 
     def observe(self, theta: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -100,5 +118,7 @@ class CMBPosterior:
         from zoo.data.cmb.likelihood import CHAINS, nuts
 
         seed, draws = int(rng.integers(2**31)), -(-n // CHAINS)
-        kept = nuts(load_emulator(self.emulator), np.asarray(x)[None], self.cholesky, draws=2 * draws, seed=seed).of(0)
+        kept = nuts(
+            load_emulator(self.emulator), np.asarray(x)[None], self.cholesky, tau=self.tau, draws=2 * draws, seed=seed
+        ).of(0)
         return rng.permutation(kept)[:n]
