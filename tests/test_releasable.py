@@ -56,6 +56,12 @@ def test_an_endpoint_of_another_name(recipe, tmp_path):
         expect_releasable(wrong, tmp_path / "mine")
 
 
+def test_a_variant_need_not_have_the_endpoints_of_the_model(recipe, tmp_path):
+    """It is measured and not exported."""
+    plain = {"description": "a plain network", "set": {"family": "mlp", "config": {"inputs": 51, "hidden": [4], "outputs": 1}}}
+    expect_releasable(recipe.changed({"variants": {"plain": plain}}), tmp_path / "mine")
+
+
 def test_a_family_that_cannot_be_built_again(monkeypatch, tmp_path):
     monkeypatch.setattr(zoo.model.registry, "_families", dict(zoo.model.registry._families))
 
