@@ -136,6 +136,13 @@ def test_rows_hold_states_of_any_turn_and_their_accelerations():
     np.testing.assert_allclose(energy, np.repeat(energy[:, :1], energy.shape[1], axis=1), atol=1e-6)
 
 
+def test_velocities_as_if_they_were_momenta():
+    """Rates of positions are the velocities, those of velocities the accelerations."""
+    known, given = (RelativisticParticleStates(**SMALL, velocities_as_momenta=which).rows("train") for which in (False, True))
+    np.testing.assert_array_equal(given.inputs["state"], known.inputs["state"])
+    np.testing.assert_array_equal(given.target, np.concatenate([known.inputs["state"][:, 1:], known.target], axis=1))
+
+
 def test_canonical_rows_obey_hamilton():
     """With dH/dp and -dH/dq by differences of the energy, states given by momenta."""
     dataset = DoublePendulumStates(**SMALL, canonical=True)
@@ -176,7 +183,16 @@ def test_positions_that_tell_no_motion_are_refused(times, positions, message):
         smoothed(times, positions)
 
 
-@pytest.mark.parametrize("bad", [{"spread": [2.0, 0.5]}, {"spread": [1.0]}, {"noise": -1.0}, {"noise": 0.1, "canonical": True}])
+@pytest.mark.parametrize(
+    "bad",
+    [
+        {"spread": [2.0, 0.5]},
+        {"spread": [1.0]},
+        {"noise": -1.0},
+        {"noise": 0.1, "canonical": True},
+        {"velocities_as_momenta": True, "canonical": True},
+    ],
+)
 def test_parameters_that_mean_nothing_are_refused(bad):
     with pytest.raises(InputError, match="expected"):
         DoublePendulumStates(**SMALL, **bad)

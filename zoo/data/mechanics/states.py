@@ -36,6 +36,9 @@ class States:
         Range that each parameter of each trajectory is drawn from; None where all are 1 and no input.
     canonical : bool
         Whether states are positions and canonical momenta, and targets the rates of both.
+    velocities_as_momenta : bool
+        Whether targets are the rates of positions and velocities, as if these were canonical momenta: what a Hamiltonian is
+        given where nobody knows the momenta.
     noise : float, optional
         Standard deviation of observed positions, in their unit; None where states are known.
     seed : int
@@ -44,7 +47,8 @@ class States:
     Raises
     ------
     InputError
-        The range is none, noise is not positive, or canonical momenta are asked for of observed positions.
+        The range is none, noise is not positive, or momenta are asked for of observed positions, or canonical ones and
+        velocities in their place.
     """
 
     moving: ClassVar[type[DoublePendulum] | type[RelativisticParticle]]
@@ -63,6 +67,7 @@ class States:
         duration: float = 10.0,
         spread: Sequence[float] | None = None,
         canonical: bool = False,
+        velocities_as_momenta: bool = False,
         noise: float | None = None,
         seed: int = 0,
     ) -> None:
@@ -72,12 +77,15 @@ class States:
             raise InputError(
                 f"noise: expected a positive number, and velocities as states, given {noise}, canonical {canonical}"
             )
+        if velocities_as_momenta and (canonical or noise is not None):
+            raise InputError("velocities_as_momenta: expected states that are known, and no canonical momenta, given either")
         self.system: System = self.moving()
         self.driven: System = self.system
         """The system as it is simulated, with damping and drive."""
         self.sizes: dict[Split, int] = {"train": train, "validation": validation, "test": test}
         self.samples, self.duration, self.spread = samples, duration, spread
-        self.canonical, self.noise, self.seed = canonical, noise, seed
+        self.canonical, self.velocities_as_momenta = canonical, velocities_as_momenta
+        self.noise, self.seed = noise, seed
         self.units: Mapping[str, str] = self.system.units
         self._rows = functools.cache(self._simulated)
 
@@ -132,6 +140,8 @@ class States:
         if self.canonical:
             target = np.concatenate([velocity, self.driven.force(state, parameters)], axis=1)
             velocity = self.system.momenta(state, parameters)
+        elif self.velocities_as_momenta:
+            target = np.concatenate([velocity, target], axis=1)
         position = without_turns(position) if self.turns else position
         inputs = {"state": np.concatenate([position, velocity], axis=1).astype(np.float32)}
         if self.spread is not None:
