@@ -181,15 +181,15 @@ def load_recipe(name_or_path: str | Path) -> Recipe:
     return _validate(values, path, folder)
 
 
-def parse_changes(settings: list[str]) -> dict[str, JsonValue]:
-    """Read ``["epochs=3", "config.hidden=[32]"]`` as a dict; values are plain YAML, never evaluated."""
+def parse_changes(settings: list[str], flag: str = "--set") -> dict[str, JsonValue]:
+    """Read ``["epochs=3", "config.hidden=[32]"]`` of a flag as a dict; values are plain YAML, never evaluated."""
     changes: dict[str, JsonValue] = {}
     for setting in settings:
         key, equals, value = setting.partition("=")
         if not (key and equals):
-            raise RecipeError(f"expected --set key=value, given {setting!r}")
+            raise RecipeError(f"expected {flag} key=value, given {setting!r}")
         try:
             changes[key] = yaml.load(value, _PlainYaml)  # noqa: S506
         except yaml.YAMLError as error:
-            raise RecipeError(f"--set {setting}: {value!r} is not plain YAML") from error
+            raise RecipeError(f"{flag} {setting}: {value!r} is not plain YAML") from error
     return changes

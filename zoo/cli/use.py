@@ -121,6 +121,10 @@ def infer(
     observation: ObservationOption = None,
     draws: Annotated[int, typer.Option(help="from the posterior")] = 10_000,
     seed: Annotated[int, typer.Option(help="of the draws")] = 0,
+    prior: Annotated[
+        list[str] | None,
+        typer.Option(help="another law of a parameter, 'tau={distribution: normal, mean: 0.054, sd: 0.007}'; repeatable"),
+    ] = None,
     allow_out_of_range: Annotated[
         bool,
         typer.Option("--allow-out-of-range", help="take an observation out of range, or unlike any simulation"),
@@ -138,7 +142,9 @@ def infer(
     from zoo.interpret.posteriors.infer import infer as run
     from zoo.model.reference_file import read_reference
     from zoo.serving import Session
+    from zoo.training.recipe import parse_changes
 
+    laws = parse_changes(prior or [], "--prior")
     session = Session(name, device="cpu")
     conditional_flow(session.spec)  # before anything is read
     found = read_observation(session.spec, observation)
@@ -149,6 +155,7 @@ def infer(
     reference = read_reference(session.folder)
     with plain_warnings():
         how: dict[str, Any] = {"draws": draws, "seed": seed, "reference": reference, "allow_out_of_range": allow_out_of_range}
+        how["prior"] = laws
         how["emulate"] = lambda emulator, theta: Session(emulator, device="cpu").run(theta)
         report = run(session.spec, sample, found, out or Path("."), **how)
     print(json.dumps(report.model_dump(mode="json"), indent=1) if as_json else report.text())

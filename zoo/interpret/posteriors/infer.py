@@ -8,6 +8,7 @@ import math
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict
@@ -18,6 +19,7 @@ from zoo.errors import InputError
 from zoo.interpret.digits import to_two_digits
 from zoo.interpret.elements import element_names, element_units
 from zoo.interpret.inline_picture import inline_picture
+from zoo.interpret.posteriors.another_prior import reweighted, trained_prior
 from zoo.model.fit import Emulator, Fit, best_fits, expect_predicted
 from zoo.model.misspecification import Reference
 from zoo.model.spec import ModelSpec, Tensor
@@ -61,6 +63,8 @@ class PosteriorReport(BaseModel):
     source: str
     """Where the published values are from."""
     draws: int
+    effective: float | None = None
+    """Effective number of draws, where another prior than the trained one was asked for."""
     seconds: float
     """How long the draws took."""
     parameters: list[ParameterEstimate]
@@ -81,6 +85,8 @@ class PosteriorReport(BaseModel):
         lines = [f"{self.model} on {self.observation}: {self.draws:,} draws in {self.seconds:.2f} s"]
         lines.append(f"  {'':10s}{'posterior':>22s}" + (f"{self.source:>30s}{'difference':>14s}" if self.source else ""))
         lines += [_line(parameter) for parameter in self.parameters]
+        if self.effective is not None:
+            lines.append(f"  with the prior that was asked for {self.effective:,.0f} of the draws count")
         lines.append(f"  {self._likeness()}")
         if self.fit is not None:
             lines.append(f"  the best of the draws predicts the observation with {self.fit}")
@@ -123,6 +129,7 @@ def infer(
     seed: int = 0,
     reference: Reference | None = None,
     emulate: Emulator | None = None,
+    prior: Mapping[str, Any] | None = None,
     allow_out_of_range: bool = False,
 ) -> PosteriorReport:
     """Draw the posterior of an observation; samples and a corner plot go to a folder.
@@ -146,6 +153,8 @@ def infer(
     emulate : callable, optional
         Asks the model that predicts observations, where the data source names one: the best of the draws is held against the
         observation.
+    prior : mapping of str to object, optional
+        Laws of some parameters in place of those that the posterior was trained with, as `Prior` takes them.
     allow_out_of_range : bool
         Take an observation that no simulation resembles, or no draw predicts.
 
@@ -158,7 +167,8 @@ def infer(
     ------
     InputError
         The model is no conditional flow, the observation is not one of its input, farther from the simulations than all but a
-        thousandth of them are or as badly fitted by the best of the draws, or there are fewer draws than a corner plot needs.
+        thousandth of them are or as badly fitted by the best of the draws, there are fewer draws than a corner plot needs, or
+        fewer than a thousand count with another prior.
 
     Warns
     -----
@@ -196,6 +206,9 @@ def infer(
             (fit,) = fits
             if not allow_out_of_range:
                 expect_predicted(fits, best.shape[1])
+    effective = None
+    if prior:
+        theta, effective = reweighted(theta, trained_prior(spec), prior, seed)
     out.mkdir(parents=True, exist_ok=True)
     path = out / f"{spec.name}-{observation.label}.npz"
     with whole_file(path) as file:
@@ -206,6 +219,7 @@ def infer(
         observation=observation.description,
         source=observation.source if published else "",
         draws=draws,
+        effective=effective,
         seconds=seconds,
         parameters=[
             ParameterEstimate(
