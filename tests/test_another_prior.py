@@ -13,6 +13,7 @@ from zoo.data.sbi.priors.prior import Prior
 from zoo.errors import InputError, UnknownNameError
 from zoo.interpret.posteriors.another_prior import reweighted, trained_prior
 from zoo.model.store import locate
+from zoo.serving import Session
 
 TRAINED = Prior({"a": Uniform(low=-20, high=20), "b": Normal(mean=1.0, sd=2.0)})
 """Beside a measurement of a + b, 3 +- 0.5."""
@@ -61,6 +62,14 @@ def test_the_trained_prior_of_a_released_posterior():
     assert (prior.laws["tau"].mean, prior.laws["tau"].sd) == (0.0506, 0.0086)
     with pytest.raises(InputError, match="nsf-two-moons: another prior takes the place of one of independent parameters"):
         trained_prior(locate("nsf-two-moons").spec)
+
+
+def test_a_sky_without_noise_is_said_to_be_one(tmp_path):
+    best_fit = {"theta": np.array([[67.27, 0.02236, 0.1202, 0.0544, 0.9649, 3.045]], np.float32)}
+    (spectrum,) = Session("mlp-cmb-emulator").run(best_fit).values()
+    np.save(tmp_path / "sky.npy", spectrum[0])
+    said = refused("infer", "nsf-cmb-posterior", "--observation", tmp_path / "sky.npy", "--out", tmp_path)
+    assert "it varies less than they do: is it without noise?" in " ".join(said.split())
 
 
 def test_a_measurement_of_tau_on_the_command_line(tmp_path):

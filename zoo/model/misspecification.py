@@ -51,7 +51,7 @@ class Compared:
     share : ndarray
         The same share by the tails of the distances, which goes on falling beyond the farthest simulation, of shape (n,).
     close : ndarray
-        Whether an observation is closer to the average than simulations are, rather than further away, of shape (n,).
+        Whether an observation is closer to the average than simulations are, or smoother, and not further away, of shape (n,).
     strangeness : ndarray
         How far each number is from the average, of shape (n, F).
     values : ndarray
@@ -148,7 +148,7 @@ class Reference:
             p_value=(1 + farther) / (1 + len(self.scores)),
             share=np.exp(-rarity.max(axis=0)),
             outside=outside,
-            close=(distance < self.usual) & (rarity[0] > rarity[1]) & ~outside.any(axis=1),
+            close=((distance < self.usual) | self._smooth(values)) & (rarity[0] > rarity[1]) & ~outside.any(axis=1),
             strangeness=strangeness,
             values=values,
         )
@@ -178,6 +178,15 @@ class Reference:
         distance = np.cbrt(np.maximum(parts.sum(axis=1), 0.0) / len(self.mean))
         unusual = np.abs(distance - self.usual) if len(self.mean) >= FROM_BOTH_SIDES else distance
         return distance, np.stack([unusual, extreme]), parts if parts.shape == scaled.shape else np.abs(scaled)
+
+    def _smooth(self, values: np.ndarray) -> np.ndarray:
+        """Which rows (n,) are far for the reason that neighbors differ less than those of simulations, which have noise."""
+        blocks = blocks_of(scaled_numbers(values, self.center, self.scale))
+        if blocks.shape == values.shape:
+            return np.zeros(len(values), bool)
+        away = blocks - self.mean
+        parts = away * (away @ self.inverse)
+        return (away[:, -1] < 0) & (parts[:, -1] > parts.sum(axis=1) / 2)
 
     def levels(self, k: int) -> np.ndarray:
         """Logarithms of the shares of simulations that are farther than each of k quantiles."""
@@ -219,7 +228,7 @@ class Reference:
         if n > 1:
             who = f"{np.count_nonzero(unlike)} of {n} observations are"
             p_value = f"p <= {level:.2g}, by chance about {n * level:.2g} of them; the strangest is row {row}, {p_value}"
-        close = "it is closer to the average than they are: is it without noise?"
+        close = "it varies less than they do: is it without noise?"
         how = close if found.close[row] else self._strangest(found, row)
         return (
             f"{who} unlike the {int(self.rows[0]):,} simulations that the posterior was learned from ({p_value}): {how}; there"

@@ -103,8 +103,8 @@ def reweighted(theta: np.ndarray, trained: Prior, other: Mapping[str, Any], seed
     effective = float(weight.sum() ** 2 / np.square(weight).sum()) if weight.any() else 0.0
     if effective < FEWEST:
         raise InputError(
-            f"prior of {', '.join(laws)}: {effective:.0f} of {len(theta):,} draws count, expected at least {FEWEST:,}: make more"
-            " draws, or train a posterior with this prior where it reaches beyond the one that was trained"
+            f"prior of {', '.join(laws)}: {effective:.0f} of {len(theta):,} draws count, expected at least {FEWEST:,}: make"
+            " more draws, or train a posterior with this prior where it reaches beyond the one that was trained"
         )
     rng = np.random.default_rng(seed)
     places = (np.arange(len(theta)) + rng.uniform()) / len(theta)
