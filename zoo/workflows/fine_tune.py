@@ -17,6 +17,7 @@ from pydantic import ValidationError
 from zoo.errors import InputError, UnknownNameError, warn
 from zoo.families.state import apart, deterministic
 from zoo.model.card import TEMPLATE
+from zoo.model.license import UNKNOWN as UNKNOWN_LICENSE
 from zoo.model.spec import Data, Export, Lineage, Metric, ModelSpec
 from zoo.workflows.fine_tuned_spec import with_extremes, with_head, with_inputs
 from zoo.workflows.folder import test_inputs, write_model_folder
@@ -47,6 +48,8 @@ def fine_tune(
     weights: str | None = None,
     columns: Mapping[str, Sequence[str]] | None = None,
     units: Mapping[str, str] | None = None,
+    license: str | None = None,
+    citation: str | None = None,
     overwrite: bool = False,
     **settings: Any,
 ) -> ZooModel:
@@ -76,8 +79,14 @@ def fine_tune(
         The columns of each input that is called otherwise.
     units : mapping, optional
         The unit of each column whose file does not say it, as ``astropy.units`` writes it. It is converted into the model's.
+    license : str, optional
+        The license of the data, such as ``"CC-BY-4.0"``, or an address. It stands on the card, and is the model's on the Hub;
+        without it both say that the license is not known.
+    citation : str, optional
+        What is to be cited for the data; it stands on the card.
     overwrite : bool
-        Whether an earlier model in ``folder`` is replaced.
+        Whether an earlier model in ``folder`` is replaced. Where the run is the same, such as to add a license, nothing is
+        trained again.
     **settings : Any
         How it is trained; these words have a meaning:
 
@@ -125,11 +134,15 @@ def fine_tune(
     path, _ = new_folder(folder, overwrite)
     chosen = _settings(settings)
     parent = _parent(model)
+    terms = {"license": UNKNOWN_LICENSE if license is None else _text("license", license)}
+    terms |= {} if citation is None else {"citation": _text("citation", citation)}
     with apart(chosen.seed), deterministic():
-        return _fine_tuned(parent, data, chosen, _words(target, group, weights, columns, units), path)
+        return _fine_tuned(parent, data, chosen, _words(target, group, weights, columns, units), path, terms)
 
 
-def _fine_tuned(parent: ZooModel, data: Any, chosen: FineTuning, words: UserColumns, path: Path) -> ZooModel:
+def _fine_tuned(
+    parent: ZooModel, data: Any, chosen: FineTuning, words: UserColumns, path: Path, terms: dict[str, str]
+) -> ZooModel:
     """Train, judge and write the model in ``path``."""
     from zoo.interpret.plots import learning_curves
     from zoo.loading import load
@@ -164,7 +177,7 @@ def _fine_tuned(parent: ZooModel, data: Any, chosen: FineTuning, words: UserColu
             "config": network.config,
             "summary": f"{parent.spec.summary}; fine-tuned on {source}",
             "endpoints": with_extremes(described.endpoints, checked.extremes, checked.jets),
-            "data": _data(source, dataset, checked, rows, parent.spec.data.fields),
+            "data": _data(source, dataset, checked, rows, parent.spec.data.fields).model_copy(update=terms),
             "metrics": metrics,
             "files": [],
             "export": Export(),
@@ -269,6 +282,13 @@ def _parent(model: str | Path | ZooModel) -> ZooModel:
             " built by hand, assign model.spec"
         )
     return parent
+
+
+def _text(name: str, given: Any) -> str:
+    """Words of a user's; InputError for nothing."""
+    if not isinstance(given, str) or not given.strip():
+        raise InputError(f"{name}: expected some words, or leave it out, given {given!r}")
+    return " ".join(given.split())
 
 
 def _words(target: Any, group: Any, weights: Any, columns: Any, units: Any) -> UserColumns:
