@@ -196,11 +196,18 @@ def ensemble(
     members: Annotated[list[str], typer.Argument(help="models of one family and config; or with --like, finished runs")],
     folder: FolderOption,
     like: Annotated[str | None, typer.Option(help="model whose spec describes what the runs trained")] = None,
+    data: Annotated[
+        Path | None, typer.Option(help="rows to judge it on, of any format that zoo finetune reads; default: the members' own")
+    ] = None,
     overwrite: OverwriteOption = False,
 ) -> None:
     """Make one model of several trainings: their mean, and how far they are apart."""
     with quiet_tensorflow():
+        from zoo.cli.tables import metric_table
+        from zoo.cli.terminal import show as print_table
         from zoo.workflows.ensemble import ensemble as run
 
-        model = run(members, folder=folder, like=like, overwrite=overwrite)
+        model = run(members, folder=folder, like=like, data=data, overwrite=overwrite)
+    if model.spec.metrics:
+        print_table(metric_table(model.spec.metrics))
     print(f"{model.spec.config['count']} members: {_wrote(folder)}")

@@ -11,14 +11,13 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from pydantic import ValidationError
 
 from zoo.errors import InputError, UnknownNameError, warn
 from zoo.families.state import apart, deterministic
 from zoo.model.card import TEMPLATE
 from zoo.model.license import UNKNOWN as UNKNOWN_LICENSE
-from zoo.model.spec import Data, Export, Lineage, Metric, ModelSpec
+from zoo.model.spec import Data, Export, Lineage, ModelSpec
 from zoo.workflows.fine_tuned_spec import with_extremes, with_head, with_inputs
 from zoo.workflows.folder import test_inputs, write_model_folder
 from zoo.workflows.new_folder import new_folder
@@ -29,7 +28,7 @@ from zoo.workflows.verdict import beside_others, calibrated, fitted, say
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from zoo.data.dataset import Dataset, Rows
+    from zoo.data.dataset import Dataset
     from zoo.families.base import ZooModel
     from zoo.training.checks import Checked
     from zoo.training.fine_tune import FineTuned, FineTuning
@@ -146,6 +145,7 @@ def _fine_tuned(
     """Train, judge and write the model in ``path``."""
     from zoo.interpret.plots import learning_curves
     from zoo.loading import load
+    from zoo.training.calibration import calibration_of
     from zoo.training.checks import check
     from zoo.training.comparison import compare
     from zoo.training.fine_tune import fine_tune as train
@@ -160,7 +160,7 @@ def _fine_tuned(
     tuned = train(parent, network, dataset, chosen, checked, path.with_name(f"{path.name}.run"))
     beside = {"before": parent} if chosen.outputs is None and chosen.inputs is None else {}
     metrics = compare({"fine-tuned": tuned.model, **beside, "from scratch": tuned.scratch}, dataset.rows("test"))
-    calibration, figures = _calibrated(tuned.model, dataset.rows("test"))
+    calibration, figures = calibration_of(tuned.model, dataset.rows("test"))
     metrics += calibration
     figures = {"learning_curves": learning_curves(tuned.history), **figures}
     verdict = [
@@ -196,21 +196,6 @@ def _fine_tuned(
     _write_report(path.with_name(f"{path.name}.run"), fine_tuned.spec, tuned, dataset, chosen, checked, figures)
     say(verdict)
     return fine_tuned
-
-
-def _calibrated(model: ZooModel, rows: Rows) -> tuple[list[Metric], dict[str, Figure]]:
-    """How sure a classifier of two classes is beside how sure it should be, as numbers and a figure; none of other models."""
-    from zoo.interpret.plots import reliability_diagram
-    from zoo.interpret.uncertainty.calibration import reliability
-    from zoo.training.calibration import calibration, probability_of_class_1
-    from zoo.training.metrics import Units
-
-    probability = probability_of_class_1(model, rows)
-    if probability is None:
-        return [], {}
-    label = np.asarray(rows.target[:])[:, 0]
-    figure = reliability_diagram(reliability(probability, label, weight=rows.weight))
-    return calibration(probability, label, Units.of(rows)), {"reliability": figure}
 
 
 def _write_report(
