@@ -267,6 +267,23 @@ def test_rows_that_a_member_may_have_seen_do_not_judge(classifiers, tmp_path):
     assert "no row is known that is new to all. Give some with data=FILE." in sentence
 
 
+@pytest.mark.parametrize(
+    ("licenses", "expected"), [(["MIT", "CC0-1.0"], "MIT; CC0-1.0"), (["MIT", "unknown"], "unknown"), ([None, "MIT"], "MIT")]
+)
+def test_the_data_of_all_members_have_their_say(classifiers, tmp_path, licenses, expected):
+    folders = []
+    for place, (folder, license) in enumerate(zip(classifiers, licenses, strict=False)):
+        model = zoo.load(folder)
+        data = model.spec.data.model_copy(update={"license": license, "citation": license and f"Doe {place}"})
+        write_model_folder(
+            model, model.spec.model_copy(update={"data": data}), tmp_path / f"l{place}", {"predict": (X,)}, prose="# Tiny\n"
+        )
+        folders.append(tmp_path / f"l{place}")
+    data = build_ensemble(folders, folder=tmp_path / "all").spec.data
+    assert data.license == expected
+    assert data.citation == "; ".join(f"Doe {place}" for place, license in enumerate(licenses) if license)
+
+
 def test_ensemble_under_its_members_name_is_the_next_revision(members, tmp_path):
     assert build_ensemble(members, folder=tmp_path / "tiny").spec.revision == "2"
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from zoo.errors import InputError, ZooError, option
 from zoo.families.state import apart
+from zoo.model.license import UNKNOWN
 from zoo.model.registry import get_family
 from zoo.model.spec import LIBRARIES, Metric, ModelSpec
 from zoo.model.store import ModelFolder, locate
@@ -98,6 +99,7 @@ def ensemble(
             "config": joined.config,
             "summary": f"{spec.summary}; {len(models)} trainings together",
             "endpoints": endpoints,
+            "data": spec.data.model_copy(update=_terms(members)),
             "metrics": [*metrics, *found],
             "limit": None,
             "notes": None,
@@ -146,6 +148,15 @@ def _expect_one_split(members: Sequence[ZooModel]) -> None:
             f"Its members were trained on other rows, or held out others: no row is known that is new to all. Give some with"
             f" {option('data', 'FILE')}"
         )
+
+
+def _terms(members: Sequence[ZooModel]) -> dict[str, str]:
+    """Licenses and citations of the data of all members that are a user's; no license is known where one is not."""
+    data = [member.spec.data for member in members if hasattr(member, "spec")]
+    licenses = dict.fromkeys(one.license for one in data if one.license)
+    citations = dict.fromkeys(one.citation for one in data if one.citation)
+    license = UNKNOWN if UNKNOWN in licenses else "; ".join(licenses)
+    return {key: text for key, text in (("license", license), ("citation", "; ".join(citations))) if text}
 
 
 def _folder(model: Any) -> ModelFolder:

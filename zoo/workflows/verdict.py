@@ -127,7 +127,7 @@ def beside_uncalibrated(metrics: Sequence[Metric]) -> list[str]:
     list of str
         A sentence, with the difference on the same rows and its interval.
     """
-    keep = "Keep that one, whose probabilities were as good; or try more rows to fit the temperature on."
+    keep = "Keep that one, or try more rows to fit the temperature on."
     return _beside(metrics, {"before": ("the model before", keep)})
 
 
@@ -305,8 +305,31 @@ def _number(value: float) -> str:
     return f"{value:.3g}"
 
 
-def say(verdict: Sequence[str]) -> None:
+def narrowed(simulated: int, trained_on: int, acceptance: float) -> str:
+    """Say what a round of simulations for one observation has found.
+
+    Parameters
+    ----------
+    simulated : int
+        Simulations of the round.
+    trained_on : int
+        Simulations of all rounds that its flow was trained on, those held out to stop by included.
+    acceptance : float
+        Probability of the prior where this round and those before hold the observation possible.
+
+    Returns
+    -------
+    str
+        A sentence; calibration is measured after the last round, which alone has simulations for it.
+    """
+    return (
+        f"{simulated:,} simulations, of all so far {trained_on:,} are trained on: the observation is held possible on"
+        f" {_number(acceptance)} of the prior, where the next round simulates."
+    )
+
+
+def say(verdict: Sequence[str], title: str = "verdict") -> None:
     """Print a verdict for whoever has waited for the training."""
-    print("verdict:")
+    print(f"{title}:")
     for sentence in verdict:
         print(f"- {sentence}")
