@@ -197,7 +197,8 @@ def ensemble(
     folder: FolderOption,
     like: Annotated[str | None, typer.Option(help="model whose spec describes what the runs trained")] = None,
     data: Annotated[
-        Path | None, typer.Option(help="rows to judge it on, of any format that zoo finetune reads; default: the members' own")
+        Path | None,
+        typer.Option(help="rows new to all members, whose test split, a fifth, it is judged on; default: the members' own"),
     ] = None,
     overwrite: OverwriteOption = False,
 ) -> None:

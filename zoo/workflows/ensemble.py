@@ -53,8 +53,8 @@ def ensemble(
     like : str, Path or ZooModel, optional
         A model whose spec describes what the runs trained.
     data : path, mapping or Dataset, optional
-        Rows to judge it on, as ``zoo.calibrate`` takes them, of which the test split counts; by default the members' own, where
-        all held out the same and no simulation has to be run for them.
+        Rows to judge it on that are new to all members, as ``zoo.calibrate`` takes them, of which the test split, a fifth,
+        counts; by default the members' own, where all held out the same and no simulation has to be run for them.
     metrics : sequence of Metric
         What else was measured of the ensemble on held-out data. Those of a member are not the ensemble's.
     overwrite : bool
