@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import numpy as np
 import onnx
@@ -112,6 +113,60 @@ def test_calibrated_model_is_a_folder_whose_graph_has_the_temperature(sure, tmp_
     np.testing.assert_allclose(calibrated.logits(x), np.asarray(model.logits(x)) / temperature.value, rtol=1e-4, atol=1e-5)
     before, after = (onnx.load(place / "predict.onnx").graph.node for place in (folder, tmp_path / "my-calibrated"))
     assert [node.op_type for node in before] == [node.op_type for node in after]
+
+
+def labeled(model, temperature, first, seed):
+    """Rows whose labels are drawn from the model's logits divided by a temperature."""
+    rng = np.random.default_rng(seed)
+    x = rng.normal(0, 4, (ROWS, 4)).astype(np.float32)
+    p = 1 / (1 + np.exp(-np.asarray(model.logits(x), np.float64) / temperature))
+    return Rows({"x": x}, (rng.uniform(size=p.shape) < p).astype(np.float32), first + np.arange(ROWS))
+
+
+def cross_entropy(logit, label):
+    return -(label * np.log(1 / (1 + np.exp(-logit))) + (1 - label) * np.log(1 / (1 + np.exp(logit))))
+
+
+def test_it_says_what_came_of_it_everywhere(sure, tmp_path, capsys):
+    folder, model, (validation, test) = sure
+    found = calibrate(folder, folder=tmp_path / "cooler", data=Held(validation, test))
+    calibrated, better = found.spec.verdict
+    assert calibrated.startswith(f"Calibrated, as far as {ROWS} rows tell: the best temperature is ")
+    metrics = {metric.name: metric for metric in found.spec.metrics}
+    low, high = metrics["best temperature"].interval
+    assert low < 1 < high
+    before = np.asarray(model.logits(test.inputs["x"]), np.float64)
+    gain = cross_entropy(before, test.target) - cross_entropy(before / metrics["temperature"].value, test.target)
+    value, least, most = map(float, re.fullmatch(
+        r"Better than the model before: `log loss` is lower by (\S+) \((\S+) to (\S+)\)\.", better
+    ).groups())  # fmt: skip
+    assert value == pytest.approx(gain.mean(), rel=0.01)
+    half = 1.96 * gain.std() / np.sqrt(ROWS)
+    assert (least, most) == pytest.approx((gain.mean() - half, gain.mean() + half), rel=0.1)
+    card, printed = (tmp_path / "cooler" / "README.md").read_text(), capsys.readouterr().out
+    for sentence in (calibrated, better):
+        assert f"- {sentence}\n" in card
+        assert f"- {sentence}\n" in printed
+    assert (tmp_path / "cooler" / "figures" / "reliability.png").exists()
+
+
+def test_what_was_calibrated_is_to_be_kept(sure, tmp_path):
+    folder, model, _ = sure
+    found = calibrate(folder, folder=tmp_path / "same", data=Held(labeled(model, 1.0, 0, 5), labeled(model, 1.0, 10_000, 6)))
+    assert found.spec.verdict[1].startswith("Not told apart from the model before: `log loss` differs by ")
+    assert "Keep that one" in found.spec.verdict[1]
+
+
+def test_a_temperature_of_other_rows_is_no_better(sure, tmp_path):
+    folder, model, _ = sure
+    found = calibrate(
+        folder, folder=tmp_path / "other", data=Held(labeled(model, 1 / TRUE, 0, 7), labeled(model, TRUE, 10_000, 8))
+    )
+    calibrated, worse = found.spec.verdict
+    assert calibrated.startswith("Not calibrated (too sure")
+    assert "Try more rows to fit the temperature on" in calibrated
+    assert "zoo calibrate" not in calibrated
+    assert worse.startswith("Worse than the model before: `log loss` is higher by ")
 
 
 def test_what_cannot_be_calibrated_is_refused(sure, tmp_path):

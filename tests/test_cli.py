@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import subprocess
 import sys
 
@@ -209,7 +210,7 @@ def test_wrong_name_is_one_line_with_suggestions():
     [
         (("train", "mlp-cmb-feature", "--set", "epoch=1"), "did you mean epochs"),
         (("predict", "mlp-cmb-feature", "--input", "nothing.npz"), "nothing.npz"),
-        (("predict", "mlp-cmb-feature", "--observation", "nowhere"), "CMB-TT"),
+        (("predict", "mlp-cmb-feature", "--observation", "."), "expected one COM_PowerSpect_CMB-TT"),
         (("verify", "./nowhere"), "nowhere"),
         (("simulate", "cmb-featur", "--out", "x"), "cmb-feature"),
     ],
@@ -335,9 +336,41 @@ def test_metrics_fit_in_80_columns():
     assert ["seeds" in line for line in lines].count(True) == 1
 
 
-@pytest.mark.parametrize("name", ["nowhere.npy", "nowhere.csv"])
-def test_a_file_that_is_not_there_is_named(name):
-    assert f"{name}: there is no such file, expected " in refused("predict", "mlp-cmb-feature", "--input", name)
+COLUMNS = "data as .csv, "
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        ("predict mlp-cmb-feature --input {}.npy", COLUMNS),
+        ("predict mlp-cmb-feature --input {}.csv", COLUMNS),
+        ("predict mlp-cmb-feature --input {}", COLUMNS),
+        ("predict mlp-cmb-feature --observation {}", "a folder with COM_PowerSpect_CMB-TT"),
+        ("predict mlp-cmb-emulator --observation {}.txt", "one observation: a .npy of one row, "),
+        ("infer nsf-cmb-posterior --observation {}.npy", "one observation: a .npy of one row, "),
+        ("explain mlp-cmb-feature --input {}.npy", COLUMNS),
+        ("explain mlp-cmb-feature --observation {}.csv", "one observation: a .npy of one row, "),
+        ("finetune mlp-cmb-feature --data {}.npy --folder mine", COLUMNS),
+        ("finetune mlp-cmb-feature --data {} --folder mine", COLUMNS),
+        ("calibrate mlp-cmb-feature --data {}.csv --folder mine", COLUMNS),
+        ("export mlp-cmb-feature --data {}.csv --folder mine --precision int8", COLUMNS),
+        ("unfold {}.csv {}.csv {}.csv --out mine", COLUMNS),
+        ("find-anomalies {}.root nsf-dijet-density --region 3 4 --out mine", COLUMNS),
+        ("train --recipe {}.yaml", "a recipe (.yaml)"),
+        ("release {}.yaml", "a recipe (.yaml)"),
+        ("show ./{}", "the folder of a model"),
+        ("predict ./{}", "the folder of a model"),
+        ("ensemble ./{} ./{} --folder mine", "the folder of a model"),
+        ("push {} hf://me/mine", "the folder of a model"),
+    ],
+)
+def test_every_command_says_alike_that_a_file_is_not_there(arguments, expected, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    said = refused(*arguments.replace("{}", "nowhere").split())
+    assert re.fullmatch(
+        rf"error: nowhere(\.\w+)?: there is no such file or folder, expected {re.escape(expected)}.*\n", said
+    ), said
+    assert not list(tmp_path.glob("mine*"))
 
 
 def test_help_and_version():

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+import re
 
 import keras
 import numpy as np
 import pytest
 from scipy.special import logsumexp
+from scipy.stats import norm
+from sklearn.metrics import log_loss, roc_auc_score
 from tiny_networks import example, released
 
 import zoo
+from zoo.data.dataset import Rows
 from zoo.errors import IntegrityError, ZooError
 from zoo.export import export
 from zoo.families.ensemble import Ensemble
@@ -142,6 +146,142 @@ def test_ensemble_of_folders_is_a_folder_like_any_other(members, tmp_path):
     assert all(str(member) in (tmp_path / "all" / "README.md").read_text() for member in members)
     with pytest.raises(IntegrityError, match="graphs and no weights"):
         zoo.load(tmp_path / "exported")
+
+
+class Held:
+    """Test rows."""
+
+    def __init__(self, inputs, target) -> None:
+        self.test = Rows(inputs, np.asarray(target, np.float32), np.arange(len(target)))
+
+    def rows(self, split: str, epoch: int = 0) -> Rows:
+        return self.test
+
+
+def said(sentence: str, pattern: str) -> list[float]:
+    found = re.fullmatch(pattern, sentence)
+    assert found, sentence
+    return [float(number) for number in found.groups()]
+
+
+@pytest.fixture(scope="module")
+def classifiers(tmp_path_factory):
+    """Folders of classifiers whose logits are far apart."""
+    folders = []
+    for seed in range(3):
+        folder = member_folder(
+            tmp_path_factory.mktemp("classifiers") / f"c{seed}", "mlp", CLASSIFIER, seed, [tensor("probability", 1)]
+        )
+        model = zoo.load(folder)
+        model.set_weights([3 * weight for weight in model.get_weights()])
+        write_model_folder(model, model.spec, folder, {"predict": (X,)}, prose="# Tiny\n", overwrite=True)
+        folders.append(folder)
+    return folders
+
+
+def test_it_is_judged_beside_its_members(classifiers, tmp_path, capsys):
+    rng = np.random.default_rng(4)
+    x = rng.normal(0, 1, (3000, 4)).astype(np.float32)
+    each = np.stack([np.asarray(zoo.load(folder)(x), np.float64)[:, 0] for folder in classifiers])
+    p = each.mean(axis=0)
+    label = rng.uniform(size=len(p)) < p
+    found = build_ensemble(classifiers, folder=tmp_path / "all", data=Held({"x": x}, label[:, None]))
+    calibrated, mean, best = found.spec.verdict
+    assert calibrated.startswith("Calibrated, as far as 3000 rows tell: ")
+    number = r"by (\S+) \((\S+) to (\S+)\)\."
+    of_members = [roc_auc_score(label, one) for one in each]
+    value, low, high = said(mean, f"Better than the mean of its members: `auc` is higher {number}")
+    assert value == pytest.approx(roc_auc_score(label, p) - np.mean(of_members), rel=0.01)
+    assert low < value < high
+    lowest = np.argmin([log_loss(label, one) for one in each])
+    value, low, high = said(best, f"Better than the best of its members: `auc` is higher {number}")
+    assert value == pytest.approx(roc_auc_score(label, p) - of_members[lowest], rel=0.01)
+    assert low < value < high
+    metrics = {metric.name: metric for metric in found.spec.metrics}
+    assert metrics["auc"].baseline == pytest.approx(np.mean(of_members))
+    assert metrics["loss"].value == pytest.approx(log_loss(label, p), rel=1e-3)
+    assert f"the lowest loss of 3 has number {lowest}" in metrics["loss minus that of the best member"].detail
+    card, printed = (tmp_path / "all" / "README.md").read_text(), capsys.readouterr().out
+    for sentence in found.spec.verdict:
+        assert f"- {sentence}\n" in card
+        assert f"- {sentence}\n" in printed
+
+
+def test_one_that_is_no_better_than_its_best_member_says_so(classifiers, tmp_path):
+    rng = np.random.default_rng(5)
+    x = rng.normal(0, 1, (3000, 4)).astype(np.float32)
+    p = np.asarray(zoo.load(classifiers[1])(x), np.float64)
+    found = build_ensemble(classifiers, folder=tmp_path / "all", data=Held({"x": x}, rng.uniform(size=p.shape) < p))
+    assert found.spec.verdict[-1].startswith("Worse than the best of its members: `auc` is lower by ")
+    assert "else keep that one" in found.spec.verdict[-1]
+
+
+@pytest.mark.parametrize(
+    ("noise", "begins"), [(1.0, "Calibrated: `coverage of 68%` is "), (2.0, "Not calibrated (too sure): ")]
+)
+def test_intervals_of_gaussians_are_held_against_the_truth(tmp_path, noise, begins):
+    config = {"size": 4, "channels": [2], "hidden": [3]}
+    cubes = np.random.default_rng(6).normal(size=(3000, 4, 4, 4)).astype(np.float32)
+    outputs = [tensor("mass"), tensor("scale")]
+    folders = []
+    for seed in range(2):
+        model = get_family("cnn3d")(**config)
+        model.adapt({"cube": cubes[:50]}, np.float32([[0.0], [1.0 + seed]]))
+        spec = zoo.get_spec("cnn3d-halo-mass").model_copy(
+            update={
+                "config": config, "name": "tiny", "metrics": [], "limit": None, "files": [], "verdict": None,
+                "endpoints": {"predict": Endpoint(description="m", inputs=[tensor("cube", 4, 4, 4)], outputs=outputs)},
+            }
+        )  # fmt: skip
+        write_model_folder(model, spec, tmp_path / f"m{seed}", {"predict": (cubes[:4],)}, prose="# Tiny\n")
+        folders.append(tmp_path / f"m{seed}")
+    joined = Ensemble("cnn3d", config, 2)
+    for place, folder in zip(joined.members, folders, strict=True):
+        place.set_weights(zoo.load(folder).get_weights())
+    location, scale = (np.asarray(one) for one in joined.answer(cubes))
+    truth = (location + noise * scale * np.random.default_rng(7).normal(size=location.shape)).reshape(-1, 1)
+    found = build_ensemble(folders, folder=tmp_path / "all", data=Held({"cube": cubes}, truth))
+    assert found.spec.verdict[0].startswith(begins)
+    metrics = {metric.name: metric.value for metric in found.spec.metrics}
+    expected = [2 * norm.cdf(norm.ppf((1 + level) / 2) / noise) - 1 for level in (0.68, 0.95)]
+    assert [metrics["coverage of 68%"], metrics["coverage of 95%"]] == pytest.approx(expected, abs=0.03)
+
+
+def test_without_rows_it_says_why_nothing_is_told(members, tmp_path):
+    found = build_ensemble(members, folder=tmp_path / "all")
+    (sentence,) = found.spec.verdict
+    assert sentence.startswith("Calibrated or not, better than its members or not: not told. tiny: its own rows cannot be made")
+    assert sentence.endswith("Give rows with data=FILE.")
+
+
+def test_rows_that_a_member_may_have_seen_do_not_judge(classifiers, tmp_path):
+    """Members that were fine-tuned on one file with another seed each held out other rows of it."""
+    folders = []
+    for seed, folder in enumerate(classifiers[:2]):
+        model = zoo.load(folder)
+        parameters = {"sha256": "0" * 64, "file": "mine.csv", "seed": seed}
+        spec = model.spec.model_copy(update={"data": model.spec.data.model_copy(update={"parameters": parameters})})
+        write_model_folder(model, spec, tmp_path / f"s{seed}", {"predict": (X,)}, prose="# Tiny\n")
+        folders.append(tmp_path / f"s{seed}")
+    (sentence,) = build_ensemble(folders, folder=tmp_path / "all").spec.verdict
+    assert "no row is known that is new to all. Give some with data=FILE." in sentence
+
+
+@pytest.mark.parametrize(
+    ("licenses", "expected"), [(["MIT", "CC0-1.0"], "MIT; CC0-1.0"), (["MIT", "unknown"], "unknown"), ([None, "MIT"], "MIT")]
+)
+def test_the_data_of_all_members_have_their_say(classifiers, tmp_path, licenses, expected):
+    folders = []
+    for place, (folder, license) in enumerate(zip(classifiers, licenses, strict=False)):
+        model = zoo.load(folder)
+        data = model.spec.data.model_copy(update={"license": license, "citation": license and f"Doe {place}"})
+        write_model_folder(
+            model, model.spec.model_copy(update={"data": data}), tmp_path / f"l{place}", {"predict": (X,)}, prose="# Tiny\n"
+        )
+        folders.append(tmp_path / f"l{place}")
+    data = build_ensemble(folders, folder=tmp_path / "all").spec.data
+    assert data.license == expected
+    assert data.citation == "; ".join(f"Doe {place}" for place, license in enumerate(licenses) if license)
 
 
 def test_ensemble_under_its_members_name_is_the_next_revision(members, tmp_path):

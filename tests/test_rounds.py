@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from functools import partial
 from pathlib import Path
@@ -111,6 +112,25 @@ def test_the_same_call_goes_on_and_another_is_refused(kept, tmp_path):
         rounds(tmp_path / "near", at=AT + 1).simulate()
     with pytest.raises(FolderError, match="rounds made with prior"):
         rounds(tmp_path / "near", {name: {**law, "low": -3} for name, law in PRIOR.items()}).simulate()
+
+
+def test_a_round_says_what_it_has_found(kept, tmp_path, capsys):
+    sequence, _ = kept
+    shutil.copytree(sequence.run.folder, tmp_path / "near.run")
+    rounds(tmp_path / "near").simulate()
+    title, found, fit = capsys.readouterr().out.splitlines()
+    assert title == "round 1 of 2:"
+    share = re.fullmatch(
+        r"- 400 simulations, of all so far 398 are trained on: the observation is held possible on (\S+) of the prior, where"
+        r" the next round simulates\.",
+        found,
+    )
+    assert share, found
+    inside = sequence.truncated.holds(Prior(PRIOR).sample(20_000, np.random.default_rng(9))).mean()
+    assert float(share[1]) == pytest.approx(inside, rel=0.1)
+    exact = -2 * np.log(1e-4) * np.pi * SD.prod() / 64  # of the ellipse that holds all but 1e-4 of the right posterior
+    assert exact < inside < 4 * exact
+    assert re.search(r"(Over|Under|Neither over- nor under)fitted", fit)
 
 
 def test_an_observation_is_converted_to_what_the_simulator_answers(tmp_path):

@@ -140,6 +140,7 @@ def test_a_users_folder_of_a_released_name_gets_no_released_rows(tuned):
     [
         ({"source": "mine.csv", "parameters": {}}, "'mine.csv', which is no data set of this installation"),
         ({"source": "simulations", "parameters": {"file": "simulations.npz"}}, "beside the recipe"),
+        ({"source": "simulations", "parameters": {"prior": {}, "test": 100, "sha256": "0" * 64}}, "beside the recipe"),
         ({"source": "pendulum", "parameters": {"tset": 5}}, "does not take the parameters that are recorded"),
         ({"source": "two-moons", "parameters": {}, "rows": {"test": 7}}, "made with 7 test rows"),
     ],

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from zoo.data.dataset import Rows
 from zoo.errors import InputError
 from zoo.families.base import ZooModel
-from zoo.interpret.uncertainty.calibration import fit_temperature
+from zoo.interpret.uncertainty.calibration import fit_temperature, reliability
 from zoo.model.spec import Metric
 from zoo.training.fine_tune import losses
 from zoo.training.metrics import Units, mean, measured
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 TEMPERATURE, SHIFT = "best temperature", "mean probability minus share of class 1"
 CERTAIN = 1e-7
@@ -51,6 +56,31 @@ def calibration(probability: np.ndarray, label: np.ndarray, units: Units, draws:
         return []
     meaning = "mean over test rows of the probability minus the label"
     return [temperature, measured(SHIFT, _shift, [scored], units, meaning, draws=draws)]
+
+
+def calibration_of(model: ZooModel, rows: Rows) -> tuple[list[Metric], dict[str, Figure]]:
+    """How sure a classifier of two classes is beside how sure it should be, as numbers and a figure.
+
+    Parameters
+    ----------
+    model : ZooModel
+        The model.
+    rows : Rows
+        Rows that no choice has used.
+
+    Returns
+    -------
+    tuple of list of Metric and dict of str to Figure
+        As ``calibration`` measures it, and a reliability diagram; none of other models.
+    """
+    from zoo.interpret.plots import reliability_diagram
+
+    probability = probability_of_class_1(model, rows)
+    if probability is None:
+        return [], {}
+    label = np.asarray(rows.target[:])[:, 0]
+    figure = reliability_diagram(reliability(probability, label, weight=rows.weight))
+    return calibration(probability, label, Units.of(rows)), {"reliability": figure}
 
 
 def probability_of_class_1(model: ZooModel, rows: Rows) -> np.ndarray | None:

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+from scipy.special import ndtri
 
 from zoo.data.dataset import Rows
 from zoo.families.base import ZooModel
+from zoo.families.batches import in_batches
+from zoo.families.ensemble import Ensemble
 from zoo.model.spec import Metric
+from zoo.training.evaluations.distribution import LEVELS
 from zoo.training.fine_tune import losses
+from zoo.training.fit import model_inputs
 from zoo.training.metrics import Statistic, Units, auc, mean, measured, rms, root_mean, taken
 
+SAME = "on the same rows"
 Measured = tuple[Statistic, np.ndarray, str]
 """A statistic, the values of rows (n, ...) that it is taken of, and what it is."""
 
@@ -34,13 +42,66 @@ def compare(models: dict[str, ZooModel], rows: Rows) -> list[Metric]:
         metrics.append(measured(name, statistic, [ours], units, meaning, baseline=baseline, baseline_name=first))
         for other, theirs in beside.items():
             metrics.append(measured(f"{other}/{name}", statistic, [theirs], units, meaning))
-
-            def difference(both: np.ndarray, weight: np.ndarray | None, statistic: Statistic = statistic) -> float:
-                return taken(statistic, both[:, 0], weight) - taken(statistic, both[:, 1], weight)
-
             both = np.stack([ours, theirs], axis=1)
-            metrics.append(measured(f"{name} minus that {other}", difference, [both], units, f"{meaning}; on the same rows"))
+            metrics.append(measured(f"{name} minus that {other}", _beyond(statistic), [both], units, f"{meaning}; {SAME}"))
     return metrics
+
+
+def beside_members(ensemble: Ensemble, rows: Rows) -> list[Metric]:
+    """Metrics of an ensemble, how much it differs from its members, and how often the intervals of Gaussians hold the truth.
+
+    Parameters
+    ----------
+    ensemble : Ensemble
+        The ensemble.
+    rows : Rows
+        Rows that no choice has used.
+
+    Returns
+    -------
+    list of Metric
+        Each metric beside the mean of the members, and its differences from that mean and from the best member, which is the
+        one of the lowest loss on the same rows.
+    """
+    together, each, units = statistics(ensemble, rows), [statistics(one, rows) for one in ensemble.members], Units.of(rows)
+    losses_of_all = [taken(mean, one["loss"][1], units.weight) for one in each]
+    best, metrics = int(np.argmin(losses_of_all)), []
+    for name, (statistic, ours, meaning) in together.items():
+        theirs = [one[name][1] for one in each]
+        of_all = float(np.mean([taken(statistic, one, units.weight) for one in theirs]))
+        metrics.append(measured(name, statistic, [ours], units, meaning, baseline=of_all, baseline_name="mean of members"))
+        chosen = f"the lowest loss of {len(each)} has number {best}, counted from 0"
+        for other, some, note in (("mean", theirs, f"of {len(each)}"), ("best", [theirs[best]], chosen)):
+            values, what = np.stack([ours, *some], axis=1), f"{meaning}; {SAME}; {note}"
+            metrics.append(measured(f"{name} minus that of the {other} member", _beyond(statistic), [values], units, what))
+    return metrics + (_coverage(ensemble, rows, units) if ensemble.kind == "gaussian" else [])
+
+
+def _coverage(ensemble: Ensemble, rows: Rows, units: Units) -> list[Metric]:
+    """How often the central intervals of Gaussian answers hold the truth."""
+
+    def answers(*inputs: Any) -> Any:
+        return ensemble(model_inputs([*inputs]))
+
+    with ensemble.exact():
+        location, scale = np.split(in_batches(answers, *rows.inputs.values()).astype(np.float64), 2, axis=-1)
+    off = np.abs(np.asarray(rows.target[:], np.float64) - location) / scale
+    return [
+        measured(
+            f"coverage of {level:.0%}", mean, [off <= ndtri((1 + level) / 2)], units, "truths that lie in the central interval"
+        )
+        for level in LEVELS
+    ]
+
+
+def _beyond(statistic: Statistic) -> Statistic:
+    """How much a statistic of the first of several models, along the second axis, exceeds its mean over the others."""
+
+    def difference(values: np.ndarray, weight: np.ndarray | None) -> float:
+        first, *others = (taken(statistic, values[:, place], weight) for place in range(values.shape[1]))
+        return first - float(np.mean(others))
+
+    return difference
 
 
 def statistics(model: ZooModel, rows: Rows) -> dict[str, Measured]:

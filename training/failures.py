@@ -48,7 +48,7 @@ def failures(model: object, dataset: Dataset) -> list[Failure]:
     Parameters
     ----------
     model : object
-        The model, which says what each row costs; of trees and mixtures, which do not, nothing is found.
+        The model, which says what each row costs; of trees, which do not, nothing is found.
     dataset : Dataset
         The data set, of whose test rows at most 4096 at random are looked at.
 

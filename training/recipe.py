@@ -16,6 +16,7 @@ from zoo.model.axes import Strict
 from zoo.model.limit import Limit
 from zoo.model.registry import get_family
 from zoo.model.spec import Endpoint, Name, Tolerance
+from zoo.paths import expect_there, user_path
 from zoo.training.evaluations import EvaluationSettings, evaluation_settings
 
 RECIPES = Path(__file__).parent / "recipes"
@@ -164,6 +165,8 @@ def load_recipe(name_or_path: str | Path) -> Recipe:
     ------
     UnknownNameError
         There is no recipe of that name.
+    InputError
+        There is no such file.
     RecipeError
         The file is not a recipe; only plain YAML is read, tags that build objects are refused.
     """
@@ -173,6 +176,8 @@ def load_recipe(name_or_path: str | Path) -> Recipe:
             raise UnknownNameError("recipe", str(name_or_path), recipe_names())
         path, folder = RECIPES / f"{name_or_path}.yaml", None
     else:
+        path = user_path(path)
+        expect_there(path, "a recipe (.yaml)")
         folder = path.parent.resolve()
     try:
         values = yaml.load(path.read_text(encoding="utf-8"), _PlainYaml)  # noqa: S506

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from zoo.cli.terminal import keep, plain_warnings
+from zoo.cli.terminal import keep, plain_warnings, quiet_tensorflow
 from zoo.cli.unfold import FILES
 
 app = typer.Typer()
@@ -29,7 +29,7 @@ def find_anomalies(
     """Score events by how much denser the data are than their background, and count the excess beyond cuts."""
     from zoo.workflows.anomalies import find_anomalies as run
 
-    with plain_warnings():
+    with quiet_tensorflow(), plain_warnings():
         found = run(
             events,
             background,

@@ -44,6 +44,8 @@ def model_details(spec: ModelSpec) -> list[RenderableType]:
     )
     metrics = [metric for metric in spec.metrics if "/" not in metric.name]
     export = f"opset {spec.export.opset}, tested in {', '.join(spec.export.runtimes) or 'nothing'}"
+    terms = f"; license {spec.data.license}" if spec.data.license else ""
+    terms += f"; cite {spec.data.citation}" if spec.data.citation else ""
     return [
         Text.assemble(
             (spec.name, "bold"), f" revision {spec.revision}, family {spec.family}, task {spec.task}\n{spec.summary}"
@@ -51,7 +53,8 @@ def model_details(spec: ModelSpec) -> list[RenderableType]:
         table_of("endpoints", "endpoint", "tensor", "shape", "unit", "trained range", "what", rows=tensors),
         metric_table(metrics) if metrics else "no metrics on its card",
         *([f"limit: {spec.limit.words(spec.metrics)}"] if spec.limit else []),
-        f"data: {spec.data.description} ({spec.data.simulator}, seed {spec.data.seed}); rows {spec.data.rows}\nONNX: {export}",
+        f"data: {spec.data.description} ({spec.data.simulator}, seed {spec.data.seed}); rows {spec.data.rows}{terms}",
+        f"ONNX: {export}",
     ]
 
 

@@ -96,6 +96,10 @@ def finetune(
         list[str] | None,
         typer.Option(help="COLUMN=UNIT where it is not the model's, e.g. time=ms; repeatable"),
     ] = None,
+    license: Annotated[
+        str | None, typer.Option(help="license of your data, such as CC-BY-4.0, for the card and the Hub; default: not known")
+    ] = None,
+    citation: Annotated[str | None, typer.Option(help="what is to be cited for your data")] = None,
     unfreeze: Annotated[str, typer.Option(help="blocks to train: head, all, the last so many, or names with commas")] = "head",
     learning_rate: Annotated[float, typer.Option(help="of Adam")] = 1e-3,
     layer_decay: Annotated[float, typer.Option(help="learning rate of each trained layer over that of the next")] = 1.0,
@@ -131,6 +135,8 @@ def finetune(
             weights=weights,
             columns={key: value.split(",") for key, value in pairs("--columns", columns)},
             units=dict(pairs("--units", units)),
+            license=license,
+            citation=citation,
             overwrite=overwrite,
             unfreeze=_blocks(unfreeze),
             learning_rate=learning_rate,
@@ -147,6 +153,10 @@ def finetune(
         )
         print_table(metric_table([metric for metric in model.spec.metrics if "/" not in metric.name]))
     print(f"{_wrote(folder)}; say what it is for in {folder / 'README.md'}")
+    if license is None:
+        print(
+            "its card says that the license of the data is not known: --license LICENSE --overwrite says it, and trains nothing"
+        )
 
 
 def _blocks(text: str) -> str | int | list[str]:
@@ -186,11 +196,19 @@ def ensemble(
     members: Annotated[list[str], typer.Argument(help="models of one family and config; or with --like, finished runs")],
     folder: FolderOption,
     like: Annotated[str | None, typer.Option(help="model whose spec describes what the runs trained")] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(help="rows new to all members, whose test split, a fifth, it is judged on; default: the members' own"),
+    ] = None,
     overwrite: OverwriteOption = False,
 ) -> None:
     """Make one model of several trainings: their mean, and how far they are apart."""
     with quiet_tensorflow():
+        from zoo.cli.tables import metric_table
+        from zoo.cli.terminal import show as print_table
         from zoo.workflows.ensemble import ensemble as run
 
-        model = run(members, folder=folder, like=like, overwrite=overwrite)
+        model = run(members, folder=folder, like=like, data=data, overwrite=overwrite)
+    if model.spec.metrics:
+        print_table(metric_table(model.spec.metrics))
     print(f"{model.spec.config['count']} members: {_wrote(folder)}")

@@ -20,6 +20,7 @@ from zoo.model.handed_in.files import SUFFIXES, read_columns, read_npy
 from zoo.model.handed_in.tensors import array_of, inputs_of, rows_of
 from zoo.model.handed_in.values import values_of
 from zoo.model.spec import Endpoint, ModelSpec, Tensor
+from zoo.paths import expect_there, user_path
 from zoo.registration import Register
 
 Constraint = tuple[float, float, float]
@@ -182,15 +183,18 @@ def read_observation(spec: ModelSpec, path: str | Path) -> Observation:
 
     Raises
     ------
-    FileNotFoundError
-        There is no such file or folder.
     InputError
-        The file is another kind, holds something else than one row, or the source has no reader for it.
+        There is no such file or folder, the file is of another kind or holds something else than one row, or the source has no
+        reader for it.
     """
-    path = Path(path)
+    path = user_path(path)
+    reader = reader_of(spec.data.source)
+    if reader is None or path.suffix in TABLES:  # else its reader says what it takes
+        expect_there(
+            path, f"one observation: a .npy of one row, or a file with one row of each input under its name ({SUFFIXES})"
+        )
     if path.suffix == ".npy":
         return _of_rows(path, {_observed(spec): read_npy(path)}, spec)
-    reader = reader_of(spec.data.source)
     if path.suffix == ".npz" or (path.suffix in TABLES and (reader is None or _names_an_input(spec, path))):
         return _of_rows(path, read_columns(path), spec)
     if reader is None:

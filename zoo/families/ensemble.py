@@ -86,6 +86,24 @@ class Ensemble(ZooModel):
         return _log_of_sum(-ops.softplus(-given)) - _log_of_sum(-ops.softplus(given))
 
     @property
+    def classes(self) -> int | None:
+        return self.members[0].classes
+
+    @property
+    def objective_name(self) -> str:
+        return self.members[0].objective_name
+
+    def objective(self, target, answer):
+        """The members' loss of each row, of what they answer together."""
+        return self.members[0].objective(target, answer)
+
+    def point(self, answer):
+        return self.members[0].point(answer)
+
+    def own_target(self, inputs):
+        return self.members[0].own_target(inputs)
+
+    @property
     def blocks(self) -> dict[str, list[keras.layers.Layer]]:
         parts = [member.blocks for member in self.members]
         return {name: [layer for part in parts for layer in part[name]] for name in parts[0]}

@@ -5,8 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable
 
+from zoo.model.license import UNKNOWN, hub_license
 from zoo.model.spec import LIBRARIES, OUTSIDE, TEST_TENSORS, WEIGHTS, Metric, ModelSpec, onnx_file
 
+OURS = "apache-2.0"
+"""License of a model whose data a recipe makes, which is that of physzoo."""
 HEADLINES = 6
 """A card shows at most as many numbers."""
 
@@ -33,7 +36,7 @@ def front_matter(spec: ModelSpec) -> str:
     """
     pipeline = next((tag for tag in ("tabular-classification", "tabular-regression") if tag[8:] in spec.task), None)
     tags = ["physics", *(spec.data.fields or []), "physzoo", "onnx", spec.family, spec.task, *_LIBRARY_TAGS[spec.library]]
-    lines = ["license: apache-2.0", "library_name: physzoo"]
+    lines = [*hub_license(spec.data.license or OURS), "library_name: physzoo"]
     lines += [f"base_model: {json.dumps(spec.lineage.parent)}"] if spec.lineage else []
     lines += [f"pipeline_tag: {pipeline}"] if pipeline else []
     lines.append(f"tags: {json.dumps(tags)}")
@@ -91,7 +94,17 @@ def _origin(spec: ModelSpec, address: str) -> str:
     text += "".join(f" It was trained on {words}, and refuses others." for words in jets)
     if spec.export.reduced:
         text += f" Large matrices of the graphs are in {spec.export.reduced.precision}; `model.json` says what that changes."
-    return text
+    return text + _terms(spec)
+
+
+def _terms(spec: ModelSpec) -> str:
+    """License and citation of a user's data; nothing of data that a recipe makes, whose works the prose of the card names."""
+    data, said = spec.data, []
+    if data.license:
+        said.append(f"The license of its data, `{data.source}`, is {'not known' if data.license == UNKNOWN else data.license}.")
+    if data.citation:
+        said.append(f"Who uses the model cites for its data: {data.citation}")
+    return f"\n\n{_line(' '.join(said))}" if said else ""
 
 
 def _numbers(spec: ModelSpec, address: str) -> str:

@@ -280,6 +280,10 @@ class Data(Strict):
     """Independent simulations of each split, where several rows share one."""
     fields: list[Name] | None = None
     """Fields of physics that the rows are of, the widest first; None where nobody says."""
+    license: str | None = None
+    """License of a user's rows in their words, "unknown" where they have not said it; None of rows that a recipe makes."""
+    citation: str | None = None
+    """What is to be cited for a user's rows."""
 
 
 class Difference(Strict):

@@ -19,7 +19,7 @@ from zoo.model.hub import one_line
 from zoo.model.integrity import InMemory, checked, file_fault, read
 from zoo.model.model_json import MAX_BYTES, read_spec
 from zoo.model.spec import CARD, SPEC, File, ModelSpec
-from zoo.paths import user_path
+from zoo.paths import expect_there, user_path
 
 _HUB_PART = r"(?!\.)(?:(?!\.\.)[\w.-])+"
 """A name in an address, of which the Hub's library makes a path: none that leads upwards or is hidden."""
@@ -111,6 +111,8 @@ def locate(name_or_path: str | Path) -> ModelFolder:
     ------
     UnknownNameError
         No such model or revision.
+    InputError
+        There is no such folder.
     IntegrityError
         The spec cannot be read, or that of an earlier revision cannot be fetched.
     """
@@ -119,6 +121,7 @@ def locate(name_or_path: str | Path) -> ModelFolder:
         return _from_hub(text)
     if isinstance(name_or_path, Path) or text.startswith((".", "~")) or "/" in text or os.sep in text:
         folder = user_path(text)
+        expect_there(folder, "the folder of a model; a released one goes by its name alone")
         return ModelFolder(read_spec(folder), folder, link_root=folder)
     name, _, revision = text.partition("@")
     name = registry.current_name(name)

@@ -19,6 +19,7 @@ from zoo.model.spec import Lineage, Metric
 from zoo.workflows.folder import revision_of, write_model_folder
 from zoo.workflows.new_folder import new_folder, opened, shipped_inputs
 from zoo.workflows.rows import own_rows
+from zoo.workflows.verdict import beside_uncalibrated, calibrated, say
 
 if TYPE_CHECKING:
     from zoo.data.dataset import Rows
@@ -39,7 +40,8 @@ def calibrate(
     """Write a binary classifier with its logits divided by the temperature that suits the validation rows best.
 
     The division is in the weights of the head, so that every export has it and no graph another operation. Which rows are
-    classified how at a threshold of one half, and the order of all rows, stay as they were.
+    classified how at a threshold of one half, and the order of all rows, stay as they were. What came of it on the test rows is
+    printed, is ``spec.verdict``, and stands on the card.
 
     Parameters
     ----------
@@ -76,6 +78,8 @@ def calibrate(
     --------
     >>> calibrated = calibrate("mlp-cmb-feature", folder="my-calibrated")  # doctest: +SKIP
     """
+    from zoo.training.calibration import calibration_of
+
     path, name = new_folder(folder, overwrite)
     given, source = opened(model)
     spec = source.spec
@@ -86,6 +90,13 @@ def calibrate(
     if shared := np.intersect1d(validation.group, test.group).size:
         raise ZooError(f"validation and test rows share {shared} simulations: the calibration would be judged on what made it")
     metrics, temperature = _measured(given, validation, test)
+    softened = type(given).from_config(given.get_config())
+    softened.set_weights(given.get_weights())
+    softened.soften(temperature)
+    calibration, figures = calibration_of(softened, test)
+    metrics += calibration
+    more = "more rows to fit the temperature on, drawn like those that it will meet"
+    verdict = [*calibrated(metrics, cooler=more), *beside_uncalibrated(metrics)]
     data_sha256 = None if spec.lineage is None else spec.lineage.data_sha256
     described = spec.model_copy(
         update={
@@ -96,22 +107,22 @@ def calibrate(
             "lineage": Lineage(parent=spec.name, revision=spec.revision, data_sha256=data_sha256),
             "limit": None,
             "notes": None,
-            "verdict": None,
+            "verdict": verdict,
             "earlier_revisions": {},
             "physzoo_version": version("physzoo"),
         }
     )
-    softened = type(given).from_config(given.get_config())
-    softened.set_weights(given.get_weights())
-    softened.soften(temperature)
-    write_model_folder(softened, described, path, shipped_inputs(source), prose=_prose(name, spec.name), overwrite=overwrite)
-    calibrated: ZooModel = load(path)
-    return calibrated
+    inputs, prose = shipped_inputs(source), _prose(name, spec.name)
+    write_model_folder(softened, described, path, inputs, figures=figures, prose=prose, overwrite=overwrite)
+    written: ZooModel = load(path)
+    say(verdict)
+    return written
 
 
 def _measured(model: ZooModel, validation: Rows, test: Rows) -> tuple[list[Metric], float]:
     """How well calibrated the model is afterwards, each metric beside its value before; and the temperature."""
     from zoo.training.intervals import bootstrap
+    from zoo.training.metrics import Units, mean, measured
 
     fitted, label = _logits(model, validation)
     temperature = fit_temperature(fitted, label, validation.weight)
@@ -140,7 +151,14 @@ def _measured(model: ZooModel, validation: Rows, test: Rows) -> tuple[list[Metri
         split="validation",
         detail="simulations resampled",
     )
-    return [against("ece", _ece), against("log loss", _log_loss), found], temperature
+    gain = measured(
+        "log loss minus that before",
+        mean,
+        [_log_losses(after, truth) - _log_losses(before, truth)],
+        Units.of(test),
+        "mean over rows, nat; on the same rows",
+    )
+    return [against("ece", _ece), against("log loss", _log_loss), gain, found], temperature
 
 
 def _logits(model: ZooModel, rows: Rows) -> tuple[np.ndarray, np.ndarray]:
@@ -167,7 +185,11 @@ def _ece(logit: np.ndarray, label: np.ndarray, weight: np.ndarray | None) -> flo
 def _log_loss(logit: np.ndarray, label: np.ndarray, weight: np.ndarray | None) -> float:
     from zoo.training.metrics import mean
 
-    return mean(np.logaddexp(0.0, np.where(label == 1, -logit, logit)), weight)
+    return mean(_log_losses(logit, label), weight)
+
+
+def _log_losses(logit: np.ndarray, label: np.ndarray) -> np.ndarray:
+    return np.logaddexp(0.0, np.where(label == 1, -logit, logit))
 
 
 def _or_nan(logit: np.ndarray, label: np.ndarray, weight: np.ndarray | None) -> float:

@@ -10,15 +10,20 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from zoo.errors import ZooError
+from zoo.errors import InputError, ZooError, option
 from zoo.families.state import apart
+from zoo.model.license import UNKNOWN
 from zoo.model.registry import get_family
 from zoo.model.spec import LIBRARIES, Metric, ModelSpec
 from zoo.model.store import ModelFolder, locate
 from zoo.workflows.folder import revision_of, write_model_folder
 from zoo.workflows.new_folder import new_folder, opened, shipped_inputs
+from zoo.workflows.rows import own_rows
+from zoo.workflows.verdict import beside_members, calibrated, say
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
     from zoo.families.base import ZooModel
     from zoo.families.ensemble import Ensemble
 
@@ -29,10 +34,14 @@ def ensemble(
     *,
     folder: str | Path,
     like: str | Path | ZooModel | None = None,
+    data: Any = None,
     metrics: Sequence[Metric] = (),
     overwrite: bool = False,
 ) -> ZooModel:
     """Write an ensemble of models of one family, config and first endpoint.
+
+    It is judged beside its members on test rows, where there are some that no member was trained on. What came of it is
+    printed, is ``spec.verdict``, and stands on the card.
 
     Parameters
     ----------
@@ -43,8 +52,11 @@ def ensemble(
         The folder to be made. Its name is the ensemble's; under the name of its first member it is the next revision.
     like : str, Path or ZooModel, optional
         A model whose spec describes what the runs trained.
+    data : path, mapping or Dataset, optional
+        Rows to judge it on that are new to all members, as ``zoo.calibrate`` takes them, of which the test split, a fifth,
+        counts; by default the members' own, where all held out the same and no simulation has to be run for them.
     metrics : sequence of Metric
-        What was measured of the ensemble on held-out data. There is none by default: those of a member are not the ensemble's.
+        What else was measured of the ensemble on held-out data. Those of a member are not the ensemble's.
     overwrite : bool
         Whether an earlier model in ``folder`` is replaced.
 
@@ -78,6 +90,7 @@ def ensemble(
         raise ZooError(f"members {[i for i, one in enumerate(prints) if prints.count(one) > 1]} have the same weights")
     joined = _joined(spec, members)
     endpoints = {one: joined.described(one, spec.endpoint(one)) for one in joined.endpoints if one in spec.endpoints}
+    found, figures, verdict = _judged(joined, spec, members, data)
     described = spec.model_copy(
         update={
             "name": name,
@@ -86,10 +99,11 @@ def ensemble(
             "config": joined.config,
             "summary": f"{spec.summary}; {len(models)} trainings together",
             "endpoints": endpoints,
-            "metrics": list(metrics),
+            "data": spec.data.model_copy(update=_terms(members)),
+            "metrics": [*metrics, *found],
             "limit": None,
             "notes": None,
-            "verdict": None,
+            "verdict": verdict,
             "earlier_revisions": {},
             "lineage": None,
             "physzoo_version": version("physzoo"),
@@ -98,9 +112,51 @@ def ensemble(
     shipped = shipped_inputs(source)[endpoint]
     rows = dict(zip((tensor.name for tensor in spec.endpoint(endpoint).inputs), shipped, strict=True))
     inputs = joined.example(rows, np.random.default_rng(0)) | {endpoint: shipped}
-    write_model_folder(joined, described, path, inputs, prose=_prose(name, models, prints), overwrite=overwrite)
+    prose = _prose(name, models, prints)
+    write_model_folder(joined, described, path, inputs, figures=figures, prose=prose, overwrite=overwrite)
     written: ZooModel = load(path)
+    say(verdict)
     return written
+
+
+def _judged(
+    joined: Ensemble, spec: ModelSpec, members: Sequence[ZooModel], data: Any
+) -> tuple[list[Metric], dict[str, Figure], list[str]]:
+    """Metrics, figures and verdict of an ensemble beside its members; a verdict alone where there are no rows for it."""
+    from zoo.training.calibration import calibration_of
+    from zoo.training.comparison import beside_members as compare
+
+    joined.spec = spec  # by which rows are read; what is written has its own
+    try:
+        if data is None:
+            _expect_one_split(members)
+        (test,) = own_rows(joined, "test", data=data, simulate=False)
+    except ZooError as error:
+        if data is not None:
+            raise
+        return [], {}, [f"Calibrated or not, better than its members or not: not told. {error}."]
+    calibration, figures = calibration_of(joined, test)
+    metrics = compare(joined, test) + calibration
+    return metrics, figures, [*calibrated(metrics), *beside_members(metrics)]
+
+
+def _expect_one_split(members: Sequence[ZooModel]) -> None:
+    """Refuse members of which one may have been trained on what another held out."""
+    specs = [member.spec for member in members if hasattr(member, "spec")]  # finished runs of one recipe have none
+    if any(one.data != specs[0].data for one in specs):
+        raise InputError(
+            f"Its members were trained on other rows, or held out others: no row is known that is new to all. Give some with"
+            f" {option('data', 'FILE')}"
+        )
+
+
+def _terms(members: Sequence[ZooModel]) -> dict[str, str]:
+    """Licenses and citations of the data of all members that are a user's; no license is known where one is not."""
+    data = [member.spec.data for member in members if hasattr(member, "spec")]
+    licenses = dict.fromkeys(one.license for one in data if one.license)
+    citations = dict.fromkeys(one.citation for one in data if one.citation)
+    license = UNKNOWN if UNKNOWN in licenses else "; ".join(licenses)
+    return {key: text for key, text in (("license", license), ("citation", "; ".join(citations))) if text}
 
 
 def _folder(model: Any) -> ModelFolder:

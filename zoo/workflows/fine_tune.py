@@ -11,13 +11,13 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from pydantic import ValidationError
 
 from zoo.errors import InputError, UnknownNameError, warn
 from zoo.families.state import apart, deterministic
 from zoo.model.card import TEMPLATE
-from zoo.model.spec import Data, Export, Lineage, Metric, ModelSpec
+from zoo.model.license import UNKNOWN as UNKNOWN_LICENSE
+from zoo.model.spec import Data, Export, Lineage, ModelSpec
 from zoo.workflows.fine_tuned_spec import with_extremes, with_head, with_inputs
 from zoo.workflows.folder import test_inputs, write_model_folder
 from zoo.workflows.new_folder import new_folder
@@ -28,7 +28,7 @@ from zoo.workflows.verdict import beside_others, calibrated, fitted, say
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from zoo.data.dataset import Dataset, Rows
+    from zoo.data.dataset import Dataset
     from zoo.families.base import ZooModel
     from zoo.training.checks import Checked
     from zoo.training.fine_tune import FineTuned, FineTuning
@@ -47,6 +47,8 @@ def fine_tune(
     weights: str | None = None,
     columns: Mapping[str, Sequence[str]] | None = None,
     units: Mapping[str, str] | None = None,
+    license: str | None = None,
+    citation: str | None = None,
     overwrite: bool = False,
     **settings: Any,
 ) -> ZooModel:
@@ -76,8 +78,14 @@ def fine_tune(
         The columns of each input that is called otherwise.
     units : mapping, optional
         The unit of each column whose file does not say it, as ``astropy.units`` writes it. It is converted into the model's.
+    license : str, optional
+        The license of the data, such as ``"CC-BY-4.0"``, or an address. It stands on the card, and is the model's on the Hub;
+        without it both say that the license is not known.
+    citation : str, optional
+        What is to be cited for the data; it stands on the card.
     overwrite : bool
-        Whether an earlier model in ``folder`` is replaced.
+        Whether an earlier model in ``folder`` is replaced. Where the run is the same, such as to add a license, nothing is
+        trained again.
     **settings : Any
         How it is trained; these words have a meaning:
 
@@ -125,14 +133,19 @@ def fine_tune(
     path, _ = new_folder(folder, overwrite)
     chosen = _settings(settings)
     parent = _parent(model)
+    terms = {"license": UNKNOWN_LICENSE if license is None else _text("license", license)}
+    terms |= {} if citation is None else {"citation": _text("citation", citation)}
     with apart(chosen.seed), deterministic():
-        return _fine_tuned(parent, data, chosen, _words(target, group, weights, columns, units), path)
+        return _fine_tuned(parent, data, chosen, _words(target, group, weights, columns, units), path, terms)
 
 
-def _fine_tuned(parent: ZooModel, data: Any, chosen: FineTuning, words: UserColumns, path: Path) -> ZooModel:
+def _fine_tuned(
+    parent: ZooModel, data: Any, chosen: FineTuning, words: UserColumns, path: Path, terms: dict[str, str]
+) -> ZooModel:
     """Train, judge and write the model in ``path``."""
     from zoo.interpret.plots import learning_curves
     from zoo.loading import load
+    from zoo.training.calibration import calibration_of
     from zoo.training.checks import check
     from zoo.training.comparison import compare
     from zoo.training.fine_tune import fine_tune as train
@@ -147,7 +160,7 @@ def _fine_tuned(parent: ZooModel, data: Any, chosen: FineTuning, words: UserColu
     tuned = train(parent, network, dataset, chosen, checked, path.with_name(f"{path.name}.run"))
     beside = {"before": parent} if chosen.outputs is None and chosen.inputs is None else {}
     metrics = compare({"fine-tuned": tuned.model, **beside, "from scratch": tuned.scratch}, dataset.rows("test"))
-    calibration, figures = _calibrated(tuned.model, dataset.rows("test"))
+    calibration, figures = calibration_of(tuned.model, dataset.rows("test"))
     metrics += calibration
     figures = {"learning_curves": learning_curves(tuned.history), **figures}
     verdict = [
@@ -164,7 +177,7 @@ def _fine_tuned(parent: ZooModel, data: Any, chosen: FineTuning, words: UserColu
             "config": network.config,
             "summary": f"{parent.spec.summary}; fine-tuned on {source}",
             "endpoints": with_extremes(described.endpoints, checked.extremes, checked.jets),
-            "data": _data(source, dataset, checked, rows, parent.spec.data.fields),
+            "data": _data(source, dataset, checked, rows, parent.spec.data.fields).model_copy(update=terms),
             "metrics": metrics,
             "files": [],
             "export": Export(),
@@ -183,21 +196,6 @@ def _fine_tuned(parent: ZooModel, data: Any, chosen: FineTuning, words: UserColu
     _write_report(path.with_name(f"{path.name}.run"), fine_tuned.spec, tuned, dataset, chosen, checked, figures)
     say(verdict)
     return fine_tuned
-
-
-def _calibrated(model: ZooModel, rows: Rows) -> tuple[list[Metric], dict[str, Figure]]:
-    """How sure a classifier of two classes is beside how sure it should be, as numbers and a figure; none of other models."""
-    from zoo.interpret.plots import reliability_diagram
-    from zoo.interpret.uncertainty.calibration import reliability
-    from zoo.training.calibration import calibration, probability_of_class_1
-    from zoo.training.metrics import Units
-
-    probability = probability_of_class_1(model, rows)
-    if probability is None:
-        return [], {}
-    label = np.asarray(rows.target[:])[:, 0]
-    figure = reliability_diagram(reliability(probability, label, weight=rows.weight))
-    return calibration(probability, label, Units.of(rows)), {"reliability": figure}
 
 
 def _write_report(
@@ -269,6 +267,13 @@ def _parent(model: str | Path | ZooModel) -> ZooModel:
             " built by hand, assign model.spec"
         )
     return parent
+
+
+def _text(name: str, given: Any) -> str:
+    """Words of a user's; InputError for nothing."""
+    if not isinstance(given, str) or not given.strip():
+        raise InputError(f"{name}: expected some words, or leave it out, given {given!r}")
+    return " ".join(given.split())
 
 
 def _words(target: Any, group: Any, weights: Any, columns: Any, units: Any) -> UserColumns:

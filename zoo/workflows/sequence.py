@@ -28,6 +28,7 @@ from zoo.errors import InputError, option
 from zoo.model.test_tensors import read_npz
 from zoo.workflows.npe_run import RECIPE, NpeRun, Pairs
 from zoo.workflows.observed import observed
+from zoo.workflows.verdict import fitted, narrowed, say
 
 THETA, DRAWN, TRAINED_ON = "theta.npz", "drawn.npz", "simulations.npz"
 """Parameters that a round has drawn, what was simulated at them, and what of all rounds is trained on."""
@@ -141,15 +142,19 @@ class Sequence:
         claim(self.run.folder / "round-1" / "rounds.json", about | self.how, "rounds")
         parts: list[Simulations] = []
         regions: list[Region] = []
+        law: Any = self.prior
         for index in range(asked.rounds):
             last, folder = index == asked.rounds - 1, self.run.folder / f"round-{index + 1}"
-            law = self.prior if not regions else TruncatedPrior(self.prior, regions)
             parts.append(self._simulated(law, asked.of_round(index) + (asked.test if last else 0), index, folder))
             if isinstance(law, TruncatedPrior) and last:
                 self.truncated = law
                 return self._pairs(f"{folder.name}/{TRAINED_ON}", folder, partial(self._tested, parts, law), asked.test)
             pairs = self._pairs(TRAINED_ON, folder, partial(self._inside, parts, law), 2)
-            regions.append(Region.around(self._trained(pairs, folder, index), self.observation, seed=index))
+            flow, history, kept_best = self._trained(pairs, folder, index)
+            regions.append(Region.around(flow, self.observation, seed=index))
+            law = TruncatedPrior(self.prior, regions)
+            found = narrowed(len(parts[-1]), pairs.budget, law.acceptance)
+            say([found, *fitted(history, kept_best)], f"round {index + 1} of {asked.rounds}")
         raise AssertionError
 
     def _simulated(self, law: Any, n: int, index: int, folder: Path) -> Simulations:
@@ -226,7 +231,8 @@ class Sequence:
         data: dict[str, Any] = {"source": "simulations", "parameters": parameters}
         return Pairs(self.prior, data, budget, Datum.of(x, labels=self.labels), scales, x[:budget])
 
-    def _trained(self, pairs: Pairs, folder: Path, index: int) -> Any:
+    def _trained(self, pairs: Pairs, folder: Path, index: int) -> tuple[Any, dict[str, Any], bool]:
+        """The flow of a round, the history of its training, and whether the best epoch was kept."""
         from zoo.training.fit import fit
         from zoo.training.npe_recipe import npe_recipe
         from zoo.training.recipe import load_recipe
@@ -235,5 +241,5 @@ class Sequence:
         recipe = npe_recipe(name, pairs.prior, pairs.data, pairs.budget, pairs.datum, context_scales=pairs.scales, **self.how)
         with whole_file(path, "w") as file:
             yaml.safe_dump(recipe.model_dump(mode="json", exclude_none=True), file, sort_keys=False)
-        flow, _ = fit(load_recipe(path), folder / "model", title=f"{self.run.name}, round {index + 1}")
-        return flow
+        flow, history = fit(load_recipe(path), folder / "model", title=f"{self.run.name}, round {index + 1}")
+        return flow, history, recipe.patience is not None

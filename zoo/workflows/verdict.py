@@ -26,8 +26,10 @@ LOWER = ("rmse", "loss", "log loss", "ece", "error", "scatter", "energy error")
 """What the names of metrics begin with that are better where they are lower."""
 LARGER = "Try more rows or simulations, or a larger network."
 """What to try where a model is not better than a baseline."""
-ORDER = ("auc", "accuracy", "rmse", "loss")
-"""Which statistic of a fine-tuning a comparison is said of, the first that there is."""
+ORDER = ("auc", "accuracy", "rmse", "loss", "log loss")
+"""Which statistic a comparison of models is said of, the first that there is."""
+COOLER = "`zoo calibrate`"
+"""What to try where a temperature is off."""
 
 
 def fitted(history: Mapping[str, Sequence[float]], kept_best: bool) -> list[str]:
@@ -105,19 +107,61 @@ def beside_others(metrics: Sequence[Metric], unfreeze: object = "all") -> list[s
     list of str
         A sentence for each of the others, with the difference on the same rows and its interval.
     """
-    found = {metric.name: metric for metric in metrics}
     more = "" if unfreeze == "all" else f"{option('unfreeze', repr('all'), 'all')}, "
-    tries = {
-        "from scratch": f"Try {more}more rows, or a parent whose question is nearer to yours.",
-        "before": f"Try {more}{option('learning_rate', '0.0001')}, or more rows; else keep the parent.",
+    nearer = f"Try {more}more rows, or a parent whose question is nearer to yours."
+    slower = f"Try {more}{option('learning_rate', '0.0001')}, or more rows; else keep the parent."
+    others = {"from scratch": ("the same network from scratch", nearer), "before": ("the parent", slower)}
+    return _beside(metrics, others)
+
+
+def beside_uncalibrated(metrics: Sequence[Metric]) -> list[str]:
+    """Say whether a classifier is better than it was before its temperature, and by how much.
+
+    Parameters
+    ----------
+    metrics : sequence of Metric
+        What was measured.
+
+    Returns
+    -------
+    list of str
+        A sentence, with the difference on the same rows and its interval.
+    """
+    keep = "Keep that one, or try more rows to fit the temperature on."
+    return _beside(metrics, {"before": ("the model before", keep)})
+
+
+def beside_members(metrics: Sequence[Metric]) -> list[str]:
+    """Say whether an ensemble is better than the mean and than the best of its members, and by how much.
+
+    Parameters
+    ----------
+    metrics : sequence of Metric
+        Metrics as ``zoo.training.comparison.beside_members`` makes them.
+
+    Returns
+    -------
+    list of str
+        Two sentences, each with the difference on the same rows and its interval.
+    """
+    others = {
+        "of the mean member": ("the mean of its members", "Try more members, or leave out one that is far off."),
+        "of the best member": (
+            "the best of its members",
+            "Try members that differ in more than their seed; else keep that one, which takes less time.",
+        ),
     }
+    return _beside(metrics, others)
+
+
+def _beside(metrics: Sequence[Metric], others: Mapping[str, tuple[str, str]]) -> list[str]:
+    """A sentence for each of other models, by what their differences are called, who they are and what to try next."""
+    found = {metric.name: metric for metric in metrics}
     said = []
-    for other, to_try in tries.items():
-        who = "the parent" if other == "before" else "the same network from scratch"
+    for other, (who, to_try) in others.items():
         name = next((name for name in ORDER if f"{name} minus that {other}" in found), None)
-        if name is None:
-            continue
-        said.append(_difference(found[f"{name} minus that {other}"], name, who, 1 if name in HIGHER else -1, to_try))
+        if name is not None:
+            said.append(_difference(found[f"{name} minus that {other}"], name, who, 1 if name in HIGHER else -1, to_try))
     return said
 
 
@@ -176,7 +220,7 @@ def _better(name: str) -> int | None:
     return 1 if name.startswith(HIGHER) else -1 if name.startswith(LOWER) else None
 
 
-def calibrated(metrics: Sequence[Metric], miscalibrated: Sequence[str] | None = None) -> list[str]:
+def calibrated(metrics: Sequence[Metric], miscalibrated: Sequence[str] | None = None, cooler: str = COOLER) -> list[str]:
     """Say whether answers are as sure as they should be, by whatever was measured of it.
 
     Parameters
@@ -185,6 +229,8 @@ def calibrated(metrics: Sequence[Metric], miscalibrated: Sequence[str] | None = 
         What was measured: distances of ranks and coverage, a classifier's temperature, or how many intervals hold the truth.
     miscalibrated : sequence of str, optional
         Which distances are more than chance, as ``zoo.interpret.posteriors.miscalibration`` says; None where none were judged.
+    cooler : str
+        What to try where a classifier's temperature is off.
 
     Returns
     -------
@@ -197,7 +243,7 @@ def calibrated(metrics: Sequence[Metric], miscalibrated: Sequence[str] | None = 
     found = {metric.name: metric for metric in metrics}
     said = [] if miscalibrated is None else [_distances(metrics, miscalibrated)]
     if (temperature := found.get(TEMPERATURE)) and (shift := found.get(SHIFT)):
-        said.append(_temperature(temperature, shift))
+        said.append(_temperature(temperature, shift, cooler))
     levels = [(found[f"coverage of {level:.0%}"], level) for level in LEVELS if f"coverage of {level:.0%}" in found]
     if levels:
         said.append(_coverage(levels))
@@ -217,7 +263,7 @@ def _distances(metrics: Sequence[Metric], miscalibrated: Sequence[str]) -> str:
     )
 
 
-def _temperature(temperature: Metric, shift: Metric) -> str:
+def _temperature(temperature: Metric, shift: Metric, cooler: str) -> str:
     (cold, hot), (low, high) = temperature.interval or (-np.inf, np.inf), shift.interval or (-np.inf, np.inf)
     named = (
         f"the best temperature is {_with_interval(temperature)} beside 1, probabilities are off by {_with_interval(shift)} in"
@@ -230,7 +276,7 @@ def _temperature(temperature: Metric, shift: Metric) -> str:
         ways.append(f"shifted, probabilities too {'high' if low > 0 else 'low'}")
     if not ways:
         return f"Calibrated, as far as {temperature.n} rows tell: {named}."
-    to_try = ["`zoo calibrate`"] if not cold <= 1 <= hot else []
+    to_try = [cooler] if not cold <= 1 <= hot else []
     to_try += [] if low <= 0 <= high else ["classes in the shares that you will meet, and look for an input in another unit"]
     return f"Not calibrated ({'; '.join(ways)}): {named}. Try {', '.join(to_try)} ({PAGE})."
 
@@ -259,8 +305,31 @@ def _number(value: float) -> str:
     return f"{value:.3g}"
 
 
-def say(verdict: Sequence[str]) -> None:
+def narrowed(simulated: int, trained_on: int, acceptance: float) -> str:
+    """Say what a round of simulations for one observation has found.
+
+    Parameters
+    ----------
+    simulated : int
+        Simulations of the round.
+    trained_on : int
+        Simulations of all rounds that its flow was trained on, those held out to stop by included.
+    acceptance : float
+        Probability of the prior where this round and those before hold the observation possible.
+
+    Returns
+    -------
+    str
+        A sentence; calibration is measured after the last round, which alone has simulations for it.
+    """
+    return (
+        f"{simulated:,} simulations, of all so far {trained_on:,} are trained on: the observation is held possible on"
+        f" {_number(acceptance)} of the prior, where the next round simulates."
+    )
+
+
+def say(verdict: Sequence[str], title: str = "verdict") -> None:
     """Print a verdict for whoever has waited for the training."""
-    print("verdict:")
+    print(f"{title}:")
     for sentence in verdict:
         print(f"- {sentence}")

@@ -16,6 +16,7 @@ from zoo.data.cmb.binning import CHANNELS, SLICES, joint_multipoles
 from zoo.data.observation import Comparison, Constraint, Observation, observes
 from zoo.errors import InputError
 from zoo.model.fit import predicts
+from zoo.paths import expect_there, user_path
 
 PUBLISHED: dict[str, Constraint] = {
     "H0": (67.27, 66.67, 67.87),
@@ -27,6 +28,8 @@ PUBLISHED: dict[str, Constraint] = {
 }
 """Planck 2018 TT,TE,EE+lowE (arXiv:1807.06209, table 2)."""
 
+FILE, ARCHIVE = "COM_PowerSpect_CMB-{}-binned_R3.0*.txt", "https://pla.esac.esa.int"
+"""Planck's file of a channel, and where it is from."""
 NOT_KNOWN = (
     "correlations between neighboring bins (from the mask, lensing and foregrounds), which Planck's covariance has",
     "foregrounds, calibration and beams: subtracted from the public spectra at their best fit, without their uncertainty",
@@ -162,21 +165,21 @@ def read_planck(folder: str | Path) -> PlanckSpectra:
     FileNotFoundError
         A channel has no file, or several.
     InputError
-        A file has another binning, missing columns or values that are not finite.
+        There is no such folder, or a file has another binning, missing columns or values that are not finite.
     """
-    joined = np.concatenate([_read_channel(Path(folder), channel) for channel in CHANNELS])
+    folder = user_path(folder)
+    expect_there(folder, f"a folder with {FILE.format('TT')} and those of TE and EE, as they are at {ARCHIVE}")
+    joined = np.concatenate([_read_channel(folder, channel) for channel in CHANNELS])
     multipole, d_ell, lower, upper, best_fit = joined.T
     return PlanckSpectra(multipole, d_ell, (lower + upper) / 2, best_fit)
 
 
 def _read_channel(folder: Path, channel: str) -> np.ndarray:
-    pattern = f"COM_PowerSpect_CMB-{channel}-binned_R3.0*.txt"
+    pattern = FILE.format(channel)
     paths = sorted(folder.glob(pattern)) if folder.is_dir() else []
     if len(paths) != 1:
         found = ", ".join(path.name for path in paths) or "none"
-        raise FileNotFoundError(
-            f"expected one {pattern} in {folder}, found {found}; Planck's binned spectra are at https://pla.esac.esa.int"
-        )
+        raise FileNotFoundError(f"expected one {pattern} in {folder}, found {found}; Planck's binned spectra are at {ARCHIVE}")
     try:
         table = np.loadtxt(paths[0], ndmin=2)
     except ValueError as error:

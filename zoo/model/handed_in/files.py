@@ -21,7 +21,7 @@ from zoo.model.handed_in.hdf5 import read_hdf5
 from zoo.model.handed_in.tables import columns_of, is_table
 from zoo.model.handed_in.values import Values, values_of
 from zoo.model.test_tensors import read_npz
-from zoo.paths import user_path
+from zoo.paths import expect_there, user_path
 
 Found = dict[str, Column]
 
@@ -53,12 +53,11 @@ def read_columns(data: Any) -> Columns:
             return columns_of(data, "arrays")
         raise InputError(f"expected data as a path ({SUFFIXES}), arrays by name or a data set, given {type(data).__name__}")
     path = user_path(data)
+    expect_there(path, f"data as {SUFFIXES}")
     if path.is_dir() and any(path.glob("*.npy")):
         return columns_of({file.stem: read_npy(file, True) for file in sorted(path.glob("*.npy"))}, str(path))
-    if path.suffix not in READERS:
+    if path.suffix not in READERS or not path.is_file():
         raise InputError(f"{path}: expected data as {SUFFIXES}")
-    if not path.is_file():
-        raise InputError(f"{path}: there is no such file, expected data as {SUFFIXES}")
     with path.open("rb") as stream:
         sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
     return Columns(READERS[path.suffix](path), str(path), sha256)
@@ -102,11 +101,10 @@ def read_npy(path: Path, on_disk: bool = False) -> np.ndarray:
     InputError
         There is no such file, it is no ``.npy`` or holds Python objects, which are never unpickled.
     """
-    if not path.is_file():
-        raise InputError(f"{path}: there is no such file, expected a .npy")
+    expect_there(path, f"data as {SUFFIXES}, or a .npy of one tensor")
     try:
         found: np.ndarray = np.load(path, mmap_mode="r" if on_disk else None, allow_pickle=False)
-    except (ValueError, EOFError) as error:
+    except (ValueError, EOFError, IsADirectoryError) as error:
         raise InputError(f"{path} is not a .npy of plain numbers: {error}") from error
     return found
 
