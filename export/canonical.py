@@ -12,7 +12,7 @@ from typing import Any
 import onnx
 from onnx import numpy_helper
 
-from zoo.export.nodes import inputs_of
+from zoo.export.nodes import bodies, inputs_of
 
 
 def make_canonical(graph: onnx.GraphProto, keep: Sequence[str], *, by_structure: bool) -> None:
@@ -31,9 +31,7 @@ def make_canonical(graph: onnx.GraphProto, keep: Sequence[str], *, by_structure:
     """
     stems: dict[str, str] = {}
     if by_structure:
-        _order(graph, _digests(graph, keep))
-        stems |= dict.fromkeys((tensor.name for tensor in graph.initializer), "constant")
-        stems |= {name: node.op_type for node in graph.node for name in (node.name, *node.output)}
+        _order_by_structure(graph, keep, {}, stems)
     else:
         _order(graph, [_stem(node.output[0]) for node in graph.node])
     _name(graph, keep, stems)
@@ -46,9 +44,59 @@ def replace(repeated: Any, items: Iterable[Any]) -> None:
     repeated.extend(items)
 
 
-def _digests(graph: onnx.GraphProto, keep: Sequence[str]) -> list[str]:
-    """What each node computes from inputs and constants, as a digest that no name of a layer enters."""
-    known = {
+def _order_by_structure(graph: onnx.GraphProto, keep: Sequence[str], outside: Mapping[str, str], stems: dict[str, str]) -> None:
+    """Order the nodes of a graph and of the bodies in it by what they compute, and call them by their operations in ``stems``.
+
+    ``outside`` has the digest of each name that a body sees of the graph around it.
+    """
+    known = dict(outside)
+    known |= {value.name: f"input {place}" for place, value in enumerate(graph.input) if value.name not in keep}
+    digests = _digests(graph, keep, known)
+    if outside:
+        digests = _merged(graph, digests)
+    for node in graph.node:
+        for body in bodies(node):
+            _order_by_structure(body, [], known, stems)
+    _order(graph, digests)
+    stems |= dict.fromkeys((tensor.name for tensor in graph.initializer), "constant")
+    stems |= {name: node.op_type for node in graph.node for name in (node.name, *node.output)}
+
+
+def _merged(body: onnx.GraphProto, digests: Sequence[str]) -> list[str]:
+    """Keep one of the equal nodes of a body, which tf2onnx leaves there, and no constant that nothing takes; its digests.
+
+    Which of them stands first is by chance, so that the same model would not give the same bytes.
+    """
+    answers = {value.name for value in body.output}
+    first: dict[str, onnx.NodeProto] = {}
+    instead: dict[str, str] = {}
+    kept = []
+    for node, digest in zip(body.node, digests, strict=True):
+        _redirect(node, instead)
+        if digest in first and not answers & set(node.output):
+            instead |= dict(zip(node.output, first[digest].output, strict=True))
+        else:
+            first.setdefault(digest, node)
+            kept.append((node, digest))
+    replace(body.node, [onnx.NodeProto.FromString(node.SerializeToString()) for node, _ in kept])
+    taken = answers.union(*(inputs_of(node) for node in body.node))
+    replace(body.initializer, [tensor for tensor in body.initializer if tensor.name in taken])
+    return [digest for _, digest in kept]
+
+
+def _redirect(node: onnx.NodeProto, instead: Mapping[str, str]) -> None:
+    """Give a node, and the bodies in it, other names for what they take."""
+    replace(node.input, [instead.get(name, name) for name in node.input])
+    for body in bodies(node):
+        for inner in body.node:
+            _redirect(inner, instead)
+        for value in body.output:
+            value.name = instead.get(value.name, value.name)
+
+
+def _digests(graph: onnx.GraphProto, keep: Sequence[str], known: dict[str, str]) -> list[str]:
+    """What each node computes from inputs and constants, as a digest that no name of a layer enters; ``known`` grows by it."""
+    known |= {
         tensor.name: _digest(tensor.data_type, tensor.dims, numpy_helper.to_array(tensor).tobytes())
         for tensor in graph.initializer
     }
@@ -68,7 +116,7 @@ def _digest(*parts: object) -> str:
 def _without_names(attribute: onnx.AttributeProto) -> bytes | list[str]:
     """The value of an attribute; of a body the operations alone, as its names are tf2onnx's."""
     if attribute.HasField("g"):
-        return [node.op_type for node in attribute.g.node]
+        return sorted(node.op_type for node in attribute.g.node)
     return attribute.SerializeToString(deterministic=True)
 
 
@@ -134,9 +182,8 @@ def _name(graph: onnx.GraphProto, keep: Sequence[str], stems: Mapping[str, str])
         for node in inner.node:
             node.name = rename(node.name)
             replace(node.input, [rename(name) for name in node.input])
-            for attribute in node.attribute:
-                for body in (*attribute.graphs, *([attribute.g] if attribute.HasField("g") else [])):
-                    walk(body)
+            for body in bodies(node):
+                walk(body)
             replace(node.output, [rename(name) for name in node.output])
         for value in (*inner.output, *inner.initializer):
             value.name = rename(value.name)

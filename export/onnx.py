@@ -85,7 +85,8 @@ def to_onnx(model: EndpointModel, spec: ModelSpec, endpoint: str, opset: int = O
     _expect(where, "outputs", [t.name for t in described.outputs], [value.name for value in graph.output])
 
     join_products(graph)
-    make_canonical(graph, keep=[tensor.name for tensor in described.tensors], by_structure=bool(described.free))
+    by_structure = bool(described.free) or model.repeats_operations
+    make_canonical(graph, keep=[tensor.name for tensor in described.tensors], by_structure=by_structure)
     return describe_graph(proto, spec, endpoint, opset)
 
 

@@ -121,7 +121,7 @@ def test_distance_of_flows_for_slcp_is_that_of_the_table():
     assert f"C2ST {ours}; published {published}" in prose("nsf-sbi-slcp")
 
 
-@pytest.mark.parametrize("name", ["cnn3d-halo-mass", "cnn3d-halo-mass-spherical", "gbt-halo-mass", "maf-halo-mass"])
+@pytest.mark.parametrize("name", ["cnn3d-halo-mass", "cnn3d-halo-mass-spherical", "gbt-halo-mass", "nsf-halo-mass"])
 def test_particles_that_end_in_no_halo_of_the_range(name):
     card, found = prose(name), result("halo_mass_elsewhere")
     assert f"of all particles {found['outside']['share']:.0%} end in a smaller halo, a heavier one or none" in card

@@ -63,7 +63,7 @@ def test_a_list_for_scripts_has_what_one_chooses_by(load):
     assert found["bytes"] == sum(file.bytes for file in spec.files)
     assert found["runtimes"] == spec.export.runtimes
     assert found["metric"] == {**spec.metrics[0].model_dump(mode="json"), "unit": ""}
-    (found,) = json.loads(ok("list", "--json", "pendulum"))
+    (found,) = json.loads(ok("list", "--json", "ive-pendulum"))
     assert found["metric"]["unit"] == "m"
 
 
@@ -126,7 +126,7 @@ def test_a_comparison_says_what_does_not_compare():
         ("nsf-two-moons", "nat"),
         ("nsf-cmb-posterior", "nat"),
         ("nsf-dijet-density", "nat"),
-        ("maf-halo-mass", "dex"),
+        ("nsf-halo-mass", "dex"),
         ("ive-synthetic-halo", "dex"),
         ("mlp-jets", ""),
         ("mlp-cmb-emulator", ""),  # in standard deviations of the noise
@@ -173,7 +173,7 @@ def test_what_is_cut_ends_in_dots_and_dimensionless_numbers_have_no_unit():
 
 
 def test_brackets_in_a_name_are_text():
-    (one,) = summaries("pendulum")
+    (one,) = summaries("ive-pendulum")
     odd = one.model_copy(update={"task": "[/m]", "metric": one.metric.model_copy(update={"name": "x [m]"})})
     lines = printed(*short_list([odd]))
     assert lines[0] == "[/m]"

@@ -46,6 +46,9 @@ class EndpointModel:
 
     opset_reason: ClassVar[Mapping[int, str]] = {}
     """Why there is no graph of this family at an opset of ONNX; empty where there is one at 11, 13 and 18."""
+    repeats_operations: ClassVar[bool] = False
+    """Whether a graph computes the same again and again, of which an export keeps any one: its nodes are then called by what
+    they compute, and not by the layers that they come from, so that the same model gives the same bytes."""
 
     no_gradient: ClassVar[str | None] = None
     """Why an answer has no derivative with respect to an input, and what explains the model instead; None where it has one."""

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 RELEASED = Path(importlib.import_module("zoo.model_cards").__path__[0])
 """Where the folders of the released models lie."""
-DEPRECATED: dict[str, str] = {"logistic-cmb-feature": "mlp-cmb-feature"}
+DEPRECATED: dict[str, str] = {"logistic-cmb-feature": "mlp-cmb-feature", "maf-halo-mass": "nsf-halo-mass"}
 """Names that were given up, and the released model that answers the same question from the same inputs."""
 
 _families: dict[str, type[Any]] = {}

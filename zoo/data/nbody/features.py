@@ -67,7 +67,7 @@ def halo_mass_inputs(
     -------
     dict of str to ndarray
         ``density`` (m, 24, 24, 24) for ``cnn3d-halo-mass``, ``spherical density`` of the same shape for
-        ``cnn3d-halo-mass-spherical``, ``densities`` (m, 25) for ``gbt-halo-mass`` and ``maf-halo-mass``, and ``densities and
+        ``cnn3d-halo-mass-spherical``, ``densities`` (m, 25) for ``gbt-halo-mass`` and ``nsf-halo-mass``, and ``densities and
         shear`` (m, 75), on which trees of one's own may be fitted.
 
     Raises

@@ -45,6 +45,8 @@ class Motion(TrainedInXla, ZooModel):
         There is no hidden layer or step, no position of a number among the angles, or no such activation.
     """
 
+    repeats_operations = True
+
     learned: int
     """Numbers in the answer that is learned."""
 
