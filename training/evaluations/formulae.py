@@ -41,7 +41,7 @@ class FormulaeFound(EvaluationSettings):
     """Points that are given of each formula, and as many unseen ones."""
     noise: list[Annotated[float, Field(ge=0)]] = [0.0, 0.01, 0.1]
     """Deviations of the noise of the values, in deviations of the values."""
-    beams: Annotated[int, Field(ge=1)] = 16
+    beams: Annotated[int, Field(ge=1)] = 32
     """Skeletons that a search follows."""
     made: Annotated[int, Field(ge=0)] = 100
     """Formulae of the test split, made at random as those of the training were, that are searched for too."""

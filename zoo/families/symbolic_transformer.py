@@ -95,7 +95,7 @@ class SymbolicTransformer(ZooModel):
         }
         self.tokens = tokens
         self.waves = np.repeat(WAVES, coordinates)
-        self.point = built_dense("point", (4 + 2 * len(WAVES)) * coordinates, [width, width], activation, linear=True)
+        self.seeing = built_dense("seeing", (4 + 2 * len(WAVES)) * coordinates, [width, width], activation, linear=True)
         self.elements = LearnedElements(width, memory, name="elements")
         self.asking = [CrossAttentionBlock(width, heads, activation, name=f"asking_{i}") for i in range(encoder_blocks)]
         self.mixing = [AttentionBlock(width, heads, activation, name=f"mixing_{i}") for i in range(encoder_blocks)]
@@ -126,7 +126,7 @@ class SymbolicTransformer(ZooModel):
 
     def encode(self, points, real):
         """The memory (batch, memory, width) of those points (batch, n, coordinates) that are ``real`` (batch, n)."""
-        seen = through(self.point, self.features(points, real))
+        seen = through(self.seeing, self.features(points, real))
         memory = self.elements(seen)
         for asking, mixing in zip(self.asking, self.mixing, strict=True):
             memory = mixing(asking(memory, seen, real))
@@ -169,10 +169,13 @@ class SymbolicTransformer(ZooModel):
         loss = ops.sparse_categorical_crossentropy(target, answer, from_logits=True)
         return ops.sum(loss * there, axis=-1) / ops.maximum(ops.sum(there, axis=-1), 1.0)
 
+    def point(self, answer):
+        return ops.argmax(answer, axis=-1)
+
     @property
     def blocks(self) -> dict[str, list[keras.layers.Layer]]:
         return {
-            "points": [*self.point, self.elements],
+            "points": [*self.seeing, self.elements],
             "encoder": [*self.asking, *self.mixing, self.normalized[0]],
             "decoder": [*self.embedding, *self.before, *self.reading, self.normalized[1]],
             "head": self.head,

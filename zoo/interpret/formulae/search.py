@@ -82,7 +82,7 @@ class FormulaSearch:
         There is no beam, or the model writes no formulae.
     """
 
-    def __init__(self, model: Any, *, beams: int = 16, seed: int = 0, endpoints: Mapping[str, Endpoint] | None = None) -> None:
+    def __init__(self, model: Any, *, beams: int = 32, seed: int = 0, endpoints: Mapping[str, Endpoint] | None = None) -> None:
         if beams < 1:
             raise InputError(f"expected at least one beam, given {beams}")
         self.writer, self.beams, self.seed = Writer(model, endpoints), beams, seed
@@ -118,7 +118,7 @@ class FormulaSearch:
         return [skeleton for skeleton in found if skeleton != (CONSTANT,)]
 
 
-def find_formulae(model: Any, x: np.ndarray, y: np.ndarray, *, beams: int = 16, seed: int = 0) -> list[FoundFormula]:
+def find_formulae(model: Any, x: np.ndarray, y: np.ndarray, *, beams: int = 32, seed: int = 0) -> list[FoundFormula]:
     """Formulae for points, the best first.
 
     A network writes skeletons, constants are fitted to three quarters of the points, and the others rank the formulae: first
