@@ -21,9 +21,8 @@ import numpy as np
 from interleaved import about, write
 
 import zoo
-from zoo.data.formulae.expression import Expression
 from zoo.interpret.formulae.search import FormulaSearch
-from zoo.training.evaluations.formulae import GOOD, SAME, FormulaeFound, Points, is_same, r2
+from zoo.training.evaluations.formulae import GOOD, NOTHING, SAME, FormulaeFound, Points, is_same, r2
 
 POPULATION = 500
 
@@ -63,7 +62,7 @@ def main() -> None:
             start = time.process_time()
             found = search(one.x, one.y)
             taken = time.process_time() - start
-            expression = found[0].expression if found else Expression.parsed("0")
+            expression = found[0].expression if found else NOTHING
             answer = expression(one.unseen_x)
             rows.setdefault("search", []).append((taken, is_same(expression, one), r2(answer, one.unseen_y) > GOOD))
             for times in given.times:

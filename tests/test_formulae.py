@@ -21,7 +21,7 @@ from zoo.interpret.formulae.search import FormulaSearch, checked_points, find_fo
 from zoo.model.axes import Axis
 from zoo.model.spec import Endpoint, Tensor
 from zoo.testing import check_dataset, check_family
-from zoo.training.evaluations.formulae import Points, is_same
+from zoo.training.evaluations.formulae import Case, FormulaeFound, Points, _metrics, is_same
 from zoo.training.recipe import load_recipe
 
 SMALL = {"expressions": 1000, "train": 64, "validation": 16, "test": 16, "points": 24, "longest": 16}
@@ -331,6 +331,31 @@ def test_a_search_of_a_network_is_one_of_its_graph(dataset):
         assert not {3, 4} & set(skeleton)
     for each in found(x, y):
         assert np.isfinite(each.predict(x)).all()
+
+
+def test_points_beyond_are_above_the_ranges():
+    for law in ALL_LAWS:
+        x, y = law.points(50, np.random.default_rng(0), beyond=True)
+        assert np.isfinite(y).all()
+        assert (x >= np.array(law.ranges)[:, 1]).all()
+
+
+def test_polynomials_are_judged_as_formulae_are():
+    """A polynomial is found exactly by polynomials, a root neither there nor beyond the points, and a search may find both."""
+    settings = FormulaeFound(noise=[0.0], points=100)
+    nguyen = settings.cases()[0]
+    plain = Case("Nguyen", 0.0, [nguyen.formulae[0], nguyen.formulae[7]]).by_polynomials()
+    assert plain.recovered == [True, False]
+    assert plain.beyond[0] > 0.999 > plain.beyond[1]
+    found = Case("Nguyen", 0.0, nguyen.formulae[:1]).by_search(FormulaSearch(Knows("x1**3 + x1**2 + x1"), beams=2))
+    assert found.recovered == [True]
+    metrics = _metrics("", "Nguyen", 0.0, [plain], plain)
+    assert [metric.name for metric in metrics] == [
+        "Nguyen, recovered",
+        "Nguyen, R2 above 0.999",
+        "Nguyen, R2 above 0.999 beyond",
+    ]
+    assert metrics[0].value == metrics[0].baseline == 0.5
 
 
 def test_recovery_is_up_to_constants_and_no_more():

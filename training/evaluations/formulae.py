@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
@@ -20,7 +21,6 @@ from zoo.model.spec import Metric
 from zoo.training.evaluate import Evaluation, Run, Runs
 from zoo.training.evaluations import EvaluationSettings, register_evaluation
 from zoo.training.metrics import Units, mean, measured
-from zoo.training.recipe import Source
 
 SAME = 1e-6
 """Root mean square difference, in deviations of the values, of formulae that are the same."""
@@ -64,14 +64,6 @@ class FormulaeFound(EvaluationSettings):
         evaluation.figures["learning_curves"] = plots.learning_curves(runs[""][0].history)
         return evaluation
 
-    def without_training(self, data: Source) -> list[Metric]:
-        """What polynomials find of the same points."""
-        return [
-            metric
-            for case in self.cases()
-            for metric in _metrics("polynomial, ", case.label, case.level, [case.by_polynomials()], None)
-        ]
-
     def cases(self) -> list[Case]:
         """Formulae of each set at each level of noise, with their points."""
         return [
@@ -89,6 +81,8 @@ class FormulaeFound(EvaluationSettings):
 
 
 MADE = "formulae made at random"
+NOTHING = Expression((CONSTANT,), np.zeros(1))
+"""What stands where no formula was found."""
 
 
 @dataclass(frozen=True)
@@ -103,6 +97,8 @@ class Points:
         Points (n, variables) and values (n,) that are given, with noise.
     unseen_x, unseen_y : ndarray
         Other points, without noise.
+    beyond_x, beyond_y : ndarray, optional
+        Points above the ranges of the others, without noise.
     """
 
     truth: Expression
@@ -110,15 +106,26 @@ class Points:
     y: np.ndarray
     unseen_x: np.ndarray
     unseen_y: np.ndarray
+    beyond_x: np.ndarray | None = None
+    beyond_y: np.ndarray | None = None
 
 
 @dataclass
 class Result:
-    """What was found of some formulae: whether it is the formula, its R^2 at unseen points, and the formula as text."""
+    """What was found of each of some formulae: whether it is the formula, R^2 at unseen points and beyond, and a text."""
 
     recovered: list[bool] = field(default_factory=list)
     r2: list[float] = field(default_factory=list)
+    beyond: list[float] = field(default_factory=list)
     texts: list[str] = field(default_factory=list)
+
+    def add(self, one: Points, answer: Callable[[np.ndarray], np.ndarray], recovered: bool, text: str = "") -> None:
+        """What was found of one more formula, as a function of points."""
+        self.recovered.append(recovered)
+        self.r2.append(r2(answer(one.unseen_x), one.unseen_y))
+        if one.beyond_x is not None and one.beyond_y is not None:
+            self.beyond.append(r2(answer(one.beyond_x), one.beyond_y))
+        self.texts.append(text)
 
 
 @dataclass(frozen=True)
@@ -134,20 +141,17 @@ class Case:
         result = Result()
         for one in self.formulae:
             found = search(one.x, one.y)
-            expression = found[0].expression if found else None
-            result.recovered.append(expression is not None and is_same(expression, one))
-            result.r2.append(-np.inf if expression is None else r2(expression(one.unseen_x), one.unseen_y))
-            result.texts.append("" if expression is None else str(expression))
+            expression = found[0].expression if found else NOTHING
+            result.add(one, expression, is_same(expression, one), str(expression))
         return result
 
     def by_polynomials(self) -> Result:
         """What a polynomial makes of it, which is the formula where it is everywhere equal to it."""
         result = Result()
         for one in self.formulae:
-            answer = _polynomial(one.x, one.y).predict(one.unseen_x)
-            error = np.sqrt(np.mean(np.square(answer - one.unseen_y))) / one.unseen_y.std()
-            result.recovered.append(bool(error < SAME))
-            result.r2.append(r2(answer, one.unseen_y))
+            fitted = _polynomial(one.x, one.y)
+            error = np.sqrt(np.mean(np.square(fitted.predict(one.unseen_x) - one.unseen_y))) / one.unseen_y.std()
+            result.add(one, fitted.predict, bool(error < SAME))
         return result
 
 
@@ -177,7 +181,7 @@ def _points(law: Law, number: int, level: float, n: int) -> Points:
     rng = np.random.default_rng([number, n])
     (x, y), (unseen_x, unseen_y) = law.points(n, rng), law.points(n, rng)
     noise = rng.normal(size=n)  # the same at all levels
-    return Points(law.expression, x, y + level * y.std() * noise, unseen_x, unseen_y)
+    return Points(law.expression, x, y + level * y.std() * noise, unseen_x, unseen_y, *law.points(n, rng, beyond=True))
 
 
 def _made_points(rows: Rows, count: int) -> list[Points]:
@@ -224,7 +228,17 @@ def _metrics(before: str, label: str, level: float, results: list[Result], plain
             f"share whose R^2 is above {GOOD} at unseen points without noise",
         ),
     }
-    beside = None if plain is None else [float(np.mean(plain.recovered)), float(np.mean(np.array(plain.r2) > GOOD))]
+    if results[0].beyond:
+        values[f"R2 above {GOOD} beyond"] = (
+            [np.array(result.beyond) > GOOD for result in results],
+            f"share whose R^2 is above {GOOD} at points above the given ranges, by up to half of their length",
+        )
+    beside = None
+    if plain is not None:
+        beside = [
+            float(np.mean(plain.recovered)),
+            *(float(np.mean(np.array(each) > GOOD)) for each in (plain.r2, plain.beyond)),
+        ]
     return [
         measured(
             f"{before}{label}, {name}{_at(level)}",

@@ -44,9 +44,14 @@ class Law:
         """Its tokens, as they are written here."""
         return self.expression.tokens
 
-    def points(self, n: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-        """Points (n, variables) and what the formula is there (n,), without noise."""
+    def points(self, n: int, rng: np.random.Generator, beyond: bool = False) -> tuple[np.ndarray, np.ndarray]:
+        """Points (n, variables) and what the formula is there (n,), without noise.
+
+        They are in the ranges, or ``beyond``: above them by up to half of their length, in every variable.
+        """
         low, high = np.array(self.ranges).T
+        if beyond:
+            low, high = high, high + (high - low) / 2
         x = rng.uniform(low, high, (n, len(low)))
         return x, self.expression(x)
 

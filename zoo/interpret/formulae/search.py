@@ -22,8 +22,8 @@ HELD_OUT = 0.25
 """Share of the points that no constant is fitted to."""
 MOST_FITTED = 2000
 """Points at most that constants are fitted to."""
-SMALL, LARGE = 0.05, 50.0
-"""Largest size of a variable, or of the values, outside of which it is divided by a power of ten."""
+SIZES, VALUE_SIZES = (0.05, 50.0), (1e-3, 1e3)
+"""Sizes of the largest of a variable, and of the values, beyond which it is divided by a power of ten."""
 FLOOR = 1e-14
 """Squared error, relative to the variance, that is the rounding of double precision."""
 
@@ -90,7 +90,7 @@ class FormulaSearch:
     def __call__(self, x: np.ndarray, y: np.ndarray) -> list[FoundFormula]:
         """Formulae for values y (n,) at points x (n, variables), the best first; errors as for `find_formulae`."""
         x, y = checked_points(x, y)
-        scale, unit = _scales(x), float(_scales(y[:, None])[0])
+        scale, unit = _scales(x, SIZES), float(_scales(y[:, None], VALUE_SIZES)[0])
         rng = np.random.default_rng(self.seed)
         order = rng.permutation(len(y))
         held_out, fitted = np.split(order, [max(2, round(HELD_OUT * len(y)))])
@@ -193,10 +193,10 @@ def checked_points(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray
     return x, y
 
 
-def _scales(x: np.ndarray) -> np.ndarray:
+def _scales(x: np.ndarray, sizes: tuple[float, float]) -> np.ndarray:
     """Powers of ten that bring columns (n, k) to sizes on which the network was trained; 1 where they have such."""
     largest = np.abs(x).max(axis=0)
-    return np.where((largest >= SMALL) & (largest <= LARGE), 1.0, 10.0 ** np.floor(np.log10(largest)))
+    return np.where((largest >= sizes[0]) & (largest <= sizes[1]), 1.0, 10.0 ** np.floor(np.log10(largest)))
 
 
 def _in_units(expression: Expression, scale: np.ndarray, unit: float) -> Expression:
