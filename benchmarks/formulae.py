@@ -35,7 +35,13 @@ def bred(one: Points, seconds: float) -> np.ndarray:
     exponential = make_function(function=lambda a: np.exp(np.clip(a, -50, 50)), name="exp", arity=1)
     functions = ("add", "sub", "mul", "div", "sqrt", "log", "sin", "cos", exponential)
     model = SymbolicRegressor(
-        POPULATION, generations=1, function_set=functions, const_range=(-10, 10), metric="rmse", random_state=0, warm_start=True
+        population_size=POPULATION,
+        generations=1,
+        function_set=functions,
+        const_range=(-10, 10),
+        metric="rmse",
+        random_state=0,
+        warm_start=True,
     )
     start = time.process_time()
     with warnings.catch_warnings():
