@@ -58,7 +58,7 @@ class FormulaeFound(EvaluationSettings):
                 evaluation.metrics += _metrics(before, label, level, one, None if variant else plain)
             if not variant:
                 evaluation.curves["found"] = {
-                    f"{label}{_at(level)}": result.texts for (label, level), result in found[0].items() if label in LAWS
+                    f"{label}{_at(level)}": list(result.texts) for (label, level), result in found[0].items() if label in LAWS
                 }
         evaluation.metrics += [_token_accuracy(f"{v}/" if v else "", members) for v, members in runs.items()]
         evaluation.figures["learning_curves"] = plots.learning_curves(runs[""][0].history)

@@ -65,7 +65,7 @@ def made_skeletons(count: int, longest: int, seed: int) -> dict[Split, list[tupl
         # Without the names of the variables, as a formula under other names is the same one.
         nameless = identity(tuple(1 if 0 < token < CONSTANT else token for token in skeleton))
         place = places.setdefault(nameless, int(rng.integers(100)))
-        split = next((split for split, own in HELD_OUT.items() if own == place), "train")
+        split: Split = next((name for name, own in HELD_OUT.items() if own == place), "train")
         found[split].append((len(known), skeleton))
         known.add(skeleton)
     return found

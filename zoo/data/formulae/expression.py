@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -69,7 +70,7 @@ def values(tokens: Skeleton, x: np.ndarray, constants: Sequence[float] | np.ndar
     ndarray of shape (n,)
         The values; NaN or infinity where the formula has none.
     """
-    stack: list[np.ndarray] = []
+    stack: list[Any] = []  # arrays, or numbers that are the same at all points
     constant = len(constants)
     with np.errstate(all="ignore"):
         for token in reversed(tokens):
@@ -105,7 +106,7 @@ def values_and_slopes(tokens: Skeleton, x: np.ndarray, constants: np.ndarray) ->
     tuple of ndarray
         Values (n,) and derivatives (k, n).
     """
-    stack: list[tuple[np.ndarray, np.ndarray | float]] = []
+    stack: list[tuple[Any, Any]] = []  # arrays, or numbers that are the same at all points
     constant = len(constants)
     with np.errstate(all="ignore"):
         for token in reversed(tokens):
