@@ -66,6 +66,7 @@ EVALUATIONS: Register[type[EvaluationSettings]] = Register(
             "density",
             "disentanglement",
             "distribution",
+            "formulae",
             "latents",
             "likelihood",
             "motion",

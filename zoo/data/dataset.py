@@ -317,6 +317,7 @@ DATASETS: Register[type[Any]] = Register(
         "double-pendulum": "zoo.data.mechanics.states",
         "field-cubes": "zoo.data.fields.dataset",
         "field-maps": "zoo.data.fields.dataset",
+        "formulae": "zoo.data.formulae.dataset",
         "halo-mass": "zoo.data.nbody.halo_mass",
         "halo-mass-features": "zoo.data.nbody.halo_mass",
         "halo-profile": "zoo.data.nbody.halo_profile",

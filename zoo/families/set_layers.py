@@ -152,3 +152,38 @@ class ClassAttentionBlock(AttentionBlock):
         given, weight = self.attended(h[:, :1], h, here)
         token = token + given
         return token + through(self.network, self.normalized[1](token)), weight
+
+
+class CrossAttentionBlock(AttentionBlock):
+    """Attention of elements to those of another set, which stay as they are, then a network of each."""
+
+    def call(self, x, others, real=None):
+        """Elements (batch, m, width), each changed by those of ``others`` (batch, n, width) that are real."""
+        given, _ = self.attended(self.normalized[0](x), others, real)
+        x = x + given
+        return x + through(self.network, self.normalized[1](x))
+
+
+class LearnedElements(keras.layers.Layer):
+    """Learned elements, the same of every row: inducing points, or a token of a class.
+
+    Parameters
+    ----------
+    width : int
+        Numbers of an element.
+    count : int
+        Number of elements.
+    name : str
+        Name of the layer.
+    """
+
+    def __init__(self, width: int, count: int = 1, *, name: str) -> None:
+        super().__init__(name=name)
+        spread = keras.initializers.RandomNormal(stddev=0.02 if count == 1 else 1.0)
+        self.token = self.add_weight(name="token", shape=(1, count, width), initializer=spread)
+        self.built = True
+
+    def call(self, x):
+        """The elements of each row (batch, count, width), for a set x (batch, n, width)."""
+        # By its value: what is added to a variable Keras takes for a bias, which fails for a batch of no rows.
+        return self.token.value + ops.zeros_like(x[:, :1])

@@ -13,6 +13,9 @@ from .attribution.importance import impurity_importance as impurity_importance
 from .attribution.importance import permutation_importance as permutation_importance
 from .estimator import as_estimator as as_estimator
 from .estimator import feature_names as feature_names
+from .formulae.search import FormulaSearch as FormulaSearch
+from .formulae.search import FoundFormula as FoundFormula
+from .formulae.search import find_formulae as find_formulae
 from .latents.disentanglement import beta_vae_score as beta_vae_score
 from .latents.disentanglement import dci as dci
 from .latents.disentanglement import disentanglement_scores as disentanglement_scores

@@ -12,7 +12,7 @@ from keras import ops
 from zoo.families.clouds.cloud import CloudClassifier, some
 from zoo.families.clouds.frame import about_axis, pair_kinematics
 from zoo.families.layers import Standardize
-from zoo.families.set_layers import AttentionBlock, ClassAttentionBlock, built_dense, through
+from zoo.families.set_layers import AttentionBlock, ClassAttentionBlock, LearnedElements, built_dense, through
 from zoo.model.registry import register_family
 
 PAIRS = 4
@@ -96,7 +96,7 @@ class ParticleTransformer(CloudClassifier):
         self.class_blocks = [
             ClassAttentionBlock(width, heads, activation, wider=4, name=f"class_block_{i}") for i in range(class_blocks)
         ]
-        self.token = ClassToken(width, name="token")
+        self.token = LearnedElements(width, name="token")
         self.normalized = keras.layers.LayerNormalization(name="normalized")
         self.normalized.build((None, width))
         self.finish(width)
@@ -144,18 +144,3 @@ class ParticleTransformer(CloudClassifier):
         if both.any():
             each = None if weight is None else np.broadcast_to(weight[:, None, None], both.shape)[both]
             self.standardize_pairs.adapt(ops.convert_to_numpy(pair_kinematics(frame))[both], each)
-
-
-class ClassToken(keras.layers.Layer):
-    """A learned element (1, 1, width), one for each jet."""
-
-    def __init__(self, width: int, *, name: str) -> None:
-        super().__init__(name=name)
-        spread = keras.initializers.RandomNormal(stddev=0.02)
-        self.token = self.add_weight(name="token", shape=(1, 1, width), initializer=spread)
-        self.built = True
-
-    def call(self, x):
-        """The element of each jet (batch, 1, width), for particles (batch, particle, width)."""
-        # By its value: what is added to a variable Keras takes for a bias, which fails for a batch of no jets.
-        return self.token.value + ops.zeros_like(x[:, :1])

@@ -1,0 +1,266 @@
+"""Formulae of up to four variables as tokens in prefix order, and what they are at points.
+
+A skeleton is a tuple of token numbers: ``(6, 1, 5)`` is ``+ x1 C``, or x1 + C. Constants are placeholders in it, as in NeSymReS
+(Biggio et al. 2021, arXiv:2106.06427); they stand beside it in the order in which they are written.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from zoo.errors import InputError
+
+TOKENS = ("begin", "x1", "x2", "x3", "x4", "C", "+", "-", "*", "/", "pow2", "pow3", "sqrt", "exp", "log", "sin", "cos")
+"""Name of each token by its number; the first is no part of a formula, and fills what is behind its end."""
+NUMBER = {name: number for number, name in enumerate(TOKENS)}
+VARIABLES = 4
+CONSTANT = NUMBER["C"]
+ARGUMENTS = np.array([0] * 6 + [2] * 4 + [1] * 7)
+"""How many arguments each token takes."""
+DIGITS = 4
+"""Digits of a constant as it is written."""
+
+Skeleton = tuple[int, ...]
+
+_UNARY: dict[int, Callable[[np.ndarray], np.ndarray]] = {
+    NUMBER["pow2"]: np.square,
+    NUMBER["pow3"]: lambda a: a * a * a,
+    NUMBER["sqrt"]: np.sqrt,
+    NUMBER["exp"]: np.exp,
+    NUMBER["log"]: np.log,
+    NUMBER["sin"]: np.sin,
+    NUMBER["cos"]: np.cos,
+}
+_SLOPE: dict[int, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
+    NUMBER["pow2"]: lambda a, f: 2 * a,
+    NUMBER["pow3"]: lambda a, f: 3 * a * a,
+    NUMBER["sqrt"]: lambda a, f: 0.5 / f,
+    NUMBER["exp"]: lambda a, f: f,
+    NUMBER["log"]: lambda a, f: 1 / a,
+    NUMBER["sin"]: lambda a, f: np.cos(a),
+    NUMBER["cos"]: lambda a, f: -np.sin(a),
+}
+_PLUS, _MINUS, _TIMES, _OVER = (NUMBER[sign] for sign in "+-*/")
+
+
+def missing_arguments(tokens: Sequence[int]) -> int:
+    """How many tokens, at the least, are still to be written: none of a whole formula, one of nothing."""
+    return 1 + int((ARGUMENTS[list(tokens)] - 1).sum()) if len(tokens) else 1
+
+
+def values(tokens: Skeleton, x: np.ndarray, constants: Sequence[float] | np.ndarray = ()) -> np.ndarray:
+    """Values of a formula at points, without a warning where there are none.
+
+    Parameters
+    ----------
+    tokens : tuple of int
+        The skeleton.
+    x : ndarray of shape (n, variables)
+        The points.
+    constants : sequence of float
+        The constants, in the order in which they are written.
+
+    Returns
+    -------
+    ndarray of shape (n,)
+        The values; NaN or infinity where the formula has none.
+    """
+    stack: list[Any] = []  # arrays, or numbers that are the same at all points
+    constant = len(constants)
+    with np.errstate(all="ignore"):
+        for token in reversed(tokens):
+            if token == CONSTANT:
+                constant -= 1
+                stack.append(np.float64(constants[constant]))
+            elif token < CONSTANT:
+                stack.append(x[:, token - 1])
+            elif token in _UNARY:
+                stack.append(_UNARY[token](stack.pop()))
+            else:
+                a, b = stack.pop(), stack.pop()
+                stack.append(
+                    a + b if token == _PLUS else a - b if token == _MINUS else a * b if token == _TIMES else np.divide(a, b)
+                )
+    return np.broadcast_to(stack[0], len(x))
+
+
+def values_and_slopes(tokens: Skeleton, x: np.ndarray, constants: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Values of a formula at points, and their derivatives by its constants, which are carried from token to token.
+
+    Parameters
+    ----------
+    tokens : tuple of int
+        The skeleton.
+    x : ndarray of shape (n, variables)
+        The points.
+    constants : ndarray of shape (k,)
+        The constants.
+
+    Returns
+    -------
+    tuple of ndarray
+        Values (n,) and derivatives (k, n).
+    """
+    stack: list[tuple[Any, Any]] = []  # arrays, or numbers that are the same at all points
+    constant = len(constants)
+    with np.errstate(all="ignore"):
+        for token in reversed(tokens):
+            if token == CONSTANT:
+                constant -= 1
+                stack.append((np.float64(constants[constant]), np.eye(len(constants))[:, constant, None]))
+            elif token < CONSTANT:
+                stack.append((x[:, token - 1], 0.0))
+            elif token in _UNARY:
+                a, da = stack.pop()
+                found = _UNARY[token](a)
+                stack.append((found, 0.0 if isinstance(da, float) else _SLOPE[token](a, found) * da))
+            else:
+                (a, da), (b, db) = stack.pop(), stack.pop()
+                if token == _PLUS:
+                    stack.append((a + b, da + db))
+                elif token == _MINUS:
+                    stack.append((a - b, da - db))
+                elif token == _TIMES:
+                    stack.append((a * b, da * b + a * db))
+                else:
+                    stack.append((np.divide(a, b), da / b - db * a / (b * b)))
+    found, slopes = stack[0]
+    return np.broadcast_to(found, len(x)), np.broadcast_to(slopes, (len(constants), len(x)))
+
+
+@dataclass(frozen=True, eq=False)
+class Expression:
+    """A formula with its constants.
+
+    Attributes
+    ----------
+    tokens : tuple of int
+        Its skeleton.
+    constants : ndarray
+        Its constants, in the order in which they are written, (k,).
+    """
+
+    tokens: Skeleton
+    constants: np.ndarray
+
+    def __post_init__(self) -> None:
+        if missing_arguments(self.tokens) != 0 or self.tokens.count(CONSTANT) != len(self.constants):
+            words = " ".join(TOKENS[token] for token in self.tokens)
+            raise InputError(f"expected a whole formula in prefix order and a number for each C, given {words!r}")
+
+    def __call__(self, x: np.ndarray) -> np.ndarray:
+        """Values (n,) at points (n, variables)."""
+        return values(self.tokens, np.asarray(x, np.float64), self.constants)
+
+    @property
+    def complexity(self) -> int:
+        """How many tokens are written."""
+        return len(self.tokens)
+
+    def __str__(self) -> str:
+        """The formula as people write it, its constants in four digits."""
+        constants = iter(self.constants)
+        written = {CONSTANT: lambda: f"{next(constants):.{DIGITS}g}"}
+        text, rest = _infix(list(self.tokens), written, 0)
+        assert not rest
+        return text
+
+    @classmethod
+    def parsed(cls, text: str) -> Expression:
+        """A formula from what people write, such as ``"exp(-x1**2 / 2) + 3*x2"``.
+
+        Parameters
+        ----------
+        text : str
+            Variables x1 to x4, numbers and pi, the operators + - * / **, and sqrt, exp, log, sin and cos.
+
+        Returns
+        -------
+        Expression
+            The formula; whole powers are made of squares and cubes, others of exp and log.
+
+        Raises
+        ------
+        InputError
+            The text holds something else.
+        """
+        try:
+            body = ast.parse(text, mode="eval").body
+        except SyntaxError as error:
+            raise InputError(f"expected a formula such as 'exp(-x1**2 / 2) + 3*x2', given {text!r}") from error
+        written = _Parser(text).tokens(body)
+        tokens = tuple(CONSTANT if isinstance(one, float) else one for one in written)
+        return cls(tokens, np.array([one for one in written if isinstance(one, float)]))
+
+
+def _infix(tokens: list[int], written: dict[int, Callable[[], str]], above: int) -> tuple[str, list[int]]:
+    """The first whole formula of some tokens, in parentheses where it binds less than what is above, and what is left."""
+    token, rest = tokens[0], tokens[1:]
+    if token == CONSTANT:
+        text = written[CONSTANT]()
+        return (f"({text})" if text.startswith("-") and above else text), rest
+    if token < CONSTANT:
+        return TOKENS[token], rest
+    if token in _UNARY:
+        power = {NUMBER["pow2"]: 2, NUMBER["pow3"]: 3}.get(token)
+        text, rest = _infix(rest, written, 4 if power else 0)
+        return (f"{text}**{power}" if above < 4 else f"({text}**{power})") if power else f"{TOKENS[token]}({text})", rest
+    binds = 1 if token in (_PLUS, _MINUS) else 2
+    left, rest = _infix(rest, written, binds)
+    right, rest = _infix(rest, written, binds + (token in (_MINUS, _OVER)))
+    text = f"{left} {TOKENS[token]} {right}" if binds == 1 else f"{left}{TOKENS[token]}{right}"
+    return (f"({text})" if above > binds else text), rest
+
+
+class _Parser:
+    """Tokens, and numbers where constants stand, of a syntax tree."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    def tokens(self, node: ast.expr) -> list[int | float]:
+        match node:
+            case ast.Constant(value=int() | float() as number) if not isinstance(number, bool):
+                return [float(number)]
+            case ast.Name(id="pi"):
+                return [float(np.pi)]
+            case ast.Name(id=name) if NUMBER.get(name, CONSTANT) < CONSTANT and name != TOKENS[0]:
+                return [NUMBER[name]]
+            case ast.UnaryOp(op=ast.USub(), operand=ast.Constant(value=int() | float() as number)):
+                return [-float(number)]
+            case ast.UnaryOp(op=ast.USub(), operand=operand):
+                return [_TIMES, -1.0, *self.tokens(operand)]
+            case ast.Call(func=ast.Name(id="sqrt" | "exp" | "log" | "sin" | "cos" as name), args=[argument], keywords=[]):
+                return [NUMBER[name], *self.tokens(argument)]
+            case ast.BinOp(left=base, op=ast.Pow(), right=exponent):
+                return self.power(self.tokens(base), exponent)
+            case ast.BinOp(left=left, op=ast.Add() | ast.Sub() | ast.Mult() | ast.Div() as op, right=right):
+                sign = {ast.Add: _PLUS, ast.Sub: _MINUS, ast.Mult: _TIMES, ast.Div: _OVER}[type(op)]
+                return [sign, *self.tokens(left), *self.tokens(right)]
+        raise InputError(
+            f"{ast.unparse(node)!r} in {self.text!r}: expected x1 to x4, numbers, + - * / ** and sqrt, exp, log, sin, cos"
+        )
+
+    def power(self, base: list[int | float], exponent: ast.expr) -> list[int | float]:
+        match exponent:
+            case ast.Constant(value=0.5):
+                return [NUMBER["sqrt"], *base]
+            case ast.Constant(value=int() as whole) if 1 <= whole <= 9:
+                return whole_power(base, whole)
+        return [NUMBER["exp"], _TIMES, *self.tokens(exponent), NUMBER["log"], *base]
+
+
+def whole_power(base: list, exponent: int) -> list:
+    """Tokens of a power from 1 on, of squares and cubes, and products where there is no other way."""
+    if exponent == 1:
+        return base
+    if exponent % 2 == 0:
+        return [NUMBER["pow2"], *whole_power(base, exponent // 2)]
+    if exponent % 3 == 0:
+        return [NUMBER["pow3"], *whole_power(base, exponent // 3)]
+    return [_TIMES, *base, *whole_power(base, exponent - 1)]

@@ -1,0 +1,1 @@
+"""Formulae for points: written by a network, their constants fitted, the best of them found."""
