@@ -54,6 +54,7 @@ def _order_by_structure(graph: onnx.GraphProto, keep: Sequence[str], outside: Ma
     digests = _digests(graph, keep, known)
     if outside:
         digests = _merged(graph, digests)
+        stems |= {graph.name: "body", **dict.fromkeys((value.name for value in graph.input), "input")}
     for node in graph.node:
         for body in bodies(node):
             _order_by_structure(body, [], known, stems)

@@ -16,27 +16,28 @@ from zoo.export.canonical import make_canonical
 def looped(order: tuple[int, ...], names: str) -> onnx.ModelProto:
     """Four times x <- x sin(x) + cos(x) sin(x) + x, where sin(x) is computed twice, the nodes of the body in some order."""
     s, t, c, p, q, r, y = (f"{names}{place}" for place in range(7))
+    x = f"{names}x"
     one = numpy_helper.from_array(np.array([1.0], np.float32), f"{names}_one")
     unused = numpy_helper.from_array(np.array([2.0], np.float32), f"{names}_unused")
-    nodes = [helper.make_node("Sin", ["x_in"], [s], name=f"n{s}"), helper.make_node("Sin", ["x_in"], [t], name=f"n{t}")]
+    nodes = [helper.make_node("Sin", [x], [s], name=f"n{s}"), helper.make_node("Sin", [x], [t], name=f"n{t}")]
     nodes = [nodes[place] for place in order]
     nodes += [
-        helper.make_node("Cos", ["x_in"], [c], name=f"n{c}"),
-        helper.make_node("Mul", ["x_in", s], [p], name=f"n{p}"),
+        helper.make_node("Cos", [x], [c], name=f"n{c}"),
+        helper.make_node("Mul", [x, s], [p], name=f"n{p}"),
         helper.make_node("Mul", [c, t], [q], name=f"n{q}"),
         helper.make_node("Add", [p, q], [r], name=f"n{r}"),
-        helper.make_node("Mul", ["x_in", f"{names}_one"], [f"{names}same"], name=f"n{names}same"),
+        helper.make_node("Mul", [x, f"{names}_one"], [f"{names}same"], name=f"n{names}same"),
         helper.make_node("Add", [r, f"{names}same"], [y], name=f"n{y}"),
         helper.make_node("Identity", ["go"], ["on"], name=f"n{names}on"),
     ]
     value = helper.make_tensor_value_info
     body = helper.make_graph(
         nodes,
-        "body",
+        f"{names}body",
         [
             value("i", TensorProto.INT64, []),
             value("go", TensorProto.BOOL, []),
-            value("x_in", TensorProto.FLOAT, [None]),
+            value(x, TensorProto.FLOAT, [None]),
         ],
         [value("on", TensorProto.BOOL, []), value(y, TensorProto.FLOAT, [None])],
         [one, unused],

@@ -427,7 +427,7 @@ def test_a_source_that_has_gone_does_not_hold_up_the_others(tmp_path: Path) -> N
     write_repository(models, "1", endpoint="encode")
     poll(server)
     assert [served.name for served in server.repository.loaded()] == ["tiny", "tiny.encode"]
-    assert "model.json" in index(server)[str(one), ""][1]
+    assert "there is no such file or folder" in index(server)[str(one), ""][1]
     shutil.rmtree(models)
     poll(server)
     assert server.repository.loaded() == []

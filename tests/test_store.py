@@ -21,7 +21,7 @@ import pytest
 from tiny_folder import make_model_folder
 
 from zoo.data import shipped_files
-from zoo.errors import IntegrityError, UnknownNameError, ZooError
+from zoo.errors import InputError, IntegrityError, UnknownNameError, ZooError
 from zoo.model import download, integrity, registry
 from zoo.model.spec import METRICS, RANGES, SPEC, WEIGHTS
 from zoo.model.store import locate
@@ -53,6 +53,9 @@ class TestFolder:
         assert found.path(WEIGHTS).read_bytes() == CONTENT
 
     def test_no_spec(self, tmp_path: Path) -> None:
+        with pytest.raises(InputError, match="nothing: there is no such file or folder, expected the folder of a model"):
+            locate(tmp_path / "nothing")
+        (tmp_path / "nothing").mkdir()
         with pytest.raises(IntegrityError, match=r"nothing.model\.json"):
             locate(tmp_path / "nothing")
 

@@ -50,7 +50,7 @@ def trained_prior(spec: ModelSpec) -> Prior:
         The data source is not there any more, has no prior, or one whose parameters are not independent.
     """
     try:
-        dataset = get_dataset(spec.data.source, **spec.data.parameters)
+        dataset = get_dataset(spec.data.source, None, **spec.data.parameters)
     except (ZooError, OSError, TypeError) as error:
         raise InputError(f"{spec.name}: its own prior is not known, as its data cannot be made again: {error}") from error
     prior = dataset.prior if isinstance(dataset, HasPrior) else None
