@@ -83,7 +83,7 @@ def test_sliders_move_latents_and_parameters(said):
 
 def test_the_gallery_shows_all_models_or_those_of_a_field(said):
     assert said["all"] == zoo.list_models()
-    assert said["mechanics"] == [name for name in zoo.list_models() if "mechanics" in zoo.get_spec(name).data.fields]
+    assert said["mechanics"] == [name for name in zoo.list_models() if "mechanics" in (zoo.get_spec(name).data.fields or [])]
 
 
 def test_pages_ask_no_other_address_and_complain_of_nothing(said):
