@@ -73,13 +73,14 @@ def figure(kept: np.ndarray, true: np.ndarray, before: np.ndarray, after: np.nda
     """Energies without friction and with it, and the angle of the outer rod with it."""
     drawn, ((energies, with_friction, angles),) = panels(1, 3, (13.0, 3.9))
     seconds = np.arange(1, len(kept) + 1) * TIME_STEP
-    energies.plot(seconds, energy_of(true), color=GRAY, label="true law")
+    energies.plot(seconds, energy_of(true), color=GRAY, linewidth=5, alpha=0.5, label="true law")
     energies.plot(seconds, energy_of(kept), color=BLUE, label="learned Lagrangian")
     energies.set(xlabel="time [s]", ylabel="energy [J]", title="without friction", ylim=(-30, 30))
     seconds = np.arange(1, len(after) + 1) * TIME_STEP
     for states, color, label in ((rubbed, GRAY, "truth"), (before, RED, "as loaded"), (after, BLUE, "fine-tuned")):
-        with_friction.plot(seconds, energy_of(states), color=color, label=label)
-        angles.plot(seconds, without_turns(states[:, 1]), color=color, label=label)
+        wide = {"linewidth": 5, "alpha": 0.5} if label == "truth" else {}  # which the others lie on
+        with_friction.plot(seconds, energy_of(states), color=color, label=label, **wide)
+        angles.plot(seconds, without_turns(states[:, 1]), color=color, label=label, **wide)
     with_friction.set(xlabel="time [s]", ylabel="energy [J]", title="joints that rub", ylim=(-30, 30))
     angles.set(xlabel="time [s]", ylabel="angle of the outer rod [rad]", title="joints that rub")
     for panel in (energies, with_friction, angles):
