@@ -22,7 +22,7 @@ from interleaved import about, write
 
 import zoo
 from zoo.interpret.formulae.search import FormulaSearch
-from zoo.training.evaluations.formulae import GOOD, NOTHING, SAME, FormulaeFound, Points, is_same, r2
+from zoo.training.evaluations.formulae import GOOD, NOTHING, SAME, FormulaeFound, Points, difference, is_same, r2
 
 POPULATION = 500
 
@@ -74,7 +74,7 @@ def main() -> None:
             for times in given.times:
                 start = time.process_time()
                 answer = bred(one, times * taken)
-                same = np.sqrt(np.mean(np.square(answer - one.unseen_y))) < SAME * one.unseen_y.std()
+                same = difference(answer, one.unseen_y) < SAME
                 own = time.process_time() - start
                 rows.setdefault(f"gplearn, {times:g} times as long", []).append((own, same, r2(answer, one.unseen_y) > GOOD))
         where = f"{case.label}, noise {case.level:.0%}"

@@ -23,6 +23,10 @@ def measured(name: str) -> dict[str, dict]:
     return {metric["name"]: metric for metric in content["metrics"]} | {"curves": content["curves"]}
 
 
+def values(name: str) -> dict[str, float]:
+    return {metric: content["value"] for metric, content in measured(name).items() if metric != "curves"}
+
+
 def result(name: str) -> dict:
     return json.loads((ROOT / "benchmarks" / "results" / f"{name}.json").read_text(encoding="utf-8"))
 
@@ -170,3 +174,27 @@ def test_taggers_reach_what_was_aimed_at():
         found = measured(name)
         assert found["auc"]["value"] >= least
         assert found["auc minus that of multiplicity"]["interval"][0] > 0
+
+
+@pytest.mark.parametrize("name", ["lnn-double-pendulum", "hnn-double-pendulum"])
+def test_energies_of_laws_of_motion(name):
+    card, found = prose(name), values(name)
+    off, plain = (f"{found[metric]:.2g}" for metric in ("energy error", "plain/energy error"))
+    assert f"the energy is off by {float(off) * 100:.2g}% of the largest potential energy in the mean over 100 s" in card
+    assert f"same layers on the same data by {float(plain) * 100:.2g}%" in card
+    times = [found[metric] for metric in ("divergence time", "divergence time, true law", "plain/divergence time")]
+    for seconds in times:
+        assert f"after {seconds:.1f} s" in card
+    page = " ".join((ROOT / "docs" / "dynamics.md").read_text(encoding="utf-8").split())
+    assert f"{found['energy error']:.3%}" in page
+    assert f"makes {found['energy error, true law']:.3%} of the true law" in page
+    assert f"{found['plain/energy error'] * 100:.2g}%" in page
+
+
+def test_densities_of_halo_masses():
+    card, found = prose("nsf-halo-mass"), values("nsf-halo-mass")
+    for before in ("", "affine/"):
+        inside = [f"{found[f'{before}coverage of {level}']:.1%}" for level in ("68%", "95%")]
+        assert (f"in {inside[0]} of the rows, its 95% intervals in {inside[1]}" if not before else " and ".join(inside)) in card
+    assert f"worth {found['log likelihood'] - found['affine/log likelihood']:.2f} nat a row less" in card
+    assert f"against {found['log likelihood']:.2f} here" in card

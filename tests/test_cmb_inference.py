@@ -12,8 +12,8 @@ from scipy.stats import kstest, truncnorm
 import zoo
 from zoo.data.cmb.emulation import HIGH, LOW, PARAMETERS
 from zoo.data.cmb.likelihood import nuts
-from zoo.data.cmb.planck import PUBLISHED
-from zoo.data.cmb.posterior_data import TAU, CMBPosterior, prior_of
+from zoo.data.cmb.planck import PUBLISHED, TAU
+from zoo.data.cmb.posterior_data import CMBPosterior, prior_of
 from zoo.data.observation import Observation, read_observation
 from zoo.errors import InputError, MisspecificationWarning
 from zoo.interpret.posteriors.infer import infer

@@ -150,16 +150,20 @@ class Case:
         result = Result()
         for one in self.formulae:
             fitted = _polynomial(one.x, one.y)
-            error = np.sqrt(np.mean(np.square(fitted.predict(one.unseen_x) - one.unseen_y))) / one.unseen_y.std()
-            result.add(one, fitted.predict, bool(error < SAME))
+            result.add(one, fitted.predict, difference(fitted.predict(one.unseen_x), one.unseen_y) < SAME)
         return result
+
+
+def difference(answer: np.ndarray, truth: np.ndarray) -> float:
+    """Root mean square difference in deviations of the truth; infinity where an answer is no number."""
+    with np.errstate(all="ignore"):
+        found = float(np.sqrt(np.mean(np.square(answer - truth)) / truth.var()))
+    return found if np.isfinite(found) else np.inf
 
 
 def r2(answer: np.ndarray, truth: np.ndarray) -> float:
     """Share of the variance that is explained; minus infinity where an answer is no number."""
-    with np.errstate(all="ignore"):
-        found = 1 - float(np.mean(np.square(answer - truth)) / truth.var())
-    return found if np.isfinite(found) else -np.inf
+    return 1 - difference(answer, truth) ** 2
 
 
 def is_same(expression: Expression, one: Points) -> bool:
@@ -167,9 +171,7 @@ def is_same(expression: Expression, one: Points) -> bool:
 
     It is equal to it at unseen points as it is, or has the same terms, and is equal once its constants are fitted to the truth.
     """
-    with np.errstate(all="ignore"):
-        error = np.sqrt(np.mean(np.square(expression(one.unseen_x) - one.unseen_y))) / one.unseen_y.std()
-    if error < SAME:
+    if difference(expression(one.unseen_x), one.unseen_y) < SAME:
         return True
     if identity(expression.tokens) != identity(one.truth.tokens):
         return False

@@ -179,14 +179,13 @@ class Judged(NamedTuple):
 def _judged(evaluation: Evaluation, runs: Runs, settings: Motion, label: str, changes: dict[str, JsonValue]) -> None:
     """Metrics of every run on one test set; of the model's own, curves and figures too."""
     before = f"{label}/" if label else ""
-    shared: dict[tuple[bool, int], tuple[_Trajectories, Rows]] = {}
+    shared: dict[tuple[bool, bool], tuple[_Trajectories, Rows]] = {}
 
     def judge(run: Run) -> Judged:
         dataset = cast(Moves, run.recipe.data.dataset(**changes))
-        rows = dataset.rows("test")
-        kind = dataset.canonical, rows.target.shape[1]
+        kind = dataset.canonical, dataset.velocities_as_momenta
         if kind not in shared:
-            shared[kind] = _Trajectories(dataset, settings), rows
+            shared[kind] = _Trajectories(dataset, settings), dataset.rows("test")
         return _of_a_run(run, *shared[kind])
 
     found = {variant: [judge(run) for run in members] for variant, members in runs.items()}

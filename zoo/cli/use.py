@@ -142,9 +142,12 @@ def infer(
     from zoo.interpret.posteriors.infer import infer as run
     from zoo.model.reference_file import read_reference
     from zoo.serving import Session
-    from zoo.training.recipe import parse_changes
 
-    laws = parse_changes(prior or [], "--prior")
+    laws = {}
+    if prior:
+        from zoo.training.recipe import parse_changes
+
+        laws = parse_changes(prior, "--prior")
     session = Session(name, device="cpu")
     conditional_flow(session.spec)  # before anything is read
     found = read_observation(session.spec, observation)

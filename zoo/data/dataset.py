@@ -298,6 +298,8 @@ class Moves(Dataset, Protocol):
     """The system, as it moves without damping and drive."""
     canonical: bool
     """Whether states are positions and canonical momenta, else positions and velocities."""
+    velocities_as_momenta: bool
+    """Whether targets are the rates of positions and velocities both, and not accelerations alone."""
 
     def starts(self, split: Split) -> tuple[np.ndarray, np.ndarray]:
         """Positions and velocities (n, 2 coordinates) in which the trajectories of a split start, and parameters (n, k)."""

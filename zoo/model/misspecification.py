@@ -140,7 +140,7 @@ class Reference:
         values = numbers_of(self.tensor, x, mask)
         if values.shape[1:] != self.center.shape:
             raise InputError(f"{self.tensor.name}: expected observations of shape {self.tensor.shape}, given {np.shape(x)[1:]}")
-        distance, far, strangeness = self.far(values)
+        distance, far, strangeness, smooth = self.far(values)
         rarity = self.rarity(far)
         farther = len(self.scores) - np.searchsorted(self.scores, rarity.max(axis=0), side="left")
         outside = ~((values >= self.low) & (values <= self.high))
@@ -148,12 +148,12 @@ class Reference:
             p_value=(1 + farther) / (1 + len(self.scores)),
             share=np.exp(-rarity.max(axis=0)),
             outside=outside,
-            close=((distance < self.usual) | self._smooth(values)) & (rarity[0] > rarity[1]) & ~outside.any(axis=1),
+            close=((distance < self.usual) | smooth) & (rarity[0] > rarity[1]) & ~outside.any(axis=1),
             strangeness=strangeness,
             values=values,
         )
 
-    def far(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def far(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """How far rows of numbers (n, F) are.
 
         Parameters
@@ -169,6 +169,8 @@ class Reference:
             How unusual the distance is, and the most extreme number beside its own ends, of shape (2, n).
         strangeness : ndarray
             How far each number is, of shape (n, F).
+        smooth : ndarray
+            Whether a row is far mostly for the reason that neighbors differ less than in simulations, which have noise, (n,).
         """
         scaled = scaled_numbers(values, self.center, self.scale)
         low, high = self.ends
@@ -177,16 +179,10 @@ class Reference:
         parts = away * (away @ self.inverse)
         distance = np.cbrt(np.maximum(parts.sum(axis=1), 0.0) / len(self.mean))
         unusual = np.abs(distance - self.usual) if len(self.mean) >= FROM_BOTH_SIDES else distance
-        return distance, np.stack([unusual, extreme]), parts if parts.shape == scaled.shape else np.abs(scaled)
-
-    def _smooth(self, values: np.ndarray) -> np.ndarray:
-        """Which rows (n,) are far for the reason that neighbors differ less than those of simulations, which have noise."""
-        blocks = blocks_of(scaled_numbers(values, self.center, self.scale))
-        if blocks.shape == values.shape:
-            return np.zeros(len(values), bool)
-        away = blocks - self.mean
-        parts = away * (away @ self.inverse)
-        return (away[:, -1] < 0) & (parts[:, -1] > parts.sum(axis=1) / 2)
+        far = np.stack([unusual, extreme])
+        if parts.shape == scaled.shape:
+            return distance, far, parts, np.zeros(len(values), bool)
+        return distance, far, np.abs(scaled), (away[:, -1] < 0) & (parts[:, -1] > parts.sum(axis=1) / 2)
 
     def levels(self, k: int) -> np.ndarray:
         """Logarithms of the shares of simulations that are farther than each of k quantiles."""

@@ -67,7 +67,7 @@ def make_reference(tensor: Tensor, simulated: Any, held_out: Any, masks: tuple[A
     )
     made = replace(made, usual=made.far(fitted)[0].mean(keepdims=True))
     made = replace(made, tails=np.quantile(made.far(fitted)[1], 1 - np.exp(made.levels(TAIL)), axis=1).T)
-    _, far, _ = made.far(np.concatenate([*_parts(tensor, held_out, masks[1], RANKED)]))
+    _, far, *_ = made.far(np.concatenate([*_parts(tensor, held_out, masks[1], RANKED)]))
     return replace(made, scores=np.sort(made.rarity(far).max(axis=0)))
 
 

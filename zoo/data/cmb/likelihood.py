@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from zoo.data.cmb.emulation import HIGH, LOW, PARAMETERS
-from zoo.data.cmb.posterior_data import TAU
+from zoo.data.cmb.planck import TAU
 from zoo.progress import track
 
 CHAINS = 8

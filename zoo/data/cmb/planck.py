@@ -30,10 +30,16 @@ PUBLISHED: dict[str, Constraint] = {
 
 FILE, ARCHIVE = "COM_PowerSpect_CMB-{}-binned_R3.0*.txt", "https://pla.esac.esa.int"
 """Planck's file of a channel, and where it is from."""
+TAU = (0.0506, 0.0086)
+"""Mean and standard deviation of tau by Planck's polarization at l < 30 alone (lowE; arXiv:1807.06209, section 3.3).
+
+What Planck quotes from all of its spectra, 0.0544 +- 0.0073, would use those at l > 30 twice.
+"""
+
 NOT_KNOWN = (
     "correlations between neighboring bins (from the mask, lensing and foregrounds), which Planck's covariance has",
     "foregrounds, calibration and beams: subtracted from the public spectra at their best fit, without their uncertainty",
-    "tau: the bins begin at l = 30, where tau and As are degenerate; a prior of 0.0506 +- 0.0086 stands in for lowE",
+    f"tau: the bins begin at l = 30, where tau and As are degenerate; a prior of {TAU[0]} +- {TAU[1]} stands in for lowE",
     "non-linear lensing: simulations lens linearly, which changes TT by 0.2% at l = 2000",
     "noise that varies with the cosmology: every sky has the covariance of the best fit",
 )

@@ -9,6 +9,7 @@ import numpy as np
 
 from zoo.data.cmb.emulation import AXES, UNITS
 from zoo.data.cmb.feature import load_spectra
+from zoo.data.cmb.planck import TAU
 from zoo.data.cmb.simulate import RANGES
 from zoo.data.dataset import Rows, Split, groups, register_dataset
 from zoo.data.sbi.priors.laws import Normal, Uniform
@@ -17,12 +18,6 @@ from zoo.model.axes import Axis
 
 if TYPE_CHECKING:
     from zoo.families.base import ZooModel
-
-TAU = (0.0506, 0.0086)
-"""Mean and standard deviation of tau by Planck's polarization at l < 30 alone (lowE; arXiv:1807.06209, section 3.3).
-
-What Planck quotes from all of its spectra, 0.0544 +- 0.0073, would use those at l > 30 twice.
-"""
 
 
 def prior_of(tau: tuple[float, float] = TAU) -> Prior:

@@ -12,15 +12,30 @@ from functools import lru_cache
 from itertools import chain, permutations
 from typing import Any
 
-from zoo.data.formulae.expression import ARGUMENTS, CONSTANT, NUMBER, VARIABLES, Skeleton, whole_power
+from zoo.data.formulae.expression import (
+    ARGUMENTS,
+    CONSTANT,
+    COS,
+    EXP,
+    LOG,
+    MINUS,
+    OVER,
+    PLUS,
+    POW2,
+    POW3,
+    SIN,
+    SQRT,
+    TIMES,
+    VARIABLES,
+    Skeleton,
+    whole_power,
+)
 
 Tree = tuple
 """A token, and the trees of its arguments."""
 Identity = frozenset
 """Monomials of a formula, each a set of factors and their exponents."""
 
-PLUS, MINUS, TIMES, OVER = (NUMBER[sign] for sign in "+-*/")
-POW2, POW3, SQRT, EXP, LOG, SIN, COS = (NUMBER[name] for name in ("pow2", "pow3", "sqrt", "exp", "log", "sin", "cos"))
 C: Tree = (CONSTANT,)
 SUM = PLUS
 """Of a factor that is a sum; numbers in place of names, as sets of names have another order in every process."""

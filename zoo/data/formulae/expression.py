@@ -27,25 +27,28 @@ DIGITS = 4
 
 Skeleton = tuple[int, ...]
 
+PLUS, MINUS, TIMES, OVER, POW2, POW3, SQRT, EXP, LOG, SIN, COS = range(CONSTANT + 1, len(TOKENS))
+
+_BINARY: dict[int, Callable[[Any, Any], Any]] = {PLUS: np.add, MINUS: np.subtract, TIMES: np.multiply, OVER: np.divide}
 _UNARY: dict[int, Callable[[np.ndarray], np.ndarray]] = {
-    NUMBER["pow2"]: np.square,
-    NUMBER["pow3"]: lambda a: a * a * a,
-    NUMBER["sqrt"]: np.sqrt,
-    NUMBER["exp"]: np.exp,
-    NUMBER["log"]: np.log,
-    NUMBER["sin"]: np.sin,
-    NUMBER["cos"]: np.cos,
+    POW2: np.square,
+    POW3: lambda a: a * a * a,
+    SQRT: np.sqrt,
+    EXP: np.exp,
+    LOG: np.log,
+    SIN: np.sin,
+    COS: np.cos,
 }
+_OPERATORS = _BINARY | _UNARY
 _SLOPE: dict[int, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
-    NUMBER["pow2"]: lambda a, f: 2 * a,
-    NUMBER["pow3"]: lambda a, f: 3 * a * a,
-    NUMBER["sqrt"]: lambda a, f: 0.5 / f,
-    NUMBER["exp"]: lambda a, f: f,
-    NUMBER["log"]: lambda a, f: 1 / a,
-    NUMBER["sin"]: lambda a, f: np.cos(a),
-    NUMBER["cos"]: lambda a, f: -np.sin(a),
+    POW2: lambda a, f: 2 * a,
+    POW3: lambda a, f: 3 * a * a,
+    SQRT: lambda a, f: 0.5 / f,
+    EXP: lambda a, f: f,
+    LOG: lambda a, f: 1 / a,
+    SIN: lambda a, f: np.cos(a),
+    COS: lambda a, f: -np.sin(a),
 }
-_PLUS, _MINUS, _TIMES, _OVER = (NUMBER[sign] for sign in "+-*/")
 
 
 def missing_arguments(tokens: Sequence[int]) -> int:
@@ -70,23 +73,32 @@ def values(tokens: Skeleton, x: np.ndarray, constants: Sequence[float] | np.ndar
     ndarray of shape (n,)
         The values; NaN or infinity where the formula has none.
     """
-    stack: list[Any] = []  # arrays, or numbers that are the same at all points
-    constant = len(constants)
+    found = _walked(tokens, lambda place: constants[place], lambda number: x[:, number], _operated)
+    return np.broadcast_to(found, len(x))
+
+
+def _operated(token: int, *arguments: Any) -> Any:
+    return _OPERATORS[token](*arguments)
+
+
+def _walked(
+    tokens: Skeleton, constant: Callable[[int], Any], variable: Callable[[int], Any], operated: Callable[..., Any]
+) -> Any:
+    """What a skeleton becomes from its last token to the first: of a constant and a variable by number, and of an operator."""
+    stack: list[Any] = []
+    place = tokens.count(CONSTANT)
     with np.errstate(all="ignore"):
         for token in reversed(tokens):
             if token == CONSTANT:
-                constant -= 1
-                stack.append(np.float64(constants[constant]))
+                place -= 1
+                stack.append(constant(place))
             elif token < CONSTANT:
-                stack.append(x[:, token - 1])
+                stack.append(variable(token - 1))
             elif token in _UNARY:
-                stack.append(_UNARY[token](stack.pop()))
+                stack.append(operated(token, stack.pop()))
             else:
-                a, b = stack.pop(), stack.pop()
-                stack.append(
-                    a + b if token == _PLUS else a - b if token == _MINUS else a * b if token == _TIMES else np.divide(a, b)
-                )
-    return np.broadcast_to(stack[0], len(x))
+                stack.append(operated(token, stack.pop(), stack.pop()))
+    return stack[0]
 
 
 def values_and_slopes(tokens: Skeleton, x: np.ndarray, constants: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -106,31 +118,25 @@ def values_and_slopes(tokens: Skeleton, x: np.ndarray, constants: np.ndarray) ->
     tuple of ndarray
         Values (n,) and derivatives (k, n).
     """
-    stack: list[tuple[Any, Any]] = []  # arrays, or numbers that are the same at all points
-    constant = len(constants)
-    with np.errstate(all="ignore"):
-        for token in reversed(tokens):
-            if token == CONSTANT:
-                constant -= 1
-                stack.append((np.float64(constants[constant]), np.eye(len(constants))[:, constant, None]))
-            elif token < CONSTANT:
-                stack.append((x[:, token - 1], 0.0))
-            elif token in _UNARY:
-                a, da = stack.pop()
-                found = _UNARY[token](a)
-                stack.append((found, 0.0 if isinstance(da, float) else _SLOPE[token](a, found) * da))
-            else:
-                (a, da), (b, db) = stack.pop(), stack.pop()
-                if token == _PLUS:
-                    stack.append((a + b, da + db))
-                elif token == _MINUS:
-                    stack.append((a - b, da - db))
-                elif token == _TIMES:
-                    stack.append((a * b, da * b + a * db))
-                else:
-                    stack.append((np.divide(a, b), da / b - db * a / (b * b)))
-    found, slopes = stack[0]
+    unit = np.eye(len(constants))
+    found, slopes = _walked(
+        tokens, lambda place: (constants[place], unit[:, place, None]), lambda number: (x[:, number], 0.0), _with_slope
+    )
     return np.broadcast_to(found, len(x)), np.broadcast_to(slopes, (len(constants), len(x)))
+
+
+def _with_slope(token: int, *arguments: tuple[Any, Any]) -> tuple[Any, Any]:
+    """What an operator makes of values and their slopes, which are 0.0 where no constant is beneath."""
+    found = _operated(token, *(value for value, _ in arguments))
+    if len(arguments) == 1:
+        ((a, da),) = arguments
+        return found, 0.0 if isinstance(da, float) else _SLOPE[token](a, found) * da
+    (a, da), (b, db) = arguments
+    if token == PLUS:
+        return found, da + db
+    if token == MINUS:
+        return found, da - db
+    return found, da * b + a * db if token == TIMES else da / b - db * a / (b * b)
 
 
 @dataclass(frozen=True, eq=False)
@@ -207,12 +213,12 @@ def _infix(tokens: list[int], written: dict[int, Callable[[], str]], above: int)
     if token < CONSTANT:
         return TOKENS[token], rest
     if token in _UNARY:
-        power = {NUMBER["pow2"]: 2, NUMBER["pow3"]: 3}.get(token)
+        power = {POW2: 2, POW3: 3}.get(token)
         text, rest = _infix(rest, written, 4 if power else 0)
         return (f"{text}**{power}" if above < 4 else f"({text}**{power})") if power else f"{TOKENS[token]}({text})", rest
-    binds = 1 if token in (_PLUS, _MINUS) else 2
+    binds = 1 if token in (PLUS, MINUS) else 2
     left, rest = _infix(rest, written, binds)
-    right, rest = _infix(rest, written, binds + (token in (_MINUS, _OVER)))
+    right, rest = _infix(rest, written, binds + (token in (MINUS, OVER)))
     text = f"{left} {TOKENS[token]} {right}" if binds == 1 else f"{left}{TOKENS[token]}{right}"
     return (f"({text})" if above > binds else text), rest
 
@@ -234,13 +240,13 @@ class _Parser:
             case ast.UnaryOp(op=ast.USub(), operand=ast.Constant(value=int() | float() as number)):
                 return [-float(number)]
             case ast.UnaryOp(op=ast.USub(), operand=operand):
-                return [_TIMES, -1.0, *self.tokens(operand)]
+                return [TIMES, -1.0, *self.tokens(operand)]
             case ast.Call(func=ast.Name(id="sqrt" | "exp" | "log" | "sin" | "cos" as name), args=[argument], keywords=[]):
                 return [NUMBER[name], *self.tokens(argument)]
             case ast.BinOp(left=base, op=ast.Pow(), right=exponent):
                 return self.power(self.tokens(base), exponent)
             case ast.BinOp(left=left, op=ast.Add() | ast.Sub() | ast.Mult() | ast.Div() as op, right=right):
-                sign = {ast.Add: _PLUS, ast.Sub: _MINUS, ast.Mult: _TIMES, ast.Div: _OVER}[type(op)]
+                sign = {ast.Add: PLUS, ast.Sub: MINUS, ast.Mult: TIMES, ast.Div: OVER}[type(op)]
                 return [sign, *self.tokens(left), *self.tokens(right)]
         raise InputError(
             f"{ast.unparse(node)!r} in {self.text!r}: expected x1 to x4, numbers, + - * / ** and sqrt, exp, log, sin, cos"
@@ -249,10 +255,10 @@ class _Parser:
     def power(self, base: list[int | float], exponent: ast.expr) -> list[int | float]:
         match exponent:
             case ast.Constant(value=0.5):
-                return [NUMBER["sqrt"], *base]
+                return [SQRT, *base]
             case ast.Constant(value=int() as whole) if 1 <= whole <= 9:
                 return whole_power(base, whole)
-        return [NUMBER["exp"], _TIMES, *self.tokens(exponent), NUMBER["log"], *base]
+        return [EXP, TIMES, *self.tokens(exponent), LOG, *base]
 
 
 def whole_power(base: list, exponent: int) -> list:
@@ -260,7 +266,7 @@ def whole_power(base: list, exponent: int) -> list:
     if exponent == 1:
         return base
     if exponent % 2 == 0:
-        return [NUMBER["pow2"], *whole_power(base, exponent // 2)]
+        return [POW2, *whole_power(base, exponent // 2)]
     if exponent % 3 == 0:
-        return [NUMBER["pow3"], *whole_power(base, exponent // 3)]
-    return [_TIMES, *base, *whole_power(base, exponent - 1)]
+        return [POW3, *whole_power(base, exponent // 3)]
+    return [TIMES, *base, *whole_power(base, exponent - 1)]

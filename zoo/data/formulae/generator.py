@@ -12,8 +12,23 @@ from itertools import accumulate
 
 import numpy as np
 
-from zoo.data.formulae.canonical import COS, EXP, LOG, MINUS, OVER, PLUS, POW2, POW3, SIN, SQRT, TIMES, Degenerate, simplified
-from zoo.data.formulae.expression import ARGUMENTS, CONSTANT, Skeleton
+from zoo.data.formulae.canonical import Degenerate, simplified
+from zoo.data.formulae.expression import (
+    ARGUMENTS,
+    CONSTANT,
+    COS,
+    EXP,
+    LOG,
+    MINUS,
+    OVER,
+    PLUS,
+    POW2,
+    POW3,
+    SIN,
+    SQRT,
+    TIMES,
+    Skeleton,
+)
 
 UNARY = {POW2: 4.0, POW3: 2.0, SQRT: 3.0, EXP: 2.0, LOG: 1.5, SIN: 2.0, COS: 2.0}
 BINARY = {PLUS: 4.0, MINUS: 3.0, TIMES: 5.0, OVER: 4.0}

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from zoo.data.formulae.canonical import PLUS, TIMES, Degenerate, simplified
-from zoo.data.formulae.expression import CONSTANT, TOKENS, VARIABLES, Expression, Skeleton, values
+from zoo.data.formulae.canonical import Degenerate, simplified
+from zoo.data.formulae.expression import CONSTANT, PLUS, TIMES, TOKENS, VARIABLES, Expression, Skeleton, values
 from zoo.errors import InputError, warn
 from zoo.interpret.formulae.constants import fitted_constants
 from zoo.interpret.formulae.writing import Writer

@@ -19,7 +19,6 @@ from zoo.errors import InputError
 from zoo.interpret.digits import to_two_digits
 from zoo.interpret.elements import element_names, element_units
 from zoo.interpret.inline_picture import inline_picture
-from zoo.interpret.posteriors.another_prior import reweighted, trained_prior
 from zoo.model.fit import Emulator, Fit, best_fits, expect_predicted
 from zoo.model.misspecification import Reference
 from zoo.model.spec import ModelSpec, Tensor
@@ -208,6 +207,8 @@ def infer(
                 expect_predicted(fits, best.shape[1])
     effective = None
     if prior:
+        from zoo.interpret.posteriors.another_prior import reweighted, trained_prior
+
         theta, effective = reweighted(theta, trained_prior(spec), prior, seed)
     out.mkdir(parents=True, exist_ok=True)
     path = out / f"{spec.name}-{observation.label}.npz"
