@@ -39,7 +39,8 @@ What Planck quotes from all of its spectra, 0.0544 +- 0.0073, would use those at
 NOT_KNOWN = (
     "correlations between neighboring bins (from the mask, lensing and foregrounds), which Planck's covariance has",
     "foregrounds, calibration and beams: subtracted from the public spectra at their best fit, without their uncertainty",
-    f"tau: the bins begin at l = 30, where tau and As are degenerate; a prior of {TAU[0]} +- {TAU[1]} stands in for lowE",
+    f"tau: the bins begin at l = 30, where tau and As are degenerate; a prior of {TAU[0]} +- {TAU[1]} stands in for lowE,"
+    " unless another was asked for",
     "non-linear lensing: simulations lens linearly, which changes TT by 0.2% at l = 2000",
     "noise that varies with the cosmology: every sky has the covariance of the best fit",
 )
