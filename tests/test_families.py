@@ -36,8 +36,8 @@ CLOUDS = {"deep-sets", "particle-net", "particle-transformer"}
 
 MOTION = {"lagrangian", "hamiltonian", "unconstrained-motion"}
 """Families that test_dynamics holds to it, as their states have an even number of elements."""
-FORMULAE = {"symbolic-transformer"}
-"""Families that test_formulae holds to it."""
+FORMULAE = {"symbolic-transformer", "formula"}
+"""Families that test_formulae and test_symbolic_distillation hold to it."""
 
 
 def rows_of(name: str, n: int = 40) -> Rows:

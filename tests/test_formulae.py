@@ -10,10 +10,10 @@ from quick_training import eagerly
 from zoo.data.dataset import get_dataset
 from zoo.data.formulae.canonical import Degenerate, identity, renamed, simplified
 from zoo.data.formulae.dataset import judged_identities
-from zoo.data.formulae.expression import CONSTANT, TOKENS, Expression, missing_arguments, values, values_and_slopes
 from zoo.data.formulae.generator import drawn_skeleton
 from zoo.data.formulae.laws import FORMS, LAWS
 from zoo.errors import InputError
+from zoo.families.expression import CONSTANT, TOKENS, Expression, missing_arguments, values, values_and_slopes
 from zoo.families.symbolic_transformer import SymbolicTransformer
 from zoo.interpret.formulae import search
 from zoo.interpret.formulae.constants import fitted_constants

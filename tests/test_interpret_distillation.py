@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from zoo.errors import InputError
-from zoo.interpret.latents.distillation import distill, distill_latents
+from zoo.interpret.formulae.distillation import distill, distill_latents
 
 
 def halos(rows: int = 2000, seed: int = 0) -> dict[str, np.ndarray]:
@@ -134,11 +134,11 @@ GOOD = np.random.default_rng(0).standard_normal(60)
     [
         (GOOD, {}, {}, "expected at least one, given none"),
         (GOOD, {"m": np.ones(60)}, {}, "m are constant: leave them out"),
-        (np.ones(60), {"m": GOOD}, {}, "latent: expected 60 finite values that are not all equal"),
-        (np.where(GOOD > 1, np.nan, GOOD), {"m": GOOD}, {}, "latent: expected 60 finite"),
+        (np.ones(60), {"m": GOOD}, {}, "answer: expected 60 finite values that are not all equal"),
+        (np.where(GOOD > 1, np.nan, GOOD), {"m": GOOD}, {}, "answer: expected 60 finite"),
         (GOOD, {"m": np.where(GOOD > 1, np.inf, GOOD)}, {}, "m: expected finite numbers"),
         (GOOD, {"m": GOOD, "c": GOOD[:50]}, {}, r"c: expected finite numbers of shape \(n,\), the same for all"),
-        (GOOD[:50], {"m": GOOD}, {}, "latent: expected 60"),
+        (GOOD[:50], {"m": GOOD}, {}, "answer: expected 60"),
         (GOOD[:49], {"m": GOOD[:49]}, {}, "at least 50 rows for 5 folds, given 49"),
         (GOOD, {"m": GOOD}, {"degree": 4}, "degree 1, 2 or 3"),
         (GOOD, {"m": GOOD}, {"most_terms": 0}, "at least one term"),

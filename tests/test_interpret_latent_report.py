@@ -98,7 +98,7 @@ def test_files(report, tmp_path):
     written = json.loads(report.save(tmp_path / "new" / "report.json").read_text())
     assert [latent["active"] for latent in written["latents"]] == [True, False, True, True]
     assert written["latents"][0]["ranked"][0] == "mass"
-    assert written["latents"][0]["formula"]["terms"] == 1
+    assert written["latents"][0]["formula"]["symbols"] == 3
     assert "formula" not in written["latents"][1]
     arrays = read_npz(report.save(tmp_path / "report.npz"))
     assert json.loads(str(arrays["about"])) == written

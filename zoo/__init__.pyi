@@ -9,6 +9,7 @@ from .workflows.anomalies import find_anomalies as find_anomalies
 from .workflows.calibrate import calibrate as calibrate
 from .workflows.ensemble import ensemble as ensemble
 from .workflows.fine_tune import fine_tune as fine_tune
+from .workflows.formulae import save_formulae as save_formulae
 from .workflows.nle import train_nle as train_nle
 from .workflows.npe import train_npe as train_npe
 from .workflows.posterior_report import posterior_report as posterior_report

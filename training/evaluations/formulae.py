@@ -11,9 +11,9 @@ from pydantic import Field
 
 from zoo.data.dataset import Rows
 from zoo.data.formulae.canonical import identity
-from zoo.data.formulae.expression import CONSTANT, VARIABLES, Expression, Skeleton
 from zoo.data.formulae.laws import LAWS, Law
 from zoo.errors import InputError
+from zoo.families.expression import CONSTANT, VARIABLES, Expression, Skeleton
 from zoo.interpret import plots
 from zoo.interpret.formulae.constants import fitted_constants
 from zoo.interpret.formulae.search import FormulaSearch

@@ -128,8 +128,7 @@ def report_metrics(report: LatentReport) -> list[Metric]:
         for (latent, quantity), found in report.information.items()
     ]
     for latent, formula in report.formulae.items():
-        terms = f"{formula.terms} term{'' if formula.terms == 1 else 's'}"
-        meaning = f"held out; {terms}, {formula.symbols} symbols: {formula.text}"
+        meaning = f"held out; {formula.symbols} symbols: {formula.text}"
         interval = of_error(formula.r2, formula.r2_error, "error over folds")
         metrics.append(metric(f"r2 formula of {latent}", [formula.r2], interval, report.rows, meaning))
     return metrics

@@ -12,7 +12,7 @@ from functools import lru_cache
 from itertools import chain, permutations
 from typing import Any
 
-from zoo.data.formulae.expression import (
+from zoo.families.expression import (
     ARGUMENTS,
     CONSTANT,
     COS,

@@ -10,10 +10,10 @@ import numpy as np
 
 from zoo.data.dataset import Rows, Split, register_dataset
 from zoo.data.formulae.canonical import Identity, identity, renamed
-from zoo.data.formulae.expression import CONSTANT, VARIABLES, Expression, Skeleton, values
 from zoo.data.formulae.generator import drawn_skeleton
 from zoo.data.formulae.laws import FORMS, LAWS
 from zoo.errors import InputError
+from zoo.families.expression import CONSTANT, VARIABLES, Expression, Skeleton, values
 
 HELD_OUT: dict[Split, int] = {"validation": 1, "test": 2}
 """Which of a hundred identities are those of a split that is held out."""

@@ -13,7 +13,7 @@ from itertools import accumulate
 import numpy as np
 
 from zoo.data.formulae.canonical import Degenerate, simplified
-from zoo.data.formulae.expression import (
+from zoo.families.expression import (
     ARGUMENTS,
     CONSTANT,
     COS,

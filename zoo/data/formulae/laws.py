@@ -11,7 +11,7 @@ from functools import cached_property
 
 import numpy as np
 
-from zoo.data.formulae.expression import Expression, Skeleton
+from zoo.families.expression import Expression, Skeleton
 
 Range = tuple[float, float]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from zoo.data.formulae.expression import CONSTANT, Skeleton, values, values_and_slopes
+from zoo.families.expression import CONSTANT, Skeleton, values, values_and_slopes
 
 STARTS = 5
 """Sets of constants that a fit starts from: ones, and others at random."""

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from zoo.data.formulae.canonical import Degenerate, simplified
-from zoo.data.formulae.expression import CONSTANT, PLUS, TIMES, TOKENS, VARIABLES, Expression, Skeleton, values
 from zoo.errors import InputError, warn
+from zoo.families.expression import CONSTANT, PLUS, TIMES, TOKENS, VARIABLES, Expression, Skeleton
 from zoo.interpret.formulae.constants import fitted_constants
 from zoo.interpret.formulae.writing import Writer
 from zoo.model.handed_in.tensors import numbers_alone
@@ -100,11 +100,14 @@ class FormulaSearch:
         skeletons = self._skeletons(points, x.shape[1])
         fitted = fitted[:MOST_FITTED]
         candidates = [
-            _fitted(skeleton, x[fitted] / scale, y[fitted] / unit, x[held_out] / scale, y[held_out] / unit, self.seed)
+            Candidate.judged(
+                Expression(skeleton, fitted_constants(skeleton, x[fitted] / scale, y[fitted] / unit, self.seed)[0]),
+                x[held_out] / scale,
+                y[held_out] / unit,
+            )
             for skeleton in skeletons
         ]
-        found = _ranked([candidate for candidate in candidates if np.isfinite(candidate.r2)])
-        return [replace(each, expression=_in_units(each.expression, scale, unit)) for each in found]
+        return [FoundFormula(_in_units(each.expression, scale, unit), each.r2) for each in ranked(candidates)]
 
     def _skeletons(self, points: np.ndarray, variables: int) -> list[Skeleton]:
         """What the network writes, and the same on a scale and from an origin that are fitted, each once."""
@@ -217,28 +220,40 @@ def _in_units(expression: Expression, scale: np.ndarray, unit: float) -> Express
 
 
 @dataclass(frozen=True, eq=False)
-class _Candidate(FoundFormula):
+class Candidate(FoundFormula):
     """A formula with its squared errors at the held-out points, relative to the variance there."""
 
     errors: np.ndarray
 
+    @classmethod
+    def judged(cls, expression: Expression, x: np.ndarray, y: np.ndarray) -> Candidate:
+        """A formula by held-out points (n, variables) and their values (n,); its R^2 is no number where it has no value."""
+        with np.errstate(all="ignore"):
+            errors = np.square(expression(x) - y) / y.var()
+        return cls(expression, 1 - float(np.mean(errors)), errors)
 
-def _fitted(skeleton: Skeleton, x: np.ndarray, y: np.ndarray, held_x: np.ndarray, held_y: np.ndarray, seed: int) -> _Candidate:
-    constants, _ = fitted_constants(skeleton, x, y, seed)
-    with np.errstate(all="ignore"):
-        errors = np.square(values(skeleton, held_x, constants) - held_y) / held_y.var()
-    return _Candidate(Expression(skeleton, constants), 1 - float(np.mean(errors)), errors)
 
+def ranked(candidates: Iterable[Candidate]) -> list[Candidate]:
+    """Those that no other is surely better than, the shortest first, then the others by their error.
 
-def _ranked(candidates: list[_Candidate]) -> list[FoundFormula]:
-    """Those that no other is surely better than, the shortest first, then the others by their error."""
+    Parameters
+    ----------
+    candidates : iterable of Candidate
+        Formulae by the same held-out points; those without a value at some of them are left out.
+
+    Returns
+    -------
+    list of Candidate
+        The formulae, the best first.
+    """
+    candidates = [candidate for candidate in candidates if np.isfinite(candidate.r2)]
     if not candidates:
         return []
     best = max(candidates, key=lambda candidate: candidate.r2)
 
-    def place(candidate: _Candidate) -> tuple[bool, float, float]:
+    def place(candidate: Candidate) -> tuple[bool, float, float]:
         behind = candidate.errors - best.errors
         as_good = behind.mean() <= max(FLOOR, behind.std() / np.sqrt(len(behind)))
         return not as_good, candidate.complexity if as_good else 0, -candidate.r2
 
-    return [FoundFormula(each.expression, each.r2) for each in sorted(candidates, key=place)]
+    return sorted(candidates, key=place)

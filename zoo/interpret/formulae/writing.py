@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from zoo.data.formulae.expression import ARGUMENTS, CONSTANT, TOKENS, Skeleton
 from zoo.errors import InputError
+from zoo.families.expression import ARGUMENTS, CONSTANT, TOKENS, Skeleton
 from zoo.model.spec import Endpoint
 
 NEVER = -1e30

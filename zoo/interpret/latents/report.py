@@ -14,7 +14,8 @@ import numpy as np
 from zoo.atomic import whole_file
 from zoo.data.dataset import Rows
 from zoo.errors import InputError, UnknownNameError
-from zoo.interpret.latents.distillation import Formula, distill
+from zoo.interpret.formulae.distillation import Search, distill_latents
+from zoo.interpret.formulae.formula import Formula
 from zoo.interpret.latents.information import MutualInformation, mutual_information_matrix
 from zoo.interpret.latents.traversal import DEAD, active_latents, linear_r2, sample
 from zoo.interpret.latents.use import LatentUse, use_of_latents
@@ -151,7 +152,7 @@ class LatentReport(Result):
         if name not in self.formulae:
             return {}
         formula = self.formulae[name]
-        shown = ("text", "found", "r2", "r2_error", "terms", "symbols")
+        shown = ("text", "found", "r2", "r2_error", "symbols")
         return {
             "linear_r2": float(self.linear_r2[i]),
             "linear_r2_error": float(self.linear_r2_error[i]),
@@ -206,6 +207,7 @@ def relate_latents(
     *,
     quantities: Sequence[str] | None = None,
     rows: int = ROWS,
+    search: Search = "polynomial",
     degree: int = 2,
     seed: int = 0,
     jobs: int = 1,
@@ -223,6 +225,8 @@ def relate_latents(
         Names of those that are asked for, default the whole truth.
     rows : int
         Number of rows at most, drawn at random.
+    search : {"polynomial", "symbolic"}
+        Setting that `relate_posteriors` takes.
     degree : int
         Setting that `relate_posteriors` takes.
     seed : int
@@ -263,7 +267,9 @@ def relate_latents(
         parts.append([np.asarray(answer[name]) for name in ("mean", "log_variance")])
     mean, log_variance = (np.concatenate(column) for column in zip(*parts, strict=True))
     truth = {name: np.asarray(data.truth[name])[index] for name in asked}
-    return relate_posteriors(mean, log_variance, truth, name=model.spec.name, degree=degree, seed=seed, jobs=jobs)
+    return relate_posteriors(
+        mean, log_variance, truth, name=model.spec.name, search=search, degree=degree, seed=seed, jobs=jobs
+    )
 
 
 @explanation_method(
@@ -274,8 +280,8 @@ def relate_latents(
     endpoint="encode",
     rows=ROWS,
 )
-def _latents(asked: Asked) -> LatentReport:
-    return relate_latents(asked.model, asked.rows, quantities=asked.quantities, rows=len(asked.rows))
+def _latents(asked: Asked, *, search: Search = "polynomial") -> LatentReport:
+    return relate_latents(asked.model, asked.rows, quantities=asked.quantities, rows=len(asked.rows), search=search)
 
 
 def relate_posteriors(
@@ -284,6 +290,7 @@ def relate_posteriors(
     quantities: Mapping[str, np.ndarray],
     *,
     name: str = "a model",
+    search: Search = "polynomial",
     degree: int = 2,
     seed: int = 0,
     jobs: int = 1,
@@ -301,8 +308,10 @@ def relate_posteriors(
         Quantities by name, of shape (n,), in physical units or their logarithms.
     name : str
         Name that heads the table.
+    search : {"polynomial", "symbolic"}
+        Which formulae are tried, as `distill` takes it.
     degree : int
-        Degree of the formulae.
+        Degree of polynomials.
     seed : int
         Seed of samples, estimators and folds.
     jobs : int
@@ -334,12 +343,19 @@ def relate_posteriors(
         information=_information(samples, known, seed, jobs),
         linear_r2=scores[0],
         linear_r2_error=scores[1],
-        formulae={
-            latent: distill(values, known, degree=degree, seed=seed)
-            for latent, values in track(list(explained.items()), "formulae")
-        },
+        formulae=_formulae(explained, known, search, degree, seed),
         use=use,
     )
+
+
+def _formulae(
+    explained: Mapping[str, np.ndarray], known: Mapping[str, np.ndarray], search: Search, degree: int, seed: int
+) -> dict[str, Formula]:
+    """A formula for the means of each latent by its name."""
+    if not explained:
+        return {}
+    means = np.column_stack(list(explained.values()))
+    return dict(zip(explained, distill_latents(means, known, search=search, degree=degree, seed=seed), strict=True))
 
 
 def _information(

@@ -7,6 +7,7 @@ A skeleton is a tuple of token numbers: ``(6, 1, 5)`` is ``+ x1 C``, or x1 + C. 
 from __future__ import annotations
 
 import ast
+import operator
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -29,17 +30,23 @@ Skeleton = tuple[int, ...]
 
 PLUS, MINUS, TIMES, OVER, POW2, POW3, SQRT, EXP, LOG, SIN, COS = range(CONSTANT + 1, len(TOKENS))
 
-_BINARY: dict[int, Callable[[Any, Any], Any]] = {PLUS: np.add, MINUS: np.subtract, TIMES: np.multiply, OVER: np.divide}
-_UNARY: dict[int, Callable[[np.ndarray], np.ndarray]] = {
-    POW2: np.square,
+FUNCTIONS = {SQRT: "sqrt", EXP: "exp", LOG: "log", SIN: "sin", COS: "cos"}
+_ARITHMETIC: dict[int, Callable[..., Any]] = {
+    PLUS: operator.add,
+    MINUS: operator.sub,
+    TIMES: operator.mul,
+    OVER: operator.truediv,
+    POW2: lambda a: a * a,
     POW3: lambda a: a * a * a,
-    SQRT: np.sqrt,
-    EXP: np.exp,
-    LOG: np.log,
-    SIN: np.sin,
-    COS: np.cos,
 }
-_OPERATORS = _BINARY | _UNARY
+
+
+def operators_of(library: Any) -> dict[int, Callable[..., Any]]:
+    """What each operator does, by its token, with the roots, exponentials, logarithms, sines and cosines of a library."""
+    return _ARITHMETIC | {token: getattr(library, name) for token, name in FUNCTIONS.items()}
+
+
+_OPERATORS = operators_of(np)
 _SLOPE: dict[int, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
     POW2: lambda a, f: 2 * a,
     POW3: lambda a, f: 3 * a * a,
@@ -73,18 +80,30 @@ def values(tokens: Skeleton, x: np.ndarray, constants: Sequence[float] | np.ndar
     ndarray of shape (n,)
         The values; NaN or infinity where the formula has none.
     """
-    found = _walked(tokens, lambda place: constants[place], lambda number: x[:, number], _operated)
+    numbers = np.asarray(constants, np.float64)
+    found = walked(tokens, numbers.__getitem__, lambda number: x[:, number], lambda token, *each: _OPERATORS[token](*each))
     return np.broadcast_to(found, len(x))
 
 
-def _operated(token: int, *arguments: Any) -> Any:
-    return _OPERATORS[token](*arguments)
-
-
-def _walked(
+def walked(
     tokens: Skeleton, constant: Callable[[int], Any], variable: Callable[[int], Any], operated: Callable[..., Any]
 ) -> Any:
-    """What a skeleton becomes from its last token to the first: of a constant and a variable by number, and of an operator."""
+    """What a skeleton becomes, worked out from its last token to the first.
+
+    Parameters
+    ----------
+    tokens : tuple of int
+        The skeleton.
+    constant, variable : callable
+        What a constant and a variable become, by their numbers from 0.
+    operated : callable
+        What an operator, by its token, makes of what its arguments became.
+
+    Returns
+    -------
+    object
+        What the whole becomes.
+    """
     stack: list[Any] = []
     place = tokens.count(CONSTANT)
     with np.errstate(all="ignore"):
@@ -94,7 +113,7 @@ def _walked(
                 stack.append(constant(place))
             elif token < CONSTANT:
                 stack.append(variable(token - 1))
-            elif token in _UNARY:
+            elif ARGUMENTS[token] == 1:
                 stack.append(operated(token, stack.pop()))
             else:
                 stack.append(operated(token, stack.pop(), stack.pop()))
@@ -119,7 +138,7 @@ def values_and_slopes(tokens: Skeleton, x: np.ndarray, constants: np.ndarray) ->
         Values (n,) and derivatives (k, n).
     """
     unit = np.eye(len(constants))
-    found, slopes = _walked(
+    found, slopes = walked(
         tokens, lambda place: (constants[place], unit[:, place, None]), lambda number: (x[:, number], 0.0), _with_slope
     )
     return np.broadcast_to(found, len(x)), np.broadcast_to(slopes, (len(constants), len(x)))
@@ -127,7 +146,7 @@ def values_and_slopes(tokens: Skeleton, x: np.ndarray, constants: np.ndarray) ->
 
 def _with_slope(token: int, *arguments: tuple[Any, Any]) -> tuple[Any, Any]:
     """What an operator makes of values and their slopes, which are 0.0 where no constant is beneath."""
-    found = _operated(token, *(value for value, _ in arguments))
+    found = _OPERATORS[token](*(value for value, _ in arguments))
     if len(arguments) == 1:
         ((a, da),) = arguments
         return found, 0.0 if isinstance(da, float) else _SLOPE[token](a, found) * da
@@ -170,9 +189,25 @@ class Expression:
 
     def __str__(self) -> str:
         """The formula as people write it, its constants in four digits."""
-        constants = iter(self.constants)
-        written = {CONSTANT: lambda: f"{next(constants):.{DIGITS}g}"}
-        text, rest = _infix(list(self.tokens), written, 0)
+        return self.written([f"{constant:.{DIGITS}g}" for constant in self.constants])
+
+    def written(self, constants: Sequence[str], names: Sequence[str] = TOKENS[1:CONSTANT]) -> str:
+        """The formula as people write it.
+
+        Parameters
+        ----------
+        constants : sequence of str
+            Its constants.
+        names : sequence of str
+            Names of its variables.
+
+        Returns
+        -------
+        str
+            The text, with ``**`` for powers.
+        """
+        numbers = iter(constants)
+        text, rest = _infix(list(self.tokens), lambda token: next(numbers) if token == CONSTANT else names[token - 1], 0)
         assert not rest
         return text
 
@@ -204,21 +239,19 @@ class Expression:
         return cls(tokens, np.array([one for one in written if isinstance(one, float)]))
 
 
-def _infix(tokens: list[int], written: dict[int, Callable[[], str]], above: int) -> tuple[str, list[int]]:
+def _infix(tokens: list[int], leaf: Callable[[int], str], above: int) -> tuple[str, list[int]]:
     """The first whole formula of some tokens, in parentheses where it binds less than what is above, and what is left."""
     token, rest = tokens[0], tokens[1:]
-    if token == CONSTANT:
-        text = written[CONSTANT]()
+    if token <= CONSTANT:
+        text = leaf(token)
         return (f"({text})" if text.startswith("-") and above else text), rest
-    if token < CONSTANT:
-        return TOKENS[token], rest
-    if token in _UNARY:
+    if ARGUMENTS[token] == 1:
         power = {POW2: 2, POW3: 3}.get(token)
-        text, rest = _infix(rest, written, 4 if power else 0)
-        return (f"{text}**{power}" if above < 4 else f"({text}**{power})") if power else f"{TOKENS[token]}({text})", rest
+        text, rest = _infix(rest, leaf, 4 if power else 0)
+        return (f"{text}**{power}" if above < 4 else f"({text}**{power})") if power else f"{FUNCTIONS[token]}({text})", rest
     binds = 1 if token in (PLUS, MINUS) else 2
-    left, rest = _infix(rest, written, binds)
-    right, rest = _infix(rest, written, binds + (token in (MINUS, OVER)))
+    left, rest = _infix(rest, leaf, binds)
+    right, rest = _infix(rest, leaf, binds + (token in (MINUS, OVER)))
     text = f"{left} {TOKENS[token]} {right}" if binds == 1 else f"{left}{TOKENS[token]}{right}"
     return (f"({text})" if above > binds else text), rest
 

@@ -1,0 +1,210 @@
+"""What a network computes as a formula of any shape, of those that a network writes for points."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from zoo.errors import InputError
+from zoo.families.expression import CONSTANT, PLUS, TIMES, VARIABLES, Expression, Skeleton, operators_of, walked
+from zoo.interpret.formulae.constants import fitted_constants
+from zoo.interpret.formulae.formula import Formula
+from zoo.interpret.formulae.search import Candidate, FormulaSearch, ranked
+
+if TYPE_CHECKING:
+    from zoo.interpret.formulae.regressor import FormulaRegressor
+
+LEAST_ROWS = 50
+RESAMPLINGS = 100
+"""Sets of rows, drawn with replacement, that constants are fitted to anew."""
+TREES = 100
+"""Trees that say which quantities matter."""
+MOST_FITTED = 2000
+"""Rows at most that constants are fitted to."""
+
+
+@dataclass(frozen=True, eq=False)
+class SymbolicFormula(Formula):
+    """A formula of up to four quantities.
+
+    Attributes
+    ----------
+    expression : Expression
+        The formula, x1 being the first of ``names``.
+    errors : ndarray
+        Standard error of each constant of it, (k,): the scatter of fits to resampled rows.
+    rows : int
+        How many rows ``r2`` is of.
+    """
+
+    expression: Expression
+    errors: np.ndarray
+    rows: int
+
+    @property
+    def constants(self) -> np.ndarray:
+        """Constants, in the order in which they are written, (k,)."""
+        return self.expression.constants
+
+    @property
+    def symbols(self) -> int:
+        """How many names, numbers and operators are written in it."""
+        return self.expression.complexity
+
+    def of_columns(self, table: np.ndarray) -> np.ndarray:
+        """Values (n,) for quantities (n, q)."""
+        return self.expression(table)
+
+    def sympy(self) -> Any:
+        """The formula as one of SymPy, its constants in the digits that they are worth.
+
+        Returns
+        -------
+        sympy.Expr
+            What can be simplified, differentiated, and printed as code.
+
+        Raises
+        ------
+        MissingExtraError
+            SymPy is not installed.
+        """
+        import sympy
+
+        operators = operators_of(sympy)
+        numbers = [sympy.Float(text, len(text)) for text in _digits(self.constants, self.errors)]
+        symbols = [sympy.Symbol(name, real=True) for name in self.names]
+        return walked(
+            self.expression.tokens,
+            numbers.__getitem__,
+            symbols.__getitem__,
+            lambda token, *arguments: operators[token](*arguments),
+        )
+
+    def latex(self) -> str:
+        """The formula as LaTeX, names of more than a letter upright; errors as for `sympy`."""
+        import sympy
+
+        law = self.sympy()
+        names = {one: r"\mathrm{%s}" % one.name.replace("_", r"\_") for one in law.free_symbols if len(one.name) > 1}
+        return str(sympy.latex(law, symbol_names=names))
+
+    def estimator(self) -> FormulaRegressor:
+        """The formula as a fitted regressor of scikit-learn, whose ``fit`` fits its constants to other rows."""
+        from zoo.interpret.formulae.regressor import FormulaRegressor
+
+        return FormulaRegressor(self.expression, self.names).taken()
+
+
+def symbolic(
+    target: np.ndarray, table: np.ndarray, names: tuple[str, ...], search: FormulaSearch, seed: int
+) -> SymbolicFormula:
+    """The shortest formula that no other is surely better than, of those that a network writes.
+
+    Trees say which quantities matter most. The network is asked about the first of them, the first two, and so on, and lines
+    are tried beside what it writes. A quarter of the rows chooses among all of these; another, which nothing else has seen,
+    gives R^2.
+
+    Parameters
+    ----------
+    target : ndarray of shape (n,)
+        What is to be explained.
+    table : ndarray of shape (n, q)
+        The quantities.
+    names : tuple of str
+        Their names.
+    search : FormulaSearch
+        Asks the network.
+    seed : int
+        Seed of rows and trees.
+
+    Returns
+    -------
+    SymbolicFormula
+        The formula, of the quantities that stand in it.
+
+    Raises
+    ------
+    InputError
+        There are fewer than 50 rows, or no formula has a value at all of them.
+    """
+    if len(table) < LEAST_ROWS:
+        raise InputError(f"expected at least {LEAST_ROWS} rows, given {len(table)}")
+    order = np.random.default_rng(seed).permutation(len(table))
+    tested, chosen, fitted = np.split(order, [len(order) // 4, len(order) // 2])
+    fitted = fitted[:MOST_FITTED]
+    by_use = _by_use(table[fitted], target[fitted], seed)
+    candidates = [
+        Candidate.judged(expression, table[chosen][:, by_use], target[chosen])
+        for count in range(1, len(by_use) + 1)
+        for expression in _tried(search, table[fitted][:, by_use[:count]], target[fitted])
+    ]
+    best = next(iter(ranked(candidates)), None)
+    if best is None:
+        raise InputError("no formula was found that has a value at all rows")
+    expression, used = _of_used(best.expression, by_use)
+    table, seen = table[:, used], order[len(tested) :]
+    expression, errors = _with_errors(expression, table[seen], target[seen], seed)
+    left = np.square(expression(table[tested]) - target[tested]) / target[tested].var()
+    return SymbolicFormula(
+        text=expression.written(_digits(expression.constants, errors), [names[number] for number in used]),
+        names=tuple(names[number] for number in used),
+        r2=1 - float(left.mean()),
+        r2_error=float(left.std() / np.sqrt(len(left))),
+        expression=expression,
+        errors=errors,
+        rows=len(tested),
+    )
+
+
+def _by_use(table: np.ndarray, target: np.ndarray, seed: int) -> np.ndarray:
+    """Numbers of the quantities that trees use most, four at most."""
+    from sklearn.ensemble import ExtraTreesRegressor
+
+    trees = ExtraTreesRegressor(TREES, min_samples_leaf=5, random_state=seed).fit(table, target)
+    return np.argsort(-trees.feature_importances_, kind="stable")[:VARIABLES]
+
+
+def _tried(search: FormulaSearch, x: np.ndarray, y: np.ndarray) -> Iterator[Expression]:
+    """What the network writes for points (n, k), and the line."""
+    line: Skeleton = (CONSTANT,)
+    for number in range(x.shape[1]):
+        line = (PLUS, TIMES, CONSTANT, 1 + number, *line)
+    slopes, *_ = np.linalg.lstsq(np.column_stack([x[:, ::-1], np.ones(len(x))]), y, rcond=None)
+    yield Expression(line, slopes)
+    for found in search(x, y):
+        yield found.expression
+
+
+def _of_used(expression: Expression, quantities: Sequence[int] | np.ndarray) -> tuple[Expression, list[int]]:
+    """The formula of those variables alone that stand in it, and the numbers of their quantities."""
+    present = sorted({token for token in expression.tokens if 0 < token < CONSTANT})
+    tokens = tuple(1 + present.index(token) if token in present else token for token in expression.tokens)
+    return replace(expression, tokens=tokens), [int(quantities[token - 1]) for token in present]
+
+
+def _with_errors(expression: Expression, x: np.ndarray, y: np.ndarray, seed: int) -> tuple[Expression, np.ndarray]:
+    """The formula with its constants fitted to all rows, and their scatter over resampled ones."""
+    rng = np.random.default_rng(seed)
+
+    def fit(rows: np.ndarray, first: np.ndarray) -> np.ndarray:
+        return fitted_constants(expression.tokens, x[rows], y[rows], starts=1, first=first)[0]
+
+    few = rng.permutation(len(y))[: 2 * MOST_FITTED]
+    constants = fit(few, expression.constants)
+    scatter = np.std([fit(rng.choice(few, len(few)), constants) for _ in range(RESAMPLINGS)], axis=0, ddof=1)
+    return replace(expression, constants=constants), scatter
+
+
+def _digits(constants: np.ndarray, errors: np.ndarray) -> list[str]:
+    """Constants to the second digit of their errors."""
+
+    def one(constant: float, error: float) -> str:
+        if not (error > 0 and constant and np.isfinite(error)):
+            return f"{constant:.6g}"
+        digits = int(np.clip(np.floor(np.log10(abs(constant))) - np.floor(np.log10(error)) + 2, 1, 12))
+        return f"{constant:.{digits}g}"
+
+    return [one(constant, error) for constant, error in zip(constants, errors, strict=True)]
