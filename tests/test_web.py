@@ -18,6 +18,8 @@ from set_graphs import JET_WORDS, REFUSALS, set_folder
 from static_server import served
 
 import zoo
+from zoo.families.expression import Expression, values_and_slopes
+from zoo.interpret.formulae.writing import Writer
 from zoo.serving import Session
 
 ROOT = Path(__file__).parents[1]
@@ -334,3 +336,33 @@ def test_commands_of_the_docs(installed, web, tmp_path):
             check_page(browse(web, addresses[0]), PENDULUM, f"http://127.0.0.1:{bound}")
         finally:
             server.terminate()
+
+
+def test_formulae_are_written_in_javascript_as_in_python(web, tmp_path):
+    """The beam search follows the same skeletons, and fits reach the constants that made the points."""
+    name = "transformer-formulae"
+    writer = Writer(Session(name))
+    cases = []
+    for text in ("2.5*x1*x2 + 0.3", "exp(-0.7*x1)*3 + x2", "sin(1.3*x1)/x2", "x1**2 + sqrt(x2)"):
+        law = Expression.parsed(text)
+        x = np.random.default_rng(len(cases)).uniform(1, 3, (40, 2))
+        points = np.column_stack([x, np.zeros((40, 2)), law(x)]).astype(np.float32)
+        arrays = {"x": x, "y": law(x), "points": points, "constants": law.constants}
+        case = {key: array.tolist() for key, array in arrays.items()}
+        cases.append(case | {"variables": 2, "skeleton": law.tokens})
+    (tmp_path / "cases.json").write_text(json.dumps(cases))
+    found = json.loads(succeed("node", web / "web_formulae.mjs", exported(name, tmp_path / name), tmp_path / "cases.json"))
+    for case, answer in zip(cases, found["answers"], strict=True):
+        x, law = np.array(case["x"]), Expression(tuple(case["skeleton"]), np.array(case["constants"]))
+        expected = writer.written(np.array(case["points"], np.float32), 2, 8)
+        assert [tuple(one) for one in answer["written"]] == expected
+        values, slopes = values_and_slopes(law.tokens, x, law.constants)
+        np.testing.assert_allclose(answer["values"], values, rtol=1e-12)
+        np.testing.assert_allclose(np.array(answer["slopes"]).T, slopes, rtol=1e-10, atol=1e-12)
+        assert answer["error"] < 1e-9
+        np.testing.assert_allclose(Expression.parsed(answer["text"])(x), law(x), rtol=1e-9)
+        assert answer["r2"] > 0.99
+    few, constant, large = found["refused"]
+    assert few == "InputError: expected at least 10 points, all of as many variables, and a value of each"
+    assert constant == "InputError: x2: expected numbers that differ, given 1"
+    assert large == "x1: expected a largest size of 0.05 to 50, given 20000000000: use another unit"

@@ -38,11 +38,14 @@ class Motion(TrainedInXla, ZooModel):
         Activation of the hidden layers.
     steps : int
         Steps of a ``rollout``.
+    floor : float, optional
+        Where errors of what changes slowly count as much as those of what changes fast, as near the speed of light: an error is
+        divided by the size of its target, and this share of the targets' deviation. None where all errors count alike.
 
     Raises
     ------
     ValueError
-        There is no hidden layer or step, no position of a number among the angles, or no such activation.
+        There is no hidden layer or step, no position of a number among the angles, no such activation, or no positive floor.
     """
 
     repeats_operations = True
@@ -58,10 +61,13 @@ class Motion(TrainedInXla, ZooModel):
         parameters: int = 0,
         activation: str = "softplus",
         steps: int = 100,
+        floor: float | None = None,
         learned: int | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        if floor is not None and not floor > 0:
+            raise ValueError(f"floor: expected a positive number, given {floor}")
         if min([coordinates, steps, len(hidden), *hidden]) < 1 or parameters < 0:
             raise ValueError(
                 f"expected coordinates, steps and units of at least 1, one hidden layer and no negative parameters, given"
@@ -78,10 +84,11 @@ class Motion(TrainedInXla, ZooModel):
             "parameters": parameters,
             "activation": activation,
             "steps": steps,
+            **({} if floor is None else {"floor": floor}),  # configs of released models are as they were
         }
         self.coordinates, self.steps, self.angles = coordinates, steps, list(angles)
         self.learned = coordinates if learned is None else learned
-        self.activation = activation
+        self.activation, self.floor = activation, floor
         self.seen = Standardize((2 * coordinates,), name="seen")
         self.given = Standardize((parameters,), name="given") if parameters else None
         self.rescale = Standardize((self.learned,), name="rescale")
@@ -154,10 +161,13 @@ class Motion(TrainedInXla, ZooModel):
 
     @property
     def objective_name(self) -> str:
-        return "absolute error in units of the targets' deviation"
+        if self.floor is None:
+            return "absolute error in units of the targets' deviation"
+        return f"absolute error over the size of the target and {self.floor:g} of the targets' deviation"
 
     def objective(self, target, answer):
-        return ops.mean(ops.abs(answer - target) / self.rescale.scale, axis=-1)
+        unit = self.rescale.scale if self.floor is None else ops.abs(target) + self.floor * self.rescale.scale
+        return ops.mean(ops.abs(answer - target) / unit, axis=-1)
 
     def point(self, answer):
         return answer

@@ -88,7 +88,8 @@ class SymbolicFormula(Formula):
         import sympy
 
         law = self.sympy()
-        names = {one: r"\mathrm{%s}" % one.name.replace("_", r"\_") for one in law.free_symbols if len(one.name) > 1}
+        escaped = {one: one.name.replace("_", r"\_") for one in law.free_symbols if len(one.name) > 1}
+        names = {one: rf"\mathrm{{{name}}}" for one, name in escaped.items()}
         return str(sympy.latex(law, symbol_names=names))
 
     def estimator(self) -> FormulaRegressor:
