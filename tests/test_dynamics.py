@@ -286,3 +286,18 @@ def test_a_law_with_friction_is_a_model_like_any_other(tmp_path):
     tuned = zoo.load(tmp_path / "mine")
     assert tuned.spec.config["force"] is True
     assert list(tuned.spec.endpoints) == ["acceleration"]
+
+
+def test_errors_count_by_the_size_of_what_changes_where_a_floor_is_given():
+    config = {"coordinates": 1, "hidden": [4], "floor": 0.1}
+    model = Lagrangian(**config)
+    target = np.array([[0.01], [1.0], [-3.0]], np.float32)
+    model.adapt({"state": np.random.default_rng(0).normal(size=(3, 2))}, target)
+    deviation = target.std()
+    answer = target * 1.5
+    expected = 0.5 * np.abs(target[:, 0]) / (np.abs(target[:, 0]) + 0.1 * deviation)
+    np.testing.assert_allclose(keras.ops.convert_to_numpy(model.objective(target, answer)), expected, rtol=1e-5)
+    assert "0.1 of the targets' deviation" in model.objective_name
+    assert Lagrangian.from_config(model.get_config()).floor == 0.1
+    with pytest.raises(ValueError, match="floor: expected a positive number, given 0"):
+        Lagrangian(coordinates=1, hidden=[4], floor=0)
