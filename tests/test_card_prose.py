@@ -176,7 +176,7 @@ def test_taggers_reach_what_was_aimed_at():
         assert found["auc minus that of multiplicity"]["interval"][0] > 0
 
 
-@pytest.mark.parametrize("name", ["lnn-double-pendulum", "hnn-double-pendulum"])
+@pytest.mark.parametrize("name", ["lnn-double-pendulum", "hnn-double-pendulum", "lnn-double-pendulum-parameterized"])
 def test_energies_of_laws_of_motion(name):
     card, found = prose(name), values(name)
     off, plain = (f"{found[metric]:.2g}" for metric in ("energy error", "plain/energy error"))
@@ -189,6 +189,15 @@ def test_energies_of_laws_of_motion(name):
     assert f"{found['energy error']:.3%}" in page
     assert f"makes {found['energy error, true law']:.3%} of the true law" in page
     assert f"{found['plain/energy error'] * 100:.2g}%" in page
+
+
+def test_a_law_of_all_pendulums_holds_beyond_those_that_it_saw():
+    found = values("lnn-double-pendulum-parameterized")
+    own, plain = (found[f"heavier and longer/{before}energy error"] for before in ("", "plain/"))
+    assert own < 0.01 < plain
+    assert f"none of which it saw, it is {own:.2%}, the plain network's {plain:.0%}" in prose("lnn-double-pendulum-parameterized")
+    page = " ".join((ROOT / "docs" / "dynamics.md").read_text(encoding="utf-8").split())
+    assert f"none of which it saw, it is off by {own:.2%}, the plain network by {plain:.0%}" in page
 
 
 def test_densities_of_halo_masses():
