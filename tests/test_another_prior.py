@@ -81,7 +81,9 @@ def test_an_observation_that_lacks_a_number_is_refused_as_such(tmp_path):
     sky = np.load(locate("nsf-cmb-posterior").path("test_tensors.npz"))["sample/in/spectrum"][0].copy()
     sky[[3, 7]] = np.nan
     np.save(tmp_path / "sky.npy", sky)
-    said = refused("infer", "nsf-cmb-posterior", "--observation", tmp_path / "sky.npy", "--out", tmp_path, "--allow-out-of-range")
+    said = refused(
+        "infer", "nsf-cmb-posterior", "--observation", tmp_path / "sky.npy", "--out", tmp_path, "--allow-out-of-range"
+    )
     assert "every element of spectrum, given 2 that are NaN or infinite, the first at [3]" in " ".join(said.split())
 
 

@@ -58,7 +58,10 @@ def release(
         typer.Option(help="write the model there; default: into this package, model_cards/<name>"),
     ] = None,
     card: Annotated[
-        bool, typer.Option("--card", help="train nothing: write summary and limit onto the card of the model that is there")
+        bool,
+        typer.Option(
+            "--card", help="train nothing: write summary, limit, license and citation onto the card of the model that is there"
+        ),
     ] = False,
 ) -> None:
     """Train all seeds and variants, evaluate, export, check parity and write the card."""
