@@ -64,6 +64,29 @@ def test_the_trained_prior_of_a_released_posterior():
         trained_prior(locate("nsf-two-moons").spec)
 
 
+@pytest.mark.parametrize("source", ["simulations", "simulator"])
+def test_the_trained_prior_of_own_simulations_is_the_recorded_one(source):
+    """Wherever their file is: a model is asked in any folder, and handed on without it."""
+    spec = locate("nsf-sbi-two-moons").spec
+    parameters = {"file": "simulations.npz", "prior": TRAINED.plain(), "test": 10}
+    data = spec.data.model_copy(update={"source": source, "parameters": parameters})
+    found = trained_prior(spec.model_copy(update={"data": data}))
+    assert found.plain() == TRAINED.plain()
+    rows = data.model_copy(update={"parameters": parameters | {"prior": {"a": {"distribution": "rows"}}}})
+    with pytest.raises(InputError, match="takes the place of one of independent parameters"):
+        trained_prior(spec.model_copy(update={"data": rows}))
+
+
+def test_an_observation_that_lacks_a_number_is_refused_as_such(tmp_path):
+    sky = np.load(locate("nsf-cmb-posterior").path("test_tensors.npz"))["sample/in/spectrum"][0].copy()
+    sky[[3, 7]] = np.nan
+    np.save(tmp_path / "sky.npy", sky)
+    said = refused(
+        "infer", "nsf-cmb-posterior", "--observation", tmp_path / "sky.npy", "--out", tmp_path, "--allow-out-of-range"
+    )
+    assert "every element of spectrum, given 2 that are NaN or infinite, the first at [3]" in " ".join(said.split())
+
+
 def test_a_sky_without_noise_is_said_to_be_one(tmp_path):
     best_fit = {"theta": np.array([[67.27, 0.02236, 0.1202, 0.0544, 0.9649, 3.045]], np.float32)}
     (spectrum,) = Session("mlp-cmb-emulator").run(best_fit).values()

@@ -13,8 +13,9 @@ from released_models import RELEASED
 from rich.console import Console
 
 import zoo
-from zoo.cli.catalog_tables import brief_details, comparison, short_list
-from zoo.cli.tables import output_table
+from zoo.cli.catalog_tables import brief_details, comparison, listed
+from zoo.cli.tables import model_details, output_table
+from zoo.model.card_sections import headline
 from zoo.model.metric_text import metric_unit, value_text
 from zoo.model.registry import summaries
 from zoo.model.spec import Metric
@@ -50,10 +51,30 @@ def test_part_of_a_name_is_enough():
     assert json.loads(ok("list", "halos", "--json")) == []
 
 
-def test_a_long_list_has_family_and_summary():
-    shown = ok("list", "--long", "pendulum")
-    assert "SciNet's damped" in shown
-    assert "ive " in shown
+def test_a_long_list_has_family_and_summary_beneath_the_whole_name():
+    lines = printed(*listed(summaries(), long=True))
+    assert max(map(len, lines)) <= 80
+    for one in summaries():
+        (place,) = (i for i, line in enumerate(lines) if line.split()[0] == one.name)
+        said = " ".join(" ".join(lines[place + 1 : place + 5]).split())
+        assert said.startswith(f"{one.family}: {one.summary}")
+    assert "    ive: SciNet's damped pendulum" in ok("list", "--long", "pendulum")
+
+
+@pytest.mark.parametrize("name", RELEASED)
+def test_metrics_have_whole_names_and_values_on_80_columns(name):
+    """Only a baseline that is long gives way, and the end of a name that leaves no room for its value."""
+    spec = zoo.get_spec(name)
+    brief, full = ("\n".join(printed(*of)) for of in (brief_details(spec, name), model_details(spec)))
+    room = 80 - len("  ") - 37 - len("  baseline")  # no value is longer
+    for metric in headline(spec)[:2]:
+        value = value_text(metric, metric_unit(metric, spec.units))
+        assert value in brief
+        assert value in full
+        if len(metric.name) <= room:
+            assert f"\n{metric.name} " in brief
+    broken = [word for metric in spec.metrics for word in metric.name.split() if len(word) <= 14 and "/" not in metric.name]
+    assert [word for word in broken if word not in full] == []
 
 
 def test_a_list_for_scripts_has_what_one_chooses_by(load):
@@ -175,6 +196,6 @@ def test_what_is_cut_ends_in_dots_and_dimensionless_numbers_have_no_unit():
 def test_brackets_in_a_name_are_text():
     (one,) = summaries("ive-pendulum")
     odd = one.model_copy(update={"task": "[/m]", "metric": one.metric.model_copy(update={"name": "x [m]"})})
-    lines = printed(*short_list([odd]))
+    lines = printed(*listed([odd]))
     assert lines[0] == "[/m]"
     assert "x [m]" in lines[1]

@@ -17,10 +17,12 @@ from tiny_flows import without_xla
 import zoo
 from zoo.data.sbi import Prior
 from zoo.data.sbi.simulating.simulations import SimulationError
-from zoo.errors import InputError, MisspecificationWarning, UnknownNameError
+from zoo.errors import InputError, MisspecificationWarning, UnknownNameError, ZooError
 from zoo.training.evaluate import Run, evaluate
 from zoo.training.npe_recipe import npe_recipe
 from zoo.training.recipe import RecipeError, load_recipe
+from zoo.workflows.described import terms_of
+from zoo.workflows.nle import train_nle
 from zoo.workflows.npe import train_npe
 from zoo.workflows.posterior_report import posterior_report
 
@@ -61,7 +63,43 @@ def trained(tmp_path_factory):
         patch.setattr(module, "DRAWS", 99)
         patch.setattr(module, "SAMPLES", 200)
         patch.setattr(module, "OBSERVATIONS", 1)
-        return folder, train_npe(epidemic, SIR, 1500, folder=folder, test=200, jobs=1, changes=TINY)
+        words = {"citation": "Kermack & McKendrick (1927)"}
+        return folder, train_npe(epidemic, SIR, 1500, folder=folder, test=200, jobs=1, changes=TINY, **words)
+
+
+def test_whose_license_nobody_has_said_is_not_known(trained):
+    """Simulations of a user's are not under the license of this package, nor is what was learned from them."""
+    folder, flow = trained
+    assert (flow.spec.data.license, flow.spec.data.citation) == ("unknown", "Kermack & McKendrick (1927)")
+    card = (folder / "README.md").read_text()
+    assert card.startswith("---\nlicense: unknown\n")
+    assert "The license of its data, `simulations`, is not known. Who uses the model cites for its data: Kermack" in card
+    recipe = load_recipe(folder.with_name("epidemic.run") / "recipe.yaml")
+    assert terms_of(recipe.changed({"license": " MIT "})) == {"license": "MIT", "citation": "Kermack & McKendrick (1927)"}
+    assert terms_of(load_recipe("nsf-two-moons")) == {"license": None, "citation": None}
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"simulations": 0}, "simulations: expected a whole number, at least 10, given 0"),
+        ({"simulations": 1e3}, r"simulations: expected a whole number, at least 10, given 1000\.0"),
+        ({"test": 1}, "test: expected a whole number, at least 2, given 1"),
+        ({"family": "nsff"}, "no family of flows named 'nsff'; did you mean nsf"),
+        ({"changes": {"epoch": 3}}, "no recipe key named 'epoch'; did you mean epochs"),
+        ({"changes": {"epochs": "three"}}, "epochs: .*valid integer"),
+        ({"license": " "}, "license: .*at least 1 character"),
+    ],
+)
+@pytest.mark.parametrize("train", [train_npe, train_nle])
+def test_what_no_training_can_be_made_with_is_said_before_simulating(tmp_path, train, wrong, message):
+    if train is train_nle and "family" in wrong:
+        pytest.skip("a likelihood is of one family")
+    calls: list[object] = []
+    given = {"simulations": 100, "test": 20, "jobs": 1} | wrong
+    with pytest.raises(ZooError, match=message):
+        train(calls.append, SIR, folder=tmp_path / "early", **given)
+    assert calls == []
 
 
 def test_posterior_of_an_epidemic_knows_more_than_the_prior(trained):

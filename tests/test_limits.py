@@ -23,7 +23,7 @@ from zoo.model.model_json import read_spec, write_spec
 from zoo.model.registry import RELEASED as FOLDER
 from zoo.model.spec import CARD, METRICS, File, Metric
 from zoo.training.evaluate import without_itself
-from zoo.training.recipe import load_recipe
+from zoo.training.recipe import RECIPES, load_recipe
 from zoo.workflows.recard import recard
 
 
@@ -144,6 +144,17 @@ def test_words_are_written_anew_and_numbers_stay(folder):
     assert "Few points." in (folder / CARD).read_text()
 
 
+def test_terms_are_written_onto_the_card_of_a_recipe_from_a_file(tmp_path, folder):
+    """Such a recipe knows its folder, which is no other way of making a model."""
+    path = tmp_path / "mine.yaml"
+    recipe = (RECIPES / "nsf-two-moons.yaml").read_text()
+    path.write_text(f"{recipe}license: CC0-1.0\ncitation: Doe (2026)\n")
+    data = read_spec(recard(load_recipe(path), folder)).data
+    assert (data.license, data.citation) == ("CC0-1.0", "Doe (2026)")
+    path.write_text(recipe)
+    assert read_spec(recard(load_recipe(path), folder)).data.license == "unknown"
+
+
 def test_a_limit_that_the_card_lacks_is_measured(folder):
     content = json.loads((folder / METRICS).read_text())
     bound = content["metrics"].pop()
@@ -157,7 +168,7 @@ def test_a_limit_that_the_card_lacks_is_measured(folder):
 
 
 def test_a_recipe_of_another_model_is_refused(folder):
-    with pytest.raises(ZooError, match=r"but for summary and limit, given another epochs: release it anew"):
+    with pytest.raises(ZooError, match=r"but for summary, limit, license and citation, given another epochs: release it anew"):
         recard(load_recipe("nsf-two-moons").changed({"epochs": 3}), folder)
     recipe, before = load_recipe("nsf-two-moons"), (folder / CARD).read_bytes()
     nowhere = recipe.model_copy(update={"limit": recipe.limit.model_copy(update={"best": "log likelihood of an oracle"})})

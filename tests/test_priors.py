@@ -141,6 +141,22 @@ def test_laws_that_are_refused(law, message):
         Prior({"a": law})
 
 
+@pytest.mark.parametrize(
+    ("law", "message"),
+    [
+        ({"low": 0, "high": 1}, "expected 'distribution', one of uniform, loguniform, normal, lognormal, scipy, given {'low'"),
+        ({"distribution": "unifrom", "low": 0}, "no distribution named 'unifrom'; did you mean uniform"),
+        ({"distribution": "uniform", "low": 0}, "expected 'high' of the distribution uniform, which takes unit, low, high"),
+        ({"distribution": "normal", "mean": 0, "sd": 1, "sigma": 1}, "given 'sigma' of the distribution normal, which takes"),
+        ({"distribution": "uniform", "low": "a", "high": 1}, "low: Input should be a valid number.*, given 'a'"),
+        ({"distribution": "uniform", "low": 3, "high": 1}, "prior: rate: expected low < high, given low 3 and high 1"),
+    ],
+)
+def test_a_law_that_is_written_wrongly_is_refused_in_its_own_words(law, message):
+    with pytest.raises(InputError, match=message):
+        as_prior({"rate": law})
+
+
 # Joint and user-written priors
 
 CORRELATED = stats.multivariate_normal([1.0, -2.0], [[1.0, 0.9], [0.9, 2.0]])

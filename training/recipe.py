@@ -8,7 +8,16 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BeforeValidator, Field, JsonValue, PrivateAttr, SerializeAsAny, ValidationError, model_validator
+from pydantic import (
+    BeforeValidator,
+    Field,
+    JsonValue,
+    PrivateAttr,
+    SerializeAsAny,
+    StringConstraints,
+    ValidationError,
+    model_validator,
+)
 
 from zoo.data.dataset import Dataset, get_dataset
 from zoo.errors import UnknownNameError, ZooError
@@ -33,6 +42,10 @@ _PlainYaml.add_implicit_resolver(
 
 class RecipeError(ZooError, ValueError):
     """A recipe, or a change to one, that is not valid."""
+
+
+Words = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
+"""A text that says something."""
 
 
 class Source(Strict):
@@ -93,6 +106,10 @@ class Recipe(Strict):
     evaluation: Annotated[SerializeAsAny[EvaluationSettings], BeforeValidator(evaluation_settings)]
     limit: Limit | None = None
     """The best that the data allow, which the card holds against one of the numbers."""
+    license: Words | None = None
+    """License of the data, such as CC-BY-4.0; of a recipe that is not this package's own "unknown" where it says none."""
+    citation: Words | None = None
+    """What is to be cited for the data."""
     variants: dict[Name, Variant] = {}
     endpoints: dict[Name, Endpoint]
     tolerance: Tolerance = Tolerance()
@@ -121,6 +138,11 @@ class Recipe(Strict):
             return get_family(self.family)(**self.config)
         except (TypeError, ValueError) as error:
             raise RecipeError(f"family {self.family} does not take this config: {error}") from error
+
+    def recorded(self) -> dict[str, Any]:
+        """The recipe as plain data beside what came of it; without endpoints, which the spec has, and terms it does not say."""
+        unsaid = {name for name in ("license", "citation") if getattr(self, name) is None}
+        return self.model_dump(mode="json", exclude={"endpoints"} | unsaid)
 
     def changed(self, changes: dict[str, JsonValue]) -> Recipe:
         """A copy with dotted keys set, ``{"optimizer.learning_rate": 1e-4}``; RecipeError on an unknown key."""

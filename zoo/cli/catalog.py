@@ -17,7 +17,7 @@ def list_(
     pattern: Annotated[str, typer.Argument(help='part of the name, as "halo", or a shell pattern, as "ive-*"')] = "*",
     task: Annotated[str | None, typer.Option(help="only this task")] = None,
     family: Annotated[str | None, typer.Option(help="only this family")] = None,
-    long: Annotated[bool, typer.Option("--long", help="a table with the family and what each model does")] = False,
+    long: Annotated[bool, typer.Option("--long", help="with the family and what each model does")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """List the models at hand by task, a line each: its name, its first number on held-out data, its size."""
@@ -29,10 +29,10 @@ def list_(
 
         print(json.dumps([listed(summary) for summary in found], indent=1))
         return
-    from zoo.cli.catalog_tables import long_list, short_list
+    from zoo.cli.catalog_tables import listed as lines
     from zoo.cli.terminal import show as print_table
 
-    print_table(*(long_list(found) if long else short_list(found)))
+    print_table(*lines(found, long=long))
 
 
 @app.command()

@@ -7,9 +7,10 @@ from itertools import chain
 from typing import TYPE_CHECKING
 
 from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
+from rich.padding import Padding
 from rich.text import Text
 
-from zoo.cli.tables import shown_unit, table_of, tensor_meaning, tensor_range, tensor_shape
+from zoo.cli.tables import VALUE, shown_unit, table_of, tensor_meaning, tensor_range, tensor_shape
 from zoo.model.card_sections import headline
 from zoo.model.metric_text import metric_unit, value_text
 from zoo.model.spec import Metric, ModelSpec
@@ -21,38 +22,31 @@ if TYPE_CHECKING:
 WIDTH = 80
 """Columns that a line of the list takes, unless names are longer than they ever were."""
 LEAST = 8
-"""Letters of a metric's name that stay whole."""
-MOST = 34
-"""Letters of a cell beyond which it is cut."""
+"""Letters of a cell that stay, however little room there is."""
 MORE, LINES = 6, 17
 """Metrics that a model is shown with, where they and its tensors have no more than so many lines of a screen of 24."""
 
 
-def short_list(found: Sequence[Summary]) -> list[RenderableType]:
-    """A line a model, under its task: name, first metric with unit and interval, size."""
+def listed(found: Sequence[Summary], *, long: bool = False) -> list[RenderableType]:
+    """A line a model, under its task: name, first metric with unit and interval, size.
+
+    In ``long``, its family and what it does follow.
+    """
     if not found:
         return ["no model has such a name, task and family; zoo list shows all"]
     values = {one.name: value_text(one.metric, one.unit) if one.metric else "" for one in found}
     name, value = max(map(len, values)), max(map(len, values.values()))
     rest = max(LEAST, WIDTH - name - value - len(_size(0)) - 3)
-    lines = []
+    lines: list[RenderableType] = []
     for task in sorted({one.task for one in found}):
         lines.append(Text(task, style="bold", no_wrap=True))
         for one in (one for one in found if one.task == task):
             metric = _cut(one.metric.name if one.metric else "", rest)
             line = f"{one.name:{name}} {metric:{rest}} {values[one.name]:{value}} {_size(one.bytes)}"
             lines.append(Text(line, no_wrap=True, overflow="ignore"))
+            if long:
+                lines.append(Padding(Text(f"{one.family}: {one.summary}"), (0, 0, 0, 4)))
     return [*lines, f"{len(found)} model{'s' if len(found) > 1 else ''}; intervals hold 95%, sizes are of all files"]
-
-
-def long_list(found: Sequence[Summary]) -> list[RenderableType]:
-    """A table with family and summary."""
-    rows = ((one.name, one.family, one.task, _first(one), one.summary) for one in found)
-    return [table_of(f"{len(found)} models", "name", "family", "task", "held-out", "summary", rows=rows)]
-
-
-def _first(one: Summary) -> str:
-    return f"{one.metric.name} {value_text(one.metric, one.unit)}" if one.metric else ""
 
 
 def _cut(text: str, most: int) -> str:
@@ -68,7 +62,7 @@ def _size(count: int) -> str:
 
 
 class Lines:
-    """A table of one line a row, whose ends are cut where there is no room; one column takes what the others leave.
+    """A table of one line a row; where there is no room, the ends of cells are cut, of one column after the other.
 
     Parameters
     ----------
@@ -76,19 +70,20 @@ class Lines:
         Names of the columns.
     rows : sequence of sequence of str
         Cells of each row.
-    flexible : int
-        The column that has what the others leave.
+    yielding : sequence of int
+        The columns that are cut, the first at first.
     """
 
-    def __init__(self, columns: Sequence[str], rows: Sequence[Sequence[str]], flexible: int) -> None:
-        self.columns, self.rows, self.flexible = columns, rows, flexible
+    def __init__(self, columns: Sequence[str], rows: Sequence[Sequence[str]], yielding: Sequence[int]) -> None:
+        self.columns, self.rows, self.yielding = columns, rows, yielding
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """Yield the lines, as wide as there is room."""
         table = [self.columns, *self.rows]
-        widths = [min(max(map(len, cells)), MOST) for cells in zip(*table, strict=True)]
-        others = sum(widths) - widths[self.flexible] + 2 * (len(widths) - 1)
-        widths[self.flexible] = max(LEAST, min(max(len(row[self.flexible]) for row in table), options.max_width - others))
+        widths = [max(map(len, cells)) for cells in zip(*table, strict=True)]
+        for column in self.yielding:
+            beyond = sum(widths) + 2 * (len(widths) - 1) - options.max_width
+            widths[column] -= max(0, min(beyond, widths[column] - LEAST))
         for i, row in enumerate(table):
             cells = (f"{_cut(cell, width):{width}}" for cell, width in zip(row, widths, strict=True))
             yield Text("  ".join(cells).rstrip(), style="" if i else "bold", no_wrap=True, overflow="ellipsis")
@@ -109,8 +104,8 @@ def brief_details(spec: ModelSpec, name: str) -> list[RenderableType]:
     return [
         Text.assemble((spec.name, "bold"), f" revision {spec.revision}, {spec.family}, {spec.task}, {size}"),
         spec.summary,
-        Lines(("endpoint", "tensor", "row", "unit", "trained range", "what"), tensors, flexible=5),
-        Lines(("held-out metric", "value [95% interval]", "baseline"), metrics, flexible=0) if first else "no metrics",
+        Lines(("endpoint", "tensor", "row", "unit", "trained range", "what"), tensors, yielding=(5, 3, 2, 1)),
+        Lines(("held-out metric", VALUE, "baseline"), metrics, yielding=(2, 0)) if first else "no metrics",
         f"… {f'{more} more metrics, ' if more > 0 else ''}data: zoo show {name} --full",
     ]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import TYPE_CHECKING
 
 from rich.console import Group, RenderableType
@@ -10,7 +10,7 @@ from rich.constrain import Constrain
 from rich.table import Table
 from rich.text import Text
 
-from zoo.model.metric_text import value_text
+from zoo.model.metric_text import metric_unit, value_text
 from zoo.model.spec import LIBRARIES, Metric, ModelSpec, Tensor
 
 if TYPE_CHECKING:
@@ -20,16 +20,26 @@ if TYPE_CHECKING:
     from zoo.serving.verify import Report
 
 
+WORD = 14
+"""Letters of a word that a name is not broken within."""
+VALUE = "value [95% interval]"
+"""Heading of a metric's value, which is never broken into lines."""
 SHOWN_ROWS, SHOWN_NUMBERS = 20, 8
 """How many rows of an answer a table shows, and how many numbers of a row."""
 
 
-def table_of(title: str, *columns: str, rows: Iterable[Iterable[str]]) -> RenderableType:
-    """A table beneath its title, which may be wider than it; cells take as many lines as they need."""
+def table_of(title: str, *columns: str, rows: Iterable[Iterable[str]], whole: Collection[str] = ()) -> RenderableType:
+    """A table beneath its title, which may be wider than it; cells take as many lines as they need, but for whole columns.
+
+    The first column, by which rows are told apart, keeps words of up to `WORD` letters whole.
+    """
+    cells = [list(row) for row in rows]
+    words = [word for row in cells for word in row[0].split()]
     table = Table()
-    for column in columns:
-        table.add_column(column, overflow="fold")
-    for row in rows:
+    for place, column in enumerate(columns):
+        least = min(max(map(len, words), default=0), WORD) if place == 0 else None
+        table.add_column(column, overflow="fold", no_wrap=column in whole, min_width=least)
+    for row in cells:
         table.add_row(*row)
     return Group(Text(title, style="bold"), table)
 
@@ -50,8 +60,18 @@ def model_details(spec: ModelSpec) -> list[RenderableType]:
         Text.assemble(
             (spec.name, "bold"), f" revision {spec.revision}, family {spec.family}, task {spec.task}\n{spec.summary}"
         ),
-        table_of("endpoints", "endpoint", "tensor", "shape", "unit", "trained range", "what", rows=tensors),
-        metric_table(metrics) if metrics else "no metrics on its card",
+        table_of(
+            "endpoints",
+            "endpoint",
+            "tensor",
+            "shape",
+            "unit",
+            "trained range",
+            "what",
+            rows=tensors,
+            whole=("endpoint", "tensor"),
+        ),
+        metric_table(metrics, spec.units) if metrics else "no metrics on its card",
         *([f"limit: {spec.limit.words(spec.metrics)}"] if spec.limit else []),
         f"data: {spec.data.description} ({spec.data.simulator}, seed {spec.data.seed}); rows {spec.data.rows}{terms}",
         f"ONNX: {export}",
@@ -95,21 +115,24 @@ def tensor_range(tensor: Tensor) -> str:
     return f"from {tensor.low:g}" if tensor.high is None else f"{tensor.low:g} to {tensor.high:g}"
 
 
-def metric_table(metrics: list[Metric]) -> RenderableType:
-    """Metrics with intervals and baselines, in 80 columns; with their seeds where there are several."""
+def metric_table(metrics: list[Metric], units: Collection[str] = ()) -> RenderableType:
+    """Metrics with intervals, units and baselines, in 80 columns; with their seeds where there are several.
+
+    Units are those of the details of a metric that are among the units of the model's tensors.
+    """
     several = any(metric.seeds > 1 for metric in metrics)
     rows = (
         (
             metric.name,
-            value_text(metric),
+            value_text(metric, metric_unit(metric, units)),
             str(metric.n),
             *((str(metric.seeds),) if several else ()),
             "" if metric.baseline is None else f"{metric.baseline:.4g} ({metric.baseline_name})",
         )
         for metric in metrics
     )
-    columns = ("metric", "value [95% interval]", "n", *(("seeds",) if several else ()), "baseline")
-    return Constrain(table_of("metrics on held-out data", *columns, rows=rows), 80)
+    columns = ("metric", VALUE, "n", *(("seeds",) if several else ()), "baseline")
+    return Constrain(table_of("metrics on held-out data", *columns, rows=rows, whole=(VALUE, "n", "seeds")), 80)
 
 
 def parity_table(report: ExportReport) -> RenderableType:

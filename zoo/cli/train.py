@@ -58,7 +58,10 @@ def release(
         typer.Option(help="write the model there; default: into this package, model_cards/<name>"),
     ] = None,
     card: Annotated[
-        bool, typer.Option("--card", help="train nothing: write summary and limit onto the card of the model that is there")
+        bool,
+        typer.Option(
+            "--card", help="train nothing: write summary, limit, license and citation onto the card of the model that is there"
+        ),
     ] = False,
 ) -> None:
     """Train all seeds and variants, evaluate, export, check parity and write the card."""
@@ -151,7 +154,7 @@ def finetune(
             restandardize=restandardize,
             lora=lora,
         )
-        print_table(metric_table([metric for metric in model.spec.metrics if "/" not in metric.name]))
+        print_table(metric_table([metric for metric in model.spec.metrics if "/" not in metric.name], model.spec.units))
     print(f"{_wrote(folder)}; say what it is for in {folder / 'README.md'}")
     if license is None:
         print(
@@ -187,7 +190,7 @@ def calibrate(
         from zoo.workflows.calibrate import calibrate as run
 
         model = run(name, folder=folder, data=data, weights=weights, overwrite=overwrite)
-    print_table(metric_table(model.spec.metrics))
+    print_table(metric_table(model.spec.metrics, model.spec.units))
     print(_wrote(folder))
 
 
@@ -210,5 +213,5 @@ def ensemble(
 
         model = run(members, folder=folder, like=like, data=data, overwrite=overwrite)
     if model.spec.metrics:
-        print_table(metric_table(model.spec.metrics))
+        print_table(metric_table(model.spec.metrics, model.spec.units))
     print(f"{model.spec.config['count']} members: {_wrote(folder)}")

@@ -10,6 +10,7 @@ import numpy as np
 
 from zoo.data.dataset import KnowsAxes, Split, fields_of
 from zoo.model.axes import Axis
+from zoo.model.license import UNKNOWN
 from zoo.model.registry import get_family
 from zoo.model.spec import Data, Endpoint, Metric, ModelSpec, Tensor
 from zoo.workflows.trained_ranges import with_ranges
@@ -60,12 +61,43 @@ def describe(recipe: Recipe, dataset: Dataset, metrics: list[Metric], splits: Ma
             rows={split: len(rows) for split, rows in splits.items()},
             groups={split: len(np.unique(rows.group)) for split, rows in splits.items()},
             fields=fields_of(dataset),
+            **terms_of(recipe),
         ),
         metrics=metrics,
         files=[],
         tolerance=recipe.tolerance,
         physzoo_version=version("physzoo"),
     )
+
+
+def terms_of(recipe: Recipe) -> dict[str, str | None]:
+    """License and citation of a recipe's data, as a spec has them.
+
+    Parameters
+    ----------
+    recipe : Recipe
+        The recipe.
+
+    Returns
+    -------
+    dict
+        ``license`` and ``citation``. Nothing is known of the license of data that are not this package's own, unless the recipe
+        says it.
+    """
+    return {
+        "license": recipe.license or (None if is_of_the_package(recipe) else UNKNOWN),
+        "citation": recipe.citation,
+    }
+
+
+def is_of_the_package(recipe: Recipe) -> bool:
+    """Whether a recipe is the package's own of that name, with perhaps other settings."""
+    from zoo.training.recipe import load_recipe, recipe_names
+
+    if recipe.data._folder is not None or recipe.name not in recipe_names():
+        return False
+    own = load_recipe(recipe.name)
+    return (own.family, own.data.source) == (recipe.family, recipe.data.source)
 
 
 def with_axes(endpoints: dict[str, Endpoint], known: Mapping[str, Axis]) -> dict[str, Endpoint]:

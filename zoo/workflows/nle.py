@@ -15,7 +15,7 @@ from zoo.data.sbi.simulating.simulations import Simulator, simulate
 from zoo.errors import InputError
 from zoo.families.state import apart
 from zoo.workflows.new_folder import new_folder
-from zoo.workflows.npe import expect_simulator, own_rows
+from zoo.workflows.npe import expect_settings, expect_simulator, own_rows, with_terms
 from zoo.workflows.npe_run import TEST, NpeRun
 
 if TYPE_CHECKING:
@@ -40,6 +40,8 @@ def train_nle(
     on_nonfinite: Literal["drop", "fail"] = "drop",
     timeout: float | None = None,
     changes: dict[str, JsonValue] | None = None,
+    license: str | None = None,
+    citation: str | None = None,
     overwrite: bool = False,
 ) -> Flow:
     """Neural likelihood estimation: a conditional flow p(x | theta), trained on simulations of your own.
@@ -56,9 +58,11 @@ def train_nle(
         be counts, whole numbers.
     prior : object, optional
         The distribution of the parameters in simulations, in the simulator's order, as ``train_npe`` takes it.
-    simulations, theta, x, folder, test, seed, vectorized, jobs, on_nonfinite, timeout, changes, overwrite : object
+    simulations, theta, x, folder, test, seed, vectorized, jobs, on_nonfinite, timeout, changes : object
         As ``train_npe`` takes them. Test rows compare the model's data with the simulator's; parameters of rows of your own may
         have another density than the prior, but are to reach as far.
+    license, citation, overwrite : object
+        As ``train_npe`` takes them.
 
     Returns
     -------
@@ -89,6 +93,7 @@ def train_nle(
 
     path, name = new_folder(folder, overwrite)
     run = NpeRun(path, name, overwrite)
+    changed = with_terms(changes, license, citation)
     if theta is not None or x is not None:
         own = own_rows(simulator, prior, theta, x, on_nonfinite, seed)
         notes = [] if isinstance(own.prior, RowsPrior) else warn_of_a_narrow_reach(own.theta, own.prior)
@@ -96,6 +101,7 @@ def train_nle(
     else:
         simulator, law = expect_simulator(simulator, prior)
         test = TEST if test is None else test
+        expect_settings(name, law, simulations, test, {"seed": seed, "changes": changed})
         options: dict[str, Any] = {"seed": seed, "vectorized": vectorized, "jobs": jobs, "on_nonfinite": on_nonfinite}
         simulated = partial(simulate, simulator, law, simulations + test, timeout=timeout, **options)
         pairs = run.simulate(simulated, law, test, on_nonfinite, of_the_rest=warn_of_a_narrow_reach)
@@ -103,6 +109,6 @@ def train_nle(
         raise InputError(
             f"expected observations that are rows of numbers (C,), given shape {pairs.datum.shape}: train_npe takes any shape"
         )
-    run.release(nle_recipe(name, pairs.prior, pairs.data, pairs.x, pairs.datum, seed=seed, changes=changes))
+    run.release(nle_recipe(name, pairs.prior, pairs.data, pairs.x, pairs.datum, seed=seed, changes=changed))
     flow: Flow = load(path)
     return flow

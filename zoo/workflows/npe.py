@@ -6,6 +6,7 @@ This joins the wings, as ``zoo.workflows.release`` does, and imports them only w
 from __future__ import annotations
 
 from functools import partial
+from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 
     from zoo.families.flows.flow import Flow
 
+LEAST, LEAST_TEST = 10, 2
+"""Fewest simulations, of which a tenth is held out, and fewest further ones."""
 NEITHER = "expected a simulator with its prior, or rows of your own as theta and x, given neither"
 NO_PRIOR = (
     "a simulator needs the prior that its parameters are drawn from, such as {'mean': {'distribution': 'uniform',"
@@ -59,6 +62,8 @@ def train_npe(
     rounds: int = 1,
     observation: Any = None,
     changes: dict[str, JsonValue] | None = None,
+    license: str | None = None,
+    citation: str | None = None,
     overwrite: bool = False,
 ) -> Flow:
     """Neural posterior estimation: a conditional flow p(theta | x), trained on simulations of your own.
@@ -122,6 +127,11 @@ def train_npe(
         The observation that rounds are for, (C,), or by name; with a unit it is converted to the simulator's.
     changes : dict, optional
         Values of the recipe to set, ``{"config.hidden": [128, 128], "epochs": 300}``.
+    license : str, optional
+        The license of the simulations, such as ``"CC-BY-4.0"``, or an address. It stands on the card, and is the model's on the
+        Hub; without it both say that the license is not known.
+    citation : str, optional
+        What is to be cited for them; it stands on the card.
     overwrite : bool
         Whether an earlier model in ``folder`` is replaced; and, where ``<folder>.run`` holds simulations or a training that
         differ from what is asked for, whether they are removed and made anew. A run that is the same goes on.
@@ -164,7 +174,8 @@ def train_npe(
 
     path, name = new_folder(folder, overwrite)
     run = NpeRun(path, name, overwrite, embedding)
-    how: dict[str, Any] = {"family": family, "members": members, "seed": seed, "changes": changes}
+    how: dict[str, Any] = {"family": family, "members": members, "seed": seed}
+    how["changes"] = with_terms(changes, license, citation)
     if theta is not None or x is not None:
         if rounds != 1 or observation is not None:
             raise InputError("rounds take a simulator, given rows of your own: leave out rounds and observation")
@@ -182,6 +193,7 @@ def train_npe(
         if bounds is not None:
             simulator, vectorized, free = Trials(simulator, bounds, vectorized), False, True
         test = TEST if test is None else test
+        expect_settings(name, law, simulations, test, how)
         options: dict[str, Any] = {"seed": seed, "vectorized": vectorized, "jobs": jobs, "on_nonfinite": on_nonfinite}
         simulated = partial(simulate, simulator, free=free, timeout=timeout, **options)
         if rounds != 1 or observation is not None:
@@ -193,6 +205,42 @@ def train_npe(
     run.train(pairs, **how)
     flow: Flow = load(path)
     return flow
+
+
+def expect_settings(name: str, prior: AnyPrior, simulations: int, test: int, how: dict[str, Any]) -> None:
+    """Refuse what no training can be made with, before hours of simulations.
+
+    Parameters
+    ----------
+    name : str
+        Name of the model.
+    prior : Prior or JointPrior
+        Prior of the parameters.
+    simulations, test : int
+        How many simulations are asked for, and how many further ones.
+    how : dict of str to object
+        How the flow is trained, as ``npe_recipe`` takes it. Keys of its config are known once there are data.
+
+    Raises
+    ------
+    InputError
+        There are too few simulations, or numbers of them that are none.
+    RecipeError, UnknownNameError
+        There is no such family or setting.
+    """
+    from zoo.training.npe_recipe import npe_recipe
+
+    for what, count, least in (("simulations", simulations, LEAST), ("test", test, LEAST_TEST)):
+        if isinstance(count, bool) or not isinstance(count, Integral) or count < least:
+            raise InputError(f"{what}: expected a whole number, at least {least}, given {count!r}")
+    known = {key: value for key, value in how["changes"].items() if not key.startswith("config")}
+    npe_recipe(name, prior, {"source": "simulations"}, simulations, 1, **how | {"changes": known})
+
+
+def with_terms(changes: dict[str, JsonValue] | None, license: str | None, citation: str | None) -> dict[str, JsonValue]:
+    """Changes of a recipe with the license and the citation of its data, where they are given."""
+    terms = {"license": license, "citation": citation}
+    return {name: words for name, words in terms.items() if words is not None} | (changes or {})
 
 
 def own_rows(

@@ -21,7 +21,7 @@ from zoo.model.model_json import read_spec, write_spec
 from zoo.model.reference_file import make_reference, observed_tensors
 from zoo.model.registry import RELEASED, refuse_released_name
 from zoo.model.spec import CARD, FIGURES, METRICS, REFERENCE, SPEC, WEIGHTS, ModelSpec
-from zoo.workflows.described import SPLITS, describe
+from zoo.workflows.described import SPLITS, describe, is_of_the_package
 from zoo.workflows.folder import exported, test_inputs, write_test_tensors
 from zoo.workflows.new_folder import expect_exportable
 from zoo.workflows.train import train
@@ -60,7 +60,7 @@ def release(recipe: Recipe, out: Path, folder: Path | None = None) -> Path:
 
     expect_exportable()
     target = RELEASED / recipe.name if folder is None else folder
-    if not _is_of_the_package(recipe):
+    if not is_of_the_package(recipe):
         refuse_released_name(recipe.name, target)
         if folder is None:
             raise ZooError(f"{recipe.name}: a recipe of your own is released into a folder: give {option('folder', 'DIR')}")
@@ -117,16 +117,6 @@ def first_card(folder: Path) -> tuple[str | None, str]:
         return prose_of(card), METRICS
     text = card.read_text(encoding="utf-8")
     return (prose_of(card) if text.startswith("---") else text), CARD
-
-
-def _is_of_the_package(recipe: Recipe) -> bool:
-    """Whether a recipe is the package's own of that name, with perhaps other settings."""
-    from zoo.training.recipe import load_recipe, recipe_names
-
-    if recipe.data._folder is not None or recipe.name not in recipe_names():
-        return False
-    own = load_recipe(recipe.name)
-    return (own.family, own.data.source) == (recipe.family, recipe.data.source)
 
 
 def _earlier_revisions(folder: Path, revision: str) -> dict[str, str]:

@@ -95,7 +95,7 @@ def _in_clone(kind: Kind, words: dict[str, str]) -> list[Path]:
     if kind == "model":
         recipe = CLONE / "training" / "recipes" / f"{words['name']}.yaml"
         _expect_free(recipe)
-        return [_write(recipe, templates.RECIPE, {**words, "file": words["name"], "command": words["name"]})]
+        return [_write(recipe, templates.RECIPE, {**words, "file": words["name"], "command": words["name"], "license": ""})]
     if kind == "family":
         module, table = CLONE / "zoo" / "families" / f"{stem}.py", CLONE / "tests" / "tiny_networks.py"
         _expect_free(module)
@@ -125,7 +125,9 @@ def _in_package(kind: Kind, words: dict[str, str], root: Path) -> list[Path]:
         recipe = source / f"{name}.yaml"
         _expect_free(recipe)
         command = f"--recipe {recipe} --folder {source / 'models' / name}"
-        files = [_write(recipe, templates.RECIPE, {**words, "file": str(recipe), "command": command})]
+        files = [
+            _write(recipe, templates.RECIPE, {**words, "file": str(recipe), "command": command, "license": templates.LICENSE})
+        ]
     else:
         module, test = source / f"{stem}.py", root / "tests" / f"test_{stem}.py"
         _expect_free(module, test)

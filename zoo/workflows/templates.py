@@ -116,7 +116,7 @@ name: $name
 family: $family
 task: classification
 summary: "TODO: what it takes and what it answers"
-config: {inputs: 2}
+${license}config: {inputs: 2}
 data:
   source: $dataset
   parameters: {train: 2000, validation: 500, test: 1000}
@@ -139,6 +139,8 @@ endpoints:
     outputs:
       - {name: probability, axes: [{name: answer, size: 1}], unit: "1", low: 0.0, high: 1.0, description: probability}
 """
+
+LICENSE = "license: unknown  # TODO: of the data, such as CC-BY-4.0, and citation: what is to be cited for them\n"
 
 FAMILY_TEST = '''"""What the family ``$name`` must pass."""
 

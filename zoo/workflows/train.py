@@ -112,7 +112,7 @@ def _write_report(out: Path, run: Run, evaluation: Evaluation) -> None:
             "summary": recipe.summary,
             "notes": evaluation.notes,
             "data": model.spec.data.model_dump(mode="json"),
-            "recipe": recipe.model_dump(mode="json", exclude={"endpoints"}),
+            "recipe": recipe.recorded(),
             "seed": run.seed,
             "versions": versions(),
         },
@@ -130,7 +130,7 @@ def _measured(recipe: Recipe, evaluation: Evaluation, runs: Runs) -> dict[str, A
         "variants": {name: recipe.variants[name].description for name in runs if name},
         "seeds": [run.seed for run in runs[""]],
         "history": {name: [float(f"{v:.6g}") for v in values] for name, values in runs[""][0].history.items()},
-        "recipe": recipe.model_dump(mode="json", exclude={"endpoints"}),
+        "recipe": recipe.recorded(),
         "versions": versions(),
     }
 

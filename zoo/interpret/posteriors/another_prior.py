@@ -9,11 +9,15 @@ import numpy as np
 
 from zoo.data.dataset import HasPrior, get_dataset
 from zoo.data.sbi.priors.prior import Prior
+from zoo.data.sbi.priors.rows_prior import is_of_rows
 from zoo.errors import InputError, UnknownNameError, ZooError
 from zoo.model.spec import ModelSpec
 
 FEWEST = 1000
 """Effective number of draws below which an answer would be that of a few draws alone."""
+
+OWN_SIMULATIONS = ("simulations", "simulator")
+"""Data sets of a user's simulations, whose parameters name their prior."""
 
 
 class Reweighted(NamedTuple):
@@ -49,16 +53,27 @@ def trained_prior(spec: ModelSpec) -> Prior:
     InputError
         The data source is not there any more, has no prior, or one whose parameters are not independent.
     """
+    prior = _of_own_simulations(spec) if spec.data.source in OWN_SIMULATIONS else _of_made_data(spec)
+    if prior is None:
+        raise InputError(
+            f"{spec.name}: another prior takes the place of one of independent parameters, which its data have not"
+        )
+    return prior
+
+
+def _of_own_simulations(spec: ModelSpec) -> Prior | None:
+    """The prior that a spec records, as simulations of a user's lie where the model was trained; None for one of rows."""
+    plain: Any = spec.data.parameters["prior"]
+    return None if is_of_rows(plain) else Prior(plain)
+
+
+def _of_made_data(spec: ModelSpec) -> Prior | None:
     try:
         dataset = get_dataset(spec.data.source, None, **spec.data.parameters)
     except (ZooError, OSError, TypeError) as error:
         raise InputError(f"{spec.name}: its own prior is not known, as its data cannot be made again: {error}") from error
     prior = dataset.prior if isinstance(dataset, HasPrior) else None
-    if not isinstance(prior, Prior):
-        raise InputError(
-            f"{spec.name}: another prior takes the place of one of independent parameters, which its data have not"
-        )
-    return prior
+    return prior if isinstance(prior, Prior) else None
 
 
 def reweighted(theta: np.ndarray, trained: Prior, other: Mapping[str, Any], seed: int = 0) -> Reweighted:

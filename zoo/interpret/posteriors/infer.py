@@ -166,8 +166,8 @@ def infer(
     ------
     InputError
         The model is no conditional flow, the observation is not one of its input, farther from the simulations than all but a
-        thousandth of them are or as badly fitted by the best of the draws, there are fewer draws than a corner plot needs, or
-        fewer than a thousand count with another prior.
+        thousandth of them are or as badly fitted by the best of the draws, it has NaN or infinity in it, there are fewer draws
+        than a corner plot needs, or fewer than a thousand count with another prior.
 
     Warns
     -----
@@ -178,6 +178,7 @@ def infer(
     dtypes = {tensor.name: tensor.dtype for tensor in spec.endpoint("sample").inputs}
     given = observation.of(spec.endpoint("sample"), given=[noise.name])  # and its mask, where its length is free
     given = {name: array.astype(dtypes[name]) for name, array in given.items()}
+    _expect_finite(observed.name, given[observed.name], observation.description)
     compared = None
     if reference is not None:
         mask = given.get(observed.mask or "")
@@ -235,6 +236,16 @@ def infer(
         samples=path,
         figure=_corner(path.with_suffix(".png"), theta, units, {observation.source: published} if published else None),
     )
+
+
+def _expect_finite(name: str, array: np.ndarray, description: str) -> None:
+    """Refuse an observation that lacks numbers, before it is held against simulations, of which NaN is beyond none."""
+    if (missing := np.argwhere(~np.isfinite(array))).size:
+        at = ", ".join(map(str, missing[0][1:]))
+        raise InputError(
+            f"{description}: expected a finite number for every element of {name}, given {len(missing)} that are NaN or"
+            f" infinite, the first at [{at}]: a posterior is of a whole observation"
+        )
 
 
 def conditional_flow(spec: ModelSpec) -> tuple[Tensor, Tensor, Tensor]:

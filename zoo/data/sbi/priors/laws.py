@@ -210,6 +210,10 @@ class Scipy(Law):
 
 
 AnyLaw = Annotated[Uniform | LogUniform | Normal | LogNormal | Scipy, Field(discriminator="distribution")]
+LAWS: dict[str, type[Law]] = {
+    law.model_fields["distribution"].default: law for law in (Uniform, LogUniform, Normal, LogNormal, Scipy)
+}
+"""Each law by the name of its distribution."""
 
 
 def continuous() -> dict[str, rv_continuous]:

@@ -10,7 +10,7 @@ import numpy as np
 from pydantic import ConfigDict, RootModel, ValidationError
 
 from zoo.data.sbi.priors.frozen import law_of
-from zoo.data.sbi.priors.laws import AnyLaw
+from zoo.data.sbi.priors.laws import LAWS, AnyLaw
 from zoo.data.sbi.priors.parameters import expect_names, expect_unit
 from zoo.data.sbi.priors.scale_entries import Ends, Entry
 from zoo.errors import InputError, UnknownNameError
@@ -56,8 +56,7 @@ class Prior:
             laws = {name: law_of(law, name, units.get(name)) for name, law in parameters.items()}
             self.laws = _Parameters.model_validate(laws).root
         except ValidationError as error:
-            problems = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
-            raise InputError(f"prior: {problems}") from error
+            raise InputError(f"prior: {'; '.join(map(_wrong, error.errors()))}") from error
         for name, law in self.laws.items():
             expect_unit(name, law.unit)
         if not self.laws:
@@ -107,6 +106,23 @@ class Prior:
     def standard_deviation(self) -> np.ndarray:
         """Standard deviation (D,) of each parameter: the error of who knows the prior alone; infinite where a law has none."""
         return np.array([math.sqrt(law.law.var()) for law in self.laws.values()])
+
+
+def _wrong(error: Any) -> str:
+    """What is wrong with a law, as pydantic found it, in the words of who wrote the law."""
+    name, *place = map(str, error["loc"])
+    kind, given = error["type"], error["input"]
+    if kind == "union_tag_not_found":
+        return f"{name}: expected 'distribution', one of {', '.join(LAWS)}, given {dict(given)} without it"
+    if kind == "union_tag_invalid":
+        return f"{name}: {UnknownNameError('distribution', str(given['distribution']), LAWS)}"
+    law = place[0] if place else ""
+    if kind in ("missing", "extra_forbidden"):
+        takes = [key for key in LAWS[law].model_fields if key != "distribution"]
+        lacks = f"expected {place[1]!r}" if kind == "missing" else f"given {place[1]!r}"
+        return f"{name}: {lacks} of the distribution {law}, which takes {', '.join(takes)}"
+    said = error["msg"].removeprefix("Value error, ")
+    return f"{name}: {place[1]}: {said}, given {given!r}" if len(place) > 1 else f"{name}: {said}"
 
 
 def rows_of(theta: np.ndarray, names: list[str]) -> np.ndarray:

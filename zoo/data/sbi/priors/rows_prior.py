@@ -119,8 +119,12 @@ def prior_of_rows(plain: Mapping[str, Any], theta: np.ndarray, log_prior: np.nda
     InputError
         The entries are not valid.
     """
-    of_rows = any(isinstance(entry, Mapping) and entry.get("distribution") == ROWS for entry in plain.values())
-    return RowsPrior(plain, theta, log_prior) if of_rows else Prior(plain)
+    return RowsPrior(plain, theta, log_prior) if is_of_rows(plain) else Prior(plain)
+
+
+def is_of_rows(plain: Mapping[str, Any]) -> bool:
+    """Whether a prior that a recipe writes as plain data is known from its rows alone."""
+    return any(isinstance(entry, Mapping) and entry.get("distribution") == ROWS for entry in plain.values())
 
 
 def inside(theta: np.ndarray, names: list[str], ends: list[Ends]) -> np.ndarray:
