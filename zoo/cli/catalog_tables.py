@@ -34,13 +34,15 @@ def listed(found: Sequence[Summary], *, long: bool = False) -> list[RenderableTy
     """
     if not found:
         return ["no model has such a name, task and family; zoo list shows all"]
-    values = {one.name: value_text(one.metric, one.unit) if one.metric else "" for one in found}
-    name, value = max(map(len, values)), max(map(len, values.values()))
-    rest = max(LEAST, WIDTH - name - value - len(_size(0)) - 3)
     lines: list[RenderableType] = []
     for task in sorted({one.task for one in found}):
         lines.append(Text(task, style="bold", no_wrap=True))
-        for one in (one for one in found if one.task == task):
+        group = [one for one in found if one.task == task]
+        values = {one.name: value_text(one.metric, one.unit) if one.metric else "" for one in group}
+        # Columns align within a task, as the longest name of one and the longest value of another do not fit on a line.
+        name, value = max(map(len, values)), max(map(len, values.values()))
+        rest = max(LEAST, WIDTH - name - value - len(_size(0)) - 3)
+        for one in group:
             metric = _cut(one.metric.name if one.metric else "", rest)
             line = f"{one.name:{name}} {metric:{rest}} {values[one.name]:{value}} {_size(one.bytes)}"
             lines.append(Text(line, no_wrap=True, overflow="ignore"))
