@@ -61,7 +61,7 @@ def main() -> None:
     given = parser.parse_args()
     search = FormulaSearch(zoo.load(given.model))
     results: dict[str, dict] = {}
-    for case in FormulaeFound(noise=given.noise).cases():
+    for case in FormulaeFound().cases(given.noise):
         search(case.formulae[0].x, case.formulae[0].y)  # makes its graphs
         rows: dict[str, list[tuple[float, bool, bool]]] = {}
         for one in case.formulae:

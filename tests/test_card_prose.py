@@ -195,7 +195,9 @@ def test_a_law_of_all_pendulums_holds_beyond_those_that_it_saw():
     found = values("lnn-double-pendulum-parameterized")
     own, plain = (found[f"heavier and longer/{before}energy error"] for before in ("", "plain/"))
     assert own < 0.01 < plain
-    assert f"none of which it saw, it is {own:.2%}, the plain network's {plain:.0%}" in prose("lnn-double-pendulum-parameterized")
+    assert f"none of which it saw, it is {own:.2%}, the plain network's {plain:.0%}" in prose(
+        "lnn-double-pendulum-parameterized"
+    )
     page = " ".join((ROOT / "docs" / "dynamics.md").read_text(encoding="utf-8").split())
     assert f"none of which it saw, it is off by {own:.2%}, the plain network by {plain:.0%}" in page
 

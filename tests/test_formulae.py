@@ -343,7 +343,7 @@ def test_points_beyond_are_above_the_ranges():
 def test_polynomials_are_judged_as_formulae_are():
     """A polynomial is found exactly by polynomials, a root neither there nor beyond the points, and a search may find both."""
     settings = FormulaeFound(noise=[0.0], points=100)
-    nguyen = settings.cases()[0]
+    nguyen = settings.cases([0.0])[0]
     plain = Case("Nguyen", 0.0, [nguyen.formulae[0], nguyen.formulae[7]]).by_polynomials()
     assert plain.recovered == [True, False]
     assert plain.beyond[0] > 0.999 > plain.beyond[1]

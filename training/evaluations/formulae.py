@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
@@ -39,8 +39,8 @@ class FormulaeFound(EvaluationSettings):
     kind: Literal["formulae"] = "formulae"
     points: Annotated[int, Field(ge=20)] = 200
     """Points that are given of each formula, and as many unseen ones."""
-    noise: list[Annotated[float, Field(ge=0)]] = [0.0, 0.01, 0.1]
-    """Deviations of the noise of the values, in deviations of the values."""
+    noise: Annotated[list[Annotated[float, Field(ge=0)]], Field(min_length=1)] = [0.0, 0.01, 0.1]
+    """Deviations of the noise of the values, in deviations of the values; variants are judged at the first of them."""
     beams: Annotated[int, Field(ge=1)] = 32
     """Skeletons that a search follows."""
     made: Annotated[int, Field(ge=0)] = 100
@@ -48,9 +48,9 @@ class FormulaeFound(EvaluationSettings):
 
     def judge(self, runs: Runs) -> Evaluation:
         evaluation = Evaluation()
-        polynomials = {(case.label, case.level): case.by_polynomials() for case in self.cases()}
+        polynomials = {(case.label, case.level): case.by_polynomials() for case in self.cases(self.noise)}
         for variant, members in runs.items():
-            found = [self._of_a_run(run) for run in members]
+            found = [self._of_a_run(run, self.noise[:1] if variant else self.noise) for run in members]
             before = f"{variant}/" if variant else ""
             for label, level in found[0]:
                 one = [run[label, level] for run in found]
@@ -64,17 +64,17 @@ class FormulaeFound(EvaluationSettings):
         evaluation.figures["learning_curves"] = plots.learning_curves(runs[""][0].history)
         return evaluation
 
-    def cases(self) -> list[Case]:
-        """Formulae of each set at each level of noise, with their points."""
+    def cases(self, levels: Sequence[float]) -> list[Case]:
+        """Formulae of each set at each of some levels of noise, with their points."""
         return [
             Case(label, level, [_points(law, number, level, self.points) for number, law in enumerate(laws)])
             for label, laws in LAWS.items()
-            for level in self.noise
+            for level in levels
         ]
 
-    def _of_a_run(self, run: Run) -> dict[tuple[str, float], Result]:
+    def _of_a_run(self, run: Run, levels: Sequence[float]) -> dict[tuple[str, float], Result]:
         search = FormulaSearch(run.load(), beams=self.beams, endpoints=run.recipe.endpoints)
-        cases = self.cases()
+        cases = self.cases(levels)
         if self.made:
             cases.append(Case(MADE, 0.0, _made_points(run.held_out(), self.made)))
         return {(case.label, case.level): case.by_search(search) for case in cases}
