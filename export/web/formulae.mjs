@@ -6,7 +6,7 @@
 //
 // The same search as zoo.interpret.find_formulae; the starts of fits are other random numbers.
 
-import { InputError } from "./inputs.mjs";
+import { InputError } from "./spec.mjs";
 
 export const TOKENS = ["begin", "x1", "x2", "x3", "x4", "C", "+", "-", "*", "/", "pow2", "pow3", "sqrt", "exp", "log", "sin", "cos"];
 const CONSTANT = 5, PLUS = 6, TIMES = 8; // prettier-ignore
