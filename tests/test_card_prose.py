@@ -202,6 +202,23 @@ def test_a_law_of_all_pendulums_holds_beyond_those_that_it_saw():
     assert f"none of which it saw, it is off by {own:.2%}, the plain network by {plain:.0%}" in page
 
 
+def test_a_particle_near_the_speed_of_light_has_a_lagrangian_and_no_hamiltonian():
+    card, found = prose("lnn-relativistic-particle"), values("lnn-relativistic-particle")
+    own, plain, other = (found[f"{before}energy error"] for before in ("", "plain/", "hamiltonian-of-velocities/"))
+    assert own < 0.01 < 1 < other
+    assert f"by {own:.2%} of the largest potential energy" in card
+    assert f"takes the velocity for the momentum has {other:.0%}" in card
+    end, plain_end = (found[f"{before}energy error at the end"] for before in ("", "plain/"))
+    assert f"at the end the released one by {end:.2%}, the plain one by {plain_end:.2%}" in card
+    for before in ("", "plain/"):
+        center, scatter = (
+            float(number) for number in over_seeds(measured("lnn-relativistic-particle")[f"{before}energy error"]).split(" +- ")
+        )
+        assert f"{100 * center:.2g}% +- {100 * scatter:.2g}%" in card
+    page = " ".join((ROOT / "docs" / "dynamics.md").read_text(encoding="utf-8").split())
+    assert f"is off by {other:.0%}, this by {own:.2%}, a plain one, which need not last, by {plain:.2%}" in page
+
+
 def test_densities_of_halo_masses():
     card, found = prose("nsf-halo-mass"), values("nsf-halo-mass")
     for before in ("", "affine/"):
