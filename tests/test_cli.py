@@ -235,6 +235,22 @@ def test_spectrum_in_kelvin_is_refused_with_the_unit(tmp_path):
     assert "muK^2" in refused("predict", "mlp-cmb-feature", "--input", tmp_path / "kelvin.npy")
 
 
+COMMANDS = [
+    [*group, name]
+    for group, of in (([], typer.main.get_command(app)), (["simulate"], typer.main.get_command(app).commands["simulate"]))
+    for name in of.commands
+]
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_no_option_is_cut_in_help_of_80_columns(command):
+    result = runner.invoke(app, [*command, "-h"], terminal_width=80, env={"COLUMNS": "80"})
+    assert result.exit_code == 0
+    lines = result.output.splitlines()
+    assert max(map(len, lines)) <= 80
+    assert [line for line in lines if "…" in line] == []
+
+
 @pytest.mark.parametrize("option", ["--port", "--grpc-port"])
 @pytest.mark.parametrize("port", ["80000", "-1"])
 def test_ports_out_of_range_are_refused(option, port):
