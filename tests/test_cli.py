@@ -517,3 +517,13 @@ def test_a_title_is_not_cut_into_the_width_of_its_table():
     spec = zoo.get_spec("mlp-cmb-feature")
     console.print(output_table(spec, "predict", {"probability": np.zeros((4, 1))}, "/a/folder/spectra.npz"))
     assert "mlp-cmb-feature predict on /a/folder/spectra.npz: 4 rows\n" in console.export_text()
+
+
+def test_a_folder_is_named_as_a_shell_takes_it():
+    from pathlib import Path
+
+    from zoo.cli.terminal import as_argument
+
+    assert as_argument(Path("my-feature")) == "./my-feature"
+    assert as_argument(Path("my runs/a")) == "'./my runs/a'"
+    assert as_argument(Path("/data/my-feature")) == "/data/my-feature"
