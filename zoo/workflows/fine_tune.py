@@ -202,11 +202,11 @@ def _fine_tuned(
 
 def _unit(output: Tensor, dataset: Dataset, *, new: bool) -> str | None:
     """The unit of an answer, of a new head that of the user's column; None where it has none, or its elements several."""
+    units = {unit for axis in output.axes for unit in axis.units or ()} or {output.unit}
+    one = units.pop() if len(units) == 1 else None
     if new:
-        units = {dataset.target_unit} if isinstance(dataset, FromUser) else {None}
-    else:
-        units = {unit for axis in output.axes for unit in axis.units or ()} or {output.unit}
-    return units.pop() if len(units) == 1 and units.isdisjoint({"1"}) else None
+        one = dataset.target_unit if isinstance(dataset, FromUser) else None
+    return None if one == "1" else one
 
 
 def _write_report(
