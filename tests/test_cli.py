@@ -208,6 +208,7 @@ def test_wrong_name_is_one_line_with_suggestions():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        (("train", "--recipe", "README.md"), "README.md: expected a recipe, a file that ends in .yaml"),
         (("train", "mlp-cmb-feature", "--set", "epoch=1"), "did you mean epochs"),
         (("predict", "mlp-cmb-feature", "--input", "nothing.npz"), "nothing.npz"),
         (("predict", "mlp-cmb-feature", "--observation", "."), "expected one COM_PowerSpect_CMB-TT"),
