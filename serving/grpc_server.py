@@ -93,10 +93,14 @@ def create_grpc_server(handlers: Handlers, address: str, tls: tuple[Path, Path] 
             certificate, key = (path.read_bytes() for path in tls)
             bound = server.add_secure_port(address, grpc.ssl_server_credentials([(key, certificate)]))
     except RuntimeError as error:
-        raise OSError(f"gRPC cannot listen on {address}: {error}") from error
+        raise OSError(f"{_taken(address)} ({error})") from error
     if not bound:
-        raise OSError(f"gRPC cannot listen on {address}: is the port taken?")
+        raise OSError(_taken(address))
     return server, bound
+
+
+def _taken(address: str) -> str:
+    return f"gRPC cannot listen on {address}: is the port taken? Choose another one, or another host"
 
 
 def _methods(handlers: Handlers) -> dict[str, Any]:

@@ -92,7 +92,11 @@ class RestServer:
     def bind(self, host: str, port: int) -> int:
         """Take a port, and give its number, where 0 was asked for; OSError where it is taken."""
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        listening = socket.create_server((host, port), family=family, backlog=_BACKLOG)
+        try:
+            listening = socket.create_server((host, port), family=family, backlog=_BACKLOG)
+        except OSError as error:  # Python adds the address to the system's words
+            reason = (error.strerror or str(error)).partition(" (while")[0]
+            raise OSError(f"REST cannot listen on {host}:{port}: {reason}: choose another port, or another host") from error
         self._sockets = [listening]
         number: int = listening.getsockname()[1]
         return number

@@ -130,6 +130,7 @@ def test_models_stand_beside_each_other():
     assert first["latency"] > 0
     assert second["units"]["scatter"] == "dex"
     assert [metric["name"] for metric in first["metrics"] if "/" in metric["name"]] == []
+    assert ok("compare", "gbt-halo-mass").startswith("1 model\n")
 
 
 def test_a_comparison_says_what_does_not_compare():

@@ -208,6 +208,7 @@ def test_wrong_name_is_one_line_with_suggestions():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        (("train", "--recipe", "README.md"), "README.md: expected a recipe, a file that ends in .yaml"),
         (("train", "mlp-cmb-feature", "--set", "epoch=1"), "did you mean epochs"),
         (("predict", "mlp-cmb-feature", "--input", "nothing.npz"), "nothing.npz"),
         (("predict", "mlp-cmb-feature", "--observation", "."), "expected one COM_PowerSpect_CMB-TT"),
@@ -233,6 +234,22 @@ def test_spectrum_in_kelvin_is_refused_with_the_unit(tmp_path):
 
     np.save(tmp_path / "kelvin.npy", load_spectra().best_fit[None] * 1e-12)
     assert "muK^2" in refused("predict", "mlp-cmb-feature", "--input", tmp_path / "kelvin.npy")
+
+
+COMMANDS = [
+    [*group, name]
+    for group, of in (([], typer.main.get_command(app)), (["simulate"], typer.main.get_command(app).commands["simulate"]))
+    for name in of.commands
+]
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_no_option_is_cut_in_help_of_80_columns(command):
+    result = runner.invoke(app, [*command, "-h"], terminal_width=80, env={"COLUMNS": "80"})
+    assert result.exit_code == 0
+    lines = result.output.splitlines()
+    assert max(map(len, lines)) <= 80
+    assert [line for line in lines if "…" in line] == []
 
 
 @pytest.mark.parametrize("option", ["--port", "--grpc-port"])
@@ -501,3 +518,13 @@ def test_a_title_is_not_cut_into_the_width_of_its_table():
     spec = zoo.get_spec("mlp-cmb-feature")
     console.print(output_table(spec, "predict", {"probability": np.zeros((4, 1))}, "/a/folder/spectra.npz"))
     assert "mlp-cmb-feature predict on /a/folder/spectra.npz: 4 rows\n" in console.export_text()
+
+
+def test_a_folder_is_named_as_a_shell_takes_it():
+    from pathlib import Path
+
+    from zoo.cli.terminal import as_argument
+
+    assert as_argument(Path("my-feature")) == "./my-feature"
+    assert as_argument(Path("my runs/a")) == "'./my runs/a'"
+    assert as_argument(Path("/data/my-feature")) == "/data/my-feature"

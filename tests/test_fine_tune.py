@@ -14,6 +14,7 @@ from tiny_networks import CONFIGS, released, user_data
 import zoo
 from zoo.errors import ExportError, FolderError, InputError, UnknownNameError
 from zoo.model.card import check_card
+from zoo.model.metric_text import metric_unit
 from zoo.serving import Session
 from zoo.serving.verify import verify
 from zoo.training.fine_tune import FineTuning, untrained
@@ -323,6 +324,8 @@ def test_a_data_set_brings_its_own_splits(tmp_path, no_graphs):
     assert model.spec.lineage.parent == "ive-pendulum"
     metrics = {metric.name: metric.value for metric in model.spec.metrics}
     assert metrics["before/rmse"] < 0.01 < metrics["from scratch/rmse"]
+    units = {metric_unit(metric, model.spec.units) for metric in model.spec.metrics if "rmse" in metric.name}
+    assert units == {"m"}  # of positions, also of a difference
     with pytest.raises(InputError, match="target, group: expected with columns only"):
         zoo.fine_tune("ive-pendulum", data, folder=tmp_path / "other", target="x", group="y")
 

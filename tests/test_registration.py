@@ -35,6 +35,14 @@ def test_a_decorated_class_is_known_by_its_name(names):
         names.get("disk")
 
 
+def test_of_many_names_a_message_lists_some():
+    """A table may have thousands of columns."""
+    said = str(UnknownNameError("column", "zzz", [f"spectrum_{i}" for i in range(1000)]))
+    assert said.endswith(" and 960 more")
+    assert said.count("spectrum_") == 40
+    assert str(UnknownNameError("column", "zzz", ["a", "b"])).endswith("known: a, b")
+
+
 def test_a_name_has_one_meaning(names):
     names.register("disc")(First)
     with pytest.raises(ValueError, match=r"two shapes are named 'disc': .*First and .*Second"):

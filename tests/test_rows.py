@@ -36,10 +36,10 @@ def write_rows(path, seed: int = 0, rows: int = ROWS):
 def tuned(tmp_path_factory):
     """A classifier fine-tuned on a file, and the numbers in it."""
     place = tmp_path_factory.mktemp("tuned")
-    numbers = write_rows(place / "mine.csv")
+    numbers = write_rows(place / "my räws 1.csv")
     words = {"target": "kind", "outputs": 1, "task": "classification", "epochs": 2, "seed": 5}
     with eagerly(), pytest.warns(UserWarning, match="independent test rows"):
-        model = zoo.fine_tune(released("mlp"), place / "mine.csv", folder=place / "my-kinds", **words)
+        model = zoo.fine_tune(released("mlp"), place / "my räws 1.csv", folder=place / "my-kinds", **words)
     return place, model, numbers
 
 
@@ -47,15 +47,15 @@ def tuned(tmp_path_factory):
 def moved(tuned, tmp_path):
     """The same model where the file is not what it was; the file is put back afterwards."""
     place, _, _ = tuned
-    (place / "mine.csv").rename(tmp_path / "away.csv")
+    (place / "my räws 1.csv").rename(tmp_path / "away.csv")
     yield tmp_path / "away.csv"
-    (tmp_path / "away.csv").rename(place / "mine.csv")
+    (tmp_path / "away.csv").rename(place / "my räws 1.csv")
 
 
 def test_the_file_and_how_it_was_read_are_recorded(tuned):
     place, model, numbers = tuned
     recorded = model.spec.data.parameters
-    assert (recorded["file"], recorded["target"], recorded["seed"]) == (str(place / "mine.csv"), ["kind"], 5)
+    assert (recorded["file"], recorded["target"], recorded["seed"]) == (str(place / "my räws 1.csv"), ["kind"], 5)
     assert recorded["sha256"] == model.spec.lineage.data_sha256
     found = own_rows(model, "train", "validation", "test")
     assert [len(rows) for rows in found] == [model.spec.data.rows[split] for split in ("train", "validation", "test")]
@@ -104,7 +104,7 @@ def test_without_the_file_rows_are_asked_for(tuned, moved, tmp_path, arguments, 
     place, _, _ = tuned
     result = runner.invoke(app, arguments.format(place / "my-kinds", tmp_path).split())
     assert isinstance(result.exception, InputError)
-    assert f"mine.csv, which is not here. Give rows with {option}" in str(result.exception)
+    assert f"my räws 1.csv, which is not here. Give rows with {option}" in str(result.exception)
 
 
 def test_rows_may_be_given(tuned, moved, tmp_path):
@@ -118,10 +118,10 @@ def test_rows_may_be_given(tuned, moved, tmp_path):
 
 def test_a_file_that_has_changed_is_not_taken(tuned, moved):
     place, model, _ = tuned
-    write_rows(place / "mine.csv", seed=1)
+    write_rows(place / "my räws 1.csv", seed=1)
     with pytest.raises(InputError, match=r"of sha256 .*, the one here has .*Give rows with data=FILE"):
         own_rows(model, "test")
-    (place / "mine.csv").unlink()
+    (place / "my räws 1.csv").unlink()
 
 
 def test_a_users_folder_of_a_released_name_gets_no_released_rows(tuned):
@@ -138,7 +138,7 @@ def test_a_users_folder_of_a_released_name_gets_no_released_rows(tuned):
 @pytest.mark.parametrize(
     ("data", "reason"),
     [
-        ({"source": "mine.csv", "parameters": {}}, "'mine.csv', which is no data set of this installation"),
+        ({"source": "my räws 1.csv", "parameters": {}}, "'my räws 1.csv', which is no data set of this installation"),
         ({"source": "simulations", "parameters": {"file": "simulations.npz"}}, "beside the recipe"),
         ({"source": "simulations", "parameters": {"prior": {}, "test": 100, "sha256": "0" * 64}}, "beside the recipe"),
         ({"source": "pendulum", "parameters": {"tset": 5}}, "does not take the parameters that are recorded"),
@@ -172,7 +172,7 @@ def test_released_names_are_refused(tuned, tmp_path):
     folder = tmp_path / "ive-pendulum"
     refused = pytest.raises(ZooError, match="'ive-pendulum' is a released model, whose name never changes its meaning")
     with refused:
-        zoo.fine_tune(model, place / "mine.csv", folder=folder, target="kind")
+        zoo.fine_tune(model, place / "my räws 1.csv", folder=folder, target="kind")
     with refused:
         zoo.calibrate(place / "my-kinds", folder=folder)
     with refused:

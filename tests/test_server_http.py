@@ -578,6 +578,8 @@ class TestStop:
                 assert result.returncode == 1
                 assert "Traceback" not in result.stderr
                 assert str(port) in result.stderr
+                assert "hoose another" in result.stderr
+                assert "[Errno" not in result.stderr
 
 
 def test_aio_client(address: str) -> None:

@@ -20,6 +20,7 @@ import huggingface_hub
 import pytest
 from tiny_folder import make_model_folder
 
+import zoo
 from zoo.data import shipped_files
 from zoo.errors import InputError, IntegrityError, UnknownNameError, ZooError
 from zoo.model import download, integrity, registry
@@ -527,3 +528,17 @@ def test_shipped_data_lie_here_or_in_an_installed_package(tmp_path: Path, monkey
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setattr(registry, "entry_points", lambda group: (EntryPoint("many", "many_models", group),))
     assert shipped_files.shipped_file("halo-mass.npz") == package / "shipped" / "halo-mass.npz"
+
+
+def test_a_folder_without_a_model_is_said_to_be_none(tmp_path):
+    """Such as one of runs, or one that is empty."""
+    with pytest.raises(IntegrityError, match=r"model\.json: there is no such file: .* is not the folder of a model"):
+        zoo.load(tmp_path)
+
+
+def test_a_terminal_shows_a_line_of_a_spec_and_of_a_folder():
+    found = locate("mlp-cmb-feature")
+    for shown in (found, found.spec):
+        assert len(repr(shown)) < 400
+        assert "mlp-cmb-feature" in repr(shown)
+    assert "endpoints=['predict']" in str(repr(found.spec))

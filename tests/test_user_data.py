@@ -145,6 +145,13 @@ def test_units_are_converted(tmp_path):
     same(taken(tmp_path / "mine.h5"), taken(user_data("logistic", ROWS)))
 
 
+@pytest.mark.parametrize("column", ["answer", "sky", "note"])
+def test_a_unit_of_what_is_no_quantity_is_refused(column):
+    """Of a class, a group and a column that is not read nothing is converted."""
+    with pytest.raises(InputError, match=f"expected units of columns that inputs or a quantity .* given one of {column}"):
+        taken(table(note=np.zeros(ROWS)), target="answer", group="sky", units={column: "K"})
+
+
 def test_units_between_which_there_is_no_way():
     pytest.importorskip("astropy")
     assert converter("mK2", ["muK^2"], "x")(np.ones(1)) == pytest.approx(1e6)

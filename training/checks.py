@@ -117,7 +117,7 @@ def check(dataset: Dataset, model: ZooModel, spec: ModelSpec) -> Checked:
         ):
             warnings.append(
                 f"{name} has drifted from what {spec.name} was trained on: an element's mean by {drift.mean:.3g} deviations, an"
-                f" element's deviation to {drift.deviation:.3g} times; restandardize scales anew"
+                f" element's deviation to {drift.deviation:.3g} times; {option('restandardize')} measures scales anew"
             )
     groups: dict[str, int] = {split: len(np.unique(rows.group)) for split, rows in splits.items()}
     if groups["test"] < FEW:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,7 @@ Measured = tuple[Statistic, np.ndarray, str]
 """A statistic, the values of rows (n, ...) that it is taken of, and what it is."""
 
 
-def compare(models: dict[str, ZooModel], rows: Rows) -> list[Metric]:
+def compare(models: dict[str, ZooModel], rows: Rows, unit: str | None = None) -> list[Metric]:
     """Metrics of the first of several models, the others beside it, and how much it differs from each.
 
     Parameters
@@ -31,9 +32,11 @@ def compare(models: dict[str, ZooModel], rows: Rows) -> list[Metric]:
         Models by what to call them, the fine-tuned one first; all answer the same question.
     rows : Rows
         Rows that no choice has used.
+    unit : str, optional
+        Unit of the answer, where all its elements have the same.
     """
     label, *others = models
-    found = {name: statistics(model, rows) for name, model in models.items()}
+    found = {name: statistics(model, rows, unit) for name, model in models.items()}
     metrics, units = [], Units.of(rows)
     for name, (statistic, ours, meaning) in found[label].items():
         beside = {other: found[other][name][1] for other in others}
@@ -104,14 +107,14 @@ def _beyond(statistic: Statistic) -> Statistic:
     return difference
 
 
-def statistics(model: ZooModel, rows: Rows) -> dict[str, Measured]:
-    """Each statistic by name."""
+def statistics(model: ZooModel, rows: Rows, unit: str | None = None) -> dict[str, Measured]:
+    """Each statistic by name, of an answer in this unit."""
     loss, answer = losses(model, rows)
     found: dict[str, Measured] = {}
     if answer is not None:
         target = np.asarray(rows.target[:], np.float64)
         answer = answer.astype(np.float64)
-        of_kind = _of_classes if model.classes else _of_quantities
+        of_kind = _of_classes if model.classes else partial(_of_quantities, unit=unit)
         found = of_kind(answer, target, rows.weight)
     return found | {"loss": (mean, loss, f"{model.objective_name}, mean over rows")}
 
@@ -128,8 +131,9 @@ def _of_classes(probability: np.ndarray, target: np.ndarray, weight: np.ndarray 
     return found
 
 
-def _of_quantities(answer: np.ndarray, target: np.ndarray, weight: np.ndarray | None) -> dict[str, Measured]:
+def _of_quantities(answer: np.ndarray, target: np.ndarray, weight: np.ndarray | None, unit: str | None) -> dict[str, Measured]:
     squared = np.square(answer - target).mean(axis=1)
     spread = rms(target - np.average(target, axis=0, weights=weight), weight)
-    meaning = f"root mean square over rows and outputs, in their unit; the mean of the test rows alone would have {spread:.4g}"
+    meaning = "root mean square over rows and outputs, in their unit" if unit is None else f"{unit}, root mean square over rows"
+    meaning += f"; the mean of the test rows alone would have {spread:.4g}"
     return {"rmse": (root_mean, squared, meaning)}

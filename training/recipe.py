@@ -20,7 +20,7 @@ from pydantic import (
 )
 
 from zoo.data.dataset import Dataset, get_dataset
-from zoo.errors import UnknownNameError, ZooError
+from zoo.errors import InputError, UnknownNameError, ZooError
 from zoo.model.axes import Strict
 from zoo.model.limit import Limit
 from zoo.model.registry import get_family
@@ -194,6 +194,8 @@ def load_recipe(name_or_path: str | Path) -> Recipe:
     """
     path = Path(name_or_path)
     if path.suffix not in {".yaml", ".yml"}:
+        if isinstance(name_or_path, Path):
+            raise InputError(f"{path}: expected a recipe, a file that ends in .yaml")
         if str(name_or_path) not in recipe_names():
             raise UnknownNameError("recipe", str(name_or_path), recipe_names())
         path, folder = RECIPES / f"{name_or_path}.yaml", None

@@ -108,6 +108,12 @@ class UserData:
         if own is not None and target is not None:
             raise InputError(f"{spec.name} takes no target beside its inputs: leave out target {target!r}")
         self._target = own if own is not None else self._targets(model, endpoint.outputs[0], target, outputs, queries)
+        quantities = {name for some in found for name in some} | set(() if model.classes else self.target_names)
+        if unused := [name for name in self._units if name not in quantities]:
+            raise InputError(
+                f"{columns.source}: expected units of columns that inputs or a quantity to be predicted are read from, given"
+                f" one of {said(unused)}"
+            )
         groups = np.arange(rows) if group is None else np.unique(columns.labels(group), return_inverse=True)[1]
         self._group = groups.reshape(-1)
         self._weight = None if weights is None else columns.weights(weights)

@@ -67,6 +67,8 @@ def warn(message: str, category: type[Warning] = UserWarning) -> None:
 
 _LONGEST = 200
 """Letters of a name that is compared with others; whoever asks may have sent millions."""
+_LISTED = 40
+"""Names that a message lists, such as the columns of a table, which may have thousands."""
 
 
 def near_names(name: str, known: Iterable[str]) -> list[str]:
@@ -107,7 +109,8 @@ class UnknownNameError(ZooError, KeyError):
         near = near_names(name, known)
         if len(name) > _LONGEST:
             name = f"{name[:_LONGEST]}..."
-        hint = f"did you mean {', '.join(near)}?" if near else f"known: {', '.join(known) or 'none'}"
+        more = f" and {len(known) - _LISTED} more" if len(known) > _LISTED else ""
+        hint = f"did you mean {', '.join(near)}?" if near else f"known: {', '.join(known[:_LISTED]) or 'none'}{more}"
         self.message = f"no {kind} named {name!r}; {hint}"
         super().__init__(self.message)
 

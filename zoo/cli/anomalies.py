@@ -24,7 +24,9 @@ def find_anomalies(
     trainings: Annotated[int, typer.Option(help="how many cross-validations are averaged")] = 2,
     classifier: Annotated[str, typer.Option(help="trees, or a family of networks such as mlp")] = "trees",
     seed: Annotated[int, typer.Option(help="of all random numbers")] = 0,
-    allow_out_of_range: Annotated[bool, typer.Option(help="let events outside the trained range through")] = False,
+    allow_out_of_range: Annotated[
+        bool, typer.Option("--allow-out-of-range", help="let events outside the trained range through")
+    ] = False,
 ) -> None:
     """Score events by how much denser the data are than their background, and count the excess beyond cuts."""
     from zoo.workflows.anomalies import find_anomalies as run

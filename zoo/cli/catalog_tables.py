@@ -48,7 +48,11 @@ def listed(found: Sequence[Summary], *, long: bool = False) -> list[RenderableTy
             lines.append(Text(line, no_wrap=True, overflow="ignore"))
             if long:
                 lines.append(Padding(Text(f"{one.family}: {one.summary}"), (0, 0, 0, 4)))
-    return [*lines, f"{len(found)} model{'s' if len(found) > 1 else ''}; intervals hold 95%, sizes are of all files"]
+    return [*lines, f"{_models(len(found))}; intervals hold 95%, sizes are of all files"]
+
+
+def _models(count: int) -> str:
+    return f"{count} model{'' if count == 1 else 's'}"
 
 
 def _cut(text: str, most: int) -> str:
@@ -143,7 +147,7 @@ def comparison(found: Sequence[Compared]) -> list[RenderableType]:
         notes.append("their held-out rows are not the same: the metrics compare only as far as the data do")
     if not shared:
         notes.append("no metric is of more than one of them")
-    return [table_of(f"{len(found)} models", "", *names, rows=rows), *notes]
+    return [table_of(_models(len(found)), "", *names, rows=rows), *notes]
 
 
 def _versions(runtimes: Sequence[str]) -> str:

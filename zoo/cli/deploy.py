@@ -183,7 +183,7 @@ def serve(
     max_body: Annotated[int, typer.Option(help="largest request in bytes", min=1)] = 64 * 2**20,
     device: DeviceOption = "auto",
     workers: Annotated[int | None, typer.Option(help="threads on the CPU; default: one a core", min=1)] = None,
-    log_requests: Annotated[bool, typer.Option(help="a line of JSON a request on standard error")] = False,
+    log_requests: Annotated[bool, typer.Option("--log-requests", help="a line of JSON a request on standard error")] = False,
 ) -> None:
     """Serve models over the Open Inference Protocol V2: REST, and gRPC on a port of its own."""
     from zoo.serving.batching import Policy
@@ -211,7 +211,7 @@ def serve(
 def push(
     folder: Annotated[Path, typer.Argument(help="of a model, as zoo finetune writes it")],
     address: Annotated[str, typer.Argument(help="hf://owner/name")],
-    private: Annotated[bool, typer.Option(help="a new repository that only its owner sees")] = False,
+    private: Annotated[bool, typer.Option("--private", help="a new repository that only its owner sees")] = False,
 ) -> None:
     """Upload a model to the Hugging Face Hub, from where its address loads it."""
     from zoo.workflows.push import push as run

@@ -54,7 +54,9 @@ def simulate_cmb_extensions(
     cosmologies: Annotated[int, typer.Option(help="points of the Latin hypercube")] = 128,
     pairs: Annotated[int, typer.Option(help="primordial spectra on each, in every universe")] = 4,
     seed: Annotated[int, typer.Option(help="of the design")] = 20185,
-    dark_energy: Annotated[bool, typer.Option(help="evolving dark energy in place of the other universes")] = False,
+    dark_energy: Annotated[
+        bool, typer.Option("--dark-energy", help="evolving dark energy in place of the other universes")
+    ] = False,
     jobs: JobsOption = -1,
 ) -> None:
     """Simulate spectra of universes beside LambdaCDM: running, an oscillation, lensing and a step (shipped: the defaults).

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 import tempfile
 import warnings
@@ -86,8 +87,8 @@ def as_option(command: Command, name: str, value: str, text: str) -> str:
 
 
 def as_argument(folder: Path) -> str:
-    """A folder as commands take it, so that it is not read as a released name."""
-    return str(folder) if folder.is_absolute() else f"./{folder}"
+    """A folder as a shell hands it to commands, so that it is not read as a released name."""
+    return shlex.quote(str(folder) if folder.is_absolute() else f"./{folder}")
 
 
 @contextmanager

@@ -119,7 +119,7 @@ def finetune(
         int | None,
         typer.Option(help="numbers in a row of your first input, where they are not the model's: a new first layer takes them"),
     ] = None,
-    restandardize: Annotated[bool, typer.Option(help="measure scalings anew on your rows")] = False,
+    restandardize: Annotated[bool, typer.Option("--restandardize", help="measure scalings anew on your rows")] = False,
     lora: Annotated[int | None, typer.Option(help="rank of what is added to frozen kernels")] = None,
     overwrite: OverwriteOption = False,
 ) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import os
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -135,6 +136,8 @@ def read_spec(folder: str | Path, find: Callable[[File], InMemory] | None = None
         from zoo.model.format1 import read_card
 
         return read_card(path)
+    if folder.is_dir() and not os.path.lexists(path):
+        raise IntegrityError(f"{path}: there is no such file: {folder} is not the folder of a model")
     fields = _read(path, _parsed, sha256)
 
     def arrays() -> dict[str, list[float]]:

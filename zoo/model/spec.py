@@ -9,10 +9,10 @@ from __future__ import annotations
 import hashlib
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, JsonValue, model_validator
 
@@ -396,6 +396,12 @@ class ModelSpec(Strict):
         from zoo.model.card_sections import SECTIONS
 
         return "\n".join([f"### {self.name}\n", *(section(self, self.name) for section in SECTIONS.values())])
+
+    def __repr_args__(self) -> Iterator[tuple[str, Any]]:
+        """What a terminal shows of it, on a line: whole, it would be the ranges of every element."""
+        for name in ("name", "revision", "family", "task", "summary"):
+            yield name, getattr(self, name)
+        yield "endpoints", list(self.endpoints)
 
     @property
     def default_endpoint(self) -> str:

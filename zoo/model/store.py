@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import re
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from zoo.errors import IntegrityError, UnknownNameError, ZooError
@@ -45,7 +45,7 @@ class ModelFolder:
         Whether this is an earlier revision, all of whose files come from the cache.
     """
 
-    spec: ModelSpec
+    spec: ModelSpec = field(repr=False)
     folder: Path
     link_root: Path | None = None
     released: bool = False

@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
+from zoo.data.dataset import FromUser
 from zoo.errors import InputError, UnknownNameError, warn
 from zoo.families.state import apart, deterministic
 from zoo.model.card import TEMPLATE
 from zoo.model.license import UNKNOWN as UNKNOWN_LICENSE
-from zoo.model.spec import Data, Export, Lineage, ModelSpec
+from zoo.model.spec import Data, Export, Lineage, ModelSpec, Tensor
 from zoo.workflows.fine_tuned_spec import with_extremes, with_head, with_inputs
 from zoo.workflows.folder import test_inputs, write_model_folder
 from zoo.workflows.new_folder import new_folder
@@ -159,7 +160,8 @@ def _fine_tuned(
         warn(warning)
     tuned = train(parent, network, dataset, chosen, checked, path.with_name(f"{path.name}.run"))
     beside = {"before": parent} if chosen.outputs is None and chosen.inputs is None else {}
-    metrics = compare({"fine-tuned": tuned.model, **beside, "from scratch": tuned.scratch}, dataset.rows("test"))
+    unit = _unit(described.endpoint(network.data_endpoint).outputs[0], dataset, new=chosen.outputs is not None)
+    metrics = compare({"fine-tuned": tuned.model, **beside, "from scratch": tuned.scratch}, dataset.rows("test"), unit)
     calibration, figures = calibration_of(tuned.model, dataset.rows("test"))
     metrics += calibration
     figures = {"learning_curves": learning_curves(tuned.history), **figures}
@@ -196,6 +198,15 @@ def _fine_tuned(
     _write_report(path.with_name(f"{path.name}.run"), fine_tuned.spec, tuned, dataset, chosen, checked, figures)
     say(verdict)
     return fine_tuned
+
+
+def _unit(output: Tensor, dataset: Dataset, *, new: bool) -> str | None:
+    """The unit of an answer, of a new head that of the user's column; None where it has none, or its elements several."""
+    units = {unit for axis in output.axes for unit in axis.units or ()} or {output.unit}
+    one = units.pop() if len(units) == 1 else None
+    if new:
+        one = dataset.target_unit if isinstance(dataset, FromUser) else None
+    return None if one == "1" else one
 
 
 def _write_report(

@@ -5,6 +5,7 @@ Rows of another model's data would give numbers that look right and are not, so 
 
 from __future__ import annotations
 
+import hashlib
 import inspect
 import json
 from pathlib import Path
@@ -15,7 +16,7 @@ from pydantic import ValidationError
 from zoo.data.dataset import DATASETS, Dataset, Rows, Split, get_dataset
 from zoo.errors import InputError, IntegrityError, UnknownNameError, option
 from zoo.model.axes import Strict
-from zoo.model.spec import METRICS, File, ModelSpec, Sha256
+from zoo.model.spec import METRICS, ModelSpec, Sha256
 from zoo.paths import user_path
 
 if TYPE_CHECKING:
@@ -166,7 +167,9 @@ def _unchanged(spec: ModelSpec, recorded: UserRows) -> Path:
         raise _ask(spec, f"it was fine-tuned on rows of {spec.data.source}, of which it knows no file")
     if not path.is_file():
         raise _ask(spec, f"it was fine-tuned on {path}, which is not here")
-    if (found := File.of(path).sha256) != recorded.sha256:
+    with path.open("rb") as file:
+        found = hashlib.file_digest(file, "sha256").hexdigest()
+    if found != recorded.sha256:
         raise _ask(spec, f"it was fine-tuned on a {path} of sha256 {recorded.sha256[:12]}..., the one here has {found[:12]}...")
     return path
 

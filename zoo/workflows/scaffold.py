@@ -143,7 +143,7 @@ def _in_package(kind: Kind, words: dict[str, str], root: Path) -> list[Path]:
     if kind != "model":
         group = {"family": "zoo.families", "dataset": "zoo.datasets"}[kind]
         _add_entry_point(project, group, f'{name} = "{package}.{stem}:{words["cls"]}"')
-    return [*files, project]
+    return [*files, project] if made or kind != "model" else files
 
 
 def _project(root: Path) -> tuple[str, str, bool]:
