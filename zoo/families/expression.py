@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import operator
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -209,7 +210,7 @@ class Expression:
         numbers = iter(constants)
         text, rest = _infix(list(self.tokens), lambda token: next(numbers) if token == CONSTANT else names[token - 1], 0)
         assert not rest
-        return text
+        return _LEADING.sub(r"\1-\2", text)
 
     @classmethod
     def parsed(cls, text: str) -> Expression:
@@ -239,6 +240,12 @@ class Expression:
         return cls(tokens, np.array([one for one in written if isinstance(one, float)]))
 
 
+_NEGATIVE = re.compile(r"^\(-([\d.e+-]+)\)(?!\*\*)(.*)$")
+"""A negative number in parentheses that begins a term."""
+_LEADING = re.compile(r"(^|\()\(-([\d.e+-]+)\)(?!\*\*)")
+"""The same, where nothing stands before it."""
+
+
 def _infix(tokens: list[int], leaf: Callable[[int], str], above: int) -> tuple[str, list[int]]:
     """The first whole formula of some tokens, in parentheses where it binds less than what is above, and what is left."""
     token, rest = tokens[0], tokens[1:]
@@ -252,7 +259,13 @@ def _infix(tokens: list[int], leaf: Callable[[int], str], above: int) -> tuple[s
     binds = 1 if token in (PLUS, MINUS) else 2
     left, rest = _infix(rest, leaf, binds)
     right, rest = _infix(rest, leaf, binds + (token in (MINUS, OVER)))
-    text = f"{left} {TOKENS[token]} {right}" if binds == 1 else f"{left}{TOKENS[token]}{right}"
+    if binds == 1:
+        sign = TOKENS[token]
+        if negative := _NEGATIVE.match(right):  # a + (-2)*b is a - 2*b
+            sign, right = TOKENS[PLUS + MINUS - token], negative[1] + negative[2]
+        text = f"{left} {sign} {right}"
+    else:
+        text = f"{left}{TOKENS[token]}{right}"
     return (f"({text})" if above > binds else text), rest
 
 

@@ -16,6 +16,7 @@ from zoo.model.handed_in.tensors import numbers_alone
 from zoo.progress import track
 
 Search = Literal["polynomial", "symbolic"]
+GAIN = 0.01
 WRITER = "transformer-formulae"
 """Name of the network that writes formulae."""
 
@@ -27,6 +28,7 @@ def distill(
     search: Search = "polynomial",
     degree: int = 2,
     most_terms: int = 5,
+    gain: float = GAIN,
     writer: Any = None,
     seed: int = 0,
 ) -> Formula:
@@ -45,6 +47,8 @@ def distill(
         Degree of a polynomial.
     most_terms : int
         Terms of a polynomial at most, beside the intercept.
+    gain : float
+        Part of the variance that a longer formula must explain beyond a shorter one; 0 for all that rows can tell.
     writer : ZooModel, optional
         The network that writes formulae; by default "transformer-formulae".
     seed : int
@@ -59,7 +63,7 @@ def distill(
     ------
     InputError
         No quantity, different lengths, NaN or infinity, a constant answer or quantity, fewer than 50 rows, a degree that is
-        not 1, 2 or 3, no terms, another search.
+        not 1, 2 or 3, no terms, a negative gain, another search.
 
     Examples
     --------
@@ -72,11 +76,13 @@ def distill(
         raise InputError(f"answer: expected {len(table)} finite values that are not all equal, given shape {target.shape}")
     if constant := [name for name, column in zip(names, table.T, strict=True) if np.ptp(column) == 0]:
         raise InputError(f"quantities: {', '.join(constant)} are constant: leave them out")
+    if not 0 <= gain < 1:
+        raise InputError(f"gain: expected a part of the variance from 0 to below 1, given {gain}")
     if search == "symbolic":
-        return symbolic(target, table, names, _search(writer, seed), seed)
+        return symbolic(target, table, names, _search(writer, seed), gain, seed)
     if search != "polynomial":
         raise InputError(f"search: expected polynomial or symbolic, given {search!r}")
-    return polynomial(target, table, names, degree, most_terms, seed)
+    return polynomial(target, table, names, degree, most_terms, gain, seed)
 
 
 def distill_latents(
@@ -86,6 +92,7 @@ def distill_latents(
     search: Search = "polynomial",
     degree: int = 2,
     most_terms: int = 5,
+    gain: float = GAIN,
     writer: Any = None,
     seed: int = 0,
 ) -> list[Formula]:
@@ -95,7 +102,8 @@ def distill_latents(
         raise InputError(f"mean: expected shape (n, latents), given {array.shape}")
     if search == "symbolic":
         writer = _search(writer, seed)  # whose graphs serve all latents
-    options: dict[str, Any] = {"search": search, "degree": degree, "most_terms": most_terms, "writer": writer, "seed": seed}
+    options: dict[str, Any] = {"search": search, "degree": degree, "most_terms": most_terms, "gain": gain, "writer": writer}
+    options["seed"] = seed
     return [distill(latent, quantities, **options) for latent in track(list(array.T), "formulae")]
 
 

@@ -17,8 +17,6 @@ from zoo.interpret.formulae.formula import Formula
 
 FOLDS = 5
 ROWS_PER_FOLD = 10
-GAIN = 0.01
-"""Part of the variance that a longer formula must explain beyond a shorter one."""
 DIGITS = 3
 
 
@@ -62,11 +60,11 @@ class Polynomial(Formula):
 
 
 def polynomial(
-    target: np.ndarray, table: np.ndarray, names: tuple[str, ...], degree: int, most_terms: int, seed: int
+    target: np.ndarray, table: np.ndarray, names: tuple[str, ...], degree: int, most_terms: int, gain: float, seed: int
 ) -> Polynomial:
     """The shortest polynomial that explains a latent about as well as longer ones do.
 
-    As many terms as bring the cross-validated error within one standard error, or 1% of the variance, of the smallest
+    As many terms as bring the cross-validated error within one standard error, or the gain, of the smallest
     (Breiman et al. 1984, section 3.4.3). R^2 is of outer folds, in each of which terms are chosen anew.
 
     Parameters
@@ -81,6 +79,8 @@ def polynomial(
         Degree of the products of quantities.
     most_terms : int
         Terms at most beside the intercept.
+    gain : float
+        Part of the variance that a longer formula must explain beyond a shorter one.
     seed : int
         Seed of the shuffled folds.
 
@@ -109,10 +109,10 @@ def polynomial(
 
     scores = []
     for train, held_out in KFold(FOLDS, shuffle=True, random_state=seed).split(features):
-        weights, intercept = _fit(features[train], target[train], most_terms, seed)
+        weights, intercept = _fit(features[train], target[train], most_terms, gain, seed)
         left = np.mean((target[held_out] - intercept - features[held_out] @ weights) ** 2)
         scores.append(1 - left / target[held_out].var())
-    weights, intercept = _fit(features, target, most_terms, seed)
+    weights, intercept = _fit(features, target, most_terms, gain, seed)
     kept = np.flatnonzero(weights)
     powers = products.powers_[kept]
     coefficients = weights[kept] / np.prod(spread**powers, axis=1)
@@ -128,7 +128,7 @@ def polynomial(
     )
 
 
-def _fit(features: np.ndarray, target: np.ndarray, most: int, seed: int) -> tuple[np.ndarray, float]:
+def _fit(features: np.ndarray, target: np.ndarray, most: int, gain: float, seed: int) -> tuple[np.ndarray, float]:
     """Weights (f,), most of them zero, and the intercept."""
     from sklearn.model_selection import KFold
 
@@ -138,7 +138,7 @@ def _fit(features: np.ndarray, target: np.ndarray, most: int, seed: int) -> tupl
         errors.append(np.mean((target[held_out] - intercepts[:, None] - weights @ features[held_out].T) ** 2, axis=1))
     mean, scatter = np.mean(errors, axis=0), np.std(errors, axis=0, ddof=1) / np.sqrt(FOLDS)
     best = mean.argmin()
-    chosen = np.flatnonzero(mean <= mean[best] + max(scatter[best], GAIN * target.var()))[0]
+    chosen = np.flatnonzero(mean <= mean[best] + max(scatter[best], gain * target.var()))[0]
     weights, intercepts = _path(features, target, most)
     return weights[chosen], float(intercepts[chosen])
 

@@ -233,13 +233,15 @@ class Candidate(FoundFormula):
         return cls(expression, 1 - float(np.mean(errors)), errors)
 
 
-def ranked(candidates: Iterable[Candidate]) -> list[Candidate]:
+def ranked(candidates: Iterable[Candidate], gain: float = FLOOR) -> list[Candidate]:
     """Those that no other is surely better than, the shortest first, then the others by their error.
 
     Parameters
     ----------
     candidates : iterable of Candidate
         Formulae by the same held-out points; those without a value at some of them are left out.
+    gain : float
+        Part of the variance that a longer formula must explain beyond a shorter one.
 
     Returns
     -------
@@ -253,7 +255,7 @@ def ranked(candidates: Iterable[Candidate]) -> list[Candidate]:
 
     def place(candidate: Candidate) -> tuple[bool, float, float]:
         behind = candidate.errors - best.errors
-        as_good = behind.mean() <= max(FLOOR, behind.std() / np.sqrt(len(behind)))
+        as_good = behind.mean() <= max(gain, behind.std() / np.sqrt(len(behind)))
         return not as_good, candidate.complexity if as_good else 0, -candidate.r2
 
     return sorted(candidates, key=place)

@@ -12,7 +12,7 @@ from zoo.errors import InputError
 from zoo.families.expression import CONSTANT, PLUS, TIMES, VARIABLES, Expression, Skeleton, operators_of, walked
 from zoo.interpret.formulae.constants import fitted_constants
 from zoo.interpret.formulae.formula import Formula
-from zoo.interpret.formulae.search import Candidate, FormulaSearch, ranked
+from zoo.interpret.formulae.search import FLOOR, Candidate, FormulaSearch, ranked
 
 if TYPE_CHECKING:
     from zoo.interpret.formulae.regressor import FormulaRegressor
@@ -22,6 +22,9 @@ RESAMPLINGS = 100
 """Sets of rows, drawn with replacement, that constants are fitted to anew."""
 TREES = 100
 """Trees that say which quantities matter."""
+ROUNDED = 0.1
+"""Part of what a formula leaves that the rounding of its constants may be off by."""
+MOST_DIGITS = 12
 MOST_FITTED = 2000
 """Rows at most that constants are fitted to."""
 
@@ -36,12 +39,15 @@ class SymbolicFormula(Formula):
         The formula, x1 being the first of ``names``.
     errors : ndarray
         Standard error of each constant of it, (k,): the scatter of fits to resampled rows.
+    digits : tuple of str
+        The constants as they are written.
     rows : int
         How many rows ``r2`` is of.
     """
 
     expression: Expression
     errors: np.ndarray
+    digits: tuple[str, ...]
     rows: int
 
     @property
@@ -74,7 +80,7 @@ class SymbolicFormula(Formula):
         import sympy
 
         operators = operators_of(sympy)
-        numbers = [sympy.Float(text, len(text)) for text in _digits(self.constants, self.errors)]
+        numbers = [sympy.Float(text, len(text)) for text in self.digits]
         symbols = [sympy.Symbol(name, real=True) for name in self.names]
         return walked(
             self.expression.tokens,
@@ -100,7 +106,7 @@ class SymbolicFormula(Formula):
 
 
 def symbolic(
-    target: np.ndarray, table: np.ndarray, names: tuple[str, ...], search: FormulaSearch, seed: int
+    target: np.ndarray, table: np.ndarray, names: tuple[str, ...], search: FormulaSearch, gain: float, seed: int
 ) -> SymbolicFormula:
     """The shortest formula that no other is surely better than, of those that a network writes.
 
@@ -118,6 +124,8 @@ def symbolic(
         Their names.
     search : FormulaSearch
         Asks the network.
+    gain : float
+        Part of the variance that a longer formula must explain beyond a shorter one.
     seed : int
         Seed of rows and trees.
 
@@ -142,20 +150,22 @@ def symbolic(
         for count in range(1, len(by_use) + 1)
         for expression in _tried(search, table[fitted][:, by_use[:count]], target[fitted])
     ]
-    best = next(iter(ranked(candidates)), None)
+    best = next(iter(ranked(candidates, max(gain, FLOOR))), None)
     if best is None:
         raise InputError("no formula was found that has a value at all rows")
     expression, used = _of_used(best.expression, by_use)
     table, seen = table[:, used], order[len(tested) :]
     expression, errors = _with_errors(expression, table[seen], target[seen], seed)
     left = np.square(expression(table[tested]) - target[tested]) / target[tested].var()
+    digits = _digits(expression, errors, table[seen], target[seen])
     return SymbolicFormula(
-        text=expression.written(_digits(expression.constants, errors), [names[number] for number in used]),
+        text=expression.written(digits, [names[number] for number in used]),
         names=tuple(names[number] for number in used),
         r2=1 - float(left.mean()),
         r2_error=float(left.std() / np.sqrt(len(left))),
         expression=expression,
         errors=errors,
+        digits=tuple(digits),
         rows=len(tested),
     )
 
@@ -199,13 +209,19 @@ def _with_errors(expression: Expression, x: np.ndarray, y: np.ndarray, seed: int
     return replace(expression, constants=constants), scatter
 
 
-def _digits(constants: np.ndarray, errors: np.ndarray) -> list[str]:
-    """Constants to the second digit of their errors."""
+def _digits(expression: Expression, errors: np.ndarray, x: np.ndarray, y: np.ndarray) -> list[str]:
+    """Constants to the second digit of their errors, or as many more as the values need, where errors go together."""
+    exact = expression(x)
+    allowed = ROUNDED * float(np.sqrt(np.mean(np.square(exact - y)))) + np.finfo(np.float32).eps * float(y.std())
+    for more in range(MOST_DIGITS):
+        written = [_rounded(c, e, more) for c, e in zip(expression.constants, errors, strict=True)]
+        off = replace(expression, constants=np.array(written, float))(x) - exact
+        if np.sqrt(np.mean(np.square(off))) <= allowed:
+            break
+    return written
 
-    def one(constant: float, error: float) -> str:
-        if not (error > 0 and constant and np.isfinite(error)):
-            return f"{constant:.6g}"
-        digits = int(np.clip(np.floor(np.log10(abs(constant))) - np.floor(np.log10(error)) + 2, 1, 12))
-        return f"{constant:.{digits}g}"
 
-    return [one(constant, error) for constant, error in zip(constants, errors, strict=True)]
+def _rounded(constant: float, error: float, more: int) -> str:
+    known = error > 0 and constant and np.isfinite(error)
+    digits = np.floor(np.log10(abs(constant))) - np.floor(np.log10(error)) + 2 if known else 6
+    return f"{constant:.{int(np.clip(digits, 1, MOST_DIGITS)) + more}g}"
