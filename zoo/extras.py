@@ -8,7 +8,6 @@ from collections.abc import Callable
 from typing import Any
 
 from zoo.errors import MissingExtraError
-from zoo.quiet import quiet_start
 
 EXTRAS = {
     "cpu": ["onnxruntime"],
@@ -50,7 +49,7 @@ def missing(error: ImportError) -> ImportError:
 
 
 def with_extras(imported: Callable[[str], Any]) -> Callable[[str], Any]:
-    """The ``__getattr__`` of a package whose names are imported when they are first used, which may be TensorFlow's start.
+    """The ``__getattr__`` of a package whose names are imported when they are first used.
 
     Parameters
     ----------
@@ -60,13 +59,12 @@ def with_extras(imported: Callable[[str], Any]) -> Callable[[str], Any]:
     Returns
     -------
     callable
-        Imports it without TensorFlow's log, and names the extra that brings what is not installed.
+        Imports it, and names the extra that brings what is not installed.
     """
 
     def get(name: str) -> Any:
         try:
-            with quiet_start():
-                return imported(name)
+            return imported(name)
         except ModuleNotFoundError as error:
             raise missing(error) from error
 
@@ -74,7 +72,7 @@ def with_extras(imported: Callable[[str], Any]) -> Callable[[str], Any]:
 
 
 def import_keras() -> None:
-    """Import Keras with its backend, whose log at its start is left out.
+    """Import Keras with its backend.
 
     Raises
     ------
