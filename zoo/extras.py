@@ -9,10 +9,12 @@ from typing import Any
 
 from zoo.errors import MissingExtraError
 
+BESIDE_KERAS = ("sklearn", "scipy", "h5py", "matplotlib", "joblib", "corner")
+"""What comes with Keras, on whatever backend it runs: all that trains and judges models takes some of them."""
 EXTRAS = {
     "cpu": ["onnxruntime"],
     "serve": ["uvicorn", "httptools", "grpc", "grpc_health", "grpc_reflection", "prometheus_client"],
-    "train": ["keras", "tensorflow", "tensorboard", "sklearn", "scipy", "h5py", "matplotlib", "joblib", "corner"],
+    "train": ["keras", *BESIDE_KERAS, "tensorflow", "tensorboard"],
     "export,cpu": ["onnx", "tf2onnx", "skl2onnx", "tritonclient"],
     "interpret": ["shap"],
     "tables": ["pyarrow"],
@@ -80,6 +82,20 @@ def import_keras() -> None:
         One of the two is not installed; with the extra that brings it.
     """
     with_extras(importlib.import_module)("keras")
+
+
+def expect_trainable() -> None:
+    """Ask for what trains and judges models and draws what came of it, before the first step.
+
+    Raises
+    ------
+    MissingExtraError
+        A package is not installed.
+    """
+    import_keras()
+    import keras
+
+    expect_installed(*BESIDE_KERAS, *(["tensorboard"] if keras.backend.backend() == "tensorflow" else []))
 
 
 def expect_installed(*modules: str) -> None:
