@@ -335,6 +335,8 @@ class Lineage(Strict):
 
     parent: str
     revision: str
+    hub: str | None = None
+    """The repository that the parent came from, ``owner/name`` on the Hugging Face Hub; None where it came from elsewhere."""
     data_sha256: Sha256 | None = None
     """The sha256 of the data that the model was fine-tuned on."""
 

@@ -15,8 +15,8 @@ from zoo.families.contracts import Softens
 from zoo.families.state import apart
 from zoo.interpret.uncertainty.calibration import expected_calibration_error, fit_temperature
 from zoo.loading import load
-from zoo.model.spec import Lineage, Metric
-from zoo.workflows.folder import revision_of, write_model_folder
+from zoo.model.spec import Metric
+from zoo.workflows.folder import lineage_of, revision_of, write_model_folder
 from zoo.workflows.new_folder import new_folder, opened, shipped_inputs
 from zoo.workflows.rows import own_rows
 from zoo.workflows.verdict import beside_uncalibrated, calibrated, say
@@ -104,7 +104,7 @@ def calibrate(
             "revision": revision_of(name, spec),
             "summary": f"{spec.summary}; probabilities calibrated by temperature",
             "metrics": metrics,
-            "lineage": Lineage(parent=spec.name, revision=spec.revision, data_sha256=data_sha256),
+            "lineage": lineage_of(given, data_sha256),
             "limit": None,
             "notes": None,
             "verdict": verdict,

@@ -131,7 +131,8 @@ def train_npe(
         The license of the simulations, such as ``"CC-BY-4.0"``, or an address. It stands on the card, and is the model's on the
         Hub; without it both say that the license is not known.
     citation : str, optional
-        What is to be cited for them; it stands on the card.
+        What is to be cited for them; it stands on the card. A data set of the Hub that it has the address of,
+        ``huggingface.co/datasets/owner/name``, is linked there.
     overwrite : bool
         Whether an earlier model in ``folder`` is replaced; and, where ``<folder>.run`` holds simulations or a training that
         differ from what is asked for, whether they are removed and made anew. A run that is the same goes on.
