@@ -1,4 +1,4 @@
-"""TensorFlow's words about the machine that it starts on, which nobody asked for."""
+"""What libraries write to standard error that nobody asked for, TensorFlow about the machine that it starts on before all."""
 
 from __future__ import annotations
 
@@ -53,26 +53,43 @@ def import_quietly() -> None:
 def quiet_start() -> Iterator[None]:
     """Leave out what TensorFlow logs in the block below the level that the user has chosen.
 
-    Its C++ code writes some lines about absent GPUs to descriptor 2 before any of its log levels applies. Whatever else is
-    written there follows when the block ends. What TensorFlow logs later is left to TF_CPP_MIN_LOG_LEVEL.
+    Its C++ code writes some lines about absent GPUs to descriptor 2 before any of its log levels applies. What TensorFlow logs
+    later is left to TF_CPP_MIN_LOG_LEVEL.
 
     Yields
     ------
     None
         For the import.
     """
-    import tempfile
-
     if not (level := log_level()):
         yield
         return
     os.environ.setdefault(LEVEL, str(level))
+    with without_lines(rb"[%s]\d{4} \d\d:\d\d|WARNING: All log messages before absl::InitializeLog" % b"IWE"[:level]):
+        yield
+
+
+@contextmanager
+def without_lines(hidden: bytes) -> Iterator[None]:
+    """Leave out lines that a library's C++ code writes to descriptor 2 in the block; all others follow when it ends.
+
+    Parameters
+    ----------
+    hidden : bytes
+        Regular expression of how such a line begins.
+
+    Yields
+    ------
+    None
+        For what is called.
+    """
+    import tempfile
+
     try:
         terminal = os.dup(2)
     except OSError:  # a process without standard error
         yield
         return
-    hidden = re.compile(rb"[%s]\d{4} \d\d:\d\d|WARNING: All log messages before absl::InitializeLog" % b"IWE"[:level])
     with tempfile.TemporaryFile() as log:
         os.dup2(log.fileno(), 2)
         try:
@@ -84,5 +101,5 @@ def quiet_start() -> Iterator[None]:
             os.close(terminal)
             log.seek(0)
             for line in log:
-                if not hidden.match(line):
+                if not re.match(hidden, line):
                     os.write(2, line)
