@@ -129,7 +129,7 @@ def _measured(model: ZooModel, validation: Rows, test: Rows) -> tuple[list[Metri
     before, truth = _logits(model, test)
     after, weight = before / temperature, test.weight
 
-    def against(name: str, statistic: Callable[..., float]) -> Metric:
+    def against(name: str, statistic: Callable[..., float], meaning: str) -> Metric:
         def interval(logit: np.ndarray) -> tuple[float, float]:
             return bootstrap(lambda i: statistic(logit[i], truth[i], _of(weight, i)), test.group)
 
@@ -140,7 +140,7 @@ def _measured(model: ZooModel, validation: Rows, test: Rows) -> tuple[list[Metri
             n=len(truth),
             baseline=statistic(before, truth, weight),
             baseline_name=f"{model.spec.name} before",
-            detail=f"before: {_text(interval(before))}; simulations resampled",
+            detail=f"{meaning}; before: {_text(interval(before))}; simulations resampled",
         )
 
     found = Metric(
@@ -158,7 +158,8 @@ def _measured(model: ZooModel, validation: Rows, test: Rows) -> tuple[list[Metri
         Units.of(test),
         "mean over rows, nat; on the same rows",
     )
-    return [against("ece", _ece), against("log loss", _log_loss), gain, found], temperature
+    error = against("ece", _ece, "expected calibration error")
+    return [error, against("log loss", _log_loss, "mean over rows, nat"), gain, found], temperature
 
 
 def _logits(model: ZooModel, rows: Rows) -> tuple[np.ndarray, np.ndarray]:
