@@ -24,7 +24,7 @@ from zoo.workflows.folder import lineage_of, test_inputs, write_model_folder
 from zoo.workflows.new_folder import new_folder
 from zoo.workflows.rows import UNKNOWN, UserColumns, UserRows
 from zoo.workflows.run_report import write_report
-from zoo.workflows.verdict import beside_others, calibrated, fitted, say
+from zoo.workflows.verdict import beside_others, calibrated, fitted, held_back, say
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -169,7 +169,7 @@ def _fine_tuned(
     verdict = [
         *calibrated(metrics),
         *beside_others(metrics, chosen.unfreeze),
-        *fitted(tuned.history, kept_best=True),
+        *fitted(tuned.history, kept_best=True, held_back=held_back(metrics, chosen.unfreeze)),
     ]
     rows = rows or UserRows(sha256=checked.sha256)
     spec = described.model_copy(
