@@ -73,15 +73,20 @@ def with_extras(imported: Callable[[str], Any]) -> Callable[[str], Any]:
     return get
 
 
-def import_keras() -> None:
-    """Import Keras with its backend.
+def import_keras() -> Any:
+    """Import Keras with its backend, for code that is below all that needs them.
+
+    Returns
+    -------
+    module
+        Keras.
 
     Raises
     ------
     ImportError
         One of the two is not installed; with the extra that brings it.
     """
-    with_extras(importlib.import_module)("keras")
+    return with_extras(importlib.import_module)("keras")
 
 
 def expect_trainable() -> None:
@@ -92,10 +97,8 @@ def expect_trainable() -> None:
     MissingExtraError
         A package is not installed.
     """
-    import_keras()
-    import keras
-
-    expect_installed(*BESIDE_KERAS, *(["tensorboard"] if keras.backend.backend() == "tensorflow" else []))
+    backend = import_keras().backend.backend()
+    expect_installed(*BESIDE_KERAS, *(["tensorboard"] if backend == "tensorflow" else []))
 
 
 def expect_installed(*modules: str) -> None:
