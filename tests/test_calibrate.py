@@ -15,6 +15,7 @@ from zoo.data.dataset import Rows
 from zoo.errors import InputError, ZooError
 from zoo.interpret import fit_temperature
 from zoo.model.card import check_card
+from zoo.model.metric_text import metric_unit
 from zoo.serving import Session
 from zoo.workflows.calibrate import calibrate
 
@@ -102,6 +103,7 @@ def test_calibrated_model_is_a_folder_whose_graph_has_the_temperature(sure, tmp_
     assert (temperature.split, temperature.n) == ("validation", ROWS)
     assert metrics["ece"].value < 0.03 < metrics["ece"].baseline
     assert metrics["log loss"].value < metrics["log loss"].baseline
+    assert [metric_unit(metrics[name]) for name in ("log loss", "log loss minus that before", "ece")] == ["nat", "nat", ""]
     assert metrics["ece"].interval[0] <= metrics["ece"].value
     assert (found.spec.name, found.spec.lineage.parent) == ("my-calibrated", "tiny")
     check_card(found.folder.folder, json.loads(found.folder.path("metrics.json").read_text()))

@@ -8,13 +8,14 @@ from pathlib import Path
 import pytest
 import yaml
 from huggingface_hub import ModelCard
+from huggingface_hub.utils import validate_repo_id
 from tiny_folder import TINY_METRICS, make_model_folder
 
 from zoo.errors import IntegrityError
 from zoo.model.card import check_card, prose_of, write_card
 from zoo.model.card_sections import HEADLINES, headline
 from zoo.model.model_json import read_spec, write_spec
-from zoo.model.spec import Metric, ModelSpec
+from zoo.model.spec import Lineage, Metric, ModelSpec
 
 
 @pytest.fixture
@@ -46,6 +47,23 @@ def test_the_hub_reads_the_front_matter(card: Path, spec: ModelSpec) -> None:
     (result,) = data.eval_results
     assert (result.metric_type, result.metric_value) == ("auc", spec.metrics[0].value)
     assert (result.dataset_name, result.dataset_split) == ("coins", "test")
+
+
+def test_the_hub_links_what_it_has_and_nothing_else(tmp_path: Path) -> None:
+    """By identifiers there: a bare name would be that of somebody else's model or data."""
+    lineage = Lineage(parent="mlp-jets", revision="1")
+    citation = "Doe (2026), https://huggingface.co/datasets/doe/jets-2.1. Beside it hf.co/datasets/roe/pions, see doe/jets."
+    make_model_folder(tmp_path / "here", lineage=lineage)
+    data = ModelCard.load(tmp_path / "here" / "README.md").data
+    assert (data.base_model, data.datasets) == (None, None)
+    assert "made from `mlp-jets@1`" in (tmp_path / "here" / "README.md").read_text()
+    spec = make_model_folder(tmp_path / "hub", lineage=lineage.model_copy(update={"hub": "me/jets"}))
+    cited = spec.data.model_copy(update={"citation": citation})
+    make_model_folder(tmp_path / "hub", lineage=spec.lineage, data=cited)
+    data = ModelCard.load(tmp_path / "hub" / "README.md").data
+    assert (data.base_model, data.datasets) == ("me/jets", ["doe/jets-2.1", "roe/pions"])
+    for name in (data.base_model, *data.datasets):
+        validate_repo_id(name)
 
 
 def test_numbers_in_the_front_matter_are_numbers(tmp_path: Path) -> None:

@@ -97,6 +97,42 @@ def test_python_names_the_extra():
     assert ran.stdout.splitlines() == ["this needs keras, which is not installed: pip install 'physzoo[train]'"] * 7
 
 
+LACKING = """
+import sys
+sys.modules[sys.argv[1]] = None
+import zoo
+from zoo.training.recipe import load_recipe
+from zoo.workflows.train import train
+prior = {"a": ("uniform", 0.0, 1.0)}
+never = lambda theta, rng: print("simulated")
+def figure():
+    import zoo.interpret.plots
+for call in (
+    lambda: zoo.fine_tune("mlp-jets", "no.csv", folder="mine"),
+    lambda: zoo.train_npe(never, prior, folder="mine"),
+    lambda: zoo.train_nle(never, prior, folder="mine"),
+    lambda: zoo.posterior_report("mine", {}),
+    lambda: train(load_recipe("ive-pendulum"), "runs"),
+    *([figure] if sys.argv[1] == "matplotlib" else []),
+):
+    try:
+        call()
+    except zoo.ZooError as error:
+        print(error)
+"""
+
+
+@pytest.mark.parametrize(("module", "calls"), [("matplotlib", 6), ("corner", 5)])
+def test_what_comes_with_keras_is_asked_for_before_a_training(module, calls, tmp_path):
+    """Not when the curves of a fine-tuning are drawn, or corners of a posterior; and nothing is left behind."""
+    ran = subprocess.run(
+        [sys.executable, "-c", LACKING, module], capture_output=True, text=True, check=False, timeout=300, cwd=tmp_path
+    )
+    line = f"this needs {module}, which is not installed: pip install 'physzoo[train]'"
+    assert ran.stdout.splitlines() == [line] * calls, ran.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.fixture
 def without_tf2onnx(monkeypatch):
     """As after ``pip install 'physzoo[train,cpu]'``."""

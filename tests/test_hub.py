@@ -19,6 +19,7 @@ from zoo.errors import ZooError
 from zoo.model.registry import RELEASED
 from zoo.model.spec import WEIGHTS
 from zoo.model.store import locate
+from zoo.workflows.folder import lineage_of
 
 LARGE = bytes(range(256)) * 400
 
@@ -52,6 +53,7 @@ def test_a_model_comes_back_and_its_card_says_how(hub: Hub, tmp_path: Path) -> N
     names: dict = {}
     exec(re.search(r"```python\n(.*?)```", card.text, re.DOTALL)[1], names)
     assert names["model"].folder.folder.is_relative_to(tmp_path / "cache")
+    assert lineage_of(names["model"], None).hub == "me/mine"
     with np.load(mine / "test_tensors.npz") as rows:
         np.testing.assert_allclose(names["answer"]["probability"], rows["predict/out/probability"], rtol=1e-5)
 

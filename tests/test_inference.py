@@ -88,6 +88,9 @@ def test_whose_license_nobody_has_said_is_not_known(trained):
         ({"family": "nsff"}, "no family of flows named 'nsff'; did you mean nsf"),
         ({"changes": {"epoch": 3}}, "no recipe key named 'epoch'; did you mean epochs"),
         ({"changes": {"epochs": "three"}}, "epochs: .*valid integer"),
+        ({"changes": {"config.hiden": [8]}}, r"no recipe key named 'config\.hiden'; did you mean config\.hidden"),
+        ({"changes": {"config.embeding": [8]}}, r"no recipe key named 'config\.embeding'; did you mean config\.embedding"),
+        ({"changes": {"config.hidden": "many"}}, "family nsf does not take this config: "),
         ({"license": " "}, "license: .*at least 1 character"),
     ],
 )
@@ -100,6 +103,7 @@ def test_what_no_training_can_be_made_with_is_said_before_simulating(tmp_path, t
     with pytest.raises(ZooError, match=message):
         train(calls.append, SIR, folder=tmp_path / "early", **given)
     assert calls == []
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_posterior_of_an_epidemic_knows_more_than_the_prior(trained):

@@ -45,3 +45,19 @@ def test_lines_of_the_log_are_left_out_and_no_other():
 def test_a_script_that_loads_a_model_prints_nothing_of_its_own(first):
     code = f"{first}\nmodel = zoo.load('logistic-cmb-running')\nmodel(model.folder and __import__('numpy').zeros((1, 215)))"
     assert said(code) == []
+
+
+OTHERS = ("zoo.testing", "zoo.training.fit", "zoo.export.onnx", "zoo, keras", "zoo, tensorflow")
+
+
+@pytest.mark.parametrize("first", ["zoo.families.base", *(pytest.param(name, marks=pytest.mark.slow) for name in OTHERS)])
+def test_whatever_is_imported_first_tensorflow_says_nothing(first):
+    """Each of them brings TensorFlow by another way."""
+    assert said(f"import {first}, sys; assert 'tensorflow' in sys.modules") == []
+
+
+def test_a_level_of_the_users_own_holds():
+    """From which level on lines are left out, those included that TensorFlow writes before it knows the level."""
+    counts = {level: len(said(LOGS, TF_CPP_MIN_LOG_LEVEL=level)) for level in "0123"}
+    assert counts == {"0": 6, "1": 4, "2": 4, "3": 3}
+    assert any(line.startswith("I0000") for line in said("import zoo.families.base", TF_CPP_MIN_LOG_LEVEL="0"))

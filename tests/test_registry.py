@@ -210,7 +210,7 @@ def test_packages_are_imported_only_when_their_name_is_asked_for(tmp_path: Path)
     assert run.returncode == 0, run.stderr
     listed, *unknown, imported = run.stdout.splitlines()
     assert (listed, imported) == ("good-net", "[]")
-    assert [line[:30] for line in unknown] == ["no model named 'bad-exit'; did", "no family named 'bad-exit'; di"]
+    assert [line[:30] for line in unknown] == ["no model named 'bad-exit'; kno", "no family named 'bad-exit'; di"]
     assert "cannot be loaded: SystemExit(3)" in run.stderr
 
 

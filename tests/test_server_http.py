@@ -580,6 +580,7 @@ class TestStop:
                 assert str(port) in result.stderr
                 assert "hoose another" in result.stderr
                 assert "[Errno" not in result.stderr
+                assert len(result.stderr.splitlines()) == 1, result.stderr
 
 
 def test_aio_client(address: str) -> None:

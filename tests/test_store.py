@@ -4,6 +4,7 @@ import gzip
 import hashlib
 import http.server
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -542,3 +543,10 @@ def test_a_terminal_shows_a_line_of_a_spec_and_of_a_folder():
         assert len(repr(shown)) < 400
         assert "mlp-cmb-feature" in repr(shown)
     assert "endpoints=['predict']" in str(repr(found.spec))
+    assert repr(found.spec.endpoint("predict").inputs[0]).startswith(
+        "Tensor(name='spectrum', shape=[215], dtype='float32', unit='muK^2'"
+    )
+    assert "inputs={'spectrum': [215]}, outputs={'probability': [1]}" in repr(found.spec.endpoint("predict"))
+    assert re.match(r"Metric\(name='auc', value=0\.\d{1,6}, interval=\(0\.\d{1,6}, 0\.\d{1,6}\),", repr(found.spec.metrics[0]))
+    for described in (*found.spec.metrics, *found.spec.endpoints.values(), *found.spec.endpoint("predict").tensors):
+        assert len(repr(described)) < 300

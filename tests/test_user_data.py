@@ -283,7 +283,7 @@ WRONG = {
         "expected a target column answer .*target=NAME",
     ),
     "another target": (lambda d: table(), {"target": "anwser"}, UnknownNameError, "did you mean answer"),
-    "another group": (lambda d: table(), {"group": "skies"}, UnknownNameError, "did you mean sky"),
+    "another group": (lambda d: table(), {"group": "skys"}, UnknownNameError, "did you mean sky"),
     "strings": (
         lambda d: write(d / "a.csv", table(observed_3=["1.5"] * 7 + ["bright"] + ["2"] * 52)),
         {},

@@ -19,7 +19,7 @@ from zoo.training.calibration import SHIFT, TEMPERATURE, calibration
 from zoo.training.failures import Failure, failures
 from zoo.training.metrics import Units
 from zoo.workflows.run_report import write_report
-from zoo.workflows.verdict import beside_baselines, beside_others, calibrated, fitted
+from zoo.workflows.verdict import beside_baselines, beside_others, calibrated, fitted, held_back
 
 EPOCHS = np.arange(40)
 FLAT = 1 + np.exp(-EPOCHS / 3)
@@ -44,6 +44,27 @@ def metric(name, value, low, high, **rest):
 def test_over_and_underfitting(loss, val_loss, said):
     (found,) = fitted({"loss": list(loss), "val_loss": list(val_loss)}, kept_best=True)
     assert said in found
+
+
+@pytest.mark.parametrize(
+    ("name", "interval", "unfreeze", "held"),
+    [
+        ("accuracy", (-0.1, -0.03), "head", True),
+        ("loss", (0.03, 0.1), 1, True),
+        ("loss", (-0.1, -0.03), "head", False),
+        ("loss", (-0.1, 0.03), "head", False),
+        ("loss", (0.03, 0.1), "all", False),
+    ],
+)
+def test_a_head_alone_that_is_worse_than_the_network_from_scratch_is_held_back(name, interval, unfreeze, held):
+    """Its losses have nothing to say of that."""
+    metrics = [metric(f"{name} minus that from scratch", sum(interval) / 2, *interval)]
+    assert held_back(metrics, unfreeze) == held
+    (found,) = fitted({"loss": list(FLAT), "val_loss": list(FLAT)}, kept_best=True, held_back=held)
+    assert found.startswith("Held back by what was frozen" if held else "Neither over- nor underfitted")
+    assert ("unfreeze='all'" in found) == held
+    (over,) = fitted({"loss": list(FLAT - 0.005 * EPOCHS), "val_loss": list(FLAT + 0.01 * EPOCHS)}, True, held_back=held)
+    assert over.startswith("Overfitted")
 
 
 def test_a_slope_is_given_with_its_interval_and_which_weights_are_kept():
@@ -238,7 +259,8 @@ def test_a_fine_tuning_says_its_verdict_everywhere(tuned):
     verdict = model.spec.verdict
     text = (folder.with_name("mine.run") / "report.html").read_text(encoding="utf-8")
     card = (folder / "README.md").read_text(encoding="utf-8")
-    assert 'base_model: "tiny-logistic"\n' in card
+    assert "made from `tiny-logistic@2`" in card
+    assert "base_model" not in card  # it is on no Hub
     assert any("from scratch: `auc`" in sentence for sentence in verdict)
     assert any("the parent: `auc`" in sentence for sentence in verdict)
     assert any("alibrated" in sentence for sentence in verdict)

@@ -14,6 +14,9 @@ from typing import Any
 
 import lazy_loader
 
+from zoo.quiet import import_quietly
+
+import_quietly()
 _imported, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
 
 

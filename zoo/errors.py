@@ -67,12 +67,16 @@ def warn(message: str, category: type[Warning] = UserWarning) -> None:
 
 _LONGEST = 200
 """Letters of a name that is compared with others; whoever asks may have sent millions."""
+_ALIKE, _SAME = 0.6, 0.8
+"""Likeness, as ``difflib`` measures it, from which a name may be another misspelled, and from which two words are the same."""
 _LISTED = 40
 """Names that a message lists, such as the columns of a table, which may have thousands."""
 
 
 def near_names(name: str, known: Iterable[str]) -> list[str]:
     """The names that a user may have meant, in capitals or not or abbreviated, up to three of each, the likeliest first.
+
+    Where none is spelled alike, those that share a word of three letters at least, such as ``halo`` of ``nsf-halo-mass``.
 
     Parameters
     ----------
@@ -91,10 +95,14 @@ def near_names(name: str, known: Iterable[str]) -> list[str]:
     folded: dict[str, list[str]] = {}
     for one in known:
         folded.setdefault(one.casefold(), []).append(one)
-    initials = {one: "".join(part[:1] for part in re.split(r"[\W_]+", one)) for one in folded}
-    short = [one for one in folded if len(name) > 1 and initials[one] == name.casefold()]
-    near = dict.fromkeys([*short, *difflib.get_close_matches(name.casefold(), folded, n=3, cutoff=0.4)])
-    return [one for key in near for one in folded[key]]
+    asked, words = name.casefold(), {one: re.split(r"[\W_]+", one) for one in folded}
+    short = [one for one in folded if len(asked) > 1 and "".join(word[:1] for word in words[one]) == asked]
+    alike = difflib.get_close_matches(asked, folded, n=3, cutoff=_ALIKE)
+    if not alike:
+        long = [word for word in re.split(r"[\W_]+", asked) if len(word) >= 3]
+        shared = [one for one in folded if any(difflib.get_close_matches(word, words[one], cutoff=_SAME) for word in long)]
+        alike = difflib.get_close_matches(asked, shared, n=3, cutoff=0.0)
+    return [one for key in dict.fromkeys([*short, *alike]) for one in folded[key]]
 
 
 class ZooError(Exception):

@@ -8,12 +8,13 @@ from collections.abc import Callable
 from typing import Any
 
 from zoo.errors import MissingExtraError
-from zoo.quiet import quiet_start
 
+BESIDE_KERAS = ("sklearn", "scipy", "h5py", "matplotlib", "joblib", "corner")
+"""What comes with Keras, on whatever backend it runs: all that trains and judges models takes some of them."""
 EXTRAS = {
     "cpu": ["onnxruntime"],
     "serve": ["uvicorn", "httptools", "grpc", "grpc_health", "grpc_reflection", "prometheus_client"],
-    "train": ["keras", "tensorflow", "tensorboard", "sklearn", "scipy", "h5py", "matplotlib", "joblib", "corner"],
+    "train": ["keras", *BESIDE_KERAS, "tensorflow", "tensorboard"],
     "export,cpu": ["onnx", "tf2onnx", "skl2onnx", "tritonclient"],
     "interpret": ["shap"],
     "tables": ["pyarrow"],
@@ -50,7 +51,7 @@ def missing(error: ImportError) -> ImportError:
 
 
 def with_extras(imported: Callable[[str], Any]) -> Callable[[str], Any]:
-    """The ``__getattr__`` of a package whose names are imported when they are first used, which may be TensorFlow's start.
+    """The ``__getattr__`` of a package whose names are imported when they are first used.
 
     Parameters
     ----------
@@ -60,28 +61,44 @@ def with_extras(imported: Callable[[str], Any]) -> Callable[[str], Any]:
     Returns
     -------
     callable
-        Imports it without TensorFlow's log, and names the extra that brings what is not installed.
+        Imports it, and names the extra that brings what is not installed.
     """
 
     def get(name: str) -> Any:
         try:
-            with quiet_start():
-                return imported(name)
+            return imported(name)
         except ModuleNotFoundError as error:
             raise missing(error) from error
 
     return get
 
 
-def import_keras() -> None:
-    """Import Keras with its backend, whose log at its start is left out.
+def import_keras() -> Any:
+    """Import Keras with its backend, for code that is below all that needs them.
+
+    Returns
+    -------
+    module
+        Keras.
 
     Raises
     ------
     ImportError
         One of the two is not installed; with the extra that brings it.
     """
-    with_extras(importlib.import_module)("keras")
+    return with_extras(importlib.import_module)("keras")
+
+
+def expect_trainable() -> None:
+    """Ask for what trains and judges models and draws what came of it, before the first step.
+
+    Raises
+    ------
+    MissingExtraError
+        A package is not installed.
+    """
+    backend = import_keras().backend.backend()
+    expect_installed(*BESIDE_KERAS, *(["tensorboard"] if backend == "tensorflow" else []))
 
 
 def expect_installed(*modules: str) -> None:

@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from zoo.quiet import log_level
+
 if TYPE_CHECKING:
     from rich.console import RenderableType
     from typer.core import TyperCommand as Command
@@ -104,14 +106,14 @@ def plain_warnings() -> Iterator[None]:
 def quiet_tensorflow() -> Iterator[None]:
     """Send what TensorFlow's C++ code writes to descriptor 2 to a file; Python's own stderr stays where it is.
 
-    TensorFlow logs a dozen lines about absent GPUs before any of its log levels applies. ``ZOO_DEBUG=1`` shows them.
+    TensorFlow logs a dozen lines about absent GPUs before any of its log levels applies. ``ZOO_DEBUG=1`` shows them, and so
+    does a lower ``TF_CPP_MIN_LOG_LEVEL``.
     """
-    if os.environ.get("ZOO_DEBUG"):
+    if log_level() < 3:
         yield
         return
     from rich.console import Console
 
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     sys.stderr.flush()
     terminal, native = os.dup(2), sys.stderr
     with tempfile.TemporaryFile() as log, os.fdopen(os.dup(2), "w", buffering=1) as python_stderr:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterable
 
 from zoo.model.license import UNKNOWN, hub_license
@@ -10,6 +11,8 @@ from zoo.model.spec import LIBRARIES, OUTSIDE, TEST_TENSORS, WEIGHTS, Metric, Mo
 
 OURS = "apache-2.0"
 """License of a model whose data a recipe makes, which is that of physzoo."""
+HUB_DATA = r"\b(?:huggingface|hf)\.co/datasets/([\w.-]*\w/[\w.-]*\w)"
+"""The address of a data set on the Hub, as a citation has it, with the identifier there."""
 HEADLINES = 6
 """A card shows at most as many numbers."""
 
@@ -32,12 +35,16 @@ def headline(spec: ModelSpec) -> list[Metric]:
 def front_matter(spec: ModelSpec) -> str:
     """What the Hugging Face Hub reads of a card, as YAML whose values are JSON, which YAML takes as it is.
 
-    The library is physzoo whatever the model is made with: of ``keras`` the Hub shows code that does not load it.
+    The library is physzoo whatever the model is made with: of ``keras`` the Hub shows code that does not load it. It links base
+    model and data sets by their identifiers there (huggingface.co/docs/hub/model-cards), so that what is not on the Hub is said
+    in the body alone: a bare name would be somebody else's.
     """
     pipeline = next((tag for tag in ("tabular-classification", "tabular-regression") if tag[8:] in spec.task), None)
     tags = ["physics", *(spec.data.fields or []), "physzoo", "onnx", spec.family, spec.task, *_LIBRARY_TAGS[spec.library]]
     lines = [*hub_license(spec.data.license or OURS), "library_name: physzoo"]
-    lines += [f"base_model: {json.dumps(spec.lineage.parent)}"] if spec.lineage else []
+    lines += [f"base_model: {json.dumps(spec.lineage.hub)}"] if spec.lineage and spec.lineage.hub else []
+    cited = re.findall(HUB_DATA, spec.data.citation or "")
+    lines += [f"datasets: {json.dumps(list(dict.fromkeys(cited)))}"] if cited else []
     lines += [f"pipeline_tag: {pipeline}"] if pipeline else []
     lines.append(f"tags: {json.dumps(tags)}")
     if metrics := headline(spec):

@@ -119,6 +119,11 @@ class Tensor(Strict):
         """Precision in which numbers of this tensor are read: float64 where it is one, else float32."""
         return "float64" if self.dtype == "float64" else "float32"
 
+    def __repr_args__(self) -> Iterator[tuple[str, Any]]:
+        """What a terminal shows of it, on a line: whole, it would be the ranges and labels of every element."""
+        for name in ("name", "shape", "dtype", "unit", "description"):
+            yield name, getattr(self, name)
+
     @property
     def shape(self) -> list[int | None]:
         """Sizes of the axes after the batch; None where an axis is free."""
@@ -207,6 +212,12 @@ class Endpoint(Strict):
             raise ValueError(f"no input has the free axes {', '.join(sorted(unknown))} of the outputs")
         return self
 
+    def __repr_args__(self) -> Iterator[tuple[str, Any]]:
+        """What a terminal shows of it, on a line."""
+        yield "description", self.description
+        for side in ("inputs", "outputs"):
+            yield side, {tensor.name: tensor.shape for tensor in getattr(self, side)}
+
     @property
     def tensors(self) -> list[Tensor]:
         """All inputs, then all outputs."""
@@ -243,6 +254,11 @@ class File(Strict):
         return self
 
 
+def _shown(value: float) -> float:
+    """A number with six digits, as many as any test set is worth."""
+    return float(f"{value:.6g}")
+
+
 class Metric(Strict):
     """A number measured on held-out data by ``zoo release``, with what one needs to judge it."""
 
@@ -256,6 +272,14 @@ class Metric(Strict):
     baseline: float | None = None
     baseline_name: str | None = None
     detail: str = ""
+
+    def __repr_args__(self) -> Iterator[tuple[str, Any]]:
+        """What a terminal shows of it, on a line: how it was measured stands in ``detail``."""
+        yield "name", self.name
+        for name in ("value", "interval", "baseline"):
+            if (given := getattr(self, name)) is not None:
+                yield name, tuple(map(_shown, given)) if name == "interval" else _shown(given)
+        yield "n", self.n
 
     def _repr_markdown_(self) -> str:
         """What a notebook shows: value and interval in as many digits as they are worth, and what was measured."""
@@ -335,6 +359,8 @@ class Lineage(Strict):
 
     parent: str
     revision: str
+    hub: str | None = None
+    """The repository that the parent came from, ``owner/name`` on the Hugging Face Hub; None where it came from elsewhere."""
     data_sha256: Sha256 | None = None
     """The sha256 of the data that the model was fine-tuned on."""
 

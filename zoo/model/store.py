@@ -43,6 +43,8 @@ class ModelFolder:
         Whether files that ``folder`` lacks are looked for in installed packages, in the cache and on the mirror.
     earlier : bool
         Whether this is an earlier revision, all of whose files come from the cache.
+    hub : str or None
+        The repository that it came from, ``owner/name`` on the Hugging Face Hub.
     """
 
     spec: ModelSpec = field(repr=False)
@@ -50,6 +52,7 @@ class ModelFolder:
     link_root: Path | None = None
     released: bool = False
     earlier: bool = False
+    hub: str | None = None
 
     @property
     def card(self) -> Path:
@@ -165,7 +168,8 @@ def _from_hub(address: str) -> ModelFolder:
         )
     folder = Path(snapshot)
     root = folder.parents[1]  # the hub's cache links snapshots/<commit>/<file> to blobs/<hash> of the same repository
-    return ModelFolder(read_spec(folder, lambda file: read(folder / file.path, file, root)), folder, link_root=root)
+    spec = read_spec(folder, lambda file: read(folder / file.path, file, root))
+    return ModelFolder(spec, folder, link_root=root, hub=match[1])
 
 
 def _elsewhere(name: str, revision: str, file: File, fetch: bool = True) -> Path:

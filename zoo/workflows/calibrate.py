@@ -15,8 +15,8 @@ from zoo.families.contracts import Softens
 from zoo.families.state import apart
 from zoo.interpret.uncertainty.calibration import expected_calibration_error, fit_temperature
 from zoo.loading import load
-from zoo.model.spec import Lineage, Metric
-from zoo.workflows.folder import revision_of, write_model_folder
+from zoo.model.spec import Metric
+from zoo.workflows.folder import lineage_of, revision_of, write_model_folder
 from zoo.workflows.new_folder import new_folder, opened, shipped_inputs
 from zoo.workflows.rows import own_rows
 from zoo.workflows.verdict import beside_uncalibrated, calibrated, say
@@ -104,7 +104,7 @@ def calibrate(
             "revision": revision_of(name, spec),
             "summary": f"{spec.summary}; probabilities calibrated by temperature",
             "metrics": metrics,
-            "lineage": Lineage(parent=spec.name, revision=spec.revision, data_sha256=data_sha256),
+            "lineage": lineage_of(given, data_sha256),
             "limit": None,
             "notes": None,
             "verdict": verdict,
@@ -129,7 +129,7 @@ def _measured(model: ZooModel, validation: Rows, test: Rows) -> tuple[list[Metri
     before, truth = _logits(model, test)
     after, weight = before / temperature, test.weight
 
-    def against(name: str, statistic: Callable[..., float]) -> Metric:
+    def against(name: str, statistic: Callable[..., float], meaning: str) -> Metric:
         def interval(logit: np.ndarray) -> tuple[float, float]:
             return bootstrap(lambda i: statistic(logit[i], truth[i], _of(weight, i)), test.group)
 
@@ -140,7 +140,7 @@ def _measured(model: ZooModel, validation: Rows, test: Rows) -> tuple[list[Metri
             n=len(truth),
             baseline=statistic(before, truth, weight),
             baseline_name=f"{model.spec.name} before",
-            detail=f"before: {_text(interval(before))}; simulations resampled",
+            detail=f"{meaning}; before: {_text(interval(before))}; simulations resampled",
         )
 
     found = Metric(
@@ -158,7 +158,8 @@ def _measured(model: ZooModel, validation: Rows, test: Rows) -> tuple[list[Metri
         Units.of(test),
         "mean over rows, nat; on the same rows",
     )
-    return [against("ece", _ece), against("log loss", _log_loss), gain, found], temperature
+    error = against("ece", _ece, "expected calibration error")
+    return [error, against("log loss", _log_loss, "mean over rows, nat"), gain, found], temperature
 
 
 def _logits(model: ZooModel, rows: Rows) -> tuple[np.ndarray, np.ndarray]:

@@ -18,13 +18,13 @@ from zoo.errors import InputError, UnknownNameError, warn
 from zoo.families.state import apart, deterministic
 from zoo.model.card import TEMPLATE
 from zoo.model.license import UNKNOWN as UNKNOWN_LICENSE
-from zoo.model.spec import Data, Export, Lineage, ModelSpec, Tensor
+from zoo.model.spec import Data, Export, ModelSpec, Tensor
 from zoo.workflows.fine_tuned_spec import with_extremes, with_head, with_inputs
-from zoo.workflows.folder import test_inputs, write_model_folder
+from zoo.workflows.folder import lineage_of, test_inputs, write_model_folder
 from zoo.workflows.new_folder import new_folder
 from zoo.workflows.rows import UNKNOWN, UserColumns, UserRows
 from zoo.workflows.run_report import write_report
-from zoo.workflows.verdict import beside_others, calibrated, fitted, say
+from zoo.workflows.verdict import beside_others, calibrated, fitted, held_back, say
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -83,7 +83,8 @@ def fine_tune(
         The license of the data, such as ``"CC-BY-4.0"``, or an address. It stands on the card, and is the model's on the Hub;
         without it both say that the license is not known.
     citation : str, optional
-        What is to be cited for the data; it stands on the card.
+        What is to be cited for the data; it stands on the card. A data set of the Hub that it has the address of,
+        ``huggingface.co/datasets/owner/name``, is linked there.
     overwrite : bool
         Whether an earlier model in ``folder`` is replaced. Where the run is the same, such as to add a license, nothing is
         trained again.
@@ -168,7 +169,7 @@ def _fine_tuned(
     verdict = [
         *calibrated(metrics),
         *beside_others(metrics, chosen.unfreeze),
-        *fitted(tuned.history, kept_best=True),
+        *fitted(tuned.history, kept_best=True, held_back=held_back(metrics, chosen.unfreeze)),
     ]
     rows = rows or UserRows(sha256=checked.sha256)
     spec = described.model_copy(
@@ -183,7 +184,7 @@ def _fine_tuned(
             "metrics": metrics,
             "files": [],
             "export": Export(),
-            "lineage": Lineage(parent=parent.spec.name, revision=parent.spec.revision, data_sha256=rows.sha256),
+            "lineage": lineage_of(parent, rows.sha256),
             "limit": None,
             "notes": None,
             "verdict": verdict,

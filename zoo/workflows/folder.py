@@ -14,7 +14,7 @@ from zoo.atomic import whole_file, whole_folder, write_whole
 from zoo.errors import warn
 from zoo.model.card import write_card
 from zoo.model.model_json import write_spec
-from zoo.model.spec import CARD, FIGURES, METRICS, SPEC, TEST_TENSORS, WEIGHTS, Export, File, ModelSpec
+from zoo.model.spec import CARD, FIGURES, METRICS, SPEC, TEST_TENSORS, WEIGHTS, Export, File, Lineage, ModelSpec
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -91,6 +91,12 @@ def write_model_folder(
 def revision_of(name: str, parent: ModelSpec) -> str:
     """The revision of a model made of another: the next whole number where it keeps the name, of which it is a version."""
     return str(int(parent.revision.split(".")[0]) + 1) if name == parent.name else "1"
+
+
+def lineage_of(parent: EndpointModel, data_sha256: str | None) -> Lineage:
+    """What a model says of the one that it was made from, by its address on the Hub where it came from there."""
+    hub = None if parent.folder is None else parent.folder.hub
+    return Lineage(parent=parent.spec.name, revision=parent.spec.revision, hub=hub, data_sha256=data_sha256)
 
 
 def test_inputs(model: EndpointModel, dataset: Dataset, n: int) -> dict[str, tuple[np.ndarray, ...]]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import TypeAdapter, ValidationError
 
 from zoo.errors import ExportError, InputError, ZooError, option
-from zoo.extras import expect_installed, import_keras
+from zoo.extras import expect_installed, expect_trainable
 from zoo.model.registry import refuse_released_name
 from zoo.model.spec import TEST_TENSORS, Name
 from zoo.model.store import ModelFolder, locate
@@ -60,14 +60,14 @@ def new_folder(folder: str | Path, overwrite: bool) -> tuple[Path, str]:
 
 
 def expect_exportable() -> None:
-    """Ask for what writes and runs the graphs of a model's folder, before hours of training.
+    """Ask for what makes a model and writes and runs the graphs of its folder, before hours of training.
 
     Raises
     ------
     MissingExtraError
         A package is not installed.
     """
-    import_keras()
+    expect_trainable()
     import keras
 
     if keras.backend.backend() == "tensorflow":  # elsewhere a folder gets no graphs

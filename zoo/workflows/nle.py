@@ -92,23 +92,24 @@ def train_nle(
     from zoo.training.nle_recipe import nle_recipe
 
     path, name = new_folder(folder, overwrite)
-    run = NpeRun(path, name, overwrite)
-    changed = with_terms(changes, license, citation)
-    if theta is not None or x is not None:
-        own = own_rows(simulator, prior, theta, x, on_nonfinite, seed)
-        notes = [] if isinstance(own.prior, RowsPrior) else warn_of_a_narrow_reach(own.theta, own.prior)
-        pairs = run.keep(own, test, on_nonfinite, notes)
-    else:
-        simulator, law = expect_simulator(simulator, prior)
-        test = TEST if test is None else test
-        expect_settings(name, law, simulations, test, {"seed": seed, "changes": changed})
-        options: dict[str, Any] = {"seed": seed, "vectorized": vectorized, "jobs": jobs, "on_nonfinite": on_nonfinite}
-        simulated = partial(simulate, simulator, law, simulations + test, timeout=timeout, **options)
-        pairs = run.simulate(simulated, law, test, on_nonfinite, of_the_rest=warn_of_a_narrow_reach)
-    if len(pairs.datum.shape) != 1:
-        raise InputError(
-            f"expected observations that are rows of numbers (C,), given shape {pairs.datum.shape}: train_npe takes any shape"
-        )
-    run.release(nle_recipe(name, pairs.prior, pairs.data, pairs.x, pairs.datum, seed=seed, changes=changed))
+    with NpeRun(path, name, overwrite) as run:
+        changed = with_terms(changes, license, citation)
+        if theta is not None or x is not None:
+            own = own_rows(simulator, prior, theta, x, on_nonfinite, seed)
+            notes = [] if isinstance(own.prior, RowsPrior) else warn_of_a_narrow_reach(own.theta, own.prior)
+            pairs = run.keep(own, test, on_nonfinite, notes)
+        else:
+            simulator, law = expect_simulator(simulator, prior)
+            test = TEST if test is None else test
+            expect_settings(name, law, simulations, test, {"seed": seed, "changes": changed})
+            options: dict[str, Any] = {"seed": seed, "vectorized": vectorized, "jobs": jobs, "on_nonfinite": on_nonfinite}
+            simulated = partial(simulate, simulator, law, simulations + test, timeout=timeout, **options)
+            pairs = run.simulate(simulated, law, test, on_nonfinite, of_the_rest=warn_of_a_narrow_reach)
+        if len(pairs.datum.shape) != 1:
+            raise InputError(
+                f"expected observations that are rows of numbers (C,), given shape {pairs.datum.shape}: train_npe takes any"
+                " shape"
+            )
+        run.release(nle_recipe(name, pairs.prior, pairs.data, pairs.x, pairs.datum, seed=seed, changes=changed))
     flow: Flow = load(path)
     return flow

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 LEAST, LEAST_TEST = 10, 2
 """Fewest simulations, of which a tenth is held out, and fewest further ones."""
+OF_OBSERVATIONS = ("config.context", "config.embedding")
+"""What keys of a recipe begin with that follow from the simulations."""
 NEITHER = "expected a simulator with its prior, or rows of your own as theta and x, given neither"
 NO_PRIOR = (
     "a simulator needs the prior that its parameters are drawn from, such as {'mean': {'distribution': 'uniform',"
@@ -131,7 +133,8 @@ def train_npe(
         The license of the simulations, such as ``"CC-BY-4.0"``, or an address. It stands on the card, and is the model's on the
         Hub; without it both say that the license is not known.
     citation : str, optional
-        What is to be cited for them; it stands on the card.
+        What is to be cited for them; it stands on the card. A data set of the Hub that it has the address of,
+        ``huggingface.co/datasets/owner/name``, is linked there.
     overwrite : bool
         Whether an earlier model in ``folder`` is replaced; and, where ``<folder>.run`` holds simulations or a training that
         differ from what is asked for, whether they are removed and made anew. A run that is the same goes on.
@@ -173,36 +176,36 @@ def train_npe(
     from zoo.loading import load
 
     path, name = new_folder(folder, overwrite)
-    run = NpeRun(path, name, overwrite, embedding)
-    how: dict[str, Any] = {"family": family, "members": members, "seed": seed}
-    how["changes"] = with_terms(changes, license, citation)
-    if theta is not None or x is not None:
-        if rounds != 1 or observation is not None:
-            raise InputError("rounds take a simulator, given rows of your own: leave out rounds and observation")
-        if free or trials is not None:
-            raise InputError(
-                "free and trials are about a simulator: rows of your own of several lengths, or sets of trials, are"
-                " a list of arrays as x"
-            )
-        own = own_rows(simulator, prior, theta, x, on_nonfinite, seed)
-        notes = [] if isinstance(own.prior, RowsPrior) else warn_of_another_prior(own.theta, own.prior, "theta", OWN)
-        pairs = run.keep(own, test, on_nonfinite, notes)
-    else:
-        simulator, law = expect_simulator(simulator, prior)
-        bounds = None if trials is None else trial_bounds(trials)
-        if bounds is not None:
-            simulator, vectorized, free = Trials(simulator, bounds, vectorized), False, True
-        test = TEST if test is None else test
-        expect_settings(name, law, simulations, test, how)
-        options: dict[str, Any] = {"seed": seed, "vectorized": vectorized, "jobs": jobs, "on_nonfinite": on_nonfinite}
-        simulated = partial(simulate, simulator, free=free, timeout=timeout, **options)
-        if rounds != 1 or observation is not None:
-            if free:
-                raise InputError("rounds take observations of a fixed shape: leave out free and trials, or rounds")
-            expect_observation(observation)
-            return train_in_rounds(run, law, simulated, Rounds(rounds, observation, simulations, test), how)
-        pairs = run.simulate(partial(simulated, law, simulations + test), law, test, on_nonfinite, bounds)
-    run.train(pairs, **how)
+    with NpeRun(path, name, overwrite, embedding) as run:
+        how: dict[str, Any] = {"family": family, "members": members, "seed": seed}
+        how["changes"] = with_terms(changes, license, citation)
+        if theta is not None or x is not None:
+            if rounds != 1 or observation is not None:
+                raise InputError("rounds take a simulator, given rows of your own: leave out rounds and observation")
+            if free or trials is not None:
+                raise InputError(
+                    "free and trials are about a simulator: rows of your own of several lengths, or sets of trials, are"
+                    " a list of arrays as x"
+                )
+            own = own_rows(simulator, prior, theta, x, on_nonfinite, seed)
+            notes = [] if isinstance(own.prior, RowsPrior) else warn_of_another_prior(own.theta, own.prior, "theta", OWN)
+            pairs = run.keep(own, test, on_nonfinite, notes)
+        else:
+            simulator, law = expect_simulator(simulator, prior)
+            bounds = None if trials is None else trial_bounds(trials)
+            if bounds is not None:
+                simulator, vectorized, free = Trials(simulator, bounds, vectorized), False, True
+            test = TEST if test is None else test
+            expect_settings(name, law, simulations, test, how)
+            options: dict[str, Any] = {"seed": seed, "vectorized": vectorized, "jobs": jobs, "on_nonfinite": on_nonfinite}
+            simulated = partial(simulate, simulator, free=free, timeout=timeout, **options)
+            if rounds != 1 or observation is not None:
+                if free:
+                    raise InputError("rounds take observations of a fixed shape: leave out free and trials, or rounds")
+                expect_observation(observation)
+                return train_in_rounds(run, law, simulated, Rounds(rounds, observation, simulations, test), how)
+            pairs = run.simulate(partial(simulated, law, simulations + test), law, test, on_nonfinite, bounds)
+        run.train(pairs, **how)
     flow: Flow = load(path)
     return flow
 
@@ -219,7 +222,7 @@ def expect_settings(name: str, prior: AnyPrior, simulations: int, test: int, how
     simulations, test : int
         How many simulations are asked for, and how many further ones.
     how : dict of str to object
-        How the flow is trained, as ``npe_recipe`` takes it. Keys of its config are known once there are data.
+        How the flow is trained, as ``npe_recipe`` takes it. What its config says of observations is known once there are data.
 
     Raises
     ------
@@ -233,8 +236,10 @@ def expect_settings(name: str, prior: AnyPrior, simulations: int, test: int, how
     for what, count, least in (("simulations", simulations, LEAST), ("test", test, LEAST_TEST)):
         if isinstance(count, bool) or not isinstance(count, Integral) or count < least:
             raise InputError(f"{what}: expected a whole number, at least {least}, given {count!r}")
-    known = {key: value for key, value in how["changes"].items() if not key.startswith("config")}
-    npe_recipe(name, prior, {"source": "simulations"}, simulations, 1, **how | {"changes": known})
+    known = {key: value for key, value in how["changes"].items() if not key.startswith(OF_OBSERVATIONS)}
+    recipe = partial(npe_recipe, name, prior, {"source": "simulations"}, simulations, 1, **how | {"changes": known})
+    recipe()
+    recipe(members=1).untrained()
 
 
 def with_terms(changes: dict[str, JsonValue] | None, license: str | None, citation: str | None) -> dict[str, JsonValue]:

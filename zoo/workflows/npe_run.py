@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -69,7 +69,7 @@ class Pairs:
 
 
 class NpeRun:
-    """The folder beside a model in which it is made.
+    """The folder beside a model in which it is made; as a context it takes the folder away again where nothing came into it.
 
     Parameters
     ----------
@@ -88,6 +88,13 @@ class NpeRun:
         self.folder = model.with_name(f"{model.name}.run")
         self.folder.mkdir(parents=True, exist_ok=True)
         self.file = self.folder / SIMULATIONS
+
+    def __enter__(self) -> NpeRun:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with suppress(OSError):  # what is in it stays
+            self.folder.rmdir()
 
     def simulate(
         self,

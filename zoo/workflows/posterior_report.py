@@ -14,6 +14,7 @@ import numpy as np
 
 from zoo.atomic import whole_file
 from zoo.errors import InputError, option
+from zoo.extras import expect_trainable
 from zoo.families.state import apart
 from zoo.model.handed_in.tables import has_names
 from zoo.model.handed_in.tensors import array_of, element_units, elements_of, rows_of
@@ -92,6 +93,8 @@ def posterior_report(
         The model is no posterior, there are no test simulations, or the observation is none that it takes.
     SimulationError
         The simulator fails.
+    MissingExtraError
+        What draws the figures is not installed.
 
     Warns
     -----
@@ -102,6 +105,7 @@ def posterior_report(
     --------
     >>> zoo.posterior_report(flow, "figures", observation=x_o, simulator=simulate)  # doctest: +SKIP
     """
+    expect_trainable()
     from zoo.interpret import plots
     from zoo.interpret.elements import positions
     from zoo.interpret.plots.style import Figures, with_unit

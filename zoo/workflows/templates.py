@@ -29,7 +29,7 @@ class $cls(ZooModel):
 
     endpoints: ClassVar[dict[str, str]] = {"predict": "call"}  # name of an endpoint -> method; each becomes an ONNX graph
     squash: Literal["sigmoid", "softmax"] | None = "sigmoid"
-    objective_name = "binary cross-entropy"
+    objective_name = "log loss, nat"
 
     def __init__(self, inputs: int, **kwargs) -> None:
         super().__init__(**kwargs)

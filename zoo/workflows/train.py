@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from zoo.atomic import whole_file
+from zoo.extras import expect_trainable
 from zoo.families.state import apart
 from zoo.model.spec import METRICS, WEIGHTS, ModelSpec
 from zoo.workflows.described import describe
@@ -51,7 +52,13 @@ def train(recipe: Recipe, out: Path, *, seeds: list[int] | None = None, variants
     -------
     tuple of Runs and Evaluation
         What was trained, and what was measured on it.
+
+    Raises
+    ------
+    MissingExtraError
+        What trains, judges or draws is not installed.
     """
+    expect_trainable()
     from zoo.training.evaluate import evaluate
     from zoo.training.fit import trained
 

@@ -32,7 +32,7 @@ COOLER = "`zoo calibrate`"
 """What to try where a temperature is off."""
 
 
-def fitted(history: Mapping[str, Sequence[float]], kept_best: bool) -> list[str]:
+def fitted(history: Mapping[str, Sequence[float]], kept_best: bool, held_back: bool = False) -> list[str]:
     """Say whether a training went on too long or not long enough.
 
     Losses rise or fall where the interval of the slope of a straight line through them lies on one side of zero, and the line
@@ -44,6 +44,8 @@ def fitted(history: Mapping[str, Sequence[float]], kept_best: bool) -> list[str]
         ``loss`` and ``val_loss`` of each epoch.
     kept_best : bool
         Whether the weights of the lowest validation loss were kept; else they are those of the last epoch.
+    held_back : bool
+        Whether some blocks were frozen, and the same network is better from scratch: losses alone do not tell that.
 
     Returns
     -------
@@ -76,7 +78,13 @@ def fitted(history: Mapping[str, Sequence[float]], kept_best: bool) -> list[str]
             f"Underfitted: both losses still fell in the last {tail} of {epochs} epochs, that of validation by"
             f" {_between((-still[1], -still[0]))} an epoch. Try more epochs, or a higher learning rate."
         ]
-    return [f"Neither over- nor underfitted: the validation loss was lowest at epoch {best} of {epochs}."]
+    lowest = f"the validation loss was lowest at epoch {best} of {epochs}"
+    if held_back:
+        return [
+            f"Held back by what was frozen, as it seems: {lowest}, and the same network, all of it trained from scratch, is"
+            f" better. Try {option('unfreeze', repr('all'), 'all')}."
+        ]
+    return [f"Neither over- nor underfitted: {lowest}."]
 
 
 def _change(losses: np.ndarray, scale: float) -> tuple[float, float] | None:
@@ -112,6 +120,25 @@ def beside_others(metrics: Sequence[Metric], unfreeze: object = "all") -> list[s
     slower = f"Try {more}{option('learning_rate', '0.0001')}, or more rows; else keep the parent."
     others = {"from scratch": ("the same network from scratch", nearer), "before": ("the parent", slower)}
     return _beside(metrics, others)
+
+
+def held_back(metrics: Sequence[Metric], unfreeze: object) -> bool:
+    """Whether blocks that were frozen keep a fine-tuned model from what the same network reaches from scratch.
+
+    Parameters
+    ----------
+    metrics : sequence of Metric
+        Metrics as ``zoo.training.comparison`` makes them.
+    unfreeze : object
+        What was trained.
+
+    Returns
+    -------
+    bool
+        Whether the network from scratch is better, on the same rows and by the statistic that a comparison is said of.
+    """
+    found = _told(metrics, "from scratch")
+    return unfreeze != "all" and found is not None and _sign(*found) < 0
 
 
 def beside_uncalibrated(metrics: Sequence[Metric]) -> list[str]:
@@ -156,13 +183,21 @@ def beside_members(metrics: Sequence[Metric]) -> list[str]:
 
 def _beside(metrics: Sequence[Metric], others: Mapping[str, tuple[str, str]]) -> list[str]:
     """A sentence for each of other models, by what their differences are called, who they are and what to try next."""
+    told = ((_told(metrics, other), who, to_try) for other, (who, to_try) in others.items())
+    return [_difference(found[0], found[1], who, found[2], to_try) for found, who, to_try in told if found is not None]
+
+
+def _told(metrics: Sequence[Metric], other: str) -> tuple[Metric, str, int] | None:
+    """The difference that a comparison is said of, its statistic, and 1 where that is better higher, else -1."""
     found = {metric.name: metric for metric in metrics}
-    said = []
-    for other, (who, to_try) in others.items():
-        name = next((name for name in ORDER if f"{name} minus that {other}" in found), None)
-        if name is not None:
-            said.append(_difference(found[f"{name} minus that {other}"], name, who, 1 if name in HIGHER else -1, to_try))
-    return said
+    name = next((name for name in ORDER if f"{name} minus that {other}" in found), None)
+    return None if name is None else (found[f"{name} minus that {other}"], name, 1 if name in HIGHER else -1)
+
+
+def _sign(difference: Metric, name: str, better: int) -> int:
+    """1 where a difference says better, -1 where worse, 0 where its interval does not tell."""
+    low, high = difference.interval or (-np.inf, np.inf)
+    return 0 if low <= 0 <= high else better if low > 0 else -better
 
 
 def _difference(difference: Metric, name: str, who: str, better: int, to_try: str) -> str:
@@ -171,7 +206,7 @@ def _difference(difference: Metric, name: str, who: str, better: int, to_try: st
     if low <= 0 <= high:
         by = f"`{name}` differs by {_with_interval(difference)} over {difference.n} test rows"
         return f"Not told apart from {who}: {by}. {to_try}"
-    word, way = "Better" if (low > 0) == (better > 0) else "Worse", "higher" if low > 0 else "lower"
+    word, way = "Better" if _sign(difference, name, better) > 0 else "Worse", "higher" if low > 0 else "lower"
     bounds = sorted((abs(low), abs(high)))
     by = f"by {_number(abs(difference.value))} ({_number(bounds[0])} to {_number(bounds[1])})"
     return f"{word} than {who}: `{name}` is {way} {by}.{'' if word == 'Better' else ' ' + to_try}"

@@ -1,5 +1,10 @@
 """Figures. Each function returns a `matplotlib.figure.Figure` made without pyplot: no window, no global state."""
 
+# ruff: noqa: E402 - whoever asks for a figure without matplotlib is told the extra that brings it.
+from zoo.extras import expect_installed
+
+expect_installed("matplotlib")
+
 from zoo.interpret.plots.activations import embedding_by_quantity, feature_map_grid, maximized_inputs
 from zoo.interpret.plots.anomaly import (
     beside_draws,

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from zoo.data.sbi.priors.lognormal_cut import LogNormalCut
 from zoo.data.sbi.priors.scale_entries import Ends, Entry, entry_of_law
+from zoo.errors import near_names
 
 if TYPE_CHECKING:
     from scipy.stats import rv_continuous
@@ -178,9 +179,7 @@ class Scipy(Law):
     @model_validator(mode="after")
     def _exists(self) -> Scipy:
         if self.name not in (known := continuous()):
-            import difflib
-
-            near = difflib.get_close_matches(self.name, known, n=3, cutoff=0.4)
+            near = near_names(self.name, known)
             raise ValueError(
                 f"scipy.stats has no continuous distribution {self.name!r}" + (f", but {', '.join(near)}" if near else "")
             )
