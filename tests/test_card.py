@@ -50,12 +50,12 @@ def test_the_hub_reads_the_front_matter(card: Path, spec: ModelSpec) -> None:
 
 
 def test_the_hub_links_what_it_has_and_nothing_else(tmp_path: Path) -> None:
-    """By identifiers there: a bare name would be that of somebody else's model or data."""
+    """By identifiers there; a parent that is not there by the name that physzoo loads it by."""
     lineage = Lineage(parent="mlp-jets", revision="1")
     citation = "Doe (2026), https://huggingface.co/datasets/doe/jets-2.1. Beside it hf.co/datasets/roe/pions, see doe/jets."
     make_model_folder(tmp_path / "here", lineage=lineage)
     data = ModelCard.load(tmp_path / "here" / "README.md").data
-    assert (data.base_model, data.datasets) == (None, None)
+    assert (data.base_model, data.datasets) == ("mlp-jets", None)
     assert "made from `mlp-jets@1`" in (tmp_path / "here" / "README.md").read_text()
     spec = make_model_folder(tmp_path / "hub", lineage=lineage.model_copy(update={"hub": "me/jets"}))
     cited = spec.data.model_copy(update={"citation": citation})

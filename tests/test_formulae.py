@@ -61,6 +61,25 @@ def test_a_formula_is_written_as_it_is_read():
         np.testing.assert_allclose(Expression.parsed(str(expression))(x), expression(x), rtol=1e-9, equal_nan=True)
 
 
+@pytest.mark.parametrize(
+    ("text", "written"),
+    [
+        ("x1 + -2*x2", "x1 - 2*x2"),
+        ("x1 - (-2)", "x1 + 2"),
+        ("-2*x1 + x2", "-2*x1 + x2"),
+        ("exp(-0.5*x1)*(x2 - 3)", "exp(-0.5*x1)*(x2 - 3)"),
+        ("(-2)**2 + x1", "(-2)**2 + x1"),
+        ("x1*(-2)", "x1*(-2)"),
+        ("x1 - (-2*x2 + 3)", "x1 - (-2*x2 + 3)"),
+    ],
+)
+def test_negative_numbers_are_written_as_people_do(text, written):
+    found = Expression.parsed(text)
+    assert str(found) == written
+    x = np.random.default_rng(0).uniform(0.5, 1.5, (5, 2))
+    np.testing.assert_allclose(Expression.parsed(written)(x), found(x), rtol=1e-12)
+
+
 @pytest.mark.parametrize("text", ["x5", "abs(x1)", "x1 <", "__import__('os')", "x1.real", "True", "exp(x1, x2)"])
 def test_texts_that_are_no_formula(text):
     with pytest.raises(InputError, match="expected"):

@@ -67,10 +67,34 @@ def test_what_is_written_is_the_formula():
 def test_a_line_is_found_though_the_network_does_not_write_it():
     quantities = known()
     answer = 0.44 * quantities["stiffness"] - 0.2 * quantities["mass"] + 1
-    formula = distill(answer, quantities, search="symbolic", writer=Knows("sin(x1)"))
-    assert set(formula.names) == {"stiffness", "mass"}
+    formula = distill(answer, quantities, search="symbolic", writer=Knows("sin(x1)"), gain=0)
+    assert formula.text == "0.44*stiffness - 0.2*mass + 1"
     assert formula.r2 == pytest.approx(1)
-    assert sorted(formula.constants) == pytest.approx([-0.2, 0.44, 1.0])
+    assert formula.constants == pytest.approx([0.44, -0.2, 1.0])
+
+
+def test_what_gains_less_than_is_asked_for_is_left_out():
+    quantities = known()
+    answer = 0.44 * quantities["stiffness"] - 0.2 * quantities["mass"] + 1
+    formula = distill(answer, quantities, search="symbolic", writer=Knows("sin(x1)"))
+    assert formula.names == ("stiffness",)
+    assert 0.99 < formula.r2 < 1
+
+
+def test_constants_that_go_together_are_written_in_as_many_digits_as_the_values_need():
+    """Of a x / b nobody knows a and b, and the text is the formula all the same."""
+    quantities = {"mass": known()["mass"]}
+    answer = np.exp(quantities["mass"]) + 0.01 * np.random.default_rng(3).normal(size=1200)
+    formula = distill(answer, quantities, search="symbolic", writer=Knows("exp(2*x1 + 3)/(x1*4 + 5)"), gain=0)
+    text = eval(formula.text, {"__builtins__": {}}, {"exp": np.exp, "mass": quantities["mass"]})  # noqa: S307 - made here
+    left = np.sqrt(np.mean(np.square(formula.predict(quantities) - answer)))
+    assert np.sqrt(np.mean(np.square(text - formula.predict(quantities)))) < 0.11 * left
+
+
+@pytest.mark.parametrize("gain", [-0.1, 1.0])
+def test_a_gain_that_means_nothing_is_refused(gain):
+    with pytest.raises(InputError, match="gain: expected a part of the variance"):
+        distill(known()["mass"] ** 2, known(), gain=gain)
 
 
 def test_nothing_is_found_in_noise():

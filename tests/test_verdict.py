@@ -260,7 +260,7 @@ def test_a_fine_tuning_says_its_verdict_everywhere(tuned):
     text = (folder.with_name("mine.run") / "report.html").read_text(encoding="utf-8")
     card = (folder / "README.md").read_text(encoding="utf-8")
     assert "made from `tiny-logistic@2`" in card
-    assert "base_model" not in card  # it is on no Hub
+    assert 'base_model: "tiny-logistic"\n' in card
     assert any("from scratch: `auc`" in sentence for sentence in verdict)
     assert any("the parent: `auc`" in sentence for sentence in verdict)
     assert any("alibrated" in sentence for sentence in verdict)

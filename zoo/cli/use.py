@@ -180,7 +180,9 @@ def explain(
     of: Annotated[str | None, typer.Option(help="attribution method whose trust is asked; default as above")] = None,
     patch: Annotated[int | None, typer.Option(help="elements along a side of what is taken away together")] = None,
     layer: Annotated[str | None, typer.Option(help="name of a layer, or of a block for its last")] = None,
-    search: Annotated[str | None, typer.Option(help="formulae of latents: polynomial, or symbolic, which takes longer")] = None,
+    search: Annotated[
+        str | None, typer.Option(help="formulae of latents: symbolic (default), or polynomial, which loads no network")
+    ] = None,
     features: Annotated[str | None, typer.Option(help="elements or names, with commas; default: what matters")] = None,
     rows: Annotated[int | None, typer.Option(help="of the data set at most; default 1000, for latents 5000")] = None,
     weights: Annotated[

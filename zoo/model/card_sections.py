@@ -36,13 +36,13 @@ def front_matter(spec: ModelSpec) -> str:
     """What the Hugging Face Hub reads of a card, as YAML whose values are JSON, which YAML takes as it is.
 
     The library is physzoo whatever the model is made with: of ``keras`` the Hub shows code that does not load it. It links base
-    model and data sets by their identifiers there (huggingface.co/docs/hub/model-cards), so that what is not on the Hub is said
-    in the body alone: a bare name would be somebody else's.
+    model and data sets by their identifiers there (huggingface.co/docs/hub/model-cards); a base model that is not there has the
+    name by which physzoo loads it, which no owner's repository has.
     """
     pipeline = next((tag for tag in ("tabular-classification", "tabular-regression") if tag[8:] in spec.task), None)
     tags = ["physics", *(spec.data.fields or []), "physzoo", "onnx", spec.family, spec.task, *_LIBRARY_TAGS[spec.library]]
     lines = [*hub_license(spec.data.license or OURS), "library_name: physzoo"]
-    lines += [f"base_model: {json.dumps(spec.lineage.hub)}"] if spec.lineage and spec.lineage.hub else []
+    lines += [f"base_model: {json.dumps(spec.lineage.hub or spec.lineage.parent)}"] if spec.lineage else []
     cited = re.findall(HUB_DATA, spec.data.citation or "")
     lines += [f"datasets: {json.dumps(list(dict.fromkeys(cited)))}"] if cited else []
     lines += [f"pipeline_tag: {pipeline}"] if pipeline else []

@@ -255,7 +255,8 @@ def ranked(candidates: Iterable[Candidate], gain: float = FLOOR) -> list[Candida
 
     def place(candidate: Candidate) -> tuple[bool, float, float]:
         behind = candidate.errors - best.errors
-        as_good = behind.mean() <= max(gain, behind.std() / np.sqrt(len(behind)))
+        with np.errstate(over="ignore"):  # of a formula that is far off
+            as_good = behind.mean() <= max(gain, behind.std() / np.sqrt(len(behind)))
         return not as_good, candidate.complexity if as_good else 0, -candidate.r2
 
     return sorted(candidates, key=place)

@@ -181,9 +181,9 @@ def _by_use(table: np.ndarray, target: np.ndarray, seed: int) -> np.ndarray:
 def _tried(search: FormulaSearch, x: np.ndarray, y: np.ndarray) -> Iterator[Expression]:
     """What the network writes for points (n, k), and the line."""
     line: Skeleton = (CONSTANT,)
-    for number in range(x.shape[1]):
+    for number in reversed(range(x.shape[1])):
         line = (PLUS, TIMES, CONSTANT, 1 + number, *line)
-    slopes, *_ = np.linalg.lstsq(np.column_stack([x[:, ::-1], np.ones(len(x))]), y, rcond=None)
+    slopes, *_ = np.linalg.lstsq(np.column_stack([x, np.ones(len(x))]), y, rcond=None)
     yield Expression(line, slopes)
     for found in search(x, y):
         yield found.expression

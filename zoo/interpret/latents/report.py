@@ -207,7 +207,7 @@ def relate_latents(
     *,
     quantities: Sequence[str] | None = None,
     rows: int = ROWS,
-    search: Search = "polynomial",
+    search: Search = "symbolic",
     degree: int = 2,
     seed: int = 0,
     jobs: int = 1,
@@ -280,7 +280,7 @@ def relate_latents(
     endpoint="encode",
     rows=ROWS,
 )
-def _latents(asked: Asked, *, search: Search = "polynomial") -> LatentReport:
+def _latents(asked: Asked, *, search: Search = "symbolic") -> LatentReport:
     return relate_latents(asked.model, asked.rows, quantities=asked.quantities, rows=len(asked.rows), search=search)
 
 
