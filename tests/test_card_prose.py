@@ -219,6 +219,27 @@ def test_a_particle_near_the_speed_of_light_has_a_lagrangian_and_no_hamiltonian(
     assert f"is off by {other:.0%}, this by {own:.2%}, a plain one, which need not last, by {plain:.2%}" in page
 
 
+def test_formulae_that_are_found():
+    card, found = prose("transformer-formulae"), measured("transformer-formulae")
+    page = " ".join((ROOT / "docs" / "formulae.md").read_text(encoding="utf-8").split())
+    parts = [
+        f"{label}, {what}"
+        for label in ("Nguyen", "Feynman")
+        for what in ("recovered", "R2 above 0.999", "R2 above 0.999 beyond")
+    ]
+    for level in ("", ", noise 1%", ", noise 10%"):
+        for label, three in (("Nguyen", parts[:3]), ("Feynman", parts[3:])):
+            cells = [f"{found[one + level][key]:.0%}" for one in three for key in ("value", "baseline")]
+            assert f"| {label}, {level[2:] or 'no noise'} | {' | '.join(cells)} |" in card
+    feynman, beyond, nguyen = (found[name] for name in ("Feynman, recovered", parts[5], "Nguyen, recovered"))
+    assert f"finds {feynman['value']:.0%} exactly, polynomials {feynman['baseline']:.0%}" in card
+    assert f"finds {feynman['value']:.0%} exactly up to constants" in page
+    assert f"Above the given ranges {beyond['value']:.0%} of what it finds still holds, {beyond['baseline']:.0%}" in page
+    assert f"it finds {nguyen['value']:.0%}, polynomials {nguyen['baseline']:.0%}" in page
+    assert f"with 10% of noise {found['Feynman, recovered, noise 10%']['value']:.0%}, and 0%" in page
+    assert feynman["interval"][0] > feynman["baseline"]
+
+
 def test_densities_of_halo_masses():
     card, found = prose("nsf-halo-mass"), values("nsf-halo-mass")
     for before in ("", "affine/"):
