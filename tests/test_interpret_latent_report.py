@@ -87,10 +87,11 @@ def test_table(report):
     (dead,) = [line for line in lines if "dead" in line]
     assert "latent 1" in dead
     assert "formula" not in dead
-    (first,) = [line for line in lines if "latent 0" in line]
+    first, formula = [line for line in lines if "latent 0" in line]
     assert "mass" in first
-    assert "0.949 mass" in first
     assert re.search(r"1\.1[0-9] \+- 0\.0[2-5] .* 1\.000 \+- 0\.000", first)
+    assert "mean of latent 0 = 0.949 mass" in formula
+    assert "(R^2 1.000 +- 0.000" in formula
     assert any("total correlation of the active units" in line for line in lines)
 
 
@@ -122,7 +123,7 @@ def test_nothing_found_is_said():
     found = relate_posteriors(mean, np.full((500, 2), -3.0), {"spin": rng.standard_normal(500)})
     text = shown(found)
     assert text.count("none of them") == 2
-    assert text.count("none found") == 2
+    assert text.count("no formula found; the best is") == 2
 
 
 def test_all_dead():

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 import pytest
 from test_formulae import Knows
 
 import zoo
 from zoo.data.dataset import Rows
-from zoo.errors import ExportError, InputError
+from zoo.errors import ExportError, InputError, MissingExtraError
 from zoo.families.formula import FormulaModel
 from zoo.interpret import distill, distill_latents
 from zoo.serving import Session
@@ -173,6 +175,15 @@ def test_what_cannot_be_saved_is_named(saved, tmp_path, names, options, said):
     with pytest.raises(InputError, match=said):
         zoo.save_formulae(dict.fromkeys(names, decay), known(), folder=folder, **options)
     assert not folder.exists()
+
+
+def test_without_sympy_its_extra_is_named_and_the_card_has_the_text(saved, tmp_path, monkeypatch):
+    _, _, (decay, _) = saved
+    monkeypatch.setitem(sys.modules, "sympy", None)
+    with pytest.raises(MissingExtraError, match=r"physzoo\[interpret\]"):
+        decay.latex()
+    zoo.save_formulae({"decay": decay}, known(), folder=tmp_path / "decay")
+    assert f"decay:\n\n`{decay.text}`" in (tmp_path / "decay" / "README.md").read_text()
 
 
 def test_a_folder_is_not_overwritten_unasked(saved):

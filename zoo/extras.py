@@ -16,7 +16,7 @@ EXTRAS = {
     "serve": ["uvicorn", "httptools", "grpc", "grpc_health", "grpc_reflection", "prometheus_client"],
     "train": ["keras", *BESIDE_KERAS, "tensorflow", "tensorboard"],
     "export,cpu": ["onnx", "tf2onnx", "skl2onnx", "tritonclient"],
-    "interpret": ["shap"],
+    "interpret": ["shap", "sympy"],
     "tables": ["pyarrow"],
     "fits": ["astropy"],
     "root": ["uproot"],

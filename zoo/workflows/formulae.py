@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from zoo.errors import InputError
+from zoo.errors import InputError, MissingExtraError
 from zoo.families.expression import CONSTANT, TOKENS, VARIABLES, Expression
 from zoo.families.state import apart
 from zoo.model.axes import Axis
@@ -177,5 +177,9 @@ def _prose(name: str, formulae: Mapping[str, SymbolicFormula]) -> str:
     parts = [f"# {name}\n\n## Formulae\n"]
     for answer, formula in formulae.items():
         numbers = ", ".join(f"{c:.6g} +- {e:.2g}" for c, e in zip(formula.constants, formula.errors, strict=True)) or "none"
-        parts.append(f"{answer}:\n\n$$ {formula.latex()} $$\n\nConstants, as they stand in `{formula.text}`: {numbers}.\n")
+        try:
+            law = f"$$ {formula.latex()} $$"
+        except MissingExtraError:  # SymPy writes it, without which the text is there all the same
+            law = f"`{formula.text}`"
+        parts.append(f"{answer}:\n\n{law}\n\nConstants, as they stand in `{formula.text}`: {numbers}.\n")
     return "\n".join(parts)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from zoo.errors import InputError
+from zoo.extras import expect_installed
 from zoo.families.expression import CONSTANT, PLUS, TIMES, VARIABLES, Expression, Skeleton, operators_of, walked
 from zoo.interpret.formulae.constants import fitted_constants
 from zoo.interpret.formulae.formula import Formula
@@ -77,6 +78,7 @@ class SymbolicFormula(Formula):
         MissingExtraError
             SymPy is not installed.
         """
+        expect_installed("sympy")
         import sympy
 
         operators = operators_of(sympy)
@@ -91,12 +93,12 @@ class SymbolicFormula(Formula):
 
     def latex(self) -> str:
         """The formula as LaTeX, names of more than a letter upright; errors as for `sympy`."""
+        law = self.sympy()
         import sympy
 
-        law = self.sympy()
         escaped = {one: one.name.replace("_", r"\_") for one in law.free_symbols if len(one.name) > 1}
         names = {one: rf"\mathrm{{{name}}}" for one, name in escaped.items()}
-        return str(sympy.latex(law, symbol_names=names))
+        return str(sympy.latex(law, symbol_names=names, mul_symbol=r"\,"))
 
     def estimator(self) -> FormulaRegressor:
         """The formula as a fitted regressor of scikit-learn, whose ``fit`` fits its constants to other rows."""

@@ -89,7 +89,7 @@ class LatentReport(Result):
         return sorted(told, key=lambda pair: -pair[1].value)
 
     def table(self) -> Table:
-        """A line a latent for people: its best two quantities, and how well they explain it."""
+        """A line a latent for people: its best two quantities, and how well all explain it; the formulae of means beneath."""
         from rich.table import Table
 
         table = Table(title=f"latents of {self.name}, {self.rows} rows", title_justify="left", title_style="bold")
@@ -100,8 +100,6 @@ class LatentReport(Result):
             "information [nat]",
             "next",
             "linear R^2 of all",
-            "formula of its mean",
-            "R^2",
         ):
             table.add_column(column, overflow="fold")
         for i, name in enumerate(self.names):
@@ -111,23 +109,21 @@ class LatentReport(Result):
 
     def _cells(self, i: int, name: str) -> list[str]:
         if name not in self.formulae:
-            return ["dead", "", "", "", "", ""]
+            return ["dead", "", "", ""]
         told = self.ranked(name)
         best, second = (_measured(told[k][1].value, told[k][1].error, 2) if len(told) > k else "" for k in (0, 1))
-        formula = self.formulae[name]
         return [
             told[0][0] if told else "none of them",
             best,
             f"{told[1][0]} {second}" if second else "",
             _measured(self.linear_r2[i], self.linear_r2_error[i], 3),
-            formula.text if formula.found else "none found",
-            _measured(formula.r2, formula.r2_error, 3),
         ]
 
     def _caption(self) -> str:
         shared = self.use.total_correlation
         between = f"total correlation of the active units {_measured(shared.value, shared.error, 2)} nat; "
-        return between + "information is of samples of the latents, R^2 on held-out rows"
+        means = [f"mean of {name} = {formula}" for name, formula in self.formulae.items()]
+        return "\n".join([*means, between + "information is of samples of the latents, R^2 on held-out rows"])
 
     def about(self) -> dict[str, Any]:
         """Everything as plain data."""
