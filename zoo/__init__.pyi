@@ -1,3 +1,4 @@
+from . import interpret as interpret
 from .errors import ZooError as ZooError
 from .interpret.attribution.explain import explain as explain
 from .loading import load as load
