@@ -238,6 +238,10 @@ def test_formulae_that_are_found():
     assert f"it finds {nguyen['value']:.0%}, polynomials {nguyen['baseline']:.0%}" in page
     assert f"with 10% of noise {found['Feynman, recovered, noise 10%']['value']:.0%}, and 0%" in page
     assert feynman["interval"][0] > feynman["baseline"]
+    results = json.loads((ROOT / "benchmarks/results/formulae.json").read_text())["results"]
+    bred = [results["Feynman, noise 0%"][f"gplearn, {times} times as long"]["recovered"] for times in (1, 10)]
+    assert "finds {:.0%} in as much time, a third of a second of a core, and {:.0%} in ten times as much".format(*bred) in page
+    assert results["Feynman, noise 0%"]["search"]["recovered"] == pytest.approx(feynman["value"])
 
 
 def test_densities_of_halo_masses():
