@@ -100,7 +100,7 @@ def test_two_methods_of_one_name_are_refused(fresh):
 def test_options_follow_from_the_function():
     assert method_named("occlusion").options == {"patch", "endpoint", "output", "target", "wrt"}
     assert method_named("stability").options == {"of", "endpoint", "output", "target", "wrt"}
-    assert method_named("latents").options == {"rows"}
+    assert method_named("latents").options == {"rows", "search"}
     assert method_named("traversal").options == set()
     with pytest.raises(InputError, match="--method gradient takes no --layer, which goes with grad_cam, "):
         given_options(method_named("gradient"), {"layer": "head", "patch": None})

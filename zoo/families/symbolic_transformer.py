@@ -60,6 +60,10 @@ class SymbolicTransformer(ZooModel):
     """
 
     endpoints: ClassVar[dict[str, str]] = {"predict": "following", "encode": "encode", "next_token": "next_token"}
+    no_gradient: ClassVar[str | None] = (
+        "coordinates are seen in deviations of the set, which those that are constant, as unused variables are, have not;"
+        " method occlusion needs none"
+    )
     no_fine_tuning: ClassVar[str | None] = (
         "it was trained on points of formulae made at random, to write formulae for any: give yours to"
         " zoo.interpret.find_formulae"
@@ -121,7 +125,7 @@ class SymbolicTransformer(ZooModel):
         scaled = away / spread
         same = ops.zeros_like(points)
         told = ops.concatenate([scaled, sized(points), sized(mean) + same, ops.log(spread) + same], axis=-1)
-        waves = ops.tile(scaled, (1, 1, len(WAVES))) * self.waves
+        waves = ops.concatenate([scaled] * len(WAVES), axis=-1) * self.waves
         return ops.concatenate([told, ops.sin(waves), ops.cos(waves)], axis=-1)
 
     def encode(self, points, real):
