@@ -13,7 +13,7 @@ from zoo.data.formulae.dataset import judged_identities
 from zoo.data.formulae.generator import drawn_skeleton
 from zoo.data.formulae.laws import FORMS, LAWS
 from zoo.errors import InputError
-from zoo.families.expression import CONSTANT, TOKENS, Expression, missing_arguments, values, values_and_slopes
+from zoo.families.expression import CONSTANT, TOKENS, Expression, is_whole, values, values_and_slopes
 from zoo.families.symbolic_transformer import SymbolicTransformer
 from zoo.interpret.formulae import search
 from zoo.interpret.formulae.constants import fitted_constants
@@ -78,6 +78,16 @@ def test_negative_numbers_are_written_as_people_do(text, written):
     assert str(found) == written
     x = np.random.default_rng(0).uniform(0.5, 1.5, (5, 2))
     np.testing.assert_allclose(Expression.parsed(written)(x), found(x), rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("tokens", "whole"), [((6, 1, 5), True), ((1,), True), ((), False), ((6, 1), False), ((1, 2, 6), False)]
+)
+def test_a_formula_is_whole_in_prefix_order(tokens, whole):
+    assert is_whole(tokens) == whole
+    if not whole:
+        with pytest.raises(InputError, match="expected a whole formula in prefix order"):
+            Expression(tokens, np.zeros(0))
 
 
 @pytest.mark.parametrize("text", ["x5", "abs(x1)", "x1 <", "__import__('os')", "x1.real", "True", "exp(x1, x2)"])
@@ -181,7 +191,7 @@ def test_rows_are_what_their_tokens_say(dataset):
     known = judged_identities()
     for row in range(len(first)):
         skeleton = tuple(int(token) for token in first.target[row] if token)
-        assert missing_arguments(skeleton) == 0
+        assert is_whole(skeleton)
         assert identity(skeleton) not in known
         tokens = first.inputs["tokens"][row]
         assert tokens[0] == 0
@@ -345,7 +355,7 @@ def test_a_search_of_a_network_is_one_of_its_graph(dataset):
     written = found.writer.written(points, 2, 5)
     assert len(written) == len(set(written)) == 5
     for skeleton in written:
-        assert missing_arguments(skeleton) == 0
+        assert is_whole(skeleton)
         assert len(skeleton) <= 16
         assert not {3, 4} & set(skeleton)
     for each in found(x, y):

@@ -9,8 +9,9 @@ from __future__ import annotations
 import ast
 import operator
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -31,7 +32,7 @@ Skeleton = tuple[int, ...]
 
 PLUS, MINUS, TIMES, OVER, POW2, POW3, SQRT, EXP, LOG, SIN, COS = range(CONSTANT + 1, len(TOKENS))
 
-FUNCTIONS = {SQRT: "sqrt", EXP: "exp", LOG: "log", SIN: "sin", COS: "cos"}
+_FUNCTIONS = (SQRT, EXP, LOG, SIN, COS)
 _ARITHMETIC: dict[int, Callable[..., Any]] = {
     PLUS: operator.add,
     MINUS: operator.sub,
@@ -44,7 +45,7 @@ _ARITHMETIC: dict[int, Callable[..., Any]] = {
 
 def operators_of(library: Any) -> dict[int, Callable[..., Any]]:
     """What each operator does, by its token, with the roots, exponentials, logarithms, sines and cosines of a library."""
-    return _ARITHMETIC | {token: getattr(library, name) for token, name in FUNCTIONS.items()}
+    return _ARITHMETIC | {token: getattr(library, TOKENS[token]) for token in _FUNCTIONS}
 
 
 _OPERATORS = operators_of(np)
@@ -59,9 +60,10 @@ _SLOPE: dict[int, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
 }
 
 
-def missing_arguments(tokens: Sequence[int]) -> int:
-    """How many tokens, at the least, are still to be written: none of a whole formula, one of nothing."""
-    return 1 + int((ARGUMENTS[list(tokens)] - 1).sum()) if len(tokens) else 1
+def is_whole(tokens: Sequence[int]) -> bool:
+    """Whether tokens are one formula in prefix order: its last token, and none before, is the last that is missing."""
+    missing = 1 + np.cumsum(ARGUMENTS[list(tokens)] - 1)
+    return len(tokens) > 0 and missing[-1] == 0 and bool((missing[:-1] > 0).all())
 
 
 def values(tokens: Skeleton, x: np.ndarray, constants: Sequence[float] | np.ndarray = ()) -> np.ndarray:
@@ -82,12 +84,15 @@ def values(tokens: Skeleton, x: np.ndarray, constants: Sequence[float] | np.ndar
         The values; NaN or infinity where the formula has none.
     """
     numbers = np.asarray(constants, np.float64)
-    found = walked(tokens, numbers.__getitem__, lambda number: x[:, number], lambda token, *each: _OPERATORS[token](*each))
+    found = walked(tokens, numbers.__getitem__, lambda number: x[:, number], _OPERATORS)
     return np.broadcast_to(found, len(x))
 
 
 def walked(
-    tokens: Skeleton, constant: Callable[[int], Any], variable: Callable[[int], Any], operated: Callable[..., Any]
+    tokens: Skeleton,
+    constant: Callable[[int], Any],
+    variable: Callable[[int], Any],
+    operators: Mapping[int, Callable[..., Any]],
 ) -> Any:
     """What a skeleton becomes, worked out from its last token to the first.
 
@@ -97,8 +102,8 @@ def walked(
         The skeleton.
     constant, variable : callable
         What a constant and a variable become, by their numbers from 0.
-    operated : callable
-        What an operator, by its token, makes of what its arguments became.
+    operators : mapping of int to callable
+        What each operator makes of what its arguments became, by its token.
 
     Returns
     -------
@@ -115,9 +120,9 @@ def walked(
             elif token < CONSTANT:
                 stack.append(variable(token - 1))
             elif ARGUMENTS[token] == 1:
-                stack.append(operated(token, stack.pop()))
+                stack.append(operators[token](stack.pop()))
             else:
-                stack.append(operated(token, stack.pop(), stack.pop()))
+                stack.append(operators[token](stack.pop(), stack.pop()))
     return stack[0]
 
 
@@ -140,7 +145,7 @@ def values_and_slopes(tokens: Skeleton, x: np.ndarray, constants: np.ndarray) ->
     """
     unit = np.eye(len(constants))
     found, slopes = walked(
-        tokens, lambda place: (constants[place], unit[:, place, None]), lambda number: (x[:, number], 0.0), _with_slope
+        tokens, lambda place: (constants[place], unit[:, place, None]), lambda number: (x[:, number], 0.0), _WITH_SLOPES
     )
     return np.broadcast_to(found, len(x)), np.broadcast_to(slopes, (len(constants), len(x)))
 
@@ -159,6 +164,9 @@ def _with_slope(token: int, *arguments: tuple[Any, Any]) -> tuple[Any, Any]:
     return found, da * b + a * db if token == TIMES else da / b - db * a / (b * b)
 
 
+_WITH_SLOPES = {token: partial(_with_slope, token) for token in _OPERATORS}
+
+
 @dataclass(frozen=True, eq=False)
 class Expression:
     """A formula with its constants.
@@ -175,13 +183,17 @@ class Expression:
     constants: np.ndarray
 
     def __post_init__(self) -> None:
-        if missing_arguments(self.tokens) != 0 or self.tokens.count(CONSTANT) != len(self.constants):
+        if not is_whole(self.tokens) or self.tokens.count(CONSTANT) != len(self.constants):
             words = " ".join(TOKENS[token] for token in self.tokens)
             raise InputError(f"expected a whole formula in prefix order and a number for each C, given {words!r}")
 
     def __call__(self, x: np.ndarray) -> np.ndarray:
         """Values (n,) at points (n, variables)."""
         return values(self.tokens, np.asarray(x, np.float64), self.constants)
+
+    def renumbered(self, numbers: Mapping[int, int]) -> Expression:
+        """The same formula of other variables, given the token of each that it holds."""
+        return Expression(tuple(numbers.get(token, token) for token in self.tokens), self.constants)
 
     @property
     def complexity(self) -> int:
@@ -255,7 +267,7 @@ def _infix(tokens: list[int], leaf: Callable[[int], str], above: int) -> tuple[s
     if ARGUMENTS[token] == 1:
         power = {POW2: 2, POW3: 3}.get(token)
         text, rest = _infix(rest, leaf, 4 if power else 0)
-        return (f"{text}**{power}" if above < 4 else f"({text}**{power})") if power else f"{FUNCTIONS[token]}({text})", rest
+        return (f"{text}**{power}" if above < 4 else f"({text}**{power})") if power else f"{TOKENS[token]}({text})", rest
     binds = 1 if token in (PLUS, MINUS) else 2
     left, rest = _infix(rest, leaf, binds)
     right, rest = _infix(rest, leaf, binds + (token in (MINUS, OVER)))

@@ -8,8 +8,10 @@ import keras
 from keras import ops
 
 from zoo.families.base import ZooModel
-from zoo.families.expression import CONSTANT, NUMBER, TOKENS, VARIABLES, Skeleton, missing_arguments, operators_of, walked
+from zoo.families.expression import CONSTANT, NUMBER, TOKENS, VARIABLES, Skeleton, is_whole, operators_of, walked
 from zoo.model.registry import register_family
+
+_OPERATORS = operators_of(ops)
 
 
 @register_family("formula")
@@ -48,11 +50,10 @@ class FormulaModel(ZooModel):
     def call(self, x):
         """Values (batch, formulae) of inputs (batch, inputs)."""
         columns = [x[:, number : number + 1] for number in range(self.config["inputs"])]
-        operators = operators_of(ops)
         found, first = [], 0
         for skeleton in self.skeletons:
             constants = self.constants.values[first : first + skeleton.count(CONSTANT)]
-            value = walked(skeleton, constants.__getitem__, columns.__getitem__, lambda token, *each: operators[token](*each))
+            value = walked(skeleton, constants.__getitem__, columns.__getitem__, _OPERATORS)
             found.append(value + ops.zeros_like(columns[0]))  # a formula may be a constant
             first += skeleton.count(CONSTANT)
         return ops.concatenate(found, axis=-1)
@@ -87,6 +88,6 @@ def skeleton_of(text: str, inputs: int) -> Skeleton:
     if unknown := [word for word in words if word not in known]:
         raise ValueError(f"formula {text!r}: expected {' '.join(known)}, given {unknown[0]}")
     tokens = tuple(NUMBER[word] for word in words)
-    if not tokens or missing_arguments(tokens) != 0 or any(missing_arguments(tokens[:n]) < 1 for n in range(len(tokens))):
+    if not is_whole(tokens):
         raise ValueError(f"formula {text!r}: expected one whole formula in prefix order, such as '+ * C x1 C'")
     return tokens

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from zoo.errors import InputError, MissingExtraError
-from zoo.families.expression import CONSTANT, TOKENS, VARIABLES, Expression
+from zoo.families.expression import TOKENS, VARIABLES
 from zoo.families.state import apart
 from zoo.model.axes import Axis
 from zoo.model.license import UNKNOWN
-from zoo.model.spec import Data, Endpoint, Metric, ModelSpec, Tensor, Tolerance
+from zoo.model.spec import Data, Endpoint, ModelSpec, Tensor, Tolerance
 from zoo.workflows.folder import write_model_folder
 from zoo.workflows.new_folder import new_folder
 
@@ -77,6 +77,8 @@ def save_formulae(
     from zoo.families.formula import FormulaModel
     from zoo.interpret.formulae.formula import columns
     from zoo.loading import load
+    from zoo.training.metrics import metric, of_error
+    from zoo.training.user_data import UserData
 
     path, name = new_folder(folder, overwrite)
     names = tuple(dict.fromkeys(quantity for formula in formulae.values() for quantity in formula.names))
@@ -86,20 +88,63 @@ def save_formulae(
     if unknown := units.keys() - set(names):
         raise InputError(f"units: expected units of {', '.join(names)}, given one of {', '.join(sorted(unknown))}")
     table = columns(quantities, names)
-    expressions = [_of_columns(formula, names) for formula in formulae.values()]
+    expressions = [
+        formula.expression.renumbered({1 + own: 1 + names.index(one) for own, one in enumerate(formula.names)})
+        for formula in formulae.values()
+    ]
     words = [" ".join(TOKENS[token] for token in expression.tokens) for expression in expressions]
     model: Any = FormulaModel(inputs=len(names), formulae=words)
     model.constants.values.assign(np.concatenate([expression.constants for expression in expressions]))
     values = np.column_stack([expression(table) for expression in expressions])
     _expect_exact(model, table, values, tuple(formulae))
-    axis = Axis(name="quantity", size=len(names), labels=list(names), units=[units.get(one, "1") for one in names])
-    endpoint = Endpoint(
+    endpoint = _described(formulae, names, table, unit, [units.get(one, "1") for one in names])
+    spec = ModelSpec(
+        name=name,
+        family="formula",
+        config=model.config,
+        task="regression",
+        summary=endpoint.description,
+        endpoints={"predict": endpoint},
+        data=Data(
+            source="quantities",
+            description=f"{len(table)} rows of {', '.join(names)}",
+            simulator=UserData.simulator,
+            seed=0,
+            rows={"train": len(table)},
+            license=UNKNOWN,
+        ),
+        metrics=[
+            metric(
+                f"R2 of {answer}",
+                [formula.r2],
+                of_error(formula.r2, formula.r2_error, "1.96 standard errors"),
+                formula.rows,
+                "rows that neither fitted constants nor chose the formula",
+            )
+            for answer, formula in formulae.items()
+        ],
+        files=[],
+        tolerance=Tolerance(absolute=EXACT * float(values.std(axis=0).min()), relative=EXACT),
+        physzoo_version=version("physzoo"),
+    )
+    rows = table[np.linspace(0, len(table) - 1, TEST_ROWS).round().astype(int)].astype(np.float32)
+    write_model_folder(model, spec, path, {"predict": (rows,)}, prose=_prose(name, formulae), overwrite=overwrite)
+    written: ZooModel = load(path)
+    return written
+
+
+def _described(
+    formulae: Mapping[str, SymbolicFormula], names: tuple[str, ...], table: np.ndarray, unit: str, units: list[str]
+) -> Endpoint:
+    """The endpoint of formulae of quantities (n, q) with these units, whose extremes are its range."""
+    axis = Axis(name="quantity", size=len(names), labels=list(names), units=units)
+    return Endpoint(
         description="; ".join(f"{answer} = {formula.text}" for answer, formula in formulae.items()),
         inputs=[
             Tensor(
                 name="quantities",
                 axes=[axis],
-                unit=", ".join(dict.fromkeys(axis.units or [])),
+                unit=", ".join(dict.fromkeys(units)),
                 low=[float(np.float32(low)) for low in table.min(axis=0)],
                 high=[float(np.float32(high)) for high in table.max(axis=0)],
                 description="quantities that the formulae hold",
@@ -114,37 +159,6 @@ def save_formulae(
             )
         ],
     )
-    spec = ModelSpec(
-        name=name,
-        family="formula",
-        config=model.config,
-        task="regression",
-        summary=endpoint.description,
-        endpoints={"predict": endpoint},
-        data=Data(
-            source="quantities",
-            description=f"{len(table)} rows of {', '.join(names)}",
-            simulator="not known: data of a user",
-            seed=0,
-            rows={"train": len(table)},
-            license=UNKNOWN,
-        ),
-        metrics=[_metric(answer, formula) for answer, formula in formulae.items()],
-        files=[],
-        tolerance=Tolerance(absolute=EXACT * float(values.std(axis=0).min()), relative=EXACT),
-        physzoo_version=version("physzoo"),
-    )
-    rows = table[np.linspace(0, len(table) - 1, TEST_ROWS).round().astype(int)].astype(np.float32)
-    write_model_folder(model, spec, path, {"predict": (rows,)}, prose=_prose(name, formulae), overwrite=overwrite)
-    written: ZooModel = load(path)
-    return written
-
-
-def _of_columns(formula: SymbolicFormula, names: tuple[str, ...]) -> Expression:
-    """The formula of these columns."""
-    places = [1 + names.index(name) for name in formula.names]
-    tokens = tuple(places[token - 1] if 0 < token < CONSTANT else token for token in formula.expression.tokens)
-    return Expression(tokens, formula.constants)
 
 
 def _expect_exact(model: Any, table: np.ndarray, values: np.ndarray, answers: tuple[str, ...]) -> None:
@@ -160,16 +174,6 @@ def _expect_exact(model: Any, table: np.ndarray, values: np.ndarray, answers: tu
                 f"{answer}: float32, in which models answer, is off by {error:.2g} deviations of its values: measure its"
                 " quantities from an origin near their mean, and find the formula anew"
             )
-
-
-def _metric(answer: str, formula: SymbolicFormula) -> Metric:
-    return Metric(
-        name=f"R2 of {answer}",
-        value=formula.r2,
-        interval=(formula.r2 - 1.96 * formula.r2_error, formula.r2 + 1.96 * formula.r2_error),
-        n=formula.rows,
-        detail="rows that neither fitted constants nor chose the formula; 1.96 standard errors",
-    )
 
 
 def _prose(name: str, formulae: Mapping[str, SymbolicFormula]) -> str:

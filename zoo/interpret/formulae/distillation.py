@@ -17,6 +17,7 @@ from zoo.progress import track
 
 Search = Literal["polynomial", "symbolic"]
 GAIN = 0.01
+"""Part of the variance that a longer formula must explain beyond a shorter one."""
 WRITER = "transformer-formulae"
 """Name of the network that writes formulae."""
 
@@ -49,8 +50,8 @@ def distill(
         Terms of a polynomial at most, beside the intercept.
     gain : float
         Part of the variance that a longer formula must explain beyond a shorter one; 0 for all that rows can tell.
-    writer : ZooModel, optional
-        The network that writes formulae; by default "transformer-formulae".
+    writer : ZooModel, Session or FormulaSearch, optional
+        The network that writes formulae, or a search that asks it, to be used again; by default "transformer-formulae".
     seed : int
         Seed of which rows are held out, and of the starts of fits.
 
@@ -90,11 +91,9 @@ def distill_latents(
     quantities: Mapping[str, np.ndarray],
     *,
     search: Search = "polynomial",
-    degree: int = 2,
-    most_terms: int = 5,
-    gain: float = GAIN,
     writer: Any = None,
     seed: int = 0,
+    **options: Any,
 ) -> list[Formula]:
     """A formula for each latent, from the means of their posteriors (n, latents); options and errors as for `distill`."""
     array = numbers_alone(mean, "mean").astype(float)
@@ -102,9 +101,8 @@ def distill_latents(
         raise InputError(f"mean: expected shape (n, latents), given {array.shape}")
     if search == "symbolic":
         writer = _search(writer, seed)  # whose graphs serve all latents
-    options: dict[str, Any] = {"search": search, "degree": degree, "most_terms": most_terms, "gain": gain, "writer": writer}
-    options["seed"] = seed
-    return [distill(latent, quantities, **options) for latent in track(list(array.T), "formulae")]
+    columns = track(list(array.T), "formulae")
+    return [distill(latent, quantities, search=search, writer=writer, seed=seed, **options) for latent in columns]
 
 
 def _search(writer: Any, seed: int) -> FormulaSearch:

@@ -32,11 +32,6 @@ class FormulaRegressor(RegressorMixin, BaseEstimator):
     def __init__(self, expression: Expression, names: tuple[str, ...]) -> None:
         self.expression, self.names = expression, names
 
-    def taken(self) -> FormulaRegressor:
-        """Itself, fitted with the constants that the formula has."""
-        self.expression_ = self.expression
-        return self
-
     def fit(self, X: Any, y: Any) -> FormulaRegressor:
         """Fit the constants to rows (n, q) and values (n,) by least squares, from those that the formula has."""
         table, target = self._table(X), np.asarray(y, float)

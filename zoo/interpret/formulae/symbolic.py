@@ -81,15 +81,9 @@ class SymbolicFormula(Formula):
         expect_installed("sympy")
         import sympy
 
-        operators = operators_of(sympy)
         numbers = [sympy.Float(text, len(text)) for text in self.digits]
         symbols = [sympy.Symbol(name, real=True) for name in self.names]
-        return walked(
-            self.expression.tokens,
-            numbers.__getitem__,
-            symbols.__getitem__,
-            lambda token, *arguments: operators[token](*arguments),
-        )
+        return walked(self.expression.tokens, numbers.__getitem__, symbols.__getitem__, operators_of(sympy))
 
     def latex(self) -> str:
         """The formula as LaTeX, names of more than a letter upright; errors as for `sympy`."""
@@ -104,7 +98,9 @@ class SymbolicFormula(Formula):
         """The formula as a fitted regressor of scikit-learn, whose ``fit`` fits its constants to other rows."""
         from zoo.interpret.formulae.regressor import FormulaRegressor
 
-        return FormulaRegressor(self.expression, self.names).taken()
+        regressor = FormulaRegressor(self.expression, self.names)
+        regressor.expression_ = self.expression
+        return regressor
 
 
 def symbolic(
@@ -194,8 +190,8 @@ def _tried(search: FormulaSearch, x: np.ndarray, y: np.ndarray) -> Iterator[Expr
 def _of_used(expression: Expression, quantities: Sequence[int] | np.ndarray) -> tuple[Expression, list[int]]:
     """The formula of those variables alone that stand in it, and the numbers of their quantities."""
     present = sorted({token for token in expression.tokens if 0 < token < CONSTANT})
-    tokens = tuple(1 + present.index(token) if token in present else token for token in expression.tokens)
-    return replace(expression, tokens=tokens), [int(quantities[token - 1]) for token in present]
+    renumbered = expression.renumbered({token: 1 + place for place, token in enumerate(present)})
+    return renumbered, [int(quantities[token - 1]) for token in present]
 
 
 def _with_errors(expression: Expression, x: np.ndarray, y: np.ndarray, seed: int) -> tuple[Expression, np.ndarray]:
