@@ -20,6 +20,7 @@ from zoo.families.flows.compiled import as_graph
 from zoo.model.axes import fixed_axes
 from zoo.model.registry import get_family
 from zoo.model.spec import Data, Endpoint, ModelSpec, Tensor
+from zoo.serving import Session
 from zoo.testing import check_family
 from zoo.training.fine_tune import FineTuning, _new_layers, _thaw, untrained
 
@@ -301,3 +302,13 @@ def test_errors_count_by_the_size_of_what_changes_where_a_floor_is_given():
     assert Lagrangian.from_config(model.get_config()).floor == 0.1
     with pytest.raises(ValueError, match="floor: expected a positive number, given 0"):
         Lagrangian(coordinates=1, hidden=[4], floor=0)
+
+
+@pytest.mark.parametrize("velocity", [1.2, -1.0])
+def test_a_particle_as_fast_as_light_is_refused(velocity):
+    """Ranges are the training's extremes and a quarter more, which for a velocity would be beyond what there is."""
+    session = Session("lnn-relativistic-particle")
+    for endpoint, steps in (("acceleration", {}), ("rollout", {"time_step": [[0.01]]})):
+        session.run({"state": [[0.0, 0.9]], **steps}, endpoint)
+        with pytest.raises(InputError, match=r"expected -0\.99 to 0\.99"):
+            session.run({"state": [[0.0, velocity]], **steps}, endpoint)
