@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import shutil
+from types import SimpleNamespace
 
 import numpy as np
+import onnxruntime
 import pytest
 from command_line import ok
 from released_models import RELEASED
@@ -20,7 +23,9 @@ from zoo.model.metric_text import metric_unit, value_text
 from zoo.model.registry import summaries
 from zoo.model.spec import Metric
 from zoo.model.store import locate
-from zoo.workflows.compare import compare
+from zoo.serving import Session
+from zoo.workflows import compare as comparing
+from zoo.workflows.compare import Latency, compare, latencies
 
 
 def printed(*renderables: object, width: int = 80) -> list[str]:
@@ -99,6 +104,109 @@ def test_a_list_opens_no_file_that_is_not_at_hand(tmp_path, monkeypatch):
     assert found["parameters"] is None
 
 
+def measured(latency: dict[str, object], endpoint: str) -> bool:
+    """Whether a time was measured and is said with what it is of; how long it is depends on the machine and is no test."""
+    low, ms, high = (latency[key] for key in ("low", "ms", "high"))
+    of = f"one row of {endpoint}, onnxruntime {onnxruntime.__version__}, one CPU thread"
+    return 0 < low <= ms <= high and latency["of"] == of and latency["error"] is None
+
+
+@pytest.fixture
+def runs(monkeypatch) -> list[tuple[str, str, int]]:
+    """Model, endpoint and number of rows of each call of ONNX Runtime that a command makes."""
+    made = []
+    run = Session.run
+
+    def counted(session, inputs, endpoint=None, **options):
+        answer = run(session, inputs, endpoint, **options)
+        made.append((session.spec.name, endpoint, len(next(iter(answer.values())))))
+        return answer
+
+    monkeypatch.setattr(Session, "run", counted)
+    return made
+
+
+def test_a_list_measures_only_where_it_is_asked_to(runs):
+    """And as a comparison does: as many calls, of one row of the endpoint that it names."""
+    assert not any("latency" in one for one in json.loads(ok("list", "two-moons", "--json")))
+    ok("list", "two-moons")
+    assert runs == []
+    found = json.loads(ok("list", "[mr]*two-moons", "--latency", "--json"))
+    names = ["maf-two-moons", "realnvp-two-moons"]
+    assert [one["name"] for one in found] == names
+    assert all(measured(one["latency"], "log_prob") for one in found)
+    calls = comparing.WARM_UP + comparing.CALLS
+    assert runs == [(name, "log_prob", 1) for name in names for _ in range(calls)]
+    runs.clear()
+    ok("compare", "ive-pendulum", "--json")
+    assert runs == [("ive-pendulum", "predict", 1)] * calls
+
+
+def test_a_latency_is_the_median_of_the_calls_that_are_not_the_first(monkeypatch):
+    """By a clock whose calls take 100 s each at first, and then 1, 2, ... 50 ms."""
+    calls = [100.0] * comparing.WARM_UP + [1e-3 * (1 + i) for i in range(comparing.CALLS)]
+    ticks = np.cumsum([moment for took in calls for moment in (1.0, took)])
+    monkeypatch.setattr(comparing, "time", SimpleNamespace(perf_counter=iter(ticks).__next__))
+    found = latencies(["mlp-jets"])["mlp-jets"]
+    assert found.ms == pytest.approx(25.5)
+    assert (found.low, found.high) == (pytest.approx(2.225), pytest.approx(48.775))
+
+
+@pytest.mark.parametrize("long", [False, True])
+def test_times_of_a_list_have_room_on_80_columns(long):
+    """Whole values, sizes and times of any length, though no interval."""
+    given = [8.7e-3, 0.281, 9.97, 1.4, 320.0, 12_300.0, None]
+    times = {one.name: Latency(ms=given[i % len(given)]) for i, one in enumerate(summaries())}
+    lines = printed(*listed(summaries(), long=long, times=times))
+    assert max(map(len, lines)) <= 80
+    of = {line.split()[0]: line for line in lines if line.split()[0] in RELEASED}
+    assert sorted(of) == sorted(RELEASED)
+    shown = ["8.7 µs", "281 µs", "10.0 ms", "1.4 ms", "320 ms", "12 s", "B"]
+    for i, one in enumerate(summaries()):
+        assert of[one.name].endswith(f" {shown[i % len(given)]}".replace(" B", "B"))
+        assert value_text(one.metric, one.unit, interval=False) in of[one.name]
+    assert "times of one row" in lines[-1]
+
+
+def test_what_cannot_be_measured_says_why_and_the_others_are(tmp_path, monkeypatch):
+    """No graph at all, a graph that is no graph, and a spec of which a list reads no more than what is valid."""
+    for name in ("logistic-bare", "logistic-damaged", "logistic-odd", "logistic-whole"):
+        folder = shutil.copytree(locate("logistic-cmb-running").folder, tmp_path / "mine" / name)
+        spec = json.loads((folder / "model.json").read_text())
+        spec["name"] = name
+        if name == "logistic-bare":
+            spec["files"] = [file for file in spec["files"] if not file["path"].endswith(".onnx")]
+        if name == "logistic-odd":
+            spec["endpoints"]["predict"]["inputs"][0]["dtype"] = "complex64"
+        if name == "logistic-damaged":
+            (folder / "predict.onnx").write_bytes(b"no graph")
+        (folder / "model.json").write_text(json.dumps(spec))
+    monkeypatch.setenv("ZOO_PATH", str(tmp_path / "mine"))
+    names = ["logistic-bare", "logistic-damaged", "logistic-odd", "logistic-whole"]
+    found = {one["name"]: one["latency"] for one in json.loads(ok("list", "logistic-[bdow]*", "--latency", "--json"))}
+    assert list(found) == names
+    assert measured(found.pop("logistic-whole"), "predict")
+    assert "lists no predict.onnx: make it with zoo export" in found["logistic-bare"]["error"]
+    assert "predict.onnx: expected" in found["logistic-damaged"]["error"]
+    assert "is not a valid spec: endpoints.predict.inputs.0" in found["logistic-odd"]["error"]
+    assert all(one["ms"] is one["low"] is one["high"] is one["of"] is None for one in found.values())
+    table = ok("list", "logistic-[bdow]*", "--latency")
+    assert re.search(r"logistic-whole .* (?:µs|ms)$", table, re.MULTILINE)
+    assert re.search(r"logistic-bare .* kB$", table, re.MULTILINE)
+    assert "no time of logistic-bare: " in table
+    assert "not measured: " in ok("compare", "logistic-bare")
+
+
+def test_reasons_are_said_once_and_only_the_first():
+    (one,) = summaries("ive-pendulum")
+    many = [one.model_copy(update={"name": f"n{i}"}) for i in range(7)]
+    times = {each.name: Latency(error=f"reason {i // 2}") for i, each in enumerate(many)}
+    *_, first, second, third, rest = printed(*listed(many, times=times))
+    assert first == "no time of n0, n1: reason 0"
+    assert (second, third) == ("no time of n2, n3: reason 1", "no time of n4, n5: reason 2")
+    assert rest == "… and of 1 more, for reasons that --json has"
+
+
 @pytest.mark.parametrize("name", RELEASED)
 def test_a_model_is_shown_on_one_screen(name):
     spec = zoo.get_spec(name)
@@ -124,10 +232,16 @@ def test_the_rest_is_shown_in_full():
 def test_models_stand_beside_each_other():
     shown = ok("compare", "cnn3d-halo-mass", "gbt-halo-mass")
     size = f"{sum(file.bytes for file in zoo.get_spec('gbt-halo-mass').files) / 1e3:.0f} kB"
-    for text in ("0.364 [0.347, 0.378] dex", "0.463 [0.451, 0.475] dex", "277,702", size, "1.15.0", " ms (predict)"):
+    for text in ("0.364 [0.347, 0.378] dex", "0.463 [0.451, 0.475] dex", "277,702", size, "1.15.0"):
         assert text in shown
+    assert len(re.findall(r"\d (?:µs|ms) \(predict\)", shown)) == 2
     first, second = json.loads(ok("compare", "cnn3d-halo-mass", "gbt-halo-mass", "--json"))
-    assert first["latency"] > 0
+    assert measured(first["latency"], "predict")
+    assert first["parameters"] == 277_702
+    assert first["bytes"] == sum(file.bytes for file in zoo.get_spec("cnn3d-halo-mass").files)
+    assert first["runtimes"] == zoo.get_spec("cnn3d-halo-mass").export.runtimes
+    (listed_too,) = json.loads(ok("list", "gbt-halo-mass", "--json"))
+    assert second["metric"] == listed_too["metric"]
     assert second["units"]["scatter"] == "dex"
     assert [metric["name"] for metric in first["metrics"] if "/" in metric["name"]] == []
     assert ok("compare", "gbt-halo-mass").startswith("1 model\n")

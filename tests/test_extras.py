@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 import tomllib
@@ -69,6 +70,15 @@ def test_a_command_names_the_extra(names, arguments, extra):
     line = said(names, *arguments.split())
     assert line.startswith("error: ")
     assert extra in line
+
+
+def test_a_list_says_why_it_measures_nothing():
+    code = WITHOUT.format(names=["onnxruntime"], arguments=["list", "mlp-jets", "--latency", "--json"])
+    code += "from zoo.cli import main\nmain()"
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=300)
+    for one in json.loads(ran.stdout):
+        assert one["latency"]["ms"] is None
+        assert one["latency"]["error"] == "this needs onnxruntime, which is not installed: pip install 'physzoo[cpu]'"
 
 
 CALLS = """

@@ -18,21 +18,27 @@ def list_(
     task: Annotated[str | None, typer.Option(help="only this task")] = None,
     family: Annotated[str | None, typer.Option(help="only this family")] = None,
     long: Annotated[bool, typer.Option("--long", help="with the family and what each model does")] = False,
+    latency: Annotated[bool, typer.Option("--latency", help="with the time that one row takes on this machine")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """List the models at hand by task, a line each: its name, its first number on held-out data, its size."""
     from zoo.model.registry import summaries
 
     found = summaries(pattern, task=task, family=family)
+    times = None
+    if latency:
+        from zoo.workflows.compare import latencies
+
+        times = latencies([summary.name for summary in found])
     if as_json:
         from zoo.workflows.compare import listed
 
-        print(json.dumps([listed(summary) for summary in found], indent=1))
+        print(json.dumps([listed(summary, None if times is None else times[summary.name]) for summary in found], indent=1))
         return
     from zoo.cli.catalog_tables import listed as lines
     from zoo.cli.terminal import show as print_table
 
-    print_table(*lines(found, long=long))
+    print_table(*lines(found, long=long, times=times))
 
 
 @app.command()

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import chain
 from typing import TYPE_CHECKING
 
 from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
+from rich.constrain import Constrain
 from rich.padding import Padding
 from rich.text import Text
 
@@ -17,20 +18,22 @@ from zoo.model.spec import Metric, ModelSpec
 
 if TYPE_CHECKING:
     from zoo.model.model_json import Summary
-    from zoo.workflows.compare import Compared
+    from zoo.workflows.compare import Compared, Latency
 
 WIDTH = 80
 """Columns that a line of the list takes, unless names are longer than they ever were."""
 LEAST = 8
 """Letters of a cell that stay, however little room there is."""
+REASONS = 3
+"""Reasons for which models were not measured that a list gives."""
 MORE, LINES = 6, 17
 """Metrics that a model is shown with, where they and its tensors have no more than so many lines of a screen of 24."""
 
 
-def listed(found: Sequence[Summary], *, long: bool = False) -> list[RenderableType]:
+def listed(found: Sequence[Summary], *, long: bool = False, times: Mapping[str, Latency] | None = None) -> list[RenderableType]:
     """A line a model, under its task: name, first metric with unit and interval, size.
 
-    In ``long``, its family and what it does follow.
+    In ``long``, its family and what it does follow. With ``times``, by name, those take the room of the intervals.
     """
     if not found:
         return ["no model has such a name, task and family; zoo list shows all"]
@@ -38,17 +41,34 @@ def listed(found: Sequence[Summary], *, long: bool = False) -> list[RenderableTy
     for task in sorted({one.task for one in found}):
         lines.append(Text(task, style="bold", no_wrap=True))
         group = [one for one in found if one.task == task]
-        values = {one.name: value_text(one.metric, one.unit) if one.metric else "" for one in group}
+        values = {one.name: value_text(one.metric, one.unit, interval=times is None) if one.metric else "" for one in group}
         # Columns align within a task, as the longest name of one and the longest value of another do not fit on a line.
         name, value = max(map(len, values)), max(map(len, values.values()))
-        rest = max(LEAST, WIDTH - name - value - len(_size(0)) - 3)
+        rest = max(LEAST, WIDTH - name - value - len(_size(0)) - 3 - (0 if times is None else 1 + len(_time(0))))
         for one in group:
             metric = _cut(one.metric.name if one.metric else "", rest)
             line = f"{one.name:{name}} {metric:{rest}} {values[one.name]:{value}} {_size(one.bytes)}"
-            lines.append(Text(line, no_wrap=True, overflow="ignore"))
+            if times is not None:
+                line += f" {_time(times[one.name].ms)}"
+            lines.append(Text(line.rstrip(), no_wrap=True, overflow="ignore"))
             if long:
                 lines.append(Padding(Text(f"{one.family}: {one.summary}"), (0, 0, 0, 4)))
-    return [*lines, f"{_models(len(found))}; intervals hold 95%, sizes are of all files"]
+    if times is None:
+        return [*lines, f"{_models(len(found))}; intervals hold 95%, sizes are of all files"]
+    about = f"{_models(len(found))}; sizes are of all files, times of one row on one thread of this CPU"
+    return [*lines, about, *_unmeasured(times)]
+
+
+def _unmeasured(times: Mapping[str, Latency]) -> list[RenderableType]:
+    """Why models were not measured, each reason once."""
+    names: dict[str, list[str]] = {}
+    for name, time in times.items():
+        if time.error is not None:
+            names.setdefault(time.error, []).append(name)
+    said = [f"no time of {', '.join(of)}: {error}" for error, of in names.items()]
+    if len(said) > REASONS:
+        said[REASONS:] = [f"… and of {sum(map(len, list(names.values())[REASONS:]))} more, for reasons that --json has"]
+    return [Constrain(Text(line), WIDTH) for line in said]
 
 
 def _models(count: int) -> str:
@@ -65,6 +85,14 @@ def _size(count: int) -> str:
         if count >= factor:
             return f"{count / factor:4.1f} {unit}".rjust(7)
     return f"{count / 1e3:.0f} kB".rjust(7)
+
+
+def _time(ms: float | None) -> str:
+    """Milliseconds in seven letters, with the unit that suits them; blanks for what was not measured."""
+    if ms is None:
+        return " " * 7
+    unit, factor = next(((unit, factor) for unit, factor in (("s", 1e3), ("ms", 1.0)) if ms >= factor), ("µs", 1e-3))
+    return f"{ms / factor:.{1 if ms < 10 * factor else 0}f} {unit}".rjust(7)
 
 
 class Lines:
@@ -128,7 +156,7 @@ def comparison(found: Sequence[Compared]) -> list[RenderableType]:
         ("family", *(one.family for one in found)),
         ("parameters", *("" if one.parameters is None else f"{one.parameters:,}" for one in found)),
         ("size", *(_size(one.bytes).strip() for one in found)),
-        ("one row here", *(f"{one.latency:.3g} ms ({one.endpoint})" if one.latency else "" for one in found)),
+        ("one row here", *(_time_here(one) for one in found)),
         ("ONNX opset", *(str(one.opset) for one in found)),
         ("runtimes", *(_versions(one.runtimes) for one in found)),
         ("data", *(f"{one.data.description}; {one.data.rows.get('test', 0)} test rows" for one in found)),
@@ -148,6 +176,12 @@ def comparison(found: Sequence[Compared]) -> list[RenderableType]:
     if not shared:
         notes.append("no metric is of more than one of them")
     return [table_of(_models(len(found)), "", *names, rows=rows), *notes]
+
+
+def _time_here(one: Compared) -> str:
+    if one.latency.error is not None:
+        return f"not measured: {one.latency.error}"
+    return f"{_time(one.latency.ms).strip()} ({one.endpoint})"
 
 
 def _versions(runtimes: Sequence[str]) -> str:

@@ -38,11 +38,11 @@ def metric_unit(metric: Metric, units: Iterable[str] = ()) -> str:
     return "dex" if logarithms and metric.name.rpartition("/")[2] in ("scatter", "bias", "rmse") else ""
 
 
-def value_text(metric: Metric, unit: str = "") -> str:
-    """Value, interval and unit: "0.693 [0.676, 0.712]", "28.066 [28.029, 28.098] nat"."""
+def value_text(metric: Metric, unit: str = "", *, interval: bool = True) -> str:
+    """Value, interval (which may be left out) and unit: "0.693 [0.676, 0.712]", "28.066 [28.029, 28.098] nat"."""
     low, high = metric.interval or (metric.value, metric.value)
     text = _rounder(low, high)
-    said = text(metric.value) + (f" [{text(low)}, {text(high)}]" if metric.interval else "")
+    said = text(metric.value) + (f" [{text(low)}, {text(high)}]" if metric.interval and interval else "")
     return f"{said} {unit}".rstrip()
 
 
