@@ -1,7 +1,7 @@
-"""Embeddings: networks that make a fixed number of features of sets, sequences and images.
+"""Embeddings: networks that make a fixed number of features of sets, sequences, images and fields.
 
-What an embedding is given has been standardized, and its padding is zero. Padding changes no feature: it is left out of means
-and of attention, and is zero again before each convolution, as what lies beyond the ends is.
+What an embedding is given has been standardized, unless it ``scales_itself``, and its padding is zero. Padding changes no
+feature: it is left out of means and of attention, and is zero again before each convolution, as what lies beyond the ends is.
 """
 
 from __future__ import annotations
@@ -11,13 +11,16 @@ from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
 import keras
+import numpy as np
+import pydantic
 from keras import ops
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError, model_validator
 
+from zoo.families.fields.convolutions import FieldFeatures
 from zoo.families.set_layers import AttentionBlock, built_dense, pooled, through
 
-Units = Annotated[int, Field(gt=0)]
-Layers = Annotated[list[Units], Field(min_length=1)]
+Units = Annotated[int, pydantic.Field(gt=0)]
+Layers = Annotated[list[Units], pydantic.Field(min_length=1)]
 PLACED = 8
 """Numbers kept of each position after the last stage of a convolution over a fixed size, beside the mean over positions."""
 FAR = 8
@@ -33,6 +36,8 @@ class _Embedding(BaseModel):
     """Number of axes along which elements lie; one more axis holds the numbers of an element."""
     takes_free: ClassVar[bool] = True
     """Whether the first of these axes may be of free length."""
+    scales_itself: ClassVar[bool] = False
+    """Whether the layer takes what is observed as it is, and measures its scales in ``adapt``."""
 
 
 class MeanPooled(_Embedding):
@@ -88,14 +93,29 @@ class Convolution2D(_Embedding):
     """Units of the layers after the last stage, the last of which are the features."""
 
 
-Settings = MeanPooled | Attention | Convolution1D | Convolution2D
+class Field(_Embedding):
+    """The features that networks of fields see of a map of an overdensity, averaged over all places, and a network of them."""
+
+    positions: ClassVar[int] = 2
+    takes_free: ClassVar[bool] = False
+    scales_itself: ClassVar[bool] = True
+
+    kind: Literal["field"] = "field"
+    channels: Layers = [16, 32, 64, 64]
+    """Channels of each stage of `zoo.families.fields.convolutions.FieldFeatures`."""
+    units: Layers = [64, 32]
+    """Units of the layers after the mean over places, the last of which are the features."""
+
+
+Settings = MeanPooled | Attention | Convolution1D | Convolution2D | Field
 KINDS: dict[str, type[Settings]] = {
     "mean-pooled": MeanPooled,
     "attention": Attention,
     "convolution-1d": Convolution1D,
     "convolution-2d": Convolution2D,
+    "field": Field,
 }
-_SETTINGS: TypeAdapter[Settings] = TypeAdapter(Annotated[Settings, Field(discriminator="kind")])
+_SETTINGS: TypeAdapter[Settings] = TypeAdapter(Annotated[Settings, pydantic.Field(discriminator="kind")])
 
 
 def embedding_settings(plain: Mapping[str, Any]) -> Settings:
@@ -255,6 +275,32 @@ class ConvolutionEmbedding(keras.layers.Layer):
         return through(self.whole, ops.concatenate([mean, ops.reshape(self.places(x), (-1, self.flat))], axis=-1))
 
 
+class FieldEmbedding(keras.layers.Layer):
+    """Features of maps (batch, height, width, 1) of an overdensity.
+
+    Parameters
+    ----------
+    settings : Field
+        The settings.
+    activation : str
+        The activation of hidden layers.
+    """
+
+    def __init__(self, settings: Field, activation: str, **kwargs) -> None:
+        super().__init__(**kwargs)
+        self.seen = FieldFeatures(2, settings.channels, activation, name="seen")
+        self.whole = built_dense("whole", settings.channels[-1], settings.units, activation, linear=True)
+        self.built = True
+
+    def adapt(self, fields: np.ndarray, weight: np.ndarray | None = None) -> None:
+        """Measure the scale of the logarithm of the density on maps (n, height, width), by event weights (n,)."""
+        self.seen.adapt(fields, weight)
+
+    def call(self, x, real=None):
+        """Features (batch, units)."""
+        return through(self.whole, self.seen(x[..., 0]))
+
+
 def _halved(real):
     """Which of every two neighbors (batch, (n + 1) // 2) have one that is real."""
     number = ops.cast(real, "float32")
@@ -280,4 +326,6 @@ def built_embedding(settings: Settings, shape: tuple[int | None, ...], activatio
     """
     if isinstance(settings, MeanPooled | Attention):
         return SetEmbedding(settings, shape, activation, name="embedding")
+    if isinstance(settings, Field):
+        return FieldEmbedding(settings, activation, name="embedding")
     return ConvolutionEmbedding(settings, shape, activation, name="embedding")

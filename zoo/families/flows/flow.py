@@ -108,7 +108,7 @@ class Flow(TrainedInXla, DensityModel):
         self.observed: Any = None
         if context_scales is not None:
             self.observed = ContextScales(context_scales, name="observed")
-        elif shape is not None:
+        elif shape is not None and not (settings and settings.scales_itself):
             self.observed = Standardize((wanted,), name="observed")
         self.autocast = scales is None and context_scales is None  # Keras would round to float32 what a scale is to take
         if shape is not None and settings is not None:
@@ -126,7 +126,8 @@ class Flow(TrainedInXla, DensityModel):
         """Features (batch, F) of a context (batch, ...) and its mask, None without one."""
         if self.context_shape is None:
             return None
-        c = self.observed(self.context_shape.arranged(c))
+        c = self.context_shape.arranged(c)
+        c = c if self.observed is None else self.observed(c)
         if mask is not None:
             c = ops.where(mask[..., None], c, 0.0)
         if self.embedding is None:
@@ -227,7 +228,9 @@ class Flow(TrainedInXla, DensityModel):
     def adapt(self, inputs, target, weight=None) -> None:
         x, *context = inputs.values()
         self.support.adapt(x, weight)
-        if self.context_shape is not None and self.observed is not None:
+        if self.context_shape is not None and self.observed is None:
+            self.embedding.adapt(context[0], weight)
+        elif self.context_shape is not None:
             self.observed.adapt(self.context_shape.elements(*context), self.context_shape.per_element(weight, *context))
 
     def baseline(self, tensor: str) -> np.ndarray | None:

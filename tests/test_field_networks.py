@@ -1,0 +1,133 @@
+"""Networks of maps and cubes: the contract of families, free sizes, and what they say of fields that are no such fields."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+import pytest
+
+from zoo.data.dataset import Rows
+from zoo.families.fields.field_cnn import FieldCNN
+from zoo.families.fields.moments import MomentMLP
+from zoo.model.registry import get_family
+from zoo.testing import check_family
+
+CONFIGS = {
+    "field-cnn": {"dimensions": 2, "channels": [3, 4], "hidden": [5], "outputs": 2},
+    "moment-mlp": {"inputs": 7, "hidden": [5], "outputs": 2},
+}
+CUBES = {"dimensions": 3, "channels": [2, 3], "hidden": [], "outputs": 1}
+
+
+def lognormal(n: int, shape: tuple[int, ...], seed: int = 0) -> np.ndarray:
+    """Overdensities of smooth lognormal fields (n, ...) of deviations from 0.5 to 1 of their logarithms."""
+    rng = np.random.default_rng(seed)
+    axes = tuple(range(1, len(shape) + 1))
+    k = np.sqrt(sum(np.square(f) for f in np.meshgrid(*(np.fft.fftfreq(s) for s in shape), indexing="ij")))
+    noise = np.fft.fftn(rng.normal(size=(n, *shape)), axes=axes)
+    field = np.fft.ifftn(noise / (0.05 + k) ** 1.5, axes=axes).real
+    field *= rng.uniform(0.5, 1, (n, *[1] * len(shape))) / field.std(axis=axes, keepdims=True)
+    return (np.exp(field - 0.5 * field.var(axis=axes, keepdims=True)) - 1).astype(np.float32)
+
+
+def rows(name: str, n: int = 40) -> Rows:
+    x = np.random.default_rng(1).normal(size=(n, 7)).astype(np.float32) if name == "moment-mlp" else lognormal(n, (20, 20))
+    target = np.random.default_rng(2).normal([0.3, 0.8], [0.1, 0.1], (n, 2)).astype(np.float32)
+    return Rows({"x": x}, target, np.arange(n))
+
+
+def made(shape: tuple[int, ...] = (20, 20), n: int = 64) -> FieldCNN:
+    keras.utils.set_random_seed(1)
+    config = CONFIGS["field-cnn"] if len(shape) == 2 else CUBES
+    model = FieldCNN(**config)
+    fields = lognormal(n, shape)
+    model.adapt({"overdensity": fields}, np.random.default_rng(0).normal(size=(n, config["outputs"])))
+    model.head.set_weights([np.random.default_rng(3).normal(size=w.shape) for w in model.head.get_weights()])
+    return model
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_family_keeps_its_contract(name):
+    keras.utils.set_random_seed(1)
+    check_family(get_family(name), CONFIGS[name], rows(name), opsets=[13])
+
+
+@pytest.mark.parametrize("dimensions", [2, 3])
+def test_a_field_seen_twice_side_by_side_is_answered_nearly_as_itself(dimensions):
+    """What is found is averaged over places: of a field repeated along an axis only what crosses the seam is new."""
+    model = made((20,) * dimensions)
+    fields = lognormal(4, (40,) * dimensions, seed=5)
+    for once, twice in zip(
+        model.predict_moments(fields), model.predict_moments(np.concatenate([fields, fields], axis=1)), strict=True
+    ):
+        np.testing.assert_allclose(once, twice, rtol=0.2)
+
+
+def test_no_cell_beyond_an_edge_is_seen():
+    """The answer to a map is made of what convolutions answer within it: cells outside count as if they were not."""
+    model = made()
+    wide = lognormal(3, (24, 26), seed=6)
+    inner = np.asarray(model.seen.places(wide[:, :20, :22]))
+    outer = np.asarray(model.seen.places(wide))
+    np.testing.assert_allclose(outer[:, : inner.shape[1], : inner.shape[2]], inner, atol=1e-5)
+
+
+@pytest.mark.parametrize("dimensions", [2, 3])
+def test_fields_of_the_training_are_like_it_and_others_are_not(dimensions):
+    shape = {2: (48, 48), 3: (20, 20, 20)}[dimensions]
+    model = made(shape, n=200)
+    known = np.asarray(model.predict_moments(lognormal(200, shape))[-1])
+    assert np.mean(np.square(known)) == pytest.approx(6, rel=0.05)  # that of as many statistics
+    new = np.asarray(model.predict_moments(lognormal(50, shape, seed=8))[-1])
+    assert new.max() < 1.5 * known.max()
+    fields = lognormal(20, shape, seed=9)
+    rng = np.random.default_rng(0)
+    for wrong in (1 + fields, 64 * (1 + fields), rng.permuted(fields.reshape(len(fields), -1), axis=1).reshape(fields.shape)):
+        assert np.asarray(model.predict_moments(wrong.astype(np.float32))[-1]).min() > known.max()
+
+
+def test_the_loss_is_minus_the_log_likelihood_of_gaussians():
+    from scipy import stats
+
+    model = made()
+    fields, target = lognormal(5, (20, 20), seed=7), np.random.default_rng(4).normal(size=(5, 2)).astype(np.float32)
+    mean, scale, _ = (np.asarray(part, np.float64) for part in model.predict_moments(fields))
+    expected = -stats.norm(mean, scale).logpdf(target).sum(axis=1)
+    np.testing.assert_allclose(model.objective(target, model(fields)), expected, rtol=1e-4)
+
+
+@pytest.mark.parametrize("changes", [{"dimensions": 1}, {"channels": []}])
+def test_a_network_without_stages_or_of_other_axes_is_refused(changes):
+    with pytest.raises(ValueError, match="expected 2 or 3 dimensions and channels"):
+        FieldCNN(**CONFIGS["field-cnn"] | changes)
+
+
+def test_moments_are_those_of_a_linear_relation():
+    """Of a quantity that is a row's first number and noise, the mean and the deviation of that noise are learned."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(4096, 7)).astype(np.float32)
+    target = (x[:, :1] + 0.3 * rng.normal(size=(4096, 1))).astype(np.float32)
+    keras.utils.set_random_seed(0)
+    model = MomentMLP(inputs=7, hidden=[16])
+    model.adapt({"x": x}, target)
+    model.compile(keras.optimizers.Adam(3e-3), loss=model.objective)
+    model.fit(x, target, epochs=30, batch_size=256, verbose=0)
+    mean, scale = (np.asarray(part) for part in model.moments(x))
+    assert np.corrcoef(mean[:, 0], x[:, 0])[0, 1] > 0.99
+    assert np.median(scale) == pytest.approx(0.3, rel=0.1)
+
+
+def test_a_posterior_of_maps_is_a_family_as_others():
+    config = {
+        "dimensions": 2,
+        "context": [20, 20],
+        "transforms": 1,
+        "hidden": [6],
+        "bins": 4,
+        "support": [[-1, 2], [0, 2]],
+        "embedding": {"kind": "field", "channels": [3, 4], "units": [5]},
+    }
+    given = rows("field-cnn")
+    inputs = {"theta": given.target, "overdensity": given.inputs["x"]}
+    keras.utils.set_random_seed(1)
+    check_family(get_family("nsf"), config, Rows(inputs, np.zeros((len(given), 1), np.float32), given.group), opsets=[13])

@@ -1,0 +1,155 @@
+"""Evaluation of moment networks: how far off each quantity is, whether the deviations mean what they say, and of what else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from pydantic import JsonValue
+from scipy.special import ndtr
+
+from zoo.data.dataset import Rows
+from zoo.interpret import plots
+from zoo.model.spec import Metric
+from zoo.training.evaluate import Evaluation, Run, Runs
+from zoo.training.evaluations import EvaluationSettings, register_evaluation
+from zoo.training.evaluations.distribution import LEVELS, ratio
+from zoo.training.metrics import Units, mean, measured, rms
+from zoo.training.recipe import RecipeError
+
+
+@register_evaluation("moments")
+class MomentsSettings(EvaluationSettings):
+    """Error, bias and coverage of each quantity, of rows and of the mean over the rows of a simulation, for every variant."""
+
+    kind: Literal["moments"] = "moments"
+    also_on: dict[str, dict[str, JsonValue]] = {}
+    """Further test sets by label, with the changes of the data's parameters."""
+
+    def judge(self, runs: Runs) -> Evaluation:
+        return evaluate(runs, self)
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What was answered to the rows of a test set.
+
+    Attributes
+    ----------
+    rows : Rows
+        The rows.
+    location, scale : ndarray of shape (n, D)
+        Mean and standard deviation of each quantity, in its units.
+    """
+
+    rows: Rows
+    location: np.ndarray
+    scale: np.ndarray
+
+    @property
+    def error(self) -> np.ndarray:
+        """Answer minus truth, (n, D)."""
+        found: np.ndarray = self.location - np.asarray(self.rows.target, np.float64)
+        return found
+
+    @property
+    def probability(self) -> np.ndarray:
+        """Probability of less than the truth, (n, D)."""
+        found: np.ndarray = ndtr(-self.error / self.scale)
+        return found
+
+    @property
+    def log_likelihood(self) -> np.ndarray:
+        """Log-likelihood (n,) of the truth of all quantities, nat."""
+        each = -0.5 * np.square(self.error / self.scale) - np.log(self.scale) - 0.5 * np.log(2 * np.pi)
+        found: np.ndarray = each.sum(axis=1)
+        return found
+
+    def of_simulations(self) -> tuple[np.ndarray, np.ndarray]:
+        """Error (m, D) of the mean over the rows of each simulation, and the simulations (m,)."""
+        simulations, place, counts = np.unique(self.rows.group, return_inverse=True, return_counts=True)
+        total = np.zeros((len(simulations), self.error.shape[1]))
+        np.add.at(total, place, self.error)
+        return total / counts[:, None], simulations
+
+
+def evaluate(runs: Runs, settings: MomentsSettings) -> Evaluation:
+    """Every variant on the test split, and the model on further test sets."""
+    evaluation = Evaluation()
+    released = runs[""][0]
+    dataset = released.recipe.data.dataset()
+    names = list(dataset.units)
+    found = {variant: [answers(run) for run in members] for variant, members in runs.items()}
+    for variant, members in found.items():
+        evaluation.metrics += _metrics(f"{variant}/" if variant else "", members, names, dataset.units)
+    for variant, members in found.items():
+        if variant:
+            evaluation.metrics += list(_beside(variant, found[""], members, names))
+    for label, changes in settings.also_on.items():
+        elsewhere = [answers(run, changes) for run in runs[""]]
+        evaluation.metrics += _metrics(f"{label}/", elsewhere, names, dataset.units)
+    shown = {variant or released.recipe.name: members[0] for variant, members in found.items()}
+    evaluation.figures = _figures(shown, names, dataset.units)
+    evaluation.figures["learning_curves"] = plots.learning_curves(released.history)
+    return evaluation
+
+
+def answers(run: Run, changes: dict | None = None) -> Answers:
+    """A run on its test split, the data's parameters changed for a further test set.
+
+    Raises
+    ------
+    RecipeError
+        If the family answers with other than locations and scales of Gaussians.
+    """
+    rows = run.held_out(changes)
+    if run.load().answers_with != "gaussian":
+        raise RecipeError(f"{run.recipe.name}: evaluation moments: expected a family that answers with Gaussians")
+    location, scale = np.split(run.answer(rows), 2, axis=-1)
+    return Answers(rows, location, scale)
+
+
+def _metrics(prefix: str, members: list[Answers], names: list[str], units: Any) -> list[Metric]:
+    own = Units.of(members[0].rows)
+    prior = np.asarray(members[0].rows.target, np.float64).std(axis=0)
+    by_simulation = [member.of_simulations() for member in members]
+    several = len(by_simulation[0][1]) < len(members[0].rows)
+    found = []
+    for i, name in enumerate(names):
+        errors = [member.error[:, i] for member in members]
+        deviation = {"baseline": float(prior[i]), "baseline_name": "mean of the hypercube"}
+        found.append(measured(f"{prefix}rmse {name}", rms, errors, own, f"of a field, {units[name]}", **deviation))
+        if several:
+            means, of_each = [error[:, i] for error, _ in by_simulation], Units(by_simulation[0][1])
+            meaning = f"of the mean over the fields of a box, {units[name]}"
+            found.append(measured(f"{prefix}rmse {name} of a box", rms, means, of_each, meaning, **deviation))
+        found.append(measured(f"{prefix}bias {name}", mean, errors, own, f"mean of answer - truth, {units[name]}"))
+        for level in LEVELS:
+            inside = [np.abs(2 * member.probability[:, i] - 1) <= level for member in members]
+            meaning = "fields whose truth lies in the central interval"
+            found.append(measured(f"{prefix}coverage of {level:.0%} {name}", mean, inside, own, meaning))
+    likelihood = [member.log_likelihood for member in members]
+    found.append(measured(f"{prefix}log likelihood", mean, likelihood, own, "of all quantities, mean over fields, nat"))
+    return found
+
+
+def _beside(variant: str, ours: list[Answers], theirs: list[Answers], names: list[str]) -> Iterator[Metric]:
+    """Errors over those of a variant, on the same rows; a variant of one run stands beside each."""
+    pairs = list(zip(ours, theirs * (len(ours) // len(theirs)), strict=True))
+    for i, name in enumerate(names):
+        values = [np.stack([a.error[:, i], b.error[:, i]], axis=1) for a, b in pairs]
+        yield measured(f"rmse {name} over that of {variant}", ratio, values, Units.of(ours[0].rows), "on the same fields")
+
+
+def _figures(shown: dict[str, Answers], names: list[str], units: Any) -> dict[str, Any]:
+    first = next(iter(shown.values()))
+    figures = {}
+    for i, name in enumerate(names):
+        truth = np.asarray(first.rows.target, np.float64)[:, i]
+        locations = {label: found.location[:, i] for label, found in shown.items()}
+        figures[f"error_{name}"] = plots.error_against_truth(truth, locations, name, units[name], None)
+    sure = {name: first.probability[:, i] for i, name in enumerate(names)}
+    figures["coverage"] = plots.coverage_of_intervals(sure, None)
+    return figures

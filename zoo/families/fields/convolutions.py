@@ -1,0 +1,80 @@
+"""What networks of fields see: convolutions of the logarithm of a density, averaged over all places."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import keras
+import numpy as np
+from keras import ops
+
+from zoo.families.layers import Standardize, cells
+
+FLOOR = 0.05
+"""Added to the density in units of its mean, so that an empty cell has a logarithm."""
+
+
+def log_density(overdensity):
+    """Logarithm of the density in units of its mean, of overdensities of any shape."""
+    return ops.log(ops.maximum(1 + ops.convert_to_tensor(overdensity), 0.0) + FLOOR)
+
+
+class FieldFeatures(keras.layers.Layer):
+    """Features of maps or cubes of any size.
+
+    The logarithm brings a density, which is skewed, near to a Gaussian field (Coles & Jones 1991). Convolutions see what lies
+    within a field and nothing beyond its edges, so that a cut-out needs no more than a periodic box, and what they find is
+    averaged over all places.
+
+    Parameters
+    ----------
+    dimensions : int
+        Axes of a field, 2 or 3.
+    channels : sequence of int
+        Channels of each stage: a convolution of 3 cells along each axis, and the mean of blocks of 2; the last has no blocks.
+    activation : str
+        Activation of the convolutions.
+
+    Raises
+    ------
+    ValueError
+        There are no stages, or neither two nor three axes.
+    """
+
+    def __init__(self, dimensions: int, channels: Sequence[int], activation: str, **kwargs) -> None:
+        super().__init__(**kwargs)
+        if dimensions not in (2, 3) or not channels:
+            raise ValueError(f"expected 2 or 3 dimensions and channels of at least one stage, given {dimensions}, {channels}")
+        kind, pool = KINDS[dimensions]
+        self.axes = tuple(range(1, dimensions + 1))
+        self.standardize = Standardize((), name="standardize")
+        self.stages: list[keras.layers.Layer] = []
+        before = 1
+        for i, units in enumerate(channels):
+            self.stages.append(kind(units, 3, padding="valid", activation=activation, name=f"stage_{i}"))
+            self.stages[-1].build((None, *[None] * dimensions, before))
+            before = units
+        self.pool = pool(2, name="blocks")
+        self.built = True
+
+    def adapt(self, fields: np.ndarray, weight: np.ndarray | None = None) -> None:
+        """Measure mean and scale of the logarithm of the density on training fields (n, ...), by event weights (n,)."""
+        values, of_each = cells(fields, weight)
+        self.standardize.adapt(ops.convert_to_numpy(log_density(values)), of_each)
+
+    def places(self, overdensity):
+        """Features (batch, ..., channels) of each place, of overdensities (batch, ...)."""
+        x = self.standardize(log_density(overdensity))[..., None]
+        for stage in self.stages[:-1]:
+            x = self.pool(stage(x))
+        return self.stages[-1](x)
+
+    def call(self, overdensity):
+        return ops.mean(self.places(overdensity), axis=self.axes)
+
+
+KINDS = {
+    2: (keras.layers.Conv2D, keras.layers.AveragePooling2D),
+    3: (keras.layers.Conv3D, keras.layers.AveragePooling3D),
+}
+"""Layers of each number of axes."""

@@ -1,0 +1,85 @@
+"""Convolutional network from maps or cubes of an overdensity, of any size, to the moments of several quantities."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import keras
+import numpy as np
+
+from zoo.families.batches import in_batches
+from zoo.families.fields.convolutions import FieldFeatures, log_density
+from zoo.families.fields.moments import Moments
+from zoo.families.fields.unlikeness import Unlikeness
+from zoo.model.registry import register_family
+
+MEASURED = 4096
+"""Training fields at most, by which others are told to be unlike them."""
+
+
+@register_family("field-cnn")
+class FieldCNN(Moments):
+    """Convolutions of the logarithm of the density, the mean over all places, and dense layers.
+
+    Beside the moments stands how unlike a field is those of the training.
+
+    Parameters
+    ----------
+    dimensions : int
+        Axes of a field: 2 for maps, 3 for cubes.
+    channels : list of int
+        Channels of each stage of `FieldFeatures`.
+    hidden : list of int
+        Units of the dense layers after the mean over places.
+    outputs : int
+        Number of quantities.
+    activation : str
+        Activation of all hidden layers.
+    """
+
+    endpoints: ClassVar[dict[str, str]] = {"predict": "predict_moments"}
+
+    def __init__(
+        self,
+        dimensions: int,
+        channels: list[int],
+        hidden: list[int],
+        outputs: int = 1,
+        activation: str = "swish",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.config = {
+            "dimensions": dimensions,
+            "channels": list(channels),
+            "hidden": list(hidden),
+            "outputs": outputs,
+            "activation": activation,
+        }
+        self.seen = FieldFeatures(dimensions, channels, activation, name="seen")
+        self.unlikeness = Unlikeness(dimensions, name="unlikeness")
+        self.build_head(channels[-1], list(hidden), outputs, activation)
+
+    def features(self, x):
+        return self.seen(x)
+
+    def predict_moments(self, x):
+        """Means, standard deviations (batch, outputs) each, and how unlike the training's a field is, (batch,)."""
+        return *self.moments(x), self.unlikeness(x)
+
+    def standardized(self, *inputs) -> tuple:
+        return (self.seen.standardize(log_density(inputs[0])),)
+
+    @property
+    def seeing(self) -> dict[str, list[keras.layers.Layer]]:
+        return {"stem": [self.seen.standardize, self.unlikeness], "stages": list(self.seen.stages)}
+
+    def adapt(self, inputs, target, weight=None) -> None:
+        super().adapt(inputs, target, weight)
+        (fields,) = inputs.values()
+        self.seen.adapt(fields, weight)
+        found = in_batches(self.unlikeness.statistics, fields[:MEASURED])
+        self.unlikeness.adapt(found, None if weight is None else weight[:MEASURED])
+
+    def baseline(self, tensor: str) -> np.ndarray | None:
+        return np.zeros((), np.float32)  # the mean density
