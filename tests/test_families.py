@@ -36,6 +36,8 @@ CLOUDS = {"deep-sets", "particle-net", "particle-transformer"}
 
 MOTION = {"lagrangian", "hamiltonian", "unconstrained-motion"}
 """Families that test_dynamics holds to it, as their states have an even number of elements."""
+FIELDS = {"field-cnn", "moment-mlp"}
+"""Families that test_field_networks holds to it."""
 FORMULAE = {"symbolic-transformer", "formula"}
 """Families that test_formulae and test_symbolic_distillation hold to it."""
 
@@ -69,7 +71,7 @@ def test_every_family_is_held_to_it():
 
     registry._import_families()
     ours = {name for name, cls in registry._families.items() if cls.__module__.startswith(zoo.families.__name__)}
-    assert ours == {*CHECKED, *FLOWS, *CLOUDS, *MOTION, *FORMULAE}
+    assert ours == {*CHECKED, *FLOWS, *CLOUDS, *MOTION, *FORMULAE, *FIELDS}
 
 
 def test_logistic_with_scikit_learns_weights_is_scikit_learn():

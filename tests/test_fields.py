@@ -8,6 +8,7 @@ from scipy import stats
 
 from zoo.data.dataset import get_dataset
 from zoo.data.fields.design import RANGES, FieldsConfig
+from zoo.data.fields.features import features
 from zoo.data.fields.simulate import density, density_of, field_path, load_density, simulate
 from zoo.data.fields.views import Turned, coarse, slabs, smoothed
 from zoo.data.nbody.initial import linear_density
@@ -191,3 +192,21 @@ def test_the_command_makes_what_recipes_look_for(tmp_path, monkeypatch):
     for wrong in (["--numbers", "3:5"], ["--numbers", "2"], ["--particles", "9"]):
         refused = CliRunner().invoke(app, [*given, *wrong])
         assert refused.exit_code != 0
+
+
+def test_summaries_take_the_place_of_fields_and_no_turn_changes_them(folder):
+    rng = np.random.default_rng(0)
+    fields = np.exp(rng.normal(size=(3, 64, 64))).astype(np.float32) - 1
+    every = ["power", "bispectrum", "one-point", "peaks"]
+    found = features(fields, 100.0, every)
+    assert found.shape == (3, 60)
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(features(Turned(fields, rng)[:], 100.0, every), found, rtol=1e-3, atol=1e-3)
+    data = get_dataset("field-maps", train=4, validation=2, test=2, design=SMALL, path=str(folder), summary=["one-point"])
+    maps = get_dataset("field-maps", train=4, validation=2, test=2, design=SMALL, path=str(folder)).rows("test")
+    rows = data.rows("test")
+    np.testing.assert_array_equal(rows.inputs["summary"], features(maps.inputs["overdensity"], 50.0, ["one-point"]))
+    np.testing.assert_array_equal(rows.target, maps.target)
+    for wrong in ([], ["powr"]):
+        with pytest.raises(InputError, match="summary: expected some of power, bispectrum, one-point, peaks"):
+            features(fields, 100.0, wrong)

@@ -69,6 +69,7 @@ EVALUATIONS: Register[type[EvaluationSettings]] = Register(
             "formulae",
             "latents",
             "likelihood",
+            "moments",
             "motion",
             "parameterized",
             "posterior",

@@ -9,6 +9,7 @@ import numpy as np
 
 from zoo.data.dataset import Rows, Split, groups, register_dataset
 from zoo.data.fields.design import RANGES, FieldsConfig
+from zoo.data.fields.features import Summary, features
 from zoo.data.fields.simulate import cached_fields, field_path, load_density, simulate
 from zoo.data.fields.views import Turned, coarse, slabs, smoothed
 from zoo.data.sbi.priors.laws import Uniform
@@ -30,6 +31,8 @@ class Fields:
         What differs from the default `FieldsConfig`.
     smoothing : float
         Deviation of a Gaussian by which densities are smoothed first, Mpc/h.
+    summary : list of str, optional
+        Summaries that stand in place of the fields, as `zoo.data.fields.features.features` has them.
     pairs : bool
         Whether the parameters are an input too, for a density of them given the field.
     seed : int
@@ -54,6 +57,7 @@ class Fields:
         test: int = 200,
         design: dict[str, Any] | None = None,
         smoothing: float = 0.0,
+        summary: list[Summary] | None = None,
         pairs: bool = False,
         seed: int = 0,
         path: str | None = None,
@@ -63,7 +67,7 @@ class Fields:
         self.config = FieldsConfig.model_validate(design or {})
         if sum(self.sizes.values()) > self.config.simulations:
             raise InputError(f"expected at most {self.config.simulations} simulations in all splits, given {self.sizes}")
-        self.smoothing, self.pairs, self.seed, self.on_missing = smoothing, pairs, seed, on_missing
+        self.smoothing, self.summary, self.pairs, self.seed, self.on_missing = smoothing, summary, pairs, seed, on_missing
         self.folder = cached_fields(self.config) if path is None else Path(path)
         self.simulator = self.config.nbody(0).simulator
         self.prior = Prior({name: Uniform(low=RANGES[name][0], high=RANGES[name][1]) for name in self.config.parameters})
@@ -81,7 +85,10 @@ class Fields:
         fields, number = self._made[split]
         theta = self.config.design()[number].astype(np.float32)
         rng = np.random.default_rng([self.seed, epoch])
-        given: dict[str, Any] = {"overdensity": Turned(fields, rng) if split == "train" else fields}
+        if self.summary is None:
+            given: dict[str, Any] = {"overdensity": Turned(fields, rng) if split == "train" else fields}
+        else:  # which no turn changes
+            given = {"summary": fields}
         return Rows(
             inputs={"theta": theta, **given} if self.pairs else given,
             target=np.zeros((len(theta), 1), np.float32) if self.pairs else theta,
@@ -102,7 +109,8 @@ class Fields:
         found = []
         for number in track(numbers.tolist(), f"fields: {split}"):
             one = load_density(self.folder, self.config, number)
-            found.append(self.views(smoothed(one, self.config.box, self.smoothing)))
+            views = self.views(smoothed(one, self.config.box, self.smoothing))
+            found.append(views if self.summary is None else features(views, self.config.box, self.summary))
         return np.concatenate(found), np.repeat(numbers, [len(views) for views in found])
 
 

@@ -1,4 +1,4 @@
-"""What networks of fields see: convolutions of the logarithm of a density, averaged over all places."""
+"""What networks of fields see: convolutions of the logarithm of a density, averaged over places."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ class FieldFeatures(keras.layers.Layer):
     """Features of maps or cubes of any size.
 
     The logarithm brings a density, which is skewed, near to a Gaussian field (Coles & Jones 1991). Convolutions see what lies
-    within a field and nothing beyond its edges, so that a cut-out needs no more than a periodic box, and what they find is
-    averaged over all places.
+    within a field and nothing beyond its edges, so that a cut-out needs no more than a periodic box. What each stage finds is
+    averaged over all places, that of the first stages too: how many cells have which density says as much of sigma_8 as shapes.
 
     Parameters
     ----------
@@ -46,6 +46,8 @@ class FieldFeatures(keras.layers.Layer):
         if dimensions not in (2, 3) or not channels:
             raise ValueError(f"expected 2 or 3 dimensions and channels of at least one stage, given {dimensions}, {channels}")
         kind, pool = KINDS[dimensions]
+        self.width = sum(channels)
+        """Number of features."""
         self.axes = tuple(range(1, dimensions + 1))
         self.standardize = Standardize((), name="standardize")
         self.stages: list[keras.layers.Layer] = []
@@ -63,14 +65,14 @@ class FieldFeatures(keras.layers.Layer):
         self.standardize.adapt(ops.convert_to_numpy(log_density(values)), of_each)
 
     def places(self, overdensity):
-        """Features (batch, ..., channels) of each place, of overdensities (batch, ...)."""
-        x = self.standardize(log_density(overdensity))[..., None]
-        for stage in self.stages[:-1]:
-            x = self.pool(stage(x))
-        return self.stages[-1](x)
+        """What each stage finds at each of its places, (batch, ..., channels), of overdensities (batch, ...)."""
+        found = [self.stages[0](self.standardize(log_density(overdensity))[..., None])]
+        for stage in self.stages[1:]:
+            found.append(stage(self.pool(found[-1])))
+        return found
 
     def call(self, overdensity):
-        return ops.mean(self.places(overdensity), axis=self.axes)
+        return ops.concatenate([ops.mean(found, axis=self.axes) for found in self.places(overdensity)], axis=-1)
 
 
 KINDS = {

@@ -19,7 +19,7 @@ MEASURED = 4096
 
 @register_family("field-cnn")
 class FieldCNN(Moments):
-    """Convolutions of the logarithm of the density, the mean over all places, and dense layers.
+    """Convolutions of the logarithm of the density, means over places, and dense layers.
 
     Beside the moments stands how unlike a field is those of the training.
 
@@ -30,7 +30,7 @@ class FieldCNN(Moments):
     channels : list of int
         Channels of each stage of `FieldFeatures`.
     hidden : list of int
-        Units of the dense layers after the mean over places.
+        Units of the dense layers after the means over places.
     outputs : int
         Number of quantities.
     activation : str
@@ -58,7 +58,7 @@ class FieldCNN(Moments):
         }
         self.seen = FieldFeatures(dimensions, channels, activation, name="seen")
         self.unlikeness = Unlikeness(dimensions, name="unlikeness")
-        self.build_head(channels[-1], list(hidden), outputs, activation)
+        self.build_head(self.seen.width, list(hidden), outputs, activation)
 
     def features(self, x):
         return self.seen(x)

@@ -94,7 +94,7 @@ class Convolution2D(_Embedding):
 
 
 class Field(_Embedding):
-    """The features that networks of fields see of a map of an overdensity, averaged over all places, and a network of them."""
+    """The features that networks of fields see of a map of an overdensity, averaged over places, and a network of them."""
 
     positions: ClassVar[int] = 2
     takes_free: ClassVar[bool] = False
@@ -289,7 +289,7 @@ class FieldEmbedding(keras.layers.Layer):
     def __init__(self, settings: Field, activation: str, **kwargs) -> None:
         super().__init__(**kwargs)
         self.seen = FieldFeatures(2, settings.channels, activation, name="seen")
-        self.whole = built_dense("whole", settings.channels[-1], settings.units, activation, linear=True)
+        self.whole = built_dense("whole", self.seen.width, settings.units, activation, linear=True)
         self.built = True
 
     def adapt(self, fields: np.ndarray, weight: np.ndarray | None = None) -> None:
