@@ -23,16 +23,21 @@ from zoo.data.fields.design import RANGES, FieldsConfig
 from zoo.data.fields.simulate import cached_fields, load_density, simulate
 from zoo.data.fields.summaries import one_point
 from zoo.data.fields.views import slabs
-from zoo.data.nbody.cosmology import linear_power
-from zoo.data.nbody.power import density_power, expected_power
+from zoo.data.nbody.checks import paired_fields
+from zoo.data.nbody.cosmology import Cosmology, linear_power
+from zoo.data.nbody.particle_mesh import evolve
+from zoo.data.nbody.power import density_power, expected_power, particle_power
+from zoo.data.nbody.simulate import NBodyConfig
 from zoo.interpret.plots.style import COLORS, GRAY, MARKERS, panels, styled
 from zoo.progress import track
 
 CORNERS = [(omega_m, sigma8) for omega_m in RANGES["omega_m"] for sigma8 in RANGES["sigma8"]]
 MIDDLE = tuple(float(np.mean(RANGES[name])) for name in ("omega_m", "sigma8"))
 SOFTENING = 0.1
-VALUES = np.linspace(-3.5, 3.0, 53)
+VALUES = np.linspace(-3.5, 4.5, 65)
 """Edges of the bins of log(1 + delta)."""
+WIDER = 4
+"""Sides of the set's box in that of a box that has longer waves."""
 LONG = 5
 """Bins of wavenumber whose modes are few."""
 
@@ -56,6 +61,27 @@ def power_over_theory(config: FieldsConfig, numbers: np.ndarray, edges: np.ndarr
     return {name: np.array(values) for name, values in found.items()}
 
 
+def power_in_a_wide_box(config: FieldsConfig, place: tuple[float, float], edges: np.ndarray) -> np.ndarray:
+    """Power over the nonlinear one of a pair of fields of fixed amplitude, (bins,), with twice the particles a side."""
+    cosmology = Cosmology(omega_m=place[0], sigma8=place[1])
+    wide = NBodyConfig(
+        cosmology=cosmology,
+        particles=2 * config.particles,
+        box=WIDER * config.box,
+        steps=config.steps,
+        transfer="eisenstein-hu",
+    )
+    expected = expected_power(lambda k: nonlinear_power(cosmology, k), wide.mesh, wide.box)
+    measured = [
+        particle_power(evolve(wide, field)[0].positions, wide.box, wide.mesh)
+        for field in track(paired_fields(wide, 0), f"box of {wide.box:g}")
+    ]
+    found = np.mean([binned_ratio(one, expected, edges) for one in measured], axis=0)
+    print(f"{place} in a box of {wide.box:g}:", found.round(3))
+    found[edges[1:] > np.pi * wide.particles / wide.box] = np.nan
+    return found
+
+
 def modes_in_bins(config: FieldsConfig, edges: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Mean wavenumber and number of modes of each bin."""
     k, _, modes = density_power(np.ones([config.side] * 3, np.float32), config.box, config.particles**3)
@@ -74,7 +100,7 @@ def checks_figure(config: FieldsConfig, each: int, fields: int) -> Figure:
     chosen = [nearest(config, *place, each) for place in places]
     simulate(cached_fields(config), config, np.concatenate(chosen).tolist())
     for place, numbers, color, marker in zip(places, track(chosen, "power"), COLORS, MARKERS, strict=False):
-        label = rf"$\Omega_m$ = {place[0]:g}, $\sigma_8$ = {place[1]:g}"
+        label = _label(place)
         ratios = power_over_theory(config, numbers, edges)
         style = {"color": color, "marker": marker, "markersize": 4.5, "linewidth": 1, "capsize": 2}
         of_modes = ratios["expected"].mean(axis=0)[:LONG] / np.sqrt(each * modes[:LONG])
@@ -82,7 +108,7 @@ def checks_figure(config: FieldsConfig, each: int, fields: int) -> Figure:
         axes[0, 0].plot(k[:LONG], ratios["expected"].mean(axis=0)[:LONG], color=color, linestyle="--", linewidth=1)
         mean, error = ratios["nonlinear"].mean(axis=0), ratios["nonlinear"].std(axis=0, ddof=1) / np.sqrt(each)
         axes[0, 1].errorbar(k, mean, error, **style)
-        print(label, "power over HMcode:", *(f"{a:.2f}: {b:.3f}+-{c:.3f}" for a, b, c in zip(k, mean, error, strict=True)))
+        print(place, "power over HMcode:", *(f"{a:.2f}: {b:.3f}+-{c:.3f}" for a, b, c in zip(k, mean, error, strict=True)))
 
         maps = np.concatenate([slabs(load_density(cached_fields(config), config, int(i)), 4) for i in numbers])
         values = one_point(maps, VALUES, offset=0.01).mean(axis=0) / np.diff(VALUES)
@@ -90,19 +116,22 @@ def checks_figure(config: FieldsConfig, each: int, fields: int) -> Figure:
         axes[1, 1].plot(middle, values, color=color, label=f"{label}: variance {variance:.2f}")
         axes[1, 1].plot(middle, lognormal_fractions(variance, VALUES) / np.diff(VALUES), "--", color=color, linewidth=1)
         skewness = float(np.mean((maps - maps.mean()) ** 3) / variance**2)
-        print(label, f"maps: variance {variance:.3f}, S3 {skewness:.2f}, lognormal's {3 + variance:.2f}")
+        print(place, f"maps: variance {variance:.3f}, S3 {skewness:.2f}, lognormal's {3 + variance:.2f}")
 
+    for place, color in zip(CORNERS[:2], COLORS, strict=False):
+        axes[0, 1].plot(k, power_in_a_wide_box(config, place, edges), ":", color=color)
+    axes[0, 1].plot([], [], ":", color=GRAY, label=f"in a box of {WIDER * config.box:g} Mpc/$h$")
     for place, numbers, color, marker in zip(places, track(chosen, "forces"), COLORS, MARKERS, strict=False):
         found = np.array([cost_of_the_mesh(config, SOFTENING, int(number), edges) for number in numbers[:fields]])
-        label = rf"$\Omega_m$ = {place[0]:g}, $\sigma_8$ = {place[1]:g}"
+        label = _label(place)
         axes[1, 0].plot(k, found.mean(axis=0), color=color, marker=marker, markersize=4.5, linewidth=1, label=label)
-        print(label, "mesh over direct forces:", *(f"{a:.2f}: {b:.3f}" for a, b in zip(k, found.mean(axis=0), strict=True)))
+        print(place, "mesh over direct forces:", *(f"{a:.2f}: {b:.3f}" for a, b in zip(k, found.mean(axis=0), strict=True)))
 
     title = f"{each} simulations near each cosmology"
-    _of_wavenumber(axes[0, 0], f"{title}: largest scales", "power over linear theory, $z$ = 0", [0.07, 0.1, 0.2, 0.3])
+    _of_wavenumber(axes[0, 0], f"{title}: longest waves", "power over linear theory, $z$ = 0", [0.07, 0.1, 0.2, 0.3])
     axes[0, 0].plot([], [], "--", color=GRAY, linewidth=1, label="HMcode-2020 over linear")
     axes[0, 1].axvspan(nyquist / 2, nyquist, color="0.92", zorder=0, label="aliases of the cells count")
-    axes[0, 1].legend(loc="lower left")
+    axes[0, 1].legend(loc="upper right")
     _of_wavenumber(axes[0, 1], title, "power over HMcode-2020, $z$ = 0", [0.1, 0.2, 0.5, 1, 2])
     _of_wavenumber(
         axes[1, 0],
@@ -122,6 +151,10 @@ def checks_figure(config: FieldsConfig, each: int, fields: int) -> Figure:
     axes[1, 0].legend(loc="lower left")
     axes[1, 1].legend(loc="lower center", fontsize=8)
     return figure
+
+
+def _label(place: tuple[float, ...]) -> str:
+    return rf"$\Omega_m$ = {place[0]:g}, $\sigma_8$ = {place[1]:g}"
 
 
 def _of_wavenumber(ax: Axes, title: str, label: str, ticks: list[float]) -> None:

@@ -212,9 +212,9 @@ def test_the_command_makes_what_recipes_look_for(tmp_path, monkeypatch):
     config = FieldsConfig(simulations=4, particles=8, box=25.0)
     assert f"2 fields in {cached_fields(config)}" in result.output.replace("\n", "")
     assert load_density(cached_fields(config), config, 2).shape == (8, 8, 8)
-    result = CliRunner().invoke(app, [*given, "--numbers", "0:1", "--cells", "10"])
+    result = CliRunner().invoke(app, [*given, "--numbers", "0:1", "--cells", "10", "--steps", "3"])
     assert result.exit_code == 0, result.output
-    config = FieldsConfig(simulations=4, particles=8, cells=10, box=25.0)
+    config = FieldsConfig(simulations=4, particles=8, cells=10, box=25.0, steps=3)
     assert load_density(cached_fields(config), config, 0).shape == (10, 10, 10)
     for wrong in (["--numbers", "3:5"], ["--numbers", "2"], ["--particles", "9"], ["--cells", "9"]):
         refused = CliRunner().invoke(app, [*given, *wrong])

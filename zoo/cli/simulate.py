@@ -117,6 +117,7 @@ def simulate_fields(
         float | None,
         typer.Option(help="of direct forces between near particles, in their mean separation; default: the mesh's alone"),
     ] = None,
+    steps: Annotated[int, typer.Option(help="in time; direct forces take 90")] = 30,
     out: Annotated[Path | None, typer.Option("--out", help="folder; default: where recipes look; a killed run goes on")] = None,
     jobs: JobsOption = -1,
 ) -> None:
@@ -128,7 +129,7 @@ def simulate_fields(
     from zoo.data.fields.simulate import simulate as run
 
     given: dict[str, object] = {"varied": varied, "simulations": simulations, "seed": seed}
-    given |= {"particles": particles, "cells": cells, "box": box, "softening": softening}
+    given |= {"particles": particles, "cells": cells, "box": box, "softening": softening, "steps": steps}
     try:
         config = FieldsConfig.model_validate(given)
     except ValidationError as error:

@@ -52,8 +52,9 @@ def binned_ratio(measured: tuple[np.ndarray, np.ndarray, np.ndarray], expected: 
 def cost_of_the_mesh(config: FieldsConfig, softening: float, number: int, edges: np.ndarray) -> np.ndarray:
     """Power of a simulation with the mesh's forces alone over that with direct forces between near particles, (bins,).
 
-    Both begin with the same field. The power is measured on four cells a particle, so that it holds up to the Nyquist frequency
-    of the particles.
+    Both begin with the same field. Near particles take three times as many steps: more than the default 30 change the mesh's
+    power by 0.4% at most, but that of direct forces by 2 to 4% from 0.7 h/Mpc on. The power is measured on four cells a
+    particle, so that it holds up to the Nyquist frequency of the particles.
 
     Parameters
     ----------
@@ -68,7 +69,7 @@ def cost_of_the_mesh(config: FieldsConfig, softening: float, number: int, edges:
     """
     of_mesh = config.nbody(number)
     field = linear_density(of_mesh, config.field_seed(number))
-    both = (of_mesh, of_mesh.model_copy(update={"softening": softening}))
+    both = (of_mesh, of_mesh.model_copy(update={"softening": softening, "steps": 3 * of_mesh.steps}))
     mesh, direct = (particle_power(evolve(one, field)[0].positions, one.box, 4 * one.particles) for one in both)
     return binned_ratio(mesh, direct[1], edges)
 

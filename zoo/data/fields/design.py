@@ -44,7 +44,7 @@ class FieldsConfig(BaseModel):
     box: float = Field(default=100.0, gt=0)
     """Side of the box in comoving Mpc/h."""
     steps: int = Field(default=30, ge=1)
-    """Steps of the particle mesh."""
+    """Steps in time; direct forces between near particles take three times as many as the mesh."""
     softening: float | None = Field(default=None, gt=0, le=1)
     """Plummer's softening of direct forces between near particles, in mean separations; None leaves the mesh's alone."""
 
