@@ -38,8 +38,11 @@ VALUES = np.linspace(-3.5, 4.5, 65)
 """Edges of the bins of log(1 + delta)."""
 WIDER = 4
 """Sides of the set's box in that of a box that has longer waves."""
+TICKS = [0.1, 0.2, 0.5, 1, 2]
 LONG = 5
 """Bins of wavenumber whose modes are few."""
+Chosen = dict[tuple[float, ...], np.ndarray]
+"""Numbers of the simulations near each cosmology."""
 
 
 def power_over_theory(config: FieldsConfig, numbers: np.ndarray, edges: np.ndarray) -> dict[str, np.ndarray]:
@@ -93,64 +96,68 @@ def modes_in_bins(config: FieldsConfig, edges: np.ndarray) -> tuple[np.ndarray, 
 def checks_figure(config: FieldsConfig, each: int, fields: int) -> Figure:
     """Power over theory, what the mesh costs, and values of cells of maps; ``each`` simulations a cosmology."""
     figure, axes = panels(2, 2, (11, 8.2))
-    first, nyquist = 2 * np.pi / config.box, np.pi * config.side / config.box
-    edges = first * (np.unique(np.rint(np.geomspace(1, config.side / 2, 16))) - 0.5)  # whole bins of ``density_power``
+    edges = 2 * np.pi / config.box * (np.unique(np.rint(np.geomspace(1, config.side / 2, 16))) - 0.5)  # whole bins of the power
+    chosen = {place: nearest(config, *place, each) for place in (*CORNERS, MIDDLE)}
+    simulate(cached_fields(config), config, np.concatenate(list(chosen.values())).tolist())
+    draw_power(axes[0], config, chosen, edges)
+    draw_values(axes[1, 1], config, chosen)
+    draw_cost_of_the_mesh(axes[1, 0], config, {place: numbers[:fields] for place, numbers in chosen.items()}, edges)
+    return figure
+
+
+def draw_power(axes: np.ndarray, config: FieldsConfig, chosen: Chosen, edges: np.ndarray) -> None:
+    """Power over linear theory, with the scatter of the modes, and over HMcode, with that of the mean of the simulations."""
     k, modes = modes_in_bins(config, edges)
-    places = [*CORNERS, MIDDLE]
-    chosen = [nearest(config, *place, each) for place in places]
-    simulate(cached_fields(config), config, np.concatenate(chosen).tolist())
-    for place, numbers, color, marker in zip(places, track(chosen, "power"), COLORS, MARKERS, strict=False):
-        label = _label(place)
+    long, nyquist = slice(0, LONG), np.pi * config.side / config.box
+    for (place, numbers), color, marker in zip(track(list(chosen.items()), "power"), COLORS, MARKERS, strict=False):
         ratios = power_over_theory(config, numbers, edges)
         style = {"color": color, "marker": marker, "markersize": 4.5, "linewidth": 1, "capsize": 2}
-        of_modes = ratios["expected"].mean(axis=0)[:LONG] / np.sqrt(each * modes[:LONG])
-        axes[0, 0].errorbar(k[:LONG], ratios["linear"].mean(axis=0)[:LONG], of_modes, linestyle="none", label=label, **style)
-        axes[0, 0].plot(k[:LONG], ratios["expected"].mean(axis=0)[:LONG], color=color, linestyle="--", linewidth=1)
-        mean, error = ratios["nonlinear"].mean(axis=0), ratios["nonlinear"].std(axis=0, ddof=1) / np.sqrt(each)
-        axes[0, 1].errorbar(k, mean, error, **style)
+        expected, linear = ratios["expected"].mean(axis=0)[long], ratios["linear"].mean(axis=0)[long]
+        of_modes = expected / np.sqrt(len(numbers) * modes[long])
+        axes[0].errorbar(k[long], linear, of_modes, linestyle="none", label=_label(place), **style)
+        axes[0].plot(k[long], expected, color=color, linestyle="--", linewidth=1)
+        mean, error = ratios["nonlinear"].mean(axis=0), ratios["nonlinear"].std(axis=0, ddof=1) / np.sqrt(len(numbers))
+        axes[1].errorbar(k, mean, error, **style)
         print(place, "power over HMcode:", *(f"{a:.2f}: {b:.3f}+-{c:.3f}" for a, b, c in zip(k, mean, error, strict=True)))
-
-        maps = np.concatenate([slabs(load_density(cached_fields(config), config, int(i)), 4) for i in numbers])
-        values = one_point(maps, VALUES, offset=0.01).mean(axis=0) / np.diff(VALUES)
-        middle, variance = (VALUES[1:] + VALUES[:-1]) / 2, float(np.var(maps.astype(float)))
-        axes[1, 1].plot(middle, values, color=color, label=f"{label}: variance {variance:.2f}")
-        axes[1, 1].plot(middle, lognormal_fractions(variance, VALUES) / np.diff(VALUES), "--", color=color, linewidth=1)
-        skewness = float(np.mean((maps - maps.mean()) ** 3) / variance**2)
-        print(place, f"maps: variance {variance:.3f}, S3 {skewness:.2f}, lognormal's {3 + variance:.2f}")
-
     for place, color in zip(CORNERS[:2], COLORS, strict=False):
-        axes[0, 1].plot(k, power_in_a_wide_box(config, place, edges), ":", color=color)
-    axes[0, 1].plot([], [], ":", color=GRAY, label=f"in a box of {WIDER * config.box:g} Mpc/$h$")
-    for place, numbers, color, marker in zip(places, track(chosen, "forces"), COLORS, MARKERS, strict=False):
-        found = np.array([cost_of_the_mesh(config, SOFTENING, int(number), edges) for number in numbers[:fields]])
-        label = _label(place)
-        axes[1, 0].plot(k, found.mean(axis=0), color=color, marker=marker, markersize=4.5, linewidth=1, label=label)
-        print(place, "mesh over direct forces:", *(f"{a:.2f}: {b:.3f}" for a, b in zip(k, found.mean(axis=0), strict=True)))
+        axes[1].plot(k, power_in_a_wide_box(config, place, edges), ":", color=color)
+    axes[0].plot([], [], "--", color=GRAY, linewidth=1, label="HMcode-2020 over linear")
+    axes[1].plot([], [], ":", color=GRAY, label=f"in a box of {WIDER * config.box:g} Mpc/$h$")
+    axes[1].axvspan(nyquist / 2, nyquist, color="0.92", zorder=0, label="aliases of the cells count")
+    title = f"{len(numbers)} simulations near each cosmology"
+    _of_wavenumber(axes[0], f"{title}: longest waves", "power over linear theory, $z$ = 0", [0.07, 0.1, 0.2, 0.3])
+    _of_wavenumber(axes[1], title, "power over HMcode-2020, $z$ = 0", TICKS)
+    axes[0].legend(loc="upper left")
+    axes[1].legend(loc="upper right")
 
-    title = f"{each} simulations near each cosmology"
-    _of_wavenumber(axes[0, 0], f"{title}: longest waves", "power over linear theory, $z$ = 0", [0.07, 0.1, 0.2, 0.3])
-    axes[0, 0].plot([], [], "--", color=GRAY, linewidth=1, label="HMcode-2020 over linear")
-    axes[0, 1].axvspan(nyquist / 2, nyquist, color="0.92", zorder=0, label="aliases of the cells count")
-    axes[0, 1].legend(loc="upper right")
-    _of_wavenumber(axes[0, 1], title, "power over HMcode-2020, $z$ = 0", [0.1, 0.2, 0.5, 1, 2])
-    _of_wavenumber(
-        axes[1, 0],
-        f"Cost of the mesh, {fields} field{'s' * (fields > 1)} each",
-        "power, mesh over direct forces",
-        [0.1, 0.2, 0.5, 1, 2],
-    )
-    axes[1, 1].set(
-        yscale="log",
-        ylim=(1e-4, 3),
-        xlabel=r"$\ln(1 + \delta + 0.01)$",
-        ylabel="density of cells",
-        title=f"Maps of slabs of {config.box / 4:g} Mpc/$h$, and lognormals",
-    )
-    axes[1, 1].plot([], [], "--", color=GRAY, linewidth=1, label="lognormal of that variance")
-    axes[0, 0].legend(loc="upper left")
-    axes[1, 0].legend(loc="lower left")
-    axes[1, 1].legend(loc="lower center", fontsize=8)
-    return figure
+
+def draw_cost_of_the_mesh(ax: Axes, config: FieldsConfig, chosen: Chosen, edges: np.ndarray) -> None:
+    """Power of the mesh's forces over that of direct ones."""
+    k, _ = modes_in_bins(config, edges)
+    for (place, numbers), color, marker in zip(track(list(chosen.items()), "forces"), COLORS, MARKERS, strict=False):
+        found = np.mean([cost_of_the_mesh(config, SOFTENING, int(number), edges) for number in numbers], axis=0)
+        ax.plot(k, found, color=color, marker=marker, markersize=4.5, linewidth=1, label=_label(place))
+        print(place, "mesh over direct forces:", *(f"{a:.2f}: {b:.3f}" for a, b in zip(k, found, strict=True)))
+    title = f"Cost of the mesh, {len(numbers)} field{'s' * (len(numbers) > 1)} each"
+    _of_wavenumber(ax, title, "power, mesh over direct forces", TICKS)
+    ax.legend(loc="lower left")
+
+
+def draw_values(ax: Axes, config: FieldsConfig, chosen: Chosen) -> None:
+    """Values of cells of maps beside lognormals of the same variance."""
+    middle, width = (VALUES[1:] + VALUES[:-1]) / 2, np.diff(VALUES)
+    for (place, numbers), color in zip(chosen.items(), COLORS, strict=False):
+        maps = np.concatenate([slabs(load_density(cached_fields(config), config, int(i)), 4) for i in numbers])
+        variance = float(np.var(maps.astype(float)))
+        label = f"{_label(place)}: variance {variance:.2f}"
+        ax.plot(middle, one_point(maps, VALUES, offset=0.01).mean(axis=0) / width, color=color, label=label)
+        ax.plot(middle, lognormal_fractions(variance, VALUES) / width, "--", color=color, linewidth=1)
+        emptiest = float((maps < -0.8).mean()), float(lognormal_fractions(variance, np.log([1e-9, 0.2]), offset=0.0)[0])
+        print(place, f"cells below a fifth of the mean: {emptiest[0]:.2%}, of a lognormal {emptiest[1]:.2%}")
+    ax.plot([], [], "--", color=GRAY, linewidth=1, label="lognormal of that variance")
+    title = f"Maps of slabs of {config.box / 4:g} Mpc/$h$, and lognormals"
+    ax.set(yscale="log", ylim=(1e-4, 3), xlabel=r"$\ln(1 + \delta + 0.01)$", ylabel="density of cells", title=title)
+    ax.legend(loc="lower center", fontsize=8)
 
 
 def _label(place: tuple[float, ...]) -> str:
