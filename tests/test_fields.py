@@ -47,6 +47,30 @@ def test_the_same_number_is_the_same_field_on_any_number_of_threads(folder):
     np.testing.assert_array_equal(density(config, 3), load_density(folder, config, 3))
 
 
+def test_a_set_that_was_made_before_there_were_cells_keeps_its_folder():
+    from zoo.data.fields.simulate import cached_fields
+
+    assert cached_fields(FieldsConfig()).name == "fields-two-d9836f734e1c"
+    assert cached_fields(FieldsConfig(cells=32)) != cached_fields(FieldsConfig())
+    for cells in (None, 32):
+        config = FieldsConfig(cells=cells)
+        assert FieldsConfig.model_validate_json(config.model_dump_json()) == config
+
+
+def test_more_particles_than_cells_are_the_same_field_better_resolved(tmp_path):
+    """A finer grid keeps the modes that it shares: the density on the same cells is nearly the same on large scales."""
+    coarser, finer = (FieldsConfig(simulations=4, particles=n, cells=16, box=50.0, steps=5) for n in (16, 24))
+    simulate(tmp_path, finer, [1], jobs=1)
+    fields = load_density(tmp_path, finer, 1), density(coarser, 1)
+    assert [field.shape for field in fields] == [(16, 16, 16)] * 2
+    assert fields[0].mean() == pytest.approx(1, abs=1e-5)
+    smooth = [smoothed(field, 50.0, 4.0) for field in fields]
+    near, all_scales = (np.corrcoef(one.ravel(), other.ravel())[0, 1] for one, other in (smooth, fields))
+    assert near > 0.995 > all_scales > 0.8
+    with pytest.raises(ValueError, match="multiple of 2"):
+        FieldsConfig(cells=15)
+
+
 def test_the_mean_is_one_and_large_scales_are_those_of_the_linear_field():
     """At low sigma_8 in a wide box hardly anything has collapsed: modes are those that began, to some per cent."""
     config = FieldsConfig(simulations=4, particles=32, box=400.0, steps=10)
@@ -189,7 +213,11 @@ def test_the_command_makes_what_recipes_look_for(tmp_path, monkeypatch):
     config = FieldsConfig(simulations=4, particles=8, box=25.0)
     assert f"2 fields in {cached_fields(config)}" in result.output.replace("\n", "")
     assert load_density(cached_fields(config), config, 2).shape == (8, 8, 8)
-    for wrong in (["--numbers", "3:5"], ["--numbers", "2"], ["--particles", "9"]):
+    result = CliRunner().invoke(app, [*given, "--numbers", "0:1", "--cells", "10", "--steps", "3"])
+    assert result.exit_code == 0, result.output
+    config = FieldsConfig(simulations=4, particles=8, cells=10, box=25.0, steps=3)
+    assert load_density(cached_fields(config), config, 0).shape == (10, 10, 10)
+    for wrong in (["--numbers", "3:5"], ["--numbers", "2"], ["--particles", "9"], ["--cells", "9"]):
         refused = CliRunner().invoke(app, [*given, *wrong])
         assert refused.exit_code != 0
 

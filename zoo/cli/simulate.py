@@ -110,12 +110,14 @@ def simulate_fields(
     varied: Annotated[Literal["two", "five"], typer.Option(help="Omega_m and sigma_8 vary, or h, n_s and Omega_b too")] = "two",
     simulations: Annotated[int, typer.Option(min=2, help="points of the Latin hypercube")] = 2000,
     seed: Annotated[int, typer.Option(min=0, help="of the hypercube and of the fields")] = 20211,
-    particles: Annotated[int, typer.Option(help="a side of the cube, as many as cells")] = 64,
+    particles: Annotated[int, typer.Option(help="a side of the cube")] = 64,
+    cells: Annotated[int | None, typer.Option(help="of the density along a side; default: as many as particles")] = None,
     box: Annotated[float, typer.Option(help="side in comoving Mpc/h")] = 100.0,
     softening: Annotated[
         float | None,
         typer.Option(help="of direct forces between near particles, in their mean separation; default: the mesh's alone"),
     ] = None,
+    steps: Annotated[int, typer.Option(help="in time; direct forces take 90")] = 30,
     out: Annotated[Path | None, typer.Option("--out", help="folder; default: where recipes look; a killed run goes on")] = None,
     jobs: JobsOption = -1,
 ) -> None:
@@ -127,7 +129,7 @@ def simulate_fields(
     from zoo.data.fields.simulate import simulate as run
 
     given: dict[str, object] = {"varied": varied, "simulations": simulations, "seed": seed}
-    given |= {"particles": particles, "box": box, "softening": softening}
+    given |= {"particles": particles, "cells": cells, "box": box, "softening": softening, "steps": steps}
     try:
         config = FieldsConfig.model_validate(given)
     except ValidationError as error:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
 
 from zoo.data.nbody.cosmology import Cosmology
 from zoo.data.nbody.simulate import NBodyConfig
@@ -38,13 +38,28 @@ class FieldsConfig(BaseModel):
     seed: int = Field(default=20211, ge=0, lt=2**32)
     """Seed of the hypercube and of the fields."""
     particles: int = Field(default=64, ge=8, multiple_of=2)
-    """Particles along a side, and cells of the density."""
+    """Particles along a side."""
+    cells: int | None = Field(default=None, ge=8, multiple_of=2)
+    """Cells of the density along a side; None is as many as particles."""
     box: float = Field(default=100.0, gt=0)
     """Side of the box in comoving Mpc/h."""
     steps: int = Field(default=30, ge=1)
-    """Steps of the particle mesh."""
+    """Steps in time; direct forces between near particles take three times as many as the mesh."""
     softening: float | None = Field(default=None, gt=0, le=1)
     """Plummer's softening of direct forces between near particles, in mean separations; None leaves the mesh's alone."""
+
+    @model_serializer(mode="wrap")
+    def _no_cells_without_use(self, as_usual: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out ``cells`` where it is None: sets that were made before there was one keep their folder."""
+        found: dict[str, Any] = as_usual(self)
+        if self.cells is None:
+            found.pop("cells", None)
+        return found
+
+    @property
+    def side(self) -> int:
+        """Cells of the density along a side."""
+        return self.cells or self.particles
 
     @property
     def parameters(self) -> tuple[str, ...]:

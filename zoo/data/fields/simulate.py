@@ -38,7 +38,7 @@ def density(config: FieldsConfig, number: int) -> np.ndarray:
     """
     nbody = config.nbody(number)
     (final,) = evolve(nbody, linear_density(nbody, config.field_seed(number)))
-    return density_of(final.positions, config.box, config.particles)
+    return density_of(final.positions, config.box, config.side)
 
 
 def density_of(positions: np.ndarray, box: float, cells: int) -> np.ndarray:
@@ -107,7 +107,7 @@ def simulate(folder: Path, config: FieldsConfig, numbers: Sequence[int], jobs: i
     paths = {number: field_path(folder, number) for number in numbers}
     missing = [number for number, path in paths.items() if not path.exists()]
     if missing:
-        expect_space(folder, len(missing) * 4 * config.particles**3)
+        expect_space(folder, len(missing) * 4 * config.side**3)
         tasks = [(paths[number], config, number, threads_of_each(jobs)) for number in missing]
         simulate_all(_simulate_to, tasks, jobs, "fields", stderr=True)
     return list(paths.values())
@@ -164,6 +164,6 @@ def load_density(folder: Path, config: FieldsConfig, number: int) -> np.ndarray:
         ) from error
     if found != (config, number):
         raise InputError(f"{path} holds another simulation than its name and folder say: delete it and run again")
-    if values.shape != (config.particles,) * 3 or values.dtype != np.float32:
-        raise InputError(f"{path}: expected float32 {(config.particles,) * 3}, given {values.dtype} {values.shape}: delete it")
+    if values.shape != (config.side,) * 3 or values.dtype != np.float32:
+        raise InputError(f"{path}: expected float32 {(config.side,) * 3}, given {values.dtype} {values.shape}: delete it")
     return values

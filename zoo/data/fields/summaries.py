@@ -26,8 +26,8 @@ def power_spectrum(fields: np.ndarray, side: float, bins: int) -> tuple[np.ndarr
 
     Parameters
     ----------
-    fields : ndarray of shape (n, s, s) or (n, s, s, s)
-        Periodic fields.
+    fields : ndarray
+        Periodic fields, (n, s, s) or (n, s, s, s).
     side : float
         Side of all of them in Mpc/h.
     bins : int
@@ -64,8 +64,8 @@ def equilateral_bispectrum(
 
     Parameters
     ----------
-    fields : ndarray of shape (n, s, s) or (n, s, s, s)
-        Periodic fields.
+    fields : ndarray
+        Periodic fields, (n, s, s) or (n, s, s, s).
     side : float
         Side of all of them in Mpc/h.
     bins : int
@@ -110,8 +110,8 @@ def one_point(fields: np.ndarray, edges: np.ndarray, offset: float = 0.01) -> np
 
     Parameters
     ----------
-    fields : ndarray of shape (n, s, s) or (n, s, s, s)
-        Overdensities delta.
+    fields : ndarray
+        Overdensities delta, (n, s, s) or (n, s, s, s).
     edges : ndarray of shape (bins + 1,)
         Edges of the bins in the natural logarithm, rising; each bin holds its lower one. Cells outside are in none.
     offset : float

@@ -29,21 +29,29 @@ def field_power(delta: np.ndarray, box: float) -> tuple[np.ndarray, np.ndarray, 
 def particle_power(
     positions: np.ndarray, box: float, mesh: int, shot_noise: bool = True
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Power spectrum of equal particles, (N, 3) in [0, box), as ``field_power``.
+    """Power spectrum of equal particles, (N, 3) in [0, box), as ``density_power`` of their density on a mesh."""
+    counts = assign_mass(np.asarray(positions, dtype=np.float32) * np.float32(mesh / box), mesh)
+    return density_power(counts * np.float32(mesh**3 / len(positions)), box, len(positions), shot_noise)
+
+
+def density_power(
+    density: np.ndarray, box: float, particles: int, shot_noise: bool = True
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Power spectrum of a cloud-in-cell density (n, n, n) of equal particles, in units of its mean, as ``field_power``.
 
     The cloud-in-cell window is divided out and shot noise, aliased by the mesh, is taken off (Jing 2005,
     astro-ph/0409240, eq. 20). Other aliases are not: trust half the mesh's Nyquist frequency. ``shot_noise=False`` is
     for particles that still sit near a grid, which have none.
     """
-    counts = assign_mass(np.asarray(positions, dtype=np.float32) * np.float32(mesh / box), mesh)
-    power = np.abs(forward(counts * np.float32(mesh**3 / len(positions)))) ** 2 * (box**3 / float(mesh) ** 6)
-    waves = wave_numbers(mesh)
+    n = len(density)
+    power = np.abs(forward(density)) ** 2 * (box**3 / float(n) ** 6)
+    waves = wave_numbers(n)
     if shot_noise:
-        aliased = np.prod(np.broadcast_arrays(*(1 - 2 / 3 * np.sin(np.pi * k / mesh) ** 2 for k in waves)), axis=0)
-        power -= box**3 / len(positions) * aliased
+        aliased = np.prod(np.broadcast_arrays(*(1 - 2 / 3 * np.sin(np.pi * k / n) ** 2 for k in waves)), axis=0)
+        power -= box**3 / particles * aliased
     for k in waves:
-        power /= np.sinc(k / mesh) ** 4
-    return _binned(power, mesh, box)
+        power /= np.sinc(k / n) ** 4
+    return _binned(power, n, box)
 
 
 def expected_power(spectrum: Callable[[np.ndarray], np.ndarray], n: int, box: float) -> np.ndarray:

@@ -1,0 +1,59 @@
+"""Blocks of docs/fields.md run as they stand, and its further test sets share no field with the training's."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+
+from zoo.data.dataset import groups
+from zoo.data.fields.dataset import FieldMaps
+
+PAGE = (Path(__file__).parents[1] / "docs" / "fields.md").read_text()
+(SETS,) = (yaml.safe_load(block) for block in re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL))
+
+
+def test_blocks_run(capsys, tmp_path, monkeypatch):
+    monkeypatch.setenv("ZOO_CACHE", str(tmp_path))
+    names: dict[str, object] = {}
+    for block in re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL):
+        exec(compile(block, "fields.md", "exec"), names)
+    assert capsys.readouterr().out.splitlines()[-2:] == ["(24, 16, 16) (24, 2)", "(24, 4) (24, 3) (24, 16) (24, 3)"]
+
+
+def seeds(data: FieldMaps, *splits: str) -> set[int]:
+    """Of the initial fields of some splits."""
+    return {data.config.field_seed(int(number)) for split in splits for number in groups(data.sizes, split)}
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_no_further_test_set_shares_a_field_with_the_training(name):
+    ours, other = FieldMaps(), FieldMaps(**SETS[name])
+    assert len(seeds(other, "test")) == other.sizes["test"]
+    assert not seeds(other, "test") & seeds(ours, "train", "validation")
+    assert (seeds(other, "test") <= seeds(ours, "test")) == (name != "wider")
+    numbers = groups(other.sizes, "test")
+    same = [(other.config.design()[number] == ours.config.design()).all(axis=1).any() for number in numbers]
+    assert all(same) if name != "wider" else not any(same)
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_further_test_sets_have_maps_of_the_same_cells_and_slabs(name, tmp_path):
+    """Whole sets by their settings, and one an eighth as large along each side by its maps."""
+    full, usual = FieldMaps(**SETS[name]), FieldMaps()
+    assert full.config.box / full.config.side == usual.config.box / usual.config.side
+    assert full.config.box / full.slabs == usual.config.box / usual.slabs == 25
+
+    design = {
+        key: full.config.model_dump()[key] // 8 for key in ("particles", "cells", "box") if key in full.config.model_dump()
+    }
+    tiny = SETS[name]["design"] | design | {"steps": 3, "simulations": 5}
+    data = FieldMaps(slabs=full.slabs, train=1, validation=1, test=3, design=tiny, path=str(tmp_path))
+    rows = data.rows("test")
+    side = full.config.side // 8
+    assert rows.inputs["overdensity"].shape == (3 * 3 * full.slabs, side, side)
+    assert set(rows.group) == {2, 3, 4}
+    np.testing.assert_allclose(rows.inputs["overdensity"].reshape(3, 3, -1).mean(axis=2), 0, atol=1e-5)
