@@ -126,13 +126,16 @@ def _metrics(prefix: str, members: list[Answers], names: list[str], units: Any) 
             meaning = f"of the mean over the fields of a box, {units[name]}"
             found.append(measured(f"{prefix}rmse {name} of a box", rms, means, of_each, meaning, **deviation))
         found.append(measured(f"{prefix}bias {name}", mean, errors, own, f"mean of answer - truth, {units[name]}"))
+    trials = len(by_simulation[0][1])
     for level in LEVELS:
         inside = [np.abs(2 * member.probability - 1) <= level for member in members]
         meaning = "quantities of fields whose truth lies in the central interval"
-        found.append(measured(f"{prefix}coverage of {level:.0%}", mean, inside, own, meaning))
+        found.append(measured(f"{prefix}coverage of {level:.0%}", mean, inside, own, meaning, trials=trials))
         for i, name in enumerate(names):
             of_one = [member[:, i] for member in inside]
-            found.append(measured(f"{prefix}coverage of {level:.0%}, {name}", mean, of_one, own, f"the same, of {name}"))
+            found.append(
+                measured(f"{prefix}coverage of {level:.0%}, {name}", mean, of_one, own, f"the same, of {name}", trials=trials)
+            )
     likelihood = [member.log_likelihood for member in members]
     found.append(measured(f"{prefix}log likelihood", mean, likelihood, own, "of all quantities, mean over fields, nat"))
     return found
