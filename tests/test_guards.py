@@ -21,6 +21,7 @@ from zoo.errors import InputError, ZooError
 from zoo.families.dynamics.lagrangian import Lagrangian
 from zoo.model.axes import fixed_axes
 from zoo.model.outputs import OutputCheck
+from zoo.model.registry import RELEASED as RELEASED_IN
 from zoo.model.registry import get_spec
 from zoo.model.spec import TEST_TENSORS, Data, Endpoint, ModelSpec, Tensor, wire_name
 from zoo.model.test_tensors import read_test_tensors
@@ -126,6 +127,22 @@ def test_every_trajectory_of_the_training_is_answered(name):
     tensor = get_spec(name).endpoint("energy").outputs[0]
     span = tensor.high[0] - tensor.low[0]
     assert np.ptp(energy) > 0.95 * span  # and no more than they need
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_cards_say_how_many_states_are_refused(name):
+    state, parameters, _, _ = box(name)
+    energy, trained = true_energy(name, state, parameters), true_energy(name, *starts(name))
+    beyond = (energy < trained.min()) | (energy > trained.max())
+    given = given_for(name, "energy", state, parameters)
+    refused = np.array(
+        [refuses(name, "energy", {key: array[[row]] for key, array in given.items()}) for row in range(len(state))]
+    )
+    assert not (refused & ~beyond).any()
+    card = " ".join((RELEASED_IN / name / "README.md").read_text(encoding="utf-8").split())
+    assert f"{beyond.sum()} have a true energy beyond any of the training, and {refused.sum()} are refused, all of them" in card
+    if missed := (beyond & ~refused).sum():
+        assert f"; the other {missed} are " in card
 
 
 @pytest.mark.parametrize("name", MODELS)
