@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from zoo.errors import InputError, option
+from zoo.model.handed_in.values import values_of
 from zoo.model.spec import Endpoint
 
 
@@ -53,7 +54,7 @@ class OutputCheck:
             Naming the tensor, the first row, its answer, the trained range and what to do.
         """
         for tensor, low, high in self._guards:
-            answers = _as_array(outputs[tensor.name])
+            answers = values_of(outputs[tensor.name]).array
             outside = ~((answers >= low) & (answers <= high))  # NaN is within no range
             if allow_nonfinite:
                 outside &= np.isfinite(answers)
@@ -66,12 +67,3 @@ class OutputCheck:
                     f" the inputs of row {at[0]} are together unlike any that was trained; give others, or extrapolate with"
                     f" {option('allow_out_of_range')}"
                 )
-
-
-def _as_array(answers: Any) -> np.ndarray:
-    """Answers as NumPy has them; of a tensor through which gradients pass, its numbers."""
-    if isinstance(answers, np.ndarray):
-        return answers
-    import keras
-
-    return np.asarray(keras.ops.convert_to_numpy(answers))

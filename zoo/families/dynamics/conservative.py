@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -55,9 +54,9 @@ class Conservative(Motion):
         Number n of positions.
     hidden : list of int
         Units of each hidden layer of both networks.
-    levels : sequence of two sequences of float, optional
-        Positions (n,) where the energy at rest is 0, and where it is 1, whatever the parameters. Without them the energies of
-        two systems cannot be compared, of which each has a scale and a zero of its own. None for the energy as it is learned.
+    levels : list of list of float, optional
+        Two positions (n,), where the energy at rest is 0 and where it is 1, whatever the parameters. Without them energies
+        of two systems cannot be compared, of which each has a scale and a zero of its own. None for the energy as learned.
     **kwargs : object
         Others, as `Motion` takes them.
 
@@ -70,9 +69,7 @@ class Conservative(Motion):
     bent: bool
     """Whether what is learned takes second derivatives."""
 
-    def __init__(
-        self, coordinates: int, hidden: list[int], *, levels: Sequence[Sequence[float]] | None = None, **kwargs: Any
-    ) -> None:
+    def __init__(self, coordinates: int, hidden: list[int], *, levels: list[list[float]] | None = None, **kwargs: Any) -> None:
         super().__init__(coordinates, hidden, **kwargs)
         if levels is not None and np.shape(levels) != (2, coordinates):
             raise ValueError(f"levels: expected two positions of {coordinates} numbers, given {levels}")
