@@ -1,4 +1,4 @@
-"""One endpoint in ONNX Runtime: its graph, and the check of its inputs prepared once."""
+"""One endpoint in ONNX Runtime: its graph, and the checks of its inputs and answers prepared once."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from zoo.model.axes import BATCH
 from zoo.model.dtypes import NAMES
 from zoo.model.inputs import InputCheck
 from zoo.model.onnx_bytes import OnnxBytes
+from zoo.model.outputs import OutputCheck
 from zoo.model.spec import Endpoint, Tensor
 from zoo.serving.devices import CPU, Device, open_graph
 
@@ -46,7 +47,7 @@ class Graph:
         self.file, self.endpoint, self.device = source.path, endpoint, device
         self.may_loop = source.may_loop
         self.session = open_graph(source, device, threads=threads)
-        self.check = InputCheck(endpoint)
+        self.check, self.guard = InputCheck(endpoint), OutputCheck(endpoint)
         self.free = free_axes(endpoint)
         self._outputs = endpoint.outputs
         self._names = [tensor.name for tensor in endpoint.outputs]
@@ -55,7 +56,10 @@ class Graph:
 
     def __call__(self, inputs: object, allow_nonfinite: bool, allow_out_of_range: bool) -> dict[str, np.ndarray]:
         """Check and run a batch; InputError names the tensor, what was expected and what was given."""
-        return self.run(self.check(inputs, allow_nonfinite, allow_out_of_range))
+        outputs = self.run(self.check(inputs, allow_nonfinite, allow_out_of_range))
+        if self.guard and not allow_out_of_range:
+            self.guard(outputs, allow_nonfinite)
+        return outputs
 
     def run(self, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Run a batch that was checked.

@@ -131,9 +131,15 @@ class Handlers:
 
     def infer(
         self, served: Served, request: InferRequest, arrays: dict[str, np.ndarray], caller: Hashable
-    ) -> asyncio.Future[dict[str, np.ndarray]]:
-        """Queue checked tensors; RefusedError (503, or later 504) where they cannot be answered in time."""
-        return served.batcher.submit(arrays, caller, self._timeout if request.timeout is None else request.timeout)
+    ) -> Awaitable[dict[str, np.ndarray]]:
+        """Queue checked tensors; RefusedError (503, or later 504) where they cannot be answered in time.
+
+        InputError where an answer that guards says that they are together unlike any that was trained.
+        """
+        answer = served.batcher.submit(arrays, caller, self._timeout if request.timeout is None else request.timeout)
+        if request.allow_out_of_range or not served.graph.guard:
+            return answer
+        return _guarded(answer, served, request.allow_nonfinite)
 
     def hold_answer(self, served: Served, request: InferRequest, arrays: dict[str, np.ndarray]) -> int:
         """Hold what an answer takes from now until it is sent, which is known before anything is computed.
@@ -185,6 +191,15 @@ class Handlers:
         """Count one request of a model."""
         stage = served.statistics.fail if failed else served.statistics.success
         stage.add(time.perf_counter_ns() - since_ns)
+
+
+async def _guarded(
+    answer: asyncio.Future[dict[str, np.ndarray]], served: Served, allow_nonfinite: bool
+) -> dict[str, np.ndarray]:
+    """The answer of one request, checked as ``Session`` checks it."""
+    outputs = await answer
+    served.graph.guard(outputs, allow_nonfinite)
+    return outputs
 
 
 def _tensor(tensor: Tensor) -> dict[str, object]:

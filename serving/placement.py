@@ -138,11 +138,14 @@ class Fastest:
     """
 
     def __init__(self, graphs: Sequence[Graph], row: Mapping[str, np.ndarray], most: int) -> None:
-        self.check, self._free = graphs[0].check, tuple(graphs[0].free.values())
+        self.check, self.guard, self._free = graphs[0].check, graphs[0].guard, tuple(graphs[0].free.values())
         self._timed = _timed(graphs, row, sizes_up_to(most))
 
     def __call__(self, inputs: object, allow_nonfinite: bool, allow_out_of_range: bool) -> Arrays:
         """Check and run a batch; InputError names the tensor, what was expected and what was given."""
         arrays = self.check(inputs, allow_nonfinite, allow_out_of_range)
         rows = len(next(iter(arrays.values())))
-        return fastest(self._timed, rows, lengths(arrays, self._free))[0].run(arrays)
+        outputs = fastest(self._timed, rows, lengths(arrays, self._free))[0].run(arrays)
+        if self.guard and not allow_out_of_range:
+            self.guard(outputs, allow_nonfinite)
+        return outputs

@@ -66,7 +66,9 @@ CONNECT = Endpoint(
         Tensor(name="charges", axes=[NODE], dtype="int32", unit="e", description="", values=[2, 1, 0, -1, -2]),
     ],
     outputs=[
-        Tensor(name="steps", axes=[EDGE, POSITION], dtype="float64", unit="Mpc", description=""),
+        Tensor(
+            name="steps", axes=[EDGE, POSITION], dtype="float64", unit="Mpc", description="", low=-100, high=100, guards=True
+        ),
         Tensor(name="charge", dtype="int32", unit="e", description="their sum"),
     ],
 )
@@ -88,8 +90,10 @@ REFUSALS = {
     " of -2, -1, 0, 1, 2, given 5; check the codes, or answer as for something unknown with {range}",
     "double out of range": f"input nodes: 1 values {_OUTSIDE} (0, 0, 0): expected -1e+100 to 1e+100 Mpc, given 1e+101{_CHECK}",
     "double NaN": f"input nodes: 1 {_INFINITE} (0, 0, 0); {{finite}} lets them through",
+    "answer that guards": f"output steps: 2 values {_OUTSIDE} (0, 0, 0): expected -100 to 100 Mpc, found -999, since the inputs"
+    " of row 0 are together unlike any that was trained; give others, or extrapolate with {range}",
 }
-"""What every language says of inputs that it refuses, but for the name of the option that lets them through."""
+"""What every language says of what it refuses, but for the name of the option that lets it through."""
 
 
 def jet(pt: Sequence[float], spread: float = 0.1, rows: int = 1) -> dict[str, np.ndarray]:

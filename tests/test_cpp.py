@@ -21,6 +21,7 @@ from zoo.errors import InputError, IntegrityError
 from zoo.export.client_files import write_client_files
 from zoo.model.axes import Axis, fixed_axes
 from zoo.model.inputs import InputCheck
+from zoo.model.outputs import OutputCheck
 from zoo.model.spec import TEST_TENSORS, Endpoint, Tensor, Tolerance
 from zoo.model.store import locate
 from zoo.serving import Session
@@ -204,6 +205,8 @@ def test_bad_input_is_refused(onnxruntime_root, pendulum, sets, tmp_path):
         "both": "InputError input mask: expected dtype bool, given bool and float32 at once",
         "no sets": "(0, 3), (0), (0, 3)",
         "graph": "(1, 2, 2) 1.00009e-12 0 1 0, (1) -1",
+        "answer that guards, range let through": "(1, 2, 2) -999 0 1000 0, (1) -1",
+        "answer that guards, nan let through": "(1, 2, 2) -inf 0 inf 0, (1) -1",
         "another dtype": "Error this tensor holds int64: ask for numbers of that dtype",
         "threads": "each its own answer",
     }
@@ -242,6 +245,23 @@ def test_python_refuses_the_same_with_the_same_words(case, endpoint, inputs):
     with pytest.raises(InputError) as refused:
         InputCheck(endpoint)(inputs)
     assert str(refused.value).replace("'", "") == expected
+
+
+@pytest.mark.parametrize("given", [[-999.0, 0, 1000, 0], [-999.0, np.nan, 0, 0], [-999.0, -np.inf, 0, 0]])
+def test_python_refuses_the_same_answers_with_the_same_words(given):
+    answers = {"steps": np.reshape(given, (1, 2, 2)), "charge": np.zeros(1, "i4")}
+    check = OutputCheck(CONNECT)
+    with pytest.raises(InputError) as refused:
+        check(answers)
+    assert str(refused.value).replace("'", "") == REFUSALS["answer that guards"].format(range="allow_out_of_range=True")
+    answers["steps"][0, 0, 0] = -100  # the edge of the range
+    if np.isfinite(given).all():
+        answers["steps"][0, 1, 0] = 100
+        check(answers)
+    else:
+        check(answers, allow_nonfinite=True)
+    check({name: array[:0] for name, array in answers.items()})
+    assert not OutputCheck(POOL)
 
 
 def test_python_lets_the_same_jets_through():

@@ -16,6 +16,7 @@ from zoo.families.dynamics.derivatives import solved
 from zoo.families.dynamics.hamiltonian import Hamiltonian
 from zoo.families.dynamics.lagrangian import Lagrangian
 from zoo.families.dynamics.unconstrained import UnconstrainedMotion
+from zoo.families.ensemble import Ensemble
 from zoo.families.flows.compiled import as_graph
 from zoo.model.axes import fixed_axes
 from zoo.model.registry import get_family
@@ -26,10 +27,13 @@ from zoo.training.fine_tune import FineTuning, _new_layers, _thaw, untrained
 
 TWO = {"coordinates": 2, "hidden": [7, 5], "angles": [0], "activation": "tanh", "steps": 3}
 CONFIGS = {
-    "lagrangian": TWO | {"parameters": 2, "force": True},
+    "lagrangian": TWO | {"parameters": 2, "force": True, "levels": [[0.0, 0.0], [3.0, 1.0]]},
     "hamiltonian": TWO | {"activation": "softplus"},
     "unconstrained-motion": TWO | {"canonical": True},
 }
+
+
+ENERGY = Tensor(name="energy", axes=fixed_axes("energy", [1]), unit="1", description="energy of the state", guards=True)
 
 
 def rows_of(config: dict, outputs: int, n: int = 40) -> Rows:
@@ -79,10 +83,12 @@ def test_a_rollout_is_exported():
         Tensor(name="time_step", axes=fixed_axes("time", [1]), unit="s", description="a time step"),
     ]
     path = Tensor(name="path", axes=fixed_axes("path", [3, 2]), unit="1", description="states")
-    model.spec = tiny_spec(model, {"rollout": Endpoint(description="rollout", inputs=tensors, outputs=[path])})
+    model.spec = tiny_spec(model, {"rollout": Endpoint(description="rollout", inputs=tensors, outputs=[path, ENERGY])})
     graph = onnx.InferenceSession(to_onnx(model, model.spec, "rollout", 13).SerializeToString())
     given = {"state": state[:5], "time_step": np.full((5, 1), 0.01, np.float32)}
-    np.testing.assert_allclose(graph.run(None, given)[0], np.asarray(model.rollout(*given.values())), rtol=1e-4, atol=1e-4)
+    states, energy = graph.run(["path", "energy"], given)
+    np.testing.assert_allclose(states, np.asarray(model.rollout(*given.values())), rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(energy, np.asarray(model.energy(state[:5])), rtol=1e-4, atol=1e-4)
 
 
 def tiny_spec(model, endpoints):
@@ -158,6 +164,43 @@ def test_a_new_network_is_a_free_particle(cls):
     np.testing.assert_allclose(
         np.asarray(model.energy(rows.inputs["state"])), unit * np.square(moving).sum(1)[:, None] / 2, rtol=1e-5
     )
+
+
+@pytest.mark.parametrize("cls", [Lagrangian, Hamiltonian])
+def test_energies_between_levels_are_those_of_other_scales(cls):
+    config = TWO | {"parameters": 2}
+    model, (state, given) = made(cls, **config)
+    levels = [[0.5, -1.0], [2.0, 1.0]]
+    scaled = cls(**config, levels=levels)
+    scaled.set_weights(model.get_weights())
+    for position, expected in zip(levels, (0, 1), strict=True):
+        rest = np.tile(np.array([*position, 0, 0], np.float32), (len(given), 1))
+        np.testing.assert_allclose(np.asarray(scaled.energy(rest, given)), expected, atol=1e-5)
+    low, high = (
+        np.asarray(model.energy(np.tile(np.array([*position, 0, 0], np.float32), (len(given), 1)), given))
+        for position in levels
+    )
+    expected = (np.asarray(model.energy(state, given)) - low) / (high - low)
+    np.testing.assert_allclose(np.asarray(scaled.energy(state, given)), expected, rtol=1e-3, atol=1e-3)
+    change, energy = scaled.change_and_energy(state, given)
+    np.testing.assert_allclose(np.asarray(energy), expected, rtol=1e-3, atol=1e-3)
+    np.testing.assert_allclose(np.asarray(change), np.asarray(model.change(state, given)), rtol=1e-5, atol=1e-5)
+    with pytest.raises(ValueError, match="levels: expected two positions of 2 numbers"):
+        cls(**config, levels=[0.5, 1.0])
+
+
+def test_an_ensemble_of_laws_answers_with_accelerations_alone():
+    """The energies of its members are on scales of their own."""
+    members = [made(Lagrangian, seed, coordinates=1, hidden=[4]) for seed in (1, 2)]
+    ensemble = Ensemble("lagrangian", members[0][0].config, 2)
+    ensemble.set_weights([weight for model, _ in members for weight in model.get_weights()])
+    state = members[0][1][0]
+    each = [np.asarray(model.acceleration(state)) for model, _ in members]
+    mean, deviation = ensemble.answer(state)
+    np.testing.assert_allclose(np.asarray(mean), np.mean(each, axis=0), rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(np.asarray(deviation), np.std(each, axis=0, ddof=1), rtol=1e-3, atol=1e-3)
+    described = ensemble.described("acceleration", of_one_coordinate(members[0][0]).endpoint("acceleration"))
+    assert [tensor.name for tensor in described.outputs] == ["acceleration", "acceleration_deviation"]
 
 
 def test_what_trajectories_leave_open_changes_no_acceleration():
@@ -254,7 +297,7 @@ def of_one_coordinate(model):
     """A spec of the accelerations of one coordinate."""
     state = Tensor(name="state", axes=fixed_axes("state", [2]), unit="m, m/s", description="a state")
     answer = Tensor(name="acceleration", axes=fixed_axes("acceleration", [1]), unit="m/s^2", description="an acceleration")
-    return tiny_spec(model, {"acceleration": Endpoint(description="a", inputs=[state], outputs=[answer])})
+    return tiny_spec(model, {"acceleration": Endpoint(description="a", inputs=[state], outputs=[answer, ENERGY])})
 
 
 def test_friction_and_a_drive_are_found_in_a_fine_tuning():
@@ -287,6 +330,14 @@ def test_a_law_with_friction_is_a_model_like_any_other(tmp_path):
     tuned = zoo.load(tmp_path / "mine")
     assert tuned.spec.config["force"] is True
     assert list(tuned.spec.endpoints) == ["acceleration"]
+    energy = tuned.spec.endpoint("acceleration").outputs[1]
+    found = np.asarray(tuned.energy(given))
+    assert found.min() - 0.1 * np.ptp(found) < energy.low[0] < energy.high[0] < found.max() + 0.1 * np.ptp(found)
+    state = tuned.spec.endpoint("acceleration").inputs[0]
+    corners = np.array([[q, v] for q in (state.low[0], state.high[0]) for v in (state.low[1], state.high[1])], np.float32)
+    fastest = corners[[np.argmax(np.asarray(tuned.energy(corners)))]]
+    with pytest.raises(InputError, match="output 'energy': 1 values lie outside the trained range"):
+        Session(tmp_path / "mine").run({"state": fastest})
 
 
 def test_errors_count_by_the_size_of_what_changes_where_a_floor_is_given():

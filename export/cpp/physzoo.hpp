@@ -47,7 +47,7 @@ class Endpoint {
  public:
   Endpoint(const Ort::Env& env, const std::filesystem::path& folder, const ModelSpec& model, const EndpointSpec& spec,
            const Ort::SessionOptions& options)
-      : spec_(spec), check_(spec_), memory_(Ort::MemoryInfo::CreateCpu(OrtArenaAllocator, OrtMemTypeDefault)) {
+      : spec_(spec), check_(spec_), guard_(spec_), memory_(Ort::MemoryInfo::CreateCpu(OrtArenaAllocator, OrtMemTypeDefault)) {
     const auto file = folder / (spec.name + ".onnx");
     if (!std::filesystem::is_regular_file(file))
       throw IntegrityError(detail::text(file.string(), ": no such file: copy the exported folder again"));
@@ -90,6 +90,7 @@ class Endpoint {
     } catch (const Ort::Exception& error) {
       throw Error(detail::text("endpoint ", spec_.name, ": ", error.what()));
     }
+    guard_(outputs, checks);
     return outputs;
   }
 
@@ -177,7 +178,8 @@ class Endpoint {
   }
 
   EndpointSpec spec_;
-  detail::InputCheck check_;  // after spec_, to which it refers
+  detail::InputCheck check_;  // after spec_, to which both refer
+  detail::OutputCheck guard_;
   Ort::MemoryInfo memory_;
   std::unique_ptr<Ort::Session> session_;
   std::vector<const char*> input_names_, output_names_;  // point into spec_

@@ -1,4 +1,4 @@
-// Checks what is handed to an endpoint. This is a part of physzoo.hpp. SPDX-License-Identifier: Apache-2.0
+// Checks what is handed to an endpoint, and what it answers. This is a part of physzoo.hpp. SPDX-License-Identifier: Apache-2.0
 
 #ifndef PHYSZOO_INPUTS_HPP
 #define PHYSZOO_INPUTS_HPP
@@ -10,7 +10,7 @@ namespace physzoo {
 /// Says which values are refused.
 struct Checks {
   bool finite = true;  ///< NaN and infinity
-  bool range = true;   ///< values and jets outside the trained range, where the mask says that they are real
+  bool range = true;   ///< values, jets and answers outside the trained range, where the mask says that they are real
 };
 
 namespace detail {
@@ -75,6 +75,23 @@ struct Refused {
     if (count++ == 0) first = at;
   }
 };
+
+inline Shape position(const Shape& shape, std::size_t flat) {
+  Shape at(shape.size());
+  for (auto axis = shape.size(); axis-- > 0;) {
+    at[axis] = static_cast<std::int64_t>(flat) % shape[axis];
+    flat /= static_cast<std::size_t>(shape[axis]);
+  }
+  return at;
+}
+
+inline std::string place(const Shape& shape, std::size_t flat) { return text_of(position(shape, flat)); }
+
+inline std::string unit(const TensorSpec& tensor, const Shape& at) {
+  for (std::size_t i = 0; i < tensor.axes.size(); ++i)
+    if (!tensor.axes[i].units.empty()) return tensor.axes[i].units[static_cast<std::size_t>(at[i + 1])];
+  return tensor.unit;
+}
 
 /// Each free axis has its length in one call here, and the input that has it.
 using Lengths = std::map<std::string, std::pair<std::int64_t, const TensorSpec*>>;
@@ -210,26 +227,51 @@ class InputCheck {
                             "; check the units, or extrapolate with Checks::range = false"));
   }
 
-  static Shape position(const Shape& shape, std::size_t flat) {
-    Shape at(shape.size());
-    for (auto axis = shape.size(); axis-- > 0;) {
-      at[axis] = static_cast<std::int64_t>(flat) % shape[axis];
-      flat /= static_cast<std::size_t>(shape[axis]);
-    }
-    return at;
-  }
-
-  static std::string place(const Shape& shape, std::size_t flat) { return text_of(position(shape, flat)); }
-
-  static std::string unit(const TensorSpec& tensor, const Shape& position) {
-    for (std::size_t i = 0; i < tensor.axes.size(); ++i)
-      if (!tensor.axes[i].units.empty()) return tensor.axes[i].units[static_cast<std::size_t>(position[i + 1])];
-    return tensor.unit;
-  }
-
   const EndpointSpec& spec_;
   std::vector<std::variant<Range<float>, Range<double>, Range<std::int32_t>, Range<std::int64_t>, Range<std::uint8_t>>> ranges_;
   std::map<std::string, std::int64_t> fixed_;
+};
+
+/// Checks the answers that guard: inputs that are each in its range may be together unlike any that was trained.
+class OutputCheck {
+ public:
+  explicit OutputCheck(const EndpointSpec& spec) {
+    for (const auto& tensor : spec.outputs)
+      if (!tensor.guards || (tensor.low.empty() && tensor.high.empty())) {
+        continue;
+      } else if (tensor.dtype == DType::float64) {
+        guards_.emplace_back(&tensor, Range<double>(tensor));
+      } else {
+        guards_.emplace_back(&tensor, Range<float>(tensor));
+      }
+  }
+
+  /// Throws InputError.
+  void operator()(const Tensors& outputs, Checks checks) const {
+    if (!checks.range) return;
+    for (const auto& [tensor, range] : guards_)
+      std::visit([&, spec = tensor](const auto& bounds) { values(*spec, bounds, outputs.at(spec->name), checks); }, range);
+  }
+
+ private:
+  template <class T>
+  static void values(const TensorSpec& tensor, const Range<T>& range, const Tensor& found, Checks checks) {
+    const auto& answers = found.as<T>();
+    if (range.inside(answers)) return;
+    const auto size = range.low.size();
+    Refused outside;
+    for (std::size_t i = 0; i < answers.size(); ++i)
+      if (finite(answers[i]) ? !range.inside(answers[i], i % size) : checks.finite) outside.add(i);
+    if (!outside.count) return;
+    const auto at = position(found.shape, outside.first);
+    throw InputError(text("output ", tensor.name, ": ", outside.count,
+                          " values lie outside the trained range, the first at ", text_of(at), ": expected ",
+                          range.low[outside.first % size], " to ", range.high[outside.first % size], " ", unit(tensor, at),
+                          ", found ", answers[outside.first], ", since the inputs of row ", at.front(),
+                          " are together unlike any that was trained; give others, or extrapolate with Checks::range = false"));
+  }
+
+  std::vector<std::pair<const TensorSpec*, std::variant<Range<float>, Range<double>>>> guards_;
 };
 
 }  // namespace detail

@@ -66,6 +66,7 @@ struct TensorSpec {
   std::string mask;                   ///< the bool input that says which elements are real; empty where all are
   std::string index_of;               ///< the axis along which the numbers are positions; empty where they are not
   std::vector<std::int64_t> values;   ///< the only numbers that stand for something, in order; empty where all do
+  bool guards = false;                ///< whether an answer outside low and high tells inputs unlike those of the training
   std::optional<JetSpec> jet;         ///< where the elements are particles of jets: pT in GeV, rapidity, azimuth, and others
   /// Accepted is |a - b| <= absolute + relative |b|, one number each or one for each element of the last axis; whole numbers
   /// must be the same.
@@ -172,6 +173,9 @@ class SpecReader {
       tensor.values.push_back(one.get<std::int64_t>());
     }
     std::sort(tensor.values.begin(), tensor.values.end());
+    tensor.guards = json.value("guards", false);
+    expect(!tensor.guards || (tensor.mask.empty() && (tensor.dtype == DType::float32 || tensor.dtype == DType::float64)),
+           "numbers without a mask as what guards, " + tensor.name);
     if (json.contains("jet")) tensor.jet = jet(json.at("jet"), tensor);
     const auto& tolerance = json.contains("tolerance") ? json.at("tolerance") : tolerance_of_model;
     tensor.absolute = numbers(tolerance.at("absolute"), "the tolerance of " + tensor.name);

@@ -1,4 +1,4 @@
-// Checks what is handed to an endpoint. This is a part of physzoo.mjs. SPDX-License-Identifier: Apache-2.0
+// Checks what is handed to an endpoint, and what it answers. This is a part of physzoo.mjs. SPDX-License-Identifier: Apache-2.0
 
 import { refuseJets } from "./jets.mjs";
 import { DTYPES, expectedShape, fits, InputError, text } from "./spec.mjs";
@@ -44,6 +44,33 @@ export class InputCheck {
     if (tensor.index_of === undefined) return;
     const length = lengths.get(tensor.index_of);
     within(tensor, dims, data, length, `positions from 0 to ${length - 1} along the axis ${tensor.index_of}`);
+  }
+}
+
+/** Checks the answers that guard: inputs that are each in its range may be together unlike any that was trained. */
+export class OutputCheck {
+  #guards;
+
+  constructor({ outputs }) {
+    const guards = outputs.filter(({ guards, low, high }) => guards && (low !== undefined || high !== undefined));
+    this.#guards = guards.map((tensor) => [tensor, rangeOf(tensor)]);
+  }
+
+  /** Throws InputError. */
+  refuse(outputs, finite) {
+    for (const [tensor, { low, high, size }] of this.#guards) {
+      const { dims, data } = outputs[tensor.name];
+      const outside = (value, i) => !(value >= low[i % size] && value <= high[i % size]) && (finite || Number.isFinite(value));
+      const i = data.findIndex(outside);
+      if (i < 0) continue;
+      const at = position(dims, i);
+      const [lowest, highest, found] = [low[i % size], high[i % size], data[i]].map((x) => Number(x.toPrecision(6)));
+      throw new InputError(
+        `output ${tensor.name}: ${data.filter(outside).length} values lie outside the trained range, the first at ${text(at)}:` +
+          ` expected ${lowest} to ${highest} ${unitOf(tensor, at)}, found ${found}, since the inputs of row ${at[0]} are` +
+          " together unlike any that was trained; give others, or extrapolate with { range: false }",
+      );
+    }
   }
 }
 

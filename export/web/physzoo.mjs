@@ -7,7 +7,7 @@
 // It imports the two modules beside it; `ort` is onnxruntime-web, 1.22 or newer, as you have it.
 // SPDX-License-Identifier: Apache-2.0
 
-import { InputCheck } from "./inputs.mjs";
+import { InputCheck, OutputCheck } from "./inputs.mjs";
 import { DTYPES, InputError, IntegrityError, readBytes, readNpy, readSpec, SPEC, text, ZooError } from "./spec.mjs";
 
 export { InputError, IntegrityError, ZooError };
@@ -139,12 +139,14 @@ class Endpoint {
   #ort;
   #session;
   #check;
+  #guard;
 
   constructor(ort, session, spec) {
     this.#ort = ort;
     this.#session = session;
     this.spec = spec;
     this.#check = new InputCheck(spec);
+    this.#guard = new OutputCheck(spec);
   }
 
   static async open(ort, read, spec) {
@@ -172,7 +174,7 @@ class Endpoint {
    * Throws InputError for what was handed over, ZooError where onnxruntime-web fails.
    * @param inputs name -> `{ dims, data }`, the first of dims the batch, data in C order: a Float32Array, or for the dtypes
    * float64, int32, int64 and bool a Float64Array, Int32Array, BigInt64Array or a Uint8Array of 0 and 1; an `ort.Tensor` is one
-   * @param checks `finite`: refuse NaN and infinity; `range`: refuse values outside the trained range
+   * @param checks `finite`: refuse NaN and infinity; `range`: refuse values and answers outside the trained range
    * @returns promise of the outputs, in the same form
    */
   async run(inputs, { finite = true, range = true } = {}) {
@@ -194,6 +196,7 @@ class Endpoint {
       throw new ZooError(`endpoint ${this.spec.name}: ${error.message ?? error}`, { cause: error });
     }
     for (const { name } of this.spec.outputs) outputs[name] = { dims: [...answers[name].dims], data: answers[name].data };
+    if (range) this.#guard.refuse(outputs, finite);
     return outputs;
   }
 

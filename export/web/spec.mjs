@@ -108,7 +108,7 @@ function checkEndpoint({ name, inputs, outputs }) {
   }
 }
 
-function checkTensor({ name, dtype, axes, unit, low, high, values, mask, jet, tolerance }) {
+function checkTensor({ name, dtype, axes, unit, low, high, values, mask, guards, jet, tolerance }) {
   expect(/^[a-zA-Z][a-zA-Z0-9_]*$/.test(name), "a plain name");
   expect(Object.hasOwn(DTYPES, dtype), `${Object.keys(DTYPES).join(", ")} as dtype`);
   expect(typeof unit === "string", `the unit of ${name}`);
@@ -124,6 +124,7 @@ function checkTensor({ name, dtype, axes, unit, low, high, values, mask, jet, to
   for (const bound of [low, high]) expect(numbers(bound ?? []) || bound == null, `the range of ${name}`);
   const codes = values === undefined || (["int32", "int64"].includes(dtype) && values.length && values.every(Number.isInteger));
   expect(codes, `whole numbers as the values of ${name}`);
+  expect(!guards || (dtype.startsWith("float") && !mask), `numbers without a mask as what guards, ${name}`);
   if (jet) {
     const { radius, pt } = jet;
     const window = Array.isArray(pt) && pt.length === 2 && pt.every(Number.isFinite) && pt[0] < pt[1];

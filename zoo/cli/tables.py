@@ -108,11 +108,12 @@ def tensor_range(tensor: Tensor) -> str:
         return f"one of {len(tensor.values)}"
     if tensor.unbounded:
         return "any"
-    if isinstance(tensor.low, list) or isinstance(tensor.high, list):
+    low, high = (end[0] if isinstance(end, list) and len(end) == 1 else end for end in (tensor.low, tensor.high))
+    if isinstance(low, list) or isinstance(high, list):
         return "per element"
-    if tensor.low is None:
-        return f"to {tensor.high:g}"
-    return f"from {tensor.low:g}" if tensor.high is None else f"{tensor.low:g} to {tensor.high:g}"
+    if low is None:
+        return f"to {high:g}"
+    return f"from {low:g}" if high is None else f"{low:g} to {high:g}"
 
 
 def metric_table(metrics: list[Metric], units: Collection[str] = ()) -> RenderableType:

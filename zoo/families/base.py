@@ -22,6 +22,7 @@ from zoo.model.fit import Emulator
 from zoo.model.inputs import InputCheck
 from zoo.model.integrity import InMemory
 from zoo.model.misspecification import Reference
+from zoo.model.outputs import OutputCheck
 from zoo.model.spec import Endpoint, Library, ModelSpec
 from zoo.model.store import ModelFolder
 
@@ -142,6 +143,7 @@ class EndpointModel:
         if name not in self.endpoints:
             raise UnknownNameError(f"endpoint of family {self.spec.family}", name, self.endpoints)
         function, check = getattr(self, self.endpoints[name]), InputCheck(described)
+        guard = OutputCheck(described)
 
         def call(inputs=None, /, *, allow_nonfinite: bool = False, allow_out_of_range: bool = False, **tensors):
             if inputs is not None and tensors:
@@ -151,7 +153,10 @@ class EndpointModel:
             expect_own_process()
             outputs = answer(function, *(_differentiable(given, key, array) for key, array in arrays.items()))
             outputs = outputs if isinstance(outputs, tuple) else (outputs,)
-            return {tensor.name: value for tensor, value in zip(described.outputs, outputs, strict=True)}
+            answers = {tensor.name: value for tensor, value in zip(described.outputs, outputs, strict=True)}
+            if guard and not allow_out_of_range:
+                guard(answers, allow_nonfinite)
+            return answers
 
         return call
 

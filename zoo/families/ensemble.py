@@ -62,7 +62,10 @@ class Ensemble(ZooModel):
     def answer(self, *inputs):
         """What the first endpoint of all members together answers: one tensor, or a location and a scale of the same shape."""
         method = self.members[0].endpoints[self.endpoint_of_members]
-        return POOLS[self.kind]([getattr(member, method)(*inputs) for member in self.members])
+        given = [getattr(member, method)(*inputs) for member in self.members]
+        if self.kind == "number":  # what members answer beside it, such as an energy, each may have on a scale of its own
+            given = [one[0] if isinstance(one, tuple) else one for one in given]
+        return POOLS[self.kind](given)
 
     def call(self, inputs):
         """Answer as the members' ``call``; locations of Gaussians are the first half of the last axis, scales the other."""
@@ -115,7 +118,7 @@ class Ensemble(ZooModel):
         """An endpoint of a member as the ensemble has it, with the deviation of answers that were numbers."""
         outputs = endpoint.outputs
         if self.kind == "number":
-            (answer,) = outputs
+            answer = outputs[0]
             deviation = answer.model_copy(
                 update={
                     "name": f"{answer.name}_deviation",

@@ -77,6 +77,12 @@ class Tensor(Strict):
     """Name of the axis along which the whole numbers of this tensor count positions, from 0."""
     values: Annotated[list[int], Field(min_length=1)] | None = None
     """The only whole numbers that stand for something, such as codes of particles; others are outside what was trained on."""
+    guards: Literal[True] | None = None
+    """True of an output, such as an energy, that tells inputs which are each in its range and together unlike the training's.
+
+    Its ``low`` and ``high`` are those of the answers to the training rows, and an answer beyond them is refused. The range of
+    another output says only what it can be, as of a probability.
+    """
     jet: Jet | None = None
     """Which jets the model was trained on, where the elements are their particles; None of other tensors."""
     tolerance: Tolerance | ElementTolerance | None = None
@@ -110,6 +116,8 @@ class Tensor(Strict):
                 raise ValueError(f"tensor {self.name}: expected values, a range or index_of, given two of them")
             if any(abs(value) >= 2**31 for value in self.values):
                 raise ValueError(f"tensor {self.name}: expected values that int32 holds")
+        if self.guards and (not self.dtype.startswith("float") or self.mask is not None):
+            raise ValueError(f"tensor {self.name}: what guards is an output of floating-point numbers without a mask")
         if self.jet is not None:
             self.jet.expect_particles(self.name, self.dtype, self.axes, self.mask)
         return self
@@ -205,6 +213,8 @@ class Endpoint(Strict):
                     raise ValueError(f"tensor {tensor.name}: the axes of its mask {tensor.mask} are not its own first ones")
                 if tensor.jet is not None and len(mask.axes) != 1:
                     raise ValueError(f"tensor {tensor.name}: expected a mask of particles, of one axis, given {tensor.mask!r}")
+        if guards := [tensor.name for tensor in self.inputs if tensor.guards]:
+            raise ValueError(f"tensor {guards[0]}: expected an output as what guards, given an input")
         for tensor in self.tensors:
             if tensor.index_of is not None and tensor.index_of not in axes:
                 raise ValueError(f"tensor {tensor.name}: no axis {tensor.index_of!r} along which it could count positions")

@@ -24,6 +24,7 @@ from zoo.workflows.folder import lineage_of, test_inputs, write_model_folder
 from zoo.workflows.new_folder import new_folder
 from zoo.workflows.rows import UNKNOWN, UserColumns, UserRows
 from zoo.workflows.run_report import write_report
+from zoo.workflows.trained_ranges import with_answers
 from zoo.workflows.verdict import beside_others, calibrated, fitted, held_back, say
 
 if TYPE_CHECKING:
@@ -194,6 +195,7 @@ def _fine_tuned(
     )
     if chosen.outputs is not None:
         spec = with_head(spec, tuned.model, dataset)
+    spec = with_answers(spec, tuned.model, dataset.rows("train").inputs)
     _write(path, spec, tuned, dataset, chosen, checked, figures)
     fine_tuned: ZooModel = load(path)
     _write_report(path.with_name(f"{path.name}.run"), fine_tuned.spec, tuned, dataset, chosen, checked, figures)

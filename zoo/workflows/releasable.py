@@ -14,6 +14,7 @@ from zoo.model.registry import RELEASED, get_family
 from zoo.workflows.described import SPLITS, describe
 from zoo.workflows.new_folder import expect_exportable
 from zoo.workflows.release import first_card
+from zoo.workflows.trained_ranges import with_answers
 
 if TYPE_CHECKING:
     from zoo.data.dataset import Rows
@@ -74,6 +75,7 @@ def _expect_graphs(recipe: Recipe, model: Any, rows: Rows) -> None:
     from zoo.export import to_onnx
 
     model.adapt(rows.inputs, rows.target)
+    with_answers(model.spec, model, {name: np.asarray(array[:2]) for name, array in rows.inputs.items()})
     examples = model.example({name: np.asarray(array[:2]) for name, array in rows.inputs.items()}, np.random.default_rng(0))
     for name, endpoint in recipe.endpoints.items():
         where = f"{recipe.name}: {name}"

@@ -25,6 +25,7 @@ from zoo.workflows.described import SPLITS, describe, is_of_the_package
 from zoo.workflows.folder import exported, test_inputs, write_test_tensors
 from zoo.workflows.new_folder import expect_exportable
 from zoo.workflows.train import train
+from zoo.workflows.trained_ranges import with_answers
 
 if TYPE_CHECKING:
     from zoo.data.dataset import Dataset
@@ -85,6 +86,7 @@ def release(recipe: Recipe, out: Path, folder: Path | None = None) -> Path:
                 "earlier_revisions": earlier,
             }
         )
+        model.spec = with_answers(model.spec, model, dataset.rows("train").inputs)
         if recipe.evaluation.kind == "posterior" and (reference := _reference(model.spec, dataset)):
             (staged / REFERENCE).write_bytes(reference.to_bytes())
         write_test_tensors(model, test_inputs(model, dataset, recipe.test_rows), staged)

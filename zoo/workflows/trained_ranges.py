@@ -1,14 +1,24 @@
-"""Trained ranges of inputs, measured on the rows that a model was trained on."""
+"""Trained ranges of inputs, and of outputs that guard, measured on the rows that a model was trained on."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from zoo.errors import ZooError
 from zoo.model.inputs import along
-from zoo.model.spec import Bound, Endpoint, Tensor
+from zoo.model.spec import Bound, Endpoint, ModelSpec, Tensor
+
+if TYPE_CHECKING:
+    from zoo.families.base import EndpointModel
+
+MARGIN = 0.25
+"""How much wider than the extremes a range of inputs is on either side, in units of their distance."""
+MARGIN_OF_ANSWERS = 0.01
+"""The same of an output that guards. All that was trained lies within as it is; this is for what an integrator adds to an
+energy along a path."""
 
 
 def with_ranges(endpoints: dict[str, Endpoint], training: Mapping[str, Any]) -> dict[str, Endpoint]:
@@ -43,7 +53,66 @@ def with_ranges(endpoints: dict[str, Endpoint], training: Mapping[str, Any]) -> 
     }
 
 
-def trained_range(tensor: Tensor, rows: np.ndarray, mask: np.ndarray | None = None) -> tuple[Bound, Bound]:
+def with_answers(spec: ModelSpec, model: EndpointModel, training: Mapping[str, Any]) -> ModelSpec:
+    """Fill in the ranges of outputs that guard: the extremes of the answers to the training rows, wider by a hundredth.
+
+    An answer may be off by its tolerance, as that of another runtime is. Ranges are measured at the endpoint that takes the
+    data, and are those of the outputs of that name at every other.
+
+    Parameters
+    ----------
+    spec : ModelSpec
+        The spec of the model.
+    model : EndpointModel
+        The model as it was trained.
+    training : mapping of str to ndarray
+        The inputs of the training rows, in the order of the data set.
+
+    Returns
+    -------
+    ModelSpec
+        The spec with the measured ranges, in place of any before; itself where no output guards.
+
+    Raises
+    ------
+    ZooError
+        An output that guards is none of the endpoint that takes the data.
+    """
+    from zoo.families.batches import in_batches
+
+    guards = {tensor.name for endpoint in spec.endpoints.values() for tensor in endpoint.outputs if tensor.guards}
+    if not guards:
+        return spec
+    outputs = spec.endpoint(model.data_endpoint).outputs
+    if unknown := guards - {tensor.name for tensor in outputs if tensor.guards}:
+        names = ", ".join(sorted(unknown))
+        raise ZooError(f"{spec.name}: {names}: expected what guards among the outputs of {model.data_endpoint} too")
+    answers = in_batches(getattr(model, model.endpoints[model.data_endpoint]), *training.values())
+    answers = answers if isinstance(answers, tuple) else (answers,)
+
+    def range_of(tensor: Tensor, answer: np.ndarray) -> tuple[Bound, Bound]:
+        accepted = spec.tolerance_of(tensor)
+        off = np.asarray(accepted.absolute) + np.asarray(accepted.relative) * np.abs(answer.astype(np.float64))
+        return trained_range(tensor, np.concatenate([answer - off, answer + off]), margin=MARGIN_OF_ANSWERS)
+
+    found = {tensor.name: range_of(tensor, answer) for tensor, answer in zip(outputs, answers, strict=True) if tensor.guards}
+
+    def measured(tensor: Tensor) -> Tensor:
+        if not tensor.guards:
+            return tensor
+        low, high = found[tensor.name]
+        return tensor.model_copy(update={"low": low, "high": high})
+
+    endpoints = {
+        name: endpoint.model_copy(update={"outputs": [measured(tensor) for tensor in endpoint.outputs]})
+        for name, endpoint in spec.endpoints.items()
+    }
+    return spec.model_copy(update={"endpoints": endpoints})
+
+
+def trained_range(
+    tensor: Tensor, rows: np.ndarray, mask: np.ndarray | None = None, margin: float = MARGIN
+) -> tuple[Bound, Bound]:
     """Range of the real elements of some rows: one for each element of a fixed last axis, else one for all.
 
     Parameters
@@ -54,6 +123,8 @@ def trained_range(tensor: Tensor, rows: np.ndarray, mask: np.ndarray | None = No
         Rows of the tensor.
     mask : ndarray of shape (n, ...), optional
         Which elements are real, by the first axes of the rows.
+    margin : float
+        How much wider than the extremes the range is on either side, in units of their distance.
 
     Returns
     -------
@@ -67,21 +138,23 @@ def trained_range(tensor: Tensor, rows: np.ndarray, mask: np.ndarray | None = No
     each = values.reshape(-1, size or 1)
     if np.isnan(each).all(axis=0).any():
         return None, None
-    low, high = widened(np.nanmin(each, axis=0), np.nanmax(each, axis=0))
+    low, high = widened(np.nanmin(each, axis=0), np.nanmax(each, axis=0), margin)
     limits = np.finfo(tensor.dtype) if tensor.dtype.startswith("float") else np.iinfo(tensor.dtype)
     low, high = (np.clip(bound, float(limits.min), float(limits.max)).tolist() for bound in (low, high))
     return (low, high) if size is not None else (low[0], high[0])
 
 
-def widened(low: np.ndarray, high: np.ndarray) -> tuple[list[float], list[float]]:
-    """Make a trained range of extremes: a quarter of their distance wider on either side.
+def widened(low: np.ndarray, high: np.ndarray, share: float = MARGIN) -> tuple[list[float], list[float]]:
+    """Make a trained range of extremes: wider on either side by a share of their distance.
 
-    Bounds are rounded outwards, to a thousandth of that quarter, so that a narrow range far from zero keeps its rows.
+    Bounds are rounded outwards, to a thousandth of what is added, so that a narrow range far from zero keeps its rows.
 
     Parameters
     ----------
     low, high : ndarray of shape (k,)
         The extremes.
+    share : float
+        The share of their distance that is added on either side.
 
     Returns
     -------
@@ -89,7 +162,7 @@ def widened(low: np.ndarray, high: np.ndarray) -> tuple[list[float], list[float]
         Lower and upper bounds.
     """
     low, high = np.asarray(low, np.float64), np.asarray(high, np.float64)
-    margin = high / 4 - low / 4
+    margin = share * high - share * low
     with np.errstate(divide="ignore"):
         step = np.where(margin > 0, 10.0 ** (np.floor(np.log10(margin)) - 3), 1.0)
     bounds = np.floor((low - margin) / step) * step, np.ceil((high + margin) / step) * step

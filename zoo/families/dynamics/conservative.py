@@ -45,18 +45,38 @@ class Conservative(Motion):
     most systems have one (Lutter, Ritter & Peters 2019, arXiv:1907.04490): masses are positive when training begins. C is
     triangular, and another network's answer to positions and parameters alone.
 
+    Every endpoint but ``energy`` answers with the energy of the given state too, by which states are told whose elements are
+    each in the trained range, and whose energy is beyond any that was trained.
+
     Parameters
     ----------
     coordinates : int
         Number n of positions.
     hidden : list of int
         Units of each hidden layer of both networks.
+    levels : list of list of float, optional
+        Two positions (n,), where the energy at rest is 0 and where it is 1, whatever the parameters. Without them energies
+        of two systems cannot be compared, of which each has a scale and a zero of its own. None for the energy as learned.
     **kwargs : object
         Others, as `Motion` takes them.
+
+    Raises
+    ------
+    ValueError
+        The levels are not two positions, or the config is none, as `Motion` says.
     """
 
-    def __init__(self, coordinates: int, hidden: list[int], **kwargs: Any) -> None:
+    bent: bool
+    """Whether what is learned takes second derivatives."""
+
+    def __init__(self, coordinates: int, hidden: list[int], *, levels: list[list[float]] | None = None, **kwargs: Any) -> None:
         super().__init__(coordinates, hidden, **kwargs)
+        if levels is not None and np.shape(levels) != (2, coordinates):
+            raise ValueError(f"levels: expected two positions of {coordinates} numbers, given {levels}")
+        self.levels = None
+        if levels is not None:
+            self.config["levels"] = [list(position) for position in levels]
+            self.levels = np.concatenate([np.asarray(levels, np.float32), np.zeros((2, coordinates), np.float32)], axis=1)
         self.free = dense_layers("free", self.width, hidden, 1)
         self.root = dense_layers("root", self.width - coordinates, hidden, len(self.products))
         first = coordinates + len(self.angles)
@@ -71,6 +91,42 @@ class Conservative(Motion):
         for place, (i, j) in enumerate(self.products):
             self.places[place, i * coordinates + j] = 1
         self.diagonal = np.array([i == j for i, j in self.products])
+
+    def change_of(self, state, found: Derivatives):
+        """What is learned, (batch, learned), given the derivatives at states."""
+        raise NotImplementedError
+
+    def energy_of(self, state, found: Derivatives):
+        """The energy (batch, 1) as it is learned, given the derivatives at states."""
+        raise NotImplementedError
+
+    def change(self, state, parameters=None):
+        return self.change_of(state, self.derivatives(state, parameters, self.bent))
+
+    def energy(self, state, parameters=None):
+        """The energy (batch, 1) that the motion keeps: up to what the data leave open, or between the levels."""
+        return self._between_levels(self.energy_of(state, self.derivatives(state, parameters)), state, parameters)
+
+    def change_and_energy(self, state, parameters=None) -> tuple:
+        """What is learned, and the energy, of one pass through the networks."""
+        found = self.derivatives(state, parameters, self.bent)
+        return self.change_of(state, found), self._between_levels(self.energy_of(state, found), state, parameters)
+
+    def step_and_energy(self, state, time_step, parameters=None) -> tuple:
+        """The state after a time step, and the energy of the given one."""
+        return self.step(state, time_step, parameters), self.energy(state, parameters)
+
+    def rollout_and_energy(self, state, time_step, parameters=None) -> tuple:
+        """The states after each of many time steps, and the energy of the given one."""
+        return self.rollout(state, time_step, parameters), self.energy(state, parameters)
+
+    def _between_levels(self, energy, state, parameters):
+        """The energy on the scale of the levels, which the same parameters have."""
+        if self.levels is None:
+            return energy
+        zero, one = (ops.zeros_like(state) + level for level in self.levels)
+        zero, one = (self.energy_of(rest, self.derivatives(rest, parameters)) for rest in (zero, one))
+        return (energy - zero) / (one - zero)
 
     def derivatives(self, state, parameters=None, second: bool = False) -> Derivatives:
         """The number of states (batch, 2 n) and its derivatives, with ``second`` also those that accelerations need."""

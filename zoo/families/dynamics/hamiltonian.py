@@ -28,32 +28,37 @@ class Hamiltonian(Conservative):
     hidden : list of int
         Units of each hidden layer.
     **kwargs : object
-        Others, as `Motion` takes them.
+        Others, as `Conservative` takes them.
 
     Raises
     ------
     ValueError
-        The config is none, as `Motion` says.
+        The config is none, as `Conservative` says.
     """
 
-    endpoints: ClassVar[dict[str, str]] = {"derivative": "rate", "energy": "energy", "step": "step", "rollout": "rollout"}
+    endpoints: ClassVar[dict[str, str]] = {
+        "derivative": "change_and_energy",
+        "energy": "energy",
+        "step": "step_and_energy",
+        "rollout": "rollout_and_energy",
+    }
     data_endpoint: ClassVar[str] = "derivative"
+    bent = False
 
     def __init__(self, coordinates: int, hidden: list[int], **kwargs: Any) -> None:
         super().__init__(coordinates, hidden, learned=2 * coordinates, **kwargs)
         self.unit = Standardize((1,), name="unit")
         self.built = True
 
-    def rate(self, state, parameters=None):
-        found = self.derivatives(state, parameters)
+    def change_of(self, state, found):
         velocity = ops.transpose(found.by_moving) / self.seen.scale[self.coordinates :]
         return self.unit.scale * ops.concatenate([velocity, -ops.transpose(found.by_position)], axis=1)
 
-    change = rate
+    def energy_of(self, state, found):
+        return self.unit.scale * found.value[:, None]
 
-    def energy(self, state, parameters=None):
-        """The energy (batch, 1) that the motion keeps, up to a constant."""
-        return self.unit.scale * self.derivatives(state, parameters).value[:, None]
+    def rate(self, state, parameters=None):
+        return self.change(state, parameters)
 
     def adapt(self, inputs: Mapping[str, Any], target: Any, weight: np.ndarray | None = None) -> None:
         super().adapt(inputs, target, weight)

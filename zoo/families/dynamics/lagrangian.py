@@ -19,7 +19,7 @@ class Lagrangian(Conservative):
 
     The accelerations solve (d2L/dv dv) a = dL/dq - (d2L/dv dq) v, so that an energy v dL/dv - L is kept, with no need to know
     momenta. Before training it is a free particle. Trajectories leave open what multiplies L, and what is a total derivative by
-    time and added to it, so that the energy has no unit, and no zero.
+    time and added to it, so that the energy, which the motion keeps where there is no force, has no unit, and no zero.
 
     Parameters
     ----------
@@ -30,21 +30,22 @@ class Lagrangian(Conservative):
     force : bool
         Whether a force is learned beside it, linear in the velocities: friction, and a constant drive. It starts at none.
     **kwargs : object
-        Others, as `Motion` takes them.
+        Others, as `Conservative` takes them.
 
     Raises
     ------
     ValueError
-        The config is none, as `Motion` says.
+        The config is none, as `Conservative` says.
     """
 
     endpoints: ClassVar[dict[str, str]] = {
-        "acceleration": "acceleration",
+        "acceleration": "change_and_energy",
         "energy": "energy",
-        "step": "step",
-        "rollout": "rollout",
+        "step": "step_and_energy",
+        "rollout": "rollout_and_energy",
     }
     data_endpoint: ClassVar[str] = "acceleration"
+    bent = True
 
     def __init__(self, coordinates: int, hidden: list[int], *, force: bool = False, **kwargs: Any) -> None:
         super().__init__(coordinates, hidden, **kwargs)
@@ -55,24 +56,23 @@ class Lagrangian(Conservative):
             self.force.build((None, coordinates))
         self.built = True
 
-    def acceleration(self, state, parameters=None):
-        """Accelerations (batch, n) of states (batch, 2 n)."""
-        n, found = self.coordinates, self.derivatives(state, parameters, second=True)
+    def change_of(self, state, found):
+        n = self.coordinates
         right = found.by_position * self.seen.scale[n:, None] - found.drift
         if self.force is not None:
             right = right + ops.transpose(self.force(self.moving(state)))
         matrix = [[found.masses[i, j] for j in range(n)] for i in range(n)]
         return ops.stack(solved(matrix, [right[i] for i in range(n)]), axis=1) * self.seen.scale[n:]
 
-    change = acceleration
+    def acceleration(self, state, parameters=None):
+        """Accelerations (batch, n) of states (batch, 2 n)."""
+        return self.change(state, parameters)
 
     def lagrangian(self, state, parameters=None):
         """The Lagrangian (batch, 1), up to what trajectories leave open."""
         return self.derivatives(state, parameters).value[:, None]
 
-    def energy(self, state, parameters=None):
-        """The energy (batch, 1) that the motion keeps where there is no force, up to a factor and a constant."""
-        found = self.derivatives(state, parameters)
+    def energy_of(self, state, found):
         return (ops.sum(self.moving(state) * ops.transpose(found.by_moving), axis=1) - found.value)[:, None]
 
     def rate(self, state, parameters=None):
