@@ -65,6 +65,8 @@ class Ensemble(ZooModel):
         given = [getattr(member, method)(*inputs) for member in self.members]
         if self.kind == "number":  # what members answer beside it, such as an energy, each may have on a scale of its own
             given = [one[0] if isinstance(one, tuple) else one for one in given]
+        elif self.kind == "gaussian":
+            given = [one[:2] for one in given]
         return POOLS[self.kind](given)
 
     def call(self, inputs):
@@ -128,6 +130,8 @@ class Ensemble(ZooModel):
                 }
             )
             outputs = [answer, deviation]
+        elif self.kind == "gaussian":
+            outputs = outputs[:2]
         return endpoint.model_copy(update={"outputs": outputs, "description": f"{endpoint.description}; mean of the members"})
 
     def example(self, inputs, rng):

@@ -1,4 +1,4 @@
-"""How unlike a field is those of the training: a distance of what two-point statistics see of it."""
+"""How unlike a field is those of the training: the distance of a few of its statistics."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ LEAST = 1e-6
 
 @keras.saving.register_keras_serializable("physzoo")
 class Unlikeness(keras.layers.Layer):
-    """Mahalanobis' distance of a field from those of the training, in the space of a few of its statistics.
+    """Square of Mahalanobis' distance of a field from those of the training, in the space of six statistics.
 
     These are the logarithms of its mean density, of the variance of the logarithm of the density in blocks of 1, 2, 4 and 8
     cells, and the mean of that logarithm: counts in place of an overdensity, cells of another size, noise, holes and fields
@@ -59,7 +59,7 @@ class Unlikeness(keras.layers.Layer):
 
     def call(self, overdensity):
         away = ops.matmul(self.statistics(overdensity) - self.mean, self.matrix)
-        return ops.sqrt(ops.sum(ops.square(away), axis=-1))
+        return ops.sum(ops.square(away), axis=-1)
 
     def get_config(self) -> dict:
         return {**super().get_config(), "dimensions": self.dimensions}
