@@ -2,7 +2,7 @@
 
     python examples/fields_checks.py [folder]
 
-Writes fields.png, and prints its numbers. Simulations of the default set that the cache lacks are made: about five minutes of
+Writes fields.png, and prints its numbers. Simulations of the default set that the cache lacks are made: about eight minutes of
 one core in all.
 """
 
