@@ -156,7 +156,7 @@ def draw_values(ax: Axes, config: FieldsConfig, chosen: Chosen) -> None:
         print(place, f"cells below a fifth of the mean: {emptiest[0]:.2%}, of a lognormal {emptiest[1]:.2%}")
     ax.plot([], [], "--", color=GRAY, linewidth=1, label="lognormal of that variance")
     title = f"Maps of slabs of {config.box / 4:g} Mpc/$h$, and lognormals"
-    ax.set(yscale="log", ylim=(1e-4, 3), xlabel=r"$\ln(1 + \delta + 0.01)$", ylabel="density of cells", title=title)
+    ax.set(yscale="log", ylim=(1e-5, 3), xlabel=r"$\ln(1 + \delta + 0.01)$", ylabel="density of cells", title=title)
     ax.legend(loc="lower center", fontsize=8)
 
 
