@@ -238,3 +238,17 @@ def test_summaries_take_the_place_of_fields_and_no_turn_changes_them(folder):
     for wrong in ([], ["powr"]):
         with pytest.raises(InputError, match="summary: expected some of power, bispectrum, one-point, peaks"):
             features(fields, 100.0, wrong)
+
+
+def test_what_another_process_made_meanwhile_is_not_made_again(tmp_path, monkeypatch):
+    made, elsewhere = [], field_path(tmp_path, 1)
+
+    def slow(config, number):
+        made.append(number)
+        elsewhere.write_bytes(b"by another process")
+        return np.ones((16, 16, 16), np.float32)
+
+    monkeypatch.setattr("zoo.data.fields.simulate.density", slow)
+    simulate(tmp_path, FieldsConfig(**SMALL), [0, 1], jobs=1)
+    assert made == [0]
+    assert elsewhere.read_bytes() == b"by another process"

@@ -23,7 +23,7 @@ def simulate_all(
     Parameters
     ----------
     one : callable
-        Makes one file.
+        Makes one file, whose path is its first argument; one that another process has made meanwhile is left as it is.
     arguments : sequence of tuple
         What it is given for each.
     jobs : int
@@ -33,9 +33,17 @@ def simulate_all(
     stderr : bool
         Whether it is drawn on standard error.
     """
-    done = joblib.Parallel(n_jobs=jobs, return_as="generator_unordered")(joblib.delayed(one)(*given) for given in arguments)
+    done = joblib.Parallel(n_jobs=jobs, return_as="generator_unordered")(
+        joblib.delayed(_unless_made)(one, *given) for given in arguments
+    )
     for _ in track(done, description, total=len(arguments), console=console(stderr=stderr)):
         pass
+
+
+def _unless_made(one: Callable[..., None], path: Path, *given: Any) -> None:
+    """Make a file that no other process has made since this one began."""
+    if not path.exists():
+        one(path, *given)
 
 
 def threads_of_each(jobs: int) -> int:
