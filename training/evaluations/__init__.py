@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
@@ -44,6 +44,22 @@ class EvaluationSettings(Strict, ABC):
 
         Every metric is made by ``zoo.training.metrics``, with an interval over independent units. A run's model is loaded when
         it is asked for, ``run.load()``, and let go before the next one, so that one model at a time takes memory.
+        """
+
+    def expect(self, name: str, model: Any) -> None:
+        """Refuse, before a training, a model of a family that cannot be judged so.
+
+        Parameters
+        ----------
+        name : str
+            Name of the recipe, for the error.
+        model : EndpointModel
+            The model, trained or not.
+
+        Raises
+        ------
+        RecipeError
+            Saying what is expected of the family.
         """
 
     def without_training(self, data: Source) -> list[Metric]:

@@ -40,6 +40,12 @@ class Distribution(EvaluationSettings):
     def judge(self, runs: Runs) -> Evaluation:
         return evaluate(runs, self)
 
+    def expect(self, name: str, model: Any) -> None:
+        if not isinstance(model, Predictive):
+            raise RecipeError(f"{name}: expected a family with predictive(inputs, target): choose another evaluation")
+        if self.quantities and not isinstance(model, Latent):
+            raise RecipeError(f"{name}: quantities: expected a family with latents, given {type(model).__name__}")
+
 
 @dataclass(frozen=True)
 class Answers:
@@ -126,18 +132,11 @@ def evaluate(runs: Runs, settings: Distribution) -> Evaluation:
 def _informed(evaluation: Evaluation, members: list[Run], rows: Rows, quantities: list[str]) -> None:
     """What the latents carry, and of which quantities."""
     name = members[0].recipe.name
-    latents = [encoded(_with_latents(member), rows) for member in members]
+    latents = [encoded(member.load(), rows) for member in members]
     evaluation.metrics += kl_metrics("", latents, Units.of(rows))
     report = related(name, latents[0], rows, quantities)
     evaluation.metrics += report_metrics(report)
     evaluation.figures["information"] = report.plot()
-
-
-def _with_latents(run: Run) -> Latent:
-    model = run.load()
-    if not isinstance(model, Latent):
-        raise RecipeError(f"{run.recipe.name}: quantities: expected a family with latents, given {run.recipe.family}")
-    return model
 
 
 def _trees(
@@ -166,10 +165,7 @@ def _trees(
 def answers(run: Run, changes: dict | None = None) -> Answers:
     """A run on its test split, the data's parameters changed for a further test set."""
     rows = run.held_out(changes)
-    model = run.load()
-    if not isinstance(model, Predictive):
-        raise RecipeError(f"{run.recipe.name}: expected a family with predictive(inputs, target): choose another evaluation")
-    return Answers(rows, *model.predictive(rows.inputs, rows.target))
+    return Answers(rows, *cast(Predictive, run.load()).predictive(rows.inputs, rows.target))
 
 
 def tree_answers(trees: dict[Key, Any], rows: Rows, features: dict[str, np.ndarray]) -> dict[Key, Answers]:

@@ -19,6 +19,9 @@ from zoo.training.evaluations.distribution import LEVELS, ratio
 from zoo.training.metrics import Units, mean, measured, rms
 from zoo.training.recipe import RecipeError
 
+PRIOR = "mean of the hypercube"
+"""What knows nothing of a field."""
+
 
 @register_evaluation("moments")
 class MomentsSettings(EvaluationSettings):
@@ -30,6 +33,10 @@ class MomentsSettings(EvaluationSettings):
 
     def judge(self, runs: Runs) -> Evaluation:
         return evaluate(runs, self)
+
+    def expect(self, name: str, model: Any) -> None:
+        if model.answers_with != "gaussian":
+            raise RecipeError(f"{name}: evaluation moments: expected a family that answers with Gaussians")
 
 
 @dataclass(frozen=True)
@@ -97,16 +104,8 @@ def evaluate(runs: Runs, settings: MomentsSettings) -> Evaluation:
 
 
 def answers(run: Run, changes: dict | None = None) -> Answers:
-    """A run on its test split, the data's parameters changed for a further test set.
-
-    Raises
-    ------
-    RecipeError
-        If the family answers with other than locations and scales of Gaussians.
-    """
+    """A run on its test split, the data's parameters changed for a further test set."""
     rows = run.held_out(changes)
-    if run.load().answers_with != "gaussian":
-        raise RecipeError(f"{run.recipe.name}: evaluation moments: expected a family that answers with Gaussians")
     location, scale = np.split(run.answer(rows), 2, axis=-1)
     return Answers(rows, location, scale)
 
@@ -119,12 +118,14 @@ def _metrics(prefix: str, members: list[Answers], names: list[str], units: Any) 
     found = []
     for i, name in enumerate(names):
         errors = [member.error[:, i] for member in members]
-        deviation = {"baseline": float(prior[i]), "baseline_name": "mean of the hypercube"}
-        found.append(measured(f"{prefix}rmse {name}", rms, errors, own, f"of a field, {units[name]}", **deviation))
+        beside = float(prior[i])
+        meaning = f"of a field, {units[name]}"
+        found.append(measured(f"{prefix}rmse {name}", rms, errors, own, meaning, baseline=beside, baseline_name=PRIOR))
         if several:
             means, of_each = [error[:, i] for error, _ in by_simulation], Units(by_simulation[0][1])
             meaning = f"of the mean over the fields of a box, {units[name]}"
-            found.append(measured(f"{prefix}rmse {name} of a box", rms, means, of_each, meaning, **deviation))
+            whole = f"{prefix}rmse {name} of a box"
+            found.append(measured(whole, rms, means, of_each, meaning, baseline=beside, baseline_name=PRIOR))
         found.append(measured(f"{prefix}bias {name}", mean, errors, own, f"mean of answer - truth, {units[name]}"))
     trials = len(by_simulation[0][1])
     for level in LEVELS:

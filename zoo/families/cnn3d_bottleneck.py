@@ -90,9 +90,11 @@ class CNN3DBottleneck(CNN3D):
         """Location and scale (batch,) of the target, in its units, given latents (batch, latents)."""
         return self._distribution(self.decoder(latent))
 
-    def distribution(self, x):
-        """The answer at the mean of the latents: no noise."""
+    def answer(self, x):
+        """Location and scale (batch,) at the mean of the latents: no noise."""
         return self.decode(self.encode(x)[0])
+
+    distribution = answer
 
     def reconstruct(self, x, noise):
         """The answer at a sample of the latents; ``noise`` (batch, latents) is standard normal."""
