@@ -12,7 +12,7 @@ from zoo.families.mlp import MLP
 from zoo.model.card import TEMPLATE
 from zoo.model.model_json import is_model_folder
 from zoo.model.registry import register_family
-from zoo.training.recipe import load_recipe
+from zoo.training.recipe import RecipeError, load_recipe
 from zoo.workflows.releasable import expect_releasable
 from zoo.workflows.release import first_card
 
@@ -60,6 +60,18 @@ def test_a_variant_need_not_have_the_endpoints_of_the_model(recipe, tmp_path):
     """It is measured and not exported."""
     plain = {"description": "a plain network", "set": {"family": "mlp", "config": {"inputs": 51, "hidden": [4], "outputs": 1}}}
     expect_releasable(recipe.changed({"variants": {"plain": plain}}), tmp_path / "mine")
+
+
+@pytest.mark.parametrize(
+    ("evaluation", "message"),
+    [
+        ({"kind": "moments"}, "ive-pendulum: evaluation moments: expected a family that answers with Gaussians"),
+        ({"kind": "distribution"}, r"ive-pendulum: expected a family with predictive\(inputs, target\)"),
+    ],
+)
+def test_an_evaluation_of_another_kind_of_answers(recipe, evaluation, message, tmp_path):
+    with pytest.raises(RecipeError, match=message):
+        expect_releasable(recipe.changed({"evaluation": evaluation}), tmp_path / "mine")
 
 
 def test_a_family_that_cannot_be_built_again(monkeypatch, tmp_path):
