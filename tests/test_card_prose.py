@@ -251,3 +251,35 @@ def test_densities_of_halo_masses():
         assert (f"in {inside[0]} of the rows, its 95% intervals in {inside[1]}" if not before else " and ".join(inside)) in card
     assert f"worth {found['log likelihood'] - found['affine/log likelihood']:.2f} nat a row less" in card
     assert f"against {found['log likelihood']:.2f} here" in card
+
+
+def test_latents_of_halo_masses():
+    card, found = prose("ive-halo-mass"), measured("ive-halo-mass")
+    first, second, third = sorted((found[f"kl latent {i}"]["value"] for i in range(3)), reverse=True)
+    assert f"One holds {first:.1f} nat, another {second:.1f}, the third {third:.2f}" in card
+    trees = found["scatter of boosted trees on densities and shear"]["value"]
+    others = values("cnn3d-halo-mass")["scatter"]
+    assert f"{found['scatter']['value']:.3f} dex, beside {others:.3f} of `cnn3d-halo-mass`" in card
+    assert f"{trees:.3f} of the best trees" in card
+    ratio = found["scatter over that of boosted trees on densities and shear"]
+    assert trees == min(metric["value"] for name, metric in found.items() if name.startswith("scatter of "))
+
+    low, high = (1 - bound for bound in reversed(ratio["interval"]))
+    assert f"the network's is {1 - ratio['value']:.0%} less; {low:.0%} to {high:.0%}" in card
+
+    def holds(latent: int, quantity: str) -> float:
+        return found[f"mutual information latent {latent}, {quantity}"]["value"]
+
+    assert found["kl latent 1"]["value"] == first
+    assert f"{holds(1, 'density at 14'):.2f} nat of the mean within a sphere of 10^14" in card
+    assert f"{holds(1, 'density at 13.5'):.2f} of one of 10^13.5" in card
+    densities = {mass: holds(0, f"density at {mass}") for mass in ("12.5", "13", "13.5", "14")}
+    assert max(densities, key=lambda mass: densities[mass]) == "13"
+    assert f"at most {densities['13']:.2f} nat, of 10^13" in card
+    shear = [metric["value"] for name, metric in found.items() if "ellipticity" in name or "prolateness" in name]
+    assert f"in neither, {max(shear):.3f} nat at most" in card
+    covered = found["coverage of 68%"]
+    low, high = covered["interval"]
+    assert f"hold {covered['value']:.0%} of the truths ({low:.0%} to {high:.0%})" in card
+    assert f"{over_seeds(found['scatter'])}" in card
+    assert f"{found['other-cosmology/bias']['value']:.2f} dex too high" in card
