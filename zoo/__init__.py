@@ -2,7 +2,7 @@
 
 >>> import zoo
 >>> zoo.list_models("ive-*")
-['ive-halo-profile-2', 'ive-halo-profile-3', 'ive-pendulum', 'ive-synthetic-halo']
+['ive-halo-mass', 'ive-halo-profile-2', 'ive-halo-profile-3', 'ive-pendulum', 'ive-synthetic-halo']
 >>> zoo.get_spec("ive-pendulum").endpoint("encode").outputs[0].name
 'mean'
 >>> model = zoo.load("ive-pendulum")  # doctest: +SKIP
