@@ -39,9 +39,9 @@ def test_the_loss_is_minus_the_log_likelihood_plus_beta_kl():
 
 def test_answers_pass_through_the_latents_alone():
     model, (cubes,) = made(), example("cnn3d-bottleneck").values()
-    Distribution(quantities=["density at 14"]).expect("ive-halo-mass", model)
+    Distribution(quantities=["density at 14"]).expect("ive-halo-mass", {"": model})
     with pytest.raises(RecipeError, match="quantities: expected a family with latents, given CNN3D"):
-        Distribution(quantities=["density at 14"]).expect("cnn3d", CNN3D(size=4, channels=[2], hidden=[]))
+        Distribution(quantities=["density at 14"]).expect("cnn3d", {"": CNN3D(size=4, channels=[2], hidden=[])})
     mean, log_variance = (np.asarray(part) for part in model.encode(cubes))
     assert mean.shape == log_variance.shape == (len(cubes), 2)
     for found, expected in zip(model.decode(mean), model.distribution(cubes), strict=True):

@@ -90,4 +90,4 @@ def test_coverage_is_that_of_gaussians_of_the_deviations_that_were_said(factor):
 
 def test_what_answers_without_deviations_is_refused():
     with pytest.raises(RecipeError, match="expected a family that answers with Gaussians"):
-        MomentsSettings().expect("toy", SimpleNamespace(answers_with="number"))
+        MomentsSettings().expect("toy", {"": Exact(), "plain": SimpleNamespace(answers_with="number")})

@@ -46,15 +46,15 @@ class EvaluationSettings(Strict, ABC):
         it is asked for, ``run.load()``, and let go before the next one, so that one model at a time takes memory.
         """
 
-    def expect(self, name: str, model: Any) -> None:
-        """Refuse, before a training, a model of a family that cannot be judged so.
+    def expect(self, name: str, models: Mapping[str, Any]) -> None:
+        """Refuse, before a training, models of families that cannot be judged so.
 
         Parameters
         ----------
         name : str
             Name of the recipe, for the error.
-        model : EndpointModel
-            The model, trained or not.
+        models : mapping of str to EndpointModel
+            The untrained model of each variant that is to be trained; the model itself is under "".
 
         Raises
         ------

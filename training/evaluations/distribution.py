@@ -40,11 +40,11 @@ class Distribution(EvaluationSettings):
     def judge(self, runs: Runs) -> Evaluation:
         return evaluate(runs, self)
 
-    def expect(self, name: str, model: Any) -> None:
-        if not isinstance(model, Predictive):
+    def expect(self, name: str, models: Mapping[str, Any]) -> None:
+        if not all(isinstance(model, Predictive) for model in models.values()):
             raise RecipeError(f"{name}: expected a family with predictive(inputs, target): choose another evaluation")
-        if self.quantities and not isinstance(model, Latent):
-            raise RecipeError(f"{name}: quantities: expected a family with latents, given {type(model).__name__}")
+        if self.quantities and not isinstance(models[""], Latent):
+            raise RecipeError(f"{name}: quantities: expected a family with latents, given {type(models['']).__name__}")
 
 
 @dataclass(frozen=True)
@@ -190,9 +190,13 @@ def ratio(errors: np.ndarray, weights: np.ndarray | None) -> float:
 
 def _ratio(name: str, ours: list[Answers], theirs: list[Answers]) -> Metric:
     """Scatter over scatter, on the same rows; one run may stand beside several."""
+    return over(name, [member.error for member in ours], [member.error for member in theirs], Units.of(ours[0].rows))
+
+
+def over(name: str, ours: list[np.ndarray], theirs: list[np.ndarray], units: Units) -> Metric:
+    """Root mean square of our errors (n,) over that of theirs, of each run; one run of theirs may stand beside several."""
     pairs = zip(ours, theirs * (len(ours) // len(theirs)), strict=True)
-    values = [np.stack([a.error, b.error], axis=1) for a, b in pairs]
-    return measured(name, ratio, values, Units.of(ours[0].rows), "on the same rows")
+    return measured(name, ratio, [np.stack(pair, axis=1) for pair in pairs], units, "on the same rows")
 
 
 def _beside(prefix: str, trees: dict[Key, Answers], model: list[Answers]) -> list[Metric]:

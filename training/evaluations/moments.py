@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 from pydantic import JsonValue
-from scipy.special import ndtr
+from scipy.stats import norm
 
 from zoo.data.dataset import Rows
 from zoo.interpret import plots
 from zoo.model.spec import Metric
 from zoo.training.evaluate import Evaluation, Run, Runs
 from zoo.training.evaluations import EvaluationSettings, register_evaluation
-from zoo.training.evaluations.distribution import LEVELS, ratio
+from zoo.training.evaluations.distribution import LEVELS, over
 from zoo.training.metrics import Units, mean, measured, rms
 from zoo.training.recipe import RecipeError
 
@@ -34,8 +34,8 @@ class MomentsSettings(EvaluationSettings):
     def judge(self, runs: Runs) -> Evaluation:
         return evaluate(runs, self)
 
-    def expect(self, name: str, model: Any) -> None:
-        if model.answers_with != "gaussian":
+    def expect(self, name: str, models: Mapping[str, Any]) -> None:
+        if any(model.answers_with != "gaussian" for model in models.values()):
             raise RecipeError(f"{name}: evaluation moments: expected a family that answers with Gaussians")
 
 
@@ -64,14 +64,13 @@ class Answers:
     @property
     def probability(self) -> np.ndarray:
         """Probability of less than the truth, (n, D)."""
-        found: np.ndarray = ndtr(-self.error / self.scale)
+        found: np.ndarray = norm.cdf(self.rows.target, self.location, self.scale)
         return found
 
     @property
     def log_likelihood(self) -> np.ndarray:
         """Log-likelihood (n,) of the truth of all quantities, nat."""
-        each = -0.5 * np.square(self.error / self.scale) - np.log(self.scale) - 0.5 * np.log(2 * np.pi)
-        found: np.ndarray = each.sum(axis=1)
+        found: np.ndarray = norm.logpdf(self.rows.target, self.location, self.scale).sum(axis=1)
         return found
 
     def of_simulations(self) -> tuple[np.ndarray, np.ndarray]:
@@ -144,10 +143,9 @@ def _metrics(prefix: str, members: list[Answers], names: list[str], units: Any) 
 
 def _beside(variant: str, ours: list[Answers], theirs: list[Answers], names: list[str]) -> Iterator[Metric]:
     """Errors over those of a variant, on the same rows; a variant of one run stands beside each."""
-    pairs = list(zip(ours, theirs * (len(ours) // len(theirs)), strict=True))
     for i, name in enumerate(names):
-        values = [np.stack([a.error[:, i], b.error[:, i]], axis=1) for a, b in pairs]
-        yield measured(f"rmse {name} over that of {variant}", ratio, values, Units.of(ours[0].rows), "on the same fields")
+        errors = ([member.error[:, i] for member in members] for members in (ours, theirs))
+        yield over(f"rmse {name} over that of {variant}", *errors, Units.of(ours[0].rows))
 
 
 def _figures(shown: dict[str, Answers], names: list[str], units: Any) -> dict[str, Any]:

@@ -48,7 +48,6 @@ def expect_releasable(recipe: Recipe, folder: Path | None = None) -> None:
         model = _built(recipe.changed(recipe.variants[variant].set) if variant else recipe)
     for name in recipe.endpoints.keys() - model.endpoints.keys():  # variants are not exported, and may answer by another name
         raise UnknownNameError(f"endpoint of the family {recipe.family}", name, model.endpoints)
-    recipe.evaluation.expect(recipe.name, model)
     rows = recipe.data.dataset().rows("validation").some(FEW)
     model.spec = describe(recipe, recipe.data.dataset(), [], dict.fromkeys(SPLITS, rows))
     _expect_graphs(recipe, model, rows)

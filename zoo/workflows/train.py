@@ -65,9 +65,11 @@ def train(recipe: Recipe, out: Path, *, seeds: list[int] | None = None, variants
     seeds = recipe.seeds[:1] if seeds is None else seeds
     # Before hours of training, as a recipe that does not fit its data set cannot be released.
     described = describe(recipe, recipe.data.dataset(), [])
+    changes = {name: variant.set for name, variant in recipe.variants.items()} if variants else {}
+    trainings = {"": recipe} | {name: recipe.changed(change) for name, change in changes.items()}
+    recipe.evaluation.expect(recipe.name, {name: changed.untrained() for name, changed in trainings.items()})
     runs: Runs = {}
-    for variant in ["", *(recipe.variants if variants else [])]:
-        changed = recipe.changed(recipe.variants[variant].set) if variant else recipe
+    for variant, changed in trainings.items():
         runs[variant] = []
         for seed in seeds:
             title = f"{recipe.name}{' ' + variant if variant else ''}, seed {seed}"
