@@ -57,8 +57,7 @@ class Graph:
     def __call__(self, inputs: object, allow_nonfinite: bool, allow_out_of_range: bool) -> dict[str, np.ndarray]:
         """Check and run a batch; InputError names the tensor, what was expected and what was given."""
         outputs = self.run(self.check(inputs, allow_nonfinite, allow_out_of_range))
-        if self.guard and not allow_out_of_range:
-            self.guard(outputs, allow_nonfinite)
+        self.guard(outputs, allow_nonfinite, allow_out_of_range)
         return outputs
 
     def run(self, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:

@@ -146,6 +146,5 @@ class Fastest:
         arrays = self.check(inputs, allow_nonfinite, allow_out_of_range)
         rows = len(next(iter(arrays.values())))
         outputs = fastest(self._timed, rows, lengths(arrays, self._free))[0].run(arrays)
-        if self.guard and not allow_out_of_range:
-            self.guard(outputs, allow_nonfinite)
+        self.guard(outputs, allow_nonfinite, allow_out_of_range)
         return outputs

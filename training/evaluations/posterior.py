@@ -68,7 +68,8 @@ def evaluate(runs: Runs, settings: Posterior) -> Evaluation:
     expect_equal_weights(rows, "evaluation of a posterior")
     evaluation = Evaluation()
     for variant, members in runs.items():
-        evaluation.metrics.append(_log_prob(f"{variant}/" if variant else "", members, dataset))
+        seen = members[0].held_out() if variant else rows  # a variant may be given other numbers of the same observations
+        evaluation.metrics.append(_log_prob(f"{variant}/" if variant else "", members, seen, dataset))
     independent = np.unique(rows.group, return_index=True)[1][:CALIBRATED]
     theta, x = (array[independent] for array in _pairs(rows))
     model = released.load()
@@ -111,8 +112,7 @@ def notes_of(problems: list[str], dataset: Dataset) -> list[str]:
     return notes
 
 
-def _log_prob(prefix: str, members: list[Run], dataset: Dataset) -> Metric:
-    rows = members[0].held_out()  # a variant may be given other numbers of the same observations
+def _log_prob(prefix: str, members: list[Run], rows: Rows, dataset: Dataset) -> Metric:
     exact = np.stack(list(rows.truth.values()), axis=1)  # rounded to single precision, a value may leave the support
     return measured(
         f"{prefix}log_prob",

@@ -154,8 +154,7 @@ class EndpointModel:
             outputs = answer(function, *(_differentiable(given, key, array) for key, array in arrays.items()))
             outputs = outputs if isinstance(outputs, tuple) else (outputs,)
             answers = {tensor.name: value for tensor, value in zip(described.outputs, outputs, strict=True)}
-            if guard and not allow_out_of_range:
-                guard(answers, allow_nonfinite)
+            guard(answers, allow_nonfinite, allow_out_of_range)
             return answers
 
         return call

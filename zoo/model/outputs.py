@@ -19,7 +19,7 @@ from zoo.model.spec import Endpoint
 class OutputCheck:
     """Check of one endpoint's outputs that guard, prepared once.
 
-    It is false where there is none, so that a caller need not make arrays of its answers.
+    It is false where there is none, and makes no arrays of the answers then.
 
     Parameters
     ----------
@@ -38,7 +38,7 @@ class OutputCheck:
     def __bool__(self) -> bool:
         return bool(self._guards)
 
-    def __call__(self, outputs: Mapping[str, Any], allow_nonfinite: bool = False) -> None:
+    def __call__(self, outputs: Mapping[str, Any], allow_nonfinite: bool = False, allow_out_of_range: bool = False) -> None:
         """Refuse answers beyond those of the training.
 
         Parameters
@@ -47,13 +47,15 @@ class OutputCheck:
             Answers (batch, ...) by the name of their tensor, or tensors of Keras' backend.
         allow_nonfinite : bool
             Let NaN and infinity through, as those of inputs.
+        allow_out_of_range : bool
+            Let all answers through.
 
         Raises
         ------
         InputError
             Naming the tensor, the first row, its answer, the trained range and what to do.
         """
-        for tensor, low, high in self._guards:
+        for tensor, low, high in () if allow_out_of_range else self._guards:
             answers = values_of(outputs[tensor.name]).array
             outside = ~((answers >= low) & (answers <= high))  # NaN is within no range
             if allow_nonfinite:

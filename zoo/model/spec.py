@@ -444,6 +444,11 @@ class ModelSpec(Strict):
         """``predict`` where there is one, else the first."""
         return "predict" if "predict" in self.endpoints else next(iter(self.endpoints))
 
+    @property
+    def guards(self) -> set[str]:
+        """Names of the outputs that guard."""
+        return {tensor.name for endpoint in self.endpoints.values() for tensor in endpoint.outputs if tensor.guards}
+
     def tolerance_of(self, tensor: Tensor) -> Tolerance | ElementTolerance:
         """The tensor's own tolerance, or the model's."""
         return tensor.tolerance or self.tolerance

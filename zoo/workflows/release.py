@@ -86,7 +86,8 @@ def release(recipe: Recipe, out: Path, folder: Path | None = None) -> Path:
                 "earlier_revisions": earlier,
             }
         )
-        model.spec = with_answers(model.spec, model, dataset.rows("train").inputs)
+        if model.spec.guards:  # else the training rows, which may take long to make, are not asked for once more
+            model.spec = with_answers(model.spec, model, dataset.rows("train").inputs)
         if recipe.evaluation.kind == "posterior" and (reference := _reference(model.spec, dataset)):
             (staged / REFERENCE).write_bytes(reference.to_bytes())
         write_test_tensors(model, test_inputs(model, dataset, recipe.test_rows), staged)

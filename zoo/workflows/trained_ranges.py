@@ -80,11 +80,10 @@ def with_answers(spec: ModelSpec, model: EndpointModel, training: Mapping[str, A
     """
     from zoo.families.batches import in_batches
 
-    guards = {tensor.name for endpoint in spec.endpoints.values() for tensor in endpoint.outputs if tensor.guards}
-    if not guards:
+    if not spec.guards:
         return spec
     outputs = spec.endpoint(model.data_endpoint).outputs
-    if unknown := guards - {tensor.name for tensor in outputs if tensor.guards}:
+    if unknown := spec.guards - {tensor.name for tensor in outputs if tensor.guards}:
         names = ", ".join(sorted(unknown))
         raise ZooError(f"{spec.name}: {names}: expected what guards among the outputs of {model.data_endpoint} too")
     answers = in_batches(getattr(model, model.endpoints[model.data_endpoint]), *training.values())

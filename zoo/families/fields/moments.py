@@ -6,7 +6,6 @@ With a Gaussian likelihood of each quantity, training tends to the mean of its p
 
 from __future__ import annotations
 
-import math
 from typing import Any, ClassVar
 
 import keras
@@ -15,6 +14,7 @@ from keras import ops
 
 from zoo.errors import InputError
 from zoo.families.base import ZooModel
+from zoo.families.cnn3d import LIKELIHOODS
 from zoo.families.layers import Standardize, dense_stack
 from zoo.model.registry import register_family
 
@@ -58,12 +58,12 @@ class Moments(ZooModel):
         return mean * self.rescale.scale + self.rescale.mean, scale * self.rescale.scale
 
     def call(self, x):
-        return ops.concatenate(self.moments(x)[:2], axis=-1)
+        return ops.concatenate(self.moments(x), axis=-1)
 
     def objective(self, target, answer):
         mean, scale = ops.split(answer, 2, axis=-1)
-        each = 0.5 * ops.square((target - mean) / scale) + ops.log(scale) + 0.5 * math.log(2 * math.pi)
-        return ops.sum(each, axis=-1)
+        log_density, _ = LIKELIHOODS["gaussian"]
+        return ops.sum(ops.log(scale) - log_density((target - mean) / scale), axis=-1)
 
     def point(self, answer):
         return ops.split(answer, 2, axis=-1)[0]

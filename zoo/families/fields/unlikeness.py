@@ -53,6 +53,7 @@ class Unlikeness(keras.layers.Layer):
         rows, weight = np.asarray(statistics, np.float64), None if weight is None else np.abs(weight)
         self.mean.assign(np.average(rows, axis=0, weights=weight))
         covariance = np.cov(rows, rowvar=False, aweights=weight)
+        # Statistics of fields that were smoothed by 4 Mpc/h nearly follow from each other, which `Whiten` refuses.
         covariance += 1e-6 * np.trace(covariance) / len(covariance) * np.eye(len(covariance))
         values, vectors = np.linalg.eigh(covariance)
         self.matrix.assign(vectors / np.sqrt(values))
