@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from textwrap import fill
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -12,6 +13,9 @@ from zoo.interpret.latents.information import MutualInformation
 from zoo.interpret.latents.traversal import spans_decade
 from zoo.interpret.plots.axes import log_x
 from zoo.interpret.plots.style import COLORS, GRAY, MARKERS, SEQUENTIAL, one_panel, panels, styled
+
+LABEL = 14
+"""Letters of a quantity's name on a line, which a column of the map is wide."""
 
 
 @styled
@@ -34,7 +38,7 @@ def information_heat_map(information: Mapping[tuple[str, str], MutualInformation
             va="center",
             color=color,
         )
-    ax.set_xticks(range(len(columns)), columns)
+    ax.set_xticks(range(len(columns)), [fill(column, LABEL) for column in columns])
     ax.set_yticks(range(len(rows)), rows)
     ax.grid(False)
     figure.colorbar(image, label="mutual information [nat]")
