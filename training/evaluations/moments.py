@@ -144,8 +144,8 @@ def _metrics(prefix: str, members: list[Answers], names: list[str], units: Any) 
 def _beside(variant: str, ours: list[Answers], theirs: list[Answers], names: list[str]) -> Iterator[Metric]:
     """Errors over those of a variant, on the same rows; a variant of one run stands beside each."""
     for i, name in enumerate(names):
-        errors = ([member.error[:, i] for member in members] for members in (ours, theirs))
-        yield over(f"rmse {name} over that of {variant}", *errors, Units.of(ours[0].rows))
+        own, others = ([member.error[:, i] for member in members] for members in (ours, theirs))
+        yield over(f"rmse {name} over that of {variant}", own, others, Units.of(ours[0].rows))
 
 
 def _figures(shown: dict[str, Answers], names: list[str], units: Any) -> dict[str, Any]:
