@@ -7,6 +7,8 @@ from typing import Literal
 
 import numpy as np
 
+from pydantic import JsonValue
+
 from zoo.data.dataset import Dataset, HasNotes, HasPrior, KnowsPosterior, KnowsPosteriorDensity, Rows
 from zoo.errors import warn
 from zoo.families.contracts import Density, Generates, any_range
@@ -42,6 +44,8 @@ class Posterior(EvaluationSettings):
     kind: Literal["posterior"] = "posterior"
     parameters: list[str]
     """Names of the parameters, in the order of the flow's variables."""
+    calibrated_on: dict[str, JsonValue] = {}
+    """Changes of the data's parameters for ranks, coverage and means, where its own test split has few simulations."""
 
     def judge(self, runs: Runs) -> Evaluation:
         return evaluate(runs, self)
@@ -70,8 +74,9 @@ def evaluate(runs: Runs, settings: Posterior) -> Evaluation:
     for variant, members in runs.items():
         seen = members[0].held_out() if variant else rows  # a variant may be given other numbers of the same observations
         evaluation.metrics.append(_log_prob(f"{variant}/" if variant else "", members, seen, dataset))
-    independent = np.unique(rows.group, return_index=True)[1][:CALIBRATED]
-    theta, x = (array[independent] for array in _pairs(rows))
+    judged = released.held_out(settings.calibrated_on) if settings.calibrated_on else rows
+    independent = np.unique(judged.group, return_index=True)[1][:CALIBRATED]
+    theta, x = (array[independent] for array in _pairs(judged))
     model = released.load()
     drawn = Drawn(model, x)
     ranks = sbc_ranks(drawn, theta, x, DRAWS)

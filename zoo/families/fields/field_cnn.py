@@ -72,7 +72,7 @@ class FieldCNN(Moments):
 
     @property
     def seeing(self) -> dict[str, list[keras.layers.Layer]]:
-        return {"stem": [self.seen.standardize, self.unlikeness], "stages": list(self.seen.stages)}
+        return {"stem": [self.seen.standardize, self.unlikeness], "stages": [*self.seen.stages, *self.seen.norms]}
 
     def adapt(self, inputs, target, weight=None) -> None:
         super().adapt(inputs, target, weight)
