@@ -6,7 +6,6 @@ from collections.abc import Callable
 from typing import Literal
 
 import numpy as np
-
 from pydantic import JsonValue
 
 from zoo.data.dataset import Dataset, HasNotes, HasPrior, KnowsPosterior, KnowsPosteriorDensity, Rows

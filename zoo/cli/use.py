@@ -125,6 +125,10 @@ def infer(
         list[str] | None,
         typer.Option(help="another law of a parameter, 'tau={distribution: normal, mean: 0.054, sd: 0.007}'; repeatable"),
     ] = None,
+    together: Annotated[
+        bool,
+        typer.Option("--together", help="rows of the file are independent observations of the same parameters"),
+    ] = False,
     allow_out_of_range: Annotated[
         bool,
         typer.Option("--allow-out-of-range", help="take an observation out of range, or unlike any simulation"),
@@ -132,13 +136,13 @@ def infer(
     out: OutOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Draw the posterior of one observation from a conditional flow; writes samples (.npz) and a corner plot (.png)."""
+    """Draw the posterior of an observation from a conditional flow; writes samples (.npz) and a corner plot (.png)."""
     if observation is None:
         raise ZooError(
             "infer needs one observation: --observation PATH, as the model's data source reads it or a .npy of one row"
         )
     from zoo.data.observation import read_observation
-    from zoo.interpret.posteriors.infer import conditional_flow
+    from zoo.interpret.posteriors.infer import conditional_flow, infer_together
     from zoo.interpret.posteriors.infer import infer as run
     from zoo.model.reference_file import read_reference
     from zoo.serving import Session
@@ -150,7 +154,7 @@ def infer(
         laws = parse_changes(prior, "--prior")
     session = Session(name, device="cpu")
     conditional_flow(session.spec)  # before anything is read
-    found = read_observation(session.spec, observation)
+    found = read_observation(session.spec, observation, several=together)
 
     def sample(inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         return session.run(inputs, "sample", allow_out_of_range=allow_out_of_range)
@@ -159,8 +163,13 @@ def infer(
     with plain_warnings():
         how: dict[str, Any] = {"draws": draws, "seed": seed, "reference": reference, "allow_out_of_range": allow_out_of_range}
         how["prior"] = laws
-        how["emulate"] = lambda emulator, theta: Session(emulator, device="cpu").run(theta)
-        report = run(session.spec, sample, found, out or Path("."), **how)
+        if together:
+            from zoo.loading import load
+
+            report = infer_together(load(name), found, out or Path("."), **how)
+        else:
+            how["emulate"] = lambda emulator, theta: Session(emulator, device="cpu").run(theta)
+            report = run(session.spec, sample, found, out or Path("."), **how)
     print(json.dumps(report.model_dump(mode="json"), indent=1) if as_json else report.text())
 
 

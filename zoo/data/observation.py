@@ -164,7 +164,7 @@ def reader_of(source: str) -> Observes | None:
     return READERS.get(source)() if source in READERS.names() else None
 
 
-def read_observation(spec: ModelSpec, path: str | Path) -> Observation:
+def read_observation(spec: ModelSpec, path: str | Path, *, several: bool = False) -> Observation:
     """Read an observation for a model.
 
     Parameters
@@ -175,11 +175,13 @@ def read_observation(spec: ModelSpec, path: str | Path) -> Observation:
         What the reader of that source takes; or, for any source, a ``.npy`` that holds one row, or a file of columns with one
         row of each input: a ``.npz``, CSV, FITS, ECSV, HDF5, ROOT or Parquet file. A column may hold the elements of the row
         one under the other.
+    several : bool
+        Take a file of any number of rows, each an observation.
 
     Returns
     -------
     Observation
-        Inputs of one row, and what is known of them.
+        Inputs of one row, or of several, and what is known of them.
 
     Raises
     ------
@@ -194,9 +196,9 @@ def read_observation(spec: ModelSpec, path: str | Path) -> Observation:
             path, f"one observation: a .npy of one row, or a file with one row of each input under its name ({SUFFIXES})"
         )
     if path.suffix == ".npy":
-        return _of_rows(path, {_observed(spec): read_npy(path)}, spec)
+        return _of_rows(path, {_observed(spec): read_npy(path)}, spec, several)
     if path.suffix == ".npz" or (path.suffix in TABLES and (reader is None or _names_an_input(spec, path))):
-        return _of_rows(path, read_columns(path), spec)
+        return _of_rows(path, read_columns(path), spec, several)
     if reader is None:
         raise InputError(
             f"{path}: the data source {spec.data.source!r} has no reader of observations: expected a .npy of one row, or a file"
@@ -219,8 +221,8 @@ def _tensors(spec: ModelSpec) -> dict[str, Tensor]:
     return {tensor.name: tensor for endpoint in spec.endpoints.values() for tensor in endpoint.inputs}
 
 
-def _of_rows(path: Path, given: Columns | dict[str, np.ndarray], spec: ModelSpec) -> Observation:
-    """One row of each input that arrays or columns name."""
+def _of_rows(path: Path, given: Columns | dict[str, np.ndarray], spec: ModelSpec, several: bool) -> Observation:
+    """One row, or several, of each input that arrays or columns name."""
     rows = {}
     for name, tensor in _tensors(spec).items():
         names = given.find(tensor) if isinstance(given, Columns) else [name] if name in given else None
@@ -235,10 +237,12 @@ def _of_rows(path: Path, given: Columns | dict[str, np.ndarray], spec: ModelSpec
         else:
             tensor = tensor.model_copy(update={"mask": None})
             row = inputs_of(given, Endpoint(description="", inputs=[tensor], outputs=[tensor]))[name]
-        if row.dtype.kind not in "fiub" or row.ndim != len(tensor.axes) + 1 or len(row) != 1:
+        if row.dtype.kind not in "fiub" or row.ndim != len(tensor.axes) + 1 or (len(row) != 1 and not several):
             shape = np.shape(values.array) if len(names) == 1 else row.shape
+            several_taken = "; infer takes several with " + option("together") if "sample" in spec.endpoints else ""
             raise InputError(
                 f"{path}: expected one {name} of shape {tuple(tensor.shape)}, given {row.dtype} of shape {tuple(shape)}"
+                + several_taken
             )
         rows[name] = row
     if not rows:

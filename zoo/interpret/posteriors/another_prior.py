@@ -79,8 +79,7 @@ def _of_made_data(spec: ModelSpec) -> Prior | None:
 def reweighted(theta: np.ndarray, trained: Prior, other: Mapping[str, Any], seed: int = 0) -> Reweighted:
     """Draws from the posterior that another prior gives.
 
-    Each draw has the weight p_other / p_trained of its parameters, by which as many are drawn again, evenly along the sum of
-    the weights (systematic resampling, Kitagawa 1996).
+    Each draw has the weight p_other / p_trained of its parameters, by which as many are drawn again.
 
     Parameters
     ----------
@@ -115,13 +114,22 @@ def reweighted(theta: np.ndarray, trained: Prior, other: Mapping[str, Any], seed
         with np.errstate(divide="ignore"):
             log_weight += law.law.logpdf(column) - trained.laws[name].law.logpdf(column)
     weight = np.exp(log_weight - log_weight.max()) if np.isfinite(log_weight.max()) else np.zeros(len(theta))
-    effective = float(weight.sum() ** 2 / np.square(weight).sum()) if weight.any() else 0.0
+    effective = effective_number(weight)
     if effective < FEWEST:
         raise InputError(
             f"prior of {', '.join(laws)}: {effective:.0f} of {len(theta):,} draws count, expected at least {FEWEST:,}: make"
             " more draws, or train a posterior with this prior where it reaches beyond the one that was trained"
         )
-    rng = np.random.default_rng(seed)
+    return Reweighted(redrawn(theta, weight, np.random.default_rng(seed)), effective)
+
+
+def effective_number(weight: np.ndarray) -> float:
+    """Effective number of draws of some weights (n,), (sum w)^2 / sum w^2 (Kish 1965)."""
+    return float(weight.sum() ** 2 / np.square(weight).sum()) if weight.any() else 0.0
+
+
+def redrawn(theta: np.ndarray, weight: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """As many of the draws (n, D), in any order, each as often as its weight says (systematic resampling, Kitagawa 1996)."""
     places = (np.arange(len(theta)) + rng.uniform()) / len(theta)
     chosen = np.searchsorted(np.cumsum(weight) / weight.sum(), places).clip(max=len(theta) - 1)
-    return Reweighted(theta[rng.permutation(chosen)], effective)
+    return theta[rng.permutation(chosen)]

@@ -62,15 +62,20 @@ class PosteriorReport(BaseModel):
     source: str
     """Where the published values are from."""
     draws: int
+    observations: int = 1
+    """How many observations were taken together, as independent ones of the same parameters."""
+    log_ratio: float | None = None
+    """Logarithm of how much likelier several are of the same parameters than each of its own, nat."""
     effective: float | None = None
-    """Effective number of draws, where another prior than the trained one was asked for."""
+    """Effective number of draws, where these count differently: by another prior, or of several observations."""
     seconds: float
     """How long the draws took."""
     parameters: list[ParameterEstimate]
     notes: list[str]
     """What the posterior leaves out."""
     p_value: float | None = None
-    """Share of simulations that are as far from the others as the observation; None where the folder says nothing of them."""
+    """Share of simulations that are as far from the others as the observation, or as the strangest of several; None where the
+    folder says nothing of them."""
     unlike: str | None = None
     """What is strange of the observation, where it is unlike the simulations."""
     fit: Fit | None = None
@@ -85,8 +90,10 @@ class PosteriorReport(BaseModel):
         lines.append(f"  {'':10s}{'posterior':>22s}" + (f"{self.source:>30s}{'difference':>14s}" if self.source else ""))
         lines += [_line(parameter) for parameter in self.parameters]
         if self.effective is not None:
-            lines.append(f"  with the prior that was asked for {self.effective:,.0f} of the draws count")
+            lines.append(f"  {self.effective:,.0f} of the draws count")
         lines.append(f"  {self._likeness()}")
+        if self.log_ratio is not None:
+            lines += self._agreement()
         if self.fit is not None:
             lines.append(f"  the best of the draws predicts the observation with {self.fit}")
         lines += ["  this posterior leaves out"] * bool(self.notes) + [f"  - {note}" for note in self.notes]
@@ -103,7 +110,17 @@ class PosteriorReport(BaseModel):
     def _likeness(self) -> str:
         if self.p_value is None:
             return "whether the observation is like the simulations is not known: the model's folder holds no reference"
-        return f"the observation is {'unlike' if self.unlike else 'like'} the simulations: p = {self.p_value:.2g}"
+        like = f"{'unlike' if self.unlike else 'like'} the simulations: p = {self.p_value:.2g}"
+        return f"the observation is {like}" if self.observations == 1 else f"the observations are {like} of the strangest"
+
+    def _agreement(self) -> list[str]:
+        """Whether several observations are of the same parameters, and what they were taken as."""
+        assert self.log_ratio is not None
+        agree = "agree" if self.log_ratio > 0 else "CONTRADICT EACH OTHER"
+        return [
+            f"  the {self.observations} observations {agree}: ln(same parameters / each its own) = {self.log_ratio:.2g}",
+            "  they were taken as independent: what they share, such as the long waves of one volume, would count twice",
+        ]
 
 
 def _line(parameter: ParameterEstimate) -> str:
@@ -183,11 +200,9 @@ def infer(
     if reference is not None:
         mask = given.get(observed.mask or "")
         compared = reference.expect_like(given[observed.name], mask, allow_out_of_range=allow_out_of_range)
-    shape = [parameters.fixed_shape[-1]]
-    names = element_names(parameters.name, parameters.axes, shape)
-    units = dict(zip(names, element_units(parameters, shape), strict=True))
-    if draws <= len(names):
-        raise InputError(f"draws: expected more than {len(names)}, the number of parameters, given {draws}")
+    dimensions = parameters.fixed_shape[-1]
+    if draws <= dimensions:
+        raise InputError(f"draws: expected more than {dimensions}, the number of parameters, given {draws}")
     z = np.random.default_rng(seed).standard_normal((draws, noise.fixed_shape[-1]), dtype=np.float32)
     start = time.perf_counter()
     size = max(1, NUMBERS // (max(array.size for array in given.values()) * (ELEMENT if len(given) > 1 else 1)))
@@ -211,18 +226,115 @@ def infer(
         from zoo.interpret.posteriors.another_prior import reweighted, trained_prior
 
         theta, effective = reweighted(theta, trained_prior(spec), prior, seed)
+    return _report(
+        spec,
+        observation,
+        theta,
+        out,
+        draws=draws,
+        effective=effective,
+        seconds=seconds,
+        p_value=None if compared is None else float(compared.p_value[0]),
+        fit=fit,
+        unlike=None if reference is None or compared is None else reference.told(compared),
+    )
+
+
+def infer_together(
+    flow: Any,
+    observation: Observation,
+    out: Path,
+    *,
+    draws: int = 10_000,
+    seed: int = 0,
+    reference: Reference | None = None,
+    prior: Mapping[str, Any] | None = None,
+    allow_out_of_range: bool = False,
+) -> PosteriorReport:
+    """Draw the posterior that independent observations of the same parameters give together, as `infer` does that of one.
+
+    Parameters
+    ----------
+    flow : ZooModel
+        A conditional flow, as ``zoo.load`` gives it.
+    observation : Observation
+        The observations, a row of each input for each.
+    out : Path
+        The folder of samples and corner plot, where the posterior of the first of them stands beside that of all.
+    draws, seed, reference, prior, allow_out_of_range
+        As in `infer`.
+
+    Returns
+    -------
+    PosteriorReport
+        Means and deviations, whether the observations are like simulations and agree, and the paths of the files.
+
+    Raises
+    ------
+    InputError
+        As in `infer`; there is one observation; or its data have no prior of independent parameters.
+
+    Warns
+    -----
+    MisspecificationWarning
+        More of the observations than by chance are unlike simulations.
+    """
+    from zoo.interpret.posteriors.another_prior import reweighted, trained_prior
+    from zoo.interpret.posteriors.together import posterior_together
+
+    spec: ModelSpec = flow.spec
+    noise, observed, _ = conditional_flow(spec)
+    trained = trained_prior(spec)
+    given = observation.of(spec.endpoint("sample"), given=[noise.name])
+    if observed.mask is not None:
+        raise InputError(f"{spec.name}: observations of free length are not taken together: infer each of them alone")
+    rows = given[observed.name].astype(observed.dtype)
+    _expect_finite(observed.name, rows, observation.description)
+    compared = None if reference is None else reference.expect_like(rows, allow_out_of_range=allow_out_of_range)
+    start = time.perf_counter()
+    found = posterior_together(flow, trained, rows, draws=draws, seed=seed, allow_out_of_range=allow_out_of_range)
+    theta, effective = found.theta, found.effective
+    if prior:
+        theta, effective = reweighted(theta, trained, prior, seed)
+    return _report(
+        spec,
+        observation,
+        theta,
+        out,
+        draws=draws,
+        effective=effective,
+        seconds=time.perf_counter() - start,
+        p_value=None if compared is None else float(compared.p_value.min()),
+        unlike=None if reference is None or compared is None else reference.told(compared),
+        observations=len(rows),
+        log_ratio=found.log_ratio,
+        beside={"the first alone": found.alone[0]},
+    )
+
+
+def _report(
+    spec: ModelSpec,
+    observation: Observation,
+    theta: np.ndarray,
+    out: Path,
+    beside: Mapping[str, np.ndarray] | None = None,
+    **told: Any,
+) -> PosteriorReport:
+    """Write samples and corner plot, and say what there is to say."""
+    parameters = conditional_flow(spec)[-1]
+    shape = [parameters.fixed_shape[-1]]
+    names = element_names(parameters.name, parameters.axes, shape)
+    units = dict(zip(names, element_units(parameters, shape), strict=True))
     out.mkdir(parents=True, exist_ok=True)
     path = out / f"{spec.name}-{observation.label}.npz"
     with whole_file(path) as file:
         np.savez(file, allow_pickle=False, **dict(zip(names, theta.T, strict=True)))
     published = {name: observation.published[name] for name in names if name in observation.published}
+    shown = {path.stem: theta, **(beside or {})}
     return PosteriorReport(
         model=spec.name,
         observation=observation.description,
         source=observation.source if published else "",
-        draws=draws,
-        effective=effective,
-        seconds=seconds,
         parameters=[
             ParameterEstimate(
                 name=parameter, mean=float(column.mean()), std=float(column.std()), published=published.get(parameter)
@@ -230,11 +342,9 @@ def infer(
             for parameter, column in zip(names, theta.T.astype(np.float64), strict=True)
         ],
         notes=list(observation.notes),
-        p_value=None if compared is None else float(compared.p_value[0]),
-        fit=fit,
-        unlike=None if reference is None or compared is None else reference.told(compared),
         samples=path,
-        figure=_corner(path.with_suffix(".png"), theta, units, {observation.source: published} if published else None),
+        figure=_corner(path.with_suffix(".png"), shown, units, {observation.source: published} if published else None),
+        **told,
     )
 
 
@@ -279,14 +389,17 @@ def conditional_flow(spec: ModelSpec) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def _corner(
-    path: Path, theta: np.ndarray, units: Mapping[str, str], constraints: Mapping[str, Mapping[str, Constraint]] | None
+    path: Path,
+    samples: dict[str, np.ndarray],
+    units: Mapping[str, str],
+    constraints: Mapping[str, Mapping[str, Constraint]] | None,
 ) -> Path | None:
     """Draw the corner plot where its libraries are installed: samples and table need none of them."""
     if not all(importlib.util.find_spec(library) for library in ("matplotlib", "corner")):
         return None
     from zoo.interpret.plots.corner import corner_plot
 
-    figure = corner_plot({path.stem: theta}, list(units), units, constraints=constraints)
+    figure = corner_plot(samples, list(units), units, constraints=constraints)
     with whole_file(path) as file:
         figure.savefig(file, dpi=100)
     return path

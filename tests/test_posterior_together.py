@@ -1,0 +1,112 @@
+"""Several observations of the same parameters, against posteriors that are known."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from command_line import ok, refused
+from scipy import stats
+
+from zoo.data.sbi.priors.prior import Prior
+from zoo.errors import InputError
+from zoo.interpret.posteriors.together import posterior_together
+
+NOISE = np.array([[0.3, 0.1], [0.1, 0.2]])
+PRIOR = Prior(
+    {"a": {"distribution": "normal", "mean": 0.5, "sd": 2.0}, "b": {"distribution": "normal", "mean": 0.0, "sd": 1.0}}
+)
+MEAN, COVARIANCE = np.array([0.5, 0.0]), np.diag([4.0, 1.0])
+
+
+class Gaussian:
+    """The posterior of theta given theta and noise, with the prior above."""
+
+    def of(self, c):
+        covariance = np.linalg.inv(np.linalg.inv(COVARIANCE) + np.linalg.inv(NOISE))
+        return covariance @ (np.linalg.solve(COVARIANCE, MEAN) + np.linalg.solve(NOISE, c)), covariance
+
+    def draw(self, n, c, seed=0, *, allow_out_of_range=False):
+        rng = np.random.default_rng(seed)
+        return np.stack([rng.multivariate_normal(*self.of(one), n) for one in c])
+
+    def log_density(self, x, c, *, allow_out_of_range=False):
+        return stats.multivariate_normal(*self.of(c)).logpdf(x)
+
+
+class Truncated:
+    """The posterior of the center of a normal of deviation 0.2, uniform in [0, 1] before."""
+
+    def law(self, c):
+        return stats.truncnorm((0 - c[0]) / 0.2, (1 - c[0]) / 0.2, c[0], 0.2)
+
+    def draw(self, n, c, seed=0, *, allow_out_of_range=False):
+        return np.stack([self.law(one).rvs((n, 1), random_state=seed + i) for i, one in enumerate(c)])
+
+    def log_density(self, x, c, *, allow_out_of_range=False):
+        return self.law(c).logpdf(x[:, 0])
+
+
+@pytest.mark.parametrize("m", [2, 20, 300])
+def test_gaussians_together_are_the_gaussian_of_all(m):
+    x = np.random.default_rng(1).multivariate_normal([1.0, -0.5], NOISE, m)
+    found = posterior_together(Gaussian(), PRIOR, x, draws=20_000)
+    covariance = np.linalg.inv(np.linalg.inv(COVARIANCE) + m * np.linalg.inv(NOISE))
+    mean = covariance @ (np.linalg.solve(COVARIANCE, MEAN) + np.linalg.solve(NOISE, x.sum(axis=0)))
+    error = np.sqrt(np.diag(covariance))
+    np.testing.assert_allclose((found.theta.mean(axis=0) - mean) / error, 0, atol=0.05)
+    np.testing.assert_allclose(np.cov(found.theta.T) / np.outer(error, error), covariance / np.outer(error, error), atol=0.05)
+    assert found.effective > 5000
+    alone = stats.multivariate_normal(MEAN, COVARIANCE + NOISE).logpdf(x).sum()
+    everything = np.kron(np.ones((m, m)), COVARIANCE) + np.kron(np.eye(m), NOISE)
+    assert found.log_ratio == pytest.approx(
+        stats.multivariate_normal(np.tile(MEAN, m), everything).logpdf(x.ravel()) - alone, abs=0.05
+    )
+
+
+def test_a_posterior_at_the_edge_of_the_prior_stays_within_it():
+    x = np.array([[-0.1], [0.05], [0.0], [-0.15]])
+    prior = Prior({"a": {"distribution": "uniform", "low": 0.0, "high": 1.0}})
+    found = posterior_together(Truncated(), prior, x, draws=20_000)
+    exact = stats.truncnorm((0 + 0.05) / 0.1, (1 + 0.05) / 0.1, -0.05, 0.1)
+    assert found.theta.min() >= 0
+    np.testing.assert_allclose(found.theta.mean(), exact.mean(), rtol=0.03)
+    np.testing.assert_allclose(np.quantile(found.theta, [0.16, 0.5, 0.84]), exact.ppf([0.16, 0.5, 0.84]), rtol=0.05)
+
+
+def test_observations_of_other_parameters_contradict_each_other():
+    rng = np.random.default_rng(2)
+    x = np.concatenate([rng.multivariate_normal([2.0, -0.5], NOISE, 5), rng.multivariate_normal([-2.0, -0.5], NOISE, 5)])
+    assert posterior_together(Gaussian(), PRIOR, x).log_ratio < -3
+
+
+def test_one_observation_and_those_that_nothing_allows_are_refused():
+    with pytest.raises(InputError, match="expected several observations"):
+        posterior_together(Gaussian(), PRIOR, np.zeros((1, 2)))
+    far = np.array([[-30.0], [30.0]])
+    with pytest.raises(InputError, match=r"at once|count, expected"):
+        posterior_together(Truncated(), Prior({"a": {"distribution": "uniform", "low": 0.0, "high": 1.0}}), far, draws=900)
+
+
+def test_several_rows_from_the_command_line_give_the_exact_posterior_of_all(tmp_path):
+    """Of the benchmark's Gaussian with the mean theta, prior and noise of variance 0.1."""
+    rng = np.random.default_rng(0)
+    x = (rng.normal(0, np.sqrt(0.1), 10) + rng.normal(0, np.sqrt(0.1), (5, 10))).astype(np.float32)
+    np.save(tmp_path / "x.npy", x)
+    asked = ["infer", "nsf-sbi-gaussian-linear", "--observation", tmp_path / "x.npy", "--out", tmp_path / "out"]
+    assert "infer takes several with --together" in refused(*asked)
+    found = json.loads(ok(*asked, "--together", "--json"))
+    assert found["observations"] == 5
+    assert found["log_ratio"] > 0
+    error = np.sqrt(0.1 / 6)
+    means, deviations = (np.array([parameter[part] for parameter in found["parameters"]]) for part in ("mean", "std"))
+    np.testing.assert_allclose((means - x.sum(axis=0) / 6) / error, 0, atol=0.3)
+    np.testing.assert_allclose(deviations, error, rtol=0.15)
+    assert (tmp_path / "out" / "nsf-sbi-gaussian-linear-x.png").is_file()
+    told = ok(*asked, "--together")
+    assert "the 5 observations agree" in told
+    assert "taken as independent" in told
+    x[0, :3] += 1.5
+    np.save(tmp_path / "x.npy", x)
+    assert "CONTRADICT EACH OTHER" in ok(*asked, "--together", "--allow-out-of-range")

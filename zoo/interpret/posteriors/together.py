@@ -1,0 +1,161 @@
+"""The posterior that several observations of the same parameters give together."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+
+from zoo.errors import InputError
+from zoo.interpret.posteriors.annealed import risen
+from zoo.interpret.posteriors.another_prior import FEWEST, effective_number, redrawn
+
+EACH = 1000
+"""Draws from the posterior of each observation alone."""
+PROPOSED = 4000
+"""Draws of a round."""
+ROUNDS = 20
+"""Rounds at most in which the proposal comes near to the posterior."""
+ENOUGH = 0.3
+"""Share of the draws that count, from which on the proposal is near enough."""
+DEGREES = 5
+"""Degrees of freedom of the proposal, a Student t, whose tails are wider than those of a posterior."""
+
+
+class PosteriorOfOne(Protocol):
+    """A posterior of one observation, as a conditional flow is."""
+
+    def draw(self, n: int, c: Any, seed: int = 0, *, allow_out_of_range: bool = False) -> np.ndarray:
+        """Draw n parameters for each of m observations, (m, n, D)."""
+        ...
+
+    def log_density(self, x: np.ndarray, c: Any, *, allow_out_of_range: bool = False) -> np.ndarray:
+        """Natural logarithm of the density (n,) of parameters (n, D) given one observation."""
+        ...
+
+
+class LogDensity(Protocol):
+    """A prior."""
+
+    def log_density(self, theta: np.ndarray) -> np.ndarray:
+        """Natural logarithm of the density (n,) of parameters (n, D)."""
+        ...
+
+
+class Together(NamedTuple):
+    """Draws from the posterior of several observations.
+
+    Attributes
+    ----------
+    theta : ndarray of shape (n, D)
+        The draws, those that count much more than once.
+    effective : float
+        Effective number of draws (Kish 1965).
+    alone : ndarray of shape (m, k, D)
+        Draws from the posterior of each observation alone.
+    log_ratio : float
+        Logarithm of how much likelier the observations are if all have the same parameters than if each has its own, drawn
+        from the prior (Marshall et al. 2006, arXiv:astro-ph/0412535); nat. Below 0 they contradict each other.
+    """
+
+    theta: np.ndarray
+    effective: float
+    alone: np.ndarray
+    log_ratio: float
+
+
+def posterior_together(
+    flow: PosteriorOfOne,
+    prior: LogDensity,
+    observations: np.ndarray,
+    *,
+    draws: int = 10_000,
+    seed: int = 0,
+    allow_out_of_range: bool = False,
+) -> Together:
+    """Draw from the posterior of independent observations of the same parameters.
+
+    It is p(theta | x_1, ..., x_m), proportional to the product of p(theta | x_i) over p(theta)^(m - 1). Importance sampling
+    adapts a Student t to it (Cappe et al. 2008, arXiv:0710.4242), from the draws of all single posteriors on, by weights whose
+    power rises as far as enough draws count.
+
+    Parameters
+    ----------
+    flow : PosteriorOfOne
+        The posterior of one observation.
+    prior : LogDensity
+        The prior that it was trained with.
+    observations : ndarray of shape (m, ...)
+        The observations.
+    draws : int
+        How many draws are made.
+    seed : int
+        Seed of the draws.
+    allow_out_of_range : bool
+        Take observations that no simulation resembles.
+
+    Returns
+    -------
+    Together
+        The draws, and whether the observations agree.
+
+    Raises
+    ------
+    InputError
+        There is one observation, or fewer than a thousand draws count, as where observations contradict each other.
+    """
+    from scipy.stats import multivariate_t
+
+    m = len(observations)
+    if m < 2:
+        raise InputError(f"expected several observations of the same parameters, given {m}")
+    rng = np.random.default_rng(seed)
+    alone = np.asarray(flow.draw(EACH, observations, seed, allow_out_of_range=allow_out_of_range), np.float64)
+
+    def of_each(theta: np.ndarray) -> np.ndarray:
+        """Log densities (m, n) given each observation, all of which were checked when they were drawn from."""
+        found = [flow.log_density(theta.astype(np.float32), one, allow_out_of_range=True) for one in observations]
+        return np.asarray(found, np.float64)
+
+    def of_all(theta: np.ndarray, of_each: np.ndarray) -> np.ndarray:
+        """Log density (n,) given all of them, whose integral is how much likelier they are of the same parameters."""
+        log_prior = prior.log_density(theta)
+        inside = np.isfinite(log_prior)
+        return np.where(inside, of_each.sum(axis=0) - (m - 1) * np.where(inside, log_prior, 0.0), -np.inf)
+
+    theta = rng.permutation(alone.reshape(-1, alone.shape[-1]))[:PROPOSED]
+    densities = of_each(theta)
+    log_weight = of_all(theta, densities) - (np.logaddexp.reduce(densities, axis=0) - np.log(m))
+    for _ in range(ROUNDS):
+        _expect_some(log_weight, m)
+        power, weight = risen(log_weight, 0.0, len(theta) / 10)
+        if power == 1.0 and effective_number(weight) > ENOUGH * len(theta):
+            break
+        center = weight @ theta
+        proposal = multivariate_t(center, _covariance(theta, weight), DEGREES, seed=rng)
+        theta = np.reshape(proposal.rvs(PROPOSED), (PROPOSED, -1))
+        log_weight = of_all(theta, of_each(theta)) - proposal.logpdf(theta)
+    proposal = multivariate_t(weight @ theta, _covariance(theta, weight), DEGREES, seed=rng)
+    theta = np.reshape(proposal.rvs(draws), (draws, -1))
+    log_weight = of_all(theta, of_each(theta)) - proposal.logpdf(theta)
+    _expect_some(log_weight, m)
+    weight = np.exp(log_weight - log_weight.max())
+    log_ratio = float(log_weight.max() + np.log(weight.mean()))
+    effective = effective_number(weight)
+    if effective < FEWEST:
+        raise InputError(
+            f"{effective:.0f} of {draws:,} draws from the posterior of {m} observations together count, expected at least"
+            f" {FEWEST:,}: make more draws, or look at each alone where they contradict each other (the logarithm of how much"
+            f" likelier they are of the same parameters than each of its own is {log_ratio:.2g})"
+        )
+    return Together(redrawn(theta, weight, rng), effective, alone, log_ratio)
+
+
+def _expect_some(log_weight: np.ndarray, m: int) -> None:
+    if not np.isfinite(log_weight).any():
+        raise InputError(f"no parameters are allowed by all {m} observations at once: look at the posterior of each alone")
+
+
+def _covariance(theta: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    found: np.ndarray = np.atleast_2d(np.cov(theta, rowvar=False, aweights=weight))
+    return found + 1e-6 * np.diag(found.diagonal())
