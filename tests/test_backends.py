@@ -5,11 +5,13 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 import numpy as np
 import pytest
 
+os.environ.setdefault("XLA_FLAGS", "--xla_force_host_platform_device_count=2")  # which JAX reads as it starts
 keras = pytest.importorskip("keras")
 if keras.backend.backend() not in ("jax", "torch"):
     pytest.skip("Keras runs on TensorFlow: make jax", allow_module_level=True)
@@ -66,6 +68,31 @@ def test_a_training_that_was_stopped_ends_in_the_same_weights(tmp_path):
     assert len(history["loss"]) == 2
     again, _ = fit(recipe, tmp_path / "again")
     assert all((a == b).all() for a, b in zip(whole.get_weights(), again.get_weights(), strict=True))
+
+
+@pytest.mark.skipif(keras.backend.backend() != "jax", reason="devices are those of JAX")
+def test_two_devices_train_as_one_does(tmp_path):
+    """Each sees half of every batch; losses and weights are those of one device up to rounding."""
+    from zoo.training.devices import across, device_count
+    from zoo.training.recipe import RecipeError
+
+    recipe = load_recipe("ive-pendulum").changed(SMALL)
+    one, history = fit(recipe, tmp_path / "one")
+    with across(2):
+        assert device_count() == 2
+        two, other = fit(recipe, tmp_path / "two")
+        assert len(two.trainable_variables[0].value.sharding.device_set) == 2
+        with pytest.raises(RecipeError, match="33 rows of a batch are no multiple of 2 devices"):
+            fit(recipe.changed({"batch_size": 33}), tmp_path / "odd")
+        with pytest.raises(RecipeError, match="63 rows of the validation split are no multiple"):
+            fit(recipe.changed({"data.parameters": {**SMALL["data.parameters"], "validation": 63}}), tmp_path / "odd")
+    assert device_count() == 1
+    for name, values in history.items():
+        np.testing.assert_allclose(other[name], values, rtol=1e-5)
+    for a, b in zip(one.get_weights(), two.get_weights(), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-5)
+    with pytest.raises(ZooError, match="expected 1 to 2, which JAX sees"), across(3):
+        pass
 
 
 @pytest.mark.filterwarnings("ignore:only .* independent test rows")

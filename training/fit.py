@@ -24,6 +24,7 @@ from zoo.model.spec import WEIGHTS
 from zoo.space import expect_space
 from zoo.training import boosting
 from zoo.training.checkpoint import Checkpoint
+from zoo.training.devices import device_count, expect_divisible
 from zoo.training.epoch_bar import Progress
 from zoo.training.evaluate import Run
 from zoo.training.recipe import Recipe, RecipeError
@@ -84,7 +85,8 @@ class HeldOut(keras.utils.PyDataset):
         super().__init__()
         self.rows, self.weight = rows, relative_weights(rows, "validation rows")
         self.sizes = set_sizes(rows, mask)
-        self.batch_size = rows_at_once(rows.inputs.values())
+        devices = device_count()
+        self.batch_size = max(1, rows_at_once(rows.inputs.values()) // devices) * devices
 
     def __len__(self) -> int:
         return -(-len(self.rows) // self.batch_size)
@@ -308,12 +310,15 @@ def train(
     start = checkpoint.restore()
     if start < epochs and not checkpoint.ran_out:
         expect_space(checkpoint.path, 2 * checkpoint.bytes)  # the last one stays until the next is whole
+        parts = model.optimizer.gradient_accumulation_steps or 1
+        held_out = HeldOut(dataset.rows("validation"), mask)
+        expect_divisible(batch_size // parts, len(held_out.rows))
         callbacks = [checkpoint, Progress(title, epochs, start)]
         if keras.backend.backend() == "tensorflow":  # what writes logs for TensorBoard is TensorFlow
             callbacks.append(keras.callbacks.TensorBoard(folder / "tensorboard", write_graph=False))
         model.fit(
-            EpochData(dataset, batch_size, seed, start, mask, model.optimizer.gradient_accumulation_steps or 1),
-            validation_data=HeldOut(dataset.rows("validation"), mask),
+            EpochData(dataset, batch_size, seed, start, mask, parts),
+            validation_data=held_out,
             epochs=epochs,
             initial_epoch=start,
             shuffle=False,

@@ -31,6 +31,7 @@ def train(
     settings: SettingsOption = None,
     out: OutOption = None,
     seed: Annotated[int | None, typer.Option(help="instead of the recipe's first")] = None,
+    devices: Annotated[int, typer.Option(help="over which batches are spread; several with KERAS_BACKEND=jax")] = 1,
 ) -> None:
     """Train a recipe: progress, checkpoints, metrics and plots; run it again to resume or extend."""
     with quiet_tensorflow():
@@ -39,7 +40,7 @@ def train(
 
         chosen = load_recipe(one_recipe(recipe, file)).changed(parse_changes(settings or []))
         folder = out or Path("runs") / chosen.name
-        _, evaluation = run(chosen, folder, seeds=None if seed is None else [seed])
+        _, evaluation = run(chosen, folder, seeds=None if seed is None else [seed], devices=devices)
         from zoo.cli.tables import metric_table
         from zoo.cli.terminal import show as print_table
 

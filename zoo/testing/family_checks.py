@@ -221,10 +221,17 @@ def _check_training(model: EndpointModel, rows: Rows) -> None:
     assert loss.shape == (len(target),), f"{name}: objective must give the loss of each row, (n,), given {loss.shape}"
     assert np.isfinite(loss).all(), f"{name}: objective is not finite on the rows given: look at its scaling"
     before, scaling = _numbers(model.trainable_weights), _numbers(_scaling(model))
+    norms = [layer for layer in model._flatten_layers() if isinstance(layer, keras.layers.BatchNormalization)]
+    statistics = [_numbers(layer.non_trainable_weights) for layer in norms]
     model.compile(keras.optimizers.Adam(1e-3), loss=model.objective, jit_compile=False)
     model.fit(given, target, batch_size=STEP, epochs=1, shuffle=False, verbose=0)
     moved = not _same(before, _numbers(model.trainable_weights))
     assert moved, f"{name}: two steps moved no weight: let objective depend on what call answers"
+    for layer, held in zip(norms, statistics, strict=True):
+        measured = not _same(held, _numbers(layer.non_trainable_weights))
+        assert measured, (
+            f"{name}: training left the statistics of {layer.name}: let call take training=False"
+        )
     kept = _same(scaling, _numbers(_scaling(model)))
     assert kept, f"{name}: training changed the scaling in its stem: make those weights not trainable"
 

@@ -32,7 +32,9 @@ PACKAGES = ("numpy", "keras", "tensorflow", "onnx", "tf2onnx", "skl2onnx", "onnx
 
 
 @apart()
-def train(recipe: Recipe, out: Path, *, seeds: list[int] | None = None, variants: bool = False) -> tuple[Runs, Evaluation]:
+def train(
+    recipe: Recipe, out: Path, *, seeds: list[int] | None = None, variants: bool = False, devices: int = 1
+) -> tuple[Runs, Evaluation]:
     """Train a recipe, judge it and leave weights, ``metrics.json`` and plots in ``out``.
 
     Goes on with what is there: finished runs are read, a killed one is resumed.
@@ -47,6 +49,8 @@ def train(recipe: Recipe, out: Path, *, seeds: list[int] | None = None, variants
         The seeds to train; by default the recipe's first.
     variants : bool
         Whether the recipe's variants are trained too.
+    devices : int
+        On how many devices batches are spread, with Keras on JAX.
 
     Returns
     -------
@@ -57,8 +61,11 @@ def train(recipe: Recipe, out: Path, *, seeds: list[int] | None = None, variants
     ------
     MissingExtraError
         What trains, judges or draws is not installed.
+    InputError
+        There are fewer devices, or several on another backend than JAX.
     """
     expect_trainable()
+    from zoo.training.devices import across
     from zoo.training.evaluate import evaluate
     from zoo.training.fit import trained
 
@@ -73,7 +80,8 @@ def train(recipe: Recipe, out: Path, *, seeds: list[int] | None = None, variants
         runs[variant] = []
         for seed in seeds:
             title = f"{recipe.name}{' ' + variant if variant else ''}, seed {seed}"
-            runs[variant].append(trained(changed, out / (variant or "model") / f"seed-{seed}", seed, title=title))
+            with across(devices):
+                runs[variant].append(trained(changed, out / (variant or "model") / f"seed-{seed}", seed, title=title))
     runs[""][0] = replace(runs[""][0], load=partial(_described, runs[""][0].load, described))
     evaluation = evaluate(runs)
     evaluation.verdict = _verdict(runs[""][0], evaluation)
