@@ -85,7 +85,7 @@ def test_two_devices_train_as_one_does(tmp_path):
         with pytest.raises(RecipeError, match="33 rows of a batch are no multiple of 2 devices"):
             fit(recipe.changed({"batch_size": 33}), tmp_path / "odd")
         with pytest.raises(RecipeError, match="63 rows of the validation split are no multiple"):
-            fit(recipe.changed({"data.parameters": {**SMALL["data.parameters"], "validation": 63}}), tmp_path / "odd")
+            fit(recipe.changed({"data.parameters": {**SMALL["data.parameters"], "validation": 63}}), tmp_path / "odd split")
     assert device_count() == 1
     for name, values in history.items():
         np.testing.assert_allclose(other[name], values, rtol=1e-5)

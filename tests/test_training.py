@@ -9,6 +9,7 @@ import sys
 
 import numpy as np
 import pytest
+from command_line import refused
 from quick_training import compiled, eagerly
 
 from zoo.errors import FolderError, IntegrityError, UnknownNameError
@@ -331,3 +332,9 @@ def test_runs_of_a_release_keep_no_model(tmp_path, monkeypatch):
     assert trained == 1 + len(recipe.variants)
     assert len(counts) > 2 * trained
     assert max(counts) == 1
+
+
+def test_several_devices_need_jax(tmp_path):
+    said = refused("train", "ive-pendulum", "--devices", "2", "--out", tmp_path)
+    assert "KERAS_BACKEND=jax" in said
+    assert "validation loss of several replicas is wrong" in said
