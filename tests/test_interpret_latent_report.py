@@ -234,7 +234,7 @@ def test_chosen_quantities():
         (cells(truth={}), {}, "one quantity, given 300 and 0"),
         (cells(), {"rows": 0}, "at least one row"),
         (cells(inputs={"cells": np.zeros((300, 8))}), {}, r"expected shape \(batch, 32768\), given \(300, 8\)"),
-        (cells(inputs={"cells": np.full((300, WIDTH), 7, np.float16)}), {}, "expected -6 to 6 1, given 7"),
+        (cells(inputs={"cells": np.full((300, WIDTH), 7, np.float16)}), {}, "expected -6 to 6, given 7"),
     ],
 )
 def test_bad_data(data, options, message):

@@ -164,7 +164,7 @@ def test_traversal_through_what_occurs():
         ({"query": np.array([np.inf])}, "'time': 1 values are NaN or infinite"),
         ({"query": np.array(["a"])}, "'time': expected dtype float32"),
         ({"query": [1.0, 10.5, -1.0]}, r"'time': 2 values lie outside .* \(1, 0\): expected 0 to 10 s, given 10.5"),
-        ({"grid": np.array([0.0, 6.0])}, "'latent': 3 values lie outside .* expected -5 to 5 1, given 6"),
+        ({"grid": np.array([0.0, 6.0])}, "'latent': 3 values lie outside .* expected -5 to 5, given 6"),
     ],
 )
 def test_bad_traversals(options, message):

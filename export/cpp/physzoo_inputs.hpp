@@ -87,10 +87,12 @@ inline Shape position(const Shape& shape, std::size_t flat) {
 
 inline std::string place(const Shape& shape, std::size_t flat) { return text_of(position(shape, flat)); }
 
+/// A blank and the unit of an element, or nothing where it has none.
 inline std::string unit(const TensorSpec& tensor, const Shape& at) {
+  std::string found = tensor.unit;
   for (std::size_t i = 0; i < tensor.axes.size(); ++i)
-    if (!tensor.axes[i].units.empty()) return tensor.axes[i].units[static_cast<std::size_t>(at[i + 1])];
-  return tensor.unit;
+    if (!tensor.axes[i].units.empty()) found = tensor.axes[i].units[static_cast<std::size_t>(at[i + 1])];
+  return found.empty() || found == "1" ? "" : " " + found;
 }
 
 /// Each free axis has its length in one call here, and the input that has it.
@@ -222,7 +224,7 @@ class InputCheck {
     if (outside.count && checks.range)
       throw InputError(text("input ", tensor.name, ": ", outside.count,
                             " values lie outside the trained range, the first at ", place(given.shape, outside.first),
-                            ": expected ", range.low[outside.first % size], " to ", range.high[outside.first % size], " ",
+                            ": expected ", range.low[outside.first % size], " to ", range.high[outside.first % size],
                             unit(tensor, position(given.shape, outside.first)), ", given ", numbers[outside.first],
                             "; check the units, or extrapolate with Checks::range = false"));
   }
@@ -266,7 +268,7 @@ class OutputCheck {
     const auto at = position(found.shape, outside.first);
     throw InputError(text("output ", tensor.name, ": ", outside.count,
                           " values lie outside the trained range, the first at ", text_of(at), ": expected ",
-                          range.low[outside.first % size], " to ", range.high[outside.first % size], " ", unit(tensor, at),
+                          range.low[outside.first % size], " to ", range.high[outside.first % size], unit(tensor, at),
                           ", found ", answers[outside.first], ", since the inputs of row ", at.front(),
                           " are together unlike any that was trained; give others, or extrapolate with Checks::range = false"));
   }

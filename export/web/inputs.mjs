@@ -67,7 +67,7 @@ export class OutputCheck {
       const [lowest, highest, found] = [low[i % size], high[i % size], data[i]].map((x) => Number(x.toPrecision(6)));
       throw new InputError(
         `output ${tensor.name}: ${data.filter(outside).length} values lie outside the trained range, the first at ${text(at)}:` +
-          ` expected ${lowest} to ${highest} ${unitOf(tensor, at)}, found ${found}, since the inputs of row ${at[0]} are` +
+          ` expected ${lowest} to ${highest}${unitOf(tensor, at)}, found ${found}, since the inputs of row ${at[0]} are` +
           " together unlike any that was trained; give others, or extrapolate with { range: false }",
       );
     }
@@ -159,15 +159,17 @@ function refuse(tensor, { low, high, size, bounded, known }, dims, data, mask, c
     const [lowest, highest, given] = [low[i % size], high[i % size], data[i]].map((x) => Number(Number(x).toPrecision(6)));
     throw new InputError(
       `input ${tensor.name}: ${outside.count} values lie outside the trained range, the first at ${text(at)}:` +
-        ` expected ${lowest} to ${highest} ${unitOf(tensor, at)}, given ${given};` +
+        ` expected ${lowest} to ${highest}${unitOf(tensor, at)}, given ${given};` +
         " check the units, or extrapolate with { range: false }",
     );
   }
 }
 
+/** A blank and the unit of an element, or nothing where it has none. */
 function unitOf({ axes, unit }, [, ...at]) {
   const axis = axes.findIndex(({ units }) => units);
-  return axis < 0 ? unit : axes[axis].units[at[axis]];
+  const found = axis < 0 ? unit : axes[axis].units[at[axis]];
+  return found === "" || found === "1" ? "" : ` ${found}`;
 }
 
 function position(dims, flat) {

@@ -193,9 +193,10 @@ class _Expected:
         if outside.any() and not allow_out_of_range:
             at = tuple(int(i) for i in np.argwhere(outside)[0])
             lowest, highest = (np.broadcast_to(bound, array.shape)[at] for bound in (low, high))
+            expected = tensor.with_unit(f"{lowest:.6g} to {highest:.6g}", at[1:])
             raise InputError(
                 f"input {tensor.name!r}: {np.count_nonzero(outside)} values lie outside the trained range, the first at {at}:"
-                f" expected {lowest:.6g} to {highest:.6g} {tensor.unit_of(at[1:])}, given {array[at]:.6g};"
+                f" expected {expected}, given {array[at]:.6g};"
                 f" check the units, or extrapolate with {option('allow_out_of_range')}"
             )
 

@@ -63,9 +63,10 @@ class OutputCheck:
             if outside.any():
                 at = tuple(int(i) for i in np.argwhere(outside)[0])
                 lowest, highest = (np.broadcast_to(bound, answers.shape)[at] for bound in (low, high))
+                expected = tensor.with_unit(f"{lowest:.6g} to {highest:.6g}", at[1:])
                 raise InputError(
                     f"output {tensor.name!r}: {np.count_nonzero(outside)} values lie outside the trained range, the first at"
-                    f" {at}: expected {lowest:.6g} to {highest:.6g} {tensor.unit_of(at[1:])}, found {answers[at]:.6g}, since"
+                    f" {at}: expected {expected}, found {answers[at]:.6g}, since"
                     f" the inputs of row {at[0]} are together unlike any that was trained; give others, or extrapolate with"
                     f" {option('allow_out_of_range')}"
                 )
