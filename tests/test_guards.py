@@ -154,7 +154,8 @@ def test_the_message_says_what_to_do(name):
     tensor = get_spec(name).endpoint("energy").outputs[0]
     words = (
         rf"output 'energy': 1 values lie outside the trained range, the first at \(1, 0\): expected {tensor.low[0]:.6g} to"
-        rf" {tensor.high[0]:.6g} {tensor.unit}, found (.*), since the inputs of row 1 are together unlike any that was trained;"
+        rf" {tensor.with_unit(f'{tensor.high[0]:.6g}', [0])}, found (.*), since the inputs of row 1 are together unlike any that was"
+        r" trained;"
         r" give others, or extrapolate with allow_out_of_range=True"
     )
     with pytest.raises(InputError, match=words) as refused:

@@ -15,9 +15,9 @@ from zoo.training.recipe import RecipeError
 def across(devices: int) -> Iterator[None]:
     """Train on the first so many devices that JAX sees; 1 leaves Keras as it is.
 
-    On TensorFlow several are refused. There Keras 3 resets metrics of the first replica of a ``MirroredStrategy`` alone, so that
-    the validation loss, by which the best epoch is kept, has in it what the others saw before (keras-team/keras, issues 19891
-    and 21054): of a small network on two replicas it was 3.7 in place of 1.9 nat.
+    On TensorFlow several are refused. Keras 3 resets metrics of the first replica of a ``MirroredStrategy`` alone, and the
+    validation loss, by which the best epoch is kept, has in it what the others saw before (keras-team/keras, issues 19891 and
+    21054): of a small network on two replicas it was 3.7 in place of 1.9 nat.
 
     Parameters
     ----------

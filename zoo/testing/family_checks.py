@@ -229,9 +229,7 @@ def _check_training(model: EndpointModel, rows: Rows) -> None:
     assert moved, f"{name}: two steps moved no weight: let objective depend on what call answers"
     for layer, held in zip(norms, statistics, strict=True):
         measured = not _same(held, _numbers(layer.non_trainable_weights))
-        assert measured, (
-            f"{name}: training left the statistics of {layer.name}: let call take training=False"
-        )
+        assert measured, f"{name}: training left the statistics of {layer.name}: let call take training=False"
     kept = _same(scaling, _numbers(_scaling(model)))
     assert kept, f"{name}: training changed the scaling in its stem: make those weights not trainable"
 

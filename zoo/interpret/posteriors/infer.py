@@ -261,8 +261,16 @@ def infer_together(
         The observations, a row of each input for each.
     out : Path
         The folder of samples and corner plot, where the posterior of the first of them stands beside that of all.
-    draws, seed, reference, prior, allow_out_of_range
-        As in `infer`.
+    draws : int
+        How many draws are made.
+    seed : int
+        Seed of the draws.
+    reference : Reference, optional
+        What simulated observations are like.
+    prior : mapping of str to object, optional
+        Laws of some parameters in place of those that the posterior was trained with.
+    allow_out_of_range : bool
+        Take observations that no simulation resembles.
 
     Returns
     -------
