@@ -152,10 +152,10 @@ def test_the_message_says_what_to_do(name):
     given = given_for(name, next(iter(get_spec(name).endpoints)), state[rows], parameters[rows])
     energy = session(name).run(given, "energy", allow_out_of_range=True)["energy"]
     tensor = get_spec(name).endpoint("energy").outputs[0]
+    expected = tensor.with_unit(f"{tensor.low[0]:.6g} to {tensor.high[0]:.6g}", [0])
     words = (
-        rf"output 'energy': 1 values lie outside the trained range, the first at \(1, 0\): expected {tensor.low[0]:.6g} to"
-        rf" {tensor.with_unit(f'{tensor.high[0]:.6g}', [0])}, found (.*), since the inputs of row 1 are together unlike any that was"
-        r" trained;"
+        rf"output 'energy': 1 values lie outside the trained range, the first at \(1, 0\): expected {expected},"
+        r" found (.*), since the inputs of row 1 are together unlike any that was trained;"
         r" give others, or extrapolate with allow_out_of_range=True"
     )
     with pytest.raises(InputError, match=words) as refused:
