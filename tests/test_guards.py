@@ -25,6 +25,7 @@ from zoo.model.registry import RELEASED as RELEASED_IN
 from zoo.model.registry import get_spec
 from zoo.model.spec import TEST_TENSORS, Data, Endpoint, ModelSpec, Tensor, wire_name
 from zoo.model.test_tensors import read_test_tensors
+from zoo.model.unit_text import unit_behind
 from zoo.serving import Session
 from zoo.serving.server import Server
 from zoo.training.recipe import load_recipe
@@ -152,7 +153,7 @@ def test_the_message_says_what_to_do(name):
     given = given_for(name, next(iter(get_spec(name).endpoints)), state[rows], parameters[rows])
     energy = session(name).run(given, "energy", allow_out_of_range=True)["energy"]
     tensor = get_spec(name).endpoint("energy").outputs[0]
-    expected = tensor.with_unit(f"{tensor.low[0]:.6g} to {tensor.high[0]:.6g}", [0])
+    expected = unit_behind(f"{tensor.low[0]:.6g} to {tensor.high[0]:.6g}", tensor.unit_of([0]))
     words = (
         rf"output 'energy': 1 values lie outside the trained range, the first at \(1, 0\): expected {expected},"
         r" found (.*), since the inputs of row 1 are together unlike any that was trained;"

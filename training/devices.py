@@ -47,8 +47,6 @@ def across(devices: int) -> Iterator[None]:
 
 def device_count() -> int:
     """On how many devices batches are spread."""
-    if keras.backend.backend() != "jax":
-        return 1
     distribution = keras.distribution.distribution()
     return 1 if distribution is None else int(distribution.device_mesh.devices.size)
 

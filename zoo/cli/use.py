@@ -145,6 +145,7 @@ def infer(
     from zoo.interpret.posteriors.infer import conditional_flow, infer_together
     from zoo.interpret.posteriors.infer import infer as run
     from zoo.model.reference_file import read_reference
+    from zoo.model.store import locate
     from zoo.serving import Session
 
     laws = {}
@@ -152,14 +153,10 @@ def infer(
         from zoo.training.recipe import parse_changes
 
         laws = parse_changes(prior, "--prior")
-    session = Session(name, device="cpu")
-    conditional_flow(session.spec)  # before anything is read
-    found = read_observation(session.spec, observation, several=together)
-
-    def sample(inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-        return session.run(inputs, "sample", allow_out_of_range=allow_out_of_range)
-
-    reference = read_reference(session.folder)
+    model = locate(name)
+    conditional_flow(model.spec)  # before anything is read
+    found = read_observation(model.spec, observation, several=together)
+    reference = read_reference(model)
     with plain_warnings():
         how: dict[str, Any] = {"draws": draws, "seed": seed, "reference": reference, "allow_out_of_range": allow_out_of_range}
         how["prior"] = laws
@@ -168,6 +165,11 @@ def infer(
 
             report = infer_together(load(name), found, out or Path("."), **how)
         else:
+            session = Session(name, device="cpu")
+
+            def sample(inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+                return session.run(inputs, "sample", allow_out_of_range=allow_out_of_range)
+
             how["emulate"] = lambda emulator, theta: Session(emulator, device="cpu").run(theta)
             report = run(session.spec, sample, found, out or Path("."), **how)
     print(json.dumps(report.model_dump(mode="json"), indent=1) if as_json else report.text())

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from zoo.effective_number import effective_number
+
 CELLS = 2000
 """Number of cells of the grid on which kernels are laid."""
 TRUNCATE = 8.0
@@ -20,7 +22,7 @@ def smoothed(values: np.ndarray, edges: np.ndarray, weight: np.ndarray | None = 
     step = edges[1] - edges[0]
     n, sigma = float(len(values)), np.std(values, ddof=1)
     if weight is not None:
-        n = max(1.0, weight.sum() ** 2 / np.square(weight).sum())
+        n = max(1.0, effective_number(weight))
         variance = np.average((values - np.average(values, weights=weight)) ** 2, weights=weight)
         sigma = np.sqrt(variance) if variance > 0 else sigma  # which negative weights may take away
     width = n**-0.2 * sigma

@@ -11,6 +11,7 @@ from zoo.model.axes import BATCH
 from zoo.model.handed_in.tensors import array_of, inputs_of
 from zoo.model.jet_check import refuse_jets
 from zoo.model.spec import Endpoint, Tensor
+from zoo.model.unit_text import unit_behind
 
 _LARGE, _LARGER, _WIDE = 2**10, 2**15, 64
 """Sizes from which extremes cost less than comparisons: of an array with one bound, with many, and of its last axis then."""
@@ -193,7 +194,7 @@ class _Expected:
         if outside.any() and not allow_out_of_range:
             at = tuple(int(i) for i in np.argwhere(outside)[0])
             lowest, highest = (np.broadcast_to(bound, array.shape)[at] for bound in (low, high))
-            expected = tensor.with_unit(f"{lowest:.6g} to {highest:.6g}", at[1:])
+            expected = unit_behind(f"{lowest:.6g} to {highest:.6g}", tensor.unit_of(at[1:]))
             raise InputError(
                 f"input {tensor.name!r}: {np.count_nonzero(outside)} values lie outside the trained range, the first at {at}:"
                 f" expected {expected}, given {array[at]:.6g};"

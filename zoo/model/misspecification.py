@@ -19,6 +19,7 @@ import numpy as np
 from zoo.errors import InputError, MisspecificationWarning, option, warn
 from zoo.model.spec import Tensor
 from zoo.model.summaries import described_numbers, numbers_of
+from zoo.model.unit_text import unit_behind
 
 LEVEL = 0.01
 """An observation is called unlike the simulations where its p-value is at most this, or the least that there can be."""
@@ -276,7 +277,7 @@ class Reference:
         described, said = described_numbers(self.tensor), []
         for k in order[: min(SHOWN, int(outside.sum()) or SHOWN)]:
             name, unit = described[k]
-            text = f"{name} = {values[k]:.6g}" + ("" if unit in ("", "1") else f" {unit}")
+            text = unit_behind(f"{name} = {values[k]:.6g}", unit)
             if outside[k]:
                 side, end = ("below", self.low[k]) if values[k] < self.low[k] else ("above", self.high[k])
                 text += f", {side} all of theirs ({end:.6g})"

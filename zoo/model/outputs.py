@@ -14,6 +14,7 @@ import numpy as np
 from zoo.errors import InputError, option
 from zoo.model.handed_in.values import values_of
 from zoo.model.spec import Endpoint
+from zoo.model.unit_text import unit_behind
 
 
 class OutputCheck:
@@ -63,7 +64,7 @@ class OutputCheck:
             if outside.any():
                 at = tuple(int(i) for i in np.argwhere(outside)[0])
                 lowest, highest = (np.broadcast_to(bound, answers.shape)[at] for bound in (low, high))
-                expected = tensor.with_unit(f"{lowest:.6g} to {highest:.6g}", at[1:])
+                expected = unit_behind(f"{lowest:.6g} to {highest:.6g}", tensor.unit_of(at[1:]))
                 raise InputError(
                     f"output {tensor.name!r}: {np.count_nonzero(outside)} values lie outside the trained range, the first at"
                     f" {at}: expected {expected}, found {answers[at]:.6g}, since"

@@ -188,11 +188,6 @@ class Tensor(Strict):
                 return axis.units[position]
         return self.unit
 
-    def with_unit(self, text: str, element: Sequence[int]) -> str:
-        """Numbers as a person reads them, with the unit of an element behind them where it has one."""
-        unit = self.unit_of(element)
-        return text if unit in ("", "1") else f"{text} {unit}"
-
 
 class Endpoint(Strict):
     """A named function of a model: one ONNX file, one SavedModel signature, one served model."""

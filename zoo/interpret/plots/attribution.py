@@ -16,6 +16,7 @@ from zoo.interpret.attribution.explanation import Explanation
 from zoo.interpret.elements import Positions, layout, positions
 from zoo.interpret.plots.axes import TICKS, label_elements
 from zoo.interpret.plots.style import BLUE, GRAY, RED, SKY, method_title, one_panel, panels, styled, titled, with_unit
+from zoo.model.unit_text import unit_behind
 
 if TYPE_CHECKING:
     from zoo.data.observation import Observation
@@ -88,7 +89,7 @@ def _of_labels(explanation: Explanation, at: Positions) -> Figure:
     units = axis.units or [explanation.meta.get("unit") or ""] * len(labels)
     if len(values) == 1:
         labels = [f"{label}\n{value:.4g}" for label, value in zip(labels, explanation.inputs[0], strict=True)]
-    told = [f"{label} {unit}" if unit not in ("", "1") else label for label, unit in zip(labels, units, strict=True)]
+    told = [unit_behind(label, unit) for label, unit in zip(labels, units, strict=True)]
     figure, ax = one_panel((max(5.0, 1.6 + 1.15 * len(told)), 4.2))
     mean = values.mean(axis=0)
     low, high = np.percentile(values, [16, 84], axis=0)

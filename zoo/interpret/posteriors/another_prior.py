@@ -10,7 +10,9 @@ import numpy as np
 from zoo.data.dataset import HasPrior, get_dataset
 from zoo.data.sbi.priors.prior import Prior
 from zoo.data.sbi.priors.rows_prior import is_of_rows
+from zoo.effective_number import effective_number
 from zoo.errors import InputError, UnknownNameError, ZooError
+from zoo.interpret.posteriors.annealed import resampled
 from zoo.model.spec import ModelSpec
 
 FEWEST = 1000
@@ -123,13 +125,6 @@ def reweighted(theta: np.ndarray, trained: Prior, other: Mapping[str, Any], seed
     return Reweighted(redrawn(theta, weight, np.random.default_rng(seed)), effective)
 
 
-def effective_number(weight: np.ndarray) -> float:
-    """Effective number of draws of some weights (n,), (sum w)^2 / sum w^2 (Kish 1965)."""
-    return float(weight.sum() ** 2 / np.square(weight).sum()) if weight.any() else 0.0
-
-
 def redrawn(theta: np.ndarray, weight: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """As many of the draws (n, D), in any order, each as often as its weight says (systematic resampling, Kitagawa 1996)."""
-    places = (np.arange(len(theta)) + rng.uniform()) / len(theta)
-    chosen = np.searchsorted(np.cumsum(weight) / weight.sum(), places).clip(max=len(theta) - 1)
-    return theta[rng.permutation(chosen)]
+    """As many of the draws (n, D), in any order, each as often as its weight says."""
+    return theta[rng.permutation(resampled(theta, weight / weight.sum(), len(theta), rng))]

@@ -20,7 +20,7 @@ from zoo.interpret.digits import to_two_digits
 from zoo.interpret.elements import element_names, element_units
 from zoo.interpret.inline_picture import inline_picture
 from zoo.model.fit import Emulator, Fit, best_fits, expect_predicted
-from zoo.model.misspecification import Reference
+from zoo.model.misspecification import Compared, Reference
 from zoo.model.spec import ModelSpec, Tensor
 
 Sampler = Callable[[dict[str, np.ndarray]], Mapping[str, np.ndarray]]
@@ -192,14 +192,7 @@ def infer(
         The observation is unlike simulations.
     """
     noise, observed, parameters = conditional_flow(spec)
-    dtypes = {tensor.name: tensor.dtype for tensor in spec.endpoint("sample").inputs}
-    given = observation.of(spec.endpoint("sample"), given=[noise.name])  # and its mask, where its length is free
-    given = {name: array.astype(dtypes[name]) for name, array in given.items()}
-    _expect_finite(observed.name, given[observed.name], observation.description)
-    compared = None
-    if reference is not None:
-        mask = given.get(observed.mask or "")
-        compared = reference.expect_like(given[observed.name], mask, allow_out_of_range=allow_out_of_range)
+    given, compared = _observed(spec, observation, reference, allow_out_of_range)
     dimensions = parameters.fixed_shape[-1]
     if draws <= dimensions:
         raise InputError(f"draws: expected more than {dimensions}, the number of parameters, given {draws}")
@@ -234,9 +227,8 @@ def infer(
         draws=draws,
         effective=effective,
         seconds=seconds,
-        p_value=None if compared is None else float(compared.p_value[0]),
         fit=fit,
-        unlike=None if reference is None or compared is None else reference.told(compared),
+        **_likeness(reference, compared),
     )
 
 
@@ -291,14 +283,12 @@ def infer_together(
     from zoo.interpret.posteriors.together import posterior_together
 
     spec: ModelSpec = flow.spec
-    noise, observed, _ = conditional_flow(spec)
+    _, observed, _ = conditional_flow(spec)
     trained = trained_prior(spec)
-    given = observation.of(spec.endpoint("sample"), given=[noise.name])
     if observed.mask is not None:
         raise InputError(f"{spec.name}: observations of free length are not taken together: infer each of them alone")
-    rows = given[observed.name].astype(observed.dtype)
-    _expect_finite(observed.name, rows, observation.description)
-    compared = None if reference is None else reference.expect_like(rows, allow_out_of_range=allow_out_of_range)
+    given, compared = _observed(spec, observation, reference, allow_out_of_range)
+    rows = given[observed.name]
     start = time.perf_counter()
     found = posterior_together(flow, trained, rows, draws=draws, seed=seed, allow_out_of_range=allow_out_of_range)
     theta, effective = found.theta, found.effective
@@ -312,12 +302,33 @@ def infer_together(
         draws=draws,
         effective=effective,
         seconds=time.perf_counter() - start,
-        p_value=None if compared is None else float(compared.p_value.min()),
-        unlike=None if reference is None or compared is None else reference.told(compared),
         observations=len(rows),
         log_ratio=found.log_ratio,
         beside={"the first alone": found.alone[0]},
+        **_likeness(reference, compared),
     )
+
+
+def _observed(
+    spec: ModelSpec, observation: Observation, reference: Reference | None, allow_out_of_range: bool
+) -> tuple[dict[str, np.ndarray], Compared | None]:
+    """What was observed, finite, with its mask where its length is free; and how like simulations it is."""
+    noise, observed, _ = conditional_flow(spec)
+    endpoint = spec.endpoint("sample")
+    dtypes = {tensor.name: tensor.dtype for tensor in endpoint.inputs}
+    given = {name: array.astype(dtypes[name]) for name, array in observation.of(endpoint, given=[noise.name]).items()}
+    _expect_finite(observed.name, given[observed.name], observation.description)
+    if reference is None:
+        return given, None
+    mask = given.get(observed.mask or "")
+    return given, reference.expect_like(given[observed.name], mask, allow_out_of_range=allow_out_of_range)
+
+
+def _likeness(reference: Reference | None, compared: Compared | None) -> dict[str, Any]:
+    """What a report says of how like simulations observations are, the strangest where there are several."""
+    if reference is None or compared is None:
+        return {}
+    return {"p_value": float(compared.p_value.min()), "unlike": reference.told(compared)}
 
 
 def _report(

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple
 
 import numpy as np
 
+from zoo.data.dataset import PriorDensity
+from zoo.data.sbi.priors.truncated import Posterior
+from zoo.effective_number import effective_number
 from zoo.errors import InputError
+from zoo.families.contracts import any_range
 from zoo.interpret.posteriors.annealed import risen
-from zoo.interpret.posteriors.another_prior import FEWEST, effective_number, redrawn
+from zoo.interpret.posteriors.another_prior import FEWEST, redrawn
 
 EACH = 1000
 """Draws from the posterior of each observation alone."""
@@ -20,26 +24,6 @@ ENOUGH = 0.3
 """Share of the draws that count, from which on the proposal is near enough."""
 DEGREES = 5
 """Degrees of freedom of the proposal, a Student t, whose tails are wider than those of a posterior."""
-
-
-class PosteriorOfOne(Protocol):
-    """A posterior of one observation, as a conditional flow is."""
-
-    def draw(self, n: int, c: Any, seed: int = 0, *, allow_out_of_range: bool = False) -> np.ndarray:
-        """Draw n parameters for each of m observations, (m, n, D)."""
-        ...
-
-    def log_density(self, x: np.ndarray, c: Any, *, allow_out_of_range: bool = False) -> np.ndarray:
-        """Natural logarithm of the density (n,) of parameters (n, D) given one observation."""
-        ...
-
-
-class LogDensity(Protocol):
-    """A prior."""
-
-    def log_density(self, theta: np.ndarray) -> np.ndarray:
-        """Natural logarithm of the density (n,) of parameters (n, D)."""
-        ...
 
 
 class Together(NamedTuple):
@@ -65,8 +49,8 @@ class Together(NamedTuple):
 
 
 def posterior_together(
-    flow: PosteriorOfOne,
-    prior: LogDensity,
+    flow: Posterior,
+    prior: PriorDensity,
     observations: np.ndarray,
     *,
     draws: int = 10_000,
@@ -81,9 +65,9 @@ def posterior_together(
 
     Parameters
     ----------
-    flow : PosteriorOfOne
+    flow : Posterior
         The posterior of one observation.
-    prior : LogDensity
+    prior : PriorDensity
         The prior that it was trained with.
     observations : ndarray of shape (m, ...)
         The observations.
@@ -110,35 +94,39 @@ def posterior_together(
     if m < 2:
         raise InputError(f"expected several observations of the same parameters, given {m}")
     rng = np.random.default_rng(seed)
-    alone = np.asarray(flow.draw(EACH, observations, seed, allow_out_of_range=allow_out_of_range), np.float64)
+    alone = np.asarray(flow.draw(EACH, observations, seed, **(any_range(flow.draw) if allow_out_of_range else {})), np.float64)
+    unchecked = any_range(flow.log_density)  # as all were checked when they were drawn from
 
     def of_each(theta: np.ndarray) -> np.ndarray:
-        """Log densities (m, n) given each observation, all of which were checked when they were drawn from."""
-        found = [flow.log_density(theta.astype(np.float32), one, allow_out_of_range=True) for one in observations]
+        """Log densities (m, n) given each observation."""
+        found = [flow.log_density(theta.astype(np.float32), one, **unchecked) for one in observations]
         return np.asarray(found, np.float64)
 
-    def of_all(theta: np.ndarray, of_each: np.ndarray) -> np.ndarray:
-        """Log density (n,) given all of them, whose integral is how much likelier they are of the same parameters."""
+    def weighed(theta: np.ndarray, densities: np.ndarray, proposed: np.ndarray) -> np.ndarray:
+        """Logarithms of weights (n,) of parameters, whose mean is how much likelier all observations are of the same ones."""
         log_prior = prior.log_density(theta)
         inside = np.isfinite(log_prior)
-        return np.where(inside, of_each.sum(axis=0) - (m - 1) * np.where(inside, log_prior, 0.0), -np.inf)
+        found = np.where(inside, densities.sum(axis=0) - (m - 1) * np.where(inside, log_prior, 0.0) - proposed, -np.inf)
+        if not np.isfinite(found).any():
+            raise InputError(f"no parameters are allowed by all {m} observations at once: look at the posterior of each alone")
+        return found
+
+    def nearer(theta: np.ndarray, weight: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray]:
+        """Parameters (n, D) from a Student t that lies as weighted ones do, and the logarithms of their own weights."""
+        proposal = multivariate_t(weight @ theta, _covariance(theta, weight), DEGREES, seed=rng)
+        theta = np.reshape(proposal.rvs(n), (n, -1))
+        return theta, weighed(theta, of_each(theta), proposal.logpdf(theta))
 
     theta = rng.permutation(alone.reshape(-1, alone.shape[-1]))[:PROPOSED]
     densities = of_each(theta)
-    log_weight = of_all(theta, densities) - (np.logaddexp.reduce(densities, axis=0) - np.log(m))
+    log_weight = weighed(theta, densities, np.logaddexp.reduce(densities, axis=0) - np.log(m))
+    power, weight = risen(log_weight, 0.0, len(theta) / 10)
     for _ in range(ROUNDS):
-        _expect_some(log_weight, m)
-        power, weight = risen(log_weight, 0.0, len(theta) / 10)
         if power == 1.0 and effective_number(weight) > ENOUGH * len(theta):
             break
-        center = weight @ theta
-        proposal = multivariate_t(center, _covariance(theta, weight), DEGREES, seed=rng)
-        theta = np.reshape(proposal.rvs(PROPOSED), (PROPOSED, -1))
-        log_weight = of_all(theta, of_each(theta)) - proposal.logpdf(theta)
-    proposal = multivariate_t(weight @ theta, _covariance(theta, weight), DEGREES, seed=rng)
-    theta = np.reshape(proposal.rvs(draws), (draws, -1))
-    log_weight = of_all(theta, of_each(theta)) - proposal.logpdf(theta)
-    _expect_some(log_weight, m)
+        theta, log_weight = nearer(theta, weight, PROPOSED)
+        power, weight = risen(log_weight, 0.0, len(theta) / 10)
+    theta, log_weight = nearer(theta, weight, draws)
     weight = np.exp(log_weight - log_weight.max())
     log_ratio = float(log_weight.max() + np.log(weight.mean()))
     effective = effective_number(weight)
@@ -149,11 +137,6 @@ def posterior_together(
             f" likelier they are of the same parameters than each of its own is {log_ratio:.2g})"
         )
     return Together(redrawn(theta, weight, rng), effective, alone, log_ratio)
-
-
-def _expect_some(log_weight: np.ndarray, m: int) -> None:
-    if not np.isfinite(log_weight).any():
-        raise InputError(f"no parameters are allowed by all {m} observations at once: look at the posterior of each alone")
 
 
 def _covariance(theta: np.ndarray, weight: np.ndarray) -> np.ndarray:

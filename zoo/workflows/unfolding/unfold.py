@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from zoo.effective_number import effective_number
 from zoo.errors import InputError, option, warn
 from zoo.interpret.ratios.classifiers import chosen
 from zoo.interpret.ratios.density_ratio import DensityRatio
@@ -238,14 +239,9 @@ def _expect_enough(events: Events) -> None:
 
 def _warn_of_worth(weights: np.ndarray, events: Events) -> None:
     """Warn where few simulated events carry the weight of all."""
-    before, after = (_worth(one[events.pass_truth]) for one in (events.weight, weights))
+    before, after = (effective_number(one[events.pass_truth]) for one in (events.weight, weights))
     if after < WORTH * before:
         warn(
             f"the weights are worth {after:.0f} events of one weight, of {before:.0f} before: data and simulation have little"
             " in common, so that a few simulated events stand for most of the data"
         )
-
-
-def _worth(weight: np.ndarray) -> float:
-    """How many events of one weight would have the same relative error of their sum (Kish 1965)."""
-    return float(weight.sum() ** 2 / np.square(weight).sum())

@@ -16,6 +16,7 @@ import numpy as np
 
 from zoo.data.sbi.priors.as_prior import AnyPrior
 from zoo.data.sbi.priors.prior import Prior
+from zoo.effective_number import effective_number
 from zoo.errors import warn
 
 OWN = "give the prior that these rows were drawn from, draw rows again so that they follow it, or leave the prior out"
@@ -183,11 +184,6 @@ def reaches_beyond(prior: Drawable, low: np.ndarray, high: np.ndarray, rows: int
     ]
 
 
-def _effective(counts: np.ndarray) -> float:
-    """How many values of one count tell as much as those that come so many times each."""
-    return float(counts.sum()) ** 2 / float(np.square(counts, dtype=np.float64).sum())
-
-
 def _of_law(values: np.ndarray, cdf: Callable[[np.ndarray], np.ndarray]) -> float:
     """The p-value of values (n,) that are to be drawn from a law."""
     from scipy.stats import kstwo
@@ -195,14 +191,14 @@ def _of_law(values: np.ndarray, cdf: Callable[[np.ndarray], np.ndarray]) -> floa
     values, counts = np.unique(values, return_counts=True)
     below, expected = np.cumsum(counts) / counts.sum(), cdf(values)
     distance = max((below - expected).max(), (expected - below + counts / counts.sum()).max())
-    return float(kstwo.sf(distance, round(_effective(counts))))
+    return float(kstwo.sf(distance, round(effective_number(counts))))
 
 
 def _of_draws(values: np.ndarray, drawn: np.ndarray) -> float:
     """The p-value of values (n,) that are to be distributed as independent draws (m,)."""
     from scipy.stats import kstwo
 
-    n = _effective(np.unique(values, return_counts=True)[1])
+    n = effective_number(np.unique(values, return_counts=True)[1])
     points = np.concatenate([values, drawn])
     shares = [np.searchsorted(np.sort(one), points, side="right") / len(one) for one in (values, drawn)]
     return float(kstwo.sf(np.abs(shares[0] - shares[1]).max(), round(n * len(drawn) / (n + len(drawn)))))
@@ -220,7 +216,7 @@ def _of_independence(pairs: np.ndarray, ranks: np.ndarray) -> float:
 
     n: float = len(pairs)
     if all(len(np.unique(column)) < n for column in pairs.T):
-        n = _effective(np.unique(pairs, axis=0, return_counts=True)[1])
+        n = effective_number(np.unique(pairs, axis=0, return_counts=True)[1])
     rho = float(np.corrcoef(ranks.T)[0, 1])
     if n < 4 or not abs(rho) < 1:
         return float(n < 4)
