@@ -107,6 +107,9 @@ def test_several_rows_from_the_command_line_give_the_exact_posterior_of_all(tmp_
     told = ok(*asked, "--together")
     assert "the 5 observations agree" in told
     assert "taken as independent" in told
+    of_all = found["effective"]
+    narrower = json.loads(ok(*asked, "--together", "--json", "--prior", "theta_1={distribution: normal, mean: 0, sd: 0.2}"))
+    assert 0.5 * of_all < narrower["effective"] < of_all
     x[0, :3] += 1.5
     np.save(tmp_path / "x.npy", x)
     assert "CONTRADICT EACH OTHER" in ok(*asked, "--together", "--allow-out-of-range")

@@ -293,7 +293,8 @@ def infer_together(
     found = posterior_together(flow, trained, rows, draws=draws, seed=seed, allow_out_of_range=allow_out_of_range)
     theta, effective = found.theta, found.effective
     if prior:
-        theta, effective = reweighted(theta, trained, prior, seed)
+        theta, of_these = reweighted(theta, trained, prior, seed)
+        effective *= of_these / draws  # as draws that stand several times count once
     return _report(
         spec,
         observation,
