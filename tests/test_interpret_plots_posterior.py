@@ -86,6 +86,17 @@ def test_corner_plot_overlays_sets_truth_and_constraints(tmp_path):
     assert shown(figure, tmp_path) > 20_000
 
 
+@pytest.mark.parametrize("narrow_first", [True, False])
+def test_marginals_of_every_set_are_within_the_frame(narrow_first):
+    sets = {"narrow": SAMPLES * 0.2 + 0.8 * SAMPLES.mean(axis=0), "wide": SAMPLES}
+    figure = corner_plot(sets if narrow_first else dict(reversed(sets.items())), NAMES)
+    for ax in np.array(figure.axes).reshape(3, 3).diagonal():
+        tops = [outline.get_xy()[:, 1].max() for outline in ax.patches]
+        assert len(tops) == 2
+        assert max(tops) > 2 * min(tops)
+        assert ax.get_ylim()[1] > max(tops)
+
+
 def test_corner_plot_of_a_bare_array_has_no_legend(tmp_path):
     figure = corner_plot(SAMPLES, NAMES)
     assert not figure.legends

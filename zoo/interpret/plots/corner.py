@@ -170,6 +170,8 @@ def corner_plot(
         handles.append(Line2D([], [], color=color, linewidth=2, label=label))
     figure.subplots_adjust(left=0.85 / size, bottom=0.85 / size, right=1 - 0.15 / size, top=1 - 0.5 / size)
     axes = np.array(figure.axes).reshape(len(names), len(names))
+    for ax in axes.diagonal():  # whose height corner takes from the last of them, above which narrower ones would end
+        ax.set_ylim(0, 1.1 * max(outline.get_xy()[:, 1].max() for outline in ax.patches))
     _truth(axes, truth, handles)
     for (label, published), color, marker in zip(constraints.items(), CONSTRAINED, MARKERS, strict=False):
         _published(axes, [published.get(name) for name in names], color, marker)
