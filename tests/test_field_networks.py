@@ -5,15 +5,17 @@ from __future__ import annotations
 import keras
 import numpy as np
 import pytest
+from scipy.ndimage import gaussian_filter
 
 from zoo.data.dataset import Rows
+from zoo.families.fields.convolutions import FieldFeatures, smoothed
 from zoo.families.fields.field_cnn import FieldCNN
 from zoo.families.fields.moments import MomentMLP
 from zoo.model.registry import get_family
 from zoo.testing import check_family
 
 CONFIGS = {
-    "field-cnn": {"dimensions": 2, "channels": [3, 4], "hidden": [5], "outputs": 2},
+    "field-cnn": {"dimensions": 2, "channels": [3, 4], "hidden": [5], "outputs": 2, "smoothing": 0.8},
     "moment-mlp": {"inputs": 7, "hidden": [5], "outputs": 2},
 }
 CUBES = {"dimensions": 3, "channels": [2, 3], "hidden": [], "outputs": 1}
@@ -67,10 +69,42 @@ def test_a_field_seen_twice_side_by_side_is_answered_nearly_as_itself(dimensions
 def test_beyond_an_edge_stand_the_cells_at_the_edge(dimensions):
     """A cut-out is answered as it is: no side is continued by the one across from it, as in a periodic box."""
     inner = lognormal(3, (20,) * dimensions, seed=6)
-    model = made((20,) * dimensions)
+    seen = FieldFeatures(dimensions, [3, 4], "swish")
+    seen.adapt(inner)
     outer = np.pad(inner, [(0, 0), *[(2, 2)] * dimensions], mode="edge")
     within = (slice(None), *[slice(2, -2)] * dimensions)
-    np.testing.assert_allclose(model.seen.places(outer)[0][within], model.seen.places(inner)[0], atol=1e-5)
+    np.testing.assert_allclose(seen.places(outer)[0][within], seen.places(inner)[0], atol=1e-5)
+
+
+@pytest.mark.parametrize("dimensions", [2, 3])
+@pytest.mark.parametrize("deviation", [0.0, 0.64, 2.5])
+def test_fields_are_smoothed_by_a_gaussian(dimensions, deviation):
+    fields = lognormal(3, (17, 20, 12)[:dimensions], seed=6).astype(np.float64)
+    filtered = [gaussian_filter(one, deviation, mode="nearest", truncate=4.1) for one in fields] if deviation else fields
+    np.testing.assert_allclose(smoothed(fields.astype(np.float32), deviation), filtered, atol=1e-5)
+
+
+@pytest.mark.parametrize("dimensions", [2, 3])
+def test_what_convolutions_find_of_the_training_has_deviations_of_one(dimensions):
+    shape, rng = (16,) * dimensions, np.random.default_rng(0)
+    fields, weight = lognormal(60, shape), rng.uniform(0, 2, 60)
+    seen = FieldFeatures(dimensions, [4, 5], "linear", smoothing=0.6)
+    seen.adapt(fields, weight)
+    for found in seen.places(fields):
+        rows = np.asarray(found, np.float64).reshape(-1, found.shape[-1])
+        of_each = np.repeat(weight, len(rows) // len(weight))
+        mean = np.average(rows, axis=0, weights=of_each)
+        np.testing.assert_allclose(mean, 0, atol=1e-3)
+        np.testing.assert_allclose(np.average((rows - mean) ** 2, axis=0, weights=of_each), 1, rtol=1e-3)
+
+
+def test_scales_are_measured_on_fields_from_all_over_the_training():
+    """Rows may be sorted by their cosmology."""
+    fields = np.zeros((5000, 64, 64), np.float32)
+    fields[4500:] = np.random.default_rng(0).normal(size=(500, 64, 64)).clip(-1)
+    model = FieldCNN(**CONFIGS["field-cnn"])
+    model.adapt({"overdensity": fields}, np.ones((5000, 2), np.float32) * np.arange(2))
+    assert float(model.seen.standardize.scale) > 0.05  # that of the first 512 is 0
 
 
 @pytest.mark.parametrize("dimensions", [2, 3])
@@ -97,9 +131,16 @@ def test_the_loss_is_minus_the_log_likelihood_of_gaussians():
     np.testing.assert_allclose(model.objective(target, model(fields)), expected, rtol=1e-4)
 
 
-@pytest.mark.parametrize("changes", [{"dimensions": 1}, {"channels": []}])
-def test_a_network_without_stages_or_of_other_axes_is_refused(changes):
-    with pytest.raises(ValueError, match="expected 2 or 3 dimensions and channels"):
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"dimensions": 1}, "expected 2 or 3 dimensions and channels"),
+        ({"channels": []}, "expected 2 or 3 dimensions and channels"),
+        ({"smoothing": -1.0}, "smoothing: expected cells, 0 or more"),
+    ],
+)
+def test_a_network_without_stages_or_of_other_axes_is_refused(changes, said):
+    with pytest.raises(ValueError, match=said):
         FieldCNN(**CONFIGS["field-cnn"] | changes)
 
 
@@ -126,7 +167,7 @@ def test_a_posterior_of_maps_is_a_family_as_others():
         "hidden": [6],
         "bins": 4,
         "support": [[-1, 2], [0, 2]],
-        "embedding": {"kind": "field", "channels": [3, 4], "units": [5]},
+        "embedding": {"kind": "field", "channels": [3, 4], "units": [5], "smoothing": 0.8},
     }
     given = rows("field-cnn")
     inputs = {"theta": given.target, "overdensity": given.inputs["x"]}

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 
 from zoo.families.batches import in_batches
-from zoo.families.fields.convolutions import FieldFeatures, log_density
+from zoo.families.fields.convolutions import FieldFeatures, spread
 from zoo.families.fields.moments import Moments
 from zoo.families.fields.unlikeness import Unlikeness
 from zoo.model.registry import register_family
@@ -35,6 +35,8 @@ class FieldCNN(Moments):
         Number of quantities.
     activation : str
         Activation of all hidden layers.
+    smoothing : float
+        Standard deviation in cells of a Gaussian by which densities are smoothed first.
     """
 
     endpoints: ClassVar[dict[str, str]] = {"predict": "predict_moments"}
@@ -46,6 +48,7 @@ class FieldCNN(Moments):
         hidden: list[int],
         outputs: int = 1,
         activation: str = "swish",
+        smoothing: float = 0.0,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -55,8 +58,9 @@ class FieldCNN(Moments):
             "hidden": list(hidden),
             "outputs": outputs,
             "activation": activation,
+            "smoothing": smoothing,
         }
-        self.seen = FieldFeatures(dimensions, channels, activation, name="seen")
+        self.seen = FieldFeatures(dimensions, channels, activation, smoothing, name="seen")
         self.unlikeness = Unlikeness(dimensions, name="unlikeness")
         self.build_head(self.seen.width, list(hidden), outputs, activation)
 
@@ -68,18 +72,18 @@ class FieldCNN(Moments):
         return *self.moments(x), self.unlikeness(x)
 
     def standardized(self, *inputs) -> tuple:
-        return (self.seen.standardize(log_density(inputs[0])),)
+        return (self.seen.standardize(self.seen.logarithm(inputs[0])),)
 
     @property
     def seeing(self) -> dict[str, list[keras.layers.Layer]]:
-        return {"stem": [self.seen.standardize, self.unlikeness], "stages": [*self.seen.stages, *self.seen.norms]}
+        return {"stem": [self.seen.standardize, self.unlikeness], "stages": [*self.seen.stages, *self.seen.scales]}
 
     def adapt(self, inputs, target, weight=None) -> None:
         super().adapt(inputs, target, weight)
         (fields,) = inputs.values()
         self.seen.adapt(fields, weight)
-        found = in_batches(self.unlikeness.statistics, fields[:MEASURED])
-        self.unlikeness.adapt(found, None if weight is None else weight[:MEASURED])
+        some = spread(len(fields), MEASURED)
+        self.unlikeness.adapt(in_batches(self.unlikeness.statistics, fields[some]), None if weight is None else weight[some])
 
     def baseline(self, tensor: str) -> np.ndarray | None:
         return np.zeros((), np.float32)  # the mean density

@@ -57,8 +57,7 @@ class Moments(ZooModel):
         scale = ops.exp(LOG_SCALE * ops.tanh(log_scale / LOG_SCALE))
         return mean * self.rescale.scale + self.rescale.mean, scale * self.rescale.scale
 
-    def call(self, x, training: bool = False):
-        # Keras tells only what asks that this is a training, and features may be normalized by batches.
+    def call(self, x):
         return ops.concatenate(self.moments(x), axis=-1)
 
     def objective(self, target, answer):

@@ -103,6 +103,8 @@ class Field(_Embedding):
     kind: Literal["field"] = "field"
     channels: Layers = [16, 32, 64, 64]
     """Channels of each stage of `zoo.families.fields.convolutions.FieldFeatures`."""
+    smoothing: Annotated[float, pydantic.Field(ge=0)] = 0.0
+    """Standard deviation in cells of a Gaussian by which densities are smoothed first."""
     units: Layers = [64, 32]
     """Units of the layers after the mean over places, the last of which are the features."""
 
@@ -288,7 +290,7 @@ class FieldEmbedding(keras.layers.Layer):
 
     def __init__(self, settings: Field, activation: str, **kwargs) -> None:
         super().__init__(**kwargs)
-        self.seen = FieldFeatures(2, settings.channels, activation, name="seen")
+        self.seen = FieldFeatures(2, settings.channels, activation, settings.smoothing, name="seen")
         self.whole = built_dense("whole", self.seen.width, settings.units, activation, linear=True)
         self.built = True
 

@@ -175,8 +175,7 @@ class Flow(TrainedInXla, DensityModel):
         with self.exact():
             return super().fit(*args, **kwargs)
 
-    def call(self, inputs, training: bool = False):
-        # Keras tells only what asks that this is a training, and an embedding may normalize by batches.
+    def call(self, inputs):
         return self.log_prob(*self.parts(inputs))
 
     def parts(self, inputs) -> list:
