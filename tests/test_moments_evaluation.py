@@ -48,8 +48,8 @@ class Exact:
         return np.concatenate([seen + wrong, np.broadcast_to(self.factor * SPREAD, seen.shape)], axis=1)
 
 
-def run(model, seed: int = 0) -> Run:
-    recipe = SimpleNamespace(name="toy", data=Source(source="toy-simulations"))
+def run(model, seed: int = 0, family: str = "toy") -> Run:
+    recipe = SimpleNamespace(name="toy", family=family, data=Source(source="toy-simulations"))
     return Run(recipe, seed, lambda: model, {"loss": [1.0, 0.5], "val_loss": [1.0, 0.6]})
 
 
@@ -77,6 +77,19 @@ def test_errors_are_those_of_the_noise_of_rows_and_of_simulations(evaluation):
         metric.interval[0] <= metric.value <= metric.interval[1] and metric.interval[0] < metric.interval[1]
         for metric in evaluation.metrics
     )
+
+
+def test_the_baseline_is_the_best_of_other_families():
+    runs = {
+        "": [run(Exact())],
+        "same": [run(Exact())],
+        "worst": [run(Exact(worse=9.0), family="b")],
+        "worse": [run(Exact(worse=0.2), family="c")],
+    }
+    found = {metric.name: metric for metric in evaluate(runs, MomentsSettings()).metrics}
+    for name in ("rmse a", "rmse b of a box"):
+        assert (found[name].baseline, found[name].baseline_name) == (found[f"worse/{name}"].value, "worse")
+    assert found["worst/rmse a"].baseline == pytest.approx(10, rel=0.1)
 
 
 @pytest.mark.parametrize("factor", [1.0, 0.5, 2.0])
