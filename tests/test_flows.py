@@ -391,6 +391,11 @@ def test_a_step_is_compiled_by_xla_unless_one_says_no():
         assert flow.jit_compile is kept
     flow.compile("adam", loss=flow.objective, run_eagerly=True)
     assert not flow.jit_compile
+    of_maps = get_family("realnvp")(
+        dimensions=2, transforms=1, hidden=[4], context=[8, 8], embedding={"kind": "field", "channels": [2], "units": [2]}
+    )
+    of_maps.compile("adam", loss=of_maps.objective)
+    assert not of_maps.jit_compile
     flow.compile("adam", loss=flow.objective)
     losses = flow.fit(np.ones((4, 2), np.float32), np.zeros((4, 1), np.float32), batch_size=2, epochs=3, verbose=0).history[
         "loss"

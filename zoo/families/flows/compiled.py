@@ -53,10 +53,14 @@ def _jitted(model: keras.Model, method: Callable[..., Any]) -> Callable[..., Any
 class TrainedInXla(keras.Model):
     """A model whose training step XLA compiles on TensorFlow, also where operations are to be deterministic."""
 
+    convolves = False
+    """Whether images pass convolutions, which XLA makes slower on a CPU than TensorFlow's own are."""
     _xla = False
 
     def compile(self, *args, jit_compile: bool | Literal["auto"] = "auto", **kwargs) -> None:
         """Compile as Keras does, by default on TensorFlow with XLA, which fuses the many small operations of a training step.
+
+        A model that convolves is compiled without.
 
         Parameters
         ----------
@@ -69,7 +73,8 @@ class TrainedInXla(keras.Model):
             What Keras' own ``compile`` takes by name.
         """
         if jit_compile == "auto":
-            jit_compile = keras.backend.backend() == "tensorflow" and not kwargs.get("run_eagerly", False)
+            fused = keras.backend.backend() == "tensorflow" and not self.convolves
+            jit_compile = fused and not kwargs.get("run_eagerly", False)
         super().compile(*args, jit_compile=jit_compile, **kwargs)
 
     @property

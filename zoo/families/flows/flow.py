@@ -105,6 +105,7 @@ class Flow(TrainedInXla, DensityModel):
             self.support = Scales(scales, name="support")
         self.context_shape, self.features = shape, wanted
         self.embedding: Any = None
+        self.convolves = settings is not None and settings.positions == 2
         self.observed: Any = None
         if context_scales is not None:
             self.observed = ContextScales(context_scales, name="observed")
