@@ -175,6 +175,16 @@ def test_a_posterior_of_maps_is_a_family_as_others():
     check_family(get_family("nsf"), config, Rows(inputs, np.zeros((len(given), 1), np.float32), given.group), opsets=[13])
 
 
+def test_diffusion_of_maps_is_a_family_as_others():
+    config = {"parameters": 2, "channels": [8, 8], "told": 6, "steps": 3}
+    given = rows("field-cnn")
+    inputs = {"theta": given.target, "overdensity": given.inputs["x"]}
+    keras.utils.set_random_seed(1)
+    check_family(
+        get_family("map-diffusion"), config, Rows(inputs, np.zeros((len(given), 1), np.float32), given.group), opsets=[13]
+    )
+
+
 def test_an_ensemble_answers_with_the_moments_of_the_mixture():
     from zoo.families.ensemble import Ensemble
 
