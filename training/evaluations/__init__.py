@@ -85,6 +85,7 @@ EVALUATIONS: Register[type[EvaluationSettings]] = Register(
             "formulae",
             "latents",
             "likelihood",
+            "maps",
             "moments",
             "motion",
             "parameterized",

@@ -1,0 +1,79 @@
+"""Figures of maps of matter and of their power."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from zoo.data.fields.lognormal import FLOOR
+from zoo.interpret.plots.style import BLUE, GRAY, RED, SEQUENTIAL, panels, styled
+
+LOOK = {"simulated": GRAY, "drawn": BLUE, "lognormal": RED}
+"""Colors of where maps come from."""
+
+
+@styled
+def maps_beside(maps: Mapping[str, np.ndarray], theta: np.ndarray, box: float, count: int) -> Figure:
+    """Maps of the same parameters below each other, by where they come from.
+
+    Parameters
+    ----------
+    maps : mapping of str to ndarray
+        Overdensities (n, s, s) of each way.
+    theta : ndarray of shape (n, 2)
+        Omega_m and sigma_8 of each.
+    box : float
+        Side of a map, Mpc/h.
+    count : int
+        How many are drawn.
+    """
+    figure, axes = panels(len(maps), count, (2.1 * count + 0.8, 2.1 * len(maps) + 0.3))
+    shown = {way: np.log10(1 + some[:count] + FLOOR) for way, some in maps.items()}
+    low, high = np.quantile(np.stack(list(shown.values())), [0.005, 0.995])
+    for row, (way, some) in zip(axes, shown.items(), strict=True):
+        for i, (ax, one) in enumerate(zip(row, some, strict=True)):
+            image = ax.imshow(one, cmap=SEQUENTIAL, vmin=low, vmax=high, extent=(0, box, 0, box), origin="lower")
+            ax.set(xticks=[], yticks=[])
+            if row is axes[0]:
+                ax.set_title(rf"$\Omega_m$ {theta[i, 0]:.2f}, $\sigma_8$ {theta[i, 1]:.2f}")
+        row[0].set_ylabel(way)
+    figure.colorbar(
+        image, ax=[ax for row in axes for ax in row], label=f"log10 of density over its mean, + {FLOOR:g}", shrink=0.6
+    )
+    axes[-1][0].set_xlabel(f"{box:g} Mpc/h")
+    return figure
+
+
+@styled
+def map_power(spectra: Mapping[str, tuple[np.ndarray, np.ndarray]], group: np.ndarray) -> Figure:
+    """Power of maps over that of the simulated ones of the same parameters, mean over simulations, and their scatter.
+
+    Parameters
+    ----------
+    spectra : mapping of str to tuple of ndarray
+        Wavenumbers (bins,) in h/Mpc and powers (n, bins) by where maps come from, "simulated" among them.
+    group : ndarray of shape (n,)
+        The simulation of each map.
+    """
+    figure, ((ax,),) = panels(1, 1, (6.4, 3.8))
+    _, place, counts = np.unique(group, return_inverse=True, return_counts=True)
+
+    def means(power: np.ndarray) -> np.ndarray:
+        return np.stack([np.bincount(place, column) for column in power.T], axis=1) / counts[:, None]
+
+    k, simulated = spectra["simulated"]
+    true = means(simulated)
+    within = np.std(simulated / true[place], axis=0)
+    ax.fill_between(k, 1 - within, 1 + within, color=GRAY, alpha=0.2, lw=0, label="scatter of one simulated map")
+    ax.axhline(1, color=GRAY, lw=1)
+    for way, (_, power) in spectra.items():
+        if way == "simulated":
+            continue
+        ratio = means(power) / true
+        error = ratio.std(axis=0, ddof=1) / np.sqrt(len(ratio))
+        ax.errorbar(k, ratio.mean(axis=0), error, fmt="o-", ms=3.5, capsize=2, color=LOOK[way], label=way)
+    ax.set(xscale="log", xlabel=r"wavenumber $k$ [$h$/Mpc]", ylabel="power over simulated", ylim=(0.5, 1.5))
+    ax.legend()
+    return figure
