@@ -58,6 +58,9 @@ class ToldBlock(keras.layers.Layer):
 class UNet(keras.layers.Layer):
     """One channel out of several, of the same height and width.
 
+    Of an odd number of cells the last one makes a block by itself on the level below, so that no size is refused; whole blocks
+    on every level leave no seam.
+
     Parameters
     ----------
     inputs : int
@@ -78,8 +81,6 @@ class UNet(keras.layers.Layer):
         if not channels or any(units < 1 or units % GROUPS for units in channels):
             raise ValueError(f"channels: expected multiples of {GROUPS} for one or more levels, given {list(channels)}")
         layers = keras.layers
-        self.divisor = 2 ** (len(channels) - 1)
-        """What height and width have to be multiples of."""
         self.enter = layers.Conv2D(channels[0], 3, name="enter")
         self.enter.build((None, None, None, inputs))
         befores = [channels[0], *channels[:-1]]
@@ -90,7 +91,10 @@ class UNet(keras.layers.Layer):
         self.up = [
             ToldBlock(channels[i + 1] + channels[i], channels[i], told, name=f"up_{i}") for i in range(len(channels) - 1)
         ]
-        self.halve, self.double = layers.AveragePooling2D(2, name="halve"), layers.UpSampling2D(2, name="double")
+        self.halve, self.double = (
+            layers.AveragePooling2D(2, padding="same", name="halve"),
+            layers.UpSampling2D(2, name="double"),
+        )
         self.norm = layers.GroupNormalization(GROUPS, name="norm")
         self.norm.build((None, None, None, channels[0]))
         self.leave = layers.Conv2D(1, 3, kernel_initializer="zeros", name="leave")
@@ -105,5 +109,7 @@ class UNet(keras.layers.Layer):
             kept.append(x)
         x = kept.pop()
         for block in reversed(self.up):
-            x = block(ops.concatenate([self.double(x), kept.pop()], axis=-1), told)
+            past = kept.pop()
+            height, width = ops.shape(past)[1], ops.shape(past)[2]
+            x = block(ops.concatenate([self.double(x)[:, :height, :width], past], axis=-1), told)
         return self.leave(wrapped(ops.silu(self.norm(x))))
