@@ -28,7 +28,7 @@ from zoo.serving import Session
 
 ZOO = Path(sys.executable).with_name("zoo")
 CLASSIFIER, POSTERIOR, PENDULUM = "mlp-cmb-feature", "nsf-cmb-posterior", "ive-pendulum"
-HALOS, JETS = "cnn3d-halo-mass", "pfn-quark-gluon"
+HALOS, JETS, MAPS = "cnn3d-halo-mass", "pfn-quark-gluon", "cnn2d-cosmology"
 
 
 def zoo(*arguments: object) -> None:
@@ -98,6 +98,15 @@ def jets(folder: Path) -> None:
     print(f"of {len(rows)} shipped jets, half of them of quarks, {right.mean():.0%} are told right")
 
 
+def maps(folder: Path) -> None:
+    """Maps of matter that ship with the model: their cosmologies, and where in the first one the answer stands."""
+    shipped = read_npz(locate(MAPS).path(TEST_TENSORS))["predict/in/overdensity"]
+    np.save(folder / "maps.npy", shipped[:4])
+    zoo("predict", MAPS, "--input", folder / "maps.npy")
+    np.save(folder / "map.npy", shipped[:1])
+    zoo("explain", MAPS, "--input", folder / "map.npy", "--method", "occlusion", "--target", 0, "--out", folder)
+
+
 def main(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     planck = os.environ.get("PLANCK")
@@ -113,6 +122,7 @@ def main(folder: Path) -> None:
     zoo("explain", PENDULUM, "--out", folder)
     halo_masses(folder)
     jets(folder)
+    maps(folder)
 
     exported = folder / f"{CLASSIFIER}-onnx"
     shutil.rmtree(exported, ignore_errors=True)

@@ -283,3 +283,43 @@ def test_latents_of_halo_masses():
     assert f"hold {covered['value']:.0%} of the truths ({low:.0%} to {high:.0%})" in card
     assert f"{over_seeds(found['scatter'])}" in card
     assert f"{found['other-cosmology/bias']['value']:.2f} dex too high" in card
+
+
+WAYS = {
+    "cnn2d-cosmology": {
+        "this network": "",
+        "power, bispectrum, values of cells, peaks": "summaries/",
+        "power and bispectrum": "power-and-bispectrum/",
+        "power spectrum": "power/",
+    },
+    "cnn3d-cosmology": {
+        "this network": "",
+        "power, bispectrum, values of cells": "summaries/",
+        "power spectrum": "power/",
+    },
+}
+"""What stands in the table of each card, and how metrics of it begin."""
+
+
+@pytest.mark.parametrize("name", WAYS)
+def test_cosmologies_of_fields(name):
+    card, found = prose(name), values(name)
+    for way, prefix in WAYS[name].items():
+        rms = [found[f"{prefix}rmse {parameter}"] for parameter in ("omega_m", "sigma8")]
+        assert "| {} | {:.3f} | {:.3f} | {:.2f} |".format(way, *rms, found[f"{prefix}log likelihood"]) in card
+    for way, words in (("power", "Over the power spectrum** errors are {}% and {}% smaller"), ("summaries", "summaries")):
+        less = [round(100 * (1 - found[f"rmse {parameter} over that of {way}"])) for parameter in ("omega_m", "sigma8")]
+        assert words.format(*less) in card
+        assert "{}% and {}%".format(*less) in card
+    sure = measured(name)["coverage of 68%"]
+    low, high = (round(100 * end) for end in sure["interval"])
+    assert f"68% intervals hold the truth in {sure['value']:.0%} of the" in card
+    assert f"({low} to {high}), 95% intervals in {found['coverage of 95%']:.0%}" in card
+    for label in ("finer", "direct-forces"):
+        assert f"{-found[f'{label}/bias omega_m']:.3f}" in card
+    wider = [found[f"wider/rmse {parameter}"] for parameter in ("omega_m", "sigma8")]
+    assert "answered better ({:.3f} and {:.3f})".format(*wider) in card
+    seeds = [float(over_seeds(measured(name)[f"rmse {parameter}"]).split(" +- ")[1]) for parameter in ("omega_m", "sigma8")]
+    for parameter, deviation in zip(("omega_m", "sigma8"), seeds, strict=True):
+        low, high = measured(name)[f"rmse {parameter}"]["interval"]
+        assert deviation < (high - low) / 5

@@ -6,6 +6,7 @@ import textwrap
 from collections.abc import Sequence
 
 import numpy as np
+from matplotlib.colors import Normalize, SymLogNorm
 from matplotlib.figure import Figure
 
 from zoo.errors import InputError
@@ -16,6 +17,8 @@ from zoo.interpret.plots.style import one_panel, panels, styled, titled, with_un
 
 GAP = 2
 """White pixels between images."""
+SKEWED = 10
+"""How many times nine in ten values the largest has to be for colors to be logarithmic."""
 SHOWN = 6
 """Images at most beside their attribution."""
 
@@ -69,16 +72,32 @@ def attribution_over_map(explanation: Explanation) -> Figure:
     for ax, values, label in zip(
         axes[0], (explanation.inputs[0], explanation.values[0]), (told, value_label(explanation)), strict=True
     ):
-        largest = np.abs(values).max() or 1.0
-        image = ax.imshow(values, cmap="RdBu_r", vmin=-largest, vmax=largest, aspect="auto", interpolation="nearest")
+        image = ax.imshow(values, cmap="RdBu_r", norm=_both_signs(values), aspect="auto", interpolation="nearest")
         ax.grid(False)
         ax.set(xlabel=across.label)
         if across.ticks is not None:
             ax.set_xticks(range(len(across.ticks)), across.ticks, rotation=40, ha="right")
-        figure.colorbar(image, ax=ax, label=label)
+        figure.colorbar(image, ax=ax, label=label, ticks=_powers(image.norm))
     axes[0, 0].set_ylabel(down.label)
     titled(figure, f"{explanation_title(explanation)}; the first row")
     return figure
+
+
+def _both_signs(values: np.ndarray) -> Normalize:
+    """Colors from minus to plus the largest value; logarithmic where a few values are far above all others."""
+    size = np.abs(values)
+    largest, usual = size.max() or 1.0, np.quantile(size, 0.9)
+    if usual > 0 and largest > SKEWED * usual:
+        return SymLogNorm(usual, vmin=-largest, vmax=largest)
+    return Normalize(-largest, largest)
+
+
+def _powers(norm: Normalize) -> list[float] | None:
+    """Powers of ten of both signs, and zero, where colors are logarithmic; None where they are not."""
+    if not isinstance(norm, SymLogNorm) or norm.vmax is None:
+        return None
+    powers = 10.0 ** np.arange(np.ceil(np.log10(norm.linthresh)), np.floor(np.log10(norm.vmax)) + 1)
+    return [*-powers[::-1], 0.0, *powers]
 
 
 @styled
