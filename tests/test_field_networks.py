@@ -111,14 +111,22 @@ def test_scales_are_measured_on_fields_from_all_over_the_training():
 def test_fields_of_the_training_are_like_it_and_others_are_not(dimensions):
     shape = {2: (48, 48), 3: (20, 20, 20)}[dimensions]
     model = made(shape, n=200)
-    known = np.asarray(model.predict_moments(lognormal(200, shape))[-1])
+    known = np.asarray(model.predict_moments(lognormal(200, shape))[2])
     assert known.mean() == pytest.approx(6, rel=0.05)  # that of as many statistics
-    new = np.asarray(model.predict_moments(lognormal(50, shape, seed=8))[-1])
+    new = np.asarray(model.predict_moments(lognormal(50, shape, seed=8))[2])
     assert new.max() < 2 * known.max()
     fields = lognormal(20, shape, seed=9)
     rng = np.random.default_rng(0)
     for wrong in (1 + fields, 64 * (1 + fields), rng.permuted(fields.reshape(len(fields), -1), axis=1).reshape(fields.shape)):
-        assert np.asarray(model.predict_moments(wrong.astype(np.float32))[-1]).min() > known.max()
+        assert np.asarray(model.predict_moments(wrong.astype(np.float32))[2]).min() > known.max()
+
+
+@pytest.mark.parametrize("dimensions", [2, 3])
+def test_filled_holes_are_counted(dimensions):
+    fields = lognormal(2, (20,) * dimensions)
+    fields[1][(slice(0, 11),) * dimensions] = 0.0
+    share = 10 * 11 ** (dimensions - 1) / (19 * 20 ** (dimensions - 1))
+    np.testing.assert_allclose(made((20,) * dimensions).predict_moments(fields)[3], [0, share], rtol=1e-5)
 
 
 def test_the_loss_is_minus_the_log_likelihood_of_gaussians():
@@ -126,7 +134,7 @@ def test_the_loss_is_minus_the_log_likelihood_of_gaussians():
 
     model = made()
     fields, target = lognormal(5, (20, 20), seed=7), np.random.default_rng(4).normal(size=(5, 2)).astype(np.float32)
-    mean, scale, _ = (np.asarray(part, np.float64) for part in model.predict_moments(fields))
+    mean, scale, *_ = (np.asarray(part, np.float64) for part in model.predict_moments(fields))
     expected = -stats.norm(mean, scale).logpdf(target).sum(axis=1)
     np.testing.assert_allclose(model.objective(target, model(fields)), expected, rtol=1e-4)
 

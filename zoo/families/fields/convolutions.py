@@ -56,6 +56,13 @@ def smoothed(fields, deviation: float):
     return x[..., 0]
 
 
+def filled(fields):
+    """Share (batch,) of the cells of fields (batch, ...) that hold exactly the value of the one before along the first axis."""
+    fields = ops.convert_to_tensor(fields)
+    differs = ops.cast(ops.abs(fields[:, 1:] - fields[:, :-1]) > 0, fields.dtype)
+    return 1 - ops.mean(differs, axis=tuple(range(1, len(fields.shape))))
+
+
 def spread(count: int, most: int) -> slice:
     """Evenly spaced of ``count`` rows, at most so many."""
     return slice(None, None, -(-count // most))

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 
 from zoo.families.batches import in_batches
-from zoo.families.fields.convolutions import FieldFeatures, spread
+from zoo.families.fields.convolutions import FieldFeatures, filled, spread
 from zoo.families.fields.moments import Moments
 from zoo.families.fields.unlikeness import Unlikeness
 from zoo.model.registry import register_family
@@ -21,7 +21,8 @@ MEASURED = 4096
 class FieldCNN(Moments):
     """Convolutions of the logarithm of the density, means over places, and dense layers.
 
-    Beside the moments stands how unlike a field is those of the training.
+    Beside the moments stand how unlike a field is those of the training, and the share of cells that hold exactly their
+    neighbor's value, as holes do that somebody filled.
 
     Parameters
     ----------
@@ -68,8 +69,8 @@ class FieldCNN(Moments):
         return self.seen(x)
 
     def predict_moments(self, x):
-        """Means, standard deviations (batch, outputs) each, and how unlike the training's a field is, (batch,)."""
-        return *self.moments(x), self.unlikeness(x)
+        """Means, standard deviations (batch, outputs) each, how unlike the training's a field is, and how filled, (batch,)."""
+        return *self.moments(x), self.unlikeness(x), filled(x)
 
     def standardized(self, *inputs) -> tuple:
         return (self.seen.standardize(self.seen.logarithm(inputs[0])),)
