@@ -25,7 +25,7 @@ WRONG = {
     "the density": lambda x: 1 + x,
     "counts": lambda x: RNG.poisson(4 * (1 + x)).astype(np.float32),
     "the logarithm": lambda x: np.log10(1 + x + 1e-3),
-    "noise": lambda x: x + 0.3 * np.abs(RNG.standard_normal(x.shape)),
+    "noise": lambda x: np.maximum(x + 0.3 * RNG.standard_normal(x.shape), -1),
     "cells half as wide": lambda x: np.repeat(np.repeat(x, 2, axis=1), 2, axis=2)[:, :64, :64],
     "shuffled cells": lambda x: RNG.permuted(x.reshape(len(x), -1), axis=1).reshape(x.shape),
     "nothing": np.zeros_like,
