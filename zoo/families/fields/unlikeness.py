@@ -43,10 +43,8 @@ class Unlikeness(keras.layers.Layer):
         axes = tuple(range(1, self.dimensions + 2))
         x = ops.convert_to_tensor(overdensity)[..., None]
         logarithm, mean = log_density(x), ops.log(ops.maximum(1 + ops.mean(x, axis=axes), LEAST))
-        found = [mean, ops.mean(logarithm, axis=axes)]
-        for blocks in (logarithm, *(pool(logarithm) for pool in self.pools)):
-            found.append(ops.log(_variance(blocks, axes) + LEAST))
-        return ops.stack(found, axis=-1)
+        moments = [_moments(blocks) for blocks in (logarithm, *(pool(logarithm) for pool in self.pools))]
+        return ops.stack([mean, moments[0][0], *(ops.log(variance + LEAST) for _, variance in moments)], axis=-1)
 
     def adapt(self, statistics: np.ndarray, weight: np.ndarray | None = None) -> None:
         """Measure their mean and covariance on training fields (n, 6), by the absolute values of event weights."""
@@ -66,6 +64,11 @@ class Unlikeness(keras.layers.Layer):
         return {**super().get_config(), "dimensions": self.dimensions}
 
 
-def _variance(x, axes: tuple[int, ...]):
-    """Variance over axes, of differences from the mean, which single precision bears."""
-    return ops.mean(ops.square(x - ops.mean(x, axis=axes, keepdims=True)), axis=axes)
+def _moments(blocks):
+    """Mean and variance (batch,) of all places, the latter of differences from the mean, which single precision bears.
+
+    Places are in one row: tf2onnx simplifies means over several axes behind a pooling now this way, now that.
+    """
+    x = ops.reshape(blocks, (ops.shape(blocks)[0], -1))
+    center = ops.mean(x, axis=1, keepdims=True)
+    return center[:, 0], ops.mean(ops.square(x - center), axis=1)
