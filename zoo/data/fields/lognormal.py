@@ -43,7 +43,7 @@ class LognormalMaps:
         mean, *_ = np.linalg.lstsq(terms, means, rcond=None)
         s = overdensity.shape[1]
         length = np.hypot(np.fft.fftfreq(s, 1 / s)[:, None], np.arange(s // 2 + 1))
-        lengths, shell = np.unique(np.round(length, 6), return_inverse=True)
+        _, shell = np.unique(np.round(length, 6), return_inverse=True)
         shell = shell.reshape(length.shape)
         square = np.abs(scipy.fft.rfft2(logarithm, norm="ortho")) ** 2
         count = np.bincount(shell.ravel())
@@ -53,7 +53,6 @@ class LognormalMaps:
         # The mean of a logarithm is below the logarithm of the mean, by what the scatter about the fit says.
         level = np.log(np.mean(of_shells / np.exp(terms @ coefficients), axis=0))
         coefficients[0] += level
-        assert len(lengths) == coefficients.shape[1]
         return cls(center, width, mean, float(np.std(means - terms @ mean)), coefficients.T[shell])
 
     def draw(self, theta: np.ndarray, seed: int = 0) -> np.ndarray:
