@@ -212,12 +212,24 @@ def _reverse(back: Backward, node: onnx.NodeProto, given: list[str]) -> Adjoints
 @rule("Concat")
 def _concat(back: Backward, node: onnx.NodeProto, given: list[str]) -> Adjoints:
     axis = back.attribute("axis")
+    if None in [back.shape(name)[axis] for name in node.input]:
+        return _parts_of_free_sizes(back, node, given[0], axis)
     sizes = [back.sizes(name, [axis])[0] for name in node.input]
     starts = accumulate(sizes, initial=0)
     return [
         _sliced(back, given[0], axis, start, start + size) if back.needs(name) else None
         for name, size, start in zip(node.input, sizes, starts, strict=False)
     ]
+
+
+def _parts_of_free_sizes(back: Backward, node: onnx.NodeProto, adjoint: str, axis: int) -> Adjoints:
+    """What of an adjoint belongs to each of several inputs, whose sizes only the graph knows."""
+    place, found, start = back.constant([axis], np.int64), [], back.constant([0], np.int64)
+    for name in node.input:
+        stop = back.op("Add", start, back.op("Gather", back.op("Shape", name), place))
+        found.append(back.op("Slice", adjoint, start, stop, place) if back.needs(name) else None)
+        start = stop
+    return found
 
 
 @rule("Split")
@@ -241,6 +253,9 @@ def _slice(back: Backward, node: onnx.NodeProto, given: list[str]) -> Adjoints:
         axis, step = axis % len(shape), 1 if steps is None else steps[i]
         if shape[axis] is None and (starts[i], step) == (0, 1) and stops[i] >= TO_THE_END:
             continue
+        if shape[axis] is None and step == 1:
+            g = _padded_to(back, g, source, axis, starts[i])
+            continue
         (size,) = back.sizes(source, [axis])
         taken = range(size)[slice(starts[i], stops[i], step)]
         if step == 1:
@@ -250,6 +265,19 @@ def _slice(back: Backward, node: onnx.NodeProto, given: list[str]) -> Adjoints:
     if any(before + after):
         g = back.op("Pad", g, back.constant(before + after, np.int64))
     return [g]
+
+
+def _padded_to(back: Backward, adjoint: str, source: str, axis: int, start: int) -> str:
+    """Zeros around what was taken from ``start`` on, along an axis whose size only the graph knows."""
+    rank, place = len(back.shape(source)), back.constant([axis], np.int64)
+    whole, part = (back.op("Gather", back.op("Shape", name), place) for name in (source, adjoint))
+    before = back.constant([start], np.int64)
+    if start < 0:
+        before = back.op("Add", whole, before)
+    after = back.op("Sub", back.op("Sub", whole, part), before)
+    left, right = (back.constant([0] * count, np.int64) for count in (axis, rank - axis - 1))
+    parts = [left, before, right, left, after, right]
+    return back.op("Pad", adjoint, back.op("Concat", *parts, axis=0))
 
 
 @rule("Gather")
@@ -403,8 +431,7 @@ def _average_pool(back: Backward, node: onnx.NodeProto, given: list[str]) -> Adj
 @rule("GlobalAveragePool")
 def _global_average_pool(back: Backward, node: onnx.NodeProto, given: list[str]) -> Adjoints:
     axes = list(range(2, len(back.shape(node.input[0]))))
-    share = _times(back, given[0], 1 / math.prod(back.sizes(node.input[0], axes)))
-    return [back.repeated(share, node.input[0], axes, kept=True)]
+    return [back.repeated(back.shared(given[0], node.input[0], axes), node.input[0], axes, kept=True)]
 
 
 @rule("ConvTranspose")
@@ -441,12 +468,21 @@ class _Window:
         self.kernel = [k for k in kernel if k is not None]
         ones = [1] * len(self.kernel)
         self.strides, self.dilations = back.attribute("strides", ones), back.attribute("dilations", ones)
+        self.source, pads = source, back.attribute("pads", [0] * 2 * len(ones))
+        self.free = back.attribute("auto_pad", b"NOTSET") in (b"NOTSET", b"VALID") and None in [
+            back.shape(source)[axis] for axis in axes
+        ]
+        """Whether the input may have several sizes, so that only the graph knows what no window reaches."""
+        if self.free:
+            self.before, self.after, self.unseen = list(pads[: len(ones)]), list(pads[len(ones) :]), [0] * len(ones)
+            if any(self.after) and set(self.strides) != {1}:
+                back.sizes(source, axes)  # refuses: what no window reaches may lie in the padding
+            return
         reach = [d * (k - 1) + 1 for k, d in zip(self.kernel, self.dilations, strict=True)]
         sizes, made = back.sizes(source, axes), back.sizes(node.output[0], axes)
         extent = [(n - 1) * s + r for n, s, r in zip(made, self.strides, reach, strict=True)]
         match back.attribute("auto_pad", b"NOTSET"):
             case b"NOTSET":
-                pads = back.attribute("pads", [0] * 2 * len(sizes))
                 self.before, self.after = list(pads[: len(sizes)]), list(pads[len(sizes) :])
             case b"VALID":
                 self.before, self.after = [0] * len(sizes), [0] * len(sizes)
@@ -460,7 +496,7 @@ class _Window:
 
     def transposed(self, adjoint: str, weights: str, group: int) -> str:
         """The adjoint of the input."""
-        return self.back.op(
+        found = self.back.op(
             "ConvTranspose",
             adjoint,
             weights,
@@ -471,3 +507,9 @@ class _Window:
             output_padding=self.unseen,
             group=group,
         )
+        if not self.free or set(self.strides) == {1}:
+            return found
+        back = self.back
+        missing = back.op("Sub", back.op("Shape", self.source), back.op("Shape", found))
+        none = back.constant([0] * (2 + len(self.kernel)), np.int64)
+        return back.op("Pad", found, back.op("Concat", none, missing, axis=0))

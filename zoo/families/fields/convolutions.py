@@ -38,7 +38,7 @@ def smoothed(fields, deviation: float):
 
     Parameters
     ----------
-    fields : tensor
+    fields : Tensor
         The fields, of two or three axes.
     deviation : float
         Standard deviation of the Gaussian in cells; at 0 they are as they were.
