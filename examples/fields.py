@@ -5,7 +5,7 @@
 The network of the zoo learned maps of slabs 25 Mpc/h thick. Here are boxes that it never saw, in slabs half as thick, as a
 simulation of your own may have them: it is judged on these as it is, which it says are unlike its own, fine-tuned, and beside
 the same network from scratch. Then a wide, oblong map is answered by ONNX Runtime. 32 simulations are made, in a minute; the
-training takes five minutes of one core; ``--short`` takes fewer simulations and epochs.
+training takes another; ``--short`` takes fewer simulations and epochs.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def main(folder: Path, short: bool) -> None:
     # Slabs half as thick are other fields: the network is retrained for them.
     train, validation, test = (5, 1, 2) if short else (6, 4, 22)
     thin = get_dataset("field-maps", train=train, validation=validation, test=test, slabs=THIN, design=design)
-    with warnings.catch_warnings(record=True) as said:
+    with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
         mine = zoo.fine_tune(
             network,
@@ -81,7 +81,7 @@ def main(folder: Path, short: bool) -> None:
             epochs=1 if short else 15,
             overwrite=True,
         )
-    for warning in said:
+    for warning in caught:
         print(f"warning: {warning.message}")
     found = errors(mine)
     print(f"\nrms errors on {found['before'].n} held-out maps of slabs half as thick")

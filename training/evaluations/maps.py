@@ -59,10 +59,10 @@ def evaluate(runs: Runs) -> Evaluation:
     drawn = {variant: [_drawn(run, theta, simulated.shape[1:]) for run in members] for variant, members in runs.items()}
     for kind in get_args(Summary):
         evaluation.metrics += list(_summary(kind, drawn, simulated, lognormal, box, units))
+    floor = mean(told_apart(simulated, lognormal, rows.group)[0])
     for variant, members in drawn.items():
         prefix = f"{variant}/" if variant else ""
         right = [told_apart(simulated, one, rows.group) for one in members]
-        floor = mean(told_apart(simulated, lognormal, rows.group)[0])
         judged = Units(right[0][1])
         evaluation.metrics.append(
             measured(

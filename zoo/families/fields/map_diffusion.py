@@ -18,7 +18,7 @@ from keras import ops
 from zoo.families.base import ZooModel
 from zoo.families.fields.convolutions import FLOOR, log_density, spread
 from zoo.families.fields.unet import UNet
-from zoo.families.layers import MEASURED, Standardize
+from zoo.families.layers import MEASURED, Standardize, cells
 from zoo.families.set_layers import built_dense, through
 from zoo.model.registry import register_family
 
@@ -149,9 +149,8 @@ class MapDiffusion(ZooModel):
         theta, fields = inputs.values()
         self.given.adapt(np.asarray(theta[:]), weight)
         some = spread(len(fields), MEASURED)
-        values = ops.convert_to_numpy(log_density(fields[some]))
-        of_each = None if weight is None else np.repeat(weight[some], values[0].size)
-        self.standardize.adapt(values.ravel(), of_each)
+        logarithm = ops.convert_to_numpy(log_density(fields[some]))
+        self.standardize.adapt(*cells(logarithm, None if weight is None else weight[some]))
 
     def baseline(self, tensor: str) -> np.ndarray | None:
         if tensor == "theta":

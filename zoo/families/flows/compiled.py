@@ -54,7 +54,7 @@ class TrainedInXla(keras.Model):
     """A model whose training step XLA compiles on TensorFlow, also where operations are to be deterministic."""
 
     convolves = False
-    """Whether images pass convolutions, which XLA makes slower on a CPU than TensorFlow's own are."""
+    """Whether images pass convolutions, for which XLA gains nothing over TensorFlow's own on a CPU."""
     _xla = False
 
     def compile(self, *args, jit_compile: bool | Literal["auto"] = "auto", **kwargs) -> None:
