@@ -16,6 +16,7 @@ from zoo.data.sbi import JointPrior, LogNormal, LogUniform, Normal, Prior, Scipy
 from zoo.data.sbi.priors.rows_prior import RowsPrior, prior_of_rows
 from zoo.data.sbi.priors.scale_entries import mapped, measured_entry
 from zoo.errors import InputError, UnknownNameError
+from zoo.families.flows.scales import Maps
 
 FROZEN = {
     "uniform": stats.uniform(2459000.0, 10.0),
@@ -80,16 +81,16 @@ def test_lognormal_that_is_cut(ends):
     assert law.law.var() == pytest.approx(second - first**2, rel=1e-5)
     drawn = Prior({"a": law}).sample(2000, np.random.default_rng(1))[:, 0]
     assert stats.kstest(drawn, lambda x: (uncut.cdf(x) - uncut.cdf(start)) / share).pvalue > 1e-3
-    assert law.scale["map"] == {(None, None): "log", (0.5, 4.0): "log-logit"}.get(ends, "table")
+    assert law.scale["map"] == {(None, None): "log", (0.5, 4.0): "log-probit"}.get(ends, "table")
 
 
 def test_maps_of_laws():
     maps = {name: law.scale for name, law in PRIOR.laws.items()}
-    assert maps["uniform"] == {"map": "logit", "low": 2459000.0, "high": 2459010.0}
-    assert maps["loguniform"] == {"map": "log-logit", "low": 1e-18, "high": 1e-8}
+    assert maps["uniform"] == {"map": "probit", "low": 2459000.0, "high": 2459010.0}
+    assert maps["loguniform"] == {"map": "log-probit", "low": 1e-18, "high": 1e-8}
     assert maps["normal"] == {"map": "linear", "origin": 3.52474859, "width": 3.8e-7}
     assert maps["lognormal"] == {"map": "log", "low": 0.0, "width": 1e-20}
-    assert maps["cut"] == {"map": "logit", "low": -2.0, "high": 9.0}
+    assert maps["cut"] == {"map": "probit", "low": -2.0, "high": 9.0}
     for name in ("half", "shifted", "gamma", "beta", "falling", "heavy", "skewed", "below"):
         law, entry = FROZEN[name], maps[name]
         assert entry["map"] == "table"
@@ -113,7 +114,7 @@ def test_maps_of_laws_with_little_room():
     narrow = Normal(mean=1.0, sd=1e-6, low=0.0, high=10.0).scale
     assert narrow["map"] == "table"
     assert np.interp(1.0, narrow["values"], narrow["normal"]) == pytest.approx(0.0, abs=1e-6)
-    assert Prior({"a": stats.beta(0.01, 0.01)}).scales == [{"map": "logit", "low": 0.0, "high": 1.0}]
+    assert Prior({"a": stats.beta(0.01, 0.01)}).scales == [{"map": "probit", "low": 0.0, "high": 1.0}]
     with pytest.raises(InputError, match="with a density"):
         _ = Prior({"a": stats.gamma(1e-9)}).scales
 
@@ -198,7 +199,7 @@ def test_prior_that_a_user_has_written():
     assert not np.array_equal(theta, prior.sample(300, np.random.default_rng(1)))
     np.testing.assert_array_equal(np.random.get_state()[1], before)  # noqa: NPY002
     assert np.isneginf(prior.log_density(np.array([[1.5, 1.0], [0.0, -1.0]]))).all()
-    assert [entry["map"] for entry in prior.scales] == ["logit", "log"]
+    assert [entry["map"] for entry in prior.scales] == ["probit", "log"]
     assert prior.support == [[-2, 1], None]
     assert prior.plain() == {
         "width": {"distribution": "rows", "unit": "1", "low": -2.0, "high": 1.0},
@@ -301,8 +302,8 @@ def test_units_are_written_as_a_spec_has_them():
     [
         (lambda rng: rng.normal(5, 2, 2000), (-np.inf, np.inf), "linear"),
         (lambda rng: rng.standard_cauchy(2000), (-np.inf, np.inf), "asinh"),
-        (lambda rng: rng.uniform(2, 3, 2000), (2.0, 3.0), "logit"),
-        (lambda rng: 10 ** rng.uniform(-9, 3, 2000), (1e-9, 1e3), "log-logit"),
+        (lambda rng: rng.uniform(2, 3, 2000), (2.0, 3.0), "probit"),
+        (lambda rng: 10 ** rng.uniform(-9, 3, 2000), (1e-9, 1e3), "log-probit"),
         (lambda rng: rng.exponential(size=2000), (0.0, np.inf), "log"),
         (lambda rng: 7 - rng.exponential(size=2000), (-np.inf, 7.0), "log"),
     ],
@@ -317,6 +318,8 @@ def test_map_that_is_measured_on_draws(draws, ends, expected):
     step = 1e-6 * np.minimum(np.abs(x), 1.0)
     slope = (mapped(entry, x + step)[0] - mapped(entry, x - step)[0]) / (2 * step)
     np.testing.assert_allclose(log_slope, np.log(slope), atol=1e-4)
+    for ours, flows in zip((u, log_slope), Maps([entry]).to_base(x[:, None]), strict=True):
+        np.testing.assert_allclose(ours, np.asarray(flows)[:, 0], rtol=1e-9, atol=1e-9)
 
 
 # Priors of the rows of a file

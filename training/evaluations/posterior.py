@@ -45,6 +45,8 @@ class Posterior(EvaluationSettings):
     """Names of the parameters, in the order of the flow's variables."""
     calibrated_on: dict[str, JsonValue] = {}
     """Changes of the data's parameters for ranks, coverage and means, where its own test split has few simulations."""
+    also_on: dict[str, dict[str, JsonValue]] = {}
+    """Further test sets by label, with the changes of the data's parameters, for log-probability and posterior means."""
 
     def judge(self, runs: Runs) -> Evaluation:
         return evaluate(runs, self)
@@ -82,9 +84,14 @@ def evaluate(runs: Runs, settings: Posterior) -> Evaluation:
     covered = {kind: tarp(drawn, theta, x, DRAWS, references=kind) for kind in ("uniform", "predicted")}
     pairs = _beside_exact(model, x[:OBSERVATIONS], dataset.reference if isinstance(dataset, KnowsPosterior) else None)
     evaluation.metrics += _distance(pairs)
-    evaluation.metrics += _means(drawn.samples, theta, names, dataset)
+    evaluation.metrics += _means("", drawn, theta, Units(np.arange(len(theta))), names, dataset)
     evaluation.metrics += rank_metrics(ranks, names)
     evaluation.metrics += [coverage_metric(kind, found) for kind, found in covered.items()]
+    for label, changes in settings.also_on.items():
+        elsewhere = released.held_out(changes)
+        evaluation.metrics.append(_log_prob(f"{label}/", runs[""], elsewhere, dataset))
+        others, seen = _pairs(elsewhere)
+        evaluation.metrics += _means(f"{label}/", Drawn(model, seen), others, Units.of(elsewhere), names, dataset)
     evaluation.miscalibrated = miscalibrated(ranks, DRAWS, names, covered)
     evaluation.notes = notes_of(evaluation.miscalibrated, dataset)
     evaluation.curves = {
@@ -160,22 +167,19 @@ class Drawn:
         return self.samples[[self._row[row.tobytes()] for row in c], :n]
 
 
-def _means(samples: np.ndarray, theta: np.ndarray, names: list[str], dataset: Dataset) -> list[Metric]:
-    """Error of the posterior mean, beside that of the prior's."""
+def _means(prefix: str, drawn: Drawn, theta: np.ndarray, units: Units, names: list[str], dataset: Dataset) -> list[Metric]:
+    """Errors of the posterior mean, beside that of the prior's."""
     known = dataset.prior.standard_deviation() if isinstance(dataset, HasPrior) else np.full(len(names), np.nan)
-    squared = np.square(samples.mean(axis=1, dtype=np.float64) - theta)
-    return [
-        measured(
-            f"rmse {name}",
-            root_mean,
-            [column],
-            Units(np.arange(len(column))),
-            f"of the posterior mean, {dataset.units[name]}; {DRAWS} draws each",
-            baseline=float(deviation) if np.isfinite(deviation) else None,  # some laws have none
-            baseline_name="prior mean",
+    errors = drawn.samples.mean(axis=1, dtype=np.float64) - theta
+    found = []
+    for name, error, deviation in zip(names, errors.T, known, strict=True):
+        meaning = f"of the posterior mean, {dataset.units[name]}; {DRAWS} draws each"
+        beside = float(deviation) if np.isfinite(deviation) else None  # some laws have none
+        rmse = measured(
+            f"{prefix}rmse {name}", root_mean, [error**2], units, meaning, baseline=beside, baseline_name="prior mean"
         )
-        for name, column, deviation in zip(names, squared.T, known, strict=True)
-    ]
+        found += [rmse, measured(f"{prefix}bias {name}", mean, [error], units, meaning)]
+    return found
 
 
 def _distance_from_uniform(name: str, distance: float, n: int, meaning: str) -> Metric:

@@ -26,7 +26,8 @@ from zoo.model.spec import ModelSpec, Tensor
 Sampler = Callable[[dict[str, np.ndarray]], Mapping[str, np.ndarray]]
 """The endpoint ``sample`` of a flow, in whatever runtime: makes its outputs of its inputs."""
 NUMBERS, ELEMENT = 2**24, 32
-"""Numbers of all copies of an observation that are handed in at once, and what an element counts that has a mask."""
+"""Numbers of all copies of an observation that are handed in at once, and what an element of a sequence or a field counts, as
+an embedding makes several numbers of each."""
 PREDICTED = 2000
 """Draws at most whose predictions are held against the observation."""
 CORNER = "pip install 'physzoo[interpret]'"
@@ -198,7 +199,7 @@ def infer(
         raise InputError(f"draws: expected more than {dimensions}, the number of parameters, given {draws}")
     z = np.random.default_rng(seed).standard_normal((draws, noise.fixed_shape[-1]), dtype=np.float32)
     start = time.perf_counter()
-    size = max(1, NUMBERS // (max(array.size for array in given.values()) * (ELEMENT if len(given) > 1 else 1)))
+    size = max(1, NUMBERS // (given[observed.name].size * (ELEMENT if given[observed.name].ndim > 2 else 1)))
     parts = []
     for first in range(0, draws, size):
         noises = z[first : first + size]

@@ -133,10 +133,22 @@ def posterior_together(
     if effective < FEWEST:
         raise InputError(
             f"{effective:.0f} of {draws:,} draws from the posterior of {m} observations together count, expected at least"
-            f" {FEWEST:,}: make more draws, or look at each alone where they contradict each other (the logarithm of how much"
-            f" likelier they are of the same parameters than each of its own is {log_ratio:.2g})"
+            f" {FEWEST:,}: {_why(log_ratio, m)}"
         )
     return Together(redrawn(theta, weight, rng), effective, alone, log_ratio)
+
+
+def _why(log_ratio: float, m: int) -> str:
+    """What may be wrong with m observations of whose posterior few draws count, and what to do."""
+    if log_ratio < 0:
+        return (
+            "they contradict each other (the logarithm of how much likelier they are of the same parameters than each of its"
+            f" own is {log_ratio:.2g}): look at the posterior of each alone"
+        )
+    return (
+        "make more draws, or take fewer observations together; where the posterior lies at an end of the prior, what a flow is"
+        f" off by there counts {m} times"
+    )
 
 
 def _covariance(theta: np.ndarray, weight: np.ndarray) -> np.ndarray:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from scipy.stats import rv_continuous
 
 TIGHT = 100
-"""Standard deviations between the cuts of a normal up to which the logit of the interval resolves the law."""
+"""Standard deviations between the cuts of a normal up to which the probit of the interval resolves the law."""
 
 
 class Law(BaseModel):
@@ -74,7 +74,7 @@ class Uniform(_Interval):
     @property
     def scale(self) -> Entry:
         """How a flow maps the parameter."""
-        return {"map": "logit", "low": self.low, "high": self.high}
+        return {"map": "probit", "low": self.low, "high": self.high}
 
 
 class LogUniform(_Interval):
@@ -93,7 +93,7 @@ class LogUniform(_Interval):
     @property
     def scale(self) -> Entry:
         """How a flow maps the parameter."""
-        return {"map": "log-logit", "low": self.low, "high": self.high}
+        return {"map": "log-probit", "low": self.low, "high": self.high}
 
 
 class Normal(_Cut):
@@ -124,7 +124,7 @@ class Normal(_Cut):
         if self.low is None and self.high is None:
             return {"map": "linear", "origin": self.mean, "width": self.sd}
         if self.low is not None and self.high is not None and self.high - self.low <= TIGHT * self.sd:
-            return {"map": "logit", "low": self.low, "high": self.high}
+            return {"map": "probit", "low": self.low, "high": self.high}
         return entry_of_law(self.law, self.ends)
 
 
@@ -161,7 +161,7 @@ class LogNormal(_Cut):
         if self.low is None and self.high is None:
             return {"map": "log", "low": 0.0, "width": self.median}
         if self.low is not None and self.high is not None:
-            return {"map": "log-logit", "low": self.low, "high": self.high}
+            return {"map": "log-probit", "low": self.low, "high": self.high}
         return entry_of_law(self.law, self.ends)
 
 

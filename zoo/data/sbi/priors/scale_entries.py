@@ -15,6 +15,7 @@ from scipy.special import ndtr
 
 from zoo.data.sbi.x_scales import chosen_scales
 from zoo.errors import InputError
+from zoo.families.flows.probit import MIDDLE, TAIL
 
 Entry = dict[str, Any]
 """One map, ``{"map": "logit", "low": 0.0, "high": 1.0}``."""
@@ -58,7 +59,7 @@ def entry_of_law(law: Any, ends: Ends) -> Entry:
     if np.count_nonzero(chosen) >= FEWEST:
         return {"map": "table", "values": values[chosen].tolist(), "normal": KNOTS[chosen].tolist(), **given}
     if len(given) == 2:
-        return {"map": "logit", **given}
+        return {"map": "probit", **given}
     raise InputError(
         f"prior: {np.count_nonzero(chosen)} of {len(KNOTS)} quantiles of a law differ: expected one with a density"
     )
@@ -85,8 +86,8 @@ def measured_entry(draws: np.ndarray, ends: Ends) -> Entry:
     entries: list[Entry]
     origin = float(np.median(draws))
     if math.isfinite(low) and math.isfinite(high):
-        entries = [{"map": "logit", "low": low, "high": high}]
-        entries += [{"map": "log-logit", "low": low, "high": high}] if low > 0 else []
+        entries = [{"map": "probit", "low": low, "high": high}]
+        entries += [{"map": "log-probit", "low": low, "high": high}] if low > 0 else []
     elif math.isfinite(low):
         entries = [{"map": "log", "low": low, "width": origin - low or 1.0}]
     else:
@@ -128,13 +129,16 @@ def _log(entry: Entry, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return u if "low" in entry else -u, -logarithm
 
 
-def _logit(entry: Entry, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _probit(entry: Entry, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     low, high = np.log(x - entry["low"]), np.log(entry["high"] - x)
-    return low - high, math.log(entry["high"] - entry["low"]) - low - high
+    squared = np.square((low - high) / TAIL)
+    u = MIDDLE * (low - high) * (1 + squared) ** -0.25
+    log_width = math.log(entry["high"] - entry["low"])
+    return u, log_width - low - high + np.log(MIDDLE * (1 + 0.5 * squared)) - 1.25 * np.log1p(squared)
 
 
-def _log_logit(entry: Entry, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    u, slope = _logit({"low": math.log(entry["low"]), "high": math.log(entry["high"])}, np.log(x))
+def _log_probit(entry: Entry, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    u, slope = _probit({"low": math.log(entry["low"]), "high": math.log(entry["high"])}, np.log(x))
     return u, slope - np.log(x)
 
 
@@ -142,8 +146,8 @@ _MAPS: dict[str, Callable[[Entry, np.ndarray], tuple[np.ndarray, np.ndarray]]] =
     "linear": _linear,
     "asinh": _asinh,
     "log": _log,
-    "logit": _logit,
-    "log-logit": _log_logit,
+    "probit": _probit,
+    "log-probit": _log_probit,
 }
 
 
