@@ -35,6 +35,8 @@ class Fields:
         Summaries that stand in place of the fields, as `zoo.data.fields.features.features` has them.
     pairs : bool
         Whether the parameters are an input too, for a density of them given the field.
+    dtype : {"float32", "float64"}
+        Of the parameters where they are an input.
     seed : int
         Seed of the symmetries by which training fields are turned each epoch.
     path : str, optional
@@ -59,6 +61,7 @@ class Fields:
         smoothing: float = 0.0,
         summary: list[Summary] | None = None,
         pairs: bool = False,
+        dtype: Literal["float32", "float64"] = "float32",
         seed: int = 0,
         path: str | None = None,
         on_missing: OnMissing = "simulate",
@@ -67,7 +70,8 @@ class Fields:
         self.config = FieldsConfig.model_validate(design or {})
         if sum(self.sizes.values()) > self.config.simulations:
             raise InputError(f"expected at most {self.config.simulations} simulations in all splits, given {self.sizes}")
-        self.smoothing, self.summary, self.pairs, self.seed, self.on_missing = smoothing, summary, pairs, seed, on_missing
+        self.smoothing, self.summary, self.seed, self.on_missing = smoothing, summary, seed, on_missing
+        self.pairs, self.dtype = pairs, dtype
         self.folder = cached_fields(self.config) if path is None else Path(path)
         self.simulator = self.config.nbody(0).simulator
         self.prior = Prior({name: Uniform(low=RANGES[name][0], high=RANGES[name][1]) for name in self.config.parameters})
@@ -83,17 +87,17 @@ class Fields:
         if split not in self._made:
             self._made[split] = self._views(split)
         fields, number = self._made[split]
-        theta = self.config.design()[number].astype(np.float32)
+        theta = self.config.design()[number]
         rng = np.random.default_rng([self.seed, epoch])
         if self.summary is None:
             given: dict[str, Any] = {"overdensity": Turned(fields, rng) if split == "train" else fields}
         else:  # which no turn changes
             given = {"summary": fields}
         return Rows(
-            inputs={"theta": theta, **given} if self.pairs else given,
-            target=np.zeros((len(theta), 1), np.float32) if self.pairs else theta,
+            inputs={"theta": theta.astype(self.dtype), **given} if self.pairs else given,
+            target=np.zeros((len(theta), 1), np.float32) if self.pairs else theta.astype(np.float32),
             group=number,
-            truth=dict(zip(self.config.parameters, theta.T.astype(float), strict=True)),
+            truth=dict(zip(self.config.parameters, theta.T, strict=True)),
         )
 
     def _views(self, split: Split) -> tuple[np.ndarray, np.ndarray]:
