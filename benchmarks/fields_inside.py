@@ -90,7 +90,7 @@ def summaries(maps: np.ndarray) -> dict[str, np.ndarray]:
 @styled
 def figure(found: dict[str, dict]) -> Figure:
     """The three views side by side."""
-    drawn, ((first, second, third),) = panels(1, 3, (4.6, 3.8))
+    drawn, ((first, second, third),) = panels(1, 3, (14.0, 3.8))
     places = np.arange(len(CLASSES))
     for i, name in enumerate(NAMES):
         first.bar(places + 0.4 * i - 0.2, found["gradient"][name], 0.38, color=COLORS[name], label=NAMES[name])

@@ -1,11 +1,11 @@
-"""What twenty maps of volumes of their own say of one cosmology by nsf-field-posterior, taken together.
+"""What twenty maps of volumes of their own say of one cosmology by maf-field-posterior, taken together.
 
     python benchmarks/maps_together.py [--cosmologies 24]
 
 Cosmologies at random in the range of the model, none of its training's fields. Simulations take a second and a half of one core
 each, and are kept in runs/maps_together. Writes benchmarks/results/maps_together.json: how often all maps can be taken
-together, and whether the truth is where the posterior says. A posterior of one map may be a little off at the ends of the
-range; of twenty together that is to the power of twenty. There, too few draws count, and the answer is refused.
+together, and whether the truth is where the posterior says. What a posterior of one map is off by is to the power of twenty of
+twenty together: where too few draws count the answer is refused, where it is too narrow a warning says so.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from zoo.interpret.posteriors.another_prior import trained_prior
 from zoo.interpret.posteriors.together import posterior_together
 from zoo.progress import track
 
-NETWORK = "nsf-field-posterior"
+NETWORK = "maf-field-posterior"
 NAMES = ("omega_m", "sigma8")
 MAPS, SLABS = 20, 4
 SEED = 41_000_000
@@ -96,6 +96,7 @@ def main() -> None:
         rows.append(
             row
             | {"mean": np.round(mean, 4).tolist(), "deviation": np.round(deviation, 4).tolist()}
+            | {"narrower": round(float(found.narrowing.max()), 1)}
             | {"nearer": round(share_nearer(found.theta, truth), 3), "effective": round(found.effective)}
         )
     taken = [row for row in rows if "mean" in row]

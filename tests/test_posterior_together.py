@@ -9,9 +9,11 @@ import pytest
 from command_line import ok, refused
 from scipy import stats
 
+import zoo
 from zoo.data.sbi.priors.prior import Prior
-from zoo.errors import InputError
-from zoo.interpret.posteriors.together import posterior_together
+from zoo.errors import InputError, MisspecificationWarning
+from zoo.interpret.posteriors.infer import _warn_of_narrowing
+from zoo.interpret.posteriors.together import Together, posterior_together
 
 NOISE = np.array([[0.3, 0.1], [0.1, 0.2]])
 PRIOR = Prior(
@@ -58,6 +60,8 @@ def test_gaussians_together_are_the_gaussian_of_all(m):
     np.testing.assert_allclose((found.theta.mean(axis=0) - mean) / error, 0, atol=0.05)
     np.testing.assert_allclose(np.cov(found.theta.T) / np.outer(error, error), covariance / np.outer(error, error), atol=0.05)
     assert found.effective > 5000
+    expected = np.sqrt(np.diag(Gaussian().of(x[0])[1]) / m) / error  # the prior counts once, not m times
+    np.testing.assert_allclose(found.narrowing, expected, rtol=0.05)
     alone = stats.multivariate_normal(MEAN, COVARIANCE + NOISE).logpdf(x).sum()
     everything = np.kron(np.ones((m, m)), COVARIANCE) + np.kron(np.eye(m), NOISE)
     assert found.log_ratio == pytest.approx(
@@ -73,6 +77,31 @@ def test_a_posterior_at_the_edge_of_the_prior_stays_within_it():
     assert found.theta.min() >= 0
     np.testing.assert_allclose(found.theta.mean(), exact.mean(), rtol=0.03)
     np.testing.assert_allclose(np.quantile(found.theta, [0.16, 0.5, 0.84]), exact.ppf([0.16, 0.5, 0.84]), rtol=0.05)
+
+
+def test_what_a_flow_is_off_by_at_an_end_is_told_by_how_narrow_all_are_together():
+    class Spiked(Truncated):
+        def log_density(self, x, c, *, allow_out_of_range=False):
+            return super().log_density(x, c) + 2 * np.exp(-(((x[:, 0] - 0.97) / 0.02) ** 2))
+
+    x = np.random.default_rng(0).normal(0.8, 0.2, (40, 1))
+    prior = Prior({"a": {"distribution": "uniform", "low": 0.0, "high": 1.0}})
+    right, wrong = (posterior_together(flow, prior, x) for flow in (Truncated(), Spiked()))
+    assert 0.5 < right.narrowing[0] < 1.5
+    assert wrong.theta.mean() > 0.95
+    assert wrong.narrowing[0] > 4
+
+
+def test_a_posterior_that_is_too_narrow_is_told_by_name():
+    rng = np.random.default_rng(0)
+    theta = rng.normal(0, 1 / np.sqrt(20), (2000, 10))
+    theta[:, 3] /= 9
+    found = Together(theta, 2000.0, rng.normal(0, 1, (20, 500, 10)), 1.0)
+    spec = zoo.get_spec("nsf-sbi-gaussian-linear")
+    with pytest.warns(
+        MisspecificationWarning, match=r"of all 20 observations is narrower .*: theta\S* 9 times\."
+    ):
+        _warn_of_narrowing(spec, found)
 
 
 def test_observations_of_other_parameters_contradict_each_other():

@@ -8,14 +8,14 @@ import math
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from zoo.atomic import whole_file
 from zoo.data.observation import Constraint, Observation
-from zoo.errors import InputError
+from zoo.errors import InputError, MisspecificationWarning, warn
 from zoo.interpret.digits import to_two_digits
 from zoo.interpret.elements import element_names, element_units
 from zoo.interpret.inline_picture import inline_picture
@@ -23,11 +23,16 @@ from zoo.model.fit import Emulator, Fit, best_fits, expect_predicted
 from zoo.model.misspecification import Compared, Reference
 from zoo.model.spec import ModelSpec, Tensor
 
+if TYPE_CHECKING:
+    from zoo.interpret.posteriors.together import Together
+
 Sampler = Callable[[dict[str, np.ndarray]], Mapping[str, np.ndarray]]
 """The endpoint ``sample`` of a flow, in whatever runtime: makes its outputs of its inputs."""
 NUMBERS, ELEMENT = 2**24, 32
 """Numbers of all copies of an observation that are handed in at once, and what an element of a sequence or a field counts, as
 an embedding makes several numbers of each."""
+NARROW = 4.0
+"""How much narrower than expected a posterior of several observations is that is warned of."""
 PREDICTED = 2000
 """Draws at most whose predictions are held against the observation."""
 CORNER = "pip install 'physzoo[interpret]'"
@@ -278,7 +283,8 @@ def infer_together(
     Warns
     -----
     MisspecificationWarning
-        More of the observations than by chance are unlike simulations.
+        More of the observations than by chance are unlike simulations, or the posterior of all is much narrower than they can
+        make it.
     """
     from zoo.interpret.posteriors.another_prior import reweighted, trained_prior
     from zoo.interpret.posteriors.together import posterior_together
@@ -293,6 +299,7 @@ def infer_together(
     start = time.perf_counter()
     found = posterior_together(flow, trained, rows, draws=draws, seed=seed, allow_out_of_range=allow_out_of_range)
     theta, effective = found.theta, found.effective
+    _warn_of_narrowing(spec, found)
     if prior:
         theta, of_these = reweighted(theta, trained, prior, seed)
         effective *= of_these / draws  # as draws that stand several times count once
@@ -309,6 +316,21 @@ def infer_together(
         beside={"the first alone": found.alone[0]},
         **_likeness(reference, compared),
     )
+
+
+def _warn_of_narrowing(spec: ModelSpec, found: Together) -> None:
+    """Say where the posterior of all is much narrower than independent observations make one of theirs."""
+    parameters = conditional_flow(spec)[-1]
+    names = element_names(parameters.name, parameters.axes, [parameters.fixed_shape[-1]])
+    narrow = [f"{name} {times:.0f} times" for name, times in zip(names, found.narrowing, strict=True) if times > NARROW]
+    if narrow:
+        m = len(found.alone)
+        warn(
+            f"the posterior of all {m} observations is narrower than {m} like the single ones make it: {', '.join(narrow)}."
+            " It may be so where single posteriors have several peaks; else what the flow is off by, at an end of the prior"
+            f" above all, counts {m} times: look at both in the plot, or take fewer observations together",
+            MisspecificationWarning,
+        )
 
 
 def _observed(
