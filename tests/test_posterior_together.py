@@ -98,9 +98,7 @@ def test_a_posterior_that_is_too_narrow_is_told_by_name():
     theta[:, 3] /= 9
     found = Together(theta, 2000.0, rng.normal(0, 1, (20, 500, 10)), 1.0)
     spec = zoo.get_spec("nsf-sbi-gaussian-linear")
-    with pytest.warns(
-        MisspecificationWarning, match=r"of all 20 observations is narrower .*: theta\S* 9 times\."
-    ):
+    with pytest.warns(MisspecificationWarning, match=r"of all 20 observations is narrower .*: theta\S* 9 times\."):
         _warn_of_narrowing(spec, found)
 
 

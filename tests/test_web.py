@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from exported_folder import DAMAGES, MEAN, SET_DAMAGES, SPEC, cut, exported, save, swap
+from scipy import stats
 from set_graphs import JET_WORDS, REFUSALS, set_folder
 from static_server import served
 
@@ -297,6 +298,81 @@ def test_page_says_what_is_wrong(web, address, pendulum, tmp_path):
     status, cell = browse(web, address, folder)["bad"]
     assert status.endswith(": 4 of 5 outputs as on the day of release")
     assert cell.endswith("OUTSIDE THE TOLERANCE")
+
+
+@pytest.fixture(scope="module")
+def maps(tmp_path_factory) -> Path:
+    """An exported small model that draws maps as diffusion-maps does, whose weights are random."""
+    keras = pytest.importorskip("keras")
+    pytest.importorskip("tf2onnx")
+    from zoo.model.registry import get_family
+    from zoo.model.spec import Data, ModelSpec
+    from zoo.training.recipe import load_recipe
+    from zoo.workflows.folder import write_model_folder
+
+    keras.utils.set_random_seed(0)
+    model = get_family("map-diffusion")(parameters=2, channels=[8, 8], told=4, steps=2)
+    rng = np.random.default_rng(0)
+    low, high = np.array([[0.1, 0.6], [0.5, 1.0]])
+    theta = rng.uniform(low, high, (8, 2)).astype(np.float32)
+    overdensity = np.expm1(rng.normal(0, 0.3, (8, 64, 64))).astype(np.float32)
+    model.adapt({"theta": theta, "overdensity": overdensity}, np.zeros((8, 1), np.float32))
+    for weight in model.trainable_weights:  # of an untrained network the last convolution is zero
+        weight.assign(weight + 0.1 * rng.normal(size=weight.shape))
+    recipe = load_recipe("diffusion-maps")
+    model.spec = ModelSpec(
+        name="tiny-maps",
+        family="map-diffusion",
+        config=model.config,
+        task="test",
+        summary="A network made up for tests",
+        endpoints={"sample": recipe.endpoints["sample"]},
+        data=Data(source="numbers", description="random", simulator="numpy", seed=0, rows={}),
+        metrics=[],
+        files=[],
+        tolerance=recipe.tolerance,
+        physzoo_version="0.1.0",
+    )
+    folder = tmp_path_factory.mktemp("maps")
+    write_model_folder(model, model.spec, folder / "released", model.example({"theta": theta, "overdensity": overdensity}, rng))
+    return exported(folder / "released", folder / "tiny-maps")
+
+
+def test_maps_are_painted_as_python_draws_them(web, maps):
+    found = json.loads(succeed("node", web / "web_maps.mjs", maps))
+    side, noise = found["side"], np.array(found["noise"], np.float32)
+    assert side == 64
+    assert stats.kstest(noise, "norm").pvalue > 0.01
+    answer = Session(maps.parent / "released").run(
+        {"z": noise.reshape(1, side, side), "theta": np.array([[0.3, 0.8]], np.float32)}, "sample"
+    )
+    density = 1 + answer["overdensity"][0].astype(float).ravel()
+    np.testing.assert_allclose(found["pixels"], density, rtol=2e-3, atol=2e-3)
+    np.testing.assert_allclose([found["least"], found["most"]], np.quantile(density, [0.01, 0.99]), rtol=0.02)
+    painted = np.array(found["painted"]).reshape(-1, 4)
+    assert (painted[:, 3] == 255).all()
+    assert painted[density.argmin(), :3].tolist() == [0, 0, 4]
+    assert painted[density.argmax(), :3].tolist() == [252, 255, 164]
+    brightness = painted[:, :3].sum(axis=1)
+    assert stats.spearmanr(brightness, density)[0] > 0.99
+
+
+def test_page_of_maps_in_chromium(web, site, address, maps):
+    shutil.copytree(maps, site / "tiny-maps", dirs_exist_ok=True)
+    if not Path(os.environ.get("CHROMIUM", "")).is_file():
+        pytest.skip("no Chromium: make web, or set CHROMIUM to one")
+    said = json.loads(succeed("node", web / "web_maps_page.mjs", f"{address}/maps.html?folder=tiny-maps"))
+    assert said["complaints"] == []
+    first, other, another = said["shown"]
+    assert first["sliders"] == ["omega_m 0.300", "sigma8 0.800"]
+    assert other["sliders"] == ["omega_m 0.450", "sigma8 0.800"]
+    assert re.fullmatch(r"tiny-maps@1: painted in [\d.]+ s", first["status"])
+    assert first["legend"].startswith("density over its mean from ")
+    assert first["side"] == 64
+    assert first["painted"] != other["painted"] != another["painted"]
+    refused = json.loads(succeed("node", web / "web_maps_page.mjs", f"{address}/maps.html?folder={PENDULUM}"))
+    assert refused["shown"][0]["status"] == f"{PENDULUM} has no endpoint sample, it has decode encode predict reconstruct"
+    assert refused["complaints"] == []
 
 
 def blocks(language: str) -> list[str]:
