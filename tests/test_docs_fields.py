@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -12,7 +13,8 @@ import yaml
 from zoo.data.dataset import groups
 from zoo.data.fields.dataset import FieldMaps
 
-PAGE = (Path(__file__).parents[1] / "docs" / "fields.md").read_text()
+ROOT = Path(__file__).parents[1]
+PAGE = (ROOT / "docs" / "fields.md").read_text()
 (SETS,) = (yaml.safe_load(block) for block in re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL))
 
 
@@ -57,3 +59,30 @@ def test_further_test_sets_have_maps_of_the_same_cells_and_slabs(name, tmp_path)
     assert rows.inputs["overdensity"].shape == (3 * 3 * full.slabs, side, side)
     assert set(rows.group) == {2, 3, 4}
     np.testing.assert_allclose(rows.inputs["overdensity"].reshape(3, 3, -1).mean(axis=2), 0, atol=1e-5)
+
+
+def percent(share: float) -> str:
+    return f"{share:.0%}"
+
+
+def test_which_cells_say_so():
+    page = " ".join(PAGE.split())
+    found = json.loads((ROOT / "benchmarks" / "results" / "fields_inside.json").read_text(encoding="utf-8"))
+    left = {way: {name: percent(share) for name, share in ways.items()} for way, ways in found["left"].items()}
+    whole, voids, most = (left[way] for way in ("nothing", "emptiest half", "emptiest 90%"))
+    assert f"explains {voids['omega_m']} of the variance of Omega_m in place of {whole['omega_m']}" in page
+    assert f"nine tenths are, {most['omega_m']}; of sigma_8, {voids['sigma8']} and {most['sigma8']} in place of" in page
+    assert f"in place of {whole['sigma8']}." in page
+    first, tenth = left["densest 1%"], left["densest 10%"]
+    assert f"hundredth made alike {first['omega_m']} and {first['sigma8']} are left" in page
+    assert f"densest tenth {tenth['omega_m']} and {tenth['sigma8']}." in page
+    known = {name: percent(share) for name, share in found["known to the last layer"].items()}
+    assert f"logarithm of the density ({known['variance of ln density']} of it" in page
+    assert f"a fifth of the mean ({known['share of cells below a fifth']})" in page
+    assert f"1 h/Mpc ({known['power, 1 h/Mpc']}) and the peaks ({known['peaks above 3.8']})" in page
+    assert found["known to the last layer"]["triangles, 0.5 h/Mpc"] < 0.05
+    first, *_, last = found["gradient"]["omega_m"]
+    assert f"It is {first} times its mean on the emptiest half" in page
+    assert round(last, 1) == 0.1
+    kept = found["rank correlation of the gradient with that of random weights"]["stage_0"]
+    assert f"a rank correlation of {kept:.2f}" in page

@@ -84,9 +84,14 @@ def test_what_a_flow_is_off_by_at_an_end_is_told_by_how_narrow_all_are_together(
         def log_density(self, x, c, *, allow_out_of_range=False):
             return super().log_density(x, c) + 2 * np.exp(-(((x[:, 0] - 0.97) / 0.02) ** 2))
 
+    class WrongWhereNothingIs(Truncated):
+        def log_density(self, x, c, *, allow_out_of_range=False):
+            return super().log_density(x, c) + 50 * (x[:, 0] > 0.9999)
+
     x = np.random.default_rng(0).normal(0.8, 0.2, (40, 1))
     prior = Prior({"a": {"distribution": "uniform", "low": 0.0, "high": 1.0}})
-    right, wrong = (posterior_together(flow, prior, x) for flow in (Truncated(), Spiked()))
+    right, wrong, still = (posterior_together(flow, prior, x) for flow in (Truncated(), Spiked(), WrongWhereNothingIs()))
+    assert still.theta.mean() == pytest.approx(right.theta.mean(), abs=0.002)
     assert 0.5 < right.narrowing[0] < 1.5
     assert wrong.theta.mean() > 0.95
     assert wrong.narrowing[0] > 4

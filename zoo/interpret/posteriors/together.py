@@ -22,6 +22,9 @@ ROUNDS = 20
 """Rounds at most in which the proposal comes near to the posterior."""
 ENOUGH = 0.3
 """Share of the draws that count, from which on the proposal is near enough."""
+SELDOM = 1e-3
+"""Share of the draws of single posteriors beyond which, on either side, no parameter is taken: a flow says little of where it is
+hardly ever, and its density of many observations there is to the power of many."""
 DEGREES = 5
 """Degrees of freedom of the proposal, a Student t, whose tails are wider than those of a posterior."""
 
@@ -70,9 +73,9 @@ def posterior_together(
 ) -> Together:
     """Draw from the posterior of independent observations of the same parameters.
 
-    It is p(theta | x_1, ..., x_m), proportional to the product of p(theta | x_i) over p(theta)^(m - 1). Importance sampling
-    adapts a Student t to it (Cappe et al. 2008, arXiv:0710.4242), from the draws of all single posteriors on, by weights whose
-    power rises as far as enough draws count.
+    It is p(theta | x_1, ..., x_m), proportional to the product of p(theta | x_i) over p(theta)^(m - 1), where single posteriors
+    have draws at all. Importance sampling adapts a Student t to it (Cappe et al. 2008, arXiv:0710.4242), from the draws of all
+    single posteriors on, by weights whose power rises as far as enough draws count.
 
     Parameters
     ----------
@@ -106,6 +109,7 @@ def posterior_together(
         raise InputError(f"expected several observations of the same parameters, given {m}")
     rng = np.random.default_rng(seed)
     alone = np.asarray(flow.draw(EACH, observations, seed, **(any_range(flow.draw) if allow_out_of_range else {})), np.float64)
+    low, high = np.quantile(alone.reshape(-1, alone.shape[-1]), [SELDOM, 1 - SELDOM], axis=0)
     unchecked = any_range(flow.log_density)  # as all were checked when they were drawn from
 
     def of_each(theta: np.ndarray) -> np.ndarray:
@@ -116,7 +120,7 @@ def posterior_together(
     def weighed(theta: np.ndarray, densities: np.ndarray, proposed: np.ndarray) -> np.ndarray:
         """Logarithms of weights (n,) of parameters, whose mean is how much likelier all observations are of the same ones."""
         log_prior = prior.log_density(theta)
-        inside = np.isfinite(log_prior)
+        inside = np.isfinite(log_prior) & np.all((theta >= low) & (theta <= high), axis=1)
         found = np.where(inside, densities.sum(axis=0) - (m - 1) * np.where(inside, log_prior, 0.0) - proposed, -np.inf)
         if not np.isfinite(found).any():
             raise InputError(f"no parameters are allowed by all {m} observations at once: look at the posterior of each alone")
