@@ -323,3 +323,42 @@ def test_cosmologies_of_fields(name):
     for parameter, deviation in zip(("omega_m", "sigma8"), seeds, strict=True):
         low, high = measured(name)[f"rmse {parameter}"]["interval"]
         assert deviation < (high - low) / 5
+
+
+def told_of_twenty_maps() -> str:
+    """What a card and a page say of maps taken together."""
+    found = result("maps_together")
+    shares = {
+        level: "{:.0%} of the truths ({:.0%} to {:.0%})".format(within["share"], *within["interval"])
+        for level, within in found["truth within"].items()
+    }
+    errors, deviations = found["rms error"], found["median deviation"]
+    return (
+        f"of {found['cosmologies']} cosmologies of {found['maps']} simulations each, {found['taken together']} are answered,"
+        f" with errors of {errors['omega_m']:.3f} in Omega_m and {errors['sigma8']:.3f} in sigma_8 and deviations of"
+        f" {deviations['omega_m']:.3f} and {deviations['sigma8']:.3f}; 68% regions hold {shares['68%']}, 95% regions"
+        f" {shares['95%'].replace('of the truths ', '')}"
+    )
+
+
+def test_posterior_of_a_map():
+    name = "maf-field-posterior"
+    card, found = prose(name), measured(name)
+    ways = {
+        "this flow": found["log_prob"]["value"],
+        "power, bispectrum, values of cells, peaks": found["summaries/log_prob"]["value"],
+        "power spectrum": found["power/log_prob"]["value"],
+        "prior": found["log_prob"]["baseline"],
+    }
+    for way, value in ways.items():
+        assert f"| {way} | {value:.2f} |" in card
+    moments = values("cnn2d-cosmology")["log likelihood"]
+    assert f"are worth {ways['this flow'] - moments:.1f} nat" in card
+    assert f"of `cnn2d-cosmology`, have {moments:.2f}." in card
+    for label in ("finer", "direct-forces"):
+        bias = found[f"{label}/bias omega_m"]
+        high, low = (-end for end in bias["interval"])
+        assert f"{-bias['value']:.3f} too low in Omega_m ({low:.3f} to {high:.3f})" in card
+    assert told_of_twenty_maps() in card
+    page = " ".join((ROOT / "docs" / "fields.md").read_text(encoding="utf-8").split())
+    assert told_of_twenty_maps()[3:] in page

@@ -23,8 +23,8 @@ ROUNDS = 20
 ENOUGH = 0.3
 """Share of the draws that count, from which on the proposal is near enough."""
 SELDOM = 1e-3
-"""Share of the draws of single posteriors beyond which, on either side, no parameter is taken: a flow says little of where it is
-hardly ever, and its density of many observations there is to the power of many."""
+"""Share of the draws of single posteriors beyond which, on either side, no parameter is taken: a flow is not trained where its
+posteriors hardly ever are, and what it is off by there is to the power of many observations."""
 DEGREES = 5
 """Degrees of freedom of the proposal, a Student t, whose tails are wider than those of a posterior."""
 
