@@ -4,8 +4,7 @@
 
 Two parameters of a uniform prior from 0 to 1 are measured with Gaussian noise, so that the posterior is a normal that is cut at
 both ends. Flows of either scale are trained on the same simulations, in turns. Writes benchmarks/results/bounded_priors.json:
-how far log densities are below the exact ones in the mean (nat), of all rows and of those within 0.02 of an end, and of twenty
-observations of the same parameters together how many of 10,000 draws count and how far the mean is off in exact deviations.
+how far log densities are below the exact ones in the mean (nat), of all rows and of those within 0.02 of an end.
 """
 
 from __future__ import annotations
@@ -20,16 +19,11 @@ from interleaved import about, write
 from scipy import stats
 
 import zoo
-from zoo.errors import InputError
-from zoo.interpret.posteriors.another_prior import trained_prior
-from zoo.interpret.posteriors.together import posterior_together
 
 PRIOR = {name: {"distribution": "uniform", "low": 0.0, "high": 1.0} for name in ("a", "b")}
 NOISES = (0.3, 1.0)
 """Deviations of the noise, in widths of the prior."""
 ROWS, NEAR = 4000, 0.02
-TOGETHER = 20
-TRUTHS = ((0.5, 0.5), (0.9, 0.5), (0.97, 0.9))
 
 
 def exact_log_density(theta: np.ndarray, x: np.ndarray, noise: float) -> np.ndarray:
@@ -47,28 +41,6 @@ def of_rows(flow: Any, noise: float) -> dict[str, float]:
     short = exact_log_density(theta, x, noise) - flow.log_density(theta, x, allow_out_of_range=True)
     near = np.minimum(theta, 1 - theta).min(axis=1) < NEAR
     return {"all": round(float(short.mean()), 4), "near": round(float(short[near].mean()), 4)}
-
-
-def of_twenty(flow: Any, noise: float) -> dict[str, Any]:
-    """What observations of the same parameters give together, three sets of each of the true ones."""
-    counts, off, refused = [], [], 0
-    for truth in TRUTHS:
-        for seed in range(3):
-            x = np.asarray(truth) + np.random.default_rng(seed).normal(0, noise, (TOGETHER, 2))
-            try:
-                found = posterior_together(flow, trained_prior(flow.spec), x, allow_out_of_range=True)
-            except InputError:
-                refused += 1
-                continue
-            mean, deviation = x.mean(axis=0), noise / np.sqrt(TOGETHER)
-            exact = stats.truncnorm(-mean / deviation, (1 - mean) / deviation, mean, deviation)
-            counts.append(found.effective)
-            off.append((found.theta.mean(axis=0) - exact.mean()) / exact.std())
-    return {
-        "refused": f"{refused} of {len(TRUTHS) * 3}",
-        "effective draws, median": round(float(np.median(counts))) if counts else None,
-        "rms of the mean, exact deviations": round(float(np.sqrt(np.mean(np.square(off)))), 3) if off else None,
-    }
 
 
 def main() -> None:
@@ -96,7 +68,7 @@ def main() -> None:
                         vectorized=True,
                         changes={"config.scales": scales},
                     )
-                    row = {"seed": seed, "short of exact, nat": of_rows(flow, noise), "together": of_twenty(flow, noise)}
+                    row = {"seed": seed, "short of exact, nat": of_rows(flow, noise)}
                 found.setdefault(f"noise {noise}, {kind}", []).append(row)
     write("bounded_priors.json", {"about": about("keras", "tensorflow"), "simulations": given.simulations, "flows": found})
 

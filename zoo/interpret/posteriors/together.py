@@ -22,7 +22,7 @@ ROUNDS = 20
 """Rounds at most in which the proposal comes near to the posterior."""
 ENOUGH = 0.3
 """Share of the draws that count, from which on the proposal is near enough."""
-SELDOM = 1e-3
+SELDOM = 0.01
 """Share of the draws of single posteriors beyond which, on either side, no parameter is taken: a flow is not trained where its
 posteriors hardly ever are, and what it is off by there is to the power of many observations."""
 DEGREES = 5
