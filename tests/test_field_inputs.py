@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from zoo.errors import InputError
+from zoo.model.reference_file import read_reference
 from zoo.model.spec import TEST_TENSORS
 from zoo.model.store import locate
+from zoo.model.summaries import SUMMARIES
 from zoo.model.test_tensors import read_npz
 from zoo.serving import Session
 
@@ -50,3 +54,40 @@ def test_masked_and_missing_cells_are_refused(name):
     for given in (holes, np.ma.masked_invalid(holes)):
         with pytest.raises(InputError, match="overdensity"):
             Session(name).run({"overdensity": given})
+
+
+@pytest.fixture(scope="module")
+def posterior():
+    """What a posterior knows of the maps that it was trained on, and some of them."""
+    folder = locate("maf-field-posterior")
+    return read_reference(folder), read_npz(folder.path(TEST_TENSORS))["sample/in/overdensity"]
+
+
+@pytest.mark.parametrize("wrong", WRONG)
+def test_a_posterior_is_of_no_other_maps(posterior, wrong):
+    reference, maps = posterior
+    with pytest.raises(InputError, match="16 of 16 observations are unlike the 19,200 simulations"):
+        reference.expect_like(WRONG[wrong](maps).astype(np.float32))
+    one = WRONG[wrong](maps[:1]).astype(np.float32)
+    with pytest.raises(InputError, match="overdensity is unlike"):
+        reference.expect_like(one)
+
+
+def test_maps_of_matter_are_like_those_of_the_training(posterior):
+    reference, maps = posterior
+    assert reference.told(reference.expect_like(maps)) is None
+
+
+def test_an_older_reference_of_fields_compares_what_it_knows(posterior):
+    reference, maps = posterior
+    number = len(SUMMARIES)
+    parts = {name: getattr(reference, name) for name in ("low", "high", "center", "scale", "mean")}
+    older = replace(
+        reference,
+        **{name: value[:number] for name, value in parts.items()},
+        inverse=reference.inverse[:number, :number],
+        ends=reference.ends[:, :number],
+    )
+    with pytest.raises(InputError, match="overdensity is unlike"):
+        older.expect_like(1 + maps[:1])
+    assert older.compare(maps).values.shape == (16, number)

@@ -18,7 +18,7 @@ import numpy as np
 
 from zoo.errors import InputError, MisspecificationWarning, option, warn
 from zoo.model.spec import Tensor
-from zoo.model.summaries import described_numbers, numbers_of
+from zoo.model.summaries import described_numbers, numbers_of, widths
 from zoo.model.unit_text import unit_behind
 
 LEVEL = 0.01
@@ -139,6 +139,8 @@ class Reference:
             The observations have another shape than the simulated ones.
         """
         values = numbers_of(self.tensor, x, mask)
+        if len(self.center) in widths(self.tensor):
+            values = values[:, : len(self.center)]
         if values.shape[1:] != self.center.shape:
             raise InputError(f"{self.tensor.name}: expected observations of shape {self.tensor.shape}, given {np.shape(x)[1:]}")
         distance, far, strangeness, smooth = self.far(values)

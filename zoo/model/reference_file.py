@@ -13,7 +13,7 @@ from zoo.errors import IntegrityError
 from zoo.model.misspecification import ARRAYS, BLOCKS, TAIL, Reference, blocks_of, scaled_numbers
 from zoo.model.spec import REFERENCE, Endpoint, Tensor
 from zoo.model.store import ModelFolder
-from zoo.model.summaries import described_numbers, numbers_of
+from zoo.model.summaries import numbers_of, widths
 from zoo.model.test_tensors import read_npz
 
 FITTED, RANKED, FEWEST = 10_000, 1000, 20
@@ -114,7 +114,8 @@ def read_reference(folder: ModelFolder) -> Reference | None:
         return None
     file, tensor = folder.read(REFERENCE), found[0]
     arrays = read_npz(file, MAX_BYTES)
-    width = len(described_numbers(tensor))
+    known, *older = widths(tensor)
+    width = next((one for one in older if np.shape(arrays.get("low")) == (one,)), known)
     blocks = min(width, BLOCKS)
     shapes: dict[str, tuple[int, ...]] = {
         **dict.fromkeys(("low", "high", "center", "scale"), (width,)),
@@ -131,8 +132,8 @@ def read_reference(folder: ModelFolder) -> Reference | None:
         shape = shapes[name]
         if given.dtype != np.float64 or given.shape != shape or not np.isfinite(given).all():
             raise IntegrityError(f"{file}: {name}: expected finite float64 numbers {shape}, found {given.dtype} {given.shape}")
-    known: dict[str, Any] = {name: arrays[name] for name in ARRAYS}
-    return Reference(tensor, **known)
+    measured: dict[str, Any] = {name: arrays[name] for name in ARRAYS}
+    return Reference(tensor, **measured)
 
 
 def _parts(tensor: Tensor, rows: Any, mask: Any, most: int | None = None) -> Iterator[np.ndarray]:
