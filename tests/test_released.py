@@ -124,7 +124,7 @@ def test_released_files_are_small():
     """The wheels carry them all. Weights are in a file and in each graph, and graphs of latents are several."""
     sizes = {name: sum(file.bytes for file in zoo.get_spec(name).files) for name in RELEASED}
     assert [name for name, size in sizes.items() if size > 5e6] == ["bvae-shapes3d", "ive-halo-mass", "transformer-formulae"]
-    assert sum(sizes.values()) < 75e6
+    assert sum(sizes.values()) < 78e6
 
 
 @pytest.mark.parametrize("name", RELEASED)
