@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import statistics
 from pathlib import Path
 
 import pytest
@@ -362,3 +363,28 @@ def test_posterior_of_a_map():
     assert told_of_twenty_maps() in card
     page = " ".join((ROOT / "docs" / "fields.md").read_text(encoding="utf-8").split())
     assert told_of_twenty_maps()[3:] in page
+
+
+def test_flows_at_the_ends_of_a_prior():
+    flows = result("bounded_priors")["flows"]
+
+    def mean(noise: str, scale: str, rows: str) -> float:
+        return statistics.mean(row["short of exact, nat"][rows] for row in flows[f"noise {noise}, {scale}"])
+
+    architecture, page = (
+        " ".join((ROOT / file).read_text(encoding="utf-8").split()) for file in ("ARCHITECTURE.md", "docs/benchmarks.md")
+    )
+    short = {scale: [f"{mean(noise, scale, 'all'):.3f}" for noise in ("0.3", "1.0")] for scale in ("logit", "probit")}
+    near = {scale: [f"{mean(noise, scale, 'near'):.2f}" for noise in ("0.3", "1.0")] for scale in ("logit", "probit")}
+    logit, probit = (" and ".join(short[scale]) for scale in ("logit", "probit"))
+    assert f"are {logit} nat short of exact ones, for two widths, and {' and '.join(near['logit'])} near" in architecture
+    assert f"with probits {probit}, {' and '.join(near['probit'])} (" in architecture
+    assert f"{probit} nat short of exact ones, on logits {logit}; three seeds" in page
+    together = result("maps_together")
+    answered, inside = together["taken together"], together["truth within"]["68%"]["share"]
+    assert (
+        f"of {together['cosmologies']} cosmologies that answers {answered}, of which 68% regions hold {inside:.0%}"
+        in architecture
+    )
+    assert f"{answered} answered, with errors of {together['rms error']['omega_m']:.3f} in Omega_m" in page
+    assert f"in 68% regions {inside:.0%} of them" in page

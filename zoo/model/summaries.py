@@ -126,7 +126,8 @@ def summarized(tensor: Tensor) -> bool:
 
 
 def _is_field(tensor: Tensor) -> bool:
-    return not tensor.free and len(tensor.axes) > 1 and min(tensor.fixed_shape) >= FIELD and _channels(tensor) == 1
+    whole = not tensor.free and tensor.mask is None and len(tensor.axes) > 1
+    return whole and min(tensor.fixed_shape) >= FIELD and _channels(tensor) == 1
 
 
 def _of_field(x: np.ndarray) -> np.ndarray:
