@@ -90,8 +90,8 @@ def evaluate(runs: Runs, settings: Posterior) -> Evaluation:
     for label, changes in settings.also_on.items():
         elsewhere = released.held_out(changes)
         evaluation.metrics.append(_log_prob(f"{label}/", runs[""], elsewhere, dataset))
-        others, seen = _pairs(elsewhere)
-        evaluation.metrics += _means(f"{label}/", Drawn(model, seen), others, Units.of(elsewhere), names, dataset)
+        true, observed = _pairs(elsewhere)
+        evaluation.metrics += _means(f"{label}/", Drawn(model, observed), true, Units.of(elsewhere), names, dataset)
     evaluation.miscalibrated = miscalibrated(ranks, DRAWS, names, covered)
     evaluation.notes = notes_of(evaluation.miscalibrated, dataset)
     evaluation.curves = {

@@ -115,7 +115,7 @@ def read_reference(folder: ModelFolder) -> Reference | None:
     file, tensor = folder.read(REFERENCE), found[0]
     arrays = read_npz(file, MAX_BYTES)
     known, *older = widths(tensor)
-    width = next((one for one in older if np.shape(arrays.get("low")) == (one,)), known)
+    width = next((one for one in older if np.shape(arrays.get("low", ())) == (one,)), known)
     blocks = min(width, BLOCKS)
     shapes: dict[str, tuple[int, ...]] = {
         **dict.fromkeys(("low", "high", "center", "scale"), (width,)),
