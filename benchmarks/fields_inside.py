@@ -30,7 +30,7 @@ from zoo.interpret.plots.style import BLUE, GRAY, RED, panels, styled
 NETWORK = "cnn2d-cosmology"
 NAMES = {"omega_m": r"$\Omega_m$", "sigma8": r"$\sigma_8$"}
 COLORS = {"omega_m": BLUE, "sigma8": RED}
-QUANTILES = (0.0, 0.5, 0.9, 0.99, 1.0)
+QUANTILES = (0.5, 0.9, 0.99)
 CLASSES = ("emptiest half", "next 40%", "next 9%", "densest 1%")
 """Classes of the cells of a map by their density, after the network's own smoothing."""
 SIDE = 100.0
@@ -43,7 +43,7 @@ def classes(seen: np.ndarray) -> np.ndarray:
     """The class of each cell (n, s, s), by its rank within its map."""
     flat = seen.reshape(len(seen), -1)
     rank = flat.argsort(axis=1).argsort(axis=1) / flat.shape[1]
-    found: np.ndarray = np.searchsorted(QUANTILES[1:-1], rank, side="right").reshape(seen.shape)
+    found: np.ndarray = np.searchsorted(QUANTILES, rank, side="right").reshape(seen.shape)
     return found
 
 

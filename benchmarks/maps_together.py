@@ -11,12 +11,10 @@ twenty together: where too few draws count the answer is refused, where it is to
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from interleaved import about, write
-from scipy import stats
 
 import zoo
 from zoo.atomic import whole_file
@@ -28,6 +26,7 @@ from zoo.errors import InputError
 from zoo.interpret.posteriors.another_prior import trained_prior
 from zoo.interpret.posteriors.together import posterior_together
 from zoo.progress import track
+from zoo.training.metrics import of_share
 
 NETWORK = "maf-field-posterior"
 NAMES = ("omega_m", "sigma8")
@@ -69,10 +68,11 @@ def share_nearer(theta: np.ndarray, truth: np.ndarray) -> float:
     return float(np.mean(distance(theta) < distance(truth[None])))
 
 
-def interval(found: Sequence[bool]) -> list[float]:
-    """The 95% interval of a share (Clopper & Pearson 1934)."""
-    of = stats.binomtest(int(np.sum(found)), len(found)).proportion_ci()
-    return [round(float(of.low), 3), round(float(of.high), 3)]
+def within(level: float, taken: list[dict]) -> dict[str, object]:
+    """Share of the truths in regions of a level, with its interval."""
+    share = float(np.mean([row["nearer"] <= level for row in taken]))
+    found = of_share(share, len(taken))
+    return {"share": round(share, 3), "interval": [round(found.low, 3), round(found.high, 3)]}
 
 
 def main() -> None:
@@ -110,13 +110,7 @@ def main() -> None:
         "median deviation": {
             name: round(float(np.median([row["deviation"][i] for row in taken])), 4) for i, name in enumerate(NAMES)
         },
-        "truth within": {
-            f"{level:.0%}": {
-                "share": round(float(np.mean(inside)), 3),
-                "interval": interval(inside),
-            }
-            for level, inside in ((level, [row["nearer"] <= level for row in taken]) for level in (0.68, 0.95))
-        },
+        "truth within": {f"{level:.0%}": within(level, taken) for level in (0.68, 0.95)},
         "each": rows,
     }
     write("maps_together.json", content)

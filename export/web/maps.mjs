@@ -2,11 +2,10 @@
 
 import * as ort from "./node_modules/onnxruntime-web/dist/ort.wasm.bundle.min.mjs";
 
+import { fail, input, offer, say } from "./chooser.mjs";
 import { colors, draw, normals } from "./painting.mjs";
-import { fromFiles, fromUrl, Model, ZooError } from "./physzoo.mjs";
+import { Model } from "./physzoo.mjs";
 
-const input = document.querySelector("#folder");
-const status = document.querySelector("#status");
 const form = document.querySelector("#parameters");
 const canvas = document.querySelector("#map");
 const legend = document.querySelector("#legend");
@@ -16,16 +15,6 @@ let model;
 let seed = 1;
 let painting = false;
 let asked = false;
-
-function say(message, bad = false) {
-  status.textContent = message;
-  status.className = bad ? "bad" : "";
-}
-
-function fail(error) {
-  say(error instanceof ZooError ? error.message : String(error), true);
-  if (!(error instanceof ZooError)) console.error(error);
-}
 
 /** A labelled slider over the trained range of one parameter. */
 function slider(name, low, high) {
@@ -52,10 +41,10 @@ async function paint() {
       const theta = [...form.querySelectorAll("input")].map((one) => Number(one.value));
       say("Painting …");
       const start = performance.now();
-      const { pixels, least, most, unit, side } = await draw(model, theta, normals(seed));
+      const { pixels, least, most, side } = await draw(model, theta, normals(seed));
       Object.assign(canvas, { width: side, height: side, hidden: false });
       canvas.getContext("2d").putImageData(new ImageData(colors(pixels, least, most), side, side), 0, 0);
-      legend.textContent = `density over its mean from ${least.toFixed(2)} (dark) to ${most.toFixed(1)} (bright), ${unit}`;
+      legend.textContent = `density over its mean from ${least.toFixed(2)} (dark) to ${most.toFixed(1)} (bright), on a logarithmic scale`;
       say(`${model.spec.name}@${model.spec.revision}: painted in ${((performance.now() - start) / 1000).toFixed(1)} s`);
     }
   } catch (error) {
@@ -89,10 +78,4 @@ async function show(read) {
   }
 }
 
-input.addEventListener("change", () => input.files.length && show(fromFiles(input.files)));
-const folder = new URLSearchParams(location.search).get("folder");
-if (folder) await show(fromUrl(folder));
-else {
-  input.disabled = false;
-  say("");
-}
+await offer(show);

@@ -2,17 +2,11 @@
 
 import * as ort from "./node_modules/onnxruntime-web/dist/ort.wasm.bundle.min.mjs";
 
-import { fromFiles, fromUrl, Model, ZooError } from "./physzoo.mjs";
+import { fail, input, offer, say } from "./chooser.mjs";
+import { Model } from "./physzoo.mjs";
 
-const input = document.querySelector("#folder");
-const status = document.querySelector("#status");
 const endpoints = document.querySelector("#endpoints");
 ort.env.wasm.numThreads = 1;
-
-function say(message, bad = false) {
-  status.textContent = message;
-  status.className = bad ? "bad" : "";
-}
 
 function element(tag, content, ...children) {
   const made = document.createElement(tag);
@@ -71,18 +65,11 @@ async function show(read) {
     const good = lines.filter(({ ok }) => ok).length;
     say(`${name}: ${good} of ${lines.length} outputs as on the day of release`, good < lines.length);
   } catch (error) {
-    say(error instanceof ZooError ? error.message : String(error), true);
-    if (!(error instanceof ZooError)) console.error(error);
+    fail(error);
   } finally {
     await model?.release();
     input.disabled = false;
   }
 }
 
-input.addEventListener("change", () => input.files.length && show(fromFiles(input.files)));
-const folder = new URLSearchParams(location.search).get("folder");
-if (folder) await show(fromUrl(folder));
-else {
-  input.disabled = false;
-  say("");
-}
+await offer(show);

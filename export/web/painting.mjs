@@ -47,7 +47,7 @@ export async function draw(model, theta, noise) {
   const pixels = Float64Array.from(found[map.name].data, (overdensity) => 1 + overdensity);
   const ordered = pixels.slice().sort();
   const at = (share) => ordered[Math.round(share * (ordered.length - 1))];
-  return { pixels, least: at(0.01), most: at(0.99), unit: "on a logarithmic scale", side };
+  return { pixels, least: at(0.01), most: at(0.99), side };
 }
 
 /** Red, green, blue and opacity of each pixel, by the logarithm of its density. */

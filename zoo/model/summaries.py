@@ -117,7 +117,7 @@ def widths(tensor: Tensor) -> tuple[int, ...]:
         The numbers of numbers; fewer are the first of more.
     """
     full = len(described_numbers(tensor))
-    return (full, len(SUMMARIES)) if summarized(tensor) and _is_field(tensor) else (full,)
+    return (full, len(SUMMARIES)) if _is_field(tensor) else (full,)
 
 
 def summarized(tensor: Tensor) -> bool:
@@ -127,7 +127,7 @@ def summarized(tensor: Tensor) -> bool:
 
 def _is_field(tensor: Tensor) -> bool:
     whole = not tensor.free and tensor.mask is None and len(tensor.axes) > 1
-    return whole and min(tensor.fixed_shape) >= FIELD and _channels(tensor) == 1
+    return whole and summarized(tensor) and min(tensor.fixed_shape) >= FIELD and _channels(tensor) == 1
 
 
 def _of_field(x: np.ndarray) -> np.ndarray:
