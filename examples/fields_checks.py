@@ -20,7 +20,7 @@ from PIL import Image
 
 from zoo.data.fields.checks import binned_ratio, cost_of_the_mesh, lognormal_fractions, nearest, nonlinear_power
 from zoo.data.fields.design import RANGES, FieldsConfig
-from zoo.data.fields.simulate import cached_fields, load_density, simulate
+from zoo.data.fields.simulate import cached_fields, load, simulate
 from zoo.data.fields.summaries import one_point
 from zoo.data.fields.views import slabs
 from zoo.data.nbody.checks import paired_fields
@@ -50,7 +50,7 @@ def power_over_theory(config: FieldsConfig, numbers: np.ndarray, edges: np.ndarr
     found: dict[str, list[np.ndarray]] = {"linear": [], "nonlinear": [], "expected": []}
     for number in numbers:
         cosmology = config.nbody(int(number)).cosmology
-        measured = density_power(load_density(cached_fields(config), config, int(number)), config.box, config.particles**3)
+        measured = density_power(load(cached_fields(config), config, int(number)), config.box, config.particles**3)
         linear, nonlinear = (
             expected_power(spectrum, config.side, config.box)
             for spectrum in (
@@ -147,7 +147,7 @@ def draw_values(ax: Axes, config: FieldsConfig, chosen: Chosen) -> None:
     """Values of cells of maps beside lognormals of the same variance."""
     middle, width = (VALUES[1:] + VALUES[:-1]) / 2, np.diff(VALUES)
     for (place, numbers), color in zip(chosen.items(), COLORS, strict=False):
-        maps = np.concatenate([slabs(load_density(cached_fields(config), config, int(i)), 4) for i in numbers])
+        maps = np.concatenate([slabs(load(cached_fields(config), config, int(i)), 4) for i in numbers])
         variance = float(np.var(maps.astype(float)))
         label = f"{_label(place)}: variance {variance:.2f}"
         ax.plot(middle, one_point(maps, VALUES, offset=0.01).mean(axis=0) / width, color=color, label=label)

@@ -9,7 +9,7 @@ from scipy import stats
 from zoo.data.dataset import get_dataset
 from zoo.data.fields.design import RANGES, FieldsConfig
 from zoo.data.fields.features import features
-from zoo.data.fields.simulate import density, density_of, field_path, load_density, simulate
+from zoo.data.fields.simulate import density, density_of, field_path, load, simulate
 from zoo.data.fields.views import Turned, coarse, slabs, smoothed
 from zoo.data.nbody.initial import linear_density
 from zoo.data.nbody.power import field_power
@@ -44,7 +44,7 @@ def test_no_two_sets_share_a_field():
 
 def test_the_same_number_is_the_same_field_on_any_number_of_threads(folder):
     config = FieldsConfig(**SMALL)
-    np.testing.assert_array_equal(density(config, 3), load_density(folder, config, 3))
+    np.testing.assert_array_equal(density(config, 3), load(folder, config, 3))
 
 
 def test_a_set_that_was_made_before_there_were_cells_keeps_its_folder():
@@ -61,7 +61,7 @@ def test_more_particles_than_cells_are_the_same_field_better_resolved(tmp_path):
     """A finer grid keeps the modes that it shares: the density on the same cells is nearly the same on large scales."""
     coarser, finer = (FieldsConfig(simulations=4, particles=n, cells=16, box=50.0, steps=5) for n in (16, 24))
     simulate(tmp_path, finer, [1], jobs=1)
-    fields = load_density(tmp_path, finer, 1), density(coarser, 1)
+    fields = load(tmp_path, finer, 1), density(coarser, 1)
     assert [field.shape for field in fields] == [(16, 16, 16)] * 2
     assert fields[0].mean() == pytest.approx(1, abs=1e-5)
     smooth = [smoothed(field, 50.0, 4.0) for field in fields]
@@ -110,18 +110,18 @@ def test_files_are_of_their_set_and_damaged_ones_are_named(folder, tmp_path):
     with pytest.raises(InputError, match="from 0 to 7, given 8"):
         simulate(folder, config, [8])
     with pytest.raises(InputError, match="no such file"):
-        load_density(tmp_path, config, 0)
+        load(tmp_path, config, 0)
     path = field_path(tmp_path, 0)
     path.write_bytes(field_path(folder, 0).read_bytes()[:-500])
     with pytest.raises(InputError, match="truncated or damaged"):
-        load_density(tmp_path, config, 0)
+        load(tmp_path, config, 0)
     path.write_bytes(field_path(folder, 1).read_bytes())
     with pytest.raises(InputError, match="another simulation"):
-        load_density(tmp_path, config, 0)
+        load(tmp_path, config, 0)
 
 
 def test_maps_are_means_over_slabs_seen_along_each_axis(folder):
-    found = load_density(folder, FieldsConfig(**SMALL), 0)
+    found = load(folder, FieldsConfig(**SMALL), 0)
     maps = slabs(found, 4)
     assert maps.shape == (12, 16, 16)
     np.testing.assert_allclose(maps[1], found[4:8].mean(axis=0) - 1, rtol=1e-4, atol=1e-6)
@@ -212,11 +212,11 @@ def test_the_command_makes_what_recipes_look_for(tmp_path, monkeypatch):
     assert result.exit_code == 0, result.output
     config = FieldsConfig(simulations=4, particles=8, box=25.0)
     assert f"2 fields in {cached_fields(config)}" in result.output.replace("\n", "")
-    assert load_density(cached_fields(config), config, 2).shape == (8, 8, 8)
+    assert load(cached_fields(config), config, 2).shape == (8, 8, 8)
     result = CliRunner().invoke(app, [*given, "--numbers", "0:1", "--cells", "10", "--steps", "3"])
     assert result.exit_code == 0, result.output
     config = FieldsConfig(simulations=4, particles=8, cells=10, box=25.0, steps=3)
-    assert load_density(cached_fields(config), config, 0).shape == (10, 10, 10)
+    assert load(cached_fields(config), config, 0).shape == (10, 10, 10)
     for wrong in (["--numbers", "3:5"], ["--numbers", "2"], ["--particles", "9"], ["--cells", "9"]):
         refused = CliRunner().invoke(app, [*given, *wrong])
         assert refused.exit_code != 0

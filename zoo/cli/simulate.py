@@ -118,10 +118,13 @@ def simulate_fields(
         typer.Option(help="of direct forces between near particles, in their mean separation; default: the mesh's alone"),
     ] = None,
     steps: Annotated[int, typer.Option(help="in time; direct forces take 90")] = 30,
+    kept: Annotated[
+        Literal["density", "displacement"], typer.Option(help="what files hold: densities, or how far each particle went")
+    ] = "density",
     out: Annotated[Path | None, typer.Option("--out", help="folder; default: where recipes look; a killed run goes on")] = None,
     jobs: JobsOption = -1,
 ) -> None:
-    """Simulate matter over a hypercube of cosmologies; one HDF5 file of its density at z = 0 each."""
+    """Simulate matter over a hypercube of cosmologies; one HDF5 file of its density or displacements at z = 0 each."""
     from pydantic import ValidationError
 
     from zoo.data.fields.design import FieldsConfig
@@ -135,7 +138,7 @@ def simulate_fields(
     except ValidationError as error:
         raise _named(error) from error
     chosen = range(simulations) if numbers is None else _seeds(numbers, "numbers")
-    paths = run(cached_fields(config) if out is None else out, config, chosen, jobs)
+    paths = run(cached_fields(config) if out is None else out, config, chosen, jobs, kept)
     print(f"{len(paths)} fields in {paths[0].parent}")
 
 

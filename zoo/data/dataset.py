@@ -318,6 +318,7 @@ DATASETS: Register[type[Any]] = Register(
         "dijet-masses": "zoo.data.jets.dijet_masses",
         "double-pendulum": "zoo.data.mechanics.states",
         "field-cubes": "zoo.data.fields.dataset",
+        "field-displacements": "zoo.data.fields.displacements",
         "field-maps": "zoo.data.fields.dataset",
         "formulae": "zoo.data.formulae.dataset",
         "halo-mass": "zoo.data.nbody.halo_mass",

@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
-from zoo.data.dataset import Rows, Split, groups, register_dataset
-from zoo.data.fields.design import RANGES, FieldsConfig
+from zoo.data.dataset import Rows, Split, register_dataset
+from zoo.data.fields.design import RANGES
 from zoo.data.fields.features import Summary, features
-from zoo.data.fields.simulate import cached_fields, field_path, load_density, simulate
+from zoo.data.fields.simulate import load
+from zoo.data.fields.splits import OnMissing, SplitFields
 from zoo.data.fields.views import Turned, coarse, slabs, smoothed
 from zoo.data.sbi.priors.laws import Uniform
 from zoo.data.sbi.priors.prior import Prior
-from zoo.errors import InputError
 from zoo.progress import track
 
-OnMissing = Literal["simulate", "fail"]
 
-
-class Fields:
+class Fields(SplitFields):
     """What maps and cubes have in common; splits share no simulation.
 
     Parameters
@@ -66,16 +63,10 @@ class Fields:
         path: str | None = None,
         on_missing: OnMissing = "simulate",
     ) -> None:
-        self.sizes: dict[Split, int] = {"train": train, "validation": validation, "test": test}
-        self.config = FieldsConfig.model_validate(design or {})
-        if sum(self.sizes.values()) > self.config.simulations:
-            raise InputError(f"expected at most {self.config.simulations} simulations in all splits, given {self.sizes}")
-        self.smoothing, self.summary, self.seed, self.on_missing = smoothing, summary, seed, on_missing
+        super().__init__({"train": train, "validation": validation, "test": test}, design, path, on_missing)
+        self.smoothing, self.summary, self.seed = smoothing, summary, seed
         self.pairs, self.dtype = pairs, dtype
-        self.folder = cached_fields(self.config) if path is None else Path(path)
-        self.simulator = self.config.nbody(0).simulator
         self.prior = Prior({name: Uniform(low=RANGES[name][0], high=RANGES[name][1]) for name in self.config.parameters})
-        self.units = dict.fromkeys(self.config.parameters, "1")
         self._made: dict[Split, tuple[np.ndarray, np.ndarray]] = {}
 
     def views(self, density: np.ndarray) -> np.ndarray:
@@ -97,22 +88,15 @@ class Fields:
             inputs={"theta": theta.astype(self.dtype), **given} if self.pairs else given,
             target=np.zeros((len(theta), 1), np.float32) if self.pairs else theta.astype(np.float32),
             group=number,
-            truth=dict(zip(self.config.parameters, theta.T, strict=True)),
+            truth=self.truth(number),
         )
 
     def _views(self, split: Split) -> tuple[np.ndarray, np.ndarray]:
         """Rows of a split, and the number of the simulation of each."""
-        numbers = groups(self.sizes, split)
-        if self.on_missing == "simulate":
-            simulate(self.folder, self.config, numbers.tolist())
-        elif missing := [int(number) for number in numbers if not field_path(self.folder, int(number)).exists()]:
-            raise InputError(
-                f"{self.folder}: {len(missing)} of {len(numbers)} simulations are missing, the first is number {missing[0]}:"
-                " 'zoo simulate fields' makes them"
-            )
+        numbers = self.made(split)
         found = []
         for number in track(numbers.tolist(), f"fields: {split}"):
-            one = load_density(self.folder, self.config, number)
+            one = load(self.folder, self.config, number)
             views = self.views(smoothed(one, self.config.box, self.smoothing))
             found.append(views if self.summary is None else features(views, self.config.box, self.summary))
         return np.concatenate(found), np.repeat(numbers, [len(views) for views in found])

@@ -1,9 +1,11 @@
-"""Densities at z = 0 of the simulations of a set, one HDF5 file each, whole or not at all."""
+"""What is kept of the simulations of a set at z = 0, one HDF5 file each, whole or not at all."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 import h5py
 import numba
@@ -12,13 +14,16 @@ from pydantic import ValidationError
 
 from zoo.atomic import claim, whole_hdf5
 from zoo.data.fields.design import FieldsConfig
-from zoo.data.nbody.initial import linear_density
-from zoo.data.nbody.particle_mesh import assign_mass, evolve
+from zoo.data.nbody.initial import linear_density, zeldovich
+from zoo.data.nbody.particle_mesh import assign_mass, evolve, wrap
 from zoo.data.simulation_files import cached_folder, simulate_all, threads_of_each
 from zoo.errors import InputError
 from zoo.space import expect_space
 
 FORMAT = "physzoo fields 1"
+
+Kept = Literal["density", "displacement"]
+"""What a file holds: the density on a mesh, or where each particle went."""
 
 
 def density(config: FieldsConfig, number: int) -> np.ndarray:
@@ -39,6 +44,41 @@ def density(config: FieldsConfig, number: int) -> np.ndarray:
     nbody = config.nbody(number)
     (final,) = evolve(nbody, linear_density(nbody, config.field_seed(number)))
     return density_of(final.positions, config.box, config.side)
+
+
+def linear_displacement(config: FieldsConfig, number: int) -> np.ndarray:
+    """Displacement in Mpc/h of each particle in linear theory (Zel'dovich 1970), at z = 0, (n, n, n, 3) float32."""
+    nbody = config.nbody(number)
+    return np.moveaxis(zeldovich(linear_density(nbody, config.field_seed(number)), config.box), 0, -1)
+
+
+def displacement(config: FieldsConfig, number: int) -> np.ndarray:
+    """How far each particle of a simulation of the set is from where it began, in Mpc/h at z = 0, (n, n, n, 3) float32.
+
+    Particles that left the box through a face are followed: no displacement is wrapped.
+    """
+    nbody = config.nbody(number)
+    (final,) = evolve(nbody, linear_density(nbody, config.field_seed(number)))
+    return displacement_of(config, number, final.positions)
+
+
+def displacement_of(config: FieldsConfig, number: int, positions: np.ndarray) -> np.ndarray:
+    """Displacements (n, n, n, 3) float32 of particles of a simulation of the set that are at positions (N, 3), all in Mpc/h."""
+    n, expected = config.particles, linear_displacement(config, number)
+    beyond = positions.reshape(n, n, n, 3) - _grid(n, config.box) - expected  # what is not linear is less than half the box
+    return (expected + beyond - config.box * np.rint(beyond / config.box)).astype(np.float32)
+
+
+def displaced(displacement: np.ndarray, box: float) -> np.ndarray:
+    """Positions (N, 3) in [0, box) of a grid of particles after displacements (n, n, n, 3), in the unit of ``box``."""
+    positions = (_grid(len(displacement), box) + displacement).astype(np.float32).reshape(-1, 3)
+    wrap(positions, box)
+    return positions
+
+
+def _grid(n: int, box: float) -> np.ndarray:
+    """Where particles begin, (n, n, n, 3)."""
+    return np.stack(np.meshgrid(*[np.arange(n) * (box / n)] * 3, indexing="ij"), axis=-1)
 
 
 def density_of(positions: np.ndarray, box: float, cells: int) -> np.ndarray:
@@ -71,7 +111,7 @@ def density_of(positions: np.ndarray, box: float, cells: int) -> np.ndarray:
     return assign_mass(placed, cells) * np.float32(cells**3 / len(given))
 
 
-def simulate(folder: Path, config: FieldsConfig, numbers: Sequence[int], jobs: int = -1) -> list[Path]:
+def simulate(folder: Path, config: FieldsConfig, numbers: Sequence[int], jobs: int = -1, kept: Kept = "density") -> list[Path]:
     """Simulate some of a set into a folder, one file each; a killed run goes on where it stopped.
 
     Parameters
@@ -85,6 +125,8 @@ def simulate(folder: Path, config: FieldsConfig, numbers: Sequence[int], jobs: i
     jobs : int
         Simulations at a time, -1 for one per core; cores left over are threads of each. The backend is that of
         ``joblib.parallel_config``, so that a Dask or Ray cluster that sees the folder takes the same call.
+    kept : {"density", "displacement"}
+        What the files hold; both kinds may lie in one folder.
 
     Returns
     -------
@@ -104,27 +146,32 @@ def simulate(folder: Path, config: FieldsConfig, numbers: Sequence[int], jobs: i
         raise InputError(f"expected numbers of simulations from 0 to {config.simulations - 1}, given {wrong[0]}")
     folder.mkdir(parents=True, exist_ok=True)
     claim(folder / "config.json", config.model_dump(mode="json"), "fields")
-    paths = {number: field_path(folder, number) for number in numbers}
+    paths = {number: field_path(folder, number, kept) for number in numbers}
     missing = [number for number, path in paths.items() if not path.exists()]
     if missing:
-        expect_space(folder, len(missing) * 4 * config.side**3)
-        tasks = [(paths[number], config, number, threads_of_each(jobs)) for number in missing]
+        expect_space(folder, len(missing) * 4 * math.prod(_shape(config, kept)))
+        tasks = [(paths[number], config, number, kept, threads_of_each(jobs)) for number in missing]
         simulate_all(_simulate_to, tasks, jobs, "fields", stderr=True)
     return list(paths.values())
 
 
-def _simulate_to(path: Path, config: FieldsConfig, number: int, threads: int) -> None:
+def _simulate_to(path: Path, config: FieldsConfig, number: int, kept: Kept, threads: int) -> None:
     numba.set_num_threads(min(threads, numba.get_num_threads()))
     with whole_hdf5(path) as content:
         content.attrs["format"] = FORMAT
         content.attrs["config"] = config.model_dump_json()
         content.attrs["number"] = number
-        content.create_dataset("density", data=density(config, number))
+        content.create_dataset(kept, data=(density if kept == "density" else displacement)(config, number))
 
 
-def field_path(folder: Path, number: int) -> Path:
+def _shape(config: FieldsConfig, kept: Kept) -> tuple[int, ...]:
+    """Shape of what a file holds."""
+    return (config.side,) * 3 if kept == "density" else ((config.particles,) * 3 + (3,))
+
+
+def field_path(folder: Path, number: int, kept: Kept = "density") -> Path:
     """The file of a simulation in a folder of fields."""
-    return folder / f"field-{number:05d}.h5"
+    return folder / f"{'field' if kept == 'density' else kept}-{number:05d}.h5"
 
 
 def cached_fields(config: FieldsConfig) -> Path:
@@ -132,8 +179,8 @@ def cached_fields(config: FieldsConfig) -> Path:
     return cached_folder(f"fields-{config.varied}", config)
 
 
-def load_density(folder: Path, config: FieldsConfig, number: int) -> np.ndarray:
-    """Density of one simulation in units of the mean, (n, n, n) float32, from its file.
+def load(folder: Path, config: FieldsConfig, number: int, kept: Kept = "density") -> np.ndarray:
+    """What is kept of one simulation, float32, from its file.
 
     Parameters
     ----------
@@ -143,19 +190,21 @@ def load_density(folder: Path, config: FieldsConfig, number: int) -> np.ndarray:
         The set that they are of.
     number : int
         Which of its simulations.
+    kept : {"density", "displacement"}
+        The density in units of the mean, (n, n, n), or the displacement of each particle in Mpc/h, (n, n, n, 3).
 
     Raises
     ------
     InputError
         The file is missing, damaged, or of another set or number.
     """
-    path = field_path(folder, number)
+    path = field_path(folder, number, kept)
     try:
         with h5py.File(path, "r") as content:
             if content.attrs.get("format") != FORMAT:
                 raise InputError(f"{path}: expected a file of 'zoo simulate fields' ({FORMAT}), found another HDF5 file")
             found = FieldsConfig.model_validate_json(content.attrs["config"]), int(content.attrs["number"])
-            values = content["density"][()]
+            values = content[kept][()]
     except FileNotFoundError as error:
         raise InputError(f"{path}: no such file; 'zoo simulate fields' makes it") from error
     except (OSError, KeyError, ValidationError) as error:
@@ -164,6 +213,6 @@ def load_density(folder: Path, config: FieldsConfig, number: int) -> np.ndarray:
         ) from error
     if found != (config, number):
         raise InputError(f"{path} holds another simulation than its name and folder say: delete it and run again")
-    if values.shape != (config.side,) * 3 or values.dtype != np.float32:
-        raise InputError(f"{path}: expected float32 {(config.side,) * 3}, given {values.dtype} {values.shape}: delete it")
+    if values.shape != (shape := _shape(config, kept)) or values.dtype != np.float32:
+        raise InputError(f"{path}: expected float32 {shape}, given {values.dtype} {values.shape}: delete it")
     return values

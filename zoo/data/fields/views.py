@@ -89,12 +89,14 @@ class Turned:
     fields : ndarray
         The fields, with two or three axes each.
     rng : numpy.random.Generator
-        Of what becomes of each.
+        Of what becomes of each; fields that belong together take generators of one seed.
+    vectors : bool
+        Whether the last axis of the fields holds a vector, which is turned and mirrored with them.
     """
 
-    def __init__(self, fields: np.ndarray, rng: np.random.Generator) -> None:
-        count, dimensions = len(fields), fields.ndim - 1
-        self.fields = fields
+    def __init__(self, fields: np.ndarray, rng: np.random.Generator, *, vectors: bool = False) -> None:
+        count, dimensions = len(fields), fields.ndim - 1 - vectors
+        self.fields, self.vectors = fields, vectors
         self._orders = list(permutations(range(dimensions)))
         self._order = rng.integers(len(self._orders), size=count)
         self._flip = rng.random((count, dimensions)) < 0.5
@@ -112,9 +114,12 @@ class Turned:
         """Some of them, turned."""
         chosen = np.arange(len(self))[rows]
         found = np.empty((len(chosen), *self.shape[1:]), self.fields.dtype)
-        axes = tuple(range(len(self.shape) - 1))
+        axes = tuple(range(self._shift.shape[1]))
         for place, row in enumerate(chosen):
-            turned = np.transpose(self.fields[row], self._orders[self._order[row]])
-            turned = turned[tuple(slice(None, None, -1) if flip else slice(None) for flip in self._flip[row])]
+            order, flips = list(self._orders[self._order[row]]), self._flip[row]
+            turned = np.transpose(self.fields[row], (*order, len(order)) if self.vectors else order)
+            turned = turned[tuple(slice(None, None, -1) if flip else slice(None) for flip in flips)]
+            if self.vectors:
+                turned = turned[..., order] * np.where(flips, -1, 1).astype(turned.dtype)
             found[place] = np.roll(turned, self._shift[row], axis=axes)
         return found

@@ -40,21 +40,22 @@ def linear_density(config: NBodyConfig, seed: int) -> np.ndarray:
     return backward(_gaussian_modes(n, amplitude, np.uint64(seed)))
 
 
+def zeldovich(delta: np.ndarray, box: float) -> np.ndarray:
+    """First-order displacement (3, n, n, n) of a linear density contrast, in the unit of ``box``: -grad laplace^-1 delta."""
+    waves = wave_numbers(len(delta))
+    return _first_order(forward(delta) * _inverse_square(waves), waves) * np.float32(box / (2 * np.pi))
+
+
 def displacements(delta: np.ndarray, box: float) -> tuple[np.ndarray, np.ndarray]:
     """First- and second-order displacements (3, n, n, n) of a linear density contrast, in the unit of ``box``.
 
     A particle at grid point q is at q + D psi1 + D2 psi2, with D2 = -3/7 D^2 Omega_m(a)^(-1/143) (Bouchet et al. 1995,
     astro-ph/9406013): psi1 = -grad phi, laplace phi = delta; psi2 = grad chi, laplace chi = sum_{i<j} phi_ii phi_jj - phi_ij^2.
     """
-    n = len(delta)
-    waves = wave_numbers(n)
-    gradient = [np.where(np.abs(k) == n // 2, 0, k) for k in waves]  # the derivative at the Nyquist frequency has no sign
-    square = waves[0] ** 2 + waves[1] ** 2 + waves[2] ** 2
-    square[0, 0, 0] = 1
-    inverse_square = 1 / square
-
+    waves = wave_numbers(len(delta))
+    gradient, inverse_square = _gradient(waves), _inverse_square(waves)
     potential = forward(delta) * inverse_square
-    psi1 = np.stack([backward(1j * k * potential) for k in gradient])
+    psi1 = _first_order(potential, waves)
 
     diagonal = [backward(k**2 * potential) for k in waves]
     source = diagonal[0] * (diagonal[1] + diagonal[2]) + diagonal[1] * diagonal[2]
@@ -64,6 +65,23 @@ def displacements(delta: np.ndarray, box: float) -> tuple[np.ndarray, np.ndarray
     psi2 = np.stack([backward(-1j * k * potential) for k in gradient])
     unit = np.float32(box / (2 * np.pi))
     return psi1 * unit, psi2 * unit
+
+
+def _gradient(waves: tuple[np.ndarray, ...]) -> list[np.ndarray]:
+    """Wave numbers of derivatives; at the Nyquist frequency a derivative has no sign."""
+    half = waves[0].size // 2
+    return [np.where(np.abs(k) == half, 0, k) for k in waves]
+
+
+def _inverse_square(waves: tuple[np.ndarray, ...]) -> np.ndarray:
+    square = waves[0] ** 2 + waves[1] ** 2 + waves[2] ** 2
+    square[0, 0, 0] = 1
+    return 1 / square
+
+
+def _first_order(potential: np.ndarray, waves: tuple[np.ndarray, ...]) -> np.ndarray:
+    """Displacements (3, n, n, n) of modes of delta / k^2, in cells of a box of 2 pi."""
+    return np.stack([backward(1j * k * potential) for k in _gradient(waves)])
 
 
 @numba.njit(cache=True)
