@@ -81,6 +81,7 @@ EVALUATIONS: Register[type[EvaluationSettings]] = Register(
             "decorrelation",
             "density",
             "disentanglement",
+            "displacements",
             "distribution",
             "formulae",
             "latents",

@@ -12,9 +12,11 @@ GROUPS = 8
 
 
 def wrapped(x):
-    """Maps (batch, height, width, channels) with one cell more beyond each edge, from across the map."""
-    x = ops.concatenate([x[:, -1:], x, x[:, :1]], axis=1)
-    return ops.concatenate([x[:, :, -1:], x, x[:, :, :1]], axis=2)
+    """Maps or cubes (batch, ..., channels) with one cell more beyond each edge, from across the box."""
+    for axis in range(1, len(x.shape) - 1):
+        before = (slice(None),) * axis
+        x = ops.concatenate([x[(*before, slice(-1, None))], x, x[(*before, slice(1))]], axis=axis)
+    return x
 
 
 class ToldBlock(keras.layers.Layer):
