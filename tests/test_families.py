@@ -36,8 +36,8 @@ CLOUDS = {"deep-sets", "particle-net", "particle-transformer"}
 
 MOTION = {"lagrangian", "hamiltonian", "unconstrained-motion"}
 """Families that test_dynamics holds to it, as their states have an even number of elements."""
-FIELDS = {"field-cnn", "map-diffusion", "moment-mlp"}
-"""Families that test_field_networks holds to it."""
+FIELDS = {"displacement-unet", "field-cnn", "map-diffusion", "map-vae", "moment-mlp"}
+"""Families that test_field_networks and test_displacements hold to it."""
 FORMULAE = {"symbolic-transformer", "formula"}
 """Families that test_formulae and test_symbolic_distillation hold to it."""
 

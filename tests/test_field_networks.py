@@ -183,14 +183,40 @@ def test_a_posterior_of_maps_is_a_family_as_others():
     check_family(get_family("nsf"), config, Rows(inputs, np.zeros((len(given), 1), np.float32), given.group), opsets=[13])
 
 
-def test_diffusion_of_maps_is_a_family_as_others():
-    config = {"parameters": 2, "channels": [8, 8], "told": 6, "steps": 3}
+@pytest.mark.parametrize(
+    ("family", "config"),
+    [
+        ("map-diffusion", {"parameters": 2, "channels": [8, 8], "told": 6, "steps": 3}),
+        ("map-vae", {"parameters": 2, "channels": [8, 8], "latents": 2, "told": 6}),
+    ],
+    ids=["diffusion", "vae"],
+)
+def test_a_generator_of_maps_is_a_family_as_others(family, config):
     given = rows("field-cnn")
     inputs = {"theta": given.target, "overdensity": given.inputs["x"]}
     keras.utils.set_random_seed(1)
-    check_family(
-        get_family("map-diffusion"), config, Rows(inputs, np.zeros((len(given), 1), np.float32), given.group), opsets=[13]
-    )
+    check_family(get_family(family), config, Rows(inputs, np.zeros((len(given), 1), np.float32), given.group), opsets=[13])
+
+
+@pytest.mark.parametrize("changes", [{"channels": []}, {"channels": [6]}, {"latents": 5}])
+def test_an_autoencoder_without_levels_or_of_too_many_latents_is_refused(changes):
+    with pytest.raises(ValueError, match="expected channels"):
+        get_family("map-vae")(**{"parameters": 2, "channels": [8], "told": 6, **changes})
+
+
+def test_an_autoencoder_of_white_noise_learns_its_deviation_and_no_latents():
+    """Nothing can be said of white noise in fewer numbers: its cost is its entropy, and maps are drawn of its deviation."""
+    model = get_family("map-vae")(parameters=2, channels=[8], told=4)
+    theta = np.zeros((64, 2), np.float32)
+    logarithm = np.random.default_rng(0).normal(0, 0.3, (64, 16, 16)).astype(np.float32)
+    maps = np.exp(logarithm) - 1.05
+    model.adapt({"theta": theta, "overdensity": maps}, None)
+    model.compile(keras.optimizers.Adam(3e-3), loss=model.objective)
+    model.fit((theta, maps), np.zeros((64, 1)), epochs=30, batch_size=16, verbose=0)
+    entropy = 0.5 * np.log(2 * np.pi * np.e)
+    assert abs(float(np.mean(model.cost(theta, maps))) - entropy) < 0.03
+    z = np.random.default_rng(1).standard_normal((64, 16, 16)).astype(np.float32)
+    assert abs(np.log(np.asarray(model.sample(z, theta)) + 1.05).std() / 0.3 - 1) < 0.1
 
 
 def test_an_ensemble_answers_with_the_moments_of_the_mixture():

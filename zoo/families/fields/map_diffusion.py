@@ -15,10 +15,9 @@ import keras
 import numpy as np
 from keras import ops
 
-from zoo.families.base import ZooModel
-from zoo.families.fields.convolutions import FLOOR, log_density, spread
+from zoo.families.fields.convolutions import log_density
+from zoo.families.fields.map_generator import MapGenerator
 from zoo.families.fields.unet import UNet
-from zoo.families.layers import MEASURED, Standardize, cells
 from zoo.families.set_layers import built_dense, through
 from zoo.model.registry import register_family
 
@@ -36,7 +35,7 @@ PATCH = np.random.default_rng(0).standard_normal((HELD_OUT, 64, 64)).astype(np.f
 
 
 @register_family("map-diffusion")
-class MapDiffusion(ZooModel):
+class MapDiffusion(MapGenerator):
     """Periodic maps of an overdensity by a few steps from noise, given parameters.
 
     Parameters
@@ -59,15 +58,12 @@ class MapDiffusion(ZooModel):
     endpoints: ClassVar[dict[str, str]] = {"sample": "sample", "denoise": "denoise", "mismatch": "mismatch"}
     data_endpoint = "mismatch"
     objective_name = "squared error of the velocity"
-    repeats_operations = True
 
     def __init__(self, parameters: int, channels: list[int], told: int = 64, steps: int = 24, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
+        super().__init__(parameters, **kwargs)
         if steps < 2:
             raise ValueError(f"steps: expected two or more, given {steps}")
         self.config = {"parameters": parameters, "channels": list(channels), "told": told, "steps": steps}
-        self.given = Standardize((parameters,), name="given")
-        self.standardize = Standardize((), name="standardize")
         self.tell = built_dense("tell", parameters + 2 * len(WAVES) + 1, [told, told], "silu")
         self.network = UNet(1, channels, told, name="network")
         self.noise = keras.random.SeedGenerator(seed=0)
@@ -96,9 +92,7 @@ class MapDiffusion(ZooModel):
             # By what the last step found, the error is of second order (DPM-Solver++(2M), Lu et al. 2022, arXiv:2211.01095).
             lead = clean if last is None else 1.5 * clean - 0.5 * last
             last, y = clean, after / level * y + (1 - after / level) * lead
-        y = self.cleaned(y, _level(y, self.levels[-1]), theta)
-        density = ops.exp(y * self.standardize.scale + self.standardize.mean) - FLOOR
-        return ops.maximum(density, 0.0) - 1
+        return self.unseen(self.cleaned(y, _level(y, self.levels[-1]), theta))
 
     def denoise(self, noisy, noise, theta):
         """Mean of the logarithm of density and floor (batch, height, width) behind one with noise of deviation (batch,)."""
@@ -107,7 +101,7 @@ class MapDiffusion(ZooModel):
 
     def mismatch(self, theta, overdensity):
         """Mean squared error (batch,) of the velocity of maps over a few noises, which are the same for all maps."""
-        x = self.standardize(log_density(overdensity))
+        x = self.seen(overdensity)
         rows, columns = (ops.mod(ops.arange(ops.shape(x)[axis]), PATCH.shape[1]) for axis in (1, 2))
         noises = ops.take(ops.take(PATCH, rows, axis=1), columns, axis=2)
         levels = [np.exp(LEVELS.inv_cdf((i + 0.5) / HELD_OUT)) for i in range(HELD_OUT)]
@@ -118,7 +112,7 @@ class MapDiffusion(ZooModel):
         theta, overdensity = inputs
         if not training:
             return self.mismatch(theta, overdensity)
-        x = self.standardize(log_density(overdensity))
+        x = self.seen(overdensity)
         count = ops.shape(x)[0]
         place = ops.cast(ops.arange(count), x.dtype) + keras.random.uniform((count,), 1e-3, 1 - 1e-3, seed=self.noise)
         quantile = np.sqrt(2) * ops.erfinv(2 * place / ops.cast(count, x.dtype) - 1)
@@ -131,31 +125,13 @@ class MapDiffusion(ZooModel):
         found = self.velocity((x + spread_by * noise) / size, level, theta)
         return ops.mean(ops.square(found - (spread_by * x - noise) / size), axis=(1, 2))
 
-    def objective(self, target, answer):
-        return answer
-
-    def standardized(self, *inputs) -> tuple:
-        return self.given(inputs[0]), self.standardize(log_density(inputs[1]))
-
     @property
     def blocks(self) -> dict[str, list[keras.layers.Layer]]:
         return {
-            "stem": [self.given, self.standardize],
+            "stem": self.stem,
             "tell": list(self.tell),
             "network": [self.network],
         }
-
-    def adapt(self, inputs, target, weight=None) -> None:
-        theta, fields = inputs.values()
-        self.given.adapt(np.asarray(theta[:]), weight)
-        some = spread(len(fields), MEASURED)
-        logarithm = ops.convert_to_numpy(log_density(fields[some]))
-        self.standardize.adapt(*cells(logarithm, None if weight is None else weight[some]))
-
-    def baseline(self, tensor: str) -> np.ndarray | None:
-        if tensor == "theta":
-            return ops.convert_to_numpy(self.given.mean)
-        return np.zeros((), np.float32)  # the mean density, or no noise
 
     def example(self, inputs: Mapping[str, np.ndarray], rng: np.random.Generator) -> dict[str, tuple[np.ndarray, ...]]:
         theta, fields = inputs.values()
