@@ -21,6 +21,10 @@ Run = Callable[[Tensors], Mapping[str, np.ndarray]]
 BATCH = 256
 SIZED_ROWS = 40
 """Rows of the comparison at each further size of the free axes."""
+LARGE = 2**16
+"""Numbers of a row from which on it is large: fewer rows hold as much to compare, and many would not fit into memory."""
+LARGE_ROWS, LARGE_SIZED_ROWS = 64, 9
+"""Rows of the comparison where they are large, at the size of the test tensors and at each other."""
 
 
 class OutputParity(Strict):
@@ -110,7 +114,7 @@ def check_export(
     test_inputs : mapping of str to ndarray
         Inputs of the endpoint's test tensors.
     rows : int
-        The number of rows that are compared at the size of the test tensors.
+        The number of rows that are compared at the size of the test tensors; fewer where they are large.
     gradients : collection of str
         The outputs that are gradients, as for ``check_parity``.
 
@@ -125,16 +129,23 @@ def check_export(
         The graph is farther from the model than ``check_parity`` allows, or padding changes an answer.
     """
     described = spec.endpoint(endpoint)
-    made = in_range_rows(test_inputs, rows)
+    made = in_range_rows(test_inputs, min(rows, LARGE_ROWS) if _large(test_inputs) else rows)
     reports = [check_parity(model, spec, endpoint, exported, made, gradients=gradients)]
     few = {name: array[:SIZED_ROWS] for name, array in made.items()}
     tried = sizes_to_try(described)
     for sizes in tried:
-        given = resized(described, few, sizes)
+        given = resized(described, {name: array[:1] for name, array in few.items()}, sizes)
+        count = LARGE_SIZED_ROWS if _large(given) else SIZED_ROWS
+        given = resized(described, {name: array[:count] for name, array in few.items()}, sizes)
         reports.append(check_parity(model, spec, endpoint, exported, given, gradients=gradients))
     check_padding(spec, endpoint, exported, few)
     outputs = {tensor.name: _worst([report.outputs[tensor.name] for report in reports]) for tensor in described.outputs}
     return reports[0].model_copy(update={"outputs": outputs, "sizes": tried})
+
+
+def _large(inputs: Tensors) -> bool:
+    """Whether a row of some input is large."""
+    return any(array[:1].size > LARGE for array in inputs.values())
 
 
 def check_padding(spec: ModelSpec, endpoint: str, exported: Run, rows: Tensors) -> None:

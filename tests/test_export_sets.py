@@ -106,6 +106,16 @@ def test_families_pass_the_gate(family, endpoint, opset):
         assert report.outputs[tensor.name].max_absolute <= (1e-5 if tensor.dtype.startswith("float") else 0)
 
 
+def test_fewer_rows_are_compared_where_these_are_large(monkeypatch):
+    """Of up to 12 particles of some numbers each, sets of one are small, those of more are not."""
+    model, proto = graph_of("deep-set", "predict")
+    smallest = max(array[:1, :1].size for array in rows("deep-set").values())
+    monkeypatch.setattr("zoo.export.parity.LARGE", smallest)
+    report = check_export(model, model.spec, "predict", onnx_function(proto.SerializeToString()), rows("deep-set"), 100)
+    assert report.sizes[0] == {"particle": 1}
+    assert {parity.rows for parity in report.outputs.values()} == {64 + 40 + 9 * (len(report.sizes) - 1)}
+
+
 def test_an_ensemble_of_sets_passes_too():
     model = get_family("ensemble")(member="deep-set", config={}, count=2)
     one = ENDPOINTS["deep-set"]["predict"]
