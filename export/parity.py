@@ -211,8 +211,8 @@ def check_parity(
 ) -> ParityReport:
     """Compare an exported endpoint with the model, Keras or scikit-learn, element by element.
 
-    The exported graph gets the rows in batches of 1, 7 and then 256, the model in batches of 256: a graph whose answer
-    depends on the size of the batch does not pass.
+    The exported graph gets the rows in batches of 1, 7 and then 256, the model in batches of 256, or large ones one by one: a
+    graph whose answer depends on the size of the batch does not pass.
 
     Parameters
     ----------
@@ -272,7 +272,7 @@ def answers(model: EndpointModel, spec: ModelSpec, endpoint: str, rows: Tensors)
         return {name: np.asarray(value) for name, value in outputs.items()}
 
     try:
-        return _in_batches(reference, rows, range(0, len(rows[described.inputs[0].name]), BATCH))
+        return _in_batches(reference, rows, range(0, len(rows[described.inputs[0].name]), 1 if _large(rows) else BATCH))
     except Exception as error:  # whatever the model's own code does with rows of such a size
         sizes = ", ".join(f"{axis} {size}" for axis, size in sizes_of(described, rows).items())
         how = f"does not run with {sizes}: correct least and most of the axis" if sizes else "does not run"
