@@ -367,7 +367,8 @@ def test_page_of_maps_in_chromium(web, site, address, maps):
     assert first["sliders"] == ["omega_m 0.300", "sigma8 0.800"]
     assert other["sliders"] == ["omega_m 0.450", "sigma8 0.800"]
     assert re.fullmatch(r"tiny-maps@1: painted in [\d.]+ s", first["status"])
-    assert first["legend"].startswith("density over its mean from ")
+    assert re.match(r"density over its mean from [\d.]+ \(dark\) to [\d.]+ \(bright\), .*; 64 by 64 cells", first["legend"])
+    assert "cells of 1.5625 Mpc/h" in first["legend"]
     assert first["side"] == 64
     assert first["painted"] != other["painted"] != another["painted"]
     refused = json.loads(succeed("node", web / "web_maps_page.mjs", f"{address}/maps.html?folder={PENDULUM}"))

@@ -44,7 +44,10 @@ async function paint() {
       const { pixels, least, most, side } = await draw(model, theta, normals(seed));
       Object.assign(canvas, { width: side, height: side, hidden: false });
       canvas.getContext("2d").putImageData(new ImageData(colors(pixels, least, most), side, side), 0, 0);
-      legend.textContent = `density over its mean from ${least.toFixed(2)} (dark) to ${most.toFixed(1)} (bright), on a logarithmic scale`;
+      const [map] = model.endpoint("sample").spec.outputs;
+      legend.textContent =
+        `density over its mean from ${least.toFixed(2)} (dark) to ${most.toFixed(1)} (bright), on a logarithmic scale; ` +
+        `${side} by ${side} cells. ${map.name}: ${map.description}`;
       say(`${model.spec.name}@${model.spec.revision}: painted in ${((performance.now() - start) / 1000).toFixed(1)} s`);
     }
   } catch (error) {
