@@ -150,6 +150,10 @@ def _judged(
     if not label:
         ways = {released.recipe.name: found[""][0], **cheaper}
         evaluation.figures["densities"] = beside_simulation(compared.k, ways)
+        evaluation.curves = {
+            "wavenumber": [round(float(k), 3) for k in compared.k],
+            **{of: [round(float(one), 4) for one in found[""][0][of].mean(axis=0)] for of in ("power", "correlation")},
+        }
 
 
 def _mesh(steps: int) -> str:

@@ -30,5 +30,5 @@ def beside_simulation(k: np.ndarray, ways: Mapping[str, Mapping[str, np.ndarray]
     left.set(xlabel=r"wavenumber $k$ [$h$/Mpc]", ylabel="power over the simulation's", ylim=(0.3, 1.15))
     right.set(xlabel=r"wavenumber $k$ [$h$/Mpc]", ylabel="1 - correlation with the simulation", yscale="log")
     right.axhline(0.01, color=GRAY, lw=1)
-    left.legend()
+    right.legend(loc="lower right")
     return figure
