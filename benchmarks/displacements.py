@@ -39,7 +39,7 @@ def main() -> None:
         return graph(linear_displacement(config, number)[None]).numpy()[0]
 
     def by_onnx(number: int) -> np.ndarray:
-        return session.run("displace", {"linear": linear_displacement(config, number)[None]})["final"][0]
+        return session.run({"linear": linear_displacement(config, number)[None]}, "displace")["final"][0]
 
     ways: dict[str, Callable[[int], np.ndarray]] = {
         "network, ONNX": by_onnx,

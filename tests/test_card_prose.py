@@ -365,6 +365,30 @@ def test_posterior_of_a_map():
     assert told_of_twenty_maps()[3:] in page
 
 
+def test_where_matter_goes():
+    card, found = prose("unet-displacement"), measured("unet-displacement")
+    correlation, power = "correlation at 0.50 h/Mpc", "power at 0.50 h/Mpc"
+    for way, prefix in (
+        ("this network", ""),
+        ("mesh of five steps", "5 steps of a mesh/"),
+        ("mesh of three steps", "3 steps of a mesh/"),
+    ):
+        of = [found[prefix + name]["value"] for name in (correlation, power, "displacement error")]
+        assert "| {} | {:.4f} | {:.3f} | {:.2f} |".format(way, *of) in card
+    assert f"lacks {1 - found['5 steps of a mesh/' + power]['value']:.0%} of the power" in card
+    for label, n in (("other parameters", 25), ("wider", 4)):
+        assert found[f"{label}/{power}"]["n"] == n
+        assert f"({n} boxes): correlation {found[f'{label}/{correlation}']['value']:.4f}" in card
+        assert f"power {found[f'{label}/{power}']['value']:.3f}" in card
+    curves = found["curves"]
+    off = {k: one - 1 for k, one in zip(curves["wavenumber"], curves["power"], strict=True)}
+    worst = max((k for k in off if k < 0.55), key=lambda k: abs(off[k]))
+    assert f"off by at most {abs(off[worst]):.1%} up to 0.55 h/Mpc, at {worst:.1f} h/Mpc" in card
+    assert f"falls short, by {-min(off.values()):.0%} at {max(off):.1f} h/Mpc" in card
+    near = [k for k, one in zip(curves["wavenumber"], curves["correlation"], strict=True) if one > 0.99]
+    assert f"above 0.99 up to {max(near):.1f} h/Mpc" in card
+
+
 def test_flows_at_the_ends_of_a_prior():
     flows = result("bounded_priors")["flows"]
 

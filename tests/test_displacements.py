@@ -15,6 +15,7 @@ from zoo.errors import InputError
 from zoo.families.fields.displacement_unet import DisplacementUNet
 from zoo.families.fields.mesh import cloud_in_cell
 from zoo.model.registry import get_family
+from zoo.serving import Session
 from zoo.testing import check_family
 from zoo.training.evaluations.displacements import Compared, few_steps, second_order
 
@@ -174,6 +175,27 @@ def test_what_is_no_linear_displacement_is_told_from_one():
     assert (told(psi[:, :20])[2] > 1.7).all()
     np.testing.assert_allclose(told(psi / 50)[0], contrast / 50, rtol=1e-4)
     assert [float(one) for one in model.displace(np.zeros((1, 8, 8, 8, 3), np.float32))[2]] == [0.0]
+
+
+WRONG = {
+    "kpc/h": lambda psi: psi * 1000,
+    "boxes": lambda psi: psi / 50,
+    "components z, y, x": lambda psi: psi[..., ::-1],
+    "one component of another sign": lambda psi: psi * np.array([1, -1, 1], np.float32),
+    "cut out of a larger box": lambda psi: psi[:, :33, :40, :37],
+    "nothing": np.zeros_like,
+    "noise": lambda psi: np.random.default_rng(0).normal(0, 3, psi.shape).astype(np.float32),
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG)
+def test_the_released_network_refuses_what_is_no_linear_displacement(wrong):
+    config = FieldsConfig()
+    psi = linear_displacement(config, 1999)[None]
+    session = Session("unet-displacement")
+    assert session.run({"linear": psi}, "displace")["final"].shape == psi.shape
+    with pytest.raises(InputError, match=r"linear|contrast|potential|seam"):
+        session.run({"linear": np.ascontiguousarray(WRONG[wrong](psi))}, "displace")
 
 
 def test_examples_are_linear_displacements_of_half_the_box():

@@ -23,7 +23,8 @@ def test_blocks_run(capsys, tmp_path, monkeypatch):
     names: dict[str, object] = {}
     for block in re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL):
         exec(compile(block, "fields.md", "exec"), names)
-    assert capsys.readouterr().out.splitlines()[-2:] == ["(24, 16, 16) (24, 2)", "(24, 4) (24, 3) (24, 16) (24, 3)"]
+    said = ["(24, 16, 16) (24, 2)", "(24, 4) (24, 3) (24, 16) (24, 3)", "(32, 32, 32)"]
+    assert capsys.readouterr().out.splitlines()[-3:] == said
 
 
 def seeds(data: FieldMaps, *splits: str) -> set[int]:
@@ -86,3 +87,12 @@ def test_which_cells_say_so():
     assert round(last, 1) == 0.1
     kept = found["rank correlation of the gradient with that of random weights"]["stage_0"]
     assert f"a rank correlation of {kept:.2f}" in page
+
+
+def test_what_moving_particles_takes():
+    ways = json.loads((ROOT / "benchmarks" / "results" / "displacements.json").read_text(encoding="utf-8"))["ways"]
+    rows = re.findall(r"^\| (?:network|second|mesh|the sim).* \| ([\d.]+) s \| ([\d.]+) \| ([\d.]+) \|$", PAGE, re.MULTILINE)
+    order = ("network, Keras", "network, ONNX", "2LPT", "3 steps", "5 steps", "10 steps", "simulation")
+    assert [tuple(map(float, row)) for row in rows] == [
+        (round(ways[way]["median_us"] / 1e6, 2), ways[way]["correlation"], round(ways[way]["power"], 3)) for way in order
+    ]

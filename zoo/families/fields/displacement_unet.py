@@ -117,11 +117,11 @@ class DisplacementUNet(ZooModel):
         ``POTENTIAL``, which another order or sign of the components lowers; and how much larger steps across the faces of the
         box are than others, at least ``SEAM``, as those of a box are that was cut out of a larger one.
         """
-        strain = ops.square(self.strain(linear))
-        density = ops.square(ops.sum(ops.diagonal(self.strain(linear), axis1=-2, axis2=-1), axis=-1))
-        contrast = ops.sqrt(_mean(density))
-        potential = ops.minimum(contrast / ops.sqrt(9 * _mean(strain) + TINY), POTENTIAL)
-        seams = [ops.sqrt(_mean(_last(strain[..., i], i + 1)) / (_mean(strain[..., i]) + TINY)) for i in range(3)]
+        strain = self.strain(linear)
+        contrast = ops.sqrt(_mean(ops.square(strain[..., 0, 0] + strain[..., 1, 1] + strain[..., 2, 2])))
+        square = ops.square(strain)
+        potential = ops.minimum(contrast / ops.sqrt(9 * _mean(square) + TINY), POTENTIAL)
+        seams = [ops.sqrt(_mean(_last(square[..., i], i + 1)) / (_mean(square[..., i]) + TINY)) for i in range(3)]
         return self.moved(linear), contrast, potential, ops.maximum(ops.max(ops.stack(seams, axis=-1), axis=-1), SEAM)
 
     def moved(self, linear):
