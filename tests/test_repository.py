@@ -89,7 +89,7 @@ def test_triton_layout_and_config(everything, name, endpoint):
     assert (version / "model.onnx").read_bytes() == locate(name).path(onnx_file(endpoint)).read_bytes()
     config = text_format.Parse((model / "config.pbtxt").read_text(), triton.ModelConfig())
     assert (config.name, config.backend) == (model.name, "onnxruntime")
-    assert config.max_batch_size >= 8  # of cubes of 64 cells a side, the largest tensors
+    assert config.max_batch_size >= (1 if name == "unet-displacement" else 8)  # its boxes may be of 128 cells a side
     assert config.HasField("dynamic_batching")
     assert config.version_policy.WhichOneof("policy_choice") == "all"
     assert [group.count for group in config.instance_group] == [1]
