@@ -17,7 +17,9 @@ from zoo.families.fields.mesh import cloud_in_cell
 from zoo.model.registry import get_family
 from zoo.serving import Session
 from zoo.testing import check_family
+from zoo.training.evaluate import Run
 from zoo.training.evaluations.displacements import Compared, few_steps, second_order
+from zoo.training.recipe import load_recipe
 
 SMALL = {"simulations": 6, "particles": 16, "box": 25.0, "steps": 10}
 SPLITS = {"train": 3, "validation": 1, "test": 2}
@@ -204,6 +206,23 @@ def test_examples_are_linear_displacements_of_half_the_box():
     (half,) = DisplacementUNet(**CONFIG).example({"linear": psi}, np.random.default_rng(0))["displace"]
     modes, halved = np.fft.fftn(psi[0, ..., 0]), np.fft.fftn(half[0, ..., 0])
     np.testing.assert_allclose(halved, modes[::2, ::2, ::2] / 8**0.5, atol=1e-3)
+
+
+def test_a_network_is_judged_beside_cheaper_simulations(folder):
+    """One that answers with linear theory has its errors; meshes of five steps are nearer than those of three."""
+    data = {**SPLITS, "design": SMALL, "path": str(folder)}
+    recipe = load_recipe("unet-displacement").changed({"data.parameters": data, "config": CONFIG, "evaluation.also_on": {}})
+    run = Run(recipe, 0, recipe.untrained, {"loss": [1.0, 0.5], "val_loss": [1.0, 0.6]})
+    evaluation = recipe.evaluation.judge({"": [run]})
+    found = {metric.name: metric for metric in evaluation.metrics}
+    rows = recipe.data.dataset().rows("test")
+    straight = np.sqrt(np.mean((rows.target - rows.inputs["linear"]) ** 2, axis=(1, 2, 3, 4))).mean()
+    assert found["displacement error"].value == pytest.approx(straight, rel=1e-4)
+    assert found["displacement error"].baseline_name == "2LPT"
+    errors = [found[f"{steps} steps of a mesh/displacement error"].value for steps in (3, 5)]
+    assert errors[1] < errors[0] < straight
+    assert len(evaluation.curves["power"]) == len(evaluation.curves["wavenumber"])
+    assert set(evaluation.figures) == {"densities", "learning_curves"}
 
 
 def test_training_lowers_the_error_below_that_of_linear_theory(folder, boxes):

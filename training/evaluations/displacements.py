@@ -115,13 +115,15 @@ def _judged(
             asked = track(range(len(linear)), f"{label or 'test'}: boxes moved")
             moved = [np.asarray(model.moved(linear[place][None]))[0] for place in asked]
             found[variant].append(compared(moved.__getitem__))
-    beside = {LPT: second_order(dataset.config)} | {_mesh(steps): few_steps(dataset.config, steps) for steps in settings.steps}
-    cheaper = {
-        name: compared(lambda place, way=way: way(int(rows.group[place])))  # type: ignore[misc]
-        for name, way in track(beside.items(), f"{label or 'test'}: cheaper simulations")
-    }
+    beside: dict[str, Way] = {LPT: second_order(dataset.config)}
+    beside |= {f"{steps} steps of a mesh": few_steps(dataset.config, steps) for steps in settings.steps}
+    numbers = [int(number) for number in rows.group]
+    cheaper = {}
+    for name, way in track(list(beside.items()), f"{label or 'test'}: cheaper simulations"):
+        cheaper[name] = compared(lambda place, way=way: way(numbers[place]))  # type: ignore[misc]
     units, at = Units.of(rows), f"{compared.k[JUDGED]:.2f} h/Mpc"
-    for variant, members in [*found.items(), *((name, [one]) for name, one in cheaper.items() if name != LPT)]:
+    judged = [*found.items(), *((name, [one]) for name, one in cheaper.items() if name != LPT)]
+    for variant, measures in judged:
         prefix = "".join(f"{part}/" for part in (label, variant) if part)
         for quantity, values, meaning in (
             (
@@ -140,7 +142,7 @@ def _judged(
                 measured(
                     f"{prefix}{quantity}",
                     mean,
-                    [values(one) for one in members],
+                    [values(one) for one in measures],
                     units,
                     meaning,
                     baseline=mean(values(cheaper[LPT])),
@@ -154,10 +156,6 @@ def _judged(
             "wavenumber": [round(float(k), 3) for k in compared.k],
             **{of: [round(float(one), 4) for one in found[""][0][of].mean(axis=0)] for of in ("power", "correlation")},
         }
-
-
-def _mesh(steps: int) -> str:
-    return f"{steps} steps of a mesh"
 
 
 def second_order(config: FieldsConfig) -> Way:

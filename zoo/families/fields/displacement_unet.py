@@ -186,7 +186,8 @@ class DisplacementUNet(ZooModel):
             linear[(slice(None), *(slice(i * n, (i + 1) * n) for i, n in zip(corner, sizes, strict=True)))]
             for corner in product((0, 1), repeat=3)
         ]
-        return {"displace": (sum(octants) / np.float32(np.sqrt(len(octants))),)}
+        half: np.ndarray = np.sum(octants, axis=0) / np.float32(np.sqrt(len(octants)))
+        return {"displace": (half,)}
 
 
 def _mean(x):
