@@ -19,40 +19,44 @@ from interleaved import about, compare, write
 
 import zoo
 from zoo.data.dataset import get_dataset
-from zoo.data.fields.simulate import linear_displacement
+from zoo.data.fields.simulate import beginning, displaced
+from zoo.data.nbody.initial import zeldovich
+from zoo.data.nbody.simulate import NBodyConfig
 from zoo.serving import Session
-from zoo.training.evaluations.displacements import JUDGED, Compared, few_steps, second_order
+from zoo.training.evaluations.displacements import JUDGED, Compared, Moves, ending, few_steps, second_order
 
 NAME = "unet-displacement"
 BOXES = 5
 
 
+def network(answer: Callable[[np.ndarray], np.ndarray]) -> Moves:
+    """Positions by a network, given what answers displacements of linear theory, of one box."""
+
+    def moved(nbody: NBodyConfig, delta: np.ndarray) -> np.ndarray:
+        linear = np.moveaxis(zeldovich(delta, nbody.box), 0, -1)
+        return displaced(answer(linear[None])[0], nbody.box)
+
+    return moved
+
+
 def main() -> None:
     dataset = get_dataset("field-displacements")
-    rows = dataset.rows("test")
-    config, numbers = dataset.config, [int(number) for number in rows.group[:BOXES]]
+    rows, config = dataset.rows("test"), dataset.config
     compared = Compared(config, np.asarray(rows.target[:BOXES]))
-    model, session = zoo.load(NAME), Session(NAME)
-    graph = tf.function(model.moved)
-
-    def by_keras(number: int) -> np.ndarray:
-        return graph(linear_displacement(config, number)[None]).numpy()[0]
-
-    def by_onnx(number: int) -> np.ndarray:
-        return session.run({"linear": linear_displacement(config, number)[None]}, "displace")["final"][0]
-
-    ways: dict[str, Callable[[int], np.ndarray]] = {
-        "network, ONNX": by_onnx,
-        "network, Keras": by_keras,
-        "2LPT": second_order(config),
-        "3 steps": few_steps(config, 3),
-        "5 steps": few_steps(config, 5),
-        "10 steps": few_steps(config, 10),
-        "simulation": few_steps(config, config.steps, 2),
+    session, graph = Session(NAME), tf.function(zoo.load(NAME).moved)
+    ways = {
+        "network, ONNX": network(lambda linear: session.run({"linear": linear}, "displace")["final"]),
+        "network, Keras": network(lambda linear: graph(linear).numpy()),
+        "2LPT": second_order,
+        "3 steps": few_steps(3),
+        "5 steps": few_steps(5),
+        "10 steps": few_steps(10),
+        "simulation": few_steps(config.steps, 2),
     }
-    found = compare("a box of 64^3", {name: lambda way=way: way(numbers[0]) for name, way in ways.items()})
+    start = beginning(config, int(rows.group[0]))
+    found = compare("a box of 64^3", {name: lambda way=way: way(*start) for name, way in ways.items()})
     for name, way in ways.items():
-        judged = compared(lambda place, way=way: way(numbers[place]))
+        judged = compared(ending(config, rows.group, way))
         found[name] |= {of: round(float(judged[of][:, JUDGED].mean()), 4) for of in ("correlation", "power")}
     write("displacements.json", {"about": about("keras", "tensorflow", "onnxruntime"), "ways": found})
 

@@ -18,7 +18,7 @@ from zoo.model.registry import get_family
 from zoo.serving import Session
 from zoo.testing import check_family
 from zoo.training.evaluate import Run
-from zoo.training.evaluations.displacements import Compared, few_steps, second_order
+from zoo.training.evaluations.displacements import Compared, ending, few_steps, second_order
 from zoo.training.recipe import load_recipe
 
 SMALL = {"simulations": 6, "particles": 16, "box": 25.0, "steps": 10}
@@ -77,7 +77,8 @@ def test_cheaper_simulations_come_near_to_the_simulation(folder):
     """Correlations rise from linear theory to the second order to ever more steps, and steps have the least errors."""
     config = FieldsConfig(**SMALL)
     compared = Compared(config, np.stack([load(folder, config, number, "displacement") for number in range(6)]))
-    ways = [lambda n: linear_displacement(config, n), second_order(config), few_steps(config, 5), few_steps(config, 10)]
+    moves = (second_order, few_steps(5), few_steps(10))
+    ways = [lambda n: linear_displacement(config, n), *(ending(config, np.arange(6), one) for one in moves)]
     found = [compared(way) for way in ways]
     errors = [one["error"].mean() for one in found]
     correlations = [one["correlation"][:, 5].mean() for one in found]

@@ -10,10 +10,10 @@ from pydantic import JsonValue
 
 from zoo.data.fields.design import FieldsConfig
 from zoo.data.fields.displacements import FieldDisplacements
-from zoo.data.fields.simulate import density_of, displaced, displacement_of
-from zoo.data.nbody.fourier import forward, wave_numbers
-from zoo.data.nbody.initial import linear_density
+from zoo.data.fields.simulate import beginning, density_of, displaced, displacement_of
+from zoo.data.nbody.fourier import forward, mode_weights, wave_numbers
 from zoo.data.nbody.particle_mesh import evolve, second_order_start
+from zoo.data.nbody.simulate import NBodyConfig
 from zoo.interpret import plots
 from zoo.interpret.plots.displacements import beside_simulation
 from zoo.progress import track
@@ -26,8 +26,8 @@ EDGES = np.array([0.05, 0.15, 0.25, 0.35, 0.45, 0.55, 0.7, 0.85, 1.0])
 JUDGED = 4
 """The bin whose numbers stand on a card: about 0.5 h/Mpc."""
 LPT = "2LPT"
-Way = Callable[[int], np.ndarray]
-"""Displacements in Mpc/h of the simulation of a number, (n, n, n, 3)."""
+Moves = Callable[[NBodyConfig, np.ndarray], np.ndarray]
+"""Positions (N, 3) in Mpc/h at z = 0 of particles, by how they are simulated and the linear density (n, n, n)."""
 
 
 @register_evaluation("displacements")
@@ -64,12 +64,12 @@ class Compared:
         self.box, self.final = config.box, final
         n = config.particles
         k = 2 * np.pi / config.box * np.sqrt(sum(wave.astype(float) ** 2 for wave in wave_numbers(n)))
-        half = np.broadcast_to(np.where((wave_numbers(n)[2] == 0) | (wave_numbers(n)[2] == n // 2), 0.5, 1.0), k.shape)
         self._bin = np.digitize(k, EDGES).ravel()  # 0 and the last are outside
-        self._weight = half.ravel()
+        self._weight = np.broadcast_to(mode_weights(n), k.shape).ravel()
         with np.errstate(invalid="ignore"):  # small boxes have no waves in some bins
             self.k = self._binned(k.ravel()) / self._binned(np.ones(k.size))
         self._modes = [self._density(one) for one in final]
+        self._power = [self._binned(np.abs(modes) ** 2) for modes in self._modes]
 
     def _density(self, displacement: np.ndarray) -> np.ndarray:
         n = len(displacement)
@@ -87,11 +87,11 @@ class Compared:
             Gives displacements of the box of a place, Mpc/h.
         """
         error, power, correlation = [], [], []
-        for place, modes in enumerate(self._modes):
+        for place, (modes, true) in enumerate(zip(self._modes, self._power, strict=True)):
             displacement = found(place)
             error.append(np.sqrt(np.mean(np.square(displacement - self.final[place], dtype=np.float64))))
             ours = self._density(displacement)
-            own, true = self._binned(np.abs(ours) ** 2), self._binned(np.abs(modes) ** 2)
+            own = self._binned(np.abs(ours) ** 2)
             with np.errstate(invalid="ignore"):
                 power.append(own / true)
                 correlation.append(self._binned((ours * modes.conj()).real) / np.sqrt(own * true))
@@ -115,12 +115,12 @@ def _judged(
             asked = track(range(len(linear)), f"{label or 'test'}: boxes moved")
             moved = [np.asarray(model.moved(linear[place][None]))[0] for place in asked]
             found[variant].append(compared(moved.__getitem__))
-    beside: dict[str, Way] = {LPT: second_order(dataset.config)}
-    beside |= {f"{steps} steps of a mesh": few_steps(dataset.config, steps) for steps in settings.steps}
-    numbers = [int(number) for number in rows.group]
-    cheaper = {}
-    for name, way in track(list(beside.items()), f"{label or 'test'}: cheaper simulations"):
-        cheaper[name] = compared(lambda place, way=way: way(numbers[place]))  # type: ignore[misc]
+    beside: dict[str, Moves] = {LPT: second_order}
+    beside |= {f"{steps} steps of a mesh": few_steps(steps) for steps in settings.steps}
+    cheaper = {
+        name: compared(ending(dataset.config, rows.group, moves))
+        for name, moves in track(list(beside.items()), f"{label or 'test'}: cheaper simulations")
+    }
     units, at = Units.of(rows), f"{compared.k[JUDGED]:.2f} h/Mpc"
     judged = [*found.items(), *((name, [one]) for name, one in cheaper.items() if name != LPT)]
     for variant, measures in judged:
@@ -158,24 +158,25 @@ def _judged(
         }
 
 
-def second_order(config: FieldsConfig) -> Way:
-    """Second-order Lagrangian perturbation theory."""
+def ending(config: FieldsConfig, numbers: np.ndarray, moves: Moves) -> Callable[[int], np.ndarray]:
+    """What gives the displacements (n, n, n, 3) in Mpc/h of the simulation at each place of some numbers, moved otherwise."""
 
-    def moved(number: int) -> np.ndarray:
-        nbody = config.nbody(number)
-        delta = linear_density(nbody, config.field_seed(number))
-        positions, _ = second_order_start(delta, config.box, nbody.cosmology, 1.0)
-        return displacement_of(config, number, positions)
+    def displacements(place: int) -> np.ndarray:
+        nbody, delta = beginning(config, int(numbers[place]))
+        return displacement_of(delta, config.box, moves(nbody, delta))
 
-    return moved
+    return displacements
 
 
-def few_steps(config: FieldsConfig, steps: int, mesh_factor: int = 1) -> Way:
+def second_order(nbody: NBodyConfig, delta: np.ndarray) -> np.ndarray:
+    """Positions by second-order Lagrangian perturbation theory."""
+    return second_order_start(delta, nbody.box, nbody.cosmology, 1.0)[0]
+
+
+def few_steps(steps: int, mesh_factor: int = 1) -> Moves:
     """A particle mesh of few steps, which keep large scales (Feng et al. 2016), the cheapest with a cell a particle."""
 
-    def moved(number: int) -> np.ndarray:
-        nbody = config.nbody(number).model_copy(update={"steps": steps, "mesh_factor": mesh_factor})
-        (final,) = evolve(nbody, linear_density(nbody, config.field_seed(number)))
-        return displacement_of(config, number, final.positions)
+    def moved(nbody: NBodyConfig, delta: np.ndarray) -> np.ndarray:
+        return evolve(nbody.model_copy(update={"steps": steps, "mesh_factor": mesh_factor}), delta)[0].positions
 
     return moved

@@ -16,6 +16,7 @@ from zoo.atomic import claim, whole_hdf5
 from zoo.data.fields.design import FieldsConfig
 from zoo.data.nbody.initial import linear_density, zeldovich
 from zoo.data.nbody.particle_mesh import assign_mass, evolve, wrap
+from zoo.data.nbody.simulate import NBodyConfig
 from zoo.data.simulation_files import cached_folder, simulate_all, threads_of_each
 from zoo.errors import InputError
 from zoo.space import expect_space
@@ -41,15 +42,20 @@ def density(config: FieldsConfig, number: int) -> np.ndarray:
     ndarray
         Cloud-in-cell density of matter at z = 0 in units of the mean, (n, n, n) float32.
     """
-    nbody = config.nbody(number)
-    (final,) = evolve(nbody, linear_density(nbody, config.field_seed(number)))
+    (final,) = evolve(*beginning(config, number))
     return density_of(final.positions, config.box, config.side)
+
+
+def beginning(config: FieldsConfig, number: int) -> tuple[NBodyConfig, np.ndarray]:
+    """How a simulation of the set runs, and the linear density contrast (n, n, n) that it begins with."""
+    nbody = config.nbody(number)
+    return nbody, linear_density(nbody, config.field_seed(number))
 
 
 def linear_displacement(config: FieldsConfig, number: int) -> np.ndarray:
     """Displacement in Mpc/h of each particle in linear theory (Zel'dovich 1970), at z = 0, (n, n, n, 3) float32."""
-    nbody = config.nbody(number)
-    return np.moveaxis(zeldovich(linear_density(nbody, config.field_seed(number)), config.box), 0, -1)
+    _, delta = beginning(config, number)
+    return np.moveaxis(zeldovich(delta, config.box), 0, -1)
 
 
 def displacement(config: FieldsConfig, number: int) -> np.ndarray:
@@ -57,16 +63,16 @@ def displacement(config: FieldsConfig, number: int) -> np.ndarray:
 
     Particles that left the box through a face are followed: no displacement is wrapped.
     """
-    nbody = config.nbody(number)
-    (final,) = evolve(nbody, linear_density(nbody, config.field_seed(number)))
-    return displacement_of(config, number, final.positions)
+    nbody, delta = beginning(config, number)
+    (final,) = evolve(nbody, delta)
+    return displacement_of(delta, config.box, final.positions)
 
 
-def displacement_of(config: FieldsConfig, number: int, positions: np.ndarray) -> np.ndarray:
-    """Displacements (n, n, n, 3) float32 of particles of a simulation of the set that are at positions (N, 3), all in Mpc/h."""
-    n, expected = config.particles, linear_displacement(config, number)
-    beyond = positions.reshape(n, n, n, 3) - _grid(n, config.box) - expected  # what is not linear is less than half the box
-    return (expected + beyond - config.box * np.rint(beyond / config.box)).astype(np.float32)
+def displacement_of(delta: np.ndarray, box: float, positions: np.ndarray) -> np.ndarray:
+    """Displacements (n, n, n, 3) float32 of particles at positions (N, 3) that began with a linear density (n, n, n)."""
+    n, expected = len(delta), np.moveaxis(zeldovich(delta, box), 0, -1)
+    beyond = positions.reshape(n, n, n, 3) - _grid(n, box) - expected  # what is not linear is less than half the box
+    return (expected + beyond - box * np.rint(beyond / box)).astype(np.float32)
 
 
 def displaced(displacement: np.ndarray, box: float) -> np.ndarray:

@@ -17,6 +17,12 @@ def backward(modes: np.ndarray) -> np.ndarray:
     return scipy.fft.irfftn(modes, s=(len(modes),) * 3, workers=numba.get_num_threads(), overwrite_x=True)
 
 
+def mode_weights(n: int) -> np.ndarray:
+    """Share (1, 1, n // 2 + 1) of an independent mode in each coefficient: planes along z hold both of each conjugate pair."""
+    z = np.arange(n // 2 + 1)
+    return np.where((z == 0) | (z == n // 2), 0.5, 1.0)[None, None, :]
+
+
 def wave_numbers(n: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Integer wave vectors (x, y, z) of the coefficients, float32, shaped to broadcast; n / 2 is positive along z only."""
     full = np.fft.fftfreq(n, 1 / n).astype(np.float32)

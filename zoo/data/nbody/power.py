@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from zoo.data.nbody.fourier import forward, wave_numbers
+from zoo.data.nbody.fourier import forward, mode_weights, wave_numbers
 from zoo.data.nbody.particle_mesh import assign_mass
 
 
@@ -69,8 +69,7 @@ def _binned(power: np.ndarray, n: int, box: float) -> tuple[np.ndarray, np.ndarr
     """Mean over shells of the power of all coefficients (n, n, n // 2 + 1)."""
     waves = wave_numbers(n)
     length = np.sqrt(sum(k**2 for k in waves))
-    weight = np.where((waves[2] == 0) | (waves[2] == n // 2), 0.5, 1.0)  # those planes hold both of each conjugate pair
-    weight = np.broadcast_to(weight, length.shape).ravel()
+    weight = np.broadcast_to(mode_weights(n), length.shape).ravel()
     shell = np.rint(length).astype(np.int32).ravel()
     modes, k, mean = (np.bincount(shell, weight * of, n // 2 + 1)[1 : n // 2] for of in (1.0, length.ravel(), power.ravel()))
     return 2 * np.pi / box * k / modes, mean / modes, modes

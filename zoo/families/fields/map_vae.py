@@ -118,13 +118,13 @@ class MapVAE(MapGenerator):
 
     def cost(self, theta, overdensity):
         """Negative evidence lower bound (batch,) of maps, nat a cell, at the means of the latents."""
-        return self._cost(theta, overdensity, 0.0)
+        return self._cost(theta, overdensity, noisy=False)
 
     def call(self, inputs, training: bool = False):
         theta, overdensity = inputs
-        return self._cost(theta, overdensity, 1.0 if training else 0.0)
+        return self._cost(theta, overdensity, noisy=training)
 
-    def _cost(self, theta, overdensity, noisy: float):
+    def _cost(self, theta, overdensity, noisy: bool):
         x = self.seen(overdensity)
         mean, log_variance = self.encode(x, theta)
         noise = keras.random.normal(ops.shape(mean), seed=self.noise) if noisy else 0.0
