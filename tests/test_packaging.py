@@ -31,7 +31,7 @@ def test_each_file_of_a_model_is_in_one_of_the_two_wheels():
     assert not small & large
     files = {path for path in (ROOT / "model_cards").rglob("*.*") if path.parent.parent == ROOT / "model_cards"}
     assert small | large == {path for path in files if path.parent.name != "__pycache__"}
-    assert sum(path.stat().st_size for path in small) < 11.5e6
+    assert sum(path.stat().st_size for path in small) < 3e6
 
 
 def test_shipped_data_are_in_the_wheel_of_the_models():
