@@ -21,6 +21,7 @@ import numpy as np
 from zoo.data.jets import clouds
 from zoo.data.jets.sample import load_sample as load_jets
 from zoo.data.nbody.sample import load_sample
+from zoo.interpret.plots.maps import maps_beside
 from zoo.model.spec import TEST_TENSORS
 from zoo.model.store import locate
 from zoo.model.test_tensors import read_npz
@@ -28,7 +29,7 @@ from zoo.serving import Session
 
 ZOO = Path(sys.executable).with_name("zoo")
 CLASSIFIER, POSTERIOR, PENDULUM = "mlp-cmb-feature", "nsf-cmb-posterior", "ive-pendulum"
-HALOS, JETS, MAPS = "cnn3d-halo-mass", "pfn-quark-gluon", "cnn2d-cosmology"
+HALOS, JETS, MAPS, PAINTER = "cnn3d-halo-mass", "pfn-quark-gluon", "cnn2d-cosmology", "diffusion-maps"
 
 
 def zoo(*arguments: object) -> None:
@@ -107,6 +108,16 @@ def maps(folder: Path) -> None:
     zoo("explain", MAPS, "--input", folder / "map.npy", "--method", "occlusion", "--target", 0, "--out", folder)
 
 
+def paint(folder: Path) -> None:
+    """The same noise as the matter of four universes."""
+    theta = np.array([[0.15, 0.8], [0.3, 0.8], [0.45, 0.8], [0.3, 1.0]], np.float32)
+    noise = np.random.default_rng(0).standard_normal((1, 64, 64), np.float32)
+    np.savez(folder / "noise.npz", z=np.repeat(noise, len(theta), axis=0), theta=theta)
+    zoo("predict", PAINTER, "--endpoint", "sample", "--input", folder / "noise.npz")
+    drawn = Session(PAINTER).run(dict(np.load(folder / "noise.npz")), endpoint="sample")["overdensity"]
+    maps_beside({"drawn": drawn}, theta, box=100.0, count=len(theta)).savefig(folder / "drawn-maps.png", dpi=110)
+
+
 def main(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     planck = os.environ.get("PLANCK")
@@ -123,6 +134,7 @@ def main(folder: Path) -> None:
     halo_masses(folder)
     jets(folder)
     maps(folder)
+    paint(folder)
 
     exported = folder / f"{CLASSIFIER}-onnx"
     shutil.rmtree(exported, ignore_errors=True)

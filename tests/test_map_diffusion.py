@@ -9,6 +9,7 @@ import pytest
 from zoo.families.fields.convolutions import FLOOR
 from zoo.families.fields.map_diffusion import MapDiffusion
 from zoo.families.fields.unet import UNet
+from zoo.interpret.plots.maps import map_power, maps_beside
 
 SIDE = 32
 K = np.hypot(*np.meshgrid(np.fft.fftfreq(SIDE), np.fft.fftfreq(SIDE), indexing="ij"))
@@ -96,3 +97,19 @@ def test_sides_that_cannot_be_halved_are_taken():
     even = np.asarray(network(x[:, :64, :64], told))
     inner = (0, slice(24, 40), slice(24, 40), 0)
     np.testing.assert_allclose(found[inner], even[inner], atol=0.1 * even.std())
+
+
+def test_maps_of_equal_power_are_drawn_with_a_ratio_of_one():
+    """Though each is of other noise, whose ratios have a mean above one."""
+    rng = np.random.default_rng(0)
+    k, group = np.array([0.1, 0.5]), np.repeat(np.arange(500), 2)
+    powers = {way: (k, rng.lognormal(0.0, 0.5, (1000, 2))) for way in ("simulated", "drawn")}
+    assert np.mean(powers["drawn"][1] / powers["simulated"][1]) > 1.2
+    (line,) = [line for line in map_power(powers, group).axes[0].lines if line.get_marker() == "o"]
+    np.testing.assert_allclose(line.get_ydata(), 1, atol=0.07)
+
+
+def test_maps_are_drawn_with_their_parameters():
+    maps = {way: np.zeros((2, 8, 8)) for way in ("simulated", "drawn")}
+    titles = [ax.get_title() for ax in maps_beside(maps, np.array([[0.3, 0.8], [0.4, 0.9]]), 100.0, 2).axes]
+    assert [title for title in titles if title] == [r"$\Omega_m$ 0.30, $\sigma_8$ 0.80", r"$\Omega_m$ 0.40, $\sigma_8$ 0.90"]

@@ -10,9 +10,10 @@ import scipy.fft
 
 from zoo.data.fields.dataset import Fields
 from zoo.data.fields.features import POWER_BINS, Summary, features
-from zoo.data.fields.lognormal import FLOOR, LognormalMaps
+from zoo.data.fields.lognormal import LognormalMaps
 from zoo.data.fields.summaries import power_spectrum
 from zoo.families.batches import in_batches
+from zoo.families.fields.convolutions import FLOOR
 from zoo.interpret import plots
 from zoo.interpret.plots.maps import map_power, maps_beside
 from zoo.model.spec import Metric

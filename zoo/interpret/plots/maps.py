@@ -7,9 +7,10 @@ from collections.abc import Mapping
 import numpy as np
 from matplotlib.figure import Figure
 
-from zoo.data.fields.lognormal import FLOOR
 from zoo.interpret.plots.style import BLUE, GRAY, RED, SEQUENTIAL, panels, styled
 
+FLOOR = 0.05
+"""Added to densities in units of their mean before the logarithm."""
 LOOK = {"simulated": GRAY, "drawn": BLUE, "lognormal": RED}
 """Colors of where maps come from."""
 
@@ -32,12 +33,12 @@ def maps_beside(maps: Mapping[str, np.ndarray], theta: np.ndarray, box: float, c
     figure, axes = panels(len(maps), count, (2.1 * count + 0.8, 2.1 * len(maps) + 0.3))
     shown = {way: np.log10(1 + some[:count] + FLOOR) for way, some in maps.items()}
     low, high = np.quantile(np.stack(list(shown.values())), [0.005, 0.995])
+    for i, ax in enumerate(axes[0]):
+        ax.set_title(rf"$\Omega_m$ {theta[i, 0]:.2f}, $\sigma_8$ {theta[i, 1]:.2f}")
     for row, (way, some) in zip(axes, shown.items(), strict=True):
-        for i, (ax, one) in enumerate(zip(row, some, strict=True)):
+        for ax, one in zip(row, some, strict=True):
             image = ax.imshow(one, cmap=SEQUENTIAL, vmin=low, vmax=high, extent=(0, box, 0, box), origin="lower")
             ax.set(xticks=[], yticks=[])
-            if row is axes[0]:
-                ax.set_title(rf"$\Omega_m$ {theta[i, 0]:.2f}, $\sigma_8$ {theta[i, 1]:.2f}")
         row[0].set_ylabel(way)
     figure.colorbar(
         image, ax=[ax for row in axes for ax in row], label=f"log10 of density over its mean, + {FLOOR:g}", shrink=0.6
@@ -48,7 +49,9 @@ def maps_beside(maps: Mapping[str, np.ndarray], theta: np.ndarray, box: float, c
 
 @styled
 def map_power(spectra: Mapping[str, tuple[np.ndarray, np.ndarray]], group: np.ndarray) -> Figure:
-    """Power of maps over that of the simulated ones of the same parameters, mean over simulations, and their scatter.
+    """Power of maps over that of the simulated ones of the same parameters, geometric mean over simulations, and their scatter.
+
+    The geometric mean, as the arithmetic one of ratios of maps of other initial fields is above one for equal powers.
 
     Parameters
     ----------
@@ -60,20 +63,20 @@ def map_power(spectra: Mapping[str, tuple[np.ndarray, np.ndarray]], group: np.nd
     figure, ((ax,),) = panels(1, 1, (6.4, 3.8))
     _, place, counts = np.unique(group, return_inverse=True, return_counts=True)
 
-    def means(power: np.ndarray) -> np.ndarray:
-        return np.stack([np.bincount(place, column) for column in power.T], axis=1) / counts[:, None]
+    def means(logarithm: np.ndarray) -> np.ndarray:
+        return np.stack([np.bincount(place, column) for column in logarithm.T], axis=1) / counts[:, None]
 
-    k, simulated = spectra["simulated"]
-    true = means(simulated)
-    within = np.std(simulated / true[place], axis=0)
-    ax.fill_between(k, 1 - within, 1 + within, color=GRAY, alpha=0.2, lw=0, label="scatter of one simulated map")
+    k, power = spectra["simulated"]
+    true = np.log(power)
+    within = np.std(true - means(true)[place], axis=0)
+    ax.fill_between(k, np.exp(-within), np.exp(within), color=GRAY, alpha=0.2, lw=0, label="scatter of one simulated map")
     ax.axhline(1, color=GRAY, lw=1)
     for way, (_, power) in spectra.items():
         if way == "simulated":
             continue
-        ratio = means(power) / true
-        error = ratio.std(axis=0, ddof=1) / np.sqrt(len(ratio))
-        ax.errorbar(k, ratio.mean(axis=0), error, fmt="o-", ms=3.5, capsize=2, color=LOOK[way], label=way)
-    ax.set(xscale="log", xlabel=r"wavenumber $k$ [$h$/Mpc]", ylabel="power over simulated", ylim=(0.5, 1.5))
+        off = means(np.log(power) - true)
+        ratio, error = np.exp(off.mean(axis=0)), off.std(axis=0, ddof=1) / np.sqrt(len(off))
+        ax.errorbar(k, ratio, ratio * error, fmt="o-", ms=3.5, capsize=2, color=LOOK[way], label=way)
+    ax.set(xscale="log", xlabel=r"wavenumber $k$ [$h$/Mpc]", ylabel="power over simulated, geometric mean", ylim=(0.5, 1.5))
     ax.legend()
     return figure
