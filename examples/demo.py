@@ -105,7 +105,7 @@ def maps(folder: Path) -> None:
     np.save(folder / "maps.npy", shipped[:4])
     zoo("predict", MAPS, "--input", folder / "maps.npy")
     np.save(folder / "map.npy", shipped[:1])
-    zoo("explain", MAPS, "--input", folder / "map.npy", "--method", "occlusion", "--target", 0, "--out", folder)
+    zoo("explain", MAPS, "--input", folder / "map.npy", "--method", "occlusion", "--target", "omega_m", "--out", folder)
 
 
 def paint(folder: Path) -> None:

@@ -97,6 +97,7 @@ def test_explain_help_lists_every_method():
         ("gbt-halo-mass --method occlusion", "gbt-halo-mass-occlusion"),
         ("ive-pendulum --method gradient --endpoint encode --output log_variance --target 1", "ive-pendulum-gradient"),
         ("ive-pendulum --method gradient --wrt time", "ive-pendulum-gradient"),
+        ("cnn2d-cosmology --method gradient --output mean --target sigma8", "cnn2d-cosmology-gradient"),
     ],
 )
 def test_explain_by_any_method(tmp_path, arguments, stem):
@@ -122,6 +123,10 @@ def test_importance_of_rows_of_a_file_needs_what_the_model_should_answer(tmp_pat
     ("arguments", "message"),
     [
         ("mlp-cmb-feature --method gradients", "did you mean gradient"),
+        (
+            "cnn2d-cosmology --method gradient --output mean --target sigma_8",
+            "no element of mean named 'sigma_8'; did you mean sigma8",
+        ),
         ("mlp-cmb-feature --method grad_cam", "needs a convolution, and MLP has none"),
         ("mlp-cmb-feature --method gradient --patch 3", "takes no --patch, which goes with lime, occlusion, shap"),
         ("mlp-cmb-feature --method pca --observation .", "takes no --observation"),

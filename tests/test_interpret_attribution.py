@@ -400,3 +400,18 @@ def test_a_model_is_called_by_its_name():
     found, expected = (explain(one, x, method="gradient") for one in ("logistic-cmb-running", model))
     np.testing.assert_array_equal(found.values, expected.values)
     assert found.meta == expected.meta
+
+
+@pytest.mark.parametrize("method", ["gradient", "occlusion"])
+def test_an_element_goes_by_its_name_too(method):
+    network = load("cnn2d-cosmology")
+    maps = np.random.default_rng(0).lognormal(-0.5, 1, (1, 64, 64)).astype(np.float32) - 1
+    options = {"method": method, "output": "mean", "allow_out_of_range": True}
+    by_name, by_text, by_number = (
+        explain(network, {"overdensity": maps}, target=target, **options) for target in ("sigma8", "1", 1)
+    )
+    assert by_name.answered == "mean[sigma8]"
+    assert by_name.target == by_text.target == 1
+    np.testing.assert_array_equal(by_name.values, by_number.values)
+    with pytest.raises(UnknownNameError, match=r"element of mean named 'sigma9'; did you mean sigma8"):
+        explain(network, {"overdensity": maps}, target="sigma9", **options)

@@ -186,7 +186,7 @@ def explain(
     ] = None,
     endpoint: Annotated[str | None, typer.Option(help="function to explain; default predict, or the first")] = None,
     output: Annotated[str | None, typer.Option(help="tensor of its answer; default the first, or logits")] = None,
-    target: Annotated[int | None, typer.Option(help="element of the output to explain; default 0")] = None,
+    target: Annotated[str | None, typer.Option(help="element of the output to explain, its number or name; default 0")] = None,
     wrt: Annotated[str | None, typer.Option(help="input tensor to attribute to; default the first")] = None,
     of: Annotated[str | None, typer.Option(help="attribution method whose trust is asked; default as above")] = None,
     patch: Annotated[int | None, typer.Option(help="elements along a side of what is taken away together")] = None,

@@ -11,6 +11,7 @@ from typing import Literal
 
 import numpy as np
 
+from zoo.errors import UnknownNameError
 from zoo.model.axes import Axis
 from zoo.model.spec import Tensor
 
@@ -110,6 +111,32 @@ def element_names(tensor: str, axes: Sequence[Axis], shape: Sequence[int]) -> li
     else:
         names = numbered
     return names if len(set(names)) == len(names) == count else numbered
+
+
+def element_number(tensor: Tensor, element: int | str) -> int:
+    """Which element of a tensor is meant, counted in C order.
+
+    Parameters
+    ----------
+    tensor : Tensor
+        The tensor, as a spec has it.
+    element : int or str
+        Its number, or its name as `element_names` has it; names go with axes of fixed sizes.
+
+    Raises
+    ------
+    UnknownNameError
+        No element has that name.
+    """
+    if not isinstance(element, str):
+        return element
+    if element.isdecimal():
+        return int(element)
+    sizes = [axis.size for axis in tensor.axes if axis.size is not None]
+    names = element_names(tensor.name, tensor.axes, sizes) if len(sizes) == len(tensor.axes) else []
+    if element not in names:
+        raise UnknownNameError(f"element of {tensor.name}", element, names)
+    return names.index(element)
 
 
 def element_name(tensor: Tensor, shape: Sequence[int], target: int) -> str:

@@ -51,7 +51,7 @@ def as_estimator(
     *,
     endpoint: str | None = None,
     output: str | None = None,
-    target: int = 0,
+    target: int | str = 0,
     allow_out_of_range: bool = False,
 ) -> tuple[EndpointRegressor, np.ndarray]:
     """An endpoint for whatever takes a fitted scikit-learn regressor, and its inputs as the matrix that goes with it.
@@ -62,7 +62,7 @@ def as_estimator(
         The explained number, as `zoo.interpret.explain` takes it.
     endpoint : str, optional
         The explained number, as `zoo.interpret.explain` takes it.
-    target : int
+    target : int or str
         The explained number, as `zoo.interpret.explain` takes it.
     output : str, optional
         Output tensor; default the first, for a classifier its probability.

@@ -68,7 +68,7 @@ def partial_dependence(
     points: int = 50,
     endpoint: str | None = None,
     output: str | None = None,
-    target: int = 0,
+    target: int | str = 0,
     seed: int = 0,
     allow_out_of_range: bool = False,
 ) -> Dependence:
@@ -89,7 +89,7 @@ def partial_dependence(
         The explained number, as `as_estimator` takes it.
     output : str, optional
         The explained number, as `as_estimator` takes it.
-    target : int
+    target : int or str
         The explained number, as `as_estimator` takes it.
     allow_out_of_range : bool
         The explained number, as `as_estimator` takes it.
@@ -140,7 +140,7 @@ def _dependence(
     features: Sequence[str] | None = None,
     endpoint: str | None = None,
     output: str | None = None,
-    target: int = 0,
+    target: int | str = 0,
 ) -> Dependence:
     return partial_dependence(
         asked.model,

@@ -25,7 +25,7 @@ def explain(
     method: str = "integrated_gradients",
     endpoint: str | None = None,
     output: str | None = None,
-    target: int = 0,
+    target: int | str = 0,
     wrt: str | None = None,
     baseline: np.ndarray | float | None = None,
     allow_out_of_range: bool = False,
@@ -52,8 +52,8 @@ def explain(
         Output tensor of the endpoint; by default "logits" for the `predict` of a classifier that has them, else the first. A
         probability is saturated wherever the classifier is sure and its gradient vanishes there; its logit, log(p / (1 - p)),
         does not saturate and is additive in the evidence.
-    target : int
-        Element of that tensor, counted in C order.
+    target : int or str
+        Element of that tensor, counted in C order, or its name, such as "omega_m".
     wrt : str, optional
         The input tensor to attribute to, by default the first; the others are held as given.
     baseline : ndarray or float, optional
@@ -121,7 +121,7 @@ def explain(
         endpoint=answer.endpoint,
         tensor=answer.wrt,
         output=answer.output,
-        target=target,
+        target=answer.target,
         baseline=start,
         baseline_answer=without,
         fixed={name: array for name, array in answer.arrays.items() if name != answer.wrt},

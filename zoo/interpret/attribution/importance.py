@@ -75,7 +75,7 @@ def permutation_importance(
     scoring: str | Callable[..., float] = "neg_mean_squared_error",
     endpoint: str | None = None,
     output: str | None = None,
-    target: int = 0,
+    target: int | str = 0,
     seed: int = 0,
     allow_out_of_range: bool = False,
 ) -> Importance:
@@ -104,7 +104,7 @@ def permutation_importance(
         The explained number, as `as_estimator` takes it.
     output : str, optional
         The explained number, as `as_estimator` takes it.
-    target : int
+    target : int or str
         The explained number, as `as_estimator` takes it.
     allow_out_of_range : bool
         The explained number, as `as_estimator` takes it.
@@ -180,23 +180,29 @@ def _comparable(model: Any, method: str) -> None:
     weighs=True,
 )
 def _permutation(
-    asked: Asked, *, patch: int | None = None, endpoint: str | None = None, output: str | None = None, target: int = 0
+    asked: Asked, *, patch: int | None = None, endpoint: str | None = None, output: str | None = None, target: int | str = 0
 ) -> Importance:
+    from zoo.interpret.estimator import as_estimator
+
     data = asked.rows
     if data.target is next(iter(data.inputs.values())):
         raise InputError("--method permutation_importance needs what the model should answer: an array named target")
     truth = np.asarray(data.target).reshape(len(data), -1)
-    if not 0 <= target < truth.shape[1]:
-        raise InputError(f"target: expected 0 to {truth.shape[1] - 1}, given {target}")
+    estimator, _ = as_estimator(
+        asked.model, asked.inputs, endpoint=endpoint, output=output, target=target, allow_out_of_range=True
+    )
+    number = estimator.answer.target
+    if not 0 <= number < truth.shape[1]:
+        raise InputError(f"target: expected 0 to {truth.shape[1] - 1}, given {number}")
     return permutation_importance(
         asked.model,
         asked.inputs,
-        truth[:, target],
+        truth[:, number],
         weight=data.weight,
         patch=patch,
         endpoint=endpoint,
         output=output,
-        target=target,
+        target=number,
         allow_out_of_range=True,
     )
 

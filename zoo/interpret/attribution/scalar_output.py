@@ -12,7 +12,7 @@ import numpy as np
 from zoo.errors import InputError, UnknownNameError
 from zoo.families.contracts import Classifies
 from zoo.interpret.attribution.differentiate import compiled_gradient, value_and_gradient
-from zoo.interpret.elements import element_name
+from zoo.interpret.elements import element_name, element_number
 from zoo.model.axes import fixed_axes
 from zoo.model.handed_in.tensors import named_inputs, numbers_alone
 from zoo.model.inputs import InputCheck
@@ -143,7 +143,7 @@ def answer_of(
     *,
     endpoint: str | None = None,
     output: str | None = None,
-    target: int = 0,
+    target: int | str = 0,
     wrt: str | None = None,
     allow_out_of_range: bool = False,
 ) -> Answer:
@@ -157,11 +157,10 @@ def answer_of(
         raise InputError(f"input {wrt!r}: expected at least one row to explain, given none")
     function, output = chosen_output(model, endpoint, output, described)
     tensors = {tensor.name: tensor for tensor in described.inputs}
-    explained = tensors[wrt]
+    explained, answered = tensors[wrt], _described_output(described, output)
     low, high = (None if end is None else np.asarray(end, explained.dtype) for end in (explained.low, explained.high))
-    return Answer(
-        model, function, arrays, endpoint, wrt, output, target, tensors, _described_output(described, output), low, high
-    )
+    number = element_number(answered, target)
+    return Answer(model, function, arrays, endpoint, wrt, output, number, tensors, answered, low, high)
 
 
 def _described_output(described: Endpoint, output: str) -> Tensor:
