@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
@@ -25,6 +26,8 @@ LARGE = 2**16
 """Numbers of a row from which on it is large: fewer rows hold as much to compare, and many would not fit into memory."""
 LARGE_ROWS, LARGE_SIZED_ROWS = 64, 9
 """Rows of the comparison where they are large, at the size of the test tensors and at each other."""
+PATIENCE = 120.0
+"""Seconds that the model may take for all rows; where it would take longer, fewer are compared."""
 
 
 class OutputParity(Strict):
@@ -114,7 +117,7 @@ def check_export(
     test_inputs : mapping of str to ndarray
         Inputs of the endpoint's test tensors.
     rows : int
-        The number of rows that are compared at the size of the test tensors; fewer where they are large.
+        The number of rows that are compared at the size of the test tensors; fewer where they are large, or take minutes.
     gradients : collection of str
         The outputs that are gradients, as for ``check_parity``.
 
@@ -129,7 +132,7 @@ def check_export(
         The graph is farther from the model than ``check_parity`` allows, or padding changes an answer.
     """
     described = spec.endpoint(endpoint)
-    made = in_range_rows(test_inputs, min(rows, LARGE_ROWS) if _large(test_inputs) else rows)
+    made = in_range_rows(test_inputs, min(rows, LARGE_ROWS) if _costly(model, spec, endpoint, test_inputs, rows) else rows)
     reports = [check_parity(model, spec, endpoint, exported, made, gradients=gradients)]
     few = {name: array[:SIZED_ROWS] for name, array in made.items()}
     tried = sizes_to_try(described)
@@ -145,7 +148,18 @@ def check_export(
 
 def _large(inputs: Tensors) -> bool:
     """Whether a row of some input is large."""
-    return any(array[:1].size > LARGE for array in inputs.values())
+    return any(array[:1].size >= LARGE for array in inputs.values())
+
+
+def _costly(model: EndpointModel, spec: ModelSpec, endpoint: str, test_inputs: Tensors, rows: int) -> bool:
+    """Whether so many rows are too large, or would take the model too long, as a map out of many passes does."""
+    if rows <= LARGE_ROWS or _large(test_inputs):
+        return True
+    few = in_range_rows(test_inputs, LARGE_ROWS)
+    answers(model, spec, endpoint, {name: array[:1] for name, array in few.items()})  # the first answer takes longer
+    start = time.monotonic()
+    answers(model, spec, endpoint, few)
+    return (time.monotonic() - start) * rows / LARGE_ROWS > PATIENCE
 
 
 def check_padding(spec: ModelSpec, endpoint: str, exported: Run, rows: Tensors) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 import statistics
 from pathlib import Path
@@ -387,6 +388,31 @@ def test_where_matter_goes():
     assert f"falls short, by {-min(off.values()):.0%} at {max(off):.1f} h/Mpc" in card
     near = [k for k, one in zip(curves["wavenumber"], curves["correlation"], strict=True) if one > 0.99]
     assert f"above 0.99 up to {max(near):.1f} h/Mpc" in card
+
+
+def test_maps_out_of_noise():
+    card, found = prose("diffusion-maps"), measured("diffusion-maps")
+    page = " ".join((ROOT / "docs" / "fields.md").read_text(encoding="utf-8").split())
+    for way, name in (
+        ("right answers of a classifier", "classifier accuracy"),
+        ("power, largest difference of its logarithm", "power, largest"),
+        ("power spectrum", "power"),
+        ("equilateral triangles", "bispectrum"),
+        ("values of cells", "one-point"),
+        ("peaks", "peaks"),
+    ):
+        beside = found[f"autoencoder/{name}"]["value"]
+        row = "| {} | {:.2f} | {:.2f} | {:.2f} |".format(way, found[name]["value"], beside, found[name]["baseline"])
+        assert row in card
+    right, power = found["classifier accuracy"], found["power, largest"]
+    low, high = right["interval"]
+    told = f"in {right['value']:.0%} ({low:.0%} to {high:.0%})"
+    assert told in card
+    assert told in page
+    low, high = (f"{math.expm1(end):.0%}" for end in power["interval"])
+    assert f"off by {math.expm1(power['value']):.0%} ({low} to {high}) at most" in card
+    likest = found["correlation with the likest training map"]
+    assert f"by {likest['value']:.3f} in the mean, with a simulated test map by {likest['baseline']:.3f}" in card
 
 
 def test_flows_at_the_ends_of_a_prior():

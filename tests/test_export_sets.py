@@ -116,6 +116,13 @@ def test_fewer_rows_are_compared_where_these_are_large(monkeypatch):
     assert {parity.rows for parity in report.outputs.values()} == {64 + 40 + 9 * (len(report.sizes) - 1)}
 
 
+def test_fewer_rows_are_compared_where_the_model_takes_long(monkeypatch):
+    model, proto = graph_of("deep-set", "predict")
+    monkeypatch.setattr("zoo.export.parity.PATIENCE", 0.0)
+    report = check_export(model, model.spec, "predict", onnx_function(proto.SerializeToString()), rows("deep-set"), 100)
+    assert {parity.rows for parity in report.outputs.values()} == {64 + 40 * len(report.sizes)}
+
+
 def test_an_ensemble_of_sets_passes_too():
     model = get_family("ensemble")(member="deep-set", config={}, count=2)
     one = ENDPOINTS["deep-set"]["predict"]
