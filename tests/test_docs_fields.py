@@ -89,6 +89,27 @@ def test_which_cells_say_so():
     assert f"a rank correlation of {kept:.2f}" in page
 
 
+def test_at_which_scales():
+    found = json.loads((ROOT / "benchmarks" / "results" / "fields_scales.json").read_text(encoding="utf-8"))["fields"]
+    scales = ("2 Mpc/h", "4 Mpc/h", "8 Mpc/h")
+    for name, what in (("cnn2d-cosmology", "map"), ("cnn3d-cosmology", "cube")):
+        for way, label in (("network", "network"), ("summaries", "all summaries"), ("power", "power spectrum")):
+            rows = [found[name][scale][way] for scale in scales]
+            cells = [f"{row['omega_m']['error']:.3f}, {row['sigma8']['error']:.3f}" for row in rows]
+            assert f"| {what}, {label} | {' | '.join(cells)} |" in PAGE
+
+    def advantage(name: str, scale: str) -> str:
+        error = {way: row["omega_m"]["error"] for way, row in found[name][scale].items()}
+        return percent(1 - error["network"] / error["summaries"])
+
+    first, second, third = ([advantage(name, scale) for name in found] for scale in scales)
+    page, measured = " ".join(PAGE.split()), (ROOT / "docs" / "benchmarks.md").read_text(encoding="utf-8")
+    assert f"{first[0]} of a map and {first[1]} of a cube at 2 Mpc/h, {second[0]} and {second[1]} at 4" in page
+    assert f"{first[0]} and {first[1]} below theirs at 2 Mpc/h, {second[0]} and {second[1]} at 4" in measured
+    assert f"but for {third[0]} of maps" in measured
+    assert third[1].startswith("-")
+
+
 def test_what_moving_particles_takes():
     ways = json.loads((ROOT / "benchmarks" / "results" / "displacements.json").read_text(encoding="utf-8"))["ways"]
     rows = re.findall(r"^\| (?:network|second|mesh|the sim).* \| ([\d.]+) s \| ([\d.]+) \| ([\d.]+) \|$", PAGE, re.MULTILINE)

@@ -155,7 +155,8 @@ def assert_one_row_is_answered_bit_for_bit(server: Server, client: str, name: st
     ask, binary = CLIENTS[client]
     arrays = rows(name, endpoint, 1)
     expected = session(name).run(arrays, endpoint, **OPEN)
-    given = ask(server, wire_name(name, endpoint), arrays, binary)
+    sent = {tensor: on_the_wire(array) for tensor, array in arrays.items()}
+    given = ask(server, wire_name(name, endpoint), sent, binary)
     assert given.keys() == expected.keys()
     for output, array in expected.items():
         np.testing.assert_array_equal(given[output], on_the_wire(array), strict=True)
