@@ -110,6 +110,39 @@ def test_at_which_scales():
     assert third[1].startswith("-")
 
 
+def test_another_simulator():
+    found = json.loads((ROOT / "benchmarks" / "results" / "fields_adaptation.json").read_text(encoding="utf-8"))["fields"]
+    measured, page = (ROOT / "docs" / "benchmarks.md").read_text(encoding="utf-8"), " ".join(PAGE.split())
+    card = " ".join((ROOT / "model_cards" / "cnn2d-cosmology" / "README.md").read_text(encoding="utf-8").split())
+    labels = {"finer": "more particles", "direct-forces": "direct forces"}
+    shifts = {}
+    for network, others in found.items():
+        for other, label in labels.items():
+            rows = [others[other]["before"]["omega_m"], *(others[other]["weights"][way]["omega_m"] for way in ("10", "100"))]
+            cells = [f"{row['shift'][0]:+.3f}, {row['error'][0]:.3f}" for row in rows]
+            assert f"| {network}, {label} | {' | '.join(cells)} |" in PAGE
+            shifts[network, other] = [f"{-row['shift'][0]:.3f}" for row in rows]
+    (finer, _, _), (direct, _, _) = shifts["smoothed", "finer"], shifts["smoothed", "direct-forces"]
+    assert f"shifted by {finer} and {direct} in Omega_m" in measured
+    assert f"lowers its Omega_m by {finer} (finer) and {direct} (direct forces)" in card
+    before, after = ([shifts["unsmoothed", other][i] for other in labels] for i in (0, 2))
+    assert f"without smoothing by {before[0]} and {before[1]}, and by {after[0]} and {after[1]} after it" in measured
+
+    def deviations(network: str, way: str) -> list[str]:
+        rows = [found[network][other] for other in labels]
+        rows = [row["before"] if way == "before" else row["weights"][way] for row in rows]
+        return [f"{-row['omega_m']['shift in deviations'][0]:.1f}" for row in rows]
+
+    first, second = deviations("smoothed", "before")
+    assert f"off by {first} of its deviation with more particles and {second} with direct forces" in page
+    first, second = deviations("unsmoothed", "before")
+    assert f"without smoothing is off by {first} and {second}" in page
+    first, second = deviations("unsmoothed", "100")
+    assert f"shift falls to {first} and {second} deviations" in page
+    narrow, whole = (found["smoothed"]["finer"][way]["omega_m"]["error"][0] for way in ("narrow", "before"))
+    assert f"errors of {narrow:.3f} in place of {whole:.3f}" in page
+
+
 def test_what_moving_particles_takes():
     ways = json.loads((ROOT / "benchmarks" / "results" / "displacements.json").read_text(encoding="utf-8"))["ways"]
     rows = re.findall(r"^\| (?:network|second|mesh|the sim).* \| ([\d.]+) s \| ([\d.]+) \| ([\d.]+) \|$", PAGE, re.MULTILINE)
