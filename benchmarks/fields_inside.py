@@ -2,10 +2,10 @@
 
     python benchmarks/fields_inside.py [--simulations 1000]
 
-On maps of simulations of another hypercube than the training's, one each. Three views of each parameter: how much of the
-gradient falls on cells of which density; what is left of the answer when the densest or the emptiest cells of a map are made
-alike; and which summaries of a map the last hidden layer knows. Writes benchmarks/results/fields_inside.json and
-docs/figures/fields_inside.png.
+On maps of simulations of another hypercube than the training's, one each. Four views: how much of the gradient falls on
+cells of which density; what is left of the answer when the densest or the emptiest cells of a map are made alike; which
+summaries of a map the last hidden layer knows; and how much information summaries share with both answers and with the
+parameters. Writes benchmarks/results/fields_inside.json and docs/figures/fields_inside.png.
 """
 
 from __future__ import annotations
@@ -24,8 +24,9 @@ from zoo.data.dataset import get_dataset
 from zoo.data.fields.features import THRESHOLDS, features
 from zoo.families.batches import in_batches
 from zoo.families.fields.convolutions import smoothed
-from zoo.interpret import linear_r2, randomization_check
+from zoo.interpret import linear_r2, mutual_information, randomization_check
 from zoo.interpret.plots.style import BLUE, GRAY, RED, panels, styled
+from zoo.progress import track
 
 NETWORK = "cnn2d-cosmology"
 NAMES = {"omega_m": r"$\Omega_m$", "sigma8": r"$\sigma_8$"}
@@ -87,10 +88,26 @@ def summaries(maps: np.ndarray) -> dict[str, np.ndarray]:
     }
 
 
+def information(answers: np.ndarray, truth: dict[str, np.ndarray], given: dict[str, np.ndarray]) -> dict[str, dict]:
+    """Mutual information in nat and its error: of each summary and of both answers with the parameters and with the answers."""
+    about = {**truth, "both answers": answers}
+    found = {"both answers": {name: shared(answers, values) for name, values in truth.items()}}
+    continuous = [name for name, values in given.items() if len(np.unique(values)) > len(values) / 2]
+    for name in track(continuous, "information"):
+        found[name] = {other: shared(given[name], values) for other, values in about.items()}
+    return found
+
+
+def shared(first: np.ndarray, second: np.ndarray) -> list[float]:
+    """Mutual information in nat, and its error."""
+    value, error, _ = mutual_information(first, second)
+    return [round(value, 3), round(error, 3)]
+
+
 @styled
 def figure(found: dict[str, dict]) -> Figure:
-    """The three views side by side."""
-    drawn, ((first, second, third),) = panels(1, 3, (14.0, 3.8))
+    """The four views side by side."""
+    drawn, ((first, second, third, fourth),) = panels(1, 4, (18.0, 3.8))
     places = np.arange(len(CLASSES))
     for i, name in enumerate(NAMES):
         first.bar(places + 0.4 * i - 0.2, found["gradient"][name], 0.38, color=COLORS[name], label=NAMES[name])
@@ -106,6 +123,13 @@ def figure(found: dict[str, dict]) -> Figure:
     third.barh(np.arange(len(known))[::-1], list(known.values()), 0.6, color=GRAY)
     third.set_yticks(np.arange(len(known))[::-1], list(known))
     third.set(xlabel="variance explained", xlim=(0, 1), title="Known to the last layer")
+    told = found["information"]
+    for i, name in enumerate(NAMES):
+        value, error = np.array([told[way][name] for way in told]).T
+        at = np.arange(len(told))[::-1] - 0.4 * i + 0.2
+        fourth.barh(at, value, 0.38, xerr=error, color=COLORS[name])
+    fourth.set_yticks(np.arange(len(told))[::-1], list(told))
+    fourth.set(xlabel="mutual information [nat]", title="What each says of a parameter")
     return drawn
 
 
@@ -142,6 +166,7 @@ def main() -> None:
         "known to the last layer": {
             name: round(float(value.mean()), 3) for name, value in linear_r2(hidden(maps), summaries(seen)).items()
         },
+        "information": information(answer(maps), truth, summaries(seen)),
         "rank correlation of the gradient with that of random weights": {
             layer: round(float(value), 3) for layer, value in zip(random.layers, agreement, strict=True)
         },

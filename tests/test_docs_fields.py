@@ -82,6 +82,13 @@ def test_which_cells_say_so():
     assert f"a fifth of the mean ({known['share of cells below a fifth']})" in page
     assert f"1 h/Mpc ({known['power, 1 h/Mpc']}) and the peaks ({known['peaks above 3.8']})" in page
     assert found["known to the last layer"]["triangles, 0.5 h/Mpc"] < 0.05
+    told = {name: {way: value for way, (value, _) in ways.items()} for name, ways in found["information"].items()}
+    both = told.pop("both answers")
+    most = max(ways["omega_m"] for ways in told.values())
+    assert f"shares more than {most:.2f} nat with it, where the two answers of the network share {both['omega_m']:.2f}." in page
+    variance = told["variance of ln density"]["sigma8"]
+    assert f"of the logarithm has {variance:.2f} nat, the answers {both['sigma8']:.2f}" in page
+    assert max(error for ways in found["information"].values() for _, error in ways.values()) < 0.035
     first, *_, last = found["gradient"]["omega_m"]
     assert f"It is {first} times its mean on the emptiest half" in page
     assert round(last, 1) == 0.1

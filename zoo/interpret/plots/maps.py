@@ -41,7 +41,7 @@ def maps_beside(maps: Mapping[str, np.ndarray], theta: np.ndarray, box: float, c
             ax.set(xticks=[], yticks=[])
         row[0].set_ylabel(way)
     figure.colorbar(
-        image, ax=[ax for row in axes for ax in row], label=f"log10 of density over its mean, + {FLOOR:g}", shrink=0.6
+        image, ax=[ax for row in axes for ax in row], label=f"log10 of density\nover its mean, + {FLOOR:g}", shrink=0.8
     )
     axes[-1][0].set_xlabel(f"{box:g} Mpc/h")
     return figure
