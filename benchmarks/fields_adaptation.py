@@ -39,7 +39,7 @@ NETWORK = "cnn2d-cosmology"
 LABELS = {"omega_m": r"$\Omega_m$", "sigma8": r"$\sigma_8$"}
 OTHERS = {"finer": {"particles": 96, "cells": 64}, "direct-forces": {"softening": 0.1, "steps": 90}}
 """What the other simulators do differently."""
-UNLABELLED = {"finer": 100, "direct-forces": 50}
+UNLABELED = {"finer": 100, "direct-forces": 50}
 """Simulations of each without labels, which take 6 s and half a minute of a core."""
 HYPERCUBE = {"seed": 20214, "simulations": 100}
 NARROW = 0.3
@@ -105,10 +105,10 @@ def adapted(network: ZooModel, source: FieldMaps, target: FieldMaps | None, weig
             loss += weight * misalignment(last_layer(copy, maps), last_layer(copy, others))
         optimizer.apply_gradients(zip(tape.gradient(loss, variables), variables, strict=True))
 
-    unlabelled = None if target is None else (batch[0] for epoch in count() for batch in EpochData(target, BATCH, 1, epoch))
+    unlabeled = None if target is None else (batch[0] for epoch in count() for batch in EpochData(target, BATCH, 1, epoch))
     for epoch in range(EPOCHS):
         for maps, truth, *_ in EpochData(source, BATCH, 0, epoch):
-            others = maps if unlabelled is None else next(unlabelled)
+            others = maps if unlabeled is None else next(unlabeled)
             step(*(tf.convert_to_tensor(values) for values in (maps, truth, others)))
         print(f"{title}: epoch {epoch + 1} of {EPOCHS}", flush=True)
     return copy
@@ -182,11 +182,11 @@ def main() -> None:
         for other, design in OTHERS.items():
             test = get_dataset("field-maps", **load_recipe(NETWORK).evaluation.also_on[other]).rows("test")
             same = only(ours, np.isin(ours.group, test.group))
-            unlabelled = {"train": UNLABELLED[other], "validation": 0, "test": 0, "design": {**design, **HYPERCUBE}}
+            unlabeled = {"train": UNLABELED[other], "validation": 0, "test": 0, "design": {**design, **HYPERCUBE}}
             found[name][other] = {"before": judged(network, same, test, validation), "weights": {}}
-            cases = {f"{weight:g}": (weight, FieldMaps(**unlabelled)) for weight in WEIGHTS if weight}
+            cases = {f"{weight:g}": (weight, FieldMaps(**unlabeled)) for weight in WEIGHTS if weight}
             if other == "finer":
-                cases["narrow"] = (WEIGHTS[-1], Narrow(**unlabelled))
+                cases["narrow"] = (WEIGHTS[-1], Narrow(**unlabeled))
             ways = {
                 case: partial(adapted, network, source, target, weight, f"{name}, {other}, {case}")
                 for case, (weight, target) in cases.items()
