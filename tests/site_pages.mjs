@@ -2,7 +2,7 @@
 
 import { join } from "node:path";
 
-import { launched, pictured } from "./web_browser.mjs";
+import { launched } from "./web_browser.mjs";
 
 const [address, folder, ...models] = process.argv.slice(2);
 
@@ -49,7 +49,7 @@ try {
       changed: (await shown()) !== before,
       particles: await place.locator("svg circle title").allTextContents(),
     };
-    await pictured(place, join(folder, `${name}.png`));
+    await place.screenshot({ path: join(folder, `${name}.png`) });
   }
 
   await page.goto(`${address}/_made/models.html`);
@@ -57,7 +57,7 @@ try {
   said.all = await visible();
   await page.getByRole("button", { name: "mechanics" }).click();
   said.mechanics = await visible();
-  await pictured(page, join(folder, "gallery.png"));
+  await page.screenshot({ path: join(folder, "gallery.png") });
 } finally {
   await browser.close();
 }

@@ -11,13 +11,3 @@ export async function launched(tries = 3) {
     return launched(tries - 1);
   }
 }
-
-/** A picture of a page or of a place on it; a busy Chromium sometimes says that it cannot make one, and can the next time. */
-export async function pictured(place, path, tries = 3) {
-  try {
-    await place.screenshot({ path });
-  } catch (error) {
-    if (tries === 1) throw error;
-    await pictured(place, path, tries - 1);
-  }
-}

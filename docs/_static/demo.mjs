@@ -7,15 +7,16 @@ import * as ort from "./ort/ort.wasm.bundle.min.mjs";
 import { fromUrl, Model, ZooError } from "./physzoo/physzoo.mjs";
 import { readNpy } from "./physzoo/spec.mjs";
 
-import { bars, curve, particles, picture, scatter } from "./drawings.mjs";
+import { bars, curve, field, particles, picture, scatter } from "./drawings.mjs";
 
 const PREFERRED = ["decode", "sample", "predict"];
 const FEW = 16; // numbers that get a slider each
 const SWEPT = 121;
-const DRAWS = 3000;
+const DRAWS = 3000; // but one of a field, whose noise has free axes
 ort.env.wasm.numThreads = 1;
 
 const size = ({ axes }) => axes.reduce((product, axis) => product * (axis.size ?? NaN), 1);
+const isField = ({ axes }) => axes.length > 1 && axes[0].size == null && axes[1].size == null;
 const bound = (tensor, side, i) => (Array.isArray(tensor[side]) ? tensor[side][i % tensor[side].length] : tensor[side]);
 const labels = ({ name, axes }) => axes.at(-1)?.labels ?? Array.from({ length: axes.at(-1)?.size ?? 1 }, (_, i) => (size({ axes }) > 1 ? `${name} ${i}` : name));
 const unitOf = (tensor, i) => tensor.axes.at(-1)?.units?.[i] ?? tensor.unit;
@@ -122,7 +123,8 @@ class Demonstration {
   /** One batch of all that is asked at once. */
   #batch() {
     const swept = this.kinds.indexOf("swept");
-    const n = this.kinds.includes("noise") ? DRAWS : swept < 0 ? 1 : SWEPT;
+    const noise = this.kinds.indexOf("noise");
+    const n = noise >= 0 ? (isField(this.endpoint.inputs[noise]) ? 1 : DRAWS) : swept < 0 ? 1 : SWEPT;
     const inputs = {};
     this.endpoint.inputs.forEach((tensor, i) => {
       const width = this.values[i].length;
@@ -170,7 +172,8 @@ class Demonstration {
     const swept = this.kinds.indexOf("swept");
     const shape = first.axes.map((axis) => axis.size);
     let drawn;
-    if (this.kinds.includes("noise")) drawn = scatter(values, labels(first).map((label, k) => withUnit(label, unitOf(first, k))));
+    if (isField(first)) drawn = field(values, answer[first.name].dims.slice(1));
+    else if (this.kinds.includes("noise")) drawn = scatter(values, labels(first).map((label, k) => withUnit(label, unitOf(first, k))));
     else if (swept >= 0) {
       const tensor = this.endpoint.inputs[swept];
       const spread = second?.name === "scale" ? answer.scale.data : undefined;

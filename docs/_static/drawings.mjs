@@ -164,6 +164,15 @@ export function particles(values, real, [ptLabel, yLabel, phiLabel]) {
   return drawn;
 }
 
+/** A map, or the first slice of a cube and of its components, in gray from its least to its largest value, by their inverse sinh. */
+export function field(values, [height, width, ...rest]) {
+  const step = rest.reduce((product, n) => product * n, 1);
+  const shown = Array.from({ length: height * width }, (_, i) => Math.asinh(values[i * step]));
+  const low = shown.reduce((least, value) => Math.min(least, value));
+  const high = shown.reduce((most, value) => Math.max(most, value));
+  return picture(shown.map((value) => (value - low) / (high - low || 1)), [height, width, 1]);
+}
+
 /** An image with one channel or three, whose values go from 0 to 1. */
 export function picture(values, [height, width, channels]) {
   const canvas = Object.assign(document.createElement("canvas"), { width, height, className: "demo-picture" });
