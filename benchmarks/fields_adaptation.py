@@ -15,7 +15,7 @@ from __future__ import annotations
 import argparse
 import json
 from functools import cache, partial
-from itertools import count
+from itertools import count, product
 from pathlib import Path
 
 import keras
@@ -32,7 +32,7 @@ from zoo.families.base import ZooModel
 from zoo.families.batches import in_batches
 from zoo.interpret.plots.style import BLUE, GRAY, RED, panels, styled
 from zoo.training.fit import EpochData, trained
-from zoo.training.metrics import Units, measured, rms
+from zoo.training.metrics import Units, mean, measured, rms
 from zoo.training.recipe import load_recipe
 
 NETWORK = "cnn2d-cosmology"
@@ -78,9 +78,9 @@ def last_layer(network: ZooModel, maps: tf.Tensor) -> tf.Tensor:
 
 def misalignment(first: tf.Tensor, second: tf.Tensor) -> tf.Tensor:
     """How far means and covariances of the rows of both are apart, in deviations of the first."""
-    mean = tf.reduce_mean(first, axis=0)
-    deviation = tf.sqrt(tf.reduce_mean((first - mean) ** 2, axis=0) + 1e-6)
-    first, second = (first - mean) / deviation, (second - mean) / deviation
+    center = tf.reduce_mean(first, axis=0)
+    deviation = tf.sqrt(tf.reduce_mean((first - center) ** 2, axis=0) + 1e-6)
+    first, second = (first - center) / deviation, (second - center) / deviation
     apart = tf.reduce_mean(tf.reduce_mean(second, axis=0) ** 2)
 
     def covariance(rows: tf.Tensor) -> tf.Tensor:
@@ -116,25 +116,25 @@ def adapted(network: ZooModel, source: FieldMaps, target: FieldMaps | None, weig
 
 def answers(network: ZooModel, rows: Rows) -> tuple[np.ndarray, np.ndarray]:
     """Means and deviations (n, 2)."""
-    mean, deviation = np.split(in_batches(lambda some: network(some), rows.inputs["overdensity"]), 2, axis=1)
-    return mean, deviation
+    means, deviations = np.split(in_batches(network, rows.inputs["overdensity"]), 2, axis=1)
+    return means, deviations
 
 
 def judged(network: ZooModel, ours: Rows, others: Rows, validation: Rows) -> dict[str, object]:
     """What the network answers to the same universes of both simulators."""
-    (mean, _), (theirs, deviation) = answers(network, ours), answers(network, others)
+    (own, _), (theirs, deviation) = answers(network, ours), answers(network, others)
     units = Units.of(others)
     found: dict[str, object] = {}
     for i, name in enumerate(LABELS):
         ways = {
-            "shift": (np.mean, theirs[:, i] - mean[:, i]),
-            "shift in deviations": (np.mean, (theirs[:, i] - mean[:, i]) / deviation[:, i]),
+            "shift": (mean, theirs[:, i] - own[:, i]),
+            "shift in deviations": (mean, (theirs[:, i] - own[:, i]) / deviation[:, i]),
             "error": (rms, theirs[:, i] - others.target[:, i]),
-            "error on ours": (rms, mean[:, i] - ours.target[:, i]),
+            "error on ours": (rms, own[:, i] - ours.target[:, i]),
         }
         found[name] = {}
         for way, (statistic, values) in ways.items():
-            metric = measured(f"{way} {name}", lambda some, weight, of=statistic: of(some), [values], units, "")
+            metric = measured(f"{way} {name}", statistic, [values], units, "")
             found[name] |= {way: [round(one, 4) for one in (metric.value, *(metric.interval or ()))]}
     truth = validation.target
     found["validation loss"] = round(float(np.mean(network.objective(truth, np.hstack(answers(network, validation))))), 4)
@@ -142,7 +142,7 @@ def judged(network: ZooModel, ours: Rows, others: Rows, validation: Rows) -> dic
 
 
 def chosen(rows: dict[str, dict]) -> str:
-    """The largest weight whose loss on labelled maps is hardly larger than without alignment."""
+    """The largest weight whose loss on labeled maps is hardly larger than without alignment."""
     first = next(iter(rows.values()))["validation loss"]
     return [weight for weight, row in rows.items() if row["validation loss"] <= first + COST][-1]
 
@@ -151,17 +151,15 @@ def chosen(rows: dict[str, dict]) -> str:
 def figure(found: dict[str, dict]) -> Figure:
     """How far answers are shifted, by how much the alignment counts."""
     drawn, axes = panels(1, len(LABELS), (10.0, 3.8))
-    lines = {"smoothed": "o-", "unsmoothed": "s--"}
+    looks = {"smoothed": (BLUE, "o-"), "unsmoothed": (RED, "s--")}
     for ax, (name, label) in zip(axes[0], LABELS.items(), strict=True):
-        for (network, other), color in zip(
-            [(network, other) for network in lines for other in OTHERS], (BLUE, BLUE, RED, RED), strict=True
-        ):
-            of = found[network][other]
+        for network, other in product(looks, OTHERS):
+            (color, line), of = looks[network], found[network][other]
             some = [of["before"], *of["weights"].values()]
             value, low, high = np.array([row[name]["shift in deviations"] for row in some]).T
             filled = color if other == "finer" else "white"
             style = {"color": color, "mfc": filled, "capsize": 3, "label": f"{network}, {other}"}
-            ax.errorbar(range(len(some)), value, [value - low, high - value], fmt=lines[network], **style)
+            ax.errorbar(range(len(some)), value, [value - low, high - value], fmt=line, **style)
         ax.axhline(0, color=GRAY, lw=1)
         ax.set_xticks(range(1 + len(WEIGHTS)), ["before", *(f"{weight:g}" for weight in WEIGHTS)])
         ax.set(xlabel="weight of the alignment", ylabel=f"shift of {label} [deviations of a map]")

@@ -113,8 +113,8 @@ def paint(folder: Path) -> None:
     theta = np.array([[0.15, 0.8], [0.3, 0.8], [0.45, 0.8], [0.3, 1.0]], np.float32)
     noise = np.random.default_rng(0).standard_normal((1, 64, 64), np.float32)
     np.savez(folder / "noise.npz", z=np.repeat(noise, len(theta), axis=0), theta=theta)
-    zoo("predict", PAINTER, "--endpoint", "sample", "--input", folder / "noise.npz")
-    drawn = Session(PAINTER).run(dict(np.load(folder / "noise.npz")), endpoint="sample")["overdensity"]
+    zoo("predict", PAINTER, "--endpoint", "sample", "--input", folder / "noise.npz", "--out", folder)
+    drawn = np.load(folder / f"{PAINTER}-sample.npz")["overdensity"]
     maps_beside({"drawn": drawn}, theta, box=100.0, count=len(theta)).savefig(folder / "drawn-maps.png", dpi=110)
 
 

@@ -132,7 +132,8 @@ def check_export(
         The graph is farther from the model than ``check_parity`` allows, or padding changes an answer.
     """
     described = spec.endpoint(endpoint)
-    made = in_range_rows(test_inputs, min(rows, LARGE_ROWS) if _costly(model, spec, endpoint, test_inputs, rows) else rows)
+    costly = rows > LARGE_ROWS and (_large(test_inputs) or _takes_long(model, spec, endpoint, test_inputs, rows))
+    made = in_range_rows(test_inputs, LARGE_ROWS if costly else rows)
     reports = [check_parity(model, spec, endpoint, exported, made, gradients=gradients)]
     few = {name: array[:SIZED_ROWS] for name, array in made.items()}
     tried = sizes_to_try(described)
@@ -151,10 +152,8 @@ def _large(inputs: Tensors) -> bool:
     return any(array[:1].size >= LARGE for array in inputs.values())
 
 
-def _costly(model: EndpointModel, spec: ModelSpec, endpoint: str, test_inputs: Tensors, rows: int) -> bool:
-    """Whether so many rows are too large, or would take the model too long, as a map out of many passes does."""
-    if rows <= LARGE_ROWS or _large(test_inputs):
-        return True
+def _takes_long(model: EndpointModel, spec: ModelSpec, endpoint: str, test_inputs: Tensors, rows: int) -> bool:
+    """Whether so many rows would take the model longer than ``PATIENCE``, as maps out of many passes do."""
     few = in_range_rows(test_inputs, LARGE_ROWS)
     one = {name: array[:1] for name, array in few.items()}
     start = time.monotonic()
