@@ -18,6 +18,8 @@ from zoo.families.clouds.edge_conv import neighbors, squared_distances
 from zoo.families.clouds.frame import about_axis, pair_kinematics, squared_distance
 from zoo.families.clouds.identity import identities
 from zoo.families.clouds.kinds import CODES, charges
+from zoo.families.clouds.row_norm import RowNorm
+from zoo.families.clouds.rows import AllRows, RealRows
 from zoo.model.registry import get_family
 from zoo.testing import check_family
 from zoo.testing.family_checks import OPSETS
@@ -292,21 +294,45 @@ def test_charges_are_those_of_the_particle_data_group():
     assert told[:, 0].tolist() == [particle.Particle.from_pdgid(code).charge for code in CODES]
 
 
+@pytest.mark.parametrize("kind", [AllRows, RealRows])
 @pytest.mark.parametrize("particles", [1, 3, 8, 40])
-def test_neighbors_are_those_of_a_tree(particles):
+def test_neighbors_are_those_of_a_tree(particles, kind):
     from scipy.spatial import cKDTree
 
     k = 5
     rng = np.random.default_rng(0)
     x, count = rng.normal(0, 1, (4, particles, 3)).astype(np.float32), rng.integers(1, particles + 1, 4)
     real = np.arange(particles) < count[:, None]
-    index, near = (
-        np.asarray(one) for one in neighbors(squared_distances(ops.convert_to_tensor(x)), ops.convert_to_tensor(real), k)
-    )
+    given = ops.convert_to_tensor(real)
+    rows = kind(given)
+    index, near = (np.asarray(one) for one in neighbors(squared_distances(ops.convert_to_tensor(x)), given, k, rows))
+    row = np.asarray(rows.renumber(ops.arange(4 * particles))).reshape(4, particles)
     for jet in range(4):
         tree = cKDTree(x[jet][real[jet]])
         for place in range(count[jet]):
             _, expected = tree.query(x[jet, place], min(k + 1, count[jet]))
-            found = index[jet, place][near[jet, place]] - jet * particles
-            assert set(found) == set(np.atleast_1d(expected)) - {place}
-        assert not near[jet, count[jet] :].any()
+            here = row[jet, place]
+            assert set(index[here][near[here]]) == set(row[jet, np.atleast_1d(expected)]) - {here}
+        if kind is AllRows:
+            assert not near[row[jet, count[jet] :]].any()
+    assert len(index) == (4 * particles if kind is AllRows else count.sum())
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="the kernel is TensorFlow's")
+def test_a_norm_by_the_fused_kernel_is_that_of_keras():
+    rng = np.random.default_rng(0)
+    x = rng.normal(3, 2, (500, 4, 6)).astype(np.float32)
+    few = rng.random((500, 4)) < 0.7
+    ours, theirs = RowNorm(), keras.layers.BatchNormalization()
+    for mask in (np.ones((500, 4), bool), few):
+        answers = []
+        for norm, how in ((ours, {"fused": True}), (theirs, {})):
+            given = ops.convert_to_tensor(x)
+            answers.append(ops.convert_to_numpy(norm(given, training=True, mask=ops.convert_to_tensor(mask), **how)))
+        np.testing.assert_allclose(*answers, atol=1e-5)
+        for one, other in zip(ours.weights, theirs.weights, strict=True):
+            np.testing.assert_allclose(np.asarray(one), np.asarray(other), rtol=1e-5, atol=1e-7)
+    moved = np.asarray(ours.moving_mean)
+    ours.trainable = False
+    ours(x, training=True, mask=ops.convert_to_tensor(few), fused=True)
+    np.testing.assert_array_equal(moved, np.asarray(ours.moving_mean))

@@ -8,11 +8,14 @@ from typing import Any
 import keras
 from keras import ops
 
+from zoo.families.clouds.row_norm import RowNorm
+from zoo.families.clouds.rows import AllRows
+
 FAR = 1e12
 """Squared distance at which a particle puts itself and padding, farther than any neighbor."""
 
 
-def neighbors(distance, real, k: int) -> tuple[Any, Any]:
+def neighbors(distance, real, k: int, rows: AllRows) -> tuple[Any, Any]:
     """The nearest particles of each, itself aside.
 
     Particles at exactly the same distance are taken in their order. There may be fewer particles than neighbors, or none.
@@ -25,23 +28,25 @@ def neighbors(distance, real, k: int) -> tuple[Any, Any]:
         Which elements are particles, (batch, particle), bool.
     k : int
         Number of neighbors.
+    rows : AllRows
+        Of which particles.
 
     Returns
     -------
     tuple of Tensor
-        Which rows of all particles of the batch, (batch, particle, k), int32; and whether there is such a neighbor, bool.
+        Which rows the neighbors are, (rows, k), int32; and whether there is such a neighbor, bool.
     """
     batch, particle = ops.shape(distance)[:2]
     place = ops.arange(particle, dtype="int32")
     other = ops.not_equal(place[:, None], place[None])
     both = ops.logical_and(real[:, None], real[:, :, None])  # padding has no neighbors, which would count in normalizations
-    distance = ops.where(ops.logical_and(both, other[None]), distance, FAR)
+    distance = rows.pick(ops.where(ops.logical_and(both, other[None]), distance, FAR))
     # TopK asks for at least k, and without a row ends the process of ONNX Runtime up to 1.26: one is added and left out again.
-    distance = ops.pad(ops.reshape(distance, (batch * particle, particle)), [[0, 1], [0, k]], constant_values=FAR)
-    nearness, index = (ops.reshape(one[:-1], (batch, particle, k)) for one in ops.top_k(-distance, k))
+    distance = ops.pad(distance, [[0, 1], [0, k]], constant_values=FAR)
+    nearness, index = (one[:-1] for one in ops.top_k(-distance, k))
     index = ops.minimum(ops.cast(index, "int32"), particle - 1)
-    first = ops.arange(batch, dtype="int32") * particle
-    return index + first[:, None, None], nearness > -FAR / 2
+    first = ops.zeros_like(real, "int32") + (ops.arange(batch, dtype="int32") * particle)[:, None]
+    return rows.renumber(index + rows.pick(first)[:, None]), nearness > -FAR / 2
 
 
 def squared_distances(x):
@@ -85,8 +90,8 @@ class EdgeConv(keras.layers.Layer):
         layer.build((None, inputs))
         return layer
 
-    def _norm(self, shape: tuple[int | None, ...], what: str) -> keras.layers.BatchNormalization:
-        layer = keras.layers.BatchNormalization(name=f"{self.name}_{what}")
+    def _norm(self, shape: tuple[int | None, ...], what: str) -> RowNorm:
+        layer = RowNorm(name=f"{self.name}_{what}")
         layer.build(shape)
         return layer
 
@@ -96,17 +101,18 @@ class EdgeConv(keras.layers.Layer):
         rest = [layer for pair in zip(self.dense, self.norms[1:], strict=True) for layer in pair]
         return [self.own, self.theirs, self.norms[0], *rest, self.shortcut, self.shortcut_norm]
 
-    def call(self, x, index, near, real):
+    def call(self, x, index, near, real, fused=False):
         """Particles one below another (rows, numbers) -> (rows, channels[-1]).
 
-        ``index`` says which rows are the neighbors of each, (rows, k), ``near`` which of these there are, and ``real`` which
-        rows are particles, (rows,).
+        ``index`` says which rows are the neighbors of each, (rows, k), ``near`` which of these there are, ``real`` which
+        rows are particles, (rows,), and ``fused`` whether norms may be TensorFlow's own.
         """
         theirs = self.theirs(x)
-        h = self.activation(self.norms[0]((self.own(x) - theirs)[:, None] + ops.take(theirs, index, axis=0), mask=near))
+        pairs = (self.own(x) - theirs)[:, None] + ops.take(theirs, index, axis=0)
+        h = self.activation(self.norms[0](pairs, mask=near, fused=fused))
         for dense, norm in zip(self.dense, self.norms[1:], strict=True):
-            h = self.activation(norm(dense(h), mask=near))
+            h = self.activation(norm(dense(h), mask=near, fused=fused))
         weight = ops.cast(near, h.dtype)
         weight = weight / ops.maximum(ops.sum(weight, axis=-1, keepdims=True), 1.0)
         mean = ops.matmul(weight[:, None], h)[:, 0]
-        return self.activation(mean + self.shortcut_norm(self.shortcut(x), mask=real))
+        return self.activation(mean + self.shortcut_norm(self.shortcut(x), mask=real, fused=fused))

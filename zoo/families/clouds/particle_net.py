@@ -96,9 +96,8 @@ class ParticleNet(CloudClassifier):
         for convolution in self.convolutions:
             if found is None or self.config["dynamic"]:
                 distance = squared_distance(frame) if found is None else squared_distances(rows.spread(x))
-                index, near = neighbors(distance, real, self.config["neighbors"])
-                found = rows.renumber(rows.pick(index)), rows.pick(near)
-            x = convolution(x, *found, rows.real)
+                found = neighbors(distance, real, self.config["neighbors"], rows)
+            x = convolution(x, *found, rows.real, fused=rows.free)
         here = ops.cast(real, "float32")
         mean = summed(rows.spread(x), here / ops.maximum(ops.sum(here, axis=1, keepdims=True), 1.0))
         return through(self.hidden, mean)

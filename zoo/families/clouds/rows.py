@@ -16,13 +16,16 @@ class AllRows:
         Which elements are particles, (batch, particle), bool.
     """
 
+    free = False
+    """Whether their number is known to no shape, so that TensorFlow runs kernel by kernel."""
+
     def __init__(self, real) -> None:
         self.shape = ops.shape(real)[:2]
         self.real = self.pick(real)
 
     def pick(self, x) -> Any:
         """The rows (rows, ...) of x (batch, particle, ...)."""
-        return ops.reshape(x, (-1, *x.shape[2:]))
+        return ops.reshape(x, (-1, *ops.shape(x)[2:]))
 
     def renumber(self, index) -> Any:
         """Rows here, by their numbers among all elements."""
@@ -43,6 +46,8 @@ class RealRows(AllRows):
     real : Tensor
         Which elements are particles, (batch, particle), bool.
     """
+
+    free = True
 
     def __init__(self, real) -> None:
         flat = ops.reshape(real, (-1,))
