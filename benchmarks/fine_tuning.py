@@ -5,8 +5,8 @@
 
 For each n and seed, n training rows and n / 4 validation rows are drawn, on which alone training stops; the test rows are the
 same for all and in other simulations. An epoch has 480 rows at least, few rows many times. Both are trained for as many epochs
-at most and with the same patience. Goes on where it was killed. ``halo-mass`` needs twenty simulations of another cosmology;
-they are made where they are not in the cache.
+at most and with the same patience. Goes on where it was killed. ``halo-mass`` needs twenty simulations of another cosmology,
+``tops`` 37 files of jets; they are made where they are not in the cache.
 """
 
 from __future__ import annotations
@@ -16,8 +16,9 @@ import json
 import os
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -29,6 +30,7 @@ import zoo
 from zoo.atomic import whole_file
 from zoo.data.cmb.feature import CMBFeature
 from zoo.data.dataset import Dataset, Rows, Split
+from zoo.data.jets.dataset import JetClouds
 from zoo.data.nbody.halo_mass import HaloMass
 from zoo.data.pendulum import Pendulum
 from zoo.data.sbi.dataset import Pairs
@@ -43,6 +45,8 @@ FIGURE = Path(__file__).parents[1] / "docs" / "figures" / "fine_tuning.png"
 RUNS = Path("runs") / "fine-tuning"
 TEST_ROWS = 2000
 EPOCH_ROWS, EPOCHS, PATIENCE = 480, 40, 6
+MOST_ROWS = 1_200_000
+"""Rows that a training may see, those of all its epochs."""
 SEEDS = 3
 RATES = {"head": 1e-3, "all": 3e-4}
 """Learning rate of each way to unfreeze; from scratch it is 1e-3."""
@@ -65,6 +69,9 @@ class Task:
     data: Callable[[str | None], Dataset]
     sizes: tuple[int, ...] = (30, 100, 300, 1000)
     ways: tuple[str, ...] = ("head", "all")
+    test_rows: int = TEST_ROWS
+    settings: dict[str, Any] = field(default_factory=dict)
+    """How the fine-tuning differs, beside what is unfrozen: a new head, another batch."""
 
 
 class NoisyPendulum(Pendulum):
@@ -126,6 +133,17 @@ TASKS = {
         sizes=(100, 300, 1000),
         ways=("all",),
     ),
+    "tops": Task(
+        "particlenet-jets",
+        "tops beside QCD at 600 GeV, which are two classes",
+        "auc",
+        "1",
+        lambda _: JetClouds("top", train=25, validation=7, test=5),
+        (1000, 10_000, 100_000),
+        ("all",),
+        20_000,
+        {"outputs": 1, "task": "classification", "batch_size": 64},
+    ),
 }
 
 
@@ -155,10 +173,11 @@ def measure(name: str, task: Task, path: str | None, results: dict) -> None:
     """Fill in ``results`` run by run, writing each."""
     parent, dataset = zoo.load(task.model), task.data(path)
     splits = {split: dataset.rows(split) for split in ("train", "validation", "test")}
-    splits["test"] = splits["test"].some(TEST_ROWS)
+    splits["test"] = splits["test"].some(task.test_rows)
     entry = results.setdefault(name, {"model": task.model, "what": task.what, "statistic": task.statistic, "unit": task.unit})
     entry["test_rows"], entry["test_simulations"] = len(splits["test"]), len(np.unique(splits["test"].group))
-    entry["before"] = value_of(parent, splits["test"], task.statistic)
+    same_head = "outputs" not in task.settings
+    entry["before"] = value_of(parent, splits["test"], task.statistic) if same_head else None
     runs = entry.setdefault("runs", {})
     for n in task.sizes:
         for seed in range(SEEDS):
@@ -168,7 +187,8 @@ def measure(name: str, task: Task, path: str | None, results: dict) -> None:
             few = Few(splits, dataset, n, seed)
             found = {}
             for way in task.ways:
-                settings = FineTuning(unfreeze=way, learning_rate=RATES[way], epochs=EPOCHS, patience=PATIENCE, seed=seed)
+                how = {"unfreeze": way, "learning_rate": RATES[way], "patience": PATIENCE, **task.settings}
+                settings = FineTuning(**how, epochs=min(EPOCHS, MOST_ROWS // n), seed=seed)
                 _, network = untrained(parent, settings)
                 checked = check(few, network, parent.spec)
                 folder = RUNS / name / f"{n}-{seed}-{way}"
@@ -178,7 +198,12 @@ def measure(name: str, task: Task, path: str | None, results: dict) -> None:
                 shutil.rmtree(folder)
             runs[key] = found
             write(results)
-            print(f"{name} {key}: before {entry['before']:.4g}, {found}", flush=True)
+            print(f"{name} {key}: {before(entry)}, {found}", flush=True)
+
+
+def before(entry: dict) -> str:
+    """What the model was worth before, in words."""
+    return "new classes" if entry["before"] is None else f"{entry['before']:.4g} before"
 
 
 def value_of(model: zoo.families.base.ZooModel, rows: Rows, statistic: str) -> float:
@@ -216,7 +241,9 @@ def draw(results: dict) -> Figure:
                 axes.errorbar(n, mean, [mean - low, high - mean], marker="o", capsize=3, label=label, color=color)
         low, high = axes.get_ylim()
         unit = "" if entry["unit"] == "1" else f" {entry['unit']}"
-        if 2 * low - high < entry["before"] < 2 * high - low:
+        if entry["before"] is None:
+            pass
+        elif 2 * low - high < entry["before"] < 2 * high - low:
             axes.axhline(entry["before"], color="0.5", linestyle="--", label="not fine-tuned")
         else:
             axes.text(0.97, 0.93, f"not fine-tuned: {entry['before']:.3g}{unit}", transform=axes.transAxes, ha="right")
@@ -239,7 +266,7 @@ def main() -> None:
             raise SystemExit("cmb-feature needs --cmb: see the first lines of this file")
         measure(name, TASKS[name], asked.cmb, results)
     for name, entry in results.items():
-        print(f"{name}: {entry['statistic']} on {entry['test_rows']} test rows, {entry['before']:.4g} before")
+        print(f"{name}: {entry['statistic']} on {entry['test_rows']} test rows, {before(entry)}")
         for way, values in summary(entry).items():
             means = "  ".join(f"{n}: {np.mean(v):.4g} ({min(v):.4g} to {max(v):.4g})" for n, v in sorted(values.items()))
             print(f"  {way:8} {means}")

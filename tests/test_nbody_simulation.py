@@ -364,7 +364,7 @@ def test_command_line(tmp_path):
     [
         (["--seeds", "7"], "0:200"),
         (["--seeds", "4:3"], "FIRST < END"),
-        (["--seeds", "0:1", "--particles", "33"], "particles: Input should be a multiple of 2, given 33"),
+        (["--seeds", "0:1", "--particles", "33"], "particles: expected a multiple of 2, given 33"),
         (["--seeds", "0:1", "--omega-m", "0.01"], "expected omega_b < omega_m"),
     ],
 )

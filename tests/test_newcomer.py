@@ -96,7 +96,7 @@ def test_its_name_is_found_on_the_path(mine, monkeypatch):
         ((), "expected a target column probability .* say which it is, --target NAME"),
         (
             ("--target", "feature", "--task", "ranking", "--outputs", "1"),
-            "task: Input should be 'classification' or 'regression'",
+            "task: expected 'classification' or 'regression'",
         ),
         (("--target", "feature", "--columns", "spectrum"), "expected --columns NAME=VALUE, given 'spectrum'"),
         (("--target", "feature", "--group", "sky"), "no column of .* named 'sky'"),

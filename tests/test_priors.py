@@ -149,7 +149,7 @@ def test_laws_that_are_refused(law, message):
         ({"distribution": "unifrom", "low": 0}, "no distribution named 'unifrom'; did you mean uniform"),
         ({"distribution": "uniform", "low": 0}, "expected 'high' of the distribution uniform, which takes unit, low, high"),
         ({"distribution": "normal", "mean": 0, "sd": 1, "sigma": 1}, "given 'sigma' of the distribution normal, which takes"),
-        ({"distribution": "uniform", "low": "a", "high": 1}, "low: Input should be a valid number.*, given 'a'"),
+        ({"distribution": "uniform", "low": "a", "high": 1}, "low: expected a valid number.*, given 'a'"),
         ({"distribution": "uniform", "low": 3, "high": 1}, "prior: rate: expected low < high, given low 3 and high 1"),
     ],
 )

@@ -12,7 +12,7 @@ import pytest
 from command_line import refused
 from quick_training import compiled, eagerly
 
-from zoo.errors import FolderError, IntegrityError, UnknownNameError
+from zoo.errors import FolderError, InputError, IntegrityError, UnknownNameError
 from zoo.training.intervals import bootstrap
 from zoo.training.recipe import Recipe, RecipeError, load_recipe, parse_changes, recipe_names
 
@@ -85,6 +85,13 @@ def test_malicious_or_broken_recipe_is_refused(tmp_path, content, message):
     path.write_text(content)
     with pytest.raises(RecipeError, match=message):
         load_recipe(path)
+
+
+def test_trees_grow_on_one_device(tmp_path):
+    from zoo.workflows.train import train
+
+    with pytest.raises(InputError, match="devices: boosted trees grow on one, given 2: leave it out"):
+        train(load_recipe("gbt-halo-mass"), tmp_path, devices=2)
 
 
 def test_changes():

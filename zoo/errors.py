@@ -45,6 +45,18 @@ def option(name: str, value: str = "True", text: str | None = None) -> str:
     return INTERFACE.get()(name, value, value if text is None else text)
 
 
+def in_words(message: str) -> str:
+    """What pydantic says of a value, as the zoo says it: what was expected.
+
+    Examples
+    --------
+    >>> in_words("Input should be greater than 0")
+    'expected a number greater than 0'
+    """
+    said = re.sub(r"^Input should be (?=(greater|less) than)", "expected a number ", message.removeprefix("Value error, "))
+    return said.replace("Input should be", "expected")
+
+
 _OURS = {"zoo", "contextlib", "functools", "keras", "tensorflow"}
 """Packages between what warns and the line of the user's that it warns of."""
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 import typer.core
 
-from zoo.errors import ZooError
+from zoo.errors import ZooError, in_words
 
 if TYPE_CHECKING:
     from pydantic import ValidationError
@@ -176,8 +176,7 @@ def simulate_jets(
 def _named(error: ValidationError) -> ZooError:
     """The first fault of settings, by the name of the option."""
     wrong = error.errors()[0]
-    reason = wrong["msg"].removeprefix("Value error, ")
-    return ZooError(f"{'.'.join(map(str, wrong['loc']))}: {reason}, given {wrong['input']}")
+    return ZooError(f"{'.'.join(map(str, wrong['loc']))}: {in_words(wrong['msg'])}, given {wrong['input']}")
 
 
 def _seeds(text: str, what: str = "seeds") -> range:

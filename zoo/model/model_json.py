@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import from_json
 
 from zoo.atomic import whole_file
-from zoo.errors import IntegrityError
+from zoo.errors import IntegrityError, in_words
 from zoo.model import ranges
 from zoo.model.integrity import InMemory, read, read_bounded
 from zoo.model.metric_text import metric_unit
@@ -215,7 +215,8 @@ def reasons(error: ValueError) -> str:
     """The first five reasons for which a value is not valid, in one line."""
     if not isinstance(error, ValidationError):
         return str(error)
-    found = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors(include_url=False, include_input=False)]
+    told = error.errors(include_url=False, include_input=False)
+    found = [f"{'.'.join(map(str, e['loc']))}: {in_words(e['msg'])}" for e in told]
     return "; ".join(found[:5]) + (f"; and {len(found) - 5} more" if len(found) > 5 else "")
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from zoo.data.dataset import FromUser
-from zoo.errors import InputError, UnknownNameError, warn
+from zoo.errors import InputError, UnknownNameError, in_words, warn
 from zoo.families.state import apart, deterministic
 from zoo.model.card import TEMPLATE
 from zoo.model.license import UNKNOWN as UNKNOWN_LICENSE
@@ -264,7 +264,7 @@ def _reason(error: Any) -> str:
     where = str(error["loc"][0]) if error["loc"] else ""
     if where == "unfreeze":
         return f"unfreeze: expected head, all, a number of blocks or names of blocks, given {error['input']!r}"
-    return f"{where}: {error['msg'].removeprefix('Value error, ')}, given {error['input']!r}" if where else error["msg"]
+    return f"{where}: {in_words(error['msg'])}, given {error['input']!r}" if where else in_words(error["msg"])
 
 
 def _parent(model: str | Path | ZooModel) -> ZooModel:
@@ -296,7 +296,7 @@ def _words(target: Any, group: Any, weights: Any, columns: Any, units: Any) -> U
     except ValidationError as error:
         wrong = error.errors()[0]
         where = ".".join(map(str, wrong["loc"]))
-        raise InputError(f"{where}: expected names of columns, given {wrong['input']!r}: {wrong['msg']}") from error
+        raise InputError(f"{where}: expected names of columns, given {wrong['input']!r}: {in_words(wrong['msg'])}") from error
 
 
 def _dataset(

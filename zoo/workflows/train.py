@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from zoo.atomic import whole_file
+from zoo.errors import InputError
 from zoo.extras import expect_trainable
 from zoo.families.state import apart
 from zoo.model.spec import METRICS, WEIGHTS, ModelSpec
@@ -62,9 +63,14 @@ def train(
     MissingExtraError
         What trains, judges or draws is not installed.
     InputError
-        There are fewer devices, or several on another backend than JAX.
+        There are fewer devices, or several on another backend than JAX or of trees.
     """
     expect_trainable()
+    from zoo.families.contracts import Boosted
+    from zoo.model.registry import get_family
+
+    if devices > 1 and issubclass(get_family(recipe.family), Boosted):
+        raise InputError(f"devices: boosted trees grow on one, given {devices}: leave it out")
     from zoo.training.devices import across
     from zoo.training.evaluate import evaluate
     from zoo.training.fit import trained

@@ -13,7 +13,7 @@ from zoo.data.sbi.priors.frozen import law_of
 from zoo.data.sbi.priors.laws import LAWS, AnyLaw
 from zoo.data.sbi.priors.parameters import expect_names, expect_unit
 from zoo.data.sbi.priors.scale_entries import Ends, Entry
-from zoo.errors import InputError, UnknownNameError
+from zoo.errors import InputError, UnknownNameError, in_words
 
 
 class _Parameters(RootModel[dict[str, AnyLaw]]):
@@ -121,7 +121,7 @@ def _wrong(error: Any) -> str:
         takes = [key for key in LAWS[law].model_fields if key != "distribution"]
         lacks = f"expected {place[1]!r}" if kind == "missing" else f"given {place[1]!r}"
         return f"{name}: {lacks} of the distribution {law}, which takes {', '.join(takes)}"
-    said = error["msg"].removeprefix("Value error, ")
+    said = in_words(error["msg"])
     return f"{name}: {place[1]}: {said}, given {given!r}" if len(place) > 1 else f"{name}: {said}"
 
 
