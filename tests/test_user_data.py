@@ -478,3 +478,27 @@ def test_columns_of_the_input_are_no_target_because_they_are_called_as_the_outpu
         UserData(read_columns(inputs), model, model.spec)
     chosen = UserData(read_columns(inputs), model, model.spec, target=["a", "b"])  # an autoencoder, say
     assert chosen.target_names == ["a", "b"]
+
+
+@pytest.mark.parametrize("names", [["b", "a"], ["answer_b", "answer_a"], ["answer_1", "answer_0"]])
+def test_targets_are_the_elements_that_they_are_called_as(names):
+    """Two columns in the other order trained the one quantity on the other, without a word."""
+    model, inputs, answer = labeled()
+    first, second = sorted(names)
+    columns = inputs | {first: answer[:, 0], second: answer[:, 1]}
+    found = UserData(read_columns(columns), model, model.spec, target=names)
+    assert found.target_names == [first, second]
+    np.testing.assert_allclose(found.rows("test").target, answer[found.numbers("test")], rtol=1e-6)
+    columns["other"] = answer[:, 0]
+    with pytest.raises(InputError, match=rf"expected {first}, {second}, the elements of answer, .* given {second} for {first}"):
+        UserData(read_columns(columns), model, model.spec, target=[second, "other"])
+    swapped = UserData(read_columns(columns), model, model.spec, target=[second, "other"], outputs=2)  # other quantities
+    assert swapped.target_names == [second, "other"]
+
+
+def test_chosen_columns_of_an_input_are_the_elements_that_they_are_called_as():
+    model, inputs, answer = labeled()
+    columns = inputs | {"answer_a": answer[:, 0], "answer_b": answer[:, 1]}
+    turned = UserData(read_columns(columns), model, model.spec, matched={"observed": list(inputs)[::-1]})
+    plain = UserData(read_columns(columns), model, model.spec)
+    np.testing.assert_array_equal(turned.rows("test").inputs["observed"], plain.rows("test").inputs["observed"])

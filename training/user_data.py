@@ -176,8 +176,9 @@ class UserData:
     ) -> np.ndarray | OnDisk:
         chosen = target.split(",") if isinstance(target, str) else list(target or [])
         width = 1 if model.classes else queries * (_width(output.fixed_shape) if outputs is None else outputs)
-        single = chosen[0] if len(chosen) == 1 else output.name
-        named = output.model_copy(update={"name": single, "axes": []}) if chosen else output
+        single = ",".join(chosen) or output.name
+        several = len(chosen) > 1 and outputs is None  # which are the elements of the parent's output, by their names
+        named = output if several or not chosen else output.model_copy(update={"name": single, "axes": []})
         # An output whose elements are called as those of an input is not in the columns of the input.
         there = self.columns if chosen else self.columns.without(self._used)
         names = there.find(named, chosen if len(chosen) > 1 else None)

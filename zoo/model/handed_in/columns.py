@@ -124,17 +124,20 @@ class Columns:
         Returns
         -------
         list of str or None
-            Those chosen; one of the tensor's name; all of ``name_0``, ``name_1``, ...; those called as the labels of its last
-            axis, ``label`` or ``name_label``. None where there are none.
+            Those chosen, in the order of the tensor's elements where they are called as these; one of the tensor's name; all
+            of ``name_0``, ``name_1``, ...; those called as the labels of its last axis, ``label`` or ``name_label``. None
+            where there are none.
 
         Raises
         ------
         UnknownNameError
             If a chosen column is missing, or one between the numbered ones or of the labels.
+        InputError
+            If one that is called as an element of the tensor is chosen for another.
         """
         name, labels = tensor.name, tensor.labels or []
         if chosen:
-            return [one for one in chosen if self.one(one)]
+            return self._by_name(tensor, [one for one in chosen if self.one(one)])
         if name in self:
             return [name]
         if f"{name}_0" in self:
@@ -148,6 +151,26 @@ class Columns:
             if any(one in self for one in names):
                 return [one for one in names if self.one(one)]  # says which is missing
         return None
+
+    def _by_name(self, tensor: Tensor, chosen: list[str]) -> list[str]:
+        """Chosen columns, of which those that are called as the tensor's elements stand for these and for no others."""
+        called = [one.rpartition("/")[2] for one in chosen]
+        elements = tensor.labels or []
+        for names in (
+            elements,
+            [f"{tensor.name}_{label}" for label in elements],
+            [f"{tensor.name}_{i}" for i in range(len(chosen))],
+        ):
+            if sorted(called) == sorted(names):
+                return [chosen[called.index(one)] for one in names]
+            if len(called) == len(names) and (
+                wrong := [(a, b) for a, b in zip(called, names, strict=True) if a != b and a in names]
+            ):
+                raise InputError(
+                    f"{self.source}: expected {', '.join(names)}, the elements of {tensor.name}, in their order, given"
+                    f" {wrong[0][0]} for {wrong[0][1]}: say the columns in that order, or call that one otherwise"
+                )
+        return chosen
 
     def rows(self, names: Sequence[str]) -> int:
         """Number of rows of some columns, which is one for all.
