@@ -19,6 +19,7 @@ from tritonclient.utils import InferenceServerException
 import zoo
 from zoo.errors import InputError, ZooError
 from zoo.families.dynamics.lagrangian import Lagrangian
+from zoo.families.fields.field_cnn import FieldCNN
 from zoo.model.axes import fixed_axes
 from zoo.model.outputs import OutputCheck
 from zoo.model.registry import RELEASED as RELEASED_IN
@@ -285,6 +286,17 @@ def test_a_range_of_answers_is_that_of_the_training_rows():
     lacking = spec.model_copy(update={"endpoints": {**spec.endpoints, "acceleration": without}})
     with pytest.raises(ZooError, match="energy: expected what guards among the outputs of acceleration too"):
         with_answers(lacking, model, rows)
+
+
+def test_no_distance_is_too_small():
+    """A fine-tuned network of maps refused those that were more like the mean of its training than any of it was."""
+    model, spec, rows = law()
+    energy = np.asarray(model.energy(rows["state"]), np.float64)
+    far = {"state": rows["state"][energy[:, 0] > np.median(energy)]}
+    model.distances = frozenset({"energy"})
+    (low,), (high,) = (getattr(with_answers(spec, model, far).endpoint("step").outputs[1], end) for end in ("low", "high"))
+    assert low <= 0.0 < high
+    assert FieldCNN.distances == {"unlikeness", "filled"}
 
 
 @pytest.mark.parametrize(

@@ -60,6 +60,9 @@ class EndpointModel:
     no_fine_tuning: ClassVar[str | None] = None
     """Why training does not go on from its weights, and what to do instead; None where it does."""
 
+    distances: ClassVar[frozenset[str]] = frozenset()
+    """Answers that guard and are distances from what was trained: none is too near, so that their range begins at zero."""
+
     data_endpoint: ClassVar[str] = "predict"
     """Endpoint whose inputs are what a row of data holds, in the order of ``__call__``; its first output is the target."""
     answers_with: Answer = "number"

@@ -56,7 +56,7 @@ def with_ranges(endpoints: dict[str, Endpoint], training: Mapping[str, Any]) -> 
 def with_answers(spec: ModelSpec, model: EndpointModel, training: Mapping[str, Any]) -> ModelSpec:
     """Fill in the ranges of outputs that guard: the extremes of the answers to the training rows, wider by a hundredth.
 
-    An answer may be off by its tolerance, as that of another runtime is. Ranges are measured at the endpoint that takes the
+    An answer may be off by its tolerance, as that of another runtime is, and of a distance none is too small. Ranges are measured at the endpoint that takes the
     data, and are those of the outputs of that name at every other.
 
     Parameters
@@ -92,7 +92,8 @@ def with_answers(spec: ModelSpec, model: EndpointModel, training: Mapping[str, A
     def range_of(tensor: Tensor, answer: np.ndarray) -> tuple[Bound, Bound]:
         accepted = spec.tolerance_of(tensor)
         off = np.asarray(accepted.absolute) + np.asarray(accepted.relative) * np.abs(answer.astype(np.float64))
-        return trained_range(tensor, np.concatenate([answer - off, answer + off]), margin=MARGIN_OF_ANSWERS)
+        nearest = [np.zeros_like(off[:1])] if tensor.name in model.distances else []
+        return trained_range(tensor, np.concatenate([answer - off, answer + off, *nearest]), margin=MARGIN_OF_ANSWERS)
 
     found = {tensor.name: range_of(tensor, answer) for tensor, answer in zip(outputs, answers, strict=True) if tensor.guards}
 

@@ -41,6 +41,7 @@ class FieldCNN(Moments):
     """
 
     endpoints: ClassVar[dict[str, str]] = {"predict": "predict_moments"}
+    distances = frozenset({"unlikeness", "filled"})
     repeats_operations = True  # each cell at an edge is taken many times
 
     def __init__(
