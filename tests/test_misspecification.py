@@ -131,6 +131,18 @@ def test_of_many_observations_more_than_by_chance():
     assert "of 1000 observations are unlike" in reference.told(reference.compare(mixed))
 
 
+def test_one_absurd_observation_among_many_is_refused_by_its_row():
+    """Of twenty maps of which one was of another quantity, the others' posterior was told, and that all are alike."""
+    x = np.random.default_rng(0).normal(size=(4000, 4))
+    reference = make_reference(tensor(4), x[:2000], x[2000:3000])
+    for n in (2, 20, 900):
+        many = x[3000 : 3000 + n].copy()
+        reference.expect_like(many)
+        many[n // 2] += 30
+        with pytest.raises(InputError, match=rf"of {n} observations .* unlike .*; the strangest is row {n // 2}, "):
+            reference.expect_like(many)
+
+
 def test_what_is_not_a_number_is_far_and_fewer_held_out_rows_than_twenty_tell_nothing():
     x = simulated(300, 3, 0)
     reference = make_reference(tensor(3), x[:200], x[200:])

@@ -12,8 +12,11 @@ from scipy import stats
 import zoo
 from zoo.data.sbi.priors.prior import Prior
 from zoo.errors import InputError, MisspecificationWarning
-from zoo.interpret.posteriors.infer import _warn_of_narrowing
+from zoo.interpret.posteriors.infer import _expect_different, _warn_of_narrowing
+from zoo.interpret.posteriors.prior_ends import at_ends
 from zoo.interpret.posteriors.together import Together, posterior_together
+from zoo.model.axes import Axis
+from zoo.model.spec import Tensor
 
 NOISE = np.array([[0.3, 0.1], [0.1, 0.2]])
 PRIOR = Prior(
@@ -145,3 +148,27 @@ def test_several_rows_from_the_command_line_give_the_exact_posterior_of_all(tmp_
     x[0, :3] += 1.5
     np.save(tmp_path / "x.npy", x)
     assert "CONTRADICT EACH OTHER" in ok(*asked, "--together", "--allow-out-of-range")
+
+
+def test_draws_that_crowd_at_an_end_of_the_prior_are_told():
+    """A universe beyond the prior is answered by the nearest one within it, as sure as any."""
+    axes = [Axis(name="parameter", size=3, labels=["a", "b", "c"])]
+    theta = Tensor(name="theta", axes=axes, unit="1", description="t", low=[0.6, 0.0, 1e-8], high=[1.0, 1.0, 1.0])
+    rng = np.random.default_rng(0)
+    crowded = 0.6 + rng.exponential(0.004, 10_000)
+    anywhere, within = rng.uniform(0, 1, 10_000), 10 ** rng.normal(-7, 0.1, 10_000)  # a narrow place of eight decades
+    (told,) = at_ends(np.stack([crowded, anywhere, within], axis=1), theta, ["a", "b", "c"])
+    share = np.mean(crowded < 0.608)
+    assert told.startswith(f"{share:.0%} of the draws of a lie at the end 0.6 of its prior, beyond which nothing was simulated")
+    (upper,) = at_ends(np.stack([crowded + 0.2, 1 - rng.exponential(0.01, 10_000), within], axis=1), theta, ["a", "b", "c"])
+    assert "draws of b lie at the end 1 of its prior" in upper
+    assert not at_ends(np.stack([crowded] * 3, axis=1), theta.model_copy(update={"low": None}), ["a", "b", "c"])
+
+
+def test_an_observation_of_many_numbers_does_not_count_twice():
+    maps = np.random.default_rng(0).normal(size=(4, 12, 12)).astype(np.float32)
+    _expect_different("map", maps, "maps.npy")
+    maps[3] = maps[1]
+    with pytest.raises(InputError, match=r"maps.npy: .* given map of rows 1 and 3 that are the same: leave one out"):
+        _expect_different("map", maps, "maps.npy")
+    _expect_different("counts", np.zeros((4, 5)), "counts.npy")  # which chance makes the same

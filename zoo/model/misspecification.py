@@ -215,17 +215,19 @@ class Reference:
         -------
         str or None
             A sentence with the p-value and the strangest numbers; None where they are like them, or, of several, where no
-            more are unlike them than by chance.
+            more are unlike them than by chance and none is as strange as hardly any simulation.
         """
         n, level = len(found.p_value), max(LEVEL, self.least)
         unlike = found.p_value <= level
-        if not more_than_by_chance(unlike, level):
+        # One among many is told where hardly any simulation is as strange: of few, one strange by chance is not.
+        if not more_than_by_chance(unlike, level) and found.share.min() * n > REFUSED:
             return None
         row = int(np.lexsort((-found.outside.sum(axis=1), found.p_value))[0])
         p_value = f"p {'<=' if found.p_value[row] <= self.least else '='} {found.p_value[row]:.2g}"
         who = f"{self.tensor.name} is"
         if n > 1:
-            who = f"{np.count_nonzero(unlike)} of {n} observations are"
+            count = np.count_nonzero(unlike)
+            who = f"{count} of {n} observations {'is' if count == 1 else 'are'}"
             p_value = f"p <= {level:.2g}, by chance about {n * level:.2g} of them; the strangest is row {row}, {p_value}"
         close = "it varies less than they do: is it without noise?"
         how = close if found.close[row] else self._strangest(found, row)
@@ -264,7 +266,8 @@ class Reference:
         if told is None:
             return found
         level = max(REFUSED, self.least)
-        if not allow_out_of_range and more_than_by_chance((found.p_value <= level) & (found.share <= REFUSED), level):
+        strange = more_than_by_chance((found.p_value <= level) & (found.share <= REFUSED), level)
+        if not allow_out_of_range and (strange or found.share.min() * len(found.share) <= REFUSED):
             raise InputError(f"{told}; {option('allow_out_of_range')} takes it all the same")
         known = hash((np.asarray(x).tobytes(), None if mask is None else mask.tobytes()))
         if known not in self.warned:

@@ -56,8 +56,8 @@ def with_ranges(endpoints: dict[str, Endpoint], training: Mapping[str, Any]) -> 
 def with_answers(spec: ModelSpec, model: EndpointModel, training: Mapping[str, Any]) -> ModelSpec:
     """Fill in the ranges of outputs that guard: the extremes of the answers to the training rows, wider by a hundredth.
 
-    An answer may be off by its tolerance, as that of another runtime is, and of a distance none is too small. Ranges are measured at the endpoint that takes the
-    data, and are those of the outputs of that name at every other.
+    An answer may be off by its tolerance, as that of another runtime is, and of a distance none is too small. Ranges are
+    measured at the endpoint that takes the data, and are those of the outputs of that name at every other.
 
     Parameters
     ----------

@@ -6,6 +6,7 @@ import html
 import importlib.util
 import math
 import time
+import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,7 @@ from zoo.errors import InputError, MisspecificationWarning, warn
 from zoo.interpret.digits import to_two_digits
 from zoo.interpret.elements import element_names, element_units
 from zoo.interpret.inline_picture import inline_picture
+from zoo.interpret.posteriors.prior_ends import at_ends
 from zoo.model.fit import Emulator, Fit, best_fits, expect_predicted
 from zoo.model.misspecification import Compared, Reference
 from zoo.model.spec import ModelSpec, Tensor
@@ -31,6 +33,8 @@ Sampler = Callable[[dict[str, np.ndarray]], Mapping[str, np.ndarray]]
 NUMBERS, ELEMENT = 2**24, 32
 """Numbers of all copies of an observation that are handed in at once, and what an element of a sequence or a field counts, as
 an embedding makes several numbers of each."""
+MANY_NUMBERS = 100
+"""Numbers of an observation from which on no two are the same by chance."""
 NARROW = 4.0
 """How much narrower than expected a posterior of several observations is that is warned of."""
 PREDICTED = 2000
@@ -82,6 +86,8 @@ class PosteriorReport(BaseModel):
     p_value: float | None = None
     """Share of simulations that are as far from the others as the observation, or as the strangest of several; None where the
     folder says nothing of them."""
+    at_ends: list[str] = []
+    """Which parameters have draws that crowd at an end of the prior."""
     unlike: str | None = None
     """What is strange of the observation, where it is unlike the simulations."""
     fit: Fit | None = None
@@ -97,6 +103,7 @@ class PosteriorReport(BaseModel):
         lines += [_line(parameter) for parameter in self.parameters]
         if self.effective is not None:
             lines.append(f"  {self.effective:,.0f} of the draws count")
+        lines += [f"  {one}" for one in self.at_ends]
         lines.append(f"  {self._likeness()}")
         if self.log_ratio is not None:
             lines += self._agreement()
@@ -297,7 +304,10 @@ def infer_together(
     given, compared = _observed(spec, observation, reference, allow_out_of_range)
     rows = given[observed.name]
     start = time.perf_counter()
-    found = posterior_together(flow, trained, rows, draws=draws, seed=seed, allow_out_of_range=allow_out_of_range)
+    with warnings.catch_warnings():
+        if compared is not None:  # all of them at once, so that each alone is not told again, without its row
+            warnings.simplefilter("ignore", MisspecificationWarning)
+        found = posterior_together(flow, trained, rows, draws=draws, seed=seed, allow_out_of_range=allow_out_of_range)
     theta, effective = found.theta, found.effective
     _warn_of_narrowing(spec, found)
     if prior:
@@ -342,6 +352,7 @@ def _observed(
     dtypes = {tensor.name: tensor.dtype for tensor in endpoint.inputs}
     given = {name: array.astype(dtypes[name]) for name, array in observation.of(endpoint, given=[noise.name]).items()}
     _expect_finite(observed.name, given[observed.name], observation.description)
+    _expect_different(observed.name, given[observed.name], observation.description)
     if reference is None:
         return given, None
     mask = given.get(observed.mask or "")
@@ -385,6 +396,7 @@ def _report(
             for parameter, column in zip(names, theta.T.astype(np.float64), strict=True)
         ],
         notes=list(observation.notes),
+        at_ends=at_ends(theta, parameters, names),
         samples=path,
         figure=_corner(path.with_suffix(".png"), shown, units, {observation.source: published} if published else None),
         **told,
@@ -399,6 +411,20 @@ def _expect_finite(name: str, array: np.ndarray, description: str) -> None:
             f"{description}: expected a finite number for every element of {name}, given {len(missing)} that are NaN or"
             f" infinite, the first at [{at}]: a posterior is of a whole observation"
         )
+
+
+def _expect_different(name: str, array: np.ndarray, description: str) -> None:
+    """Refuse the same observation twice among several, where it is of so many numbers that chance does not make two."""
+    if array[0].size < MANY_NUMBERS:
+        return
+    seen: dict[bytes, int] = {}
+    for row, one in enumerate(array):
+        first = seen.setdefault(one.tobytes(), row)
+        if first != row:
+            raise InputError(
+                f"{description}: expected independent observations, given {name} of rows {first} and {row} that are the same:"
+                " leave one out, as it would count twice"
+            )
 
 
 def conditional_flow(spec: ModelSpec) -> tuple[Tensor, Tensor, Tensor]:
