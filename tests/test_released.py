@@ -174,6 +174,16 @@ def test_rows_do_not_depend_on_their_batch(name, endpoint, session):
 
 
 @pytest.mark.parametrize("name", ONE_A_SMALL_FAMILY)
+def test_no_rows_have_no_answers(name, load, session):
+    endpoint = load(name).data_endpoint
+    inputs, expected = tensors(name)[endpoint]
+    nothing = {key: array[:0] for key, array in inputs.items()}
+    for answer in (load(name).endpoint(endpoint)(**nothing), session(name).run(nothing, endpoint)):
+        shapes = {key: np.shape(value) for key, value in answer.items()}
+        assert shapes == {key: (0, *array.shape[1:]) for key, array in expected.items()}
+
+
+@pytest.mark.parametrize("name", ONE_A_SMALL_FAMILY)
 def test_fresh_export_passes_parity_and_verifies(name, exported):
     folder = exported(name)
     report = ExportReport.model_validate_json((folder / REPORT).read_text())

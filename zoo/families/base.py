@@ -154,8 +154,12 @@ class EndpointModel:
             given = tensors if inputs is None else inputs
             arrays = check(given, allow_nonfinite, allow_out_of_range)
             expect_own_process()
+            nothing = not len(next(iter(arrays.values())))
+            if nothing:  # no layer has to know what an empty batch is
+                given, arrays = {}, {key: np.zeros((1, *array.shape[1:]), array.dtype) for key, array in arrays.items()}
             outputs = answer(function, *(_differentiable(given, key, array) for key, array in arrays.items()))
             outputs = outputs if isinstance(outputs, tuple) else (outputs,)
+            outputs = tuple(value[:0] for value in outputs) if nothing else outputs
             answers = {tensor.name: value for tensor, value in zip(described.outputs, outputs, strict=True)}
             guard(answers, allow_nonfinite, allow_out_of_range)
             return answers
