@@ -38,14 +38,15 @@ InputOption = Annotated[
     Path | None,
     typer.Option(
         "--input",
-        help="rows: .csv, .npz, .h5, .fits, .root, .parquet by column name, or .npy of one tensor; default: shipped test rows",
+        help="rows: .csv, .npz, .h5, .fits, .root, .parquet by column name, or one tensor as .npy or FITS image;"
+        " default: shipped test rows",
     ),
 ]
 ObservationOption = Annotated[
     Path | None,
     typer.Option(
         "--observation",
-        help="what was measured: a file or folder as the data source reads it, or one row in a .npy or a file of columns",
+        help="what was measured: a file or folder as the data source reads it, or one row as .npy, FITS image or columns",
     ),
 ]
 DeviceOption = Annotated[

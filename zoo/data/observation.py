@@ -16,9 +16,9 @@ import numpy as np
 from zoo.errors import InputError, ZooError, option
 from zoo.model.handed_in.columns import Columns
 from zoo.model.handed_in.files import READERS as READERS_OF_FILES
-from zoo.model.handed_in.files import SUFFIXES, read_columns, read_npy
+from zoo.model.handed_in.files import SUFFIXES, read_array, read_columns
 from zoo.model.handed_in.tensors import array_of, inputs_of, rows_of
-from zoo.model.handed_in.values import values_of
+from zoo.model.handed_in.values import Values, values_of
 from zoo.model.spec import Endpoint, ModelSpec, Tensor
 from zoo.paths import expect_there, user_path
 from zoo.registration import Register
@@ -174,7 +174,7 @@ def read_observation(spec: ModelSpec, path: str | Path, *, several: bool = False
     path : str or Path
         What the reader of that source takes; or, for any source, a ``.npy`` that holds one row, or a file of columns with one
         row of each input: a ``.npz``, CSV, FITS, ECSV, HDF5, ROOT or Parquet file. A column may hold the elements of the row
-        one under the other.
+        one under the other. For a source without a reader, an image of FITS is taken as a ``.npy``.
     several : bool
         Take a file of any number of rows, each an observation.
 
@@ -195,8 +195,8 @@ def read_observation(spec: ModelSpec, path: str | Path, *, several: bool = False
         expect_there(
             path, f"one observation: a .npy of one row, or a file with one row of each input under its name ({SUFFIXES})"
         )
-    if path.suffix == ".npy":
-        return _of_rows(path, {_observed(spec): read_npy(path)}, spec, several)
+    if (path.suffix == ".npy" or reader is None) and (array := read_array(path)) is not None:
+        return _of_rows(path, {_observed(spec): array}, spec, several)
     if path.suffix == ".npz" or (path.suffix in TABLES and (reader is None or _names_an_input(spec, path))):
         return _of_rows(path, read_columns(path), spec, several)
     if reader is None:
@@ -221,7 +221,7 @@ def _tensors(spec: ModelSpec) -> dict[str, Tensor]:
     return {tensor.name: tensor for endpoint in spec.endpoints.values() for tensor in endpoint.inputs}
 
 
-def _of_rows(path: Path, given: Columns | dict[str, np.ndarray], spec: ModelSpec, several: bool) -> Observation:
+def _of_rows(path: Path, given: Columns | dict[str, np.ndarray | Values], spec: ModelSpec, several: bool) -> Observation:
     """One row, or several, of each input that arrays or columns name."""
     rows = {}
     for name, tensor in _tensors(spec).items():

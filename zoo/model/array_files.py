@@ -8,8 +8,8 @@ import numpy as np
 
 from zoo.atomic import whole_file
 from zoo.errors import InputError
-from zoo.model.handed_in.files import read_columns, read_npy
-from zoo.model.handed_in.tensors import inputs_of
+from zoo.model.handed_in.files import read_array, read_columns
+from zoo.model.handed_in.tensors import array_of, inputs_of
 from zoo.model.spec import TEST_TENSORS
 from zoo.model.store import ModelFolder
 from zoo.model.test_tensors import read_test_tensors
@@ -26,7 +26,7 @@ def read_inputs(folder: ModelFolder, endpoint: str, file: Path | None) -> dict[s
         The endpoint.
     file : Path or None
         A file of columns, as `zoo.model.handed_in.files` reads them, such as a CSV or a ``.npz`` with one array for each input
-        tensor; or a ``.npy`` where the endpoint takes one; batch first.
+        tensor; or a ``.npy`` or an image of FITS where the endpoint takes one; batch first.
 
     Returns
     -------
@@ -42,11 +42,12 @@ def read_inputs(folder: ModelFolder, endpoint: str, file: Path | None) -> dict[s
     if file is None:
         return read_test_tensors(folder.read(TEST_TENSORS), folder.spec, endpoint)[endpoint][0]
     names = [tensor.name for tensor in described.inputs]
-    if file.suffix != ".npy":
+    array = read_array(file)
+    if array is None:
         return inputs_of(read_columns(file), described)
     if len(names) > 1:
-        raise InputError(f"{file}: expected a file with the arrays {', '.join(names)}, given a .npy, which has one only")
-    return {names[0]: read_npy(file)}
+        raise InputError(f"{file}: expected a file with the arrays {', '.join(names)}, given a {file.suffix} of one array only")
+    return {names[0]: array if isinstance(array, np.ndarray) else array_of(array, described.inputs[0])}
 
 
 def write_outputs(path: Path, outputs: dict[str, np.ndarray]) -> Path:

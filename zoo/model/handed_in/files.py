@@ -17,6 +17,7 @@ import numpy as np
 from zoo.errors import InputError, ZooError
 from zoo.model.handed_in.astropy_tables import astropy_table
 from zoo.model.handed_in.columns import Column, Columns, is_number
+from zoo.model.handed_in.fits import read_fits, read_image
 from zoo.model.handed_in.hdf5 import read_hdf5
 from zoo.model.handed_in.tables import columns_of, is_table
 from zoo.model.handed_in.values import Values, values_of
@@ -109,6 +110,31 @@ def read_npy(path: Path, on_disk: bool = False) -> np.ndarray:
     return found
 
 
+def read_array(path: Path) -> np.ndarray | Values | None:
+    """The one array of a file that gives it no name: a ``.npy``, or a FITS file with an image and no table.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+
+    Returns
+    -------
+    ndarray, Values or None
+        The array, of an image with its unit; None of a file of columns, which `read_columns` takes.
+
+    Raises
+    ------
+    InputError
+        There is no such file, it cannot be read, or has several images.
+    ZooError
+        A library that reads it is not installed.
+    """
+    if path.suffix == ".npy":
+        return read_npy(path)
+    return read_image(path) if READERS.get(path.suffix) is _fits and path.is_file() else None
+
+
 def _npy(path: Path) -> Found:
     array = read_npy(path, True)
     if not array.dtype.names:
@@ -131,29 +157,7 @@ def _needs(library: str, path: Path, error: ImportError) -> ZooError:
 
 
 def _fits(path: Path) -> Found:
-    try:
-        from astropy.io import fits
-        from astropy.table import Table
-    except ImportError as error:
-        raise _needs("astropy", path, error) from error
-    try:
-        with fits.open(path) as file:
-            kinds = (fits.BinTableHDU, fits.TableHDU)
-            found = [
-                (place, hdu.name, hdu.columns.names, int(hdu.header["NAXIS2"]))
-                for place, hdu in enumerate(file)
-                if isinstance(hdu, kinds)
-            ]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{path} is not a readable FITS file: {error}") from error
-    if not found:
-        raise InputError(f"{path}: expected a table, given a FITS file without one")
-    twice = len({name for _, name, _, _ in found}) < len(found)
-    tables = {}
-    for place, name, names, rows in found:
-        read = lambda place=place: Table.read(path, hdu=place, format="fits", unit_parse_strict="silent")  # noqa: E731
-        tables[str(place) if twice or not name else name] = astropy_table(path, names, rows, read)
-    return one_name(tables)
+    return one_name(read_fits(path))
 
 
 def _ecsv(path: Path) -> Found:
