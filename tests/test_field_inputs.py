@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from command_line import ok, refused
 
 from zoo.errors import InputError
+from zoo.model.array_files import read_inputs
 from zoo.model.reference_file import read_reference
 from zoo.model.spec import TEST_TENSORS
 from zoo.model.store import locate
@@ -91,3 +94,42 @@ def test_an_older_reference_of_fields_compares_what_it_knows(posterior):
     with pytest.raises(InputError, match="overdensity is unlike"):
         older.expect_like(1 + maps[:1])
     assert older.compare(maps).values.shape == (16, number)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("maps")
+    maps = read_npz(locate("cnn2d-cosmology").path(TEST_TENSORS))["predict/in/overdensity"][:3]
+    np.save(folder / "maps.npy", maps)
+    np.save(folder / "one.npy", maps[0])
+    np.savez(folder / "one.npz", overdensity=maps[0])
+    return folder
+
+
+class TestOneMapAndSeveral:
+    """One map is an observation and several are rows: whoever takes the one option for the other is told of it."""
+
+    @pytest.mark.parametrize(("command", "name"), [("predict", "one.npy"), ("predict", "one.npz"), ("explain", "one.npy")])
+    def test_one_map_as_rows(self, folder, command, name):
+        said = refused(command, "cnn2d-cosmology", "--input", folder / name)
+        assert (
+            "expected rows of overdensity, of shape (batch, y 64-512, x 64-512), given shape (64, 64): give one row alone as"
+            f" --observation {folder / name}, or with a first axis of length 1"
+        ) in " ".join(said.split())
+
+    @pytest.mark.parametrize("command", ["predict", "explain"])
+    def test_several_maps_as_an_observation(self, folder, command):
+        said = refused(command, "cnn2d-cosmology", "--observation", folder / "maps.npy")
+        assert (
+            "expected one overdensity of shape (y 64-512, x 64-512), given float32 of shape (3, 64, 64); several rows are given"
+            f" as --input {folder / 'maps.npy'}"
+        ) in " ".join(said.split())
+
+    def test_in_python(self, folder):
+        with pytest.raises(InputError, match=r"as observation=read_observation\(spec, '.*one\.npy'\), or with a first axis"):
+            read_inputs(locate("cnn2d-cosmology"), "predict", folder / "one.npy")
+
+    def test_what_is_told_is_answered(self, folder):
+        observed = json.loads(ok("predict", "cnn2d-cosmology", "--observation", folder / "one.npy", "--json"))
+        rows = json.loads(ok("predict", "cnn2d-cosmology", "--input", folder / "maps.npy", "--json"))
+        np.testing.assert_allclose(observed["answers"]["mean"][0], rows["mean"][0], rtol=1e-5)

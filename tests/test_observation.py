@@ -59,9 +59,9 @@ def test_one_row_of_a_file(tmp_path, shape, suffix):
 @pytest.mark.parametrize(
     ("array", "message"),
     [
-        (np.zeros((2, 3)), r"one power of shape \(3,\), given float64 of shape \(2, 3\)"),
+        (np.zeros((2, 3)), r"of shape \(3,\), given float64 of shape \(2, 3\); several rows are given as data='.*row\.npy'$"),
         (np.array(["a", "b", "c"]), "given <U1"),
-        (np.zeros((1, 1, 3)), "given float64 of shape"),
+        (np.zeros((1, 1, 3)), r"given float64 of shape \(1, 1, 3\)$"),
     ],
 )
 def test_a_file_of_something_else_is_refused(tmp_path, array, message):

@@ -47,7 +47,7 @@ class ExplainCommand(typer.core.TyperCommand):
 @app.command()
 def predict(
     name: NameArgument,
-    file: InputOption = None,
+    data: InputOption = None,
     observation: ObservationOption = None,
     endpoint: Annotated[
         str | None,
@@ -60,7 +60,7 @@ def predict(
     as_json: JsonOption = False,
 ) -> None:
     """Predict with ONNX Runtime, on a file, on an observation, or on the shipped test rows."""
-    if observation is not None and file is not None:
+    if observation is not None and data is not None:
         raise ZooError("give --observation or --input, not both")
     from zoo.model.array_files import read_inputs
     from zoo.serving import Session
@@ -70,11 +70,11 @@ def predict(
     if observation is not None:
         outputs = _predict_observation(session, endpoint, observation, allow_out_of_range, as_json)
     else:
-        outputs = session.run(read_inputs(session.folder, endpoint, file), endpoint, allow_out_of_range=allow_out_of_range)
+        outputs = session.run(read_inputs(session.folder, endpoint, data), endpoint, allow_out_of_range=allow_out_of_range)
         if as_json:
             print(json.dumps({key: value.tolist() for key, value in outputs.items()}))
         else:
-            _show_outputs(session.spec, endpoint, outputs, "the model's shipped test rows" if file is None else str(file))
+            _show_outputs(session.spec, endpoint, outputs, "the model's shipped test rows" if data is None else str(data))
     if out is not None:
         from zoo.model.array_files import write_outputs
 

@@ -239,15 +239,22 @@ def _of_rows(path: Path, given: Columns | dict[str, np.ndarray | Values], spec: 
             row = inputs_of(given, Endpoint(description="", inputs=[tensor], outputs=[tensor]))[name]
         if row.dtype.kind not in "fiub" or row.ndim != len(tensor.axes) + 1 or (len(row) != 1 and not several):
             shape = np.shape(values.array) if len(names) == 1 else row.shape
-            several_taken = "; infer takes several with " + option("together") if "sample" in spec.endpoints else ""
+            expected = ", ".join(axis.extent for axis in tensor.axes) + ("," if len(tensor.axes) == 1 else "")
             raise InputError(
-                f"{path}: expected one {name} of shape {tuple(tensor.shape)}, given {row.dtype} of shape {tuple(shape)}"
-                + several_taken
+                f"{path}: expected one {name} of shape ({expected}), given {row.dtype} of shape {tuple(shape)}"
+                + _where_several_go(path, spec, row.ndim == len(tensor.axes) + 1)
             )
         rows[name] = row
     if not rows:
         raise InputError(f"{path}: expected an array named {' or '.join(_tensors(spec))}, found {', '.join(given) or 'none'}")
     return Observation(inputs=rows, label=path.stem, description=str(path))
+
+
+def _where_several_go(path: Path, spec: ModelSpec, rows: bool) -> str:
+    """The end of a message that refuses what is not one row: the option that takes several."""
+    if "sample" in spec.endpoints:
+        return "; infer takes several with " + option("together")
+    return f"; several rows are given as {option('data', repr(str(path)), str(path))}" if rows else ""
 
 
 def _observed(spec: ModelSpec) -> str:

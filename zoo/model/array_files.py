@@ -7,10 +7,12 @@ from pathlib import Path
 import numpy as np
 
 from zoo.atomic import whole_file
-from zoo.errors import InputError
+from zoo.errors import InputError, option
+from zoo.model.axes import BATCH
 from zoo.model.handed_in.files import read_array, read_columns
 from zoo.model.handed_in.tensors import array_of, inputs_of
-from zoo.model.spec import TEST_TENSORS
+from zoo.model.handed_in.values import Values
+from zoo.model.spec import TEST_TENSORS, Tensor
 from zoo.model.store import ModelFolder
 from zoo.model.test_tensors import read_test_tensors
 
@@ -36,7 +38,7 @@ def read_inputs(folder: ModelFolder, endpoint: str, file: Path | None) -> dict[s
     Raises
     ------
     InputError, IntegrityError
-        The file is of another kind, damaged, or holds Python objects, or lacks an input.
+        The file is of another kind, damaged, or holds Python objects, or lacks an input, or holds one row without a batch.
     """
     described = folder.spec.endpoint(endpoint)
     if file is None:
@@ -44,10 +46,26 @@ def read_inputs(folder: ModelFolder, endpoint: str, file: Path | None) -> dict[s
     names = [tensor.name for tensor in described.inputs]
     array = read_array(file)
     if array is None:
-        return inputs_of(read_columns(file), described)
+        found = inputs_of(read_columns(file), described)
+        if len(names) == 1:
+            _expect_rows(file, found[names[0]], described.inputs[0])
+        return found
     if len(names) > 1:
         raise InputError(f"{file}: expected a file with the arrays {', '.join(names)}, given a {file.suffix} of one array only")
+    _expect_rows(file, array, described.inputs[0])
     return {names[0]: array if isinstance(array, np.ndarray) else array_of(array, described.inputs[0])}
+
+
+def _expect_rows(file: Path, array: np.ndarray | Values, tensor: Tensor) -> None:
+    """Refuse an array with as many axes as one row has, which may be meant as an observation."""
+    shape = np.shape(array.array if isinstance(array, Values) else array)
+    if tensor.axes and len(shape) == len(tensor.axes):
+        expected = ", ".join((BATCH, *(axis.extent for axis in tensor.axes)))
+        observed = option("observation", f"read_observation(spec, {str(file)!r})", str(file))
+        raise InputError(
+            f"{file}: expected rows of {tensor.name}, of shape ({expected}), given shape {shape}: give one row alone as"
+            f" {observed}, or with a first axis of length 1"
+        )
 
 
 def write_outputs(path: Path, outputs: dict[str, np.ndarray]) -> Path:

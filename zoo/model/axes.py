@@ -83,6 +83,11 @@ class Axis(Strict):
         """The length in words, such as ``215 elements`` or ``1 to 128 elements``."""
         return f"{self.least} to {self.most} elements" if self.size is None else f"{self.size} elements"
 
+    @property
+    def extent(self) -> str:
+        """The length as it stands in a shape, such as ``215`` or ``particle 1-128``."""
+        return f"{self.name} {self.least}-{self.most}" if self.size is None else str(self.size)
+
     def admits(self, size: int) -> bool:
         """Whether a tensor may have this many elements along the axis."""
         if self.size is not None:

@@ -132,10 +132,8 @@ class _Expected:
         if self.dtype.kind == "b" and array.size and array.view(np.uint8).max() > 1:
             raise InputError(f"input {self.tensor.name!r}: expected true and false, given bytes other than 0 and 1")
         if array.ndim == 0 or (array.shape[1:] != self._shape and not self._fits(array.shape[1:])):
-            axes = (str(axis.size or f"{axis.name} {axis.least}-{axis.most}") for axis in self.tensor.axes)
-            raise InputError(
-                f"input {self.tensor.name!r}: expected shape ({', '.join((BATCH, *axes))}), given {_shape(array.shape)}"
-            )
+            expected = _shape((BATCH, *(axis.extent for axis in self.tensor.axes)))
+            raise InputError(f"input {self.tensor.name!r}: expected shape {expected}, given {_shape(array.shape)}")
         return array
 
     def _converted(self, array: np.ndarray) -> np.ndarray:
