@@ -288,6 +288,18 @@ def test_a_range_of_answers_is_that_of_the_training_rows():
         with_answers(lacking, model, rows)
 
 
+def test_what_an_endpoint_refuses_is_not_explained():
+    """A gradient of 1 + delta in place of delta was drawn where ``zoo predict`` refuses such a map."""
+    model, spec, rows = law()
+    model.spec = with_answers(spec, model, rows)
+    how = {"endpoint": "acceleration", "method": "gradient"}
+    zoo.explain(model, {"state": rows["state"][:2]}, **how)
+    far = {"state": np.float32([[0.0, 0.0], [40.0, 40.0]])}
+    with pytest.raises(InputError, match=r"output 'energy'.*together unlike any that was trained"):
+        zoo.explain(model, far, **how)
+    assert zoo.explain(model, far, **how, allow_out_of_range=True).values.shape == (2, 2)
+
+
 def test_no_distance_is_too_small():
     """A fine-tuned network of maps refused those that were more like the mean of its training than any of it was."""
     model, spec, rows = law()

@@ -125,7 +125,8 @@ def maximize_activation(
     if steps < 1 or smoothness < 0:
         raise InputError(f"expected steps from 1 and smoothness from 0, given {steps} and {smoothness}")
     chosen = layer_named(model, layer or default_layer(model))
-    answer = answer_of(model, _start(model, endpoint) if inputs is None else inputs, endpoint=endpoint, wrt=wrt)
+    start = _start(model, endpoint) if inputs is None else inputs  # ours may be unlike any that was trained
+    answer = answer_of(model, start, endpoint=endpoint, wrt=wrt, allow_out_of_range=inputs is None)
     if len(answer.x) != 1:
         raise InputError(f"inputs: expected one row to start from, given {len(answer.x)}")
     start, (low, width) = answer.x[0], _range(answer)

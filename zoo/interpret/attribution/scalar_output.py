@@ -16,6 +16,7 @@ from zoo.interpret.elements import element_name, element_number
 from zoo.model.axes import fixed_axes
 from zoo.model.handed_in.tensors import named_inputs, numbers_alone
 from zoo.model.inputs import InputCheck
+from zoo.model.outputs import OutputCheck
 from zoo.model.spec import Endpoint, ModelSpec, Tensor
 
 LOGITS = "logits"
@@ -155,12 +156,24 @@ def answer_of(
     arrays = InputCheck(described)(named_inputs(inputs, names[0]), allow_out_of_range=allow_out_of_range)
     if not len(arrays[wrt]):
         raise InputError(f"input {wrt!r}: expected at least one row to explain, given none")
+    if not allow_out_of_range:
+        _expect_answered(model, endpoint, described, arrays)
     function, output = chosen_output(model, endpoint, output, described)
     tensors = {tensor.name: tensor for tensor in described.inputs}
     explained, answered = tensors[wrt], _described_output(described, output)
     low, high = (None if end is None else np.asarray(end, explained.dtype) for end in (explained.low, explained.high))
     number = element_number(answered, target)
     return Answer(model, function, arrays, endpoint, wrt, output, number, tensors, answered, low, high)
+
+
+def _expect_answered(model: Any, endpoint: str, described: Endpoint, arrays: Mapping[str, np.ndarray]) -> None:
+    """Refuse rows that the endpoint itself refuses to answer, as together unlike any that was trained."""
+    if OutputCheck(described):
+        from zoo.families.batches import rows_at_once
+
+        size, answer = rows_at_once(arrays.values()), model.endpoint(endpoint)
+        for start in range(0, len(next(iter(arrays.values()))), size):
+            answer({name: array[start : start + size] for name, array in arrays.items()})
 
 
 def _described_output(described: Endpoint, output: str) -> Tensor:

@@ -97,6 +97,7 @@ def randomization_check(
     order = [name for name, layer in layers_of(forgetful).items() if layer.trainable_weights][::-1]
     rng = np.random.default_rng(seed)
     correlation = np.empty((len(order), draws, len(trained.values)))
+    checked = options | {"allow_out_of_range": True}  # by the trained network, as one of random weights cannot
     for draw in track(range(draws), "weight randomization"):
         forgetful.set_weights(model.get_weights())
         layers = layers_of(forgetful)
@@ -104,6 +105,8 @@ def randomization_check(
             for weight in layers[name].trainable_weights:
                 values = np.asarray(weight)
                 weight.assign(np.sqrt(np.mean(values**2)) * rng.standard_normal(values.shape).astype(values.dtype))
-            found = explain(forgetful, inputs, method=method, **options)
+            found = explain(
+                forgetful, inputs, method=method, **options | {"allow_out_of_range": True}
+            )  # as they were checked above
             correlation[number, draw] = rank_correlation(trained.values, found.values, trained.real)
     return Randomization(correlation, order, method, str(trained.meta["model"]))
