@@ -105,8 +105,6 @@ def randomization_check(
             for weight in layers[name].trainable_weights:
                 values = np.asarray(weight)
                 weight.assign(np.sqrt(np.mean(values**2)) * rng.standard_normal(values.shape).astype(values.dtype))
-            found = explain(
-                forgetful, inputs, method=method, **options | {"allow_out_of_range": True}
-            )  # as they were checked above
+            found = explain(forgetful, inputs, method=method, **checked)
             correlation[number, draw] = rank_correlation(trained.values, found.values, trained.real)
     return Randomization(correlation, order, method, str(trained.meta["model"]))
