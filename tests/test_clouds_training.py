@@ -189,17 +189,59 @@ def test_checks_before_fine_tuning_look_at_real_particles():
         check(data, parent, parent.spec)
 
 
+def of_jets(jet, **changes):
+    """A parent that was trained on such jets; changes are those of its input of particles."""
+    parent = released("pfn-id")
+    predict = parent.spec.endpoints["predict"]
+    particles = predict.inputs[0].model_copy(update={"jet": jet, **changes})
+    predict = predict.model_copy(update={"inputs": [particles, *predict.inputs[1:]]})
+    parent.spec = parent.spec.model_copy(update={"endpoints": {"predict": predict}})
+    return parent
+
+
+def test_a_row_that_is_outside_in_two_ways_counts_once():
+    from zoo.model.jet import Jet
+    from zoo.training.checks import check
+
+    data = MadeUpClouds(particles=12)
+    there = sum(int(data.rows(split).inputs["real"].any(axis=1).sum()) for split in SIZES)
+    parent = of_jets(Jet(radius=0.1, pt=(600, 700)), high=[1e-3, 6.0, 4.0])
+    (said,) = [one for one in check(data, parent, parent.spec).warnings if "particles outside" in one]
+    assert said.startswith(f"{there} of 416 rows have particles outside the range")
+
+
+@pytest.mark.parametrize(("factor", "words"), [(1000, "beyond any jet of the LHC"), (1 / 500, "below any jet, or relative")])
+def test_fine_tuning_refuses_momenta_that_no_jet_has(factor, words):
+    from zoo.model.jet import Jet
+    from zoo.training.checks import check
+
+    parent, data = of_jets(Jet(radius=0.4, pt=(400, 600))), MadeUpClouds(particles=12)
+    check(data, parent, parent.spec)
+    rows_of = data.rows
+    real = rows_of("train").inputs["real"].any(axis=1)
+
+    def scaled(split, epoch=0):
+        given = rows_of(split)
+        given.inputs["particles"][..., 0] *= factor
+        return given
+
+    data.rows = scaled  # type: ignore[method-assign]
+    first = int(real.argmax())
+    match = rf"particles, row {first}: .* in GeV, given a sum of {500 * factor:g}\S*, {words}.* in MeV divided by 1000"
+    with pytest.raises(InputError, match=match):
+        check(data, parent, parent.spec)
+    parent = of_jets(Jet(radius=0.4, pt=(0, 600 * factor)))  # what the parent was trained on is right
+    check(data, parent, parent.spec)
+
+
 def test_a_fine_tuned_model_takes_the_jets_that_it_was_tuned_on():
     from zoo.model.inputs import InputCheck
     from zoo.model.jet import Jet
     from zoo.training.checks import check
     from zoo.workflows.fine_tuned_spec import with_extremes
 
-    parent, data = released("pfn-id"), MadeUpClouds(particles=12)
+    parent, data = of_jets(Jet(radius=0.1, pt=(600, 700))), MadeUpClouds(particles=12)
     predict = parent.spec.endpoints["predict"]
-    narrow = predict.inputs[0].model_copy(update={"jet": Jet(radius=0.1, pt=(600, 700))})
-    predict = predict.model_copy(update={"inputs": [narrow, *predict.inputs[1:]]})
-    parent.spec = parent.spec.model_copy(update={"endpoints": {"predict": predict}})
     found = check(data, parent, parent.spec)
     assert any("reach as far as those of radius" in one for one in found.warnings)
     inputs = data.rows("train").inputs

@@ -10,6 +10,7 @@ import numpy as np
 from keras import ops
 
 from zoo.data.dataset import Dataset, FromUser, Rows, Split
+from zoo.data.jets.checked import expect_gev
 from zoo.errors import InputError, option
 from zoo.families.base import ZooModel
 from zoo.families.batches import answer, rows_at_once
@@ -71,8 +72,8 @@ def check(dataset: Dataset, model: ZooModel, spec: ModelSpec) -> Checked:
     Raises
     ------
     InputError
-        Inputs have other names or shapes, or NaN or infinity; targets are all the same or of one class; or rows of the training
-        split are also held out.
+        Inputs have other names or shapes, NaN or infinity, or particles whose momenta no jet has; targets are all the same or
+        of one class; or rows of the training split are also held out.
     """
     inputs = spec.endpoint(model.data_endpoint).inputs
     splits = {split: dataset.rows(split) for split in SPLITS}
@@ -173,10 +174,11 @@ def _said(shape: Sequence[object]) -> str:
 
 
 class _Pass:
-    """One reading of a split: what is not finite is refused; extremes, moments and digests are kept."""
+    """One reading of a split: what is not finite, and what is no jet, is refused; extremes, moments and digests are kept."""
 
     def __init__(self, rows: Rows, inputs: list[Tensor], model: ZooModel, split: Split, numbers: np.ndarray) -> None:
         self.outside = dict.fromkeys(rows.inputs, 0)
+        """Rows of which some number of each input is outside what the parent was trained on, each row once."""
         self.digests: dict[str, list[np.ndarray]] = {name: [] for name in (*rows.inputs, "")}
         self.told: list[np.ndarray] = []
         self.extremes: dict[str, tuple[Any, Any]] = {}
@@ -192,10 +194,13 @@ class _Pass:
             target = np.asarray(rows.target[part], np.float32)
             for name, array in {**cut, "the target": target}.items():
                 _expect_finite(name, array, numbers[part])
-            self._look(cut, known)
+            outside = self._look(cut, known)
             for tensor in inputs:
                 if tensor.jet is not None and tensor.mask is not None:
-                    self._look_at_jets(tensor, tensor.jet, cut[tensor.name], cut[tensor.mask], numbers[part])
+                    others = self._look_at_jets(tensor, tensor.jet, cut[tensor.name], cut[tensor.mask], numbers[part])
+                    outside[tensor.name] |= others
+            for name, wrong in outside.items():
+                self.outside[name] += int(np.count_nonzero(wrong))
             targets.append((float(target.min()), float(target.max())))
             content.update(self.digests[""][-1].tobytes() + target.tobytes())
             if rows.weight is not None:
@@ -214,8 +219,10 @@ class _Pass:
         named = zip(rows.inputs, self._moments, strict=False)
         self.drift = {name: _drift(moments) for name, moments in named if not known[name].unbounded}
 
-    def _look(self, cut: dict[str, np.ndarray], tensors: dict[str, Tensor]) -> None:
+    def _look(self, cut: dict[str, np.ndarray], tensors: dict[str, Tensor]) -> dict[str, np.ndarray]:
+        """Keep extremes and digests; which rows (n,) of each input have numbers outside its range or none of its values."""
         whole = np.zeros(len(next(iter(cut.values()))), np.uint64)
+        outside = {name: np.zeros(len(whole), bool) for name in cut}
         told = np.full(len(whole), all(tensor.mask is None for tensor in tensors.values()))
         for name, array in cut.items():
             tensor = tensors[name]
@@ -223,24 +230,24 @@ class _Pass:
             if mask is not None:
                 told |= mask.reshape(len(array), -1).any(axis=1)
             if tensor.dtype.startswith("float"):
-                self._measure_range(tensor, array, mask)
+                outside[name] = self._measure_range(tensor, array, mask)
             elif tensor.values is not None:
                 unlisted = ~np.isin(array, tensor.values) & (True if mask is None else along(mask, array))
-                self.outside[name] += int(unlisted.reshape(len(array), -1).any(axis=1).sum())
+                outside[name] = unlisted.reshape(len(array), -1).any(axis=1)
             digests = np.array([_digest(row) for row in array], np.uint64)
             self.digests[name].append(digests)
             whole = whole * np.uint64(0x9E3779B97F4A7C15) ^ digests
         self.digests[""].append(whole)
         self.told.append(told)
+        return outside
 
-    def _measure_range(self, tensor: Tensor, array: np.ndarray, mask: np.ndarray | None) -> None:
-        """Count rows outside the range, and keep the extremes, of real elements."""
+    def _measure_range(self, tensor: Tensor, array: np.ndarray, mask: np.ndarray | None) -> np.ndarray:
+        """Keep the extremes of real elements; which rows (n,) have such elements outside the range."""
         low, high = (-np.inf if tensor.low is None else tensor.low), (np.inf if tensor.high is None else tensor.high)
         # A row may hold several queries, each of which counts.
         each = array if tensor.free else array.reshape(-1, *tensor.fixed_shape)
         real = np.ones(each.shape, bool) if mask is None else np.broadcast_to(along(mask, each), each.shape)
         outside = real & ((each < np.asarray(low, each.dtype)) | (each > np.asarray(high, each.dtype)))
-        self.outside[tensor.name] += int(outside.reshape(len(array), -1).any(axis=1).sum())
         by_element = tensor.unbounded or isinstance(tensor.low, list) or isinstance(tensor.high, list)
         axes = tuple(range(each.ndim - 1)) if by_element else None
         least = np.min(each, axis=axes, where=real, initial=np.inf)
@@ -248,9 +255,10 @@ class _Pass:
         if np.isfinite(least).all():  # not where no element is real
             before = self.extremes.get(tensor.name, (least, most))
             self.extremes[tensor.name] = (np.minimum(least, before[0]), np.maximum(most, before[1]))
+        return outside.reshape(len(array), -1).any(axis=1)
 
-    def _look_at_jets(self, tensor: Tensor, jet: Jet, array: np.ndarray, real: np.ndarray, numbers: np.ndarray) -> None:
-        """Refuse padding that is said to be real, count jets that the parent was not trained on, keep what tells of them."""
+    def _look_at_jets(self, tensor: Tensor, jet: Jet, array: np.ndarray, real: np.ndarray, numbers: np.ndarray) -> np.ndarray:
+        """Refuse real padding and what is in no GeV, keep what tells of jets; which rows (n,) the parent was not trained on."""
         if len(nothing := real_padding(array, real)):
             row, place = map(int, nothing[0])
             raise InputError(
@@ -258,9 +266,13 @@ class _Pass:
                 f" {tensor.mask} is true, given {array[row, place, 0]:.6g}; padding is not real"
             )
         there = real.any(axis=1)
-        pt, farthest = (each[there] for each in seen(array, real))
-        self.outside[tensor.name] += int((other_momentum(jet, pt) | (farthest > REACH * jet.radius)).sum())
-        self._jets.setdefault(tensor.name, []).append((pt, farthest))
+        pt, farthest = seen(array, real)
+        others = there & other_momentum(jet, pt)
+        # What the parent was trained on is right, such as jets of a larger collider.
+        total = np.where(real & others[:, None], array[..., 0], 0).sum(axis=1, dtype=np.float64)
+        expect_gev(total, f"{tensor.name}, row", numbers, "give them in GeV, such as what is in MeV divided by 1000")
+        self._jets.setdefault(tensor.name, []).append((pt[there], farthest[there]))
+        return others | (there & (farthest > REACH * jet.radius))
 
     def _measure(self, standardized: tuple) -> None:
         for place, tensor in enumerate(standardized):

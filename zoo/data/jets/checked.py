@@ -90,7 +90,9 @@ def as_cloud(particles: Particles, *, unit_known: bool, duplicates: bool) -> Clo
     particles = particles.kept(particles.numbers["pt"].astype(np.float32) != 0)
     _expect_possible(particles)
     if not unit_known:
-        _expect_gev(particles)
+        total = np.bincount(particles.jet, weights=particles.numbers["pt"], minlength=particles.jets)
+        to_do = f"say which unit they are in, such as {option('unit', repr('MeV'), 'MeV')}"
+        expect_gev(total, "jet", np.arange(particles.jets), to_do)
     columns = [particles.numbers["pt"], particles.numbers["y"], wrapped(particles.numbers["phi"])]
     if (identity := particles.numbers.get("identity")) is not None:
         known = ", ".join(map(str, CODES[1:]))
@@ -122,14 +124,30 @@ def _expect_possible(particles: Particles) -> None:
     particles.refuse(np.abs(phi) > 2 * np.pi + 1e-5, "expected an azimuth in radians, within one turn")
 
 
-def _expect_gev(particles: Particles) -> None:
-    """InputError for momenta that are in another unit than GeV, or relative to the jet's."""
-    total = np.bincount(particles.jet, weights=particles.numbers["pt"], minlength=particles.jets)
+def expect_gev(total: np.ndarray, what: str, numbers: np.ndarray, to_do: str) -> None:
+    """InputError for sums that no jet of the LHC has: momenta are in another unit than GeV, or relative to the jet's.
+
+    Parameters
+    ----------
+    total : ndarray of shape (n,)
+        Scalar sum of the transverse momenta of each jet's particles; 0 of a jet without any, which is let through.
+    what : str
+        What a jet is called in the message, such as "row".
+    numbers : ndarray of shape (n,)
+        The number of each.
+    to_do : str
+        What the message says is to be done.
+
+    Raises
+    ------
+    InputError
+        Naming the first of them and its sum.
+    """
     wrong = (total > MOST) | ((total < LEAST) & (total > 0))
     if wrong.any():
-        jet = int(wrong.argmax())
+        first = int(wrong.argmax())
         raise InputError(
-            f"jet {jet}: expected transverse momenta in GeV, given a sum of {total[jet]:.6g}, "
-            + ("beyond any jet of the LHC" if total[jet] > MOST else "below any jet, or relative to the jet's")
-            + f": say which unit they are in, such as {option('unit', repr('MeV'), 'MeV')}"
+            f"{what} {numbers[first]}: expected transverse momenta in GeV, given a sum of {total[first]:.6g}, "
+            + ("beyond any jet of the LHC" if total[first] > MOST else "below any jet, or relative to the jet's")
+            + f": {to_do}"
         )
