@@ -234,6 +234,25 @@ def test_fine_tuning_refuses_momenta_that_no_jet_has(factor, words):
     check(data, parent, parent.spec)
 
 
+def test_fine_tuning_refuses_identities_without_their_sign():
+    from zoo.training.checks import check
+
+    parent, data = released("pfn-id"), MadeUpClouds(particles=12)
+    rows_of = data.rows
+
+    def unsigned(split, epoch=0):
+        given = rows_of(split)
+        identity, real = given.inputs["identity"], given.inputs["real"]
+        given.inputs["identity"] = np.where(real, np.abs(identity), -211)  # what padding holds is not looked at
+        return given
+
+    data.rows = unsigned  # type: ignore[method-assign]
+    codes = [np.abs(rows.inputs["identity"]) for rows in map(rows_of, SIZES)]
+    charged = sum(int(np.isin(found, [211, 321, 2212, 2112]).sum()) for found in codes)
+    with pytest.raises(InputError, match=rf"identity: expected signed PDG codes, .*given {charged} .*: give each its sign$"):
+        check(data, parent, parent.spec)
+
+
 def test_a_fine_tuned_model_takes_the_jets_that_it_was_tuned_on():
     from zoo.model.inputs import InputCheck
     from zoo.model.jet import Jet

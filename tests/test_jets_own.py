@@ -7,6 +7,7 @@ import pytest
 from astropy import units
 
 import zoo.data.jets as own
+from zoo.data.jets.checked import SIGNED
 from zoo.data.jets.identities import CODES, masses_of
 from zoo.errors import InputError
 
@@ -209,6 +210,46 @@ def test_what_is_no_jet_is_refused(change, words):
     columns = {name: values for name, values in {**GOOD, **change}.items() if values is not None}
     with pytest.raises(InputError, match=words):
         own.from_columns(columns)
+
+
+def test_identities_that_lost_their_sign_are_refused(flat, tmp_path):
+    uproot, fastjet = pytest.importorskip("uproot"), pytest.importorskip("fastjet")
+    unsigned = {**flat, "pdgId": np.abs(flat["pdgId"])}
+    charged = np.isin(unsigned["pdgId"], [211, 321, 2112, 2212, 11, 13]).sum()
+    words = rf"identity: expected signed PDG codes, .*-211 for a pi-, given {charged} .*none is negative: .*leave identity out"
+    names = ("pt", "y", "phi", "pdgId")
+    particles = [fastjet.PseudoJet(*row) for row in np.column_stack([flat[name] for name in ("px", "py", "pz", "E")])]
+    for number, particle in enumerate(particles):
+        particle.set_user_index(number)
+    with uproot.recreate(tmp_path / "jets.root") as file:
+        file["jets"] = {name: jagged(unsigned, *names)[name] for name in names}
+    for read in (
+        lambda: own.from_columns({name: padded(unsigned, name) for name in names}),
+        lambda: own.from_columns({name: padded(unsigned, name) for name in ("pt", "eta", "phi", "pdgId")}),
+        lambda: own.from_awkward(jagged(unsigned, *names)),
+        lambda: own.from_root(tmp_path / "jets.root"),
+        lambda: own.from_fastjet([particles], lambda particle: unsigned["pdgId"][particle.user_index()]),
+        lambda: own.from_energyflow(np.stack([padded(unsigned, name) for name in names], axis=-1)),
+    ):
+        with pytest.raises(InputError, match=words):
+            read()
+    negative = {**flat, "pdgId": np.where(np.isin(unsigned["pdgId"], SIGNED), -unsigned["pdgId"], unsigned["pdgId"])}
+    with pytest.raises(InputError, match="of which none is positive"):
+        own.from_columns({name: padded(negative, name) for name in names})
+
+
+@pytest.mark.parametrize(
+    ("identity", "refused"),
+    [([211] * 100, True), ([211] * 99, False), ([211] * 99 + [-13], False), ([22, 130] * 200, False), ([-2112] * 100, True)],
+)
+def test_small_sets_and_neutral_ones_may_have_one_sign(identity, refused):
+    n = len(identity)
+    columns = {"pt": [[1.0] * n], "y": [np.linspace(0, 0.1, n)], "phi": [[0.0] * n], "identity": [identity]}
+    if refused:
+        with pytest.raises(InputError, match="expected signed PDG codes"):
+            own.from_columns(columns)
+    else:
+        assert own.from_columns(columns)["real"].sum() == n
 
 
 def test_what_a_user_may_say_of_them():

@@ -10,7 +10,7 @@ import numpy as np
 from keras import ops
 
 from zoo.data.dataset import Dataset, FromUser, Rows, Split
-from zoo.data.jets.checked import expect_gev
+from zoo.data.jets.checked import SIGNED, expect_both_signs, expect_gev, signs
 from zoo.errors import InputError, option
 from zoo.families.base import ZooModel
 from zoo.families.batches import answer, rows_at_once
@@ -72,8 +72,8 @@ def check(dataset: Dataset, model: ZooModel, spec: ModelSpec) -> Checked:
     Raises
     ------
     InputError
-        Inputs have other names or shapes, NaN or infinity, or particles whose momenta no jet has; targets are all the same or
-        of one class; or rows of the training split are also held out.
+        Inputs have other names or shapes, NaN or infinity, or particles whose momenta no jet has or whose identities have no
+        sign; targets are all the same or of one class; or rows of the training split are also held out.
     """
     inputs = spec.endpoint(model.data_endpoint).inputs
     splits = {split: dataset.rows(split) for split in SPLITS}
@@ -81,6 +81,8 @@ def check(dataset: Dataset, model: ZooModel, spec: ModelSpec) -> Checked:
         _expect_shapes(rows, inputs, model, split)
         relative_weights(rows, f"{split} rows")
     passes = {split: _Pass(rows, inputs, model, split, row_numbers(dataset, split, rows)) for split, rows in splits.items()}
+    for tensor in inputs:
+        expect_both_signs(tensor.name, np.sum([found.signs[tensor.name] for found in passes.values()], axis=0))
     warnings = _leakage(passes, inputs)
     train = passes["train"]
     classes: dict[str, list[int]] = {}
@@ -179,6 +181,8 @@ class _Pass:
     def __init__(self, rows: Rows, inputs: list[Tensor], model: ZooModel, split: Split, numbers: np.ndarray) -> None:
         self.outside = dict.fromkeys(rows.inputs, 0)
         """Rows of which some number of each input is outside what the parent was trained on, each row once."""
+        self.signs = {name: np.zeros(2, int) for name in rows.inputs}
+        """Particles and antiparticles of each input of PDG codes, as `signs` counts them."""
         self.digests: dict[str, list[np.ndarray]] = {name: [] for name in (*rows.inputs, "")}
         self.told: list[np.ndarray] = []
         self.extremes: dict[str, tuple[Any, Any]] = {}
@@ -222,7 +226,7 @@ class _Pass:
     def _look(self, cut: dict[str, np.ndarray], tensors: dict[str, Tensor]) -> dict[str, np.ndarray]:
         """Keep extremes and digests; which rows (n,) of each input have numbers outside its range or none of its values."""
         whole = np.zeros(len(next(iter(cut.values()))), np.uint64)
-        outside = {name: np.zeros(len(whole), bool) for name in cut}
+        outside: dict[str, np.ndarray] = {name: np.zeros(len(whole), bool) for name in cut}
         told = np.full(len(whole), all(tensor.mask is None for tensor in tensors.values()))
         for name, array in cut.items():
             tensor = tensors[name]
@@ -233,7 +237,9 @@ class _Pass:
                 outside[name] = self._measure_range(tensor, array, mask)
             elif tensor.values is not None:
                 unlisted = ~np.isin(array, tensor.values) & (True if mask is None else along(mask, array))
-                outside[name] = unlisted.reshape(len(array), -1).any(axis=1)
+                outside[name] = _some(unlisted)
+                if _are_codes(tensor.values):
+                    self.signs[name] += signs(array if mask is None else array[mask])
             digests = np.array([_digest(row) for row in array], np.uint64)
             self.digests[name].append(digests)
             whole = whole * np.uint64(0x9E3779B97F4A7C15) ^ digests
@@ -255,7 +261,7 @@ class _Pass:
         if np.isfinite(least).all():  # not where no element is real
             before = self.extremes.get(tensor.name, (least, most))
             self.extremes[tensor.name] = (np.minimum(least, before[0]), np.maximum(most, before[1]))
-        return outside.reshape(len(array), -1).any(axis=1)
+        return _some(outside)
 
     def _look_at_jets(self, tensor: Tensor, jet: Jet, array: np.ndarray, real: np.ndarray, numbers: np.ndarray) -> np.ndarray:
         """Refuse real padding and what is in no GeV, keep what tells of jets; which rows (n,) the parent was not trained on."""
@@ -283,6 +289,16 @@ class _Pass:
                 self._moments.append(found)
             else:
                 self._moments[place] = [a + b for a, b in zip(self._moments[place], found, strict=True)]
+
+
+def _some(wrong: np.ndarray) -> np.ndarray:
+    """Which rows (n,) have an element that is true."""
+    return np.asarray(wrong.reshape(len(wrong), -1).any(axis=1))
+
+
+def _are_codes(values: Sequence[int]) -> bool:
+    """Whether values are PDG codes of particles and their antiparticles."""
+    return {*SIGNED.tolist(), *(-SIGNED).tolist()} <= set(values)
 
 
 def _digest(row: np.ndarray) -> int:

@@ -39,7 +39,7 @@ def from_columns(
     columns : mapping of str to array_like
         Arrays with a row of particles for each jet, of any lengths, by name: ``pt``, ``phi`` and ``y``; or ``eta`` in place of
         ``y`` with ``mass``, ``energy`` or ``identity``; or ``px``, ``py``, ``pz`` with one of these three. ``identity`` is the
-        PDG code. Padding is what is masked, what ``real`` says is none, and what has no transverse momentum.
+        PDG code with its sign. Padding is what is masked, what ``real`` says is none, and what has no transverse momentum.
     names : mapping of str to str, optional
         Under which name each of these stands, where it is another: such as ``{"pt": "part_pt"}``.
     unit : str, optional
@@ -58,7 +58,7 @@ def from_columns(
     ------
     InputError
         A column is missing or has another shape than the others; or, naming jet and particle, for what is not finite,
-        impossible or implausible, identities that are unknown, the same particle twice.
+        impossible or implausible, identities that are unknown, the same particle twice; or identities have lost their sign.
 
     Examples
     --------
