@@ -9,6 +9,8 @@ from astropy import units
 import zoo.data.jets as own
 from zoo.data.jets.checked import SIGNED
 from zoo.data.jets.identities import CODES, masses_of
+from zoo.data.jets.storage import load_jets, write_jets
+from zoo.data.shipped_files import shipped_file
 from zoo.errors import InputError
 
 awkward = pytest.importorskip("awkward")
@@ -262,6 +264,41 @@ def test_what_a_user_may_say_of_them():
         own.from_columns(GOOD, names={"momentum": "pt"})
     with pytest.raises(InputError, match="names: there is no column 'p'; there are pt, y, phi, identity"):
         own.from_columns(GOOD, names={"pt": "p"})
+
+
+def test_simulated_jets(tmp_path):
+    file = shipped_file("jets-quark-gluon.h5")
+    packed, config, _ = load_jets(file)
+    cloud = own.from_simulation(file)
+    assert {name: (array.dtype, array.shape) for name, array in cloud.items()} == {
+        "particles": (np.float32, (3000, packed.counts.max(), 3)),
+        "identity": (np.int32, (3000, packed.counts.max())),
+        "real": (bool, (3000, packed.counts.max())),
+    }
+    np.testing.assert_array_equal(cloud["real"].sum(axis=1), packed.counts)
+    pt, _, phi = np.moveaxis(cloud["particles"].astype(float), -1, 0)
+    np.testing.assert_allclose(np.abs((pt * np.exp(1j * phi)).sum(axis=1)), packed.momentum[:, 0], rtol=1e-3)
+    columns = {name: cloud["particles"][..., place] for place, name in enumerate(("pt", "y", "phi"))}
+    again = own.from_columns({**columns, "identity": cloud["identity"]}, duplicates=True)
+    np.testing.assert_array_equal(again["particles"][..., 0], cloud["particles"][..., 0], "the hardest first")
+    write_jets(tmp_path / "jets-00001.h5", packed, config, 1)
+    write_jets(tmp_path / "jets-00000.h5", packed, config, 0)
+    both = own.from_simulation(str(tmp_path))
+    for given in (both, own.from_simulation([file, tmp_path / "jets-00001.h5"])):
+        for name, array in given.items():
+            np.testing.assert_array_equal(array, np.concatenate([cloud[name]] * 2))
+
+
+def test_what_is_no_file_of_simulated_jets_is_refused(tmp_path):
+    with pytest.raises(InputError, match=r"expected files jets-.*given a folder without any"):
+        own.from_simulation(tmp_path)
+    with pytest.raises(InputError, match="expected a file or folder of 'zoo simulate jets', given none"):
+        own.from_simulation([])
+    with pytest.raises(InputError, match=r"none\.h5: no such file; 'zoo simulate jets' makes it"):
+        own.from_simulation(tmp_path / "none.h5")
+    files = [shipped_file(f"jets-{sample}.h5") for sample in ("quark-gluon", "multi")]
+    with pytest.raises(InputError, match=r"jets-multi\.h5: expected jets made with the settings of .*jets-quark-gluon\.h5"):
+        own.from_simulation(files)
 
 
 def test_no_jets_and_jets_of_events():
