@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from zoo.cli.options import right_seed
 from zoo.cli.terminal import keep, plain_warnings, quiet_tensorflow
 from zoo.cli.unfold import FILES
 
@@ -23,7 +24,7 @@ def find_anomalies(
     weights: Annotated[str | None, typer.Option(help="column of event weights, none negative; default: all count once")] = None,
     trainings: Annotated[int, typer.Option(help="how many cross-validations are averaged")] = 2,
     classifier: Annotated[str, typer.Option(help="trees, or a family of networks such as mlp")] = "trees",
-    seed: Annotated[int, typer.Option(help="of all random numbers")] = 0,
+    seed: Annotated[int, typer.Option(help="of all random numbers", callback=right_seed)] = 0,
     allow_out_of_range: Annotated[
         bool, typer.Option("--allow-out-of-range", help="let events outside the trained range through")
     ] = False,

@@ -11,6 +11,22 @@ import typer
 from zoo.errors import ZooError
 
 
+def right_jobs(jobs: int) -> int:
+    """The number of processes that was given; InputError for one that there cannot be."""
+    from zoo.jobs import expect_jobs
+
+    expect_jobs(jobs)
+    return jobs
+
+
+def right_seed(seed: int | None) -> int | None:
+    """The seed that was given; InputError for a negative one, before anything is loaded."""
+    from zoo.seeds import expect_seed
+
+    expect_seed(seed)
+    return seed
+
+
 def names(incomplete: str) -> list[str]:
     """Names of models that begin like this, for the completion of a shell, which takes no warnings."""
     from zoo.model.registry import list_models
@@ -28,6 +44,7 @@ NamesArgument = Annotated[
     typer.Argument(help="models: released names, name@revision, folders or hf://owner/name", autocompletion=names),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="print JSON for scripts")]
+JobsOption = Annotated[int, typer.Option(help="processes, -1 for one per core", callback=right_jobs)]
 OutOption = Annotated[Path | None, typer.Option("--out", help="folder that files are written to")]
 FolderOption = Annotated[Path, typer.Option("--folder", help="folder to be made; its name becomes the model's")]
 WeightsOption = Annotated[

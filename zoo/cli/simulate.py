@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 import typer.core
 
+from zoo.cli.options import JobsOption, right_seed
 from zoo.errors import ZooError, in_words
 
 if TYPE_CHECKING:
@@ -28,7 +29,6 @@ class SimulationGroup(typer.core.TyperGroup):
 
 app = typer.Typer(cls=SimulationGroup, no_args_is_help=True, help="Simulate the data that models are trained on.")
 SimulationsOption = Annotated[Path, typer.Option("--out", help="folder; a killed run goes on there")]
-JobsOption = Annotated[int, typer.Option(help="processes, -1 for one per core")]
 
 
 @app.command("cmb-feature")
@@ -36,7 +36,7 @@ def simulate_cmb_feature(
     out: SimulationsOption,
     cosmologies: Annotated[int, typer.Option(help="points of the Latin hypercube")] = 1600,
     pairs: Annotated[int, typer.Option(help="primordial spectra on each, with and without the feature")] = 4,
-    seed: Annotated[int, typer.Option(help="of the design")] = 20181,
+    seed: Annotated[int, typer.Option(help="of the design", callback=right_seed)] = 20181,
     feature: Annotated[Literal["logarithmic", "linear"], typer.Option(help="in what it oscillates: ln k or k")] = "logarithmic",
     jobs: JobsOption = -1,
 ) -> None:
@@ -53,7 +53,7 @@ def simulate_cmb_extensions(
     out: SimulationsOption,
     cosmologies: Annotated[int, typer.Option(help="points of the Latin hypercube")] = 128,
     pairs: Annotated[int, typer.Option(help="primordial spectra on each, in every universe")] = 4,
-    seed: Annotated[int, typer.Option(help="of the design")] = 20185,
+    seed: Annotated[int, typer.Option(help="of the design", callback=right_seed)] = 20185,
     dark_energy: Annotated[
         bool, typer.Option("--dark-energy", help="evolving dark energy in place of the other universes")
     ] = False,
@@ -109,7 +109,7 @@ def simulate_fields(
     numbers: Annotated[str | None, typer.Option(help="which of the set, first and one past the last; default: all")] = None,
     varied: Annotated[Literal["two", "five"], typer.Option(help="Omega_m and sigma_8 vary, or h, n_s and Omega_b too")] = "two",
     simulations: Annotated[int, typer.Option(min=2, help="points of the Latin hypercube")] = 2000,
-    seed: Annotated[int, typer.Option(min=0, help="of the hypercube and of the fields")] = 20211,
+    seed: Annotated[int, typer.Option(help="of the hypercube and of the fields", callback=right_seed)] = 20211,
     particles: Annotated[int, typer.Option(help="a side of the cube")] = 64,
     cells: Annotated[int | None, typer.Option(help="of the density along a side; default: as many as particles")] = None,
     box: Annotated[float, typer.Option(help="side in comoving Mpc/h")] = 100.0,

@@ -18,6 +18,7 @@ from zoo.cli.options import (
     WeightsOption,
     one_recipe,
     pairs,
+    right_seed,
 )
 from zoo.cli.terminal import as_argument, plain_warnings, quiet_tensorflow
 
@@ -30,7 +31,7 @@ def train(
     file: RecipeOption = None,
     settings: SettingsOption = None,
     out: OutOption = None,
-    seed: Annotated[int | None, typer.Option(help="instead of the recipe's first")] = None,
+    seed: Annotated[int | None, typer.Option(help="instead of the recipe's first", callback=right_seed)] = None,
     devices: Annotated[int, typer.Option(help="over which batches are spread; several with KERAS_BACKEND=jax")] = 1,
 ) -> None:
     """Train a recipe: progress, checkpoints, metrics and plots; run it again to resume or extend."""
@@ -110,7 +111,7 @@ def finetune(
     epochs: Annotated[int, typer.Option(help="at most")] = 100,
     batch_size: Annotated[int, typer.Option(help="rows a step")] = 32,
     patience: Annotated[int, typer.Option(help="epochs without a lower validation loss after which training stops")] = 10,
-    seed: Annotated[int, typer.Option(help="of split, order and new weights")] = 0,
+    seed: Annotated[int, typer.Option(help="of split, order and new weights", callback=right_seed)] = 0,
     outputs: Annotated[
         int | None,
         typer.Option(help="size of a new head: 1 for one quantity or two classes, else quantities or classes"),

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from zoo.cli.options import right_seed
 from zoo.cli.terminal import keep, plain_warnings
 
 app = typer.Typer()
@@ -37,7 +38,7 @@ def unfold(
     bootstrap: Annotated[int, typer.Option(help="how often data and simulation are resampled, for errors; 0: no errors")] = 0,
     trainings: Annotated[int, typer.Option(help="of each classifier, which are averaged")] = 1,
     classifier: Annotated[str, typer.Option(help="trees, or a family of networks such as mlp")] = "trees",
-    seed: Annotated[int, typer.Option(help="of all random numbers")] = 0,
+    seed: Annotated[int, typer.Option(help="of all random numbers", callback=right_seed)] = 0,
 ) -> None:
     """Unfold by OmniFold: weights of simulated events by which they are distributed as the data at particle level."""
     from zoo.workflows.unfolding.unfold import unfold as run

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 import typer.core
 
-from zoo.cli.options import InputOption, JsonOption, NameArgument, ObservationOption, OutOption
+from zoo.cli.options import InputOption, JsonOption, NameArgument, ObservationOption, OutOption, right_seed
 from zoo.cli.terminal import plain_warnings, quiet_tensorflow
 from zoo.errors import ZooError
 
@@ -120,7 +120,7 @@ def infer(
     name: NameArgument,
     observation: ObservationOption = None,
     draws: Annotated[int, typer.Option(help="from the posterior")] = 10_000,
-    seed: Annotated[int, typer.Option(help="of the draws")] = 0,
+    seed: Annotated[int, typer.Option(help="of the draws", callback=right_seed)] = 0,
     prior: Annotated[
         list[str] | None,
         typer.Option(help="another law of a parameter, 'tau={distribution: normal, mean: 0.054, sd: 0.007}'; repeatable"),

@@ -12,6 +12,7 @@ import numpy as np
 
 from zoo.model.axes import Axis
 from zoo.registration import Register
+from zoo.seeds import generator
 
 if TYPE_CHECKING:
     from zoo.data.mechanics.trajectories import System
@@ -50,7 +51,7 @@ class Rows:
 
     def chosen(self, n: int, seed: int = 0) -> np.ndarray:
         """Which rows are ``some`` of so many, rising."""
-        return np.sort(np.random.default_rng(seed).permutation(len(self))[:n])
+        return np.sort(generator(seed).permutation(len(self))[:n])
 
     def some(self, n: int, seed: int = 0) -> Rows:
         """``n`` rows at random, or all where there are fewer, in their order, as arrays."""

@@ -12,6 +12,7 @@ import numpy as np
 
 from zoo.data.dataset import Rows, Split, groups, register_dataset
 from zoo.model.axes import Axis
+from zoo.seeds import generator
 
 NOISE = 0.1
 NODES = 200
@@ -41,7 +42,7 @@ class TwoMoons:
 
     def rows(self, split: Split, epoch: int = 0) -> Rows:
         number, n = list(self.sizes).index(split), self.sizes[split]
-        rng = np.random.default_rng([self.seed, number])
+        rng = generator([self.seed, number])
         angle, upper = rng.uniform(0, np.pi, n), rng.random(n) < 0.5
         points = np.where(upper[:, None], *_circles(angle)) + rng.normal(0, NOISE, (n, 2))
         return Rows(

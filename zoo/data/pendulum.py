@@ -13,6 +13,7 @@ import numpy as np
 
 from zoo.data.dataset import Rows, Split, groups, register_dataset
 from zoo.model.axes import Axis, Coordinates
+from zoo.seeds import generator
 
 DAMPING = (0.4, 1.2)
 """Range of the damping b in kg/s."""
@@ -72,10 +73,10 @@ class Pendulum:
 
     def rows(self, split: Split, epoch: int = 0) -> Rows:
         number, n = list(self.sizes).index(split), self.sizes[split]
-        rng = np.random.default_rng([self.seed, number])
+        rng = generator([self.seed, number])
         damping = rng.uniform(*DAMPING, (n, 1))
         stiffness = rng.uniform(*STIFFNESS, (n, 1))
-        queries = np.random.default_rng([self.seed, number, 1 + (epoch if split == "train" else 0)])
+        queries = generator([self.seed, number, 1 + (epoch if split == "train" else 0)])
         time = queries.uniform(0.0, QUERIED_UNTIL, (n, 1))
         trajectory = displacement(observation_times(), damping, stiffness)
         return Rows(

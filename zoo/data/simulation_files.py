@@ -11,6 +11,7 @@ import joblib
 from pydantic import BaseModel
 from rich.progress import track
 
+from zoo.jobs import expect_jobs
 from zoo.model.store import cache_folder
 from zoo.progress import console
 
@@ -32,7 +33,13 @@ def simulate_all(
         What the bar says.
     stderr : bool
         Whether it is drawn on standard error.
+
+    Raises
+    ------
+    InputError
+        There cannot be as many jobs.
     """
+    expect_jobs(jobs)
     done = joblib.Parallel(n_jobs=jobs, return_as="generator_unordered")(
         joblib.delayed(_unless_made)(one, *given) for given in arguments
     )
@@ -48,6 +55,7 @@ def _unless_made(one: Callable[..., None], path: Path, *given: Any) -> None:
 
 def threads_of_each(jobs: int) -> int:
     """Threads that each of so many jobs at a time may take, where cores are left over."""
+    expect_jobs(jobs)
     return max(1, joblib.cpu_count() // joblib.effective_n_jobs(jobs))
 
 

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from zoo.extras import import_keras
+from zoo.seeds import SHORT, expect_seed
 
 FLOATS, AXES = "float32", "channels_last"
 KERAS_RANDOM = ("global_random_seed", "global_seed_generator")
@@ -49,7 +50,13 @@ def own_randomness(seed: int | None = None) -> Iterator[None]:
     ----------
     seed : int, optional
         What all random numbers inside follow from, those of Python, NumPy, Keras and the backend; None to draw on.
+
+    Raises
+    ------
+    InputError
+        The seed is negative or too large.
     """
+    expect_seed(seed, below=SHORT)
     from keras.src.backend.common import global_state
 
     python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002 - layers of a plugin may draw from it

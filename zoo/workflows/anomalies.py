@@ -21,6 +21,7 @@ from zoo.model.handed_in.tables import is_table
 from zoo.model.handed_in.tensors import element_units, numbers_alone
 from zoo.model.inputs import InputCheck
 from zoo.progress import bar
+from zoo.seeds import generator
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -209,7 +210,7 @@ def find_anomalies(
         )
     estimator = chosen(classifier)
     share = counted[inside] / counted[inside].sum()
-    at = np.random.default_rng(seed).choice(masses[inside], OVERSAMPLING * len(share), p=share)
+    at = generator(seed).choice(masses[inside], OVERSAMPLING * len(share), p=share)
     drawn = model.draw(1, at[:, None], seed=seed, allow_out_of_range=allow_out_of_range)[:, 0]
     with bar(FOLDS * trainings, "classifiers") as trained:
         found = out_of_fold(

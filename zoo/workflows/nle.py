@@ -14,6 +14,8 @@ from zoo.data.sbi.priors.rows_prior import RowsPrior
 from zoo.data.sbi.simulating.simulations import Simulator, simulate
 from zoo.errors import InputError
 from zoo.families.state import apart
+from zoo.jobs import expect_jobs
+from zoo.seeds import SHORT, expect_seed
 from zoo.workflows.new_folder import new_folder
 from zoo.workflows.npe import expect_settings, expect_simulator, own_rows, with_terms
 from zoo.workflows.npe_run import TEST, NpeRun
@@ -91,6 +93,8 @@ def train_nle(
     from zoo.loading import load
     from zoo.training.nle_recipe import nle_recipe
 
+    expect_seed(seed, below=SHORT)
+    expect_jobs(jobs)
     path, name = new_folder(folder, overwrite)
     with NpeRun(path, name, overwrite) as run:
         changed = with_terms(changes, license, citation)

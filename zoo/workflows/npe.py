@@ -19,6 +19,8 @@ from zoo.data.sbi.simulating.simulations import Simulator, simulate
 from zoo.data.sbi.simulating.trials import Trials, trial_bounds
 from zoo.errors import InputError
 from zoo.families.state import apart
+from zoo.jobs import expect_jobs
+from zoo.seeds import SHORT, expect_seed
 from zoo.workflows.new_folder import new_folder
 from zoo.workflows.npe_run import TEST, NpeRun
 from zoo.workflows.observed import expect_observation
@@ -175,6 +177,8 @@ def train_npe(
     """
     from zoo.loading import load
 
+    expect_seed(seed, below=SHORT)
+    expect_jobs(jobs)
     path, name = new_folder(folder, overwrite)
     with NpeRun(path, name, overwrite, embedding) as run:
         how: dict[str, Any] = {"family": family, "members": members, "seed": seed}

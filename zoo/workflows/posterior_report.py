@@ -16,10 +16,12 @@ from zoo.atomic import whole_file
 from zoo.errors import InputError, option
 from zoo.extras import expect_trainable
 from zoo.families.state import apart
+from zoo.jobs import expect_jobs
 from zoo.model.handed_in.tables import has_names
 from zoo.model.handed_in.tensors import array_of, element_units, elements_of, rows_of
 from zoo.model.handed_in.units import same_unit
 from zoo.model.handed_in.values import unpadded, values_of
+from zoo.seeds import expect_seed
 from zoo.workflows.npe_run import RECIPE
 
 if TYPE_CHECKING:
@@ -105,6 +107,8 @@ def posterior_report(
     --------
     >>> zoo.posterior_report(flow, "figures", observation=x_o, simulator=simulate)  # doctest: +SKIP
     """
+    expect_seed(seed)
+    expect_jobs(jobs)
     expect_trainable()
     from zoo.interpret import plots
     from zoo.interpret.elements import positions

@@ -26,6 +26,7 @@ from zoo.data.sbi.simulating.simulations import Simulations, check_simulations
 from zoo.data.sbi.x_scales import chosen_scales
 from zoo.errors import InputError, option
 from zoo.model.test_tensors import read_npz
+from zoo.seeds import generator
 from zoo.workflows.npe_run import RECIPE, NpeRun, Pairs
 from zoo.workflows.observed import observed
 from zoo.workflows.verdict import fitted, narrowed, say
@@ -164,7 +165,7 @@ class Sequence:
         if index and kept.exists():
             theta = read_npz(kept)["theta"]
         else:  # the first round's are drawn again, which tells another prior from this one
-            theta = law.sample(n, np.random.default_rng([self.how["seed"], index]))
+            theta = law.sample(n, generator([self.how["seed"], index]))
             with whole_file(kept) as file:
                 np.savez(file, allow_pickle=False, theta=theta)
         found = self.simulated(_Drawn(theta, self.prior), n, seed=[self.how["seed"], index], path=folder / DRAWN)
@@ -207,7 +208,7 @@ class Sequence:
         return Simulations(np.concatenate([rest.theta, last.theta[chosen]]), np.concatenate([rest.x, last.x[chosen]]))
 
     def _order(self, index: int) -> np.random.Generator:
-        return np.random.default_rng([self.how["seed"], self.asked.rounds, index])
+        return generator([self.how["seed"], self.asked.rounds, index])
 
     def _pairs(self, name: str, folder: Path, found: Callable[[], Simulations], test: int) -> Pairs:
         """What is trained on, which is chosen once and kept with the prior's density where that is truncated."""

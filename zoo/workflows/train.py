@@ -20,6 +20,7 @@ from zoo.errors import InputError
 from zoo.extras import expect_trainable
 from zoo.families.state import apart
 from zoo.model.spec import METRICS, WEIGHTS, ModelSpec
+from zoo.seeds import SHORT, expect_seed
 from zoo.workflows.described import describe
 from zoo.workflows.run_report import write_report
 from zoo.workflows.verdict import beside_baselines, calibrated, fitted, say
@@ -76,6 +77,7 @@ def train(
     from zoo.training.fit import trained
 
     seeds = recipe.seeds[:1] if seeds is None else seeds
+    expect_seed(seeds, below=SHORT)
     # Before hours of training, as a recipe that does not fit its data set cannot be released.
     described = describe(recipe, recipe.data.dataset(), [])
     changes = {name: variant.set for name, variant in recipe.variants.items()} if variants else {}

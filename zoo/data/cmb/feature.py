@@ -16,6 +16,7 @@ from zoo.data.cmb.simulate import FEATURE_RANGES, PARAMETERS, SimulationConfig, 
 from zoo.data.dataset import Rows, Split, register_dataset
 from zoo.data.shipped_files import shipped_file
 from zoo.model.axes import Axis
+from zoo.seeds import generator
 
 SHIPPED = "cmb-feature.npz"
 """Shipped file of noise-free binned spectra; ``zoo simulate cmb-feature --out DIR`` regenerates them."""
@@ -77,7 +78,7 @@ def load_spectra(path: Path | None = None, kind: type[SimulationConfig] = Simula
 def noisy(spectra: np.ndarray, cholesky: np.ndarray, seed: int, split: Split, epoch: int) -> np.ndarray:
     """Spectra (..., 215) with Gaussian noise, for training another each epoch; the factor of its covariance is (215, 215)."""
     stream = [seed, list(SPLITS).index(split), epoch if split == "train" else 0]
-    normal = np.random.default_rng(stream).standard_normal((spectra[..., 0].size, spectra.shape[-1]))
+    normal = generator(stream).standard_normal((spectra[..., 0].size, spectra.shape[-1]))
     return spectra + (normal @ cholesky.T).reshape(spectra.shape)
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from zoo.data.cmb.emulation import HIGH, LOW, PARAMETERS
 from zoo.data.cmb.planck import TAU
 from zoo.progress import track
+from zoo.seeds import generator
 
 CHAINS = 8
 """Number of chains of each sky."""
@@ -165,7 +166,7 @@ def nuts(
     def to_share(v):
         return mode[:, None] + tf.matmul(v, factor, transpose_b=True)
 
-    v = tf.constant(2 * np.random.default_rng(seed).standard_normal((len(spectra), chains, len(PARAMETERS))), tf.float32)
+    v = tf.constant(2 * generator(seed).standard_normal((len(spectra), chains, len(PARAMETERS))), tf.float32)
     kernel = mcmc.DualAveragingStepSizeAdaptation(
         mcmc.NoUTurnSampler(lambda v: posterior.log_density(to_share(v)), tf.fill((*v.shape[:2], 1), 0.5), max_tree_depth=7),
         num_adaptation_steps=int(0.8 * burn_in),

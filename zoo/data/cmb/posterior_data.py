@@ -15,6 +15,7 @@ from zoo.data.dataset import Rows, Split, groups, register_dataset
 from zoo.data.sbi.priors.laws import Normal, Uniform
 from zoo.data.sbi.priors.prior import Prior
 from zoo.model.axes import Axis
+from zoo.seeds import generator
 
 if TYPE_CHECKING:
     from zoo.families.base import ZooModel
@@ -92,7 +93,7 @@ class CMBPosterior:
 
     def rows(self, split: Split, epoch: int = 0) -> Rows:
         number, n = list(self.sizes).index(split), self.sizes[split]
-        rng = np.random.default_rng([self.seed, number, epoch if split == "train" else 0])
+        rng = generator([self.seed, number, epoch if split == "train" else 0])
         theta = self.prior.sample(n, rng)
         return Rows(
             inputs={"theta": theta.astype(np.float32), "spectrum": self.observe(theta, rng)},

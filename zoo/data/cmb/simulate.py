@@ -23,6 +23,8 @@ from pydantic import BaseModel, ConfigDict
 from zoo.atomic import claim, whole_file
 from zoo.data.cmb.binning import L_MAX, N_JOINT, bin_spectra
 from zoo.data.cmb.noise import knox_covariance
+from zoo.jobs import expect_jobs
+from zoo.seeds import expect_seed
 from zoo.space import expect_space
 
 PIVOT = 0.05
@@ -78,6 +80,8 @@ class SimulationConfig(BaseModel):
 def design(config: SimulationConfig) -> dict[str, np.ndarray]:
     """Latin hypercubes over the cosmologies, shape (cosmologies,), and the primordial draws, (cosmologies, pairs)."""
     from scipy.stats import qmc  # not needed by those who only read the spectra
+
+    expect_seed(config.seed)
 
     def hypercube(names: tuple[str, ...], n: int, seed: int) -> dict[str, np.ndarray]:
         ranges = {**RANGES, **FEATURE_RANGES}
@@ -180,6 +184,8 @@ def simulate(folder: Path, config: SimulationConfig, jobs: int = -1) -> Path:
 
     Raises
     ------
+    InputError
+        If the seed is negative, or there cannot be as many jobs.
     FolderError
         If the folder holds spectra made with another config.
     FullDiskError
@@ -187,6 +193,8 @@ def simulate(folder: Path, config: SimulationConfig, jobs: int = -1) -> Path:
     """
     from zoo.data.simulation_files import simulate_all
 
+    expect_seed(config.seed)
+    expect_jobs(jobs)
     folder.mkdir(parents=True, exist_ok=True)
     claim(folder / "config.json", config.model_dump(mode="json"), "spectra")
     paths = [folder / f"cosmology-{i:05d}.npy" for i in range(config.cosmologies)]

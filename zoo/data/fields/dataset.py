@@ -15,6 +15,7 @@ from zoo.data.fields.views import Turned, coarse, slabs, smoothed
 from zoo.data.sbi.priors.laws import Uniform
 from zoo.data.sbi.priors.prior import Prior
 from zoo.progress import track
+from zoo.seeds import generator
 
 
 class Fields(SplitFields):
@@ -79,7 +80,7 @@ class Fields(SplitFields):
             self._made[split] = self._views(split)
         fields, number = self._made[split]
         theta = self.config.design()[number]
-        rng = np.random.default_rng([self.seed, epoch])
+        rng = generator([self.seed, epoch])
         if self.summary is None:
             given: dict[str, Any] = {"overdensity": Turned(fields, rng) if split == "train" else fields}
         else:  # which no turn changes

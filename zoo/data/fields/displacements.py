@@ -11,6 +11,7 @@ from zoo.data.fields.simulate import Kept, linear_displacement, load
 from zoo.data.fields.splits import OnMissing, SplitFields
 from zoo.data.fields.views import Turned
 from zoo.progress import track
+from zoo.seeds import generator
 
 
 @register_dataset("field-displacements")
@@ -55,8 +56,7 @@ class FieldDisplacements(SplitFields):
             self._read[split] = self._boxes(split)
         number, *both = self._read[split]
         linear, final = (
-            Turned(boxes, np.random.default_rng([self.seed, epoch]), vectors=True) if split == "train" else boxes
-            for boxes in both
+            Turned(boxes, generator([self.seed, epoch]), vectors=True) if split == "train" else boxes for boxes in both
         )
         return Rows(inputs={"linear": linear}, target=final, group=number, truth=self.truth(number))
 

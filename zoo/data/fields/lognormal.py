@@ -11,6 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.fft
 
+from zoo.seeds import generator
+
 
 @dataclass(frozen=True)
 class LognormalMaps:
@@ -48,7 +50,7 @@ class LognormalMaps:
 
     def draw(self, theta: np.ndarray, seed: int = 0) -> np.ndarray:
         """Maps (n, s, s) of parameters (n, D)."""
-        rng = np.random.default_rng(seed)
+        rng = generator(seed)
         terms, s = _terms((theta - self.center) / self.width), len(self.power)
         found = np.empty((len(theta), s, s), np.float32)
         for i, term in enumerate(terms):

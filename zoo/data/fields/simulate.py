@@ -19,6 +19,7 @@ from zoo.data.nbody.particle_mesh import assign_mass, evolve, wrap
 from zoo.data.nbody.simulate import NBodyConfig
 from zoo.data.simulation_files import cached_folder, simulate_all, threads_of_each
 from zoo.errors import InputError
+from zoo.jobs import expect_jobs
 from zoo.space import expect_space
 
 FORMAT = "physzoo fields 1"
@@ -150,6 +151,7 @@ def simulate(folder: Path, config: FieldsConfig, numbers: Sequence[int], jobs: i
     """
     if wrong := [number for number in numbers if not 0 <= number < config.simulations]:
         raise InputError(f"expected numbers of simulations from 0 to {config.simulations - 1}, given {wrong[0]}")
+    expect_jobs(jobs)
     folder.mkdir(parents=True, exist_ok=True)
     claim(folder / "config.json", config.model_dump(mode="json"), "fields")
     paths = {number: field_path(folder, number, kept) for number in numbers}

@@ -14,6 +14,7 @@ from zoo.data.formulae.generator import drawn_skeleton
 from zoo.data.formulae.laws import FORMS, LAWS
 from zoo.errors import InputError
 from zoo.families.expression import CONSTANT, VARIABLES, Expression, Skeleton, values
+from zoo.seeds import generator
 
 HELD_OUT: dict[Split, int] = {"validation": 1, "test": 2}
 """Which of a hundred identities are those of a split that is held out."""
@@ -54,7 +55,7 @@ def made_skeletons(count: int, longest: int, seed: int) -> dict[Split, list[tupl
     dict of str to list of (int, tuple of int)
         The skeletons of each split, each with its number among all.
     """
-    rng, judged = np.random.default_rng([seed, 0]), judged_identities()
+    rng, judged = generator([seed, 0]), judged_identities()
     found: dict[Split, list[tuple[int, Skeleton]]] = {"train": [], "validation": [], "test": []}
     known: set[Skeleton] = set()
     places: dict[Identity, int] = {}
@@ -127,7 +128,7 @@ class Formulae:
 
     def rows(self, split: Split, epoch: int = 0) -> Rows:
         number = epoch if split == "train" else 0
-        rng = np.random.default_rng([self.seed, 1 + list(self.sizes).index(split), number])
+        rng = generator([self.seed, 1 + list(self.sizes).index(split), number])
         n, skeletons = self.sizes[split], self.skeletons[split]
         points = np.zeros((n, self.points, VARIABLES + 1), np.float32)
         real = np.zeros((n, self.points), bool)

@@ -17,6 +17,7 @@ from zoo.data.nbody.halo_crops import TurnedCrops
 from zoo.data.nbody.lagrangian import SYMMETRIES
 from zoo.model.axes import Axis, cell_axes
 from zoo.progress import track
+from zoo.seeds import generator
 
 SIZE, CELL = 24, 0.2
 """Cells along a side of a crop, and comoving Mpc/h along a side of a cell."""
@@ -109,7 +110,7 @@ class SyntheticHalo:
         halos = self._made[split]
         radius, symmetry = np.tile(self.radii, (n, 1)), np.zeros(n, np.int64)
         if split == "train":
-            rng = np.random.default_rng([self.seed, number, QUERY, epoch])
+            rng = generator([self.seed, number, QUERY, epoch])
             radius = np.exp(rng.uniform(np.log(self.low), np.log(self.high), radius.shape))
             symmetry = rng.integers(SYMMETRIES, size=n)
         return Rows(
@@ -136,7 +137,7 @@ class SyntheticHalo:
 
     def _make(self, number: int, n: int) -> _Halos:
         """The halos of a split: the first of a longer one are the same."""
-        even = np.random.default_rng([self.seed, number, HALO]).random((n, len(self.units) + 1)).T
+        even = generator([self.seed, number, HALO]).random((n, len(self.units) + 1)).T
         ranges = np.array([LOG_MASS, np.log10(CONCENTRATION), TRUNCATION, AXIS_RATIO, LOG_PARTICLES])
         low, high = ranges.T[:, :, None]
         truth = dict(zip(self.units, low + (high - low) * even[:-1], strict=True))
@@ -148,7 +149,7 @@ class SyntheticHalo:
         crops = np.empty((n, SIZE, SIZE, SIZE), np.float16)  # half a hundredth of the density
         for start in track(range(0, n, AT_ONCE), "synthetic haloes"):
             some = np.arange(start, min(start + AT_ONCE, n))
-            own = [np.random.default_rng([self.seed, number, CROP, int(row)]) for row in some]
+            own = [generator([self.seed, number, CROP, int(row)]) for row in some]
             turned = Rotation.from_quat([rng.normal(size=4) for rng in own]).as_matrix()
             shape = shape_matrices(turned, intermediate[some], truth["axis_ratio"][some])
             density = cells.means(dk14_density(cells.radii, *profile[:, some, None]), shape)

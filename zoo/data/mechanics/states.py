@@ -13,6 +13,7 @@ from zoo.data.mechanics.double_pendulum import DoublePendulum
 from zoo.data.mechanics.relativistic_particle import RelativisticParticle
 from zoo.data.mechanics.trajectories import System, integrated, smoothed, without_turns
 from zoo.errors import InputError
+from zoo.seeds import generator
 
 ENDS = 5
 """Observed positions at each end of a trajectory that make no row, as their accelerations are hardly known."""
@@ -105,7 +106,7 @@ class States:
         raise NotImplementedError
 
     def _random(self, split: Split, stream: int = 0) -> np.random.Generator:
-        return np.random.default_rng([self.seed, list(self.sizes).index(split), stream])
+        return generator([self.seed, list(self.sizes).index(split), stream])
 
     def _simulated(self, split: Split) -> Rows:
         start, parameters = self.starts(split)

@@ -17,6 +17,7 @@ from zoo.data.nbody.splits import SplitSimulations
 from zoo.errors import UnknownNameError
 from zoo.model.axes import Axis, Coordinates, cell_axes
 from zoo.progress import track
+from zoo.seeds import generator
 
 INITIAL = 0.01
 """Scale factor to which the linear density is scaled: z = 99."""
@@ -94,7 +95,7 @@ class HaloMass(SplitSimulations):
 
     def rows(self, split: Split, epoch: int = 0) -> Rows:
         simulations = self.simulations(split)
-        rng = np.random.default_rng([self.seed, list(self.sizes).index(split), epoch if split == "train" else 0])
+        rng = generator([self.seed, list(self.sizes).index(split), epoch if split == "train" else 0])
         number, particle = drawn_particles(simulations, self.particles * len(simulations), rng)
         symmetry = rng.integers(SYMMETRIES, size=len(number)) if split == "train" else np.zeros(len(number), np.int64)
         log_mass = np.empty(len(number))

@@ -18,6 +18,7 @@ from zoo.data.nbody.splits import SplitSimulations
 from zoo.errors import InputError
 from zoo.model.axes import Axis, cell_axes
 from zoo.progress import track
+from zoo.seeds import generator
 
 DEFAULTS = {"particles": 64, "box": 25.0, "steps": 200, "softening": 1 / 30}
 """Settings of the simulations: they resolve a fifth of R200m of halos of 100 particles."""
@@ -105,7 +106,7 @@ class HaloProfile(SplitSimulations):
 
     def rows(self, split: Split, epoch: int = 0) -> Rows:
         halos = self._halos(split)
-        n, rng = len(halos.seed), np.random.default_rng([self.seed, TRAINING, epoch])
+        n, rng = len(halos.seed), generator([self.seed, TRAINING, epoch])
         if split == "train":
             radius = np.exp(rng.uniform(np.log(self.low), np.log(self.high), (n, len(RADII))))
             symmetry = rng.integers(SYMMETRIES, size=n)
@@ -147,7 +148,7 @@ class HaloProfile(SplitSimulations):
         Inside, the counts of shells are shares of it, multinomial about the fit within R200m; outside they are Poisson about
         the fit to all shells.
         """
-        rng = np.random.default_rng([self.seed, NOISE, list(self.sizes).index(split)])
+        rng = generator([self.seed, NOISE, list(self.sizes).index(split)])
         inside = EDGES[1:] <= 1
         expected = self.mean_counts(split) * 10 ** np.where(inside, self.nfw(split, 1.0), self.nfw(split))
         within = OVERDENSITY * (4 / 3 * np.pi) * self._halos(split).mean_count

@@ -29,6 +29,7 @@ from zoo.data.nbody.particle_mesh import evolve
 from zoo.data.nbody.short_range import SMALLEST_MESH
 from zoo.data.simulation_files import cached_folder, simulate_all, threads_of_each
 from zoo.errors import InputError, warn
+from zoo.jobs import expect_jobs
 from zoo.space import expect_space
 
 FORMAT = "physzoo nbody 1"
@@ -145,10 +146,11 @@ def simulate(folder: Path, config: NBodyConfig, seeds: Sequence[int], jobs: int 
     FolderError
         If the folder holds simulations of another config.
     InputError
-        If a file in it is damaged.
+        If a file in it is damaged, or there cannot be as many jobs.
     FullDiskError
         If there is no space for all of them.
     """
+    expect_jobs(jobs)
     folder.mkdir(parents=True, exist_ok=True)
     claim(folder / "config.json", config.model_dump(mode="json"), "simulations")
     paths = {seed: _path(folder, seed) for seed in seeds}

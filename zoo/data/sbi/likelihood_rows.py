@@ -10,6 +10,7 @@ import numpy as np
 
 from zoo.data.dataset import Dataset, Rows, Split, get_dataset, register_dataset
 from zoo.errors import InputError
+from zoo.seeds import generator
 
 REPEATED = 0.02
 """Share of rows, beside what a few rows have by chance, that may have one value of a variable with a density."""
@@ -44,7 +45,7 @@ class LikelihoodRows:
         rows = self._pairs.rows(split, epoch)
         theta, x = (np.asarray(array, np.float64) for array in rows.inputs.values())
         if self._counts:
-            rng = np.random.default_rng([self.seed, SPLITS.index(split), epoch if split == "train" else 0])
+            rng = generator([self.seed, SPLITS.index(split), epoch if split == "train" else 0])
             x = spread(x, self._counts, rng)
         return Rows(inputs={"x": x, "theta": theta}, target=rows.target, group=rows.group, truth=rows.truth)
 

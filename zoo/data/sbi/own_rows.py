@@ -22,6 +22,7 @@ from zoo.model.handed_in.tensors import array_of
 from zoo.model.handed_in.units import spec_unit
 from zoo.model.handed_in.values import padded, values_of
 from zoo.model.spec import Tensor
+from zoo.seeds import generator
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,7 +104,7 @@ def read_own_rows(
     given = inside(given, known.names, known.ends)
     if prior is not None:
         _expect_possible(given, prior)
-    order = np.random.default_rng(seed).permutation(len(given))
+    order = generator(seed).permutation(len(given))
     real = None if mask is None else mask[~dropped][order]
     return OwnRows(given[order], data[order], known, datum, int(dropped.sum()), real)
 

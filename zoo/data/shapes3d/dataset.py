@@ -11,6 +11,7 @@ from zoo.data.shapes3d.factors import FACTORS, GRID, grid_factors
 from zoo.data.shapes3d.images import Images
 from zoo.errors import InputError
 from zoo.model.axes import Axis
+from zoo.seeds import generator
 
 
 @register_dataset("shapes3d")
@@ -45,12 +46,12 @@ class Shapes3D:
         if min(self.sizes.values()) < 0 or sum(self.sizes.values()) > GRID:
             raise InputError(f"expected sizes of at most {GRID} together, the points of the grid, given {self.sizes}")
         self.seed = seed
-        drawn = np.random.default_rng([seed, 0]).permutation(GRID)
+        drawn = generator([seed, 0]).permutation(GRID)
         self._validation, self._test, self._others = np.split(drawn, [validation, validation + test])
 
     def rows(self, split: Split, epoch: int = 0) -> Rows:
         if split == "train":
-            index = np.random.default_rng([self.seed, 1, epoch]).choice(self._others, self.sizes["train"], replace=False)
+            index = generator([self.seed, 1, epoch]).choice(self._others, self.sizes["train"], replace=False)
         else:
             index = {"validation": self._validation, "test": self._test}[split]
         factors = grid_factors(index)

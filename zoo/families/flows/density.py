@@ -22,6 +22,7 @@ from zoo.model.axes import fixed_axes
 from zoo.model.fit import best_fits, expect_predicted
 from zoo.model.handed_in.tensors import rows_of
 from zoo.model.spec import DType, Tensor
+from zoo.seeds import generator
 
 PREDICTED = 200
 """Draws of each observation, at most, whose predictions are held against it."""
@@ -133,7 +134,7 @@ class DensityModel(ZooModel):
         checked, several = self._checked(c, mask, allow_nonfinite, allow_out_of_range)
         contexts = self._of_checked(checked)
         rows = n * (1 if contexts is None else len(contexts))
-        z = np.random.default_rng(seed).standard_normal((rows, self.normals), dtype=np.float32)
+        z = generator(seed).standard_normal((rows, self.normals), dtype=np.float32)
         with self.exact():
             drawn = self._drawn(z, *([] if contexts is None else [np.repeat(contexts, n, axis=0)]))
         draws = drawn.reshape(-1, n, self.dimensions)

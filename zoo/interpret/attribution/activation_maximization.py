@@ -18,6 +18,7 @@ from zoo.interpret.methods import Asked, differentiable, explanation_method
 from zoo.interpret.result import Result
 from zoo.model.axes import Axis
 from zoo.progress import track
+from zoo.seeds import generator
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -137,7 +138,7 @@ def maximize_activation(
     if not len(numbers) or numbers.min() < 0 or numbers.max() >= size:
         raise InputError(f"units: expected 0 to {size - 1} of layer {chosen.name!r}, given {numbers.tolist()}")
     begin = (start - low) / width
-    starts = np.clip(begin + np.random.default_rng(seed).normal(0, SPREAD, (STARTS, *start.shape)), 0, 1)
+    starts = np.clip(begin + generator(seed).normal(0, SPREAD, (STARTS, *start.shape)), 0, 1)
 
     def means(points: Any) -> Any:
         with outputs_of(chosen) as seen:

@@ -14,6 +14,7 @@ from zoo.interpret.attribution.scalar_output import answer_of, batches, name_of
 from zoo.interpret.methods import Asked, explanation_method
 from zoo.interpret.result import Result
 from zoo.model.handed_in.tensors import numbers_alone
+from zoo.seeds import SHORT, expect_seed
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -160,6 +161,7 @@ def embed(
     from sklearn.decomposition import PCA
     from sklearn.manifold import TSNE
 
+    expect_seed(seed, below=SHORT)
     if method not in ("pca", "tsne"):
         raise InputError(f"method: expected pca or tsne, given {method!r}")
     maps = feature_maps(model, inputs, layer, endpoint=endpoint, allow_out_of_range=allow_out_of_range)

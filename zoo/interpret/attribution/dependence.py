@@ -14,6 +14,7 @@ from zoo.interpret.elements import element_units
 from zoo.interpret.methods import Asked, explanation_method
 from zoo.interpret.result import Result
 from zoo.progress import track
+from zoo.seeds import generator
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -168,7 +169,7 @@ def _telling(estimator: EndpointRegressor, matrix: np.ndarray, weight: np.ndarra
     """The columns whose shuffling changes the answer most."""
     if matrix.shape[1] > MOST_FEATURES:
         raise InputError(f"features: expected which of {matrix.shape[1]} to draw, as more than {MOST_FEATURES} are not tried")
-    order = np.random.default_rng(seed).permutation(len(matrix))
+    order = generator(seed).permutation(len(matrix))
     answers = estimator.predict(matrix)
     change = []
     for column in track(range(matrix.shape[1]), "features that matter"):

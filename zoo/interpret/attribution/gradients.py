@@ -10,6 +10,7 @@ from zoo.errors import InputError
 from zoo.interpret.attribution.scalar_output import Answer, batches
 from zoo.interpret.methods import differentiable, explanation_method
 from zoo.progress import track
+from zoo.seeds import generator
 
 COMPILED = 8
 """Batches from which compiling the gradient takes less time than it saves."""
@@ -55,7 +56,7 @@ def smoothgrad(
     """Mean gradient at the input with Gaussian noise (Smilkov et al. 2017, arXiv:1706.03825)."""
     if samples < 1:
         raise InputError(f"samples: expected at least 1, given {samples}")
-    deviation, rng = noise_of(answer, x, noise), np.random.default_rng(seed)
+    deviation, rng = noise_of(answer, x, noise), generator(seed)
 
     def scattered(rows: np.ndarray, sample: np.ndarray) -> np.ndarray:
         return x[rows] + deviation[rows] * rng.standard_normal((len(rows), *x.shape[1:]), x.dtype)

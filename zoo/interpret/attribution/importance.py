@@ -17,6 +17,7 @@ from zoo.interpret.methods import Asked, explanation_method
 from zoo.interpret.result import Result
 from zoo.model.axes import Axis, Coordinates
 from zoo.model.handed_in.tensors import numbers_alone
+from zoo.seeds import SHORT, expect_seed
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -119,6 +120,7 @@ def permutation_importance(
 
     from zoo.interpret.estimator import as_estimator
 
+    expect_seed(seed, below=SHORT)
     estimator, features = as_estimator(
         model, inputs, endpoint=endpoint, output=output, target=target, allow_out_of_range=allow_out_of_range
     )

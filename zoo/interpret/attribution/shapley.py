@@ -12,6 +12,7 @@ from zoo.interpret.attribution.patches import answer_left, patches_of, spread
 from zoo.interpret.attribution.scalar_output import Answer
 from zoo.interpret.methods import explanation_method
 from zoo.progress import track
+from zoo.seeds import SHORT, expect_seed
 
 
 @explanation_method("shap", "Shapley values", baseline=True, takes_away=True)
@@ -36,6 +37,7 @@ def shap(
     if start is not None and answer.model.linear_output == answer.output:
         coefficients = answer.gradient(start[:1], np.zeros(1, int)).ravel().astype(float)
         return _from(start, lambda base: library.LinearExplainer((coefficients, 0.0), base), x)
+    expect_seed(seed, below=SHORT)
     if samples < 1:
         raise InputError(f"samples: expected at least 1 permutation, given {samples}")
     labels = patches_of(answer, x, patch)

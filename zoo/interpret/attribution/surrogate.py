@@ -7,6 +7,7 @@ import numpy as np
 from zoo.interpret.attribution.patches import masked_answers, patches_of, spread
 from zoo.interpret.attribution.scalar_output import Answer
 from zoo.interpret.methods import explanation_method
+from zoo.seeds import generator
 
 WIDTH = 0.25
 """Width of the Gaussian weight of a sample in its cosine distance from the whole input, LIME's own for images."""
@@ -34,7 +35,7 @@ def lime(
 
     labels = patches_of(answer, x, patch)
     patches = labels.max() + 1
-    kept = np.random.default_rng(seed).random((samples or PER_PATCH * patches, patches)) < 0.5
+    kept = generator(seed).random((samples or PER_PATCH * patches, patches)) < 0.5
     kept[0] = True
     distance = 1 - np.sqrt(kept.mean(axis=1))
     answers = masked_answers(answer, x, start, labels, kept, "LIME")

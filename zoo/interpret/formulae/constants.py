@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from zoo.families.expression import CONSTANT, Skeleton, values, values_and_slopes
+from zoo.seeds import generator
 
 STARTS = 5
 """Sets of constants that a fit starts from: ones, and others at random."""
@@ -66,7 +67,7 @@ def fitted_constants(
 
     if count > len(y):
         return np.ones(count), np.inf
-    rng = np.random.default_rng(seed)
+    rng = generator(seed)
     best, least = np.ones(count), np.inf
     for start in range(starts):
         drawn = rng.choice([1.0, 1.0, -1.0], count) * np.exp(rng.normal(0, 1.2, count))

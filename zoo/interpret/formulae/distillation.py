@@ -14,6 +14,7 @@ from zoo.interpret.formulae.search import FormulaSearch
 from zoo.interpret.formulae.symbolic import symbolic
 from zoo.model.handed_in.tensors import numbers_alone
 from zoo.progress import track
+from zoo.seeds import SHORT, expect_seed
 
 Search = Literal["polynomial", "symbolic"]
 GAIN = 0.01
@@ -71,6 +72,7 @@ def distill(
     >>> found = zoo.interpret.distill(mean[:, 0], {"damping": b, "stiffness": k}, search="symbolic")  # doctest: +SKIP
     >>> print(found, found.latex())  # doctest: +SKIP
     """
+    expect_seed(seed, below=SHORT - 1)  # one of its searches takes the next seed too
     names = tuple(quantities)
     table, target = columns(quantities, names), numbers_alone(answer, "answer").astype(float)
     if target.shape != (len(table),) or not np.isfinite(target).all() or np.ptp(target) == 0:

@@ -15,6 +15,7 @@ from zoo.interpret.formulae.constants import fitted_constants
 from zoo.interpret.formulae.writing import Writer
 from zoo.model.handed_in.tensors import numbers_alone
 from zoo.model.spec import Endpoint
+from zoo.seeds import generator
 
 FEWEST = 10
 """Points at the least, as the network was trained on no fewer."""
@@ -91,7 +92,7 @@ class FormulaSearch:
         """Formulae for values y (n,) at points x (n, variables), the best first; errors as for `find_formulae`."""
         x, y = checked_points(x, y)
         scale, unit = _scales(x, SIZES), float(_scales(y[:, None], VALUE_SIZES)[0])
-        rng = np.random.default_rng(self.seed)
+        rng = generator(self.seed)
         order = rng.permutation(len(y))
         held_out, fitted = np.split(order, [max(2, round(HELD_OUT * len(y)))])
         points = np.zeros((min(len(fitted), self.writer.most_points), VARIABLES + 1), np.float32)

@@ -14,6 +14,7 @@ from zoo.families.expression import CONSTANT, PLUS, TIMES, VARIABLES, Expression
 from zoo.interpret.formulae.constants import fitted_constants
 from zoo.interpret.formulae.formula import Formula
 from zoo.interpret.formulae.search import FLOOR, Candidate, FormulaSearch, ranked
+from zoo.seeds import generator
 
 if TYPE_CHECKING:
     from zoo.interpret.formulae.regressor import FormulaRegressor
@@ -139,7 +140,7 @@ def symbolic(
     """
     if len(table) < LEAST_ROWS:
         raise InputError(f"expected at least {LEAST_ROWS} rows, given {len(table)}")
-    order = np.random.default_rng(seed).permutation(len(table))
+    order = generator(seed).permutation(len(table))
     tested, chosen, fitted = np.split(order, [len(order) // 4, len(order) // 2])
     fitted = fitted[:MOST_FITTED]
     by_use = _by_use(table[fitted], target[fitted], seed)
@@ -196,7 +197,7 @@ def _of_used(expression: Expression, quantities: Sequence[int] | np.ndarray) -> 
 
 def _with_errors(expression: Expression, x: np.ndarray, y: np.ndarray, seed: int) -> tuple[Expression, np.ndarray]:
     """The formula with its constants fitted to all rows, and their scatter over resampled ones."""
-    rng = np.random.default_rng(seed)
+    rng = generator(seed)
 
     def fit(rows: np.ndarray, first: np.ndarray) -> np.ndarray:
         return fitted_constants(expression.tokens, x[rows], y[rows], starts=1, first=first)[0]

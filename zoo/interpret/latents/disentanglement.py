@@ -19,6 +19,7 @@ from zoo.errors import InputError
 from zoo.interpret.latents.factors import BATCH, Encode, Sampler, encoded, encoded_sample, paired
 from zoo.interpret.latents.use import ACTIVE_VARIANCE
 from zoo.progress import track
+from zoo.seeds import SHORT, expect_seed, generator
 
 BINS = 20
 
@@ -98,7 +99,7 @@ def beta_vae_score(
     """
     from sklearn.linear_model import LogisticRegression
 
-    rng = np.random.default_rng(seed)
+    rng = generator(seed)
 
     def features(held: np.ndarray) -> np.ndarray:
         row, column = np.arange(len(held) * pairs), np.repeat(held, pairs)
@@ -157,7 +158,7 @@ def factor_vae_score(
     """
     if rows < 2 or variance_rows < 2:
         raise InputError(f"a variance needs at least 2 rows, given {rows} and {variance_rows}")
-    rng = np.random.default_rng(seed)
+    rng = generator(seed)
     number = _number_of_factors(sampler, min(train, test), rng)
     spread = encoded(encode, sampler, sampler.draw(variance_rows, rng), rng).var(axis=0, ddof=1)
     used = spread > active
@@ -371,7 +372,8 @@ def _split(rows: int, factors: np.ndarray, seed: int) -> tuple[np.ndarray, np.nd
     InputError
         Too few rows for a factor to vary among those for training and for testing.
     """
-    order = np.random.default_rng(seed).permutation(rows)
+    expect_seed(seed, below=SHORT)
+    order = generator(seed).permutation(rows)
     train, test = order[rows // 3 :], order[: rows // 3]
     for part in (train, test):
         if len(part) < 10 or (np.ptp(factors[part], axis=0) == 0).any():

@@ -10,6 +10,7 @@ import numpy as np
 
 from zoo.errors import InputError
 from zoo.model.handed_in.tensors import numbers_alone
+from zoo.seeds import generator
 
 BATCH = 1024
 """Rows that are observed and encoded at a time."""
@@ -70,7 +71,7 @@ def encoded(encode: Encode, sampler: Sampler, factors: np.ndarray, rng: np.rando
 
 def encoded_sample(encode: Encode, sampler: Sampler, rows: int, *, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Latents (rows, latents) and factors (rows, factors) of random observations, for the scores that take arrays."""
-    rng = np.random.default_rng(seed)
+    rng = generator(seed)
     factors = sampler.draw(rows, rng)
     return encoded(encode, sampler, factors, rng), factors
 

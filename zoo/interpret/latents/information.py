@@ -18,8 +18,10 @@ import numpy as np
 
 from zoo.errors import InputError
 from zoo.interpret.latents.neighbors import error_by_parts, ksg, ross
+from zoo.jobs import expect_jobs
 from zoo.model.handed_in.tensors import numbers_alone
 from zoo.progress import track
+from zoo.seeds import generator
 
 if TYPE_CHECKING:
     from sklearn.mixture import GaussianMixture
@@ -73,7 +75,7 @@ def mutual_information(
     """
     from threadpoolctl import threadpool_limits
 
-    rng = np.random.default_rng(seed)
+    rng = generator(seed)
     first, second = _columns("x", x), _columns("y", y)
     if len(first) != len(second):
         raise InputError(f"x and y must have the same number of rows, given {len(first)} and {len(second)}")
@@ -130,7 +132,7 @@ def neighbor_information(
     second = _labels(y, neighbors) if classes else _columns("y", y)
     if len(first) != len(second):
         raise InputError(f"x and y must have the same number of rows, given {len(first)} and {len(second)}")
-    rng = np.random.default_rng(seed)
+    rng = generator(seed)
     kept = _thinned(len(first), rows, neighbors, rng)
     first, second = first[kept], second[kept]
     first = _normal_scores(first)
@@ -162,7 +164,7 @@ def total_correlation(variables: np.ndarray, *, neighbors: int = 3, rows: int = 
     columns = _columns("variables", variables)
     if columns.shape[1] < 2:
         raise InputError(f"variables: expected at least two columns, given {columns.shape[1]}")
-    rng = np.random.default_rng(seed)
+    rng = generator(seed)
     columns = columns[_thinned(len(columns), rows, neighbors, rng)]
     columns = _normal_scores(columns)
 
@@ -202,6 +204,7 @@ def mutual_information_matrix(
     """
     import joblib
 
+    expect_jobs(jobs)
     estimators = {
         "mixture": mutual_information,
         "neighbors": neighbor_information,

@@ -21,9 +21,11 @@ from zoo.interpret.latents.traversal import DEAD, active_latents, linear_r2, sam
 from zoo.interpret.latents.use import LatentUse, use_of_latents
 from zoo.interpret.methods import Asked, explanation_method
 from zoo.interpret.result import Result
+from zoo.jobs import expect_jobs
 from zoo.model.handed_in.tensors import numbers_alone
 from zoo.model.inputs import InputCheck
 from zoo.progress import track
+from zoo.seeds import generator
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -254,7 +256,8 @@ def relate_latents(
     if rows < 1 or set(lengths.values()) != {len(data)} or not len(data):
         raise InputError(f"expected at least one row, and the same number of each, given {lengths} and rows={rows}")
 
-    index = np.sort(np.random.default_rng(seed).choice(len(data), min(rows, len(data)), replace=False))
+    expect_jobs(jobs)
+    index = np.sort(generator(seed).choice(len(data), min(rows, len(data)), replace=False))
     size, check, encode = rows_at_once(given.values()), InputCheck(described), model.endpoint("encode")
     parts = []
     for start in track(range(0, len(index), size), "encoding"):
@@ -318,6 +321,7 @@ def relate_posteriors(
     InputError
         No quantity, a constant one, different lengths, NaN or infinity anywhere, fewer than 50 rows.
     """
+    expect_jobs(jobs)
     drawn = sample(mean, log_variance, seed)
     if len(drawn) < LEAST_ROWS or not quantities:
         raise InputError(f"expected at least {LEAST_ROWS} rows and one quantity, given {len(drawn)} and {len(quantities)}")
@@ -359,7 +363,7 @@ def _information(
 ) -> dict[tuple[str, str], MutualInformation]:
     """The information of each sample with each quantity, by the estimator that suits the quantity."""
     factors = {quantity: values for quantity, values in known.items() if _has_classes(values)}
-    rng = np.random.default_rng(seed)
+    rng = generator(seed)
     continuous = {quantity: _untied(values, rng) for quantity, values in known.items() if quantity not in factors}
     rows = len(next(iter(known.values())))
     found: dict[tuple[str, str], MutualInformation] = {}

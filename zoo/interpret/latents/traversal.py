@@ -20,6 +20,7 @@ from zoo.model.handed_in.tensors import array_of, numbers_alone
 from zoo.model.inputs import InputCheck
 from zoo.model.spec import TEST_TENSORS, Tensor
 from zoo.model.test_tensors import read_test_tensors
+from zoo.seeds import SHORT, expect_seed, generator
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -72,7 +73,7 @@ def sample(mean: np.ndarray, log_variance: np.ndarray, seed: int = 0) -> np.ndar
         What `kl_per_latent` refuses.
     """
     mean, log_variance = _posterior(mean, log_variance)
-    return mean + np.exp(0.5 * log_variance) * np.random.default_rng(seed).standard_normal(mean.shape)
+    return mean + np.exp(0.5 * log_variance) * generator(seed).standard_normal(mean.shape)
 
 
 def _posterior(mean: np.ndarray, log_variance: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -327,6 +328,7 @@ def linear_r2(
     from sklearn.linear_model import LinearRegression
     from sklearn.model_selection import KFold, cross_val_score
 
+    expect_seed(seed, below=SHORT)
     if isinstance(predictors, Mapping):
         known = np.column_stack([numbers_alone(values, name) for name, values in predictors.items()])
     else:

@@ -14,6 +14,7 @@ from zoo.effective_number import effective_number
 from zoo.errors import InputError, UnknownNameError, ZooError
 from zoo.interpret.posteriors.annealed import resampled
 from zoo.model.spec import ModelSpec
+from zoo.seeds import generator
 
 FEWEST = 1000
 """Effective number of draws below which an answer would be that of a few draws alone."""
@@ -122,7 +123,7 @@ def reweighted(theta: np.ndarray, trained: Prior, other: Mapping[str, Any], seed
             f"prior of {', '.join(laws)}: {effective:.0f} of {len(theta):,} draws count, expected at least {FEWEST:,}: make"
             " more draws, or train a posterior with this prior where it reaches beyond the one that was trained"
         )
-    return Reweighted(redrawn(theta, weight, np.random.default_rng(seed)), effective)
+    return Reweighted(redrawn(theta, weight, generator(seed)), effective)
 
 
 def redrawn(theta: np.ndarray, weight: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -8,6 +8,7 @@ import numpy as np
 
 from zoo.errors import InputError
 from zoo.model.handed_in.tensors import numbers_alone
+from zoo.seeds import SHORT, expect_seed
 
 
 def c2st(first: np.ndarray, second: np.ndarray, seed: int = 1, folds: int = 5) -> float:
@@ -38,6 +39,7 @@ def c2st(first: np.ndarray, second: np.ndarray, seed: int = 1, folds: int = 5) -
     from sklearn.neural_network import MLPClassifier
     from threadpoolctl import threadpool_limits
 
+    expect_seed(seed, below=SHORT)
     first, second = (numbers_alone(one, "c2st").astype(np.float64) for one in (first, second))
     if first.ndim != 2 or second.ndim != 2 or first.shape[1] != second.shape[1]:
         raise InputError(f"c2st: expected two samples (n, D) of one D, given {first.shape} and {second.shape}")

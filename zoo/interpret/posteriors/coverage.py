@@ -16,6 +16,7 @@ from zoo.errors import InputError, UnknownNameError
 from zoo.families.contracts import Generates, any_range
 from zoo.model.handed_in.tensors import numbers_alone
 from zoo.progress import track
+from zoo.seeds import generator
 
 SAMPLES_PER_CALL = 2**17
 BOOTSTRAPS = 1000
@@ -103,7 +104,7 @@ def rank_uniformity(ranks: np.ndarray, draws: int, seed: int = 0) -> RankUniform
         If the ranks are of another shape or outside 0 to ``draws``.
     """
     ranks = checked_ranks(ranks, draws)
-    tests = [_uniform(column) for column in _spread(ranks, draws, np.random.default_rng(seed)).T]
+    tests = [_uniform(column) for column in _spread(ranks, draws, generator(seed)).T]
     distance, p_value = np.array(tests).T
     return RankUniformity(distance, p_value, len(ranks))
 
@@ -186,7 +187,7 @@ def tarp(
     scale = theta.std(axis=0)
     if not (scale > 0).all():
         raise InputError(f"theta: parameters {np.flatnonzero(scale == 0).tolist()} are the same in all rows, leave them out")
-    rng = np.random.default_rng(seed)
+    rng = generator(seed)
     reference = REFERENCES[references](theta, x, rng)
     nearer = [
         (_distance(samples, reference[rows, None], scale) < _distance(theta[rows, None], reference[rows, None], scale)).sum(
@@ -355,7 +356,7 @@ def _posteriors(
     """Draws for some rows at a time: (rows, (len(rows), draws, D))."""
     size = max(1, SAMPLES_PER_CALL // draws)
     parts = [np.arange(start, min(start + size, len(x))) for start in range(0, len(x), size)]
-    seeds = np.random.default_rng(seed).integers(2**31, size=len(parts)).tolist()
+    seeds = generator(seed).integers(2**31, size=len(parts)).tolist()
     for rows, own in track(list(zip(parts, seeds, strict=True)), description):
         samples = np.asarray(flow.draw(draws, x[rows], own, **(any_range(flow.draw) if allow_out_of_range else {})))
         if samples.shape != (len(rows), draws, theta.shape[1]):

@@ -24,6 +24,7 @@ from zoo.interpret.posteriors.prior_ends import at_ends
 from zoo.model.fit import Emulator, Fit, best_fits, expect_predicted
 from zoo.model.misspecification import Compared, Reference
 from zoo.model.spec import ModelSpec, Tensor
+from zoo.seeds import generator
 
 if TYPE_CHECKING:
     from zoo.interpret.posteriors.together import Together
@@ -209,7 +210,7 @@ def infer(
     dimensions = parameters.fixed_shape[-1]
     if draws <= dimensions:
         raise InputError(f"draws: expected more than {dimensions}, the number of parameters, given {draws}")
-    z = np.random.default_rng(seed).standard_normal((draws, noise.fixed_shape[-1]), dtype=np.float32)
+    z = generator(seed).standard_normal((draws, noise.fixed_shape[-1]), dtype=np.float32)
     start = time.perf_counter()
     size = max(1, NUMBERS // (given[observed.name].size * (ELEMENT if given[observed.name].ndim > 2 else 1)))
     parts = []

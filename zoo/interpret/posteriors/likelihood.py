@@ -23,6 +23,7 @@ from zoo.interpret.posteriors.mcmc import ACCEPTANCE, Chains, tensorflow_probabi
 from zoo.interpret.posteriors.mixing import effective_size, nested_limit, nested_r_hat
 from zoo.model.handed_in.tables import is_table
 from zoo.progress import track
+from zoo.seeds import generator
 
 POOL = 500
 """Draws from the prior for each chain."""
@@ -134,7 +135,7 @@ class LikelihoodPosterior:
         rows = self.flow.observations(x)
         draws = max(BLOCK, -(-n // self.chains))
         found = [self.sample(row, draws=draws, seed=seed + i) for i, row in enumerate(rows)]
-        rng = np.random.default_rng(seed)
+        rng = generator(seed)
         drawn = np.stack([rng.permutation(chains.flat)[:n] for chains in found])
         several = len(rows) > 1 or is_table(x) or np.ndim(x) == 2
         return drawn if several else drawn[0]
@@ -145,7 +146,7 @@ class LikelihoodPosterior:
             raise InputError(f"expected at least 4 draws of each chain, given {draws}")
         x = self.flow.observations(x_o)
         expect_counts(self.flow, x)
-        rng = np.random.default_rng(seed)
+        rng = generator(seed)
         state = self._annealed(x, rng)
         start = state.u
         kept, divergent, accepted = [], [], []

@@ -20,6 +20,7 @@ from zoo.errors import InputError, ZooError
 from zoo.families.tracing import traced
 from zoo.interpret.posteriors.mixing import effective_size, split_r_hat
 from zoo.progress import track
+from zoo.seeds import generator
 
 BATCH = 512
 ACCEPTANCE = 0.8
@@ -131,7 +132,7 @@ def flow_mcmc(
     if small := [name for name, value in counts.items() if value < 1] + ["global_steps"] * (global_steps < 0):
         raise InputError(f"expected warmup of 20 and more, other counts positive; too small: {', '.join(small)}")
     tfp = tensorflow_probability("flow-assisted MCMC")
-    rng = np.random.default_rng(seed)
+    rng = generator(seed)
     local = _Local(tfp, target_log_prob, local_steps, leapfrog_steps, rng)
     _check_start(target_log_prob, initial)
 

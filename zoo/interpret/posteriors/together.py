@@ -13,6 +13,7 @@ from zoo.errors import InputError
 from zoo.families.contracts import any_range
 from zoo.interpret.posteriors.annealed import risen
 from zoo.interpret.posteriors.another_prior import FEWEST, redrawn
+from zoo.seeds import generator
 
 EACH = 1000
 """Draws from the posterior of each observation alone."""
@@ -107,7 +108,7 @@ def posterior_together(
     m = len(observations)
     if m < 2:
         raise InputError(f"expected several observations of the same parameters, given {m}")
-    rng = np.random.default_rng(seed)
+    rng = generator(seed)
     alone = np.asarray(flow.draw(EACH, observations, seed, **(any_range(flow.draw) if allow_out_of_range else {})), np.float64)
     low, high = np.quantile(alone.reshape(-1, alone.shape[-1]), [SELDOM, 1 - SELDOM], axis=0)
     unchecked = any_range(flow.log_density)  # as all were checked when they were drawn from

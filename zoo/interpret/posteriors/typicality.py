@@ -15,6 +15,7 @@ import numpy as np
 from zoo.errors import InputError
 from zoo.interpret.uncertainty.calibration import wilson_interval
 from zoo.model.handed_in.tensors import numbers_alone
+from zoo.seeds import generator
 
 FEWEST = 60
 """Reference rows below which no tail probability is told."""
@@ -82,7 +83,7 @@ def typicality_test(flow: Any, reference: np.ndarray, x: np.ndarray, seed: int =
         reference, x = (_rows(name, rows, width, dtype) for name, rows in (("reference", reference), ("x", x)))
     if len(reference) < FEWEST:
         raise InputError(f"reference: expected at least {FEWEST} rows, given {len(reference)}")
-    shuffled = np.random.default_rng(seed).permutation(len(reference))
+    shuffled = generator(seed).permutation(len(reference))
     if conditional:
         fitted = len(reference) // 3
         features = np.concatenate([flow.embedded(reference)[shuffled], flow.embedded(x)])

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from zoo.errors import InputError, option
+from zoo.seeds import generator
 
 FOLDS = 2
 """Parts of the events, each of which is answered by what was trained on the others."""
@@ -108,7 +109,7 @@ class DensityRatio:
         sums = [np.zeros(len(rows)) for rows in (above.rows, below.rows, other)]
         few = min(np.count_nonzero(sample.weight) for sample in (above, below)) < FEW
         for training in range(self.trainings):
-            rng = np.random.default_rng([self.seed, *key, training])
+            rng = generator([self.seed, *key, training])
             if not few:
                 self._train(above, below, other, rng, paired, sums)
             self.trained(1)

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from zoo.interpret.ratios.density_ratio import Sample, learned, some
+from zoo.seeds import generator
 
 FOLDS, TRAININGS = 5, 2
 """Parts of the events in a search, and how often they are dealt anew."""
@@ -73,7 +74,7 @@ def out_of_fold(
     samples = above.rows, below.rows, elsewhere
     sums = [np.zeros(len(rows)) for rows in samples]
     for training in range(trainings):
-        rng = np.random.default_rng([seed, training])
+        rng = generator([seed, training])
         parts = [rng.permutation(len(rows)) % folds for rows in samples]
         for fold in range(folds):
             others = some(above, parts[0] != fold), some(below, parts[1] != fold)

@@ -14,6 +14,7 @@ from zoo.interpret.attribution.patches import masked_answers, patches_of
 from zoo.interpret.attribution.scalar_output import Answer, answer_of, baseline_of
 from zoo.interpret.methods import Asked, default_attribution, explanation_method
 from zoo.interpret.result import Result
+from zoo.seeds import generator
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -118,7 +119,7 @@ def deletion_insertion(
         return masked_answers(answer, x, start, labels, touched if inserting else ~touched, what)
 
     order = np.argsort(-evidence, axis=1, kind="stable")
-    rng = np.random.default_rng(seed)
+    rng = generator(seed)
     shuffled = [answers(rng.permuted(order, axis=1), False, "random deletion") for _ in range(orders)]
     return DeletionInsertion(
         share=share,

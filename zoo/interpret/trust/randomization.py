@@ -17,6 +17,7 @@ from zoo.interpret.methods import Asked, default_attribution, explanation_method
 from zoo.interpret.result import Result
 from zoo.interpret.trust.rank_agreement import rank_correlation
 from zoo.progress import track
+from zoo.seeds import generator
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -95,7 +96,7 @@ def randomization_check(
     if (spec := spec_of(model)) is not None:
         forgetful.spec = spec
     order = [name for name, layer in layers_of(forgetful).items() if layer.trainable_weights][::-1]
-    rng = np.random.default_rng(seed)
+    rng = generator(seed)
     correlation = np.empty((len(order), draws, len(trained.values)))
     checked = options | {"allow_out_of_range": True}  # by the trained network, as one of random weights cannot
     for draw in track(range(draws), "weight randomization"):

@@ -16,6 +16,7 @@ from zoo.interpret.attribution.scalar_output import answer_of
 from zoo.interpret.methods import Asked, default_attribution, explanation_method, possible
 from zoo.interpret.result import Result
 from zoo.progress import track
+from zoo.seeds import generator
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -162,7 +163,7 @@ def stability(
     given = {plain.tensor: plain.inputs, **plain.fixed}
     where = {"endpoint": plain.endpoint, "output": plain.output, "target": plain.target, "wrt": plain.tensor}
     answer = answer_of(model, given, **where, allow_out_of_range=True)  # type: ignore[arg-type]
-    rng = np.random.default_rng(seed)
+    rng = generator(seed)
     norm = _norm(plain.values)
     correlation = np.empty((len(noises), draws, len(norm)))
     change = np.empty_like(correlation)

@@ -14,6 +14,7 @@ from zoo.interpret.attribution.differentiate import value_and_gradient
 from zoo.model.handed_in.tensors import named_inputs, numbers_alone
 from zoo.model.inputs import InputCheck
 from zoo.progress import track
+from zoo.seeds import generator
 
 ELEMENTS_PER_BATCH = 2**20
 """Input elements per evaluation, as many as attribution takes."""
@@ -117,7 +118,7 @@ def propagate(
         return keras.ops.reshape(found, (len(tensors[0]), -1))
 
     if method == "monte_carlo":
-        rng = np.random.default_rng(seed)
+        rng = generator(seed)
         means, covariances = [], []
         for row in track(range(len(x)), "monte carlo"):
             normal = rng.standard_normal((draws, root.shape[-1]))

@@ -10,6 +10,7 @@ import numpy as np
 
 from zoo.errors import InputError, option
 from zoo.interpret.result import Result
+from zoo.seeds import generator
 from zoo.workflows.unfolding.handed_in import Observables
 from zoo.workflows.unfolding.omnifold import Events
 from zoo.workflows.unfolding.unfold import counts, read_events, run
@@ -141,7 +142,7 @@ def closure_test(
         pass_reco=pass_reco,
         pass_truth=pass_truth,
     )
-    first = np.random.default_rng([seed, 3]).permutation(len(events.weight)) % 2 == 0
+    first = generator([seed, 3]).permutation(len(events.weight)) % 2 == 0
     known = events.weight * events.pass_truth * _factors(events, at_truth, first, change)
     measured = first & events.pass_reco
     second = Events(

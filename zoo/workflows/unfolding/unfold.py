@@ -13,6 +13,7 @@ from zoo.interpret.ratios.classifiers import chosen
 from zoo.interpret.ratios.density_ratio import DensityRatio
 from zoo.model.handed_in.tables import expect_one_index
 from zoo.progress import bar
+from zoo.seeds import generator
 from zoo.workflows.unfolding.handed_in import Observables, event_weights, other_names, read, read_observables, selection
 from zoo.workflows.unfolding.omnifold import Events, omnifold, trainings_of
 from zoo.workflows.unfolding.unfolded import Unfolded
@@ -153,7 +154,7 @@ def run(
 
 def counts(seed: int, kind: int, number: int, n: int) -> np.ndarray:
     """How often each of n events is in a bootstrap of the data (kind 1) or the simulation (2): Poisson numbers of mean 1."""
-    return np.random.default_rng([seed, kind, number]).poisson(1.0, n).astype(np.float64)
+    return generator([seed, kind, number]).poisson(1.0, n).astype(np.float64)
 
 
 def read_events(

@@ -16,6 +16,7 @@ from zoo.data.sbi.simulating.failures import SimulationError
 from zoo.data.sbi.simulating.handing_out import CHUNK, Tasks
 from zoo.data.sbi.simulating.watched import Watched, sendable
 from zoo.errors import InputError, option
+from zoo.jobs import expect_jobs
 
 Run = Callable[[np.ndarray, np.ndarray], Iterator[Part | None]]
 """Simulates the rows of given numbers of theta (n, D): parts in the order in which they end, None now and then in between."""
@@ -44,8 +45,10 @@ def running(calls: Calls, jobs: int | None, timeout: float | None, generators: S
     Raises
     ------
     InputError
-        A timeout where no process of this machine could be ended; several processes where they would draw the same noise.
+        A timeout where no process of this machine could be ended; several processes where they would draw the same noise;
+        jobs that are neither -1 nor at least 1.
     """
+    expect_jobs(jobs)
     import joblib
     from joblib.parallel import BACKENDS, get_active_backend
 

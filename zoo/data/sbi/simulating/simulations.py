@@ -25,6 +25,7 @@ from zoo.data.sbi.simulating.same_simulator import expect_same, note_code
 from zoo.errors import InputError, IntegrityError, ZooError, warn
 from zoo.model.test_tensors import read_npz
 from zoo.progress import bar
+from zoo.seeds import expect_seed
 from zoo.space import expect_space
 
 __all__ = ["SimulationError", "Simulations", "Simulator", "check_simulations", "read_simulations", "simulate"]
@@ -143,6 +144,7 @@ def simulate(
     _check(n, on_nonfinite, timeout, vectorized, free)
     path = None if path is None else Path(path)
     seeds = [seed] if isinstance(seed, int | np.integer) else list(seed)
+    expect_seed(seeds)
     seeds = [int(one) for one in seeds]
     theta = prior.sample(n, np.random.default_rng(seeds))
     about = {"prior": prior.plain(), "n": n, "seed": seeds, "vectorised": vectorized}  # files have it so
