@@ -124,6 +124,18 @@ def test_one_observation_and_those_that_nothing_allows_are_refused():
         posterior_together(Truncated(), Prior({"a": {"distribution": "uniform", "low": 0.0, "high": 1.0}}), far, draws=900)
 
 
+def test_too_few_draws_are_refused_in_the_same_words_of_one_observation_and_of_several(tmp_path):
+    np.save(path := tmp_path / "two.npy", np.zeros((2, 10), np.float32))
+    np.save(single := tmp_path / "one.npy", np.zeros((1, 10), np.float32))
+    for draws in ("0", "-1", "10"):
+        expected = f"draws: expected more than 10, the number of parameters, given {draws}"
+        for given in (["--observation", str(path), "--together"], ["--observation", str(single)]):
+            words = refused("infer", "nsf-sbi-gaussian-linear", *given, "--draws", draws, "--out", str(tmp_path / "out"))
+            assert expected in words
+    with pytest.raises(InputError, match=r"^draws: expected at least 1, given 0$"):
+        posterior_together(Gaussian(), PRIOR, np.zeros((2, 2)), draws=0)
+
+
 def test_several_rows_from_the_command_line_give_the_exact_posterior_of_all(tmp_path):
     """Of the benchmark's Gaussian with the mean theta, prior and noise of variance 0.1."""
     rng = np.random.default_rng(0)

@@ -208,8 +208,7 @@ def infer(
     noise, observed, parameters = conditional_flow(spec)
     given, compared = _observed(spec, observation, reference, allow_out_of_range)
     dimensions = parameters.fixed_shape[-1]
-    if draws <= dimensions:
-        raise InputError(f"draws: expected more than {dimensions}, the number of parameters, given {draws}")
+    _expect_draws(draws, dimensions)
     z = generator(seed).standard_normal((draws, noise.fixed_shape[-1]), dtype=np.float32)
     start = time.perf_counter()
     size = max(1, NUMBERS // (given[observed.name].size * (ELEMENT if given[observed.name].ndim > 2 else 1)))
@@ -298,7 +297,8 @@ def infer_together(
     from zoo.interpret.posteriors.together import posterior_together
 
     spec: ModelSpec = flow.spec
-    _, observed, _ = conditional_flow(spec)
+    _, observed, parameters = conditional_flow(spec)
+    _expect_draws(draws, parameters.fixed_shape[-1])
     trained = trained_prior(spec)
     if observed.mask is not None:
         raise InputError(f"{spec.name}: observations of free length are not taken together: infer each of them alone")
@@ -402,6 +402,12 @@ def _report(
         figure=_corner(path.with_suffix(".png"), shown, units, {observation.source: published} if published else None),
         **told,
     )
+
+
+def _expect_draws(draws: int, parameters: int) -> None:
+    """Refuse fewer draws than a corner plot of so many parameters needs."""
+    if draws <= parameters:
+        raise InputError(f"draws: expected more than {parameters}, the number of parameters, given {draws}")
 
 
 def _expect_finite(name: str, array: np.ndarray, description: str) -> None:
