@@ -17,7 +17,7 @@ from rich.console import Console
 
 import zoo
 from zoo.cli.catalog_tables import brief_details, comparison, listed
-from zoo.cli.tables import model_details, output_table
+from zoo.cli.tables import model_details, output_table, tensor_meaning
 from zoo.model.card_sections import headline
 from zoo.model.metric_text import metric_unit, value_text
 from zoo.model.registry import summaries
@@ -306,6 +306,50 @@ def test_what_is_cut_ends_in_dots_and_dimensionless_numbers_have_no_unit():
     assert not any("[1]" in line for line in lines)
     whole = printed(output_table(spec, "predict", {"probability": np.zeros((20, 5))}, "rows"))
     assert not any("…" in line for line in whole)
+
+
+def test_an_answer_names_its_elements_within_80_columns():
+    spec = zoo.get_spec("cnn2d-cosmology")
+    answer = {"mean": np.array([[0.35077, 0.78616]]), "deviation": np.array([[0.075023, 0.055093]])}
+    answer |= {"unlikeness": np.array([8.7109]), "filled": np.zeros(1)}
+    lines = [line.replace("┃", "│").split("│") for line in printed(output_table(spec, "predict", answer, "rows"), width=80)]
+    cells = [[cell.strip() for cell in line[1:-1]] for line in lines if len(line) > 2]
+    assert cells == [
+        ["", "mean", "deviation", "", ""],
+        ["row", "omega_m, sigma8", "omega_m, sigma8", "unlikeness", "filled"],
+        ["0", "0.35077, 0.78616", "0.075023, 0.055093", "8.7109", "0"],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "endpoint", "told"),
+    [
+        ("mlp-jets", "predict", "quark 0.351, gluon 0.351, W 0.351, Z 0.351, top 0.351"),
+        ("pfn-quark-gluon", "predict", "quark 0.351"),
+        ("maf-field-posterior", "sample", "omega_m 0.351, sigma8 0.351"),
+        ("transformer-formulae", "next_token", "begin, x1, x2, x3, x4, C, +, -, …"),
+        ("mlp-cmb-emulator", "predict", "0.351, 0.351, 0.351, 0.351, 0.351, 0.351, 0.351, 0.351, …"),
+    ],
+)
+def test_names_stand_before_numbers_where_there_is_room(name, endpoint, told):
+    spec = zoo.get_spec(name)
+    outputs = {tensor.name: np.full((2, *tensor.fixed_shape), 0.351) for tensor in spec.endpoint(endpoint).outputs}
+    lines = printed(output_table(spec, endpoint, outputs, "rows"), width=80)
+    assert any(told in line for line in lines)
+    assert max(map(len, lines)) <= 80
+
+
+def test_a_model_is_shown_with_the_names_of_its_elements():
+    spec = zoo.get_spec("cnn2d-cosmology")
+    assert any("omega_m, sigma8: means of the p…" in line for line in printed(*brief_details(spec, spec.name), width=120))
+    whole = (
+        "omega_m, sigma8: means of the posteriors of Omega_m and sigma_8, uniform priors from 0.1 to 0.5 and from 0.6 to 1.0"
+    )
+    assert any(line.endswith(whole) for line in printed(*brief_details(spec, spec.name), width=240))
+    written = zoo.get_spec("transformer-formulae")
+    assert tensor_meaning(written.endpoint("next_token").outputs[0]).endswith(
+        "; elements begin, x1, x2, x3, x4, C, +, -, *, /, pow2, pow3, sqrt, exp, log, sin, cos"
+    )
 
 
 def test_brackets_in_a_name_are_text():

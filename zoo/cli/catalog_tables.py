@@ -126,7 +126,14 @@ class Lines:
 def brief_details(spec: ModelSpec, name: str) -> list[RenderableType]:
     """A model on one screen: each tensor on a line, and as many of its first metrics as have room."""
     tensors = [
-        (f"{endpoint} {way}", t.name, tensor_shape(t, short=True), shown_unit(t.unit), tensor_range(t), tensor_meaning(t))
+        (
+            f"{endpoint} {way}",
+            t.name,
+            tensor_shape(t, short=True),
+            shown_unit(t.unit),
+            tensor_range(t),
+            tensor_meaning(t, short=True),
+        )
         for endpoint, described in spec.endpoints.items()
         for way, side in (("in", described.inputs), ("out", described.outputs))
         for t in side

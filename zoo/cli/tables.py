@@ -24,6 +24,10 @@ WORD = 14
 """Letters of a word that a name is not broken within."""
 VALUE = "value [95% interval]"
 """Heading of a metric's value, which is never broken into lines."""
+BRIEF = 24
+"""Letters of the names of all elements up to which a short line has them before what a tensor is."""
+WIDTH = 80
+"""Letters of a line that every terminal shows."""
 SHOWN_ROWS, SHOWN_NUMBERS = 20, 8
 """How many rows of an answer a table shows, and how many numbers of a row."""
 
@@ -95,11 +99,18 @@ def tensor_shape(tensor: Tensor, *, short: bool = False) -> str:
     return f"({axes})" if tensor.dtype == "float32" else f"({axes}) {tensor.dtype}"
 
 
-def tensor_meaning(tensor: Tensor) -> str:
-    """What the tensor is, of which jets, which of its elements are real, and along which axis its whole numbers count."""
+def tensor_meaning(tensor: Tensor, *, short: bool = False) -> str:
+    """What a tensor is, of which elements and jets, which of them are real, and along which axis its whole numbers count.
+
+    The names of its elements come last; in ``short`` first, where a line that is cut keeps them.
+    """
+    labels = tensor_labels(tensor)
+    names = ", ".join(labels) if len(labels) > 1 else ""
+    before, after = (f"{names}: ", "") if short and 0 < len(names) <= BRIEF else ("", f"; elements {names}" if names else "")
     mask = f"; real where {tensor.mask} is true" if tensor.mask else ""
     jets = f"; of {tensor.jet.words}" if tensor.jet else ""
-    return tensor.description + jets + mask + (f"; positions along {tensor.index_of}" if tensor.index_of else "")
+    along = f"; positions along {tensor.index_of}" if tensor.index_of else ""
+    return before + tensor.description + jets + mask + along + after
 
 
 def tensor_range(tensor: Tensor) -> str:
@@ -133,7 +144,7 @@ def metric_table(metrics: list[Metric], units: Collection[str] = ()) -> Renderab
         for metric in metrics
     )
     columns = ("metric", VALUE, "n", *(("seeds",) if several else ()), "baseline")
-    return Constrain(table_of("metrics on held-out data", *columns, rows=rows, whole=(VALUE, "n", "seeds")), 80)
+    return Constrain(table_of("metrics on held-out data", *columns, rows=rows, whole=(VALUE, "n", "seeds")), WIDTH)
 
 
 def parity_table(report: ExportReport) -> RenderableType:
@@ -176,17 +187,44 @@ def verify_table(report: Report) -> RenderableType:
 
 
 def output_table(spec: ModelSpec, endpoint: str, outputs: dict[str, np.ndarray], source: str) -> RenderableType:
-    """The first rows of an endpoint's answer."""
+    """The first rows of an endpoint's answer; elements that have names have them, or their column where that is too wide."""
     described = spec.endpoint(endpoint).outputs
     columns = [f"{tensor.name} [{tensor.unit}]" if shown_unit(tensor.unit) else tensor.name for tensor in described]
     n = len(next(iter(outputs.values())))
-    rows = [[str(i), *(_numbers(outputs[tensor.name][i].ravel()) for tensor in described)] for i in range(min(n, SHOWN_ROWS))]
+    first = {tensor.name: outputs[tensor.name][:SHOWN_ROWS] for tensor in described}
+    cells = [[str(i) for i in range(min(n, SHOWN_ROWS))], *([_numbers(row.ravel()) for row in rows] for rows in first.values())]
+    for place, tensor in enumerate(described, start=1):
+        if not (labels := tensor_labels(tensor)):
+            continue
+        named = [_numbers(row.ravel(), labels) for row in first[tensor.name]]
+        tried = [*cells[:place], named, *cells[place + 1 :]]
+        if _width(["row", *columns], tried) <= WIDTH:
+            cells = tried
+        else:
+            columns[place - 1] += f"\n{_listed(labels)}"
+    rows = [list(row) for row in zip(*cells, strict=True)]
     if n > SHOWN_ROWS:
         rows.append(["…"] * (1 + len(described)))
     return table_of(f"{spec.name} {endpoint} on {source}: {n} rows", "row", *columns, rows=rows)
 
 
-def _numbers(values: np.ndarray) -> str:
-    """The first numbers of a row, and dots where there are more."""
-    shown = [f"{value:.5g}" for value in values[:SHOWN_NUMBERS]]
-    return ", ".join(shown if len(values) <= SHOWN_NUMBERS else [*shown, "…"])
+def tensor_labels(tensor: Tensor) -> list[str]:
+    """The names of the elements of a tensor with one axis; none where they have no names."""
+    return list(tensor.axes[0].labels or []) if len(tensor.axes) == 1 else []
+
+
+def _width(columns: list[str], cells: list[list[str]]) -> int:
+    """Letters of a line of a table with these columns, borders included."""
+    widest = (max(map(len, [column, *cell])) for column, cell in zip(columns, cells, strict=True))
+    return sum(width + 3 for width in widest) + 1
+
+
+def _numbers(values: np.ndarray, labels: list[str] | None = None) -> str:
+    """The first numbers of a row, behind their names where these are given, and dots where there are more."""
+    shown = [f"{value:.5g}" for value in values]
+    return _listed(shown if labels is None else [f"{label} {value}" for label, value in zip(labels, shown, strict=True)])
+
+
+def _listed(words: list[str]) -> str:
+    """The first of some words with commas, and dots where there are more."""
+    return ", ".join(words if len(words) <= SHOWN_NUMBERS else [*words[:SHOWN_NUMBERS], "…"])
