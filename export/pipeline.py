@@ -136,7 +136,7 @@ def export(
                 reports |= _write_tagger(model, spec, cloud, tensors, new, settings)
         else:
             reports = export_saved_model(model, spec, new, parity_rows=parity_rows)
-        report = _report(model, spec, format, opset, target, reports)
+        report = _report(model, spec, format, opset, target, reports, _without_form(model.spec, place, cloud))
         report.write(new)
         files = [File.of(path) for path in sorted([*new.glob("*.onnx"), new / TEST_TENSORS])]
         write_card(new, write_spec(new, spec.model_copy(update={"files": files})), prose_of(origin.card, origin.link_root))
@@ -215,6 +215,18 @@ def _cloud(spec: ModelSpec, place: Target | None, endpoints: Sequence[str] | Non
     if cloud is not None and precision != "float32":
         raise ExportError(f"precision {precision}: a tagger for {place.name} is written in float32, leave the precision out")
     return cloud
+
+
+def _without_form(spec: ModelSpec, place: Target | None, cloud: Cloud | None) -> str | None:
+    """What to say of an export that lacks the form in which the target's software loads taggers; None of any other."""
+    if place is None or place.form is None or cloud is not None:
+        return None
+    free = spec.endpoint(spec.default_endpoint).free
+    why = f"endpoint {spec.default_endpoint!r} was left out" if free else "the model is no tagger of particles"
+    return (
+        f"no folder {place.form.folder}/, as {why}: graphs are checked for what runs there, {place.runtime}, and software of"
+        " your own calls them"
+    )
 
 
 def _write_tagger(
@@ -304,7 +316,13 @@ def _write_float32(
 
 
 def _report(
-    model: EndpointModel, spec: ModelSpec, format: Format, opset: int, target: str | None, reports: dict[str, ParityReport]
+    model: EndpointModel,
+    spec: ModelSpec,
+    format: Format,
+    opset: int,
+    target: str | None,
+    reports: dict[str, ParityReport],
+    note: str | None,
 ) -> ExportReport:
     graphs = format == "onnx"
     packages = [*PACKAGES[model.library], "onnx", "onnxruntime"] if graphs else ["tensorflow", "keras"]
@@ -316,6 +334,7 @@ def _report(
         opset=opset if graphs else None,
         ir_version=ir_version(opset) if graphs else None,
         target=target,
+        note=note,
         reduced=spec.export.reduced,
         endpoints=list(reports.values()),
         versions={package: version(package) for package in packages},

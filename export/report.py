@@ -32,6 +32,8 @@ class ExportReport(Strict):
     """Version of the file format; None for a SavedModel, as the opset."""
     target: str | None = None
     """Where the graphs are to run, which they were checked for."""
+    note: str | None = None
+    """What the target has beside graphs, and why this export has none of it."""
     reduced: Reduced | None = None
     """What lower precision cost; None in float32."""
     endpoints: list[ParityReport]
@@ -67,9 +69,10 @@ Differences from the same graphs in float32 on {self.reduced.rows} rows, where {
 | --- | --- | --- | --- |
 {lines}
 """
+        note = f"{self.note[0].upper()}{self.note[1:]}.\n\n" if self.note else ""
         return f"""# {self.name}@{self.revision} as {form}
 
-Differences from {LIBRARIES[self.library]}, on the test tensors and convex mixtures of pairs of them; accepted are
+{note}Differences from {LIBRARIES[self.library]}, on the test tensors and convex mixtures of pairs of them; accepted are
 {first.tolerance.absolute:g} + {first.tolerance.relative:g} of the value, where the card names no other for an output.{sizes}
 
 | Endpoint | Output | Rows | Largest absolute | Largest relative | Worst [row, element] |

@@ -11,11 +11,13 @@ import pytest
 onnx = pytest.importorskip("onnx")
 pytest.importorskip("tensorflow")
 pytest.importorskip("tf2onnx")
+from command_line import ok  # noqa: E402
 from onnx import TensorProto, helper, numpy_helper  # noqa: E402
 
 import zoo  # noqa: E402
 from zoo.errors import ExportError, UnknownNameError  # noqa: E402
 from zoo.export import export  # noqa: E402
+from zoo.export.report import ExportReport  # noqa: E402
 from zoo.export.targets import TARGETS, check, find_target, fit  # noqa: E402
 from zoo.model.spec import onnx_file  # noqa: E402
 from zoo.model.store import locate  # noqa: E402
@@ -143,6 +145,20 @@ def test_an_endpoint_for_a_trigger_takes_one_row_and_verifies(pendulum, tmp_path
     assert [row.rows for row in checked.rows] == [1]
     given = onnx.load(tmp_path / "out" / "decode.onnx").graph.input
     assert [value.type.tensor_type.shape.dim[0].dim_value for value in given] == [1, 1]
+
+
+@pytest.mark.parametrize("target", ["cmssw", "athena"])
+def test_an_export_without_the_form_of_an_experiment_says_so(target, tmp_path):
+    said = ok("export", "logistic-cmb-running", "--target", target, "--folder", tmp_path / "out")
+    folder = f"no folder {target}/, as the model is no tagger of particles"
+    expected = (
+        f"{folder}: graphs are checked for what runs there, {TARGETS[target].runtime}, and software of your own calls them"
+    )
+    assert expected in said.splitlines()
+    report = ExportReport.model_validate_json((tmp_path / "out" / "report.json").read_text())
+    assert report.note == expected
+    assert f"\n\nN{expected[1:]}.\n\n" in (tmp_path / "out" / "report.md").read_text()
+    assert not (tmp_path / "out" / target).exists()
 
 
 def test_a_graph_that_does_not_suit_leaves_nothing(pendulum, tmp_path):

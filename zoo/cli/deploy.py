@@ -100,6 +100,8 @@ def _export_to(folder: Path | None, name: str, data: Path | None, settings: dict
     made = folder or Path("exports") / "-".join(filter(None, (model.spec.name, settings["target"] or form, reduced)))
     report = run(model, made, calibration=_calibration(model, data) if precision == "int8" else None, **settings)
     print_table(parity_table(report))
+    if report.note:
+        print(report.note)
     taken = ", which zoo predict, verify and serve take as " + as_argument(made) if form == "onnx" else ""
     print(f"wrote {made}{taken}")
 
