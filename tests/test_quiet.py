@@ -61,3 +61,28 @@ def test_a_level_of_the_users_own_holds():
     counts = {level: len(said(LOGS, TF_CPP_MIN_LOG_LEVEL=level)) for level in "0123"}
     assert counts == {"0": 6, "1": 4, "2": 4, "3": 3}
     assert any(line.startswith("I0000") for line in said("import zoo.families.base", TF_CPP_MIN_LOG_LEVEL="0"))
+
+
+ANNOUNCED = """
+import warnings, sys
+import numpy as np
+from zoo.cli.terminal import plain_warnings
+with plain_warnings():
+    {import_arviz}
+    warnings.warn("mine", FutureWarning)
+assert "arviz" in sys.modules
+"""
+
+
+@pytest.mark.parametrize(
+    "import_arviz",
+    [
+        "from zoo.interpret.plots import corner_plot; corner_plot({'a': np.random.default_rng(0).normal(size=(99, 1))}, ['x'])",
+        pytest.param("from zoo.interpret import to_arviz; to_arviz(np.zeros((9, 1)), ['x'])", marks=pytest.mark.slow),
+    ],
+)
+def test_arviz_announces_nothing_and_other_warnings_are_given(import_arviz, tmp_path):
+    """It announces its next version once a day, as a file in the user's cache tells it."""
+    pytest.importorskip("arviz")
+    code = ANNOUNCED.format(import_arviz=import_arviz)
+    assert said(code, XDG_CACHE_HOME=str(tmp_path)) == ["warning: mine"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import wraps
@@ -66,6 +67,20 @@ def quiet_start() -> Iterator[None]:
         return
     os.environ.setdefault(LEVEL, str(level))
     with without_lines(rb"[%s]\d{4} \d\d:\d\d|WARNING: All log messages before absl::InitializeLog" % b"IWE"[:level]):
+        yield
+
+
+@contextmanager
+def quiet_arviz() -> Iterator[None]:
+    """Leave out that arviz before 1 announces arviz 1 when it is imported; every other warning of the block is given.
+
+    Yields
+    ------
+    None
+        For the import of arviz, or of a library that imports it.
+    """
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", r"\s*ArviZ is undergoing a major refactor", FutureWarning)
         yield
 
 

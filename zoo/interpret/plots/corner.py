@@ -18,6 +18,7 @@ from zoo.interpret.plots.style import BLUE, COLORS, GRAY, MARKERS, ORANGE, Shown
 from zoo.interpret.posteriors.coverage import Coverage, PredictiveCheck, checked_ranks, rank_uniformity
 from zoo.interpret.posteriors.draws import draws_of
 from zoo.interpret.posteriors.parameters import ParameterSet
+from zoo.quiet import quiet_arviz
 
 RANK_BINS = 20
 COLUMNS = 4
@@ -131,7 +132,8 @@ def corner_plot(
     InputError
         Samples, truth or constraints that do not fit the names, or samples that are not finite.
     """
-    import corner
+    with quiet_arviz():  # which corner imports
+        import corner
 
     known = ParameterSet(list(names), units or {})
     truth = None if truth is None else known.point(truth, "truth").tolist()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import io
 import re
-import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -16,6 +15,7 @@ from zoo.interpret.posteriors.draws import draws_of
 from zoo.interpret.posteriors.mcmc import Chains
 from zoo.interpret.posteriors.parameters import parameters_of
 from zoo.model.handed_in.tensors import numbers_alone
+from zoo.quiet import quiet_arviz
 
 GREEK = {
     "alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta", "theta", "iota", "kappa", "lambda", "mu", "nu", "xi",
@@ -176,8 +176,7 @@ def _imported(package: str) -> Any:
     import importlib
 
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", FutureWarning)  # of arviz before 1, which announces arviz 1
+        with quiet_arviz():
             return importlib.import_module(package)
     except ImportError as error:
         raise ZooError(f"this needs {package} ({error}): pip install 'physzoo[posteriors]'") from error
