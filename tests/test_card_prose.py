@@ -164,6 +164,22 @@ def test_taggers_of_quarks_and_gluons(name):
         assert "{}, {:.0%} and {:.1%}".format(words, *kept) in card
 
 
+@pytest.mark.parametrize("name", ["mlp-jets", "mlp-jets-trigger", "particlenet-jets"])
+def test_what_another_shower_moves_of_five_classes(name):
+    found, card = values(name), prose(name)
+    for label in ("quark", "gluon", "W", "Z", "top"):
+        showers = ("alphaS up", "alphaS down", "color reconnection")
+        shares = [found[f"{shower}/{label} passing 50% of {label}"] for shower in showers]
+        assert "| {} | {:.0%} | {:.0%} | {:.0%} |".format(label, *shares) in card
+
+
+def test_sixteen_features_say_as_much_to_trees():
+    found = measured("mlp-jets")
+    ahead, trees = found["auc minus that of boosted trees"], found["boosted trees/auc"]["value"]
+    low, high = ahead["interval"]
+    assert f"have {trees:.4f}, {ahead['value']:.4f} ({low:.4f} to {high:.4f}) less" in prose("mlp-jets")
+
+
 def test_what_is_safe_costs_against_trees_that_are_not():
     worse = measured("efn-quark-gluon")["auc minus that of boosted trees"]
     low, high = (-end for end in worse["interval"][::-1])
