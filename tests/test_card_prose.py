@@ -173,6 +173,27 @@ def test_what_another_shower_moves_of_five_classes(name):
         assert "| {} | {:.0%} | {:.0%} | {:.0%} |".format(label, *shares) in card
 
 
+def test_particles_say_more_than_features():
+    found, card = measured("particlenet-jets"), prose("particlenet-jets")
+    ahead, trees = found["auc minus that of boosted trees"], found["boosted trees/auc"]["value"]
+    low, high = ahead["interval"]
+    assert f"have {trees:.4f}, which is {ahead['value']:.4f} ({low:.4f} to {high:.4f}) less" in card
+    assert f"of the same test jets, {values('mlp-jets')['auc']:.4f}." in card
+    for kind, words in (("top", "half of the tops lets one in {:.0f} of the others"), ("W", "half of the W one in {:.0f},")):
+        name = f"rejection of {kind} at 50%"
+        assert words.format(found[name]["value"]) in card
+        assert f"trees let one in {found[f'boosted trees/{name}']['value']:.0f}" in card
+    fewer = found["30k-jets/auc"]["value"]
+    assert f"With 30,000 jets and 18 epochs the area is {fewer:.4f}, more than that of trees" in card
+    assert trees < fewer < found["auc"]["value"]
+    quark, gluon, w = ([part / sum(row) for part in row] for row in found["curves"]["confusion"][:3])
+    assert f"{w[2]:.0%} of the W are taken for W and {w[3]:.0%} for Z" in card
+    assert f"{w[0]:.0%} of the W are taken for quarks" in card
+    assert f"{quark[1]:.0%} of the quarks are taken for gluons, {gluon[0]:.0%} of the gluons for quarks" in card
+    areas = [found[f"{shower}/auc"]["value"] for shower in ("alphaS up", "alphaS down", "color reconnection")]
+    assert f"The area itself is {min(areas):.3f} to {max(areas):.3f}" in card
+
+
 def test_sixteen_features_say_as_much_to_trees():
     found = measured("mlp-jets")
     ahead, trees = found["auc minus that of boosted trees"], found["boosted trees/auc"]["value"]

@@ -105,6 +105,9 @@ def auc_against_rows(
         for (source, value), color, marker in zip((published or {}).items(), cycle(COLORS[1:]), cycle(MARKERS), strict=False):
             ax.plot(published_rows, value, marker, color=color, markersize=8, label=source)
     ax.set(xlabel="training rows", ylabel="area under the ROC curve", xscale="log")
+    shown = sorted({*map(int, curve["rows"]), *([published_rows] if published_rows else [])})
+    ax.set_xticks(shown, [f"{n:,}" for n in shown])
+    ax.set_xticks([], minor=True)
     ax.legend(loc="lower right")
     return figure
 
