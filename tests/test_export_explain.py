@@ -280,6 +280,10 @@ def test_released_model_and_its_gradient(name, load):
         with pytest.raises(ExportError, match=model.no_gradient[:20]):
             Explained(model, model.spec, tensors)
         return
+    if model.spec.family == "particle-net":  # neighbors are taken by numbers that the graph itself finds
+        with pytest.raises(ExportError, match="no gradient: operation Gather .* export without explain"):
+            Explained(model, model.spec, tensors).to_onnx(13)
+        return
     assert_gradient_is_right(model, tensors)
 
 

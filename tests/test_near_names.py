@@ -21,7 +21,8 @@ KEYS = ["config.hidden", "config.bins", "epochs", "patience", "batch_size", "opt
         ("halos", "nsf-halo-mass"),
         ("mlp-resonnance", "mlp-resonance-parameterized"),
         ("quark", "pfn-quark-gluon"),
-        ("particle", "lnn-relativistic-particle"),
+        ("particle", "particlenet-jets"),
+        ("relativistic", "lnn-relativistic-particle"),
     ],
 )
 def test_a_model_that_may_be_meant_is_named(asked, meant):
