@@ -51,7 +51,8 @@ def test_figures_by_name_are_shown_one_below_the_other():
 def test_a_metric_a_session_and_reports():
     session = Session("mlp-jets")
     metric = next(metric for metric in session.spec.metrics if metric.name == "auc")
-    assert shown(metric)["text/markdown"].startswith("**auc** 0.8990 [0.8971, 0.9008], beside 0.8983 (boosted trees), n = 50,000.")
+    said = "**auc** 0.8990 [0.8971, 0.9008], beside 0.8983 (boosted trees), n = 50,000."
+    assert shown(metric)["text/markdown"].startswith(said)
     assert shown(session)["text/markdown"].startswith("### mlp-jets\n")
     assert "| predict | probability | cpu | 16 |" in shown(verify(session))["text/markdown"]
 
