@@ -237,7 +237,7 @@ class _Pass:
                 outside[name] = self._measure_range(tensor, array, mask)
             elif tensor.values is not None:
                 unlisted = ~np.isin(array, tensor.values) & (True if mask is None else along(mask, array))
-                outside[name] = _some(unlisted)
+                outside[name] = _some(unlisted, len(array))
                 if _are_codes(tensor.values):
                     self.signs[name] += signs(array if mask is None else array[mask])
             digests = np.array([_digest(row) for row in array], np.uint64)
@@ -261,7 +261,7 @@ class _Pass:
         if np.isfinite(least).all():  # not where no element is real
             before = self.extremes.get(tensor.name, (least, most))
             self.extremes[tensor.name] = (np.minimum(least, before[0]), np.maximum(most, before[1]))
-        return _some(outside)
+        return _some(outside, len(array))
 
     def _look_at_jets(self, tensor: Tensor, jet: Jet, array: np.ndarray, real: np.ndarray, numbers: np.ndarray) -> np.ndarray:
         """Refuse real padding and what is in no GeV, keep what tells of jets; which rows (n,) the parent was not trained on."""
@@ -291,9 +291,9 @@ class _Pass:
                 self._moments[place] = [a + b for a, b in zip(self._moments[place], found, strict=True)]
 
 
-def _some(wrong: np.ndarray) -> np.ndarray:
-    """Which rows (n,) have an element that is true."""
-    return np.asarray(wrong.reshape(len(wrong), -1).any(axis=1))
+def _some(wrong: np.ndarray, n: int) -> np.ndarray:
+    """Which of n rows have an element that is true; each may stand as several queries."""
+    return np.asarray(wrong.reshape(n, -1).any(axis=1))
 
 
 def _are_codes(values: Sequence[int]) -> bool:
