@@ -19,7 +19,7 @@ from typing import Annotated, Any, TypeVar
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from zoo.errors import InputError, in_words
+from zoo.errors import InputError, fault
 from zoo.model.dtypes import NAMES, little_endian
 from zoo.model.spec import Endpoint, Tensor
 from zoo.serving.tensors import check_tensor, from_bytes, from_json, graph_shape, raw_shape, wire_shape
@@ -250,7 +250,7 @@ def _validated(text: bytes) -> _Request:
         return _Request.model_validate_json(text)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
-        raise InputError(f"request {'.'.join(map(str, first['loc']))}: {in_words(first['msg'])}") from None
+        raise InputError(f"request {fault(first)}") from None
 
 
 def _keep(cache: dict[_Key, _Value], key: _Key, value: _Value) -> _Value:

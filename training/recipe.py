@@ -20,7 +20,7 @@ from pydantic import (
 )
 
 from zoo.data.dataset import Dataset, get_dataset
-from zoo.errors import InputError, UnknownNameError, ZooError, in_words
+from zoo.errors import InputError, UnknownNameError, ZooError, fault
 from zoo.model.axes import Strict
 from zoo.model.limit import Limit
 from zoo.model.registry import get_family
@@ -169,7 +169,7 @@ def _validate(values: object, where: object, folder: Path | None = None) -> Reci
         recipe.data._folder = folder
         return recipe
     except ValidationError as error:
-        problems = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'recipe'}: {in_words(e['msg'])}" for e in error.errors())
+        problems = "; ".join(fault(one, "recipe") for one in error.errors())
         raise RecipeError(f"recipe {where}: {problems}") from error
 
 

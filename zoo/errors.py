@@ -7,9 +7,11 @@ import errno
 import re
 import sys
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextvars import ContextVar
 from os import PathLike
+from pathlib import Path
+from typing import Any
 
 
 def _in_python(name: str, value: str, text: str) -> str:
@@ -55,6 +57,31 @@ def in_words(message: str) -> str:
     """
     said = re.sub(r"^Input should be (?=(greater|less) than)", "expected a number ", message.removeprefix("Value error, "))
     return said.replace("Input should be", "expected")
+
+
+def needs_library(path: Path, library: str) -> ZooError:
+    """What to raise where a file cannot be read without a library that is not there."""
+    return ZooError(f"{path}: {path.suffix} needs {library}, which is not installed: pip install {library}")
+
+
+def fault(error: Mapping[str, Any], whole: str = "", *, within: int = 0) -> str:
+    """One of pydantic's errors in the zoo's words, behind where it is.
+
+    Parameters
+    ----------
+    error : mapping
+        One of ``ValidationError.errors()``.
+    whole : str
+        What to call the value itself, where the error is of no part of it.
+    within : int
+        How many parts of the place the user did not write.
+
+    Returns
+    -------
+    str
+        Such as ``optimizer.learning_rate: expected a number greater than 0``.
+    """
+    return f"{'.'.join(map(str, error['loc'][within:])) or whole}: {in_words(error['msg'])}"
 
 
 _OURS = {"zoo", "contextlib", "functools", "keras", "tensorflow"}

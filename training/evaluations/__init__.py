@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from zoo.errors import UnknownNameError, in_words
+from zoo.errors import UnknownNameError, fault
 from zoo.model.axes import Strict
 from zoo.registration import Register
 
@@ -112,5 +112,4 @@ def evaluation_settings(value: object) -> EvaluationSettings:
     except UnknownNameError as error:
         raise ValueError(str(error)) from error
     except ValidationError as error:
-        problems = (f"{'.'.join(map(str, e['loc'])) or kind}: {in_words(e['msg'])}" for e in error.errors())
-        raise ValueError("; ".join(problems)) from error
+        raise ValueError("; ".join(fault(one, kind) for one in error.errors())) from error

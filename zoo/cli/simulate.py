@@ -9,7 +9,7 @@ import typer
 import typer.core
 
 from zoo.cli.options import JobsOption, right_seed
-from zoo.errors import ZooError, in_words
+from zoo.errors import ZooError, fault
 
 if TYPE_CHECKING:
     from pydantic import ValidationError
@@ -176,7 +176,7 @@ def simulate_jets(
 def _named(error: ValidationError) -> ZooError:
     """The first fault of settings, by the name of the option."""
     wrong = error.errors()[0]
-    return ZooError(f"{'.'.join(map(str, wrong['loc']))}: {in_words(wrong['msg'])}, given {wrong['input']}")
+    return ZooError(f"{fault(wrong)}, given {wrong['input']}")
 
 
 def _seeds(text: str, what: str = "seeds") -> range:

@@ -66,6 +66,11 @@ class Compared:
     strangeness: np.ndarray
     values: np.ndarray
 
+    @property
+    def beyond(self) -> bool:
+        """Whether one is as strange as hardly any of as many simulations: one among many may be absurd alone."""
+        return bool(self.share.min() * len(self.share) <= REFUSED)
+
 
 @dataclass(frozen=True, eq=False)
 class Reference:
@@ -219,8 +224,7 @@ class Reference:
         """
         n, level = len(found.p_value), max(LEVEL, self.least)
         unlike = found.p_value <= level
-        # One among many is told where hardly any simulation is as strange: of few, one strange by chance is not.
-        if not more_than_by_chance(unlike, level) and found.share.min() * n > REFUSED:
+        if not more_than_by_chance(unlike, level) and not found.beyond:
             return None
         row = int(np.lexsort((-found.outside.sum(axis=1), found.p_value))[0])
         p_value = f"p {'<=' if found.p_value[row] <= self.least else '='} {found.p_value[row]:.2g}"
@@ -267,7 +271,7 @@ class Reference:
             return found
         level = max(REFUSED, self.least)
         strange = more_than_by_chance((found.p_value <= level) & (found.share <= REFUSED), level)
-        if not allow_out_of_range and (strange or found.share.min() * len(found.share) <= REFUSED):
+        if not allow_out_of_range and (strange or found.beyond):
             raise InputError(f"{told}; {option('allow_out_of_range')} takes it all the same")
         known = hash((np.asarray(x).tobytes(), None if mask is None else mask.tobytes()))
         if known not in self.warned:

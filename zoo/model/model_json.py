@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import from_json
 
 from zoo.atomic import whole_file
-from zoo.errors import IntegrityError, in_words
+from zoo.errors import IntegrityError, fault
 from zoo.model import ranges
 from zoo.model.integrity import InMemory, read, read_bounded
 from zoo.model.metric_text import metric_unit
@@ -216,7 +216,7 @@ def reasons(error: ValueError) -> str:
     if not isinstance(error, ValidationError):
         return str(error)
     told = error.errors(include_url=False, include_input=False)
-    found = [f"{'.'.join(map(str, e['loc']))}: {in_words(e['msg'])}" for e in told]
+    found = [fault(one) for one in told]
     return "; ".join(found[:5]) + (f"; and {len(found) - 5} more" if len(found) > 5 else "")
 
 

@@ -16,7 +16,7 @@ import pydantic
 from keras import ops
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError, model_validator
 
-from zoo.errors import in_words
+from zoo.errors import fault
 from zoo.families.fields.convolutions import FieldFeatures
 from zoo.families.set_layers import AttentionBlock, built_dense, pooled, through
 
@@ -142,7 +142,7 @@ def embedding_settings(plain: Mapping[str, Any]) -> Settings:
     try:
         return _SETTINGS.validate_python(dict(plain))
     except ValidationError as error:
-        said = "; ".join(f"{'.'.join(map(str, e['loc'][1:])) or 'embedding'}: {in_words(e['msg'])}" for e in error.errors())
+        said = "; ".join(fault(one, "embedding", within=1) for one in error.errors())
         raise ValueError(f"embedding {dict(plain)}: {said}") from error
 
 

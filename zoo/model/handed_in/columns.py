@@ -135,7 +135,7 @@ class Columns:
         InputError
             If one that is called as an element of the tensor is chosen for another.
         """
-        name, labels = tensor.name, tensor.labels or []
+        name = tensor.name
         if chosen:
             return self._by_name(tensor, [one for one in chosen if self.one(one)])
         if name in self:
@@ -143,7 +143,7 @@ class Columns:
         if f"{name}_0" in self:
             numbered = sum(bool(re.fullmatch(rf"{re.escape(name)}_\d+", other)) for other in self._full)
             return [one for one in (f"{name}_{i}" for i in range(numbered)) if self.one(one)]
-        spelled = [labels, [f"{name}_{label}" for label in labels]] if labels else []
+        spelled = _labeled(tensor)
         for names in spelled:
             if all(one in self for one in names):
                 return names
@@ -155,17 +155,12 @@ class Columns:
     def _by_name(self, tensor: Tensor, chosen: list[str]) -> list[str]:
         """Chosen columns, of which those that are called as the tensor's elements stand for these and for no others."""
         called = [one.rpartition("/")[2] for one in chosen]
-        elements = tensor.labels or []
-        for names in (
-            elements,
-            [f"{tensor.name}_{label}" for label in elements],
-            [f"{tensor.name}_{i}" for i in range(len(chosen))],
-        ):
+        for names in (*_labeled(tensor), [f"{tensor.name}_{i}" for i in range(len(chosen))]):
+            if len(names) != len(called):
+                continue
             if sorted(called) == sorted(names):
                 return [chosen[called.index(one)] for one in names]
-            if len(called) == len(names) and (
-                wrong := [(a, b) for a, b in zip(called, names, strict=True) if a != b and a in names]
-            ):
+            if wrong := [(a, b) for a, b in zip(called, names, strict=True) if a != b and a in names]:
                 raise InputError(
                     f"{self.source}: expected {', '.join(names)}, the elements of {tensor.name}, in their order, given"
                     f" {wrong[0][0]} for {wrong[0][1]}: say the columns in that order, or call that one otherwise"
@@ -355,6 +350,12 @@ class Columns:
                     text = value.decode(errors="replace") if isinstance(value, bytes) else str(value)
                     return f"{said}, in row {row} {text!r}: remove or correct that row, or leave the column out"
         return said
+
+
+def _labeled(tensor: Tensor) -> list[list[str]]:
+    """What columns of the elements of a tensor may be called by their labels; nothing where they have none."""
+    labels = tensor.labels or []
+    return [labels, [f"{tensor.name}_{label}" for label in labels]] if labels else []
 
 
 def named_as_weights(name: str) -> bool:

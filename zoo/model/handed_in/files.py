@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from zoo.errors import InputError, ZooError
+from zoo.errors import InputError, needs_library
 from zoo.model.handed_in.astropy_tables import astropy_table
 from zoo.model.handed_in.columns import Column, Columns, is_number
 from zoo.model.handed_in.fits import read_fits, read_image
@@ -152,10 +152,6 @@ def _npz(path: Path) -> Found:
     return found
 
 
-def _needs(library: str, path: Path, error: ImportError) -> ZooError:
-    return ZooError(f"{path}: {path.suffix} needs {library}, which is not installed: pip install {library}")
-
-
 def _fits(path: Path) -> Found:
     return one_name(read_fits(path))
 
@@ -164,7 +160,7 @@ def _ecsv(path: Path) -> Found:
     try:
         from astropy.table import Table
     except ImportError as error:
-        raise _needs("astropy", path, error) from error
+        raise needs_library(path, "astropy") from error
     try:
         table = Table.read(path, format="ascii.ecsv")
     except Exception as error:  # astropy's own and those of the YAML in the header
@@ -199,7 +195,7 @@ def root_trees(path: Path) -> dict[str, Found]:
     try:
         import uproot
     except ImportError as error:
-        raise _needs("uproot", path, error) from error
+        raise needs_library(path, "uproot") from error
     try:
         file = uproot.open(path)
         kinds = {
@@ -230,7 +226,7 @@ def _parquet(path: Path) -> Found:
     try:
         from pyarrow import ArrowException, parquet
     except ImportError as error:
-        raise _needs("pyarrow", path, error) from error
+        raise needs_library(path, "pyarrow") from error
     try:
         table = parquet.read_table(path)
     except (OSError, ArrowException) as error:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from zoo.errors import InputError, ZooError
+from zoo.errors import InputError, needs_library
 from zoo.model.handed_in.astropy_tables import astropy_table
 from zoo.model.handed_in.columns import Column
 from zoo.model.handed_in.values import Values
@@ -119,7 +119,7 @@ def _contents(path: Path) -> tuple[list[_Table], list[_Image]]:
     try:
         from astropy.io import fits
     except ImportError as error:
-        raise ZooError(f"{path}: {path.suffix} needs astropy, which is not installed: pip install astropy") from error
+        raise needs_library(path, "astropy") from error
     tables, images = [], []
     try:
         with fits.open(path) as file:

@@ -14,7 +14,7 @@ from zoo.data.sbi.priors.joint_prior import ROWS, plain_rows
 from zoo.data.sbi.priors.laws import Law
 from zoo.data.sbi.priors.prior import Prior, rows_of
 from zoo.data.sbi.priors.scale_entries import Ends, Entry, measured_entry
-from zoo.errors import InputError, in_words
+from zoo.errors import InputError, fault
 
 
 class _Row(Law):
@@ -48,7 +48,7 @@ class RowsPrior:
         try:
             entries = _Rows.model_validate(dict(plain)).root
         except ValidationError as error:
-            problems = "; ".join(f"{'.'.join(map(str, e['loc']))}: {in_words(e['msg'])}" for e in error.errors())
+            problems = "; ".join(fault(one) for one in error.errors())
             raise InputError(f"prior: {problems}") from error
         self.names = list(entries)
         self.units = {name: entry.unit for name, entry in entries.items()}
