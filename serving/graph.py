@@ -12,6 +12,7 @@ from zoo.errors import IntegrityError
 from zoo.model.axes import BATCH
 from zoo.model.dtypes import NAMES
 from zoo.model.inputs import InputCheck
+from zoo.model.misspecification import Reference
 from zoo.model.onnx_bytes import OnnxBytes
 from zoo.model.outputs import OutputCheck
 from zoo.model.spec import Endpoint, Tensor
@@ -34,6 +35,8 @@ class Graph:
         Where it runs.
     threads : int
         Threads within one operator on the CPU.
+    reference : Reference, optional
+        What simulated observations are like, where inputs are held against them.
 
     Raises
     ------
@@ -43,11 +46,19 @@ class Graph:
         The device is not in use.
     """
 
-    def __init__(self, source: OnnxBytes, endpoint: Endpoint, device: Device = CPU, *, threads: int = 1) -> None:
+    def __init__(
+        self,
+        source: OnnxBytes,
+        endpoint: Endpoint,
+        device: Device = CPU,
+        *,
+        threads: int = 1,
+        reference: Reference | None = None,
+    ) -> None:
         self.file, self.endpoint, self.device = source.path, endpoint, device
         self.may_loop = source.may_loop
         self.session = open_graph(source, device, threads=threads)
-        self.check, self.guard = InputCheck(endpoint), OutputCheck(endpoint)
+        self.check, self.guard = InputCheck(endpoint, reference), OutputCheck(endpoint)
         self.free = free_axes(endpoint)
         self._outputs = endpoint.outputs
         self._names = [tensor.name for tensor in endpoint.outputs]

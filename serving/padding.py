@@ -14,6 +14,7 @@ from itertools import pairwise
 import numpy as np
 import onnxruntime
 
+from zoo.model.misspecification import Reference
 from zoo.model.onnx_bytes import OnnxBytes
 from zoo.model.spec import Endpoint
 from zoo.serving.devices import Device, open_graph
@@ -48,6 +49,8 @@ class Padded(Graph):
         Sizes of batch, rising.
     row : mapping of str to ndarray
         Inputs of one row that the graph takes, with which every size is prepared.
+    reference : Reference, optional
+        What simulated observations are like, where inputs are held against them.
 
     Raises
     ------
@@ -58,9 +61,15 @@ class Padded(Graph):
     """
 
     def __init__(
-        self, source: OnnxBytes, endpoint: Endpoint, device: Device, sizes: Sequence[int], row: Mapping[str, np.ndarray]
+        self,
+        source: OnnxBytes,
+        endpoint: Endpoint,
+        device: Device,
+        sizes: Sequence[int],
+        row: Mapping[str, np.ndarray],
+        reference: Reference | None = None,
     ) -> None:
-        super().__init__(source, endpoint, device)
+        super().__init__(source, endpoint, device, reference=reference)
         self.sizes = list(sizes)
         self._lock = threading.Lock()  # bound memory holds one batch at a time
         first = self.check(row, allow_nonfinite=True, allow_out_of_range=True)

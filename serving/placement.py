@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from zoo.model.misspecification import Reference
 from zoo.model.onnx_bytes import OnnxBytes
 from zoo.model.spec import Endpoint
 from zoo.serving.devices import CPU, Device, devices
@@ -28,6 +29,7 @@ def place(
     row: Callable[[], Mapping[str, np.ndarray]],
     most: int,
     threads: int = 1,
+    reference: Reference | None = None,
 ) -> list[Graph]:
     """Open an endpoint on each device that is to run it.
 
@@ -45,6 +47,8 @@ def place(
         Rows of the largest batch that they are prepared for.
     threads : int
         Threads within one operator on the CPU.
+    reference : Reference, optional
+        What simulated observations are like, where inputs are held against them.
 
     Returns
     -------
@@ -61,10 +65,10 @@ def place(
     placed: list[Graph] = []
     for one in wanted:
         if one.kind == "cpu":
-            placed.append(Graph(source, endpoint, one, threads=threads))
+            placed.append(Graph(source, endpoint, one, threads=threads, reference=reference))
             continue
         try:
-            placed.append(Padded(source, endpoint, one, sizes_up_to(most), row()))
+            placed.append(Padded(source, endpoint, one, sizes_up_to(most), row(), reference))
         except Exception as error:  # errors of ONNX Runtime, such as of a full device, share no base
             if CPU not in wanted:
                 raise

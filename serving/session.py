@@ -9,6 +9,7 @@ import numpy as np
 
 from zoo.errors import InputError, IntegrityError
 from zoo.model.onnx_bytes import OnnxBytes
+from zoo.model.reference_file import read_reference
 from zoo.model.spec import TEST_TENSORS, ModelSpec, onnx_file
 from zoo.model.store import ModelFolder, locate
 from zoo.model.test_tensors import read_test_tensors
@@ -58,6 +59,7 @@ class Session:
     def _open(self, folder: ModelFolder, device: str, threads: int) -> None:
         self.folder = folder
         self._settings = device, threads
+        self.reference = read_reference(folder)
         self._graphs: dict[str, Graph | Fastest] = {}
         self._devices: dict[str, list[str]] = {}
         first, *others = devices(device)
@@ -68,7 +70,15 @@ class Session:
             return rows()[endpoint]
 
         for name, endpoint in folder.spec.endpoints.items():
-            graphs = place(graph_of(folder, name), endpoint, wanted, row=partial(row, name), most=_MOST, threads=threads)
+            graphs = place(
+                graph_of(folder, name),
+                endpoint,
+                wanted,
+                row=partial(row, name),
+                most=_MOST,
+                threads=threads,
+                reference=self.reference,
+            )
             self._devices[name] = [str(graph.device) for graph in graphs]
             self._graphs[name] = graphs[0] if len(graphs) == 1 else Fastest(graphs, row(name), _MOST)
 
@@ -134,7 +144,7 @@ class Session:
         allow_nonfinite : bool
             Let NaN and infinity through, and missing values as NaN.
         allow_out_of_range : bool
-            Let values outside the trained range through.
+            Let values outside the trained range through, and observations that no simulation of a posterior resembles.
 
         Returns
         -------
@@ -148,6 +158,11 @@ class Session:
             Naming the tensor, what was expected and what was given.
         UnknownNameError
             No such endpoint.
+
+        Warns
+        -----
+        MisspecificationWarning
+            An observation is unlike the simulations that a posterior was learned from.
         """
         graph = self._graphs.get("predict" if endpoint is None else endpoint) or self._find(endpoint)
         return graph(inputs, allow_nonfinite, allow_out_of_range)

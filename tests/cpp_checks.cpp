@@ -63,14 +63,16 @@ std::string connected(const physzoo::Model& model, std::int64_t to, double first
 
 /// Jets of three particles, of which the last two lie on either side of the axis in azimuth, as in tests/set_graphs.py.
 std::string tagged(const physzoo::Model& model, std::vector<double> pt, double spread, std::int64_t rows = 1,
-                   physzoo::Checks checks = {}, bool real = true) {
+                   physzoo::Checks checks = {}, bool real = true, std::int32_t code = 22) {
   const double pi = std::acos(-1.0), phi[] = {pi, spread - pi, pi - spread};
   physzoo::Tensor constituents{{rows, 3, 3}, {}};
   for (std::int64_t row = 0; row < rows; ++row)
     for (std::size_t i = 0; i < 3; ++i)
       for (double number : {pt[i], 1.0, phi[i]}) constituents.values.push_back(static_cast<float>(number));
   const physzoo::Tensor mask({rows, 3}, std::vector<bool>(static_cast<std::size_t>(rows * 3), real));
-  const auto outputs = model.endpoint("tag").run({{"constituents", constituents}, {"real", mask}}, checks);
+  const physzoo::Tensor identity{{rows, 3}, std::vector<std::int32_t>(static_cast<std::size_t>(rows * 3), code)};
+  const auto outputs =
+      model.endpoint("tag").run({{"constituents", constituents}, {"identity", identity}, {"real", mask}}, checks);
   return physzoo::detail::text_of(outputs.at("multiplicity").shape);
 }
 
@@ -83,6 +85,9 @@ void report_jets(const physzoo::Model& sets) {
   report("jet in TeV", [&] { return tagged(sets, {0.05, 0.025, 0.025}, 0); });
   report("jet of a larger radius", [&] { return tagged(sets, {80, 10, 10}, 0.75); });
   report("jets of a smaller radius", [&] { return tagged(sets, {80, 10, 10}, 0.25, 30); });
+  report("codes of one sign", [&] { return tagged(sets, {80, 10, 10}, 0.6, 34, {}, true, 211); });
+  report("few codes of one sign", [&] { return tagged(sets, {80, 10, 10}, 0.6, 33, {}, true, -211); });
+  report("codes of one sign, range let through", [&] { return tagged(sets, {80, 10, 10}, 0.6, 34, {true, false}, true, 13); });
   report("jets", [&] { return tagged(sets, {80, 10, 10}, 0.6, 29) + tagged(sets, {80, 10, 10}, 0.31, 30); });
   report("few jets that do not reach far", [&] { return tagged(sets, {80, 10, 10}, 0.25, 29); });
   report("jets without particles", [&] { return tagged(sets, {0, 0, 0}, 0, 40, {}, false); });

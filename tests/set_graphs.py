@@ -13,6 +13,7 @@ from tiny_folder import make_model_folder
 from zoo.export.client_files import write_client_files
 from zoo.model.axes import Axis
 from zoo.model.jet import Jet
+from zoo.model.pdg_codes import SIGNED
 from zoo.model.spec import TEST_TENSORS, Endpoint, Tensor
 
 NAME = "tiny-sets"
@@ -54,6 +55,15 @@ TAG = Endpoint(
             mask="real",
             jet=Jet(radius=0.4, pt=(90, 110)),
         ),
+        Tensor(
+            name="identity",
+            axes=[PARTICLE],
+            dtype="int32",
+            unit="1",
+            description="PDG code",
+            values=[22, *SIGNED.tolist(), *(-SIGNED).tolist()],
+            mask="real",
+        ),
         Tensor(name="real", axes=[PARTICLE], dtype="bool", unit="1", description="which constituents are real"),
     ],
     outputs=[Tensor(name="multiplicity", dtype="int64", unit="1", description="real constituents")],
@@ -89,6 +99,8 @@ REFUSALS = {
     "whole number out of range": "input charges: 1 values are none of those that are known, the first at (0, 0): expected one"
     " of -2, -1, 0, 1, 2, given 5; check the codes, or answer as for something unknown with {range}",
     "double out of range": f"input nodes: 1 values {_OUTSIDE} (0, 0, 0): expected -1e+100 to 1e+100 Mpc, given 1e+101{_CHECK}",
+    "codes of one sign": "input identity: expected signed PDG codes, such as 211 for a pi+ and -211 for a pi-, given 102 of"
+    " charged particles and neutrons, of which none is negative: give each its sign; {range} takes them all the same",
     "double NaN": f"input nodes: 1 {_INFINITE} (0, 0, 0); {{finite}} lets them through",
     "answer that guards": f"output steps: 2 values {_OUTSIDE} (0, 0, 0): expected -100 to 100 Mpc, found -999, since the inputs"
     " of row 0 are together unlike any that was trained; give others, or extrapolate with {range}",
@@ -96,10 +108,11 @@ REFUSALS = {
 """What every language says of what it refuses, but for the name of the option that lets it through."""
 
 
-def jet(pt: Sequence[float], spread: float = 0.1, rows: int = 1) -> dict[str, np.ndarray]:
+def jet(pt: Sequence[float], spread: float = 0.1, rows: int = 1, code: int = 22) -> dict[str, np.ndarray]:
     """Jets of three particles, of which the last two lie on either side of the axis in azimuth, beyond pi the one."""
     momenta = np.array([[pt[0], 1.0, np.pi], [pt[1], 1.0, spread - np.pi], [pt[2], 1.0, np.pi - spread]], "f4")
-    return {"constituents": np.tile(momenta, (rows, 1, 1)), "real": np.ones((rows, 3), bool)}
+    real = np.ones((rows, 3), bool)
+    return {"constituents": np.tile(momenta, (rows, 1, 1)), "identity": np.full(real.shape, code, "i4"), "real": real}
 
 
 _JETS = (
@@ -209,7 +222,7 @@ def _test_tensors() -> dict[str, np.ndarray]:
     particles[~mask] = 0
     nodes, charges = rng.normal(size=(4, 3, 2)), rng.integers(-2, 3, (4, 3), dtype="i4")
     edges = rng.integers(0, 3, (4, 7, 2), dtype="i8")
-    constituents = jet([50.0, 30.0, 20.0])["constituents"].repeat(4, axis=0)
+    jets = jet([50.0, 30.0, 20.0], rows=4)
     ends = [np.take_along_axis(nodes, edges[:, :, end, None], axis=1) for end in (0, 1)]
     return {
         "pool/in/particles": particles,
@@ -218,8 +231,7 @@ def _test_tensors() -> dict[str, np.ndarray]:
         "pool/out/kept": particles,
         "pool/out/count": mask.sum(axis=1),
         "pool/out/soft": particles[:, :, 0] < 2,
-        "tag/in/constituents": constituents,
-        "tag/in/real": np.ones((4, 3), bool),
+        **{f"tag/in/{name}": array for name, array in jets.items()},
         "tag/out/multiplicity": np.full(4, 3),
         "connect/in/nodes": nodes,
         "connect/in/edges": edges,

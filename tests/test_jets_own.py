@@ -7,11 +7,12 @@ import pytest
 from astropy import units
 
 import zoo.data.jets as own
-from zoo.data.jets.checked import SIGNED
 from zoo.data.jets.identities import CODES, masses_of
 from zoo.data.jets.storage import load_jets, write_jets
 from zoo.data.shipped_files import shipped_file
 from zoo.errors import InputError
+from zoo.model.handed_in.files import read_columns
+from zoo.model.pdg_codes import SIGNED
 
 awkward = pytest.importorskip("awkward")
 COUNTS = [3, 0, 1, 400]
@@ -254,6 +255,10 @@ def test_small_sets_and_neutral_ones_may_have_one_sign(identity, refused):
         assert own.from_columns(columns)["real"].sum() == n
 
 
+def test_all_antiparticles_of_simulated_jets_are_known():
+    assert set(SIGNED) == set(CODES[(CODES > 0) & np.isin(-CODES, CODES)])
+
+
 def test_what_a_user_may_say_of_them():
     twice = {"pt": [[40.0, 40.0]], "eta": [[0.2, 0.2]], "phi": [[0.0, 0.0]]}
     cloud = own.from_columns(twice, massless=True, duplicates=True)
@@ -282,6 +287,8 @@ def test_simulated_jets(tmp_path):
     again = own.from_columns({**columns, "identity": cloud["identity"]}, duplicates=True)
     np.testing.assert_array_equal(again["particles"][..., 0], cloud["particles"][..., 0], "the hardest first")
     write_jets(tmp_path / "jets-00001.h5", packed, config, 1)
+    with pytest.raises(InputError, match=r"zoo simulate jets.*from_simulation"):
+        read_columns(tmp_path / "jets-00001.h5")
     write_jets(tmp_path / "jets-00000.h5", packed, config, 0)
     both = own.from_simulation(str(tmp_path))
     for given in (both, own.from_simulation([file, tmp_path / "jets-00001.h5"])):

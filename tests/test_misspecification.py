@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from functools import partial
 
 import numpy as np
 import pytest
@@ -10,13 +11,16 @@ from scipy.special import kolmogorov
 from scipy.stats import kstest
 from tiny_flows import build
 
-from zoo.errors import InputError, IntegrityError, MisspecificationWarning
+import zoo
+from zoo.errors import InputError, IntegrityError, MisspecificationWarning, option
 from zoo.model import reference_file
 from zoo.model.axes import Axis
 from zoo.model.misspecification import REFUSED
 from zoo.model.reference_file import FITTED, make_reference, read_reference
-from zoo.model.spec import REFERENCE, Data, Endpoint, File, ModelSpec, Tensor
+from zoo.model.spec import REFERENCE, TEST_TENSORS, Data, Endpoint, File, ModelSpec, Tensor
 from zoo.model.store import ModelFolder
+from zoo.model.test_tensors import read_test_tensors
+from zoo.serving import Session
 
 
 def tensor(*sizes: int, labels=None, unit: str = "1") -> Tensor:
@@ -266,3 +270,36 @@ def test_a_reference_that_is_damaged_is_refused(flow, tmp_path):
         spec = flow.spec.model_copy(update={"files": [File.of(folder / REFERENCE)]})
         with pytest.raises(IntegrityError, match=name):
             read_reference(ModelFolder(spec, folder))
+
+
+# At the endpoints of a released posterior, by Keras and by ONNX Runtime
+
+
+@pytest.fixture(scope="module", params=["nsf-cmb-posterior", "maf-field-posterior"])
+def released(request):
+    """Endpoints by name, of a model and of a session, and test rows of each."""
+    model, session = zoo.load(request.param), Session(request.param, device="cpu")
+    rows = {name: inputs for name, (inputs, _) in read_test_tensors(model.folder.path(TEST_TENSORS), model.spec).items()}
+    ways = {"model": lambda name: model.endpoint(name), "session": lambda name: partial(session.run, endpoint=name)}
+    return model.reference.tensor.name, ways, rows
+
+
+def absurd(x: np.ndarray) -> np.ndarray:
+    """An observation within all ranges that no simulation resembles: its elements are in turn the largest and smallest of x."""
+    return np.where(np.arange(x.shape[-1]) % 2 == 0, x.min(axis=0), x.max(axis=0))
+
+
+@pytest.mark.parametrize("name", ["sample", "log_prob"])
+@pytest.mark.parametrize("way", ["model", "session"])
+def test_endpoints_hold_observations_against_the_simulations(released, way, name):
+    """They answered for what ``draw`` and ``infer`` refuse."""
+    observed, ways, rows = released
+    ask, given = ways[way](name), rows[name]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", MisspecificationWarning)
+        ask(given)
+        strange = given | {observed: given[observed].copy()}
+        strange[observed][5:] = absurd(given[observed])  # as of eleven draws for the last observation
+        with pytest.raises(InputError, match=f"of 6 observations .* unlike .* row 5, .*{option('allow_out_of_range')}"):
+            ask(strange, allow_nonfinite=True)
+        ask(strange, allow_out_of_range=True)

@@ -141,11 +141,12 @@ await say("released", async () => {
 });
 
 /** Jets of three particles, of which the last two lie on either side of the axis in azimuth, as in tests/set_graphs.py. */
-const tagged = (pt, spread, { rows = 1, real = 1, ...checks } = {}) => async () => {
+const tagged = (pt, spread, { rows = 1, real = 1, code = 22, ...checks } = {}) => async () => {
   const jet = [pt[0], 1, Math.PI, pt[1], 1, spread - Math.PI, pt[2], 1, Math.PI - spread];
   const constituents = { dims: [rows, 3, 3], data: Float32Array.from(Array(rows).fill(jet).flat()) };
   const mask = { dims: [rows, 3], data: new Uint8Array(3 * rows).fill(real) };
-  const { multiplicity } = await sets.endpoint("tag").run({ constituents, real: mask }, checks);
+  const identity = { dims: [rows, 3], data: new Int32Array(3 * rows).fill(code) };
+  const { multiplicity } = await sets.endpoint("tag").run({ constituents, identity, real: mask }, checks);
   return `(${multiplicity.dims.join(", ")})`;
 };
 await say("padding that is real", tagged([60, 40, 0], 0.1));
@@ -155,6 +156,9 @@ await say("jet in MeV", tagged([60e3, 20e3, 20e3], 0));
 await say("jet in TeV", tagged([0.05, 0.025, 0.025], 0));
 await say("jet of a larger radius", tagged([80, 10, 10], 0.75));
 await say("jets of a smaller radius", tagged([80, 10, 10], 0.25, { rows: 30 }));
+await say("codes of one sign", tagged([80, 10, 10], 0.6, { rows: 34, code: 211 }));
+await say("few codes of one sign", tagged([80, 10, 10], 0.6, { rows: 33, code: -211 }));
+await say("codes of one sign, range let through", tagged([80, 10, 10], 0.6, { rows: 34, code: 13, range: false }));
 await say("jets", tagged([80, 10, 10], 0.6, { rows: 29 }));
 await say("jets that reach far enough", tagged([80, 10, 10], 0.31, { rows: 30 }));
 await say("few jets that do not reach far", tagged([80, 10, 10], 0.25, { rows: 29 }));

@@ -10,7 +10,7 @@ import numpy as np
 from keras import ops
 
 from zoo.data.dataset import Dataset, FromUser, Rows, Split
-from zoo.data.jets.checked import SIGNED, expect_both_signs, expect_gev, signs
+from zoo.data.jets.checked import expect_gev
 from zoo.errors import InputError, option
 from zoo.families.base import ZooModel
 from zoo.families.batches import answer, rows_at_once
@@ -18,6 +18,7 @@ from zoo.model.axes import Strict
 from zoo.model.inputs import along
 from zoo.model.jet import Jet
 from zoo.model.jet_check import REACH, measured, other_momentum, real_padding, seen
+from zoo.model.pdg_codes import are_pdg_codes, expect_both_signs, signs
 from zoo.model.spec import ModelSpec, Tensor
 from zoo.progress import track
 from zoo.training.weights import effective, expect_positive_classes, relative_weights
@@ -238,7 +239,7 @@ class _Pass:
             elif tensor.values is not None:
                 unlisted = ~np.isin(array, tensor.values) & (True if mask is None else along(mask, array))
                 outside[name] = _some(unlisted, len(array))
-                if _are_codes(tensor.values):
+                if are_pdg_codes(tensor.values):
                     self.signs[name] += signs(array if mask is None else array[mask])
             digests = np.array([_digest(row) for row in array], np.uint64)
             self.digests[name].append(digests)
@@ -294,11 +295,6 @@ class _Pass:
 def _some(wrong: np.ndarray, n: int) -> np.ndarray:
     """Which of n rows have an element that is true; each may stand as several queries."""
     return np.asarray(wrong.reshape(n, -1).any(axis=1))
-
-
-def _are_codes(values: Sequence[int]) -> bool:
-    """Whether values are PDG codes of particles and their antiparticles."""
-    return {*SIGNED.tolist(), *(-SIGNED).tolist()} <= set(values)
 
 
 def _digest(row: np.ndarray) -> int:

@@ -15,6 +15,7 @@ from zoo.model.handed_in.on_disk import OnDisk
 from zoo.model.handed_in.tensors import element_units, expected_names, inputs_of_columns
 from zoo.model.inputs import InputCheck
 from zoo.model.spec import Endpoint, ModelSpec, Tensor
+from zoo.seeds import generator
 from zoo.training.checks import expect_fixed
 
 HELD_OUT = 0.2
@@ -273,7 +274,7 @@ def _split(group: np.ndarray, strata: np.ndarray | None, seed: int, source: str,
             f"{source}: expected at least {needed} {rows}, so that a fifth to stop by and a fifth to judge by can be held out,"
             f" given {len(members)}: a few hundred are a good start"
         )
-    order = np.random.default_rng(seed).permutation(len(members))
+    order = generator(seed).permutation(len(members))
     if strata is not None:
         order = order[np.argsort(strata[first[order]], kind="stable")]
     place = np.empty(len(members), int)

@@ -21,13 +21,14 @@ template <class T>
 struct Range {
   std::vector<T> low, high;
   std::vector<std::int64_t> values;
-  bool bounded;
+  bool bounded, codes;
 
   explicit Range(const TensorSpec& tensor)
       : low(bound(tensor.low, std::numeric_limits<T>::lowest())),
         high(bound(tensor.high, std::numeric_limits<T>::max())),
         values(tensor.values),
-        bounded(!std::is_integral_v<T> || !tensor.low.empty() || !tensor.high.empty() || !values.empty()) {
+        bounded(!std::is_integral_v<T> || !tensor.low.empty() || !tensor.high.empty() || !values.empty()),
+        codes(std::is_integral_v<T> && are_pdg_codes(values)) {
     const auto size = std::max(low.size(), high.size());
     low.resize(size, low.front());
     high.resize(size, high.front());
@@ -176,6 +177,8 @@ class InputCheck {
         refuse(tensor, range, given, tensor.mask.empty() ? nullptr : &inputs.at(tensor.mask), checks);
       if (tensor.jet) refuse_jets(tensor, given, inputs.at(tensor.mask).as<std::uint8_t>(), checks.range);
       if constexpr (std::is_integral_v<T>) {
+        if (range.codes && checks.range)
+          refuse_one_sign(tensor, given.as<T>(), tensor.mask.empty() ? nullptr : &inputs.at(tensor.mask).as<std::uint8_t>());
         if (tensor.index_of.empty()) return;
         const auto free = lengths.find(tensor.index_of);
         const T length = static_cast<T>(free == lengths.end() ? fixed_.at(tensor.index_of) : free->second.first);

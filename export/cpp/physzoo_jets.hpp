@@ -4,6 +4,7 @@
 #ifndef PHYSZOO_JETS_HPP
 #define PHYSZOO_JETS_HPP
 
+#include <array>
 #include <cmath>
 #include <optional>
 
@@ -14,6 +15,33 @@ namespace physzoo::detail {
 /// In radii: no particle of a jet lies farther from its axis, and many jets of which none reaches so far are of smaller ones.
 constexpr double kReach = 1.6, kNarrow = 0.75;
 constexpr std::size_t kMany = 30;
+
+/// PDG codes of particles that have an antiparticle, whose code is the negative; so many of them are never all of one sign.
+constexpr std::array<std::int64_t, 6> kSigned{211, 321, 2112, 2212, 11, 13};
+constexpr std::size_t kManyCodes = 100;
+
+/// Tells whether the values that a tensor may have, in rising order, are PDG codes, antiparticles among them.
+inline bool are_pdg_codes(const std::vector<std::int64_t>& values) {
+  return std::all_of(kSigned.begin(), kSigned.end(), [&](std::int64_t code) {
+    return std::binary_search(values.begin(), values.end(), code) && std::binary_search(values.begin(), values.end(), -code);
+  });
+}
+
+/// Throws InputError for PDG codes of many particles that have all one sign, such as absolute ones.
+template <class T>
+void refuse_one_sign(const TensorSpec& tensor, const std::vector<T>& codes, const std::vector<std::uint8_t>* real) {
+  std::array<std::size_t, 2> counts{};  // of particles and of antiparticles
+  for (std::size_t i = 0; i < codes.size(); ++i) {
+    const auto code = static_cast<std::int64_t>(codes[i]);
+    if ((!real || (*real)[i]) && std::find(kSigned.begin(), kSigned.end(), std::abs(code)) != kSigned.end())
+      ++counts[code < 0];
+  }
+  const auto most = std::max(counts[0], counts[1]);
+  if (most >= kManyCodes && std::min(counts[0], counts[1]) == 0)
+    throw InputError(text("input ", tensor.name, ": expected signed PDG codes, such as 211 for a pi+ and -211 for a pi-, given ",
+                          most, " of charged particles and neutrons, of which none is ", counts[1] ? "positive" : "negative",
+                          ": give each its sign; Checks::range = false takes them all the same"));
+}
 
 /// The transverse momentum of the sum of the particles, and the distance of the farthest of them from the axis.
 struct SeenJet {

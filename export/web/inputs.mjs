@@ -1,6 +1,6 @@
 // Checks what is handed to an endpoint, and what it answers. This is a part of physzoo.mjs. SPDX-License-Identifier: Apache-2.0
 
-import { refuseJets } from "./jets.mjs";
+import { arePdgCodes, refuseJets, refuseOneSign } from "./jets.mjs";
 import { DTYPES, expectedShape, fits, InputError, text } from "./spec.mjs";
 
 /** Checks the inputs of one endpoint. It is made once, since ranges are copied. */
@@ -41,6 +41,7 @@ export class InputCheck {
     if (tensor.dtype === "bool") within(tensor, dims, data, 2, "0 and 1");
     else refuse(tensor, this.#ranges.get(tensor.name), [...dims], data, mask, finite, range);
     if (tensor.jet) refuseJets(tensor, dims, data, mask, range);
+    if (range && this.#ranges.get(tensor.name).codes) refuseOneSign(tensor, data, mask);
     if (tensor.index_of === undefined) return;
     const length = lengths.get(tensor.index_of);
     within(tensor, dims, data, length, `positions from 0 to ${length - 1} along the axis ${tensor.index_of}`);
@@ -115,7 +116,8 @@ function rangeOf({ dtype, low, high, values }) {
   const spread = (bound) => (bound.length === size ? bound : Array(size).fill(bound[0]));
   const bounded = dtype.startsWith("float") || low !== undefined || high !== undefined || values !== undefined;
   const known = values && new Set(values);
-  return { low: Float64Array.from(spread(lows)), high: Float64Array.from(spread(highs)), size, bounded, known };
+  const codes = known !== undefined && arePdgCodes(known);
+  return { low: Float64Array.from(spread(lows)), high: Float64Array.from(spread(highs)), size, bounded, known, codes };
 }
 
 /** This holds for padding too, where a graph would read past the end of an array. */

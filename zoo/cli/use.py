@@ -144,7 +144,6 @@ def infer(
     from zoo.data.observation import read_observation
     from zoo.interpret.posteriors.infer import conditional_flow, infer_together
     from zoo.interpret.posteriors.infer import infer as run
-    from zoo.model.reference_file import read_reference
     from zoo.model.store import locate
     from zoo.serving import Session
 
@@ -156,16 +155,16 @@ def infer(
     model = locate(name)
     conditional_flow(model.spec)  # before anything is read
     found = read_observation(model.spec, observation, several=together)
-    reference = read_reference(model)
     with plain_warnings():
-        how: dict[str, Any] = {"draws": draws, "seed": seed, "reference": reference, "allow_out_of_range": allow_out_of_range}
-        how["prior"] = laws
+        how: dict[str, Any] = {"draws": draws, "seed": seed, "prior": laws, "allow_out_of_range": allow_out_of_range}
         if together:
             from zoo.loading import load
 
-            report = infer_together(load(name), found, out or Path("."), **how)
+            loaded = load(name)
+            report = infer_together(loaded, found, out or Path("."), reference=loaded.reference, **how)
         else:
             session = Session(name, device="cpu")
+            how["reference"] = session.reference
 
             def sample(inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
                 return session.run(inputs, "sample", allow_out_of_range=allow_out_of_range)

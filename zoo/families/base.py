@@ -145,7 +145,7 @@ class EndpointModel:
         described = self.spec.endpoint(name)
         if name not in self.endpoints:
             raise UnknownNameError(f"endpoint of family {self.spec.family}", name, self.endpoints)
-        function, check = getattr(self, self.endpoints[name]), InputCheck(described)
+        function, check = getattr(self, self.endpoints[name]), InputCheck(described, self.reference)
         guard = OutputCheck(described)
 
         def call(inputs=None, /, *, allow_nonfinite: bool = False, allow_out_of_range: bool = False, **tensors):

@@ -1,8 +1,9 @@
-"""Checks of the tensors that a user hands to an endpoint: names, dtype, shape, masks, finiteness, trained range, jets."""
+"""Checks of what a user hands to an endpoint: names, dtype, shape, masks, finiteness, range, jets, likeness to simulations."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -10,8 +11,12 @@ from zoo.errors import InputError, option
 from zoo.model.axes import BATCH
 from zoo.model.handed_in.tensors import array_of, inputs_of
 from zoo.model.jet_check import refuse_jets
+from zoo.model.pdg_codes import are_pdg_codes, expect_both_signs, have_both_pions, signs
 from zoo.model.spec import Endpoint, Tensor
 from zoo.model.unit_text import unit_behind
+
+if TYPE_CHECKING:
+    from zoo.model.misspecification import Reference
 
 _LARGE, _LARGER, _WIDE = 2**10, 2**15, 64
 """Sizes from which extremes cost less than comparisons: of an array with one bound, with many, and of its last axis then."""
@@ -26,10 +31,12 @@ class InputCheck:
     ----------
     endpoint : Endpoint
         The endpoint whose ``inputs`` are expected.
+    reference : Reference, optional
+        What simulated observations are like, of a model that was trained on such; those among the inputs are held against it.
     """
 
-    def __init__(self, endpoint: Endpoint) -> None:
-        self._endpoint = endpoint
+    def __init__(self, endpoint: Endpoint, reference: Reference | None = None) -> None:
+        self._endpoint, self._reference = endpoint, reference
         self._expected = {tensor.name: _Expected(tensor) for tensor in endpoint.inputs}
         self._fixed = {axis.name: axis.size for tensor in endpoint.tensors for axis in tensor.axes if axis.size is not None}
 
@@ -46,7 +53,7 @@ class InputCheck:
         allow_nonfinite : bool
             Let NaN and infinity through, and missing values as NaN.
         allow_out_of_range : bool
-            Let values outside the trained range through.
+            Let values outside the trained range through, and observations that no simulation resembles.
 
         Returns
         -------
@@ -57,6 +64,11 @@ class InputCheck:
         ------
         InputError
             Naming the tensor, what was expected and what was given.
+
+        Warns
+        -----
+        MisspecificationWarning
+            An observation is unlike simulations.
         """
         given = (
             inputs if type(inputs) is dict and inputs.keys() == self._expected.keys() else self._named(inputs, allow_nonfinite)
@@ -71,8 +83,12 @@ class InputCheck:
                 expected.refuse(array, None if mask is None else arrays[mask], allow_nonfinite, allow_out_of_range)
             if expected.tensor.jet is not None and expected.tensor.mask is not None:
                 refuse_jets(expected.tensor, array, arrays[expected.tensor.mask], allow_out_of_range)
+            if expected.codes and not allow_out_of_range:
+                expected.refuse_one_sign(array, None if expected.tensor.mask is None else arrays[expected.tensor.mask])
             if expected.tensor.index_of is not None:
                 expected.refuse_positions(array, self._length(expected.tensor.index_of, arrays))
+        if self._reference is not None and not allow_out_of_range:
+            self._reference.expect_among(arrays)
         return arrays
 
     def _named(self, inputs: object, allow_nonfinite: bool) -> dict[str, object]:
@@ -115,6 +131,7 @@ class _Expected:
         self.free = [(axis.name, position) for position, axis in enumerate(tensor.axes, start=1) if axis.free]
         self._shape = tuple(tensor.shape)
         self.bounded = self.dtype.kind == "f" or not tensor.unbounded or tensor.values is not None
+        self.codes = are_pdg_codes(tensor.values)
         self._values = np.unique(np.asarray(tensor.values or [], self.dtype))
         if self.bounded:
             limits = np.finfo(self.dtype) if self.dtype.kind == "f" else np.iinfo(self.dtype)
@@ -211,6 +228,13 @@ class _Expected:
                 f" at {at}: expected one of {known}, given {array[at]}; check the codes, or answer as for something unknown"
                 f" with {option('allow_out_of_range')}"
             )
+
+    def refuse_one_sign(self, array: np.ndarray, mask: np.ndarray | None) -> None:
+        """Refuse PDG codes of many particles that have all one sign, such as absolute ones."""
+        if have_both_pions(array):
+            return
+        lets = f"; {option('allow_out_of_range')} takes them all the same"
+        expect_both_signs(f"input {self.tensor.name!r}", signs(array if mask is None else array[mask]), lets)
 
     def refuse_positions(self, array: np.ndarray, length: int) -> None:
         """Name the first position that the axis does not have, in padding too, where a graph would read past its end."""

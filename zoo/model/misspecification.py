@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import io
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 
 import numpy as np
@@ -208,13 +209,15 @@ class Reference:
             found.append(slope * np.maximum(values - points[-1], 0.0) - np.interp(values, points, shares))
         return np.where(np.isnan(found), np.inf, found)
 
-    def told(self, found: Compared) -> str | None:
+    def told(self, found: Compared, rows: np.ndarray | None = None) -> str | None:
         """What is to be said of observations that are unlike the simulations.
 
         Parameters
         ----------
         found : Compared
             What :meth:`compare` made of them.
+        rows : ndarray, optional
+            The number of each, of shape (n,), where they were chosen among others.
 
         Returns
         -------
@@ -230,9 +233,9 @@ class Reference:
         p_value = f"p {'<=' if found.p_value[row] <= self.least else '='} {found.p_value[row]:.2g}"
         who = f"{self.tensor.name} is"
         if n > 1:
-            count = np.count_nonzero(unlike)
+            count, number = np.count_nonzero(unlike), row if rows is None else rows[row]
             who = f"{count} of {n} observations {'is' if count == 1 else 'are'}"
-            p_value = f"p <= {level:.2g}, by chance about {n * level:.2g} of them; the strangest is row {row}, {p_value}"
+            p_value = f"p <= {level:.2g}, by chance about {n * level:.2g} of them; the strangest is row {number}, {p_value}"
         close = "it varies less than they do: is it without noise?"
         how = close if found.close[row] else self._strangest(found, row)
         return (
@@ -240,7 +243,14 @@ class Reference:
             " the posterior is extrapolated: look at units, cuts and noise, and at what the simulator leaves out"
         )
 
-    def expect_like(self, x: np.ndarray, mask: np.ndarray | None = None, *, allow_out_of_range: bool = False) -> Compared:
+    def expect_like(
+        self,
+        x: np.ndarray,
+        mask: np.ndarray | None = None,
+        *,
+        allow_out_of_range: bool = False,
+        rows: np.ndarray | None = None,
+    ) -> Compared:
         """Refuse observations that hardly any simulation is as strange as, and warn of other strange ones, once of each.
 
         Parameters
@@ -249,6 +259,8 @@ class Reference:
             What :meth:`compare` takes.
         allow_out_of_range : bool
             Warn rather than refuse.
+        rows : ndarray, optional
+            The number of each, of shape (n,), where they were chosen among others.
 
         Returns
         -------
@@ -266,7 +278,7 @@ class Reference:
             With the p-value and the strangest numbers.
         """
         found = self.compare(x, mask)
-        told = self.told(found)
+        told = self.told(found, rows)
         if told is None:
             return found
         level = max(REFUSED, self.least)
@@ -278,6 +290,34 @@ class Reference:
             self.warned.add(known)
             warn(told, MisspecificationWarning)
         return found
+
+    def expect_among(self, inputs: Mapping[str, np.ndarray]) -> None:
+        """Hold the observations among the inputs of an endpoint against the simulations, where it has any.
+
+        Rows that repeat the one before them, as the draws for one observation do, are a single observation.
+
+        Parameters
+        ----------
+        inputs : mapping of str to ndarray
+            Each input by its name, of shape (n, ...), in its unit.
+
+        Raises
+        ------
+        InputError
+            As `expect_like` does.
+
+        Warns
+        -----
+        MisspecificationWarning
+            As `expect_like` does.
+        """
+        x = inputs.get(self.tensor.name)
+        if x is None or not len(x):
+            return
+        given = [x] if self.tensor.mask is None else [x, inputs[self.tensor.mask]]
+        another = np.any([(one[1:] != one[:-1]).reshape(len(x) - 1, -1).any(axis=1) for one in given], axis=0)
+        first = np.flatnonzero(np.concatenate([[True], another]))
+        self.expect_like(*(one[first] for one in given), rows=first)
 
     def _strangest(self, found: Compared, row: int) -> str:
         """The strangest numbers of an observation, those that no simulation reaches first."""

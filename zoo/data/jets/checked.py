@@ -9,6 +9,7 @@ import numpy as np
 from zoo.data.jets.identities import CODES, numbers_of
 from zoo.data.jets.packed import wrapped
 from zoo.errors import InputError, option
+from zoo.model.pdg_codes import expect_both_signs, signs
 
 Cloud = dict[str, np.ndarray]
 """``particles`` (n, particle, 3), ``identity`` (n, particle) where it is known, and ``real`` (n, particle)."""
@@ -19,10 +20,6 @@ FARTHEST = 20.0
 """Absolute rapidity above which there is no particle at any collider."""
 HEAVIEST = 10.0
 """Mass in GeV above which there is no particle in a jet."""
-SIGNED = CODES[(CODES > 0) & np.isin(-CODES, CODES)]
-"""PDG codes of particles that have an antiparticle, whose code is the negative: 211, 321, 2112, 2212, 11 and 13."""
-MANY = 100
-"""So many particles that have an antiparticle are never all of one sign: jets have about as many of either."""
 
 
 @dataclass(frozen=True)
@@ -155,33 +152,4 @@ def expect_gev(total: np.ndarray, what: str, numbers: np.ndarray, to_do: str) ->
             f"{what} {numbers[first]}: expected transverse momenta in GeV, given a sum of {total[first]:.6g}, "
             + ("beyond any jet of the LHC" if total[first] > MOST else "below any jet, or relative to the jet's")
             + f": {to_do}"
-        )
-
-
-def signs(identity: np.ndarray) -> np.ndarray:
-    """How many PDG codes are those of particles that have an antiparticle, and how many those of such antiparticles, (2,)."""
-    return np.array([np.count_nonzero(np.isin(identity, codes)) for codes in (SIGNED, -SIGNED)])
-
-
-def expect_both_signs(name: str, counts: np.ndarray, or_else: str = "") -> None:
-    """InputError for PDG codes of many particles that have all one sign, such as absolute ones.
-
-    Parameters
-    ----------
-    name : str
-        What the codes are called.
-    counts : ndarray of shape (2,)
-        How many particles and antiparticles there are, as `signs` counts them.
-    or_else : str
-        What else may be done than to give the sign, for the message.
-
-    Raises
-    ------
-    InputError
-        Saying which codes were expected.
-    """
-    if counts.max() >= MANY and counts.min() == 0:
-        raise InputError(
-            f"{name}: expected signed PDG codes, such as 211 for a pi+ and -211 for a pi-, given {counts.max()} of charged"
-            f" particles and neutrons, of which none is {'positive' if counts[1] else 'negative'}: give each its sign{or_else}"
         )

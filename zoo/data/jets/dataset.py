@@ -15,6 +15,7 @@ from zoo.data.jets.samples import jet_config
 from zoo.data.jets.storage import OnMissing, cached_jets, event_numbers, load_folder, simulator
 from zoo.errors import InputError
 from zoo.model.axes import Axis
+from zoo.seeds import generator
 
 
 @register_dataset("jets")
@@ -111,7 +112,7 @@ class JetClouds:
             return np.arange(n)
         if not 0 < self.training_jets <= n:
             raise InputError(f"training_jets: expected 1 to {n}, as the files have, given {self.training_jets}")
-        return np.sort(np.random.default_rng(self.seed).permutation(n)[: self.training_jets])
+        return np.sort(generator(self.seed).permutation(n)[: self.training_jets])
 
     def _rows(self, inputs: dict[str, Any], jets: Jets, event: np.ndarray, chosen: np.ndarray) -> Rows:
         """Rows of some jets."""

@@ -13,6 +13,7 @@ from zoo.data.jets.samples import jet_config
 from zoo.data.jets.storage import OnMissing, cached_jets, event_numbers, load_folder, simulator
 from zoo.errors import InputError
 from zoo.model.axes import Axis
+from zoo.seeds import generator
 
 Region = Literal["sidebands", "signal"]
 OBSERVABLES = {"m_j1": "GeV", "delta_m": "GeV", "tau21_j1": "1", "tau21_j2": "1"}
@@ -133,7 +134,7 @@ class DijetAnomaly:
         """
         events = self.events(split)
         inside = self._inside(events)
-        signal = np.random.default_rng([self.seed, seed]).permutation(np.flatnonzero(events.signal))
+        signal = generator([self.seed, seed]).permutation(np.flatnonzero(events.signal))
         wanted = round(fraction * np.count_nonzero(inside & ~events.signal))
         in_region = np.cumsum(inside[signal])
         if wanted > (most := int(in_region[-1]) if len(signal) else 0):

@@ -16,6 +16,7 @@ from zoo.data.jets.samples import jet_config
 from zoo.data.jets.storage import OnMissing, cached_jets, event_numbers, load_folder, simulator
 from zoo.errors import InputError
 from zoo.model.axes import Axis
+from zoo.seeds import generator
 
 
 @register_dataset("dijet-masses")
@@ -108,7 +109,7 @@ class DijetMasses:
             return self._test_rows()
         signal = [self._events(mass, split).of(1) for mass in self.masses]
         background = _together([self._events(mass, split).of(0) for mass in self.background_masses])
-        rng = np.random.default_rng([self.seed, ("train", "validation").index(split), epoch if split == "train" else 0])
+        rng = generator([self.seed, ("train", "validation").index(split), epoch if split == "train" else 0])
         own = [np.full(len(part), mass) for part, mass in zip(signal, self.masses, strict=True)]
         drawn = rng.choice(np.asarray(self.masses, float), len(background))
         return self._rows([background, *signal], [drawn, *own], self.weighted)

@@ -19,6 +19,8 @@ _META = ".__table_column_meta__"
 """What astropy calls the description of a table beside it."""
 _PACKED = ("scale_factor", "add_offset")
 """Attributes of netCDF that say that the numbers are not the values."""
+_SIMULATED_JETS = "physzoo jets"
+"""How the format of a file of simulated jets begins, whose particles lie one after another, relative to their jets."""
 _FILL = ("_FillValue", "missing_value")
 """Attributes of netCDF that name the number which stands for a missing value."""
 
@@ -64,7 +66,7 @@ def read_hdf5(path: Path) -> dict[str, Column]:
     Raises
     ------
     InputError
-        It is no HDF5 file.
+        It is no HDF5 file, or one of ``zoo simulate jets``.
     ZooError
         h5py is not installed.
     """
@@ -82,7 +84,13 @@ def read_hdf5(path: Path) -> dict[str, Column]:
             columns.update(_dataset(path, name, item))
 
     try:
-        h5py.File(path, "r").visititems(add)
+        file = h5py.File(path, "r")
+        if str(file.attrs.get("format", "")).startswith(_SIMULATED_JETS):
+            raise InputError(
+                f"{path} is a file of 'zoo simulate jets', which is packed: zoo.data.jets.from_simulation of it gives the"
+                " particles that a model takes, which numpy.savez writes to an .npz"
+            )
+        file.visititems(add)
     except OSError as error:
         raise InputError(f"{path} is not a readable HDF5 file: {error}") from error
     return columns
