@@ -208,7 +208,8 @@ def before(entry: dict) -> str:
 
 def value_of(model: zoo.families.base.ZooModel, rows: Rows, statistic: str) -> float:
     """One statistic of a model on all rows."""
-    return statistics(model, rows)[statistic][0](np.arange(len(rows)))
+    compute, values, _ = statistics(model, rows)[statistic]
+    return compute(values, rows.weight)
 
 
 def write(results: dict) -> None:

@@ -9,6 +9,7 @@ from .model.registry import register_path as register_path
 from .workflows.anomalies import find_anomalies as find_anomalies
 from .workflows.calibrate import calibrate as calibrate
 from .workflows.ensemble import ensemble as ensemble
+from .workflows.fill_maps import fill_maps as fill_maps
 from .workflows.fine_tune import fine_tune as fine_tune
 from .workflows.formulae import save_formulae as save_formulae
 from .workflows.nle import train_nle as train_nle

@@ -80,3 +80,30 @@ def map_power(spectra: Mapping[str, tuple[np.ndarray, np.ndarray]], group: np.nd
     ax.set(xscale="log", xlabel=r"wavenumber $k$ [$h$/Mpc]", ylabel="power over simulated, geometric mean", ylim=(0.5, 1.5))
     ax.legend()
     return figure
+
+
+@styled
+def filled_map(draws: np.ndarray, hole: np.ndarray) -> Figure:
+    """A map with its holes, three ways to fill them, and how much all ways differ.
+
+    Parameters
+    ----------
+    draws : ndarray of shape (draws, y, x)
+        Overdensities that agree where there is no hole.
+    hole : ndarray of bool, of shape (y, x)
+        The cells that were filled.
+    """
+    logarithm = np.log10(1 + draws + FLOOR)
+    shown = {"given": np.ma.array(logarithm[0], mask=hole)} | {f"fill {i + 1}": one for i, one in enumerate(logarithm[:3])}
+    figure, (axes,) = panels(1, len(shown) + 1, (2.3 * (len(shown) + 1) + 0.8, 2.7))
+    low, high = np.quantile(logarithm, [0.005, 0.995])
+    for ax, (title, one) in zip(axes, shown.items(), strict=False):
+        image = ax.imshow(one, cmap=SEQUENTIAL, vmin=low, vmax=high, origin="lower")
+        ax.set(title=title, xticks=[], yticks=[])
+        if title != "given":
+            ax.contour(hole, levels=[0.5], colors=RED, linewidths=0.8)
+    figure.colorbar(image, ax=axes[len(shown) - 1], label=f"log10 of density\nover its mean, + {FLOOR:g}")
+    spread = axes[-1].imshow(np.ma.array(logarithm.std(axis=0), mask=~hole), cmap=SEQUENTIAL, origin="lower")
+    axes[-1].set(title=f"deviation of {len(draws)} fills", xticks=[], yticks=[])
+    figure.colorbar(spread, ax=axes[-1], label="deviation of log10")
+    return figure
