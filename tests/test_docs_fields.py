@@ -23,8 +23,8 @@ def test_blocks_run(capsys, tmp_path, monkeypatch):
     names: dict[str, object] = {}
     for block in re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL):
         exec(compile(block, "fields.md", "exec"), names)
-    said = ["(24, 16, 16) (24, 2)", "(24, 4) (24, 3) (24, 16) (24, 3)", "(32, 32, 32)", "(2, 64, 64)"]
-    assert capsys.readouterr().out.splitlines()[-4:] == said
+    said = ["(24, 16, 16) (24, 2)", "(24, 4) (24, 3) (24, 16) (24, 3)", "(32, 32, 32)", "(2, 64, 64)", "(2, 2, 64, 64)"]
+    assert capsys.readouterr().out.splitlines()[-5:] == said
 
 
 def seeds(data: FieldMaps, *splits: str) -> set[int]:
@@ -157,3 +157,31 @@ def test_what_moving_particles_takes():
     assert [tuple(map(float, row)) for row in rows] == [
         (round(ways[way]["median_us"] / 1e6, 2), ways[way]["correlation"], round(ways[way]["power"], 3)) for way in order
     ]
+
+
+def test_what_fills_of_holes_are_worth():
+    found = json.loads((ROOT / "benchmarks" / "results" / "fields_filling.json").read_text(encoding="utf-8"))
+    ours, gaussian = found["ways"]["diffusion-maps"], found["ways"]["Gaussian"]
+
+    def cell(one: dict, digits: int) -> str:
+        return f"{one['value']:.{digits}f} ({one['interval'][0]:.{digits}f} to {one['interval'][1]:.{digits}f})"
+
+    for name, digits in (
+        ("error, cells", 3),
+        ("error, all cells", 3),
+        ("error over expected, cells", 2),
+        ("error over expected, all cells", 2),
+        ("cells below a fifth", 3),
+        ("step over the true one", 2),
+    ):
+        assert f"| {cell(ours[name], digits)} | {cell(gaussian[name], digits)} |" in PAGE
+    assert f"a fifth of the mean, {ours['true cells below a fifth']['value']:.3f} in truth" in PAGE
+    value, (low, high) = (found["energy score, difference"][key] for key in ("value", "interval"))
+    page = " ".join(PAGE.split())
+    assert f"is {-value:.2f} lower of {gaussian['energy score']['value']:.1f} ({-low:.2f} lower to {high:.2f} higher)" in page
+    more = gaussian["cells below a fifth"]["value"] / ours["true cells below a fifth"]["value"]
+    assert f"they have {more:.1f} times as many empty cells" in page
+    card = (ROOT / "model_cards" / "diffusion-maps" / "README.md").read_text(encoding="utf-8")
+    one = ours["error over expected, cells"]
+    assert f"{one['value']:.2f} times ({one['interval'][0]:.2f} to {one['interval'][1]:.2f})" in " ".join(card.split())
+    assert (found["maps"], found["boxes"]) == (32, 16)

@@ -73,11 +73,11 @@ def fill_maps(
 
     Parameters
     ----------
-    maps : array
+    maps : ndarray
         Overdensities (n, y, x), or (y, x) of one, whose holes are masked or NaN, in cells of the model's size.
     model : str, Path, EndpointModel or Session
         What denoises maps, or its name or folder: that opens a session, in which it takes half the time of Keras or less.
-    theta : array
+    theta : ndarray or sequence of float
         The parameters of each map, (n, parameter), or (parameter,) of all of them.
     draws : int
         In how many ways each is filled.

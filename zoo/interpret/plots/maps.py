@@ -90,7 +90,7 @@ def filled_map(draws: np.ndarray, hole: np.ndarray) -> Figure:
     ----------
     draws : ndarray of shape (draws, y, x)
         Overdensities that agree where there is no hole.
-    hole : ndarray of bool, of shape (y, x)
+    hole : ndarray of shape (y, x)
         The cells that were filled.
     """
     logarithm = np.log10(1 + draws + FLOOR)
