@@ -303,3 +303,15 @@ def test_endpoints_hold_observations_against_the_simulations(released, way, name
         with pytest.raises(InputError, match=f"of 6 observations .* unlike .* row 5, .*{option('allow_out_of_range')}"):
             ask(strange, allow_nonfinite=True)
         ask(strange, allow_out_of_range=True)
+
+
+def test_nor_is_the_answer_to_a_strange_observation_explained():
+    model = zoo.load("nsf-cmb-posterior", verify=False)
+    inputs, _ = read_test_tensors(model.folder.path(TEST_TENSORS), model.spec, "log_prob")["log_prob"]
+    given = {name: array[:2] for name, array in inputs.items()}
+    strange = given | {"spectrum": absurd(inputs["spectrum"])[None].repeat(2, axis=0)}
+    how = {"endpoint": "log_prob", "wrt": "spectrum", "method": "gradient"}
+    with pytest.raises(InputError, match="spectrum is unlike"):
+        zoo.explain(model, strange, **how)
+    zoo.explain(model, strange, **how, allow_out_of_range=True)
+    zoo.explain(model, given, **how)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from zoo.counts import expect_counts
 from zoo.errors import InputError
 from zoo.interpret.ratios.classifiers import chosen
 from zoo.interpret.ratios.density_ratio import Sample
@@ -195,9 +196,8 @@ def find_anomalies(
     >>> found = find_anomalies("events.parquet", "nsf-dijet-density", (3300, 3700))  # doctest: +SKIP
     >>> found.excess(0.01).significance  # doctest: +SKIP
     """
-    for asked, number, least in (("trainings", trainings, 1), ("seed", seed, 0)):
-        if not isinstance(number, int | np.integer) or isinstance(number, bool) or number < least:
-            raise InputError(f"{asked}: expected a whole number of at least {least}, given {number!r}")
+    expect_counts(trainings=trainings)
+    expect_counts(0, seed=seed)
     model = _density(background)
     x, masses, counted = _read(events, weights, model, allow_out_of_range)
     low, high = _region(region)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from zoo.counts import expect_counts
 from zoo.errors import InputError
 from zoo.interpret.posteriors.filling import filled, passes
 from zoo.interpret.result import Result
@@ -104,9 +105,8 @@ def fill_maps(
     """
     from zoo.families.fields.convolutions import FLOOR
 
-    if not isinstance(draws, int | np.integer) or isinstance(draws, bool) or draws < 1:
-        raise InputError(f"draws: expected a whole number of at least 1, given {draws!r}")
-    generator(seed)  # what is wrong with a seed is told first
+    expect_counts(draws=draws)
+    expect_counts(0, seed=seed)
     ask, spec = _asked(model)
     noisy, parameters = _tensors(spec)
     given, holes = _maps(maps, spec.endpoint("sample").outputs[0], allow_out_of_range)

@@ -153,7 +153,8 @@ def answer_of(
     described = described_endpoint(model, endpoint, inputs)
     names = [tensor.name for tensor in described.inputs]
     wrt = _continuous(described, endpoint, wrt)
-    arrays = InputCheck(described)(named_inputs(inputs, names[0]), allow_out_of_range=allow_out_of_range)
+    check = InputCheck(described, getattr(model, "reference", None))
+    arrays = check(named_inputs(inputs, names[0]), allow_out_of_range=allow_out_of_range)
     if not len(arrays[wrt]):
         raise InputError(f"input {wrt!r}: expected at least one row to explain, given none")
     if not allow_out_of_range:

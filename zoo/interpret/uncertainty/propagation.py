@@ -108,7 +108,7 @@ def propagate(
     for kind, name, known in (("input", wrt, names), ("output", output, outputs)):
         if name not in known:
             raise UnknownNameError(f"{kind} of {endpoint}", name, known)
-    arrays = InputCheck(described)(named_inputs(inputs, names[0]))
+    arrays = InputCheck(described, model.reference)(named_inputs(inputs, names[0]))
     x = arrays[wrt]
     root = _root(covariance, len(x), x[0].size)
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from zoo.counts import expect_counts
 from zoo.effective_number import effective_number
 from zoo.errors import InputError, option, warn
 from zoo.interpret.ratios.classifiers import chosen
@@ -122,10 +123,8 @@ def run(
     events: Events, at_truth: Observables, iterations: int, bootstrap: int, trainings: int, classifier: Any, seed: int
 ) -> Unfolded:
     """Unfold events that were read, and their bootstraps; parameters and errors of `unfold`."""
-    least_of = {"iterations": (iterations, 1), "bootstrap": (bootstrap, 0), "trainings": (trainings, 1), "seed": (seed, 0)}
-    for name, (number, least) in least_of.items():
-        if not isinstance(number, int | np.integer) or isinstance(number, bool) or number < least:
-            raise InputError(f"{name}: expected a whole number of at least {least}, given {number!r}")
+    expect_counts(iterations=iterations, trainings=trainings)
+    expect_counts(0, bootstrap=bootstrap, seed=seed)
     if bootstrap == 1:
         raise InputError("bootstrap: expected 0 or at least 2, of which errors can be known, given 1")
     _expect_enough(events)
