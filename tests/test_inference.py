@@ -82,9 +82,9 @@ def test_whose_license_nobody_has_said_is_not_known(trained):
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ({"simulations": 0}, "simulations: expected a whole number, at least 10, given 0"),
-        ({"simulations": 1e3}, r"simulations: expected a whole number, at least 10, given 1000\.0"),
-        ({"test": 1}, "test: expected a whole number, at least 2, given 1"),
+        ({"simulations": 0}, "simulations: expected a whole number of at least 10, given 0"),
+        ({"simulations": 1e3}, r"simulations: expected a whole number of at least 10, given 1000\.0"),
+        ({"test": 1}, "test: expected a whole number of at least 2, given 1"),
         ({"family": "nsff"}, "no family of flows named 'nsff'; did you mean nsf"),
         ({"changes": {"epoch": 3}}, "no recipe key named 'epoch'; did you mean epochs"),
         ({"changes": {"epochs": "three"}}, "epochs: .*valid integer"),

@@ -305,7 +305,7 @@ def test_a_figure_of_a_cube_sums_contributions_and_averages_derivatives():
         ({"method": "occlusion", "layer": "head"}, InputError, "takes no layer; grad_cam does"),
         ({"method": "occlusion", "patches": 2}, UnknownNameError, "did you mean patch"),
         ({"method": "occlusion", "patch": 0}, InputError, "patch: expected at least 1"),
-        ({"method": "smoothgrad", "samples": 0}, InputError, "samples: expected at least 1"),
+        ({"method": "smoothgrad", "samples": 0}, InputError, "samples: expected a whole number of at least 1"),
         ({"method": "smoothgrad", "noise": 0.0}, InputError, "noise: expected a positive fraction"),
         ({"method": "smoothgrad", "baseline": 0.0}, InputError, "takes no baseline; integrated_gradients, lime, occlusion and"),
         ({"method": "smooth_grad"}, UnknownNameError, "did you mean smoothgrad"),

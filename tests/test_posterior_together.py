@@ -132,7 +132,7 @@ def test_too_few_draws_are_refused_in_the_same_words_of_one_observation_and_of_s
         for given in (["--observation", str(path), "--together"], ["--observation", str(single)]):
             words = refused("infer", "nsf-sbi-gaussian-linear", *given, "--draws", draws, "--out", str(tmp_path / "out"))
             assert expected in words
-    with pytest.raises(InputError, match=r"^draws: expected at least 1, given 0$"):
+    with pytest.raises(InputError, match=r"^draws: expected a whole number of at least 1, given 0$"):
         posterior_together(Gaussian(), PRIOR, np.zeros((2, 2)), draws=0)
 
 

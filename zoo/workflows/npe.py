@@ -6,10 +6,10 @@ This joins the wings, as ``zoo.workflows.release`` does, and imports them only w
 from __future__ import annotations
 
 from functools import partial
-from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from zoo.counts import expect_counts
 from zoo.data.sbi.own_rows import OwnRows, read_own_rows
 from zoo.data.sbi.priors.as_prior import AnyPrior, as_prior
 from zoo.data.sbi.priors.follows import OWN, warn_of_another_prior
@@ -237,9 +237,8 @@ def expect_settings(name: str, prior: AnyPrior, simulations: int, test: int, how
     """
     from zoo.training.npe_recipe import npe_recipe
 
-    for what, count, least in (("simulations", simulations, LEAST), ("test", test, LEAST_TEST)):
-        if isinstance(count, bool) or not isinstance(count, Integral) or count < least:
-            raise InputError(f"{what}: expected a whole number, at least {least}, given {count!r}")
+    expect_counts(LEAST, simulations=simulations)
+    expect_counts(LEAST_TEST, test=test)
     known = {key: value for key, value in how["changes"].items() if not key.startswith(OF_OBSERVATIONS)}
     recipe = partial(npe_recipe, name, prior, {"source": "simulations"}, simulations, 1, **how | {"changes": known})
     recipe()

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from zoo.counts import expect_counts
 from zoo.errors import InputError
 from zoo.interpret.attribution.scalar_output import Answer, batches
 from zoo.interpret.methods import differentiable, explanation_method
@@ -37,8 +38,7 @@ def gradient_x_input(answer: Answer, x: np.ndarray, start: None) -> np.ndarray:
 )
 def integrated_gradients(answer: Answer, x: np.ndarray, start: np.ndarray, *, steps: int = 64) -> np.ndarray:
     """Multiply x - start by the mean gradient on the straight line between them (Sundararajan et al. 2017, eq. 1)."""
-    if steps < 1:
-        raise InputError(f"steps: expected at least 1, given {steps}")
+    expect_counts(steps=steps)
     nodes, weights = np.polynomial.legendre.leggauss(steps)
     nodes, weights = ((nodes + 1) / 2).astype(x.dtype), (weights / 2).astype(x.dtype)
 
@@ -54,8 +54,7 @@ def smoothgrad(
     answer: Answer, x: np.ndarray, start: None, *, samples: int = 50, noise: float = 0.1, seed: int = 0
 ) -> np.ndarray:
     """Mean gradient at the input with Gaussian noise (Smilkov et al. 2017, arXiv:1706.03825)."""
-    if samples < 1:
-        raise InputError(f"samples: expected at least 1, given {samples}")
+    expect_counts(samples=samples)
     deviation, rng = noise_of(answer, x, noise), generator(seed)
 
     def scattered(rows: np.ndarray, sample: np.ndarray) -> np.ndarray:

@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from zoo.counts import expect_counts
 from zoo.errors import InputError
 from zoo.interpret.latents.factors import BATCH, Encode, Sampler, encoded, encoded_sample, paired
 from zoo.interpret.latents.use import ACTIVE_VARIANCE
@@ -205,8 +206,7 @@ def mig(latents: np.ndarray, factors: np.ndarray, *, bins: int = BINS) -> Gap:
     from sklearn.metrics import mutual_info_score
 
     latents, factors = paired(latents, factors)
-    if bins < 2:
-        raise InputError(f"bins: expected at least 2, given {bins}")
+    expect_counts(2, bins=bins)
     cells = [_cells(column, bins) for column in latents.T]
     truths = [_cells(column, bins) if factors.dtype.kind == "f" else column for column in factors.T]
     matrix = np.array([[mutual_info_score(truth, cell) for truth in truths] for cell in cells])

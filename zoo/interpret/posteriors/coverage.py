@@ -12,6 +12,7 @@ from typing import Literal
 
 import numpy as np
 
+from zoo.counts import expect_counts
 from zoo.errors import InputError, UnknownNameError
 from zoo.families.contracts import Generates, any_range
 from zoo.model.handed_in.tensors import numbers_alone
@@ -320,8 +321,7 @@ def _pairs(theta: np.ndarray, x: np.ndarray, draws: int) -> tuple[np.ndarray, np
     for name, array in (("theta", theta), ("x", x)):
         if not (finite := _finite_rows(array)).all():
             raise InputError(f"{name}: {np.count_nonzero(~finite)} of {len(array)} rows are not finite")
-    if draws < 1:
-        raise InputError(f"draws: expected at least 1, given {draws}")
+    expect_counts(draws=draws)
     return theta, x
 
 

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from zoo.counts import expect_counts
 from zoo.data.dataset import PriorDensity
 from zoo.data.sbi.priors.truncated import Posterior
 from zoo.effective_number import effective_number
@@ -108,8 +109,7 @@ def posterior_together(
     m = len(observations)
     if m < 2:
         raise InputError(f"expected several observations of the same parameters, given {m}")
-    if draws < 1:
-        raise InputError(f"draws: expected at least 1, given {draws}")
+    expect_counts(draws=draws)
     rng = generator(seed)
     alone = np.asarray(flow.draw(EACH, observations, seed, **(any_range(flow.draw) if allow_out_of_range else {})), np.float64)
     low, high = np.quantile(alone.reshape(-1, alone.shape[-1]), [SELDOM, 1 - SELDOM], axis=0)

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from zoo.errors import ExplanationError, InputError
+from zoo.counts import expect_counts
+from zoo.errors import ExplanationError
 from zoo.families.state import apart
 from zoo.interpret.attribution.explain import explain
 from zoo.interpret.attribution.layer_outputs import layers_of
@@ -88,8 +89,7 @@ def randomization_check(
     """
     if not is_keras(model) or not any(layer.trainable_weights for layer in layers_of(model).values()):
         raise ExplanationError(f"randomization needs layers of weights, and {type(model).__name__} has none")
-    if draws < 1:
-        raise InputError(f"draws: expected at least 1, given {draws}")
+    expect_counts(draws=draws)
     trained = explain(model, inputs, method=method, **options)
     with apart():
         forgetful = type(model).from_config(model.get_config())

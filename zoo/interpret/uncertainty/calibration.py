@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from zoo.counts import expect_counts
 from zoo.errors import InputError
 from zoo.model.handed_in.tensors import numbers_alone
 
@@ -88,8 +89,7 @@ def _binned(probability: np.ndarray, label: np.ndarray, bins: int) -> tuple[np.n
         raise InputError("probability: expected values from 0 to 1, given some outside or NaN")
     if not np.isin(label, (0, 1)).all():
         raise InputError(f"label: expected 0 and 1, given {np.unique(label)[:5].tolist()}")
-    if bins < 1:
-        raise InputError(f"bins: expected at least 1, given {bins}")
+    expect_counts(bins=bins)
     return probability, label, np.minimum((probability * bins).astype(int), bins - 1)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from zoo.counts import expect_counts
 from zoo.errors import ExplanationError, InputError, UnknownNameError
 from zoo.families.batches import in_batches
 from zoo.interpret.attribution.differentiate import value_and_gradient
@@ -99,8 +100,7 @@ def propagate(
         raise UnknownNameError("method of propagation", method, ("first_order", "monte_carlo"))
     if method == "first_order" and (reason := model.no_gradient):
         raise ExplanationError(f"first order needs gradients, and {type(model).__name__} has none: {reason}; use monte_carlo")
-    if draws < 2:
-        raise InputError(f"draws: expected at least 2, given {draws}")
+    expect_counts(2, draws=draws)
     endpoint = endpoint or model.spec.default_endpoint
     described = model.spec.endpoint(endpoint)
     names, outputs = ([tensor.name for tensor in side] for side in (described.inputs, described.outputs))
