@@ -85,9 +85,9 @@ void report_jets(const physzoo::Model& sets) {
   report("jet in TeV", [&] { return tagged(sets, {0.05, 0.025, 0.025}, 0); });
   report("jet of a larger radius", [&] { return tagged(sets, {80, 10, 10}, 0.75); });
   report("jets of a smaller radius", [&] { return tagged(sets, {80, 10, 10}, 0.25, 30); });
-  report("codes of one sign", [&] { return tagged(sets, {80, 10, 10}, 0.6, 34, {}, true, 211); });
-  report("few codes of one sign", [&] { return tagged(sets, {80, 10, 10}, 0.6, 33, {}, true, -211); });
-  report("codes of one sign, range let through", [&] { return tagged(sets, {80, 10, 10}, 0.6, 34, {true, false}, true, 13); });
+  report("codes of one sign", [&] { return tagged(sets, {80, 10, 10}, 0.6, 14, {}, true, 211); });
+  report("few codes of one sign", [&] { return tagged(sets, {80, 10, 10}, 0.6, 13, {}, true, -211); });
+  report("codes of one sign, range let through", [&] { return tagged(sets, {80, 10, 10}, 0.6, 14, {true, false}, true, 2212); });
   report("jets", [&] { return tagged(sets, {80, 10, 10}, 0.6, 29) + tagged(sets, {80, 10, 10}, 0.31, 30); });
   report("few jets that do not reach far", [&] { return tagged(sets, {80, 10, 10}, 0.25, 29); });
   report("jets without particles", [&] { return tagged(sets, {0, 0, 0}, 0, 40, {}, false); });

@@ -99,8 +99,8 @@ REFUSALS = {
     "whole number out of range": "input charges: 1 values are none of those that are known, the first at (0, 0): expected one"
     " of -2, -1, 0, 1, 2, given 5; check the codes, or answer as for something unknown with {range}",
     "double out of range": f"input nodes: 1 values {_OUTSIDE} (0, 0, 0): expected -1e+100 to 1e+100 Mpc, given 1e+101{_CHECK}",
-    "codes of one sign": "input identity: expected signed PDG codes, such as 211 for a pi+ and -211 for a pi-, given 102 of"
-    " charged particles and neutrons, of which none is negative: give each its sign; {range} takes them all the same",
+    "codes of one sign": "input identity: expected signed PDG codes, such as 211 for a pi+ and -211 for a pi-, given 42 of"
+    " charged hadrons and neutrons, of which none is negative: give each its sign; {range} takes them all the same",
     "double NaN": f"input nodes: 1 {_INFINITE} (0, 0, 0); {{finite}} lets them through",
     "answer that guards": f"output steps: 2 values {_OUTSIDE} (0, 0, 0): expected -100 to 100 Mpc, found -999, since the inputs"
     " of row 0 are together unlike any that was trained; give others, or extrapolate with {range}",

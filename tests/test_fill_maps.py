@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from astropy import units
 
 import zoo
 from zoo.errors import InputError, UnknownNameError
@@ -103,8 +104,15 @@ def test_masked_cells_and_nan_are_filled_alike_by_keras_and_onnx_runtime(quick, 
     assert found.maps.min() >= -1
     assert found.maps.std(axis=1)[holes].min() > 0
     with_nan = np.where(holes, np.nan, maps)
-    first = zoo.fill_maps(with_nan[0], Session("diffusion-maps", device="cpu"), theta=theta[0], draws=2, seed=1)
-    np.testing.assert_allclose(first.maps[0], found.maps[0, :2], rtol=1e-3, atol=1e-3)
+    for alone in (0, 1):
+        session = Session("diffusion-maps", device="cpu")
+        first = zoo.fill_maps(with_nan[alone], session, theta=theta[alone], draws=2, seed=1)
+        np.testing.assert_allclose(first.maps[0], found.maps[alone, :2], rtol=1e-3, atol=1e-3)
+    named = dict(zip(("sigma8", "omega_m"), theta[1, ::-1].tolist(), strict=True))
+    in_units = (1024 * with_nan[1]) * units.Unit(2.0**-10)
+    other = zoo.fill_maps(in_units, session, theta=named, draws=2, seed=1)
+    np.testing.assert_allclose(other.maps, first.maps, rtol=1e-3, atol=1e-3)
+    assert len(zoo.fill_maps(with_nan[1], session, theta=named, draws=1).plot().axes) == 3
     assert found.save(tmp_path / "filled.npz").exists()
     assert len(found.plot().axes) == 7
 
@@ -118,12 +126,17 @@ def test_what_cannot_be_filled_is_refused(quick):
     for given, how, message in (
         (maps[0], {}, "given none in map 0"),
         (np.full((64, 64), np.nan), {}, "nothing but a hole in map 0"),
-        (1 + holed, {}, "no cell below 0 in map 0, as of a density"),
+        (1 + holed, {}, "expected overdensities.*in map 0: is it a density, counts, or scaled"),
+        (holed * 0.01, {}, "expected overdensities.*varies by"),
+        ([holed, holed[:70, :60]], {}, r"expected all of one size, given \(64, 60\), \(64, 64\)"),
+        (holed * units.km, {}, "km"),
         (infinite, {}, "1 infinite cells"),
         (holed - 1, {}, "outside the trained range"),
         (holed[:40, :40], {}, "expected shape"),
         (holed, {"theta": [0.3, 8.0]}, "outside the trained range"),
         (holed, {"theta": [[0.3, 0.8]] * 3}, "parameters of each of 1 maps, or of all, given 3 rows"),
+        (holed, {"theta": 0.3}, "theta: expected omega_m, sigma8 of each map, or of all, given 0.3"),
+        (holed, {"theta": [0.3, np.nan]}, "theta: expected numbers, given some that are missing"),
         (holed, {"draws": 0}, "draws: expected a whole number of at least 1, given 0"),
         (holed, {"seed": -1}, "seed: expected a whole number of at least 0, given -1"),
         (holed, {"model": "mlp-jets"}, "mlp-jets: expected a model that denoises maps, such as diffusion-maps"),

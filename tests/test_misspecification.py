@@ -303,6 +303,10 @@ def test_endpoints_hold_observations_against_the_simulations(released, way, name
         with pytest.raises(InputError, match=f"of 6 observations .* unlike .* row 5, .*{option('allow_out_of_range')}"):
             ask(strange, allow_nonfinite=True)
         ask(strange, allow_out_of_range=True)
+        one = {key: array[:1] for key, array in given.items()}
+        assert {len(answer) for answer in ask(one).values()} == {1}
+        with pytest.raises(InputError, match=f"{observed} is unlike"):
+            ask({key: array[5:6] for key, array in strange.items()})
 
 
 def test_nor_is_the_answer_to_a_strange_observation_explained():

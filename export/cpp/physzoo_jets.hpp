@@ -16,9 +16,9 @@ namespace physzoo::detail {
 constexpr double kReach = 1.6, kNarrow = 0.75;
 constexpr std::size_t kMany = 30;
 
-/// PDG codes of particles that have an antiparticle, whose code is the negative; so many of them are never all of one sign.
-constexpr std::array<std::int64_t, 6> kSigned{211, 321, 2112, 2212, 11, 13};
-constexpr std::size_t kManyCodes = 100;
+/// PDG codes of hadrons that have an antiparticle, whose code is the negative; so many of them are never all of one sign.
+constexpr std::array<std::int64_t, 4> kSigned{211, 321, 2112, 2212};
+constexpr std::size_t kManyCodes = 40;
 
 /// Tells whether the values that a tensor may have, in rising order, are PDG codes, antiparticles among them.
 inline bool are_pdg_codes(const std::vector<std::int64_t>& values) {
@@ -27,7 +27,7 @@ inline bool are_pdg_codes(const std::vector<std::int64_t>& values) {
   });
 }
 
-/// Throws InputError for PDG codes of many particles that have all one sign, such as absolute ones.
+/// Throws InputError for PDG codes of many hadrons that have all one sign, such as absolute ones.
 template <class T>
 void refuse_one_sign(const TensorSpec& tensor, const std::vector<T>& codes, const std::vector<std::uint8_t>* real) {
   std::array<std::size_t, 2> counts{};  // of particles and of antiparticles
@@ -39,7 +39,7 @@ void refuse_one_sign(const TensorSpec& tensor, const std::vector<T>& codes, cons
   const auto most = std::max(counts[0], counts[1]);
   if (most >= kManyCodes && std::min(counts[0], counts[1]) == 0)
     throw InputError(text("input ", tensor.name, ": expected signed PDG codes, such as 211 for a pi+ and -211 for a pi-, given ",
-                          most, " of charged particles and neutrons, of which none is ", counts[1] ? "positive" : "negative",
+                          most, " of charged hadrons and neutrons, of which none is ", counts[1] ? "positive" : "negative",
                           ": give each its sign; Checks::range = false takes them all the same"));
 }
 

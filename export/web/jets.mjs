@@ -8,21 +8,21 @@ const REACH = 1.6;
 const NARROW = 0.75;
 const MANY = 30;
 
-/** PDG codes of particles that have an antiparticle, whose code is the negative; so many of them are never all of one sign. */
-const SIGNED = new Set([211, 321, 2112, 2212, 11, 13]);
-const MANY_CODES = 100;
+/** PDG codes of hadrons that have an antiparticle, whose code is the negative; so many of them are never all of one sign. */
+const SIGNED = new Set([211, 321, 2112, 2212]);
+const MANY_CODES = 40;
 
 /** Tells whether the values that a tensor may have are PDG codes, antiparticles among them. */
 export const arePdgCodes = (values) => [...SIGNED].every((code) => values.has(code) && values.has(-code));
 
-/** Throws InputError for PDG codes of many particles that have all one sign, such as absolute ones. */
+/** Throws InputError for PDG codes of many hadrons that have all one sign, such as absolute ones. */
 export function refuseOneSign({ name }, codes, real) {
   const counts = [0, 0]; // of particles and of antiparticles
   codes.forEach((code, i) => (!real || real[i]) && SIGNED.has(Math.abs(Number(code))) && ++counts[code < 0 ? 1 : 0]);
   if (Math.max(...counts) < MANY_CODES || Math.min(...counts) > 0) return;
   throw new InputError(
     `input ${name}: expected signed PDG codes, such as 211 for a pi+ and -211 for a pi-, given ${Math.max(...counts)} of charged` +
-      ` particles and neutrons, of which none is ${counts[1] ? "positive" : "negative"}: give each its sign;` +
+      ` hadrons and neutrons, of which none is ${counts[1] ? "positive" : "negative"}: give each its sign;` +
       " { range: false } takes them all the same",
   );
 }

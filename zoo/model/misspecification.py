@@ -229,7 +229,7 @@ class Reference:
         unlike = found.p_value <= level
         if not more_than_by_chance(unlike, level) and not found.beyond:
             return None
-        row = int(np.lexsort((-found.outside.sum(axis=1), found.p_value))[0])
+        row = int(np.lexsort((-found.outside.sum(axis=1), found.share))[0])
         p_value = f"p {'<=' if found.p_value[row] <= self.least else '='} {found.p_value[row]:.2g}"
         who = f"{self.tensor.name} is"
         if n > 1:
@@ -284,7 +284,8 @@ class Reference:
         level = max(REFUSED, self.least)
         strange = more_than_by_chance((found.p_value <= level) & (found.share <= REFUSED), level)
         if not allow_out_of_range and (strange or found.beyond):
-            raise InputError(f"{told}; {option('allow_out_of_range')} takes it all the same")
+            tail = f"by the tail of their distances {found.share.min():.1g} of simulations are as far"
+            raise InputError(f"{told}; {tail}; {option('allow_out_of_range')} takes it all the same")
         known = hash((np.asarray(x).tobytes(), None if mask is None else mask.tobytes()))
         if known not in self.warned:
             self.warned.add(known)
@@ -315,7 +316,7 @@ class Reference:
         if x is None or not len(x):
             return
         given = [x] if self.tensor.mask is None else [x, inputs[self.tensor.mask]]
-        another = np.any([(one[1:] != one[:-1]).reshape(len(x) - 1, -1).any(axis=1) for one in given], axis=0)
+        another = np.any([(one[1:] != one[:-1]).any(axis=tuple(range(1, one.ndim))) for one in given], axis=0)
         first = np.flatnonzero(np.concatenate([[True], another]))
         self.expect_like(*(one[first] for one in given), rows=first)
 
@@ -327,7 +328,9 @@ class Reference:
         for k in order[: min(SHOWN, int(outside.sum()) or SHOWN)]:
             name, unit = described[k]
             text = unit_behind(f"{name} = {values[k]:.6g}", unit)
-            if outside[k]:
+            if np.isnan(values[k]):
+                text = f"{name} is no number"
+            elif outside[k]:
                 side, end = ("below", self.low[k]) if values[k] < self.low[k] else ("above", self.high[k])
                 text += f", {side} all of theirs ({end:.6g})"
             said.append(text)

@@ -8,10 +8,11 @@ import numpy as np
 
 from zoo.errors import InputError
 
-SIGNED = np.array([211, 321, 2112, 2212, 11, 13], np.int32)
-"""PDG codes of particles that reach a detector and have an antiparticle, whose code is the negative."""
-MANY = 100
-"""So many particles that have an antiparticle are never all of one sign: jets have about as many of either."""
+SIGNED = np.array([211, 321, 2112, 2212], np.int32)
+"""PDG codes of hadrons that reach a detector and have an antiparticle, whose code is the negative."""
+MANY = 40
+"""So many of them are never all of one sign, of which the probability is 2 to the power of minus 39: jets have about as many of
+either."""
 _PION = int(SIGNED[0])
 
 
@@ -21,7 +22,7 @@ def are_pdg_codes(values: Iterable[int] | None) -> bool:
 
 
 def signs(identity: np.ndarray) -> np.ndarray:
-    """How many PDG codes are those of particles that have an antiparticle, and how many those of such antiparticles, (2,)."""
+    """How many PDG codes are those of hadrons that have an antiparticle, and how many those of such antiparticles, (2,)."""
     return np.array([np.count_nonzero(np.isin(identity, codes)) for codes in (SIGNED, -SIGNED)])
 
 
@@ -31,7 +32,7 @@ def have_both_pions(identity: np.ndarray) -> bool:
 
 
 def expect_both_signs(name: str, counts: np.ndarray, or_else: str = "") -> None:
-    """InputError for PDG codes of many particles that have all one sign, such as absolute ones.
+    """InputError for PDG codes of many hadrons that have all one sign, such as absolute ones.
 
     Parameters
     ----------
@@ -50,5 +51,5 @@ def expect_both_signs(name: str, counts: np.ndarray, or_else: str = "") -> None:
     if counts.max() >= MANY and counts.min() == 0:
         raise InputError(
             f"{name}: expected signed PDG codes, such as 211 for a pi+ and -211 for a pi-, given {counts.max()} of charged"
-            f" particles and neutrons, of which none is {'positive' if counts[1] else 'negative'}: give each its sign{or_else}"
+            f" hadrons and neutrons, of which none is {'positive' if counts[1] else 'negative'}: give each its sign{or_else}"
         )

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-import os
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import joblib
 import numpy as np
 
 from zoo.counts import expect_counts
-from zoo.errors import InputError
+from zoo.errors import InputError, option
 from zoo.interpret.posteriors.filling import filled, passes
 from zoo.interpret.result import Result
-from zoo.model.handed_in.tensors import array_of
+from zoo.model.handed_in.tensors import rows_of
 from zoo.model.inputs import InputCheck
-from zoo.model.spec import Endpoint, ModelSpec, Tensor
+from zoo.model.spec import TEST_TENSORS, Endpoint, ModelSpec, Tensor
+from zoo.model.store import ModelFolder
+from zoo.model.test_tensors import read_test_tensors
 from zoo.progress import bar
 from zoo.seeds import generator
 
@@ -29,7 +32,9 @@ DENOISE, NOISE, CLEAN = "denoise", "noise", "clean"
 TOGETHER = 64
 """Draws that are denoised at a time."""
 ENOUGH = 100
-"""So many cells of an overdensity are never all above the mean."""
+"""Cells that are seen, from which on their scatter tells what they are."""
+APART = 2.0
+"""How many times as far from the mean density as the model's own maps, or as much more or less spread, maps may be."""
 
 Ask = Callable[..., Any]
 
@@ -83,9 +88,10 @@ def fill_maps(
     draws : int
         In how many ways each is filled.
     seed : int
-        Of all random numbers. A map is filled the same alone and among others, and of more draws the first are the same.
+        Of all random numbers, with what is seen of a map: it is filled the same alone and among others, and of more draws the
+        first are the same.
     allow_out_of_range : bool
-        Let parameters and overdensities outside the trained range through.
+        Let parameters and overdensities outside the trained range through, and maps that are none such as the model draws.
 
     Returns
     -------
@@ -107,11 +113,13 @@ def fill_maps(
 
     expect_counts(draws=draws)
     expect_counts(0, seed=seed)
-    ask, spec = _asked(model)
-    noisy, parameters = _tensors(spec)
-    given, holes = _maps(maps, spec.endpoint("sample").outputs[0], allow_out_of_range)
+    ask, folder = _asked(model)
+    noisy, parameters = _tensors(folder.spec)
+    given, holes = _maps(maps, folder.spec.endpoint("sample").outputs[0], allow_out_of_range)
     theta = _parameters(theta, parameters, len(given), allow_out_of_range)
-    logarithm = np.log(1 + np.where(holes, 0, given) + FLOOR)
+    logarithm = np.log(np.maximum(1 + np.where(holes, 0, given), 0) + FLOOR)
+    if not allow_out_of_range:
+        _expect_such_maps(folder, logarithm, holes)
     found = np.empty((len(given), draws, *given.shape[1:]), np.float32)
     parts = [range(start, min(start + TOGETHER, draws)) for start in range(0, draws, TOGETHER)]
     with bar(len(given) * len(parts) * passes(), "filling") as advance:
@@ -125,24 +133,25 @@ def fill_maps(
                     advance(1)
                     return answer
 
-                rngs = [generator([seed, number, draw]) for draw in part]
+                rngs = [generator([seed, _digest(given[number]), draw]) for draw in part]
                 clean = filled(denoise, logarithm[number], holes[number], rngs)
                 found[number, part.start : part.stop] = np.maximum(np.exp(clean) - FLOOR, 0) - 1
     return FilledMaps(np.where(holes[:, None], found, given[:, None]), holes, theta)
 
 
-def _asked(model: Any) -> tuple[Ask, ModelSpec]:
-    """What answers as the endpoint ``denoise``, and the spec of the model."""
+def _asked(model: Any) -> tuple[Ask, ModelFolder]:
+    """What answers as the endpoint ``denoise``, and the folder of the model."""
     if isinstance(model, str | Path):
         from zoo.serving import Session
 
-        model = Session(model, threads=os.cpu_count() or 1)
-    spec = getattr(model, "spec", None)
-    if not isinstance(spec, ModelSpec):
+        model = Session(model, threads=joblib.cpu_count())
+    folder = getattr(model, "folder", None)
+    if not isinstance(folder, ModelFolder):
         raise InputError(f"model: expected a loaded model, a session, a name or a folder, given {type(model).__name__}")
+    spec = folder.spec
     if DENOISE not in spec.endpoints or "sample" not in spec.endpoints:
         raise InputError(f"{spec.name}: expected a model that denoises maps, such as diffusion-maps")
-    return (partial(model.run, endpoint=DENOISE) if hasattr(model, "run") else model.endpoint(DENOISE)), spec
+    return (partial(model.run, endpoint=DENOISE) if hasattr(model, "run") else model.endpoint(DENOISE)), folder
 
 
 def _tensors(spec: ModelSpec) -> tuple[Tensor, Tensor]:
@@ -158,35 +167,55 @@ def _tensors(spec: ModelSpec) -> tuple[Tensor, Tensor]:
 
 def _maps(maps: Any, tensor: Tensor, allow_out_of_range: bool) -> tuple[np.ndarray, np.ndarray]:
     """Overdensities (n, y, x) in float32, and which cells are missing."""
-    one = np.ndim(maps) == len(tensor.axes)
-    rows = array_of(np.ma.stack([maps]) if one else maps, tensor, True)
+    if isinstance(maps, list | tuple) and len(sizes := {np.shape(one) for one in maps}) > 1:
+        raise InputError(f"maps: expected all of one size, given {', '.join(map(str, sorted(sizes)))}")
+    rows, _ = rows_of(maps, tensor, True)
     check = InputCheck(Endpoint(description="", inputs=[tensor], outputs=[tensor]))
     given = check({tensor.name: rows}, allow_nonfinite=True, allow_out_of_range=allow_out_of_range)[tensor.name]
     holes = np.isnan(given)
-    if np.isinf(given).any():
-        raise InputError(
-            f"maps: expected numbers, and NaN or a mask in holes, given {np.count_nonzero(np.isinf(given))} infinite cells"
-        )
+    if infinite := np.count_nonzero(np.isinf(given)):
+        raise InputError(f"maps: expected numbers, and NaN or a mask in holes, given {infinite} infinite cells")
     for number, hole in enumerate(holes):
         if hole.all() or not hole.any():
             said = "nothing but a hole" if hole.all() else "none"
             raise InputError(f"maps: expected cells that are masked or NaN beside others, given {said} in map {number}")
-        if np.count_nonzero(~hole) >= ENOUGH and not allow_out_of_range and given[number][~hole].min() >= 0:
-            raise InputError(
-                f"maps: expected overdensities, density over its mean less one, given no cell below 0 in map {number}, as of a"
-                " density or of counts"
-            )
     return given, holes
+
+
+def _expect_such_maps(folder: ModelFolder, logarithm: np.ndarray, holes: np.ndarray) -> None:
+    """Refuse logarithms of densities (n, y, x) that are far off those of the model's own maps, or vary otherwise."""
+    from zoo.families.fields.convolutions import FLOOR
+
+    _, drawn = read_test_tensors(folder.read(TEST_TENSORS), folder.spec, "sample")["sample"]
+    own = np.log(np.maximum(1 + drawn[folder.spec.endpoint("sample").outputs[0].name], 0) + FLOOR)
+    off, spread = np.abs(own.mean(axis=(1, 2)) - own.mean()).max(), own.std(axis=(1, 2))
+    for number, (one, hole) in enumerate(zip(logarithm, holes, strict=True)):
+        mean, deviation = one[~hole].mean(), one[~hole].std()
+        seen = np.count_nonzero(~hole)
+        apart = abs(mean - own.mean()) > APART * off + 1 / np.sqrt(seen)
+        if apart or (seen > ENOUGH and not spread.min() / APART < deviation < spread.max() * APART):
+            raise InputError(
+                f"maps: expected overdensities, density over its mean less one, such as {folder.spec.name} draws, whose"
+                f" ln(1 + delta + {FLOOR:g}) is {own.mean():.2g} in the mean and varies by {spread.mean():.2g}, given"
+                f" {mean:.2g} and {deviation:.2g} in map {number}: is it a density, counts, or scaled?"
+                f" {option('allow_out_of_range')} takes it all the same"
+            )
+
+
+def _digest(one: np.ndarray) -> int:
+    """A number of 64 bits that a map has for its own."""
+    return int.from_bytes(hashlib.blake2b(np.ascontiguousarray(one).tobytes(), digest_size=8).digest(), "little")
 
 
 def _parameters(theta: Any, tensor: Tensor, n: int, allow_out_of_range: bool) -> np.ndarray:
     """The parameters of each map, (n, parameter)."""
-    rows = np.asarray(theta, np.float64) if isinstance(theta, list | tuple) else theta
-    rows = rows[None] if np.ndim(rows) == 1 else rows
-    given = array_of(rows, tensor)
-    if given.ndim == 2 and len(given) == 1:
-        given = np.repeat(given, n, axis=0)
-    if len(given) != n:
-        raise InputError(f"{tensor.name}: expected parameters of each of {n} maps, or of all, given {len(given)} rows")
+    if theta is None or (np.ndim(theta) == 0 and not hasattr(theta, "keys")):
+        raise InputError(f"{tensor.name}: expected {', '.join(tensor.labels or [])} of each map, or of all, given {theta!r}")
+    rows, _ = rows_of(theta, tensor, True)
+    if np.issubdtype(rows.dtype, np.floating) and not np.isfinite(rows).all():
+        raise InputError(f"{tensor.name}: expected numbers, given some that are missing, NaN or infinite")
     check = InputCheck(Endpoint(description="", inputs=[tensor], outputs=[tensor]))
-    return check({tensor.name: given}, False, allow_out_of_range)[tensor.name]
+    given = check({tensor.name: rows}, False, allow_out_of_range)[tensor.name]
+    if len(given) not in (1, n):
+        raise InputError(f"{tensor.name}: expected parameters of each of {n} maps, or of all, given {len(given)} rows")
+    return np.repeat(given, n // len(given), axis=0)

@@ -189,7 +189,8 @@ def load_jets(path: Path) -> tuple[Jets, JetConfig, int]:
         raise InputError(f"{path}: no such file; 'zoo simulate jets' makes it") from error
     except (OSError, KeyError, ValidationError) as error:
         raise InputError(
-            f"{path}: no whole file of jets ({error}): truncated or damaged; delete it and run 'zoo simulate jets' again"
+            f"{path}: no whole file of jets ({error}): truncated or damaged, or of another kind; where 'zoo simulate jets'"
+            " made it, delete it and run that again"
         ) from error
     fault = _fault(arrays, codes, len(config.processes))
     if fault:

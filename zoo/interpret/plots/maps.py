@@ -95,7 +95,8 @@ def filled_map(draws: np.ndarray, hole: np.ndarray) -> Figure:
     """
     logarithm = np.log10(1 + draws + FLOOR)
     shown = {"given": np.ma.array(logarithm[0], mask=hole)} | {f"fill {i + 1}": one for i, one in enumerate(logarithm[:3])}
-    figure, (axes,) = panels(1, len(shown) + 1, (2.3 * (len(shown) + 1) + 0.8, 2.7))
+    several = len(draws) > 1
+    figure, (axes,) = panels(1, len(shown) + several, (2.3 * (len(shown) + several) + 0.8, 2.7))
     low, high = np.quantile(logarithm, [0.005, 0.995])
     for ax, (title, one) in zip(axes, shown.items(), strict=False):
         image = ax.imshow(one, cmap=SEQUENTIAL, vmin=low, vmax=high, origin="lower")
@@ -103,6 +104,8 @@ def filled_map(draws: np.ndarray, hole: np.ndarray) -> Figure:
         if title != "given":
             ax.contour(hole, levels=[0.5], colors=RED, linewidths=0.8)
     figure.colorbar(image, ax=axes[len(shown) - 1], label=f"log10 of density\nover its mean, + {FLOOR:g}")
+    if not several:
+        return figure
     spread = axes[-1].imshow(np.ma.array(logarithm.std(axis=0), mask=~hole), cmap=SEQUENTIAL, origin="lower")
     axes[-1].set(title=f"deviation of {len(draws)} fills", xticks=[], yticks=[])
     figure.colorbar(spread, ax=axes[-1], label="deviation of log10")
