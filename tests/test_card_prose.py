@@ -475,3 +475,33 @@ def test_flows_at_the_ends_of_a_prior():
     )
     assert f"{answered} answered, with errors of {together['rms error']['omega_m']:.3f} in Omega_m" in page
     assert f"in 68% regions {inside:.0%} of them" in page
+
+
+def test_tops_by_fine_tuning():
+    found, page = result("fine_tuning")["results"]["tops"], (ROOT / "docs" / "fine-tuning.md").read_text(encoding="utf-8")
+
+    def cell(way: str, rows: int) -> str:
+        each = [run[way] for key, run in found["runs"].items() if key.startswith(f"{rows},")]
+        assert len(each) == 3
+        return f"{statistics.mean(each):.3f} ({min(each):.3f} to {max(each):.3f})"
+
+    for rows in (1000, 10_000):
+        assert f"| {rows} | {cell('scratch', rows)} | | {cell('all', rows)} |" in page
+    fine_tuned, scratch = cell("all", 1000)[:5], cell("scratch", 10_000)[:5]
+    assert f"fine-tuned on 1,000 comes to {fine_tuned}, a network of its own kind that sees 10,000 to {scratch}" in " ".join(
+        page.split()
+    )
+    assert f"{found['test_rows']:,} jets" in page
+
+
+def test_taggers_beside_weaver():
+    found = result("clouds")
+    page = (ROOT / "docs" / "benchmarks.md").read_text(encoding="utf-8")
+
+    def ratios(name: str) -> str:
+        *first, last = (f"{ways[name]['ratio']:.2f}" for ways in found["results"].values())
+        return f"{', '.join(first)} and {last} times"
+
+    assert found["like"] == "particlenet-jets"
+    assert f"`particlenet-jets` in {ratios('particlenet-jets')} what a ParticleNet of weaver-core" in page
+    assert f"`pfn-quark-gluon` in {ratios('pfn-quark-gluon')}" in page
