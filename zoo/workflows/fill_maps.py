@@ -203,8 +203,9 @@ def _expect_such_maps(folder: ModelFolder, logarithm: np.ndarray, holes: np.ndar
 
 
 def _digest(one: np.ndarray) -> int:
-    """A number of 64 bits that a map has for its own."""
-    return int.from_bytes(hashlib.blake2b(np.ascontiguousarray(one).tobytes(), digest_size=8).digest(), "little")
+    """A number of 64 bits that a map has for its own, whichever of its bits make a cell NaN."""
+    one = np.where(np.isnan(one), np.float32(np.nan), one)
+    return int.from_bytes(hashlib.blake2b(one.tobytes(), digest_size=8).digest(), "little")
 
 
 def _parameters(theta: Any, tensor: Tensor, n: int, allow_out_of_range: bool) -> np.ndarray:
