@@ -20,8 +20,19 @@ SMALLEST = sorted({zoo.get_spec(name).family: name for name in sorted(RELEASED, 
 """The model of every family whose graphs have the fewest bytes."""
 ONE_A_FAMILY = [name if name in SMALLEST else pytest.param(name, marks=pytest.mark.slow) for name in RELEASED]
 """One of every family, and with the marker slow the others, which take minutes together."""
-LARGE = {"beta-vae", "cnn3d", "displacement-unet", "map-diffusion", "nsf", "realnvp"}
-"""Families whose released graphs take seconds to make; tiny networks of them go through the same code by default."""
+LARGE = {
+    "beta-vae",
+    "cnn3d",
+    "displacement-unet",
+    "hamiltonian",
+    "lagrangian",
+    "map-diffusion",
+    "nsf",
+    "realnvp",
+    "symbolic-transformer",
+}
+"""Families whose released graphs take from many seconds to minutes to make; tiny networks of them go through the same code by
+default."""
 ONE_A_SMALL_FAMILY = [
     name if name in SMALLEST and zoo.get_spec(name).family not in LARGE else pytest.param(name, marks=pytest.mark.slow)
     for name in RELEASED
