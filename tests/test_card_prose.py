@@ -487,6 +487,8 @@ def test_tops_by_fine_tuning():
 
     for rows in (1000, 10_000):
         assert f"| {rows} | {cell('scratch', rows)} | | {cell('all', rows)} |" in page
+    once = found["runs"]["100000, seed 0"]
+    assert f"| 100000, one draw | {once['scratch']:.4f} | | {once['all']:.4f} |" in page
     fine_tuned, scratch = cell("all", 1000)[:5], cell("scratch", 10_000)[:5]
     assert f"fine-tuned on 1,000 comes to {fine_tuned}, a network of its own kind that sees 10,000 to {scratch}" in " ".join(
         page.split()
