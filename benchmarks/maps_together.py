@@ -36,10 +36,23 @@ SEED = 42_000_000
 FOLDER = Path("runs/maps_together")
 
 
+def simulator_of(theta: np.ndarray) -> NBodyConfig:
+    """The simulations of the model's training, at another Omega_m and sigma_8."""
+    nbody = FieldsConfig().nbody(0)
+    cosmology = nbody.cosmology.model_copy(update=dict(zip(NAMES, theta.tolist(), strict=True)))
+    return nbody.model_copy(update={"cosmology": cosmology})
+
+
+def maps_of_box(config: NBodyConfig, seed: int) -> np.ndarray:
+    """Overdensities (12, 64, 64) in all slabs of a simulation, along each axis."""
+    (final,) = evolve(config, linear_density(config, seed))
+    found: np.ndarray = slabs(density_of(final.positions, config.box, config.particles), SLABS)
+    return found
+
+
 def one_map(config: NBodyConfig, seed: int) -> np.ndarray:
     """Overdensity (64, 64) in a slab of a simulation of its own."""
-    (final,) = evolve(config, linear_density(config, seed))
-    found: np.ndarray = slabs(density_of(final.positions, config.box, config.particles), SLABS)[seed % (3 * SLABS)]
+    found: np.ndarray = maps_of_box(config, seed)[seed % (3 * SLABS)]
     return found
 
 
@@ -47,9 +60,7 @@ def maps_of(number: int, theta: np.ndarray) -> np.ndarray:
     """Maps (20, 64, 64) of one cosmology, from the disk where they were made before."""
     path = FOLDER / f"{number:03d}.npy"
     if not path.exists():
-        nbody = FieldsConfig().nbody(0)
-        named = dict(zip(NAMES, theta.tolist(), strict=True))
-        config = nbody.model_copy(update={"cosmology": nbody.cosmology.model_copy(update=named)})
+        config = simulator_of(theta)
         made = [one_map(config, SEED + MAPS * number + i) for i in range(MAPS)]
         FOLDER.mkdir(parents=True, exist_ok=True)
         with whole_file(path) as file:

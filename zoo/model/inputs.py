@@ -78,13 +78,13 @@ class InputCheck:
             self._agree(arrays)
         for name, array in arrays.items():
             expected = self._expected[name]
+            mask = None if expected.tensor.mask is None else arrays[expected.tensor.mask]
             if expected.bounded and not expected.within(array):
-                mask = expected.tensor.mask
-                expected.refuse(array, None if mask is None else arrays[mask], allow_nonfinite, allow_out_of_range)
-            if expected.tensor.jet is not None and expected.tensor.mask is not None:
-                refuse_jets(expected.tensor, array, arrays[expected.tensor.mask], allow_out_of_range)
+                expected.refuse(array, mask, allow_nonfinite, allow_out_of_range)
+            if expected.tensor.jet is not None and mask is not None:
+                refuse_jets(expected.tensor, array, mask, allow_out_of_range)
             if expected.codes and not allow_out_of_range:
-                expected.refuse_one_sign(array, None if expected.tensor.mask is None else arrays[expected.tensor.mask])
+                expected.refuse_one_sign(array, mask)
             if expected.tensor.index_of is not None:
                 expected.refuse_positions(array, self._length(expected.tensor.index_of, arrays))
         if self._reference is not None and not allow_out_of_range:

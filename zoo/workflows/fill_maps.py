@@ -170,8 +170,7 @@ def _maps(maps: Any, tensor: Tensor, allow_out_of_range: bool) -> tuple[np.ndarr
     if isinstance(maps, list | tuple) and len(sizes := {np.shape(one) for one in maps}) > 1:
         raise InputError(f"maps: expected all of one size, given {', '.join(map(str, sorted(sizes)))}")
     rows, _ = rows_of(maps, tensor, True)
-    check = InputCheck(Endpoint(description="", inputs=[tensor], outputs=[tensor]))
-    given = check({tensor.name: rows}, allow_nonfinite=True, allow_out_of_range=allow_out_of_range)[tensor.name]
+    given = _checked(tensor, rows, True, allow_out_of_range)
     holes = np.isnan(given)
     if infinite := np.count_nonzero(np.isinf(given)):
         raise InputError(f"maps: expected numbers, and NaN or a mask in holes, given {infinite} infinite cells")
@@ -180,6 +179,12 @@ def _maps(maps: Any, tensor: Tensor, allow_out_of_range: bool) -> tuple[np.ndarr
             said = "nothing but a hole" if hole.all() else "none"
             raise InputError(f"maps: expected cells that are masked or NaN beside others, given {said} in map {number}")
     return given, holes
+
+
+def _checked(tensor: Tensor, rows: np.ndarray, allow_nonfinite: bool, allow_out_of_range: bool) -> np.ndarray:
+    """Rows of a tensor by itself, checked as an endpoint checks its inputs."""
+    alone = Endpoint(description="", inputs=[tensor], outputs=[tensor])
+    return InputCheck(alone)({tensor.name: rows}, allow_nonfinite, allow_out_of_range)[tensor.name]
 
 
 def _expect_such_maps(folder: ModelFolder, logarithm: np.ndarray, holes: np.ndarray) -> None:
@@ -215,8 +220,7 @@ def _parameters(theta: Any, tensor: Tensor, n: int, allow_out_of_range: bool) ->
     rows, _ = rows_of(theta, tensor, True)
     if np.issubdtype(rows.dtype, np.floating) and not np.isfinite(rows).all():
         raise InputError(f"{tensor.name}: expected numbers, given some that are missing, NaN or infinite")
-    check = InputCheck(Endpoint(description="", inputs=[tensor], outputs=[tensor]))
-    given = check({tensor.name: rows}, False, allow_out_of_range)[tensor.name]
+    given = _checked(tensor, rows, False, allow_out_of_range)
     if len(given) not in (1, n):
         raise InputError(f"{tensor.name}: expected parameters of each of {n} maps, or of all, given {len(given)} rows")
     return np.repeat(given, n // len(given), axis=0)
