@@ -378,6 +378,8 @@ COLUMNS = "data as .csv, "
         ("export mlp-cmb-feature --data {}.csv --folder mine --precision int8", COLUMNS),
         ("unfold {}.csv {}.csv {}.csv --out mine", COLUMNS),
         ("find-anomalies {}.root nsf-dijet-density --region 3 4 --out mine", COLUMNS),
+        ("fill-maps {}.npy --theta 0.3,0.8 --out mine", COLUMNS),
+        ("fill-maps {}.h5 --out mine", COLUMNS),
         ("train --recipe {}.yaml", "a recipe (.yaml)"),
         ("release {}.yaml", "a recipe (.yaml)"),
         ("show ./{}", "the folder of a model"),

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 from astropy import units
+from astropy.io import fits
+from command_line import ok, refused
 
 import zoo
 from zoo.errors import InputError, UnknownNameError
@@ -115,6 +119,35 @@ def test_masked_cells_and_nan_are_filled_alike_by_keras_and_onnx_runtime(quick, 
     assert len(zoo.fill_maps(with_nan[1], session, theta=named, draws=1).plot().axes) == 3
     assert found.save(tmp_path / "filled.npz").exists()
     assert len(found.plot().axes) == 7
+
+
+def test_files_are_filled_as_arrays_are(released, monkeypatch, tmp_path):
+    monkeypatch.setattr("zoo.workflows.fill_maps.filled", lambda ask, log, hole, rngs: [log + rng.random() for rng in rngs])
+    model, maps, theta = released
+    holed = maps.copy()
+    holed[:, :9, :9] = np.nan
+    expected = zoo.fill_maps(holed, model, theta=theta, draws=2).maps
+    np.savez(tmp_path / "maps.npz", overdensity=holed, theta=theta)
+    np.save(tmp_path / "maps.npy", holed)
+    fits.writeto(tmp_path / "maps.fits", holed[1])
+    said = ok("fill-maps", str(tmp_path / "maps.npz"), "--out", str(tmp_path / "of-columns"), "--draws", "2")
+    assert re.search(r"1 +│ 81 +│ -?\d\.\d{3} \+- \d\.\d{3}", said)
+    with np.load(tmp_path / "of-columns" / "filled_maps.npz") as found:
+        np.testing.assert_array_equal(found["maps"], expected)
+    assert (tmp_path / "of-columns" / "filled_maps.png").stat().st_size > 1e4
+    np.testing.assert_array_equal(zoo.fill_maps(tmp_path / "maps.npy", model, theta=theta, draws=2).maps, expected)
+    one = zoo.fill_maps(str(tmp_path / "maps.fits"), model, theta=theta[1], draws=2)
+    np.testing.assert_array_equal(one.maps, expected[1:])
+    other = zoo.fill_maps(tmp_path / "maps.npz", model, theta=[0.2, 0.9], draws=1)
+    np.testing.assert_array_equal(other.theta, np.float32([[0.2, 0.9]] * 2), err_msg="what is said, not what the file holds")
+    for given, message in (
+        (["maps.npy"], "theta: expected omega_m, sigma8 of each map, or of all, given None"),
+        (["maps.npy", "--theta", "0.3;0.8"], "expected --theta NUMBER,NUMBER,..., given '0.3;0.8'"),
+        (["maps.npy", "--theta", "0.3"], "theta.*expected"),
+    ):
+        said = refused("fill-maps", str(tmp_path / given[0]), *given[1:], "--out", str(tmp_path / "none"))
+        assert re.search(message, said), said
+    assert not (tmp_path / "none").exists()
 
 
 def test_what_cannot_be_filled_is_refused(quick):

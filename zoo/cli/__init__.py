@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from zoo.cli import anomalies, catalog, deploy, new, simulate, train, unfold, use
+from zoo.cli import anomalies, catalog, deploy, fill_maps, new, simulate, train, unfold, use
 from zoo.cli.terminal import as_option
 from zoo.errors import INTERFACE, ZooError
 
@@ -18,7 +18,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     help="A zoo of pretrained physics models.",
 )
-for commands in (catalog, use, train, deploy, unfold, anomalies, new):
+for commands in (catalog, use, train, deploy, unfold, anomalies, fill_maps, new):
     app.add_typer(commands.app)
 app.add_typer(simulate.app, name="simulate")
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from typer.core import TyperCommand as Command
 
     from zoo.workflows.anomalies import Anomalies
+    from zoo.workflows.fill_maps import FilledMaps
     from zoo.workflows.unfolding.unfolded import Unfolded
 
 
@@ -36,21 +37,21 @@ def show(*renderables: RenderableType) -> None:
         console.print(renderable)
 
 
-def keep(found: Anomalies | Unfolded, out: Path, name: str, what: str, source: Path) -> None:
+def keep(found: Anomalies | FilledMaps | Unfolded, out: Path, name: str, what: str, source: Path) -> None:
     """Write a result to ``name.npz`` and ``name.png`` in a folder and show its table, which is there before the figure fails.
 
     Parameters
     ----------
-    found : Anomalies or Unfolded
+    found : Anomalies, FilledMaps or Unfolded
         The result.
     out : Path
         The folder.
     name : str
         Name of the files.
     what : str
-        What the numbers are, of each event.
+        What the numbers are, of each row.
     source : Path
-        The events that they are in the order of.
+        The rows that they are in the order of.
     """
     from zoo.atomic import whole_file
 

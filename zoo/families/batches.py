@@ -42,10 +42,28 @@ def in_batches(function: Callable[..., Any], *arrays: Any) -> Any:
 
 
 def answer(function: Callable[..., Any], *arrays: Any) -> Any:
-    """Call ``function(*arrays)``, of which torch wants tensors; its answers, as those of all backends, are what NumPy takes."""
+    """Call ``function(*arrays)``, on many rows in parts; its answers, as those of all backends, are what NumPy takes.
+
+    Tensors of the backend reach it as they are and whole, so that gradients pass.
+    """
+    if any(ops.is_tensor(array) for array in arrays):
+        return _untracked(function, *arrays)
+    size = rows_at_once(arrays)
+    starts = range(0, max(1, len(arrays[0])), size)
+    parts = [_untracked(function, *(array[start : start + size] for array in arrays)) for start in starts]
+    return parts[0] if len(parts) == 1 else keras.tree.map_structure(lambda *values: _joined(values), *parts)
+
+
+def _untracked(function: Callable[..., Any], *arrays: Any) -> Any:
+    """Call ``function(*arrays)``; torch wants tensors, and keeps what a gradient needs where one of them asks for it alone."""
     if keras.backend.backend() != "torch" or any(getattr(array, "requires_grad", False) for array in arrays):
         return function(*arrays)
     import torch
 
     with torch.no_grad():
         return function(*map(ops.convert_to_tensor, arrays))
+
+
+def _joined(values: tuple) -> Any:
+    """Answers of parts below one another, as what they are: arrays of NumPy, or tensors of the backend."""
+    return np.concatenate(values) if isinstance(values[0], np.ndarray) else ops.concatenate(values)

@@ -16,16 +16,19 @@ from zoo.counts import expect_counts
 from zoo.errors import InputError, option
 from zoo.interpret.posteriors.filling import filled, passes
 from zoo.interpret.result import Result
-from zoo.model.handed_in.tensors import rows_of
+from zoo.model.handed_in.files import read_array, read_columns
+from zoo.model.handed_in.tensors import inputs_of_columns, rows_of
 from zoo.model.inputs import InputCheck
 from zoo.model.spec import TEST_TENSORS, Endpoint, ModelSpec, Tensor
 from zoo.model.store import ModelFolder
 from zoo.model.test_tensors import read_test_tensors
+from zoo.paths import user_path
 from zoo.progress import bar
 from zoo.seeds import generator
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+    from rich.table import Table
 
 DENOISE, NOISE, CLEAN = "denoise", "noise", "clean"
 """The endpoint that is asked, its input for the deviation of the noise, and its answer."""
@@ -35,6 +38,8 @@ ENOUGH = 100
 """Cells that are seen, from which on their scatter tells what they are."""
 APART = 2.0
 """How many times as far from the mean density as the model's own maps, or as much more or less spread, maps may be."""
+LISTED = 20
+"""Maps that a table lists."""
 
 Ask = Callable[..., Any]
 
@@ -63,12 +68,26 @@ class FilledMaps(Result):
 
         return filled_map(self.maps[0], self.holes[0])
 
+    def table(self) -> Table:
+        """The mean overdensity of each hole, and how far it differs among the draws, of the first maps."""
+        from rich.table import Table
+
+        more = len(self.maps) - LISTED
+        shown = Table(title="filled maps", caption=f"and {more} more" if more > 0 else None)
+        for column in ("map", "cells in holes", "their mean overdensity"):
+            shown.add_column(column)
+        for number, (drawn, hole) in enumerate(zip(self.maps[:LISTED], self.holes, strict=False)):
+            means = drawn[:, hole].mean(axis=1)
+            spread = f" +- {means.std(ddof=1):.3f}" if len(means) > 1 else ""
+            shown.add_row(str(number), str(hole.sum()), f"{means.mean():.3f}{spread}")
+        return shown
+
 
 def fill_maps(
     maps: Any,
     model: Any = "diffusion-maps",
     *,
-    theta: Any,
+    theta: Any = None,
     draws: int = 16,
     seed: int = 0,
     allow_out_of_range: bool = False,
@@ -79,12 +98,13 @@ def fill_maps(
 
     Parameters
     ----------
-    maps : ndarray
-        Overdensities (n, y, x), or (y, x) of one, whose holes are masked or NaN, in cells of the model's size.
+    maps : ndarray or path
+        Overdensities (n, y, x), or (y, x) of one, whose holes are masked or NaN, in cells of the model's size; or a file of
+        such: a ``.npy``, an image of FITS, or columns, which may hold ``theta`` too.
     model : str, Path, EndpointModel or Session
         What denoises maps, or its name or folder: that opens a session, in which it takes half the time of Keras or less.
-    theta : ndarray or sequence of float
-        The parameters of each map, (n, parameter), or (parameter,) of all of them.
+    theta : ndarray or sequence of float, optional
+        The parameters of each map, (n, parameter), or (parameter,) of all of them; by default those in the file.
     draws : int
         In how many ways each is filled.
     seed : int
@@ -96,7 +116,7 @@ def fill_maps(
     Returns
     -------
     FilledMaps
-        ``maps`` (n, draws, y, x), ``plot()``, ``save(path)``.
+        ``maps`` (n, draws, y, x), ``plot()``, ``table()``, ``save(path)``.
 
     Raises
     ------
@@ -115,7 +135,10 @@ def fill_maps(
     expect_counts(0, seed=seed)
     ask, folder = _asked(model)
     noisy, parameters = _tensors(folder.spec)
-    given, holes = _maps(maps, folder.spec.endpoint("sample").outputs[0], allow_out_of_range)
+    overdensity = folder.spec.endpoint("sample").outputs[0]
+    if isinstance(maps, str | Path):
+        maps, theta = _read(maps, overdensity, parameters, theta)
+    given, holes = _maps(maps, overdensity, allow_out_of_range)
     theta = _parameters(theta, parameters, len(given), allow_out_of_range)
     logarithm = np.log(np.maximum(1 + np.where(holes, 0, given), 0) + FLOOR)
     if not allow_out_of_range:
@@ -165,6 +188,21 @@ def _tensors(spec: ModelSpec) -> tuple[Tensor, Tensor]:
     return others[0], others[1]
 
 
+def _read(path: str | Path, overdensity: Tensor, parameters: Tensor, theta: Any) -> tuple[Any, Any]:
+    """The maps of a file, and the parameters that were given, or else those that it holds."""
+    array = read_array(user_path(path))
+    if array is not None:
+        return array, theta
+    columns = read_columns(path)
+    found = inputs_of_columns(columns, _alone(overdensity), allow_missing=True)
+    return found[overdensity.name], inputs_of_columns(columns, _alone(parameters))[parameters.name] if theta is None else theta
+
+
+def _alone(tensor: Tensor) -> Endpoint:
+    """An endpoint of a tensor by itself."""
+    return Endpoint(description="", inputs=[tensor], outputs=[tensor])
+
+
 def _maps(maps: Any, tensor: Tensor, allow_out_of_range: bool) -> tuple[np.ndarray, np.ndarray]:
     """Overdensities (n, y, x) in float32, and which cells are missing."""
     if isinstance(maps, list | tuple) and len(sizes := {np.shape(one) for one in maps}) > 1:
@@ -183,8 +221,7 @@ def _maps(maps: Any, tensor: Tensor, allow_out_of_range: bool) -> tuple[np.ndarr
 
 def _checked(tensor: Tensor, rows: np.ndarray, allow_nonfinite: bool, allow_out_of_range: bool) -> np.ndarray:
     """Rows of a tensor by itself, checked as an endpoint checks its inputs."""
-    alone = Endpoint(description="", inputs=[tensor], outputs=[tensor])
-    return InputCheck(alone)({tensor.name: rows}, allow_nonfinite, allow_out_of_range)[tensor.name]
+    return InputCheck(_alone(tensor))({tensor.name: rows}, allow_nonfinite, allow_out_of_range)[tensor.name]
 
 
 def _expect_such_maps(folder: ModelFolder, logarithm: np.ndarray, holes: np.ndarray) -> None:
