@@ -42,10 +42,19 @@ def minutes(request: pytest.FixtureRequest) -> float:
 
 @pytest.fixture(scope="session")
 def load() -> Callable[[str], Any]:
-    """``zoo.load``, once in a worker for each name: for tests that leave the model as it is."""
+    """``zoo.load``, once in a worker for each name: for tests that leave the model as it is.
+
+    It is not compared with its test tensors, which takes seconds of many operations; tests/test_released.py does that once.
+    """
     import zoo
 
-    return functools.cache(zoo.load)
+    return functools.cache(functools.partial(zoo.load, verify=False))
+
+
+@pytest.fixture
+def unverified(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Models are loaded without being compared with their test tensors, for pages and cards that load them as users do."""
+    monkeypatch.setattr("zoo.loading.verify_model", lambda model, tensors: None)
 
 
 @pytest.fixture(scope="session")

@@ -18,7 +18,7 @@ PAGE = (ROOT / "docs" / "fields.md").read_text()
 (SETS,) = (yaml.safe_load(block) for block in re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL))
 
 
-def test_blocks_run(capsys, tmp_path, monkeypatch):
+def test_blocks_run(capsys, tmp_path, monkeypatch, unverified):
     monkeypatch.setenv("ZOO_CACHE", str(tmp_path))
     names: dict[str, object] = {}
     for block in re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL):

@@ -267,6 +267,26 @@ def test_a_rollout_is_many_steps_and_a_solution(name):
     np.testing.assert_allclose(path[:, -1], right.reshape(3, 4), rtol=1e-3, atol=1e-3)
 
 
+def test_a_rollout_is_by_the_weights_that_are_there_and_has_a_gradient():
+    tf = pytest.importorskip("tensorflow")
+    if keras.backend.backend() != "tensorflow":
+        pytest.skip("other backends differentiate functions")
+    model, (state,) = made(Lagrangian, coordinates=2, hidden=[6, 5], steps=3)
+    given = tf.constant(state[:2]), tf.constant([[0.01], [0.02]])
+    first = np.asarray(model.rollout(*given))
+    model.set_weights([1.1 * weight for weight in model.get_weights()])
+    second = np.asarray(model.rollout(*given))
+    assert np.abs(second - first).max() > 1e-4
+    np.testing.assert_allclose(second, np.asarray(model._rollout(*given)), rtol=1e-5, atol=1e-5)
+    gradients = []
+    for method in (model.rollout, model._rollout):
+        with tf.GradientTape() as tape:
+            tape.watch(given[0])
+            last = tf.reduce_sum(method(*given)[:, -1])
+        gradients.append(tape.gradient(last, given[0]))
+    np.testing.assert_allclose(*gradients, rtol=1e-4, atol=1e-4)
+
+
 @pytest.mark.parametrize("size", [1, 2, 4])
 def test_elimination_solves(size):
     rng = np.random.default_rng(0)

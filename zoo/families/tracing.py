@@ -27,3 +27,16 @@ def traced(function: Callable[..., Any], **options: Any) -> Any:
     # It warns of a graph that is made again and again, and counts by the place in memory of a function that may be long gone.
     made._omit_frequent_tracing_warning = True
     return made
+
+
+def runs_eagerly() -> bool:
+    """Whether TensorFlow runs each operation as it is called, rather than writing it into a graph.
+
+    Returns
+    -------
+    bool
+        False within `traced` functions, and while a model is exported.
+    """
+    import tensorflow as tf
+
+    return bool(tf.executing_eagerly())

@@ -18,6 +18,7 @@ from keras import ops
 from zoo.families.fields.convolutions import log_density
 from zoo.families.fields.map_generator import MapGenerator
 from zoo.families.fields.unet import UNet
+from zoo.families.flows.compiled import in_one
 from zoo.families.set_layers import built_dense, through
 from zoo.model.registry import register_family
 
@@ -73,6 +74,10 @@ class MapDiffusion(MapGenerator):
 
     def velocity(self, x, level, theta):
         """The rate at which maps (batch, height, width) of unit variance turn from noise to data, told levels (batch,)."""
+        shapes = ((None, None), (), (self.config["parameters"],))
+        return in_one(self, "_velocity", [(shape, "float32") for shape in shapes], x, level, theta)
+
+    def _velocity(self, x, level, theta):
         logarithm = ops.log(level)[:, None]
         waves = logarithm * WAVES
         told = through(self.tell, ops.concatenate([self.given(theta), logarithm, ops.sin(waves), ops.cos(waves)], axis=-1))

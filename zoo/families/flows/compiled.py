@@ -6,8 +6,9 @@ from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 import keras
+from keras import ops
 
-from zoo.families.tracing import traced
+from zoo.families.tracing import runs_eagerly, traced
 
 
 def as_graph(model: keras.Model, method: Callable[..., Any], signature: Sequence[tuple[tuple[int | None, ...], str]]) -> Any:
@@ -36,6 +37,34 @@ def as_graph(model: keras.Model, method: Callable[..., Any], signature: Sequence
     tensors = [tf.TensorSpec([None, *shape], dtype) for shape, dtype in signature]
     # Autograph would look through every function for conditions on tensors, of which a flow has none.
     return traced(method, input_signature=tensors, autograph=False)
+
+
+def in_one(model: keras.Model, method: str, signature: Sequence[tuple[tuple[int | None, ...], str]], *tensors: Any) -> Any:
+    """Call a method of many small operations as a graph where TensorFlow would run each by itself, which takes seconds.
+
+    Parameters
+    ----------
+    model : keras.Model
+        Whose method it is; it keeps the graph.
+    method : str
+        Its name.
+    signature : sequence of tuple of (tuple, str)
+        What `as_graph` takes.
+    *tensors : object
+        What the method takes.
+
+    Returns
+    -------
+    Tensor
+        What the method gives; of it itself within a graph, and with another backend.
+    """
+    own = getattr(model, method)
+    if keras.backend.backend() != "tensorflow" or not runs_eagerly():
+        return own(*tensors)
+    graphs = vars(model).setdefault("_graphs", {})
+    if method not in graphs:
+        graphs[method] = as_graph(model, own, signature)
+    return graphs[method](*(ops.convert_to_tensor(one, dtype) for one, (_, dtype) in zip(tensors, signature, strict=True)))
 
 
 def _jitted(model: keras.Model, method: Callable[..., Any]) -> Callable[..., Any]:
