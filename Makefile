@@ -115,11 +115,12 @@ lint: $(VENV)/installed
 	cp pyproject.toml build/lint
 	cd build/lint && ../../$(RUN)/mypy -p zoo && PYTHONPATH=. ../../$(RUN)/lint-imports
 
-# Two wheels: the code with what describes the models, and their large files.
+# Three wheels: the code with what describes the models, and two with their large files.
 wheel: $(VENV)/installed
-	rm -rf build dist packages/physzoo-models/build
+	rm -rf build dist packages/*/build
 	$(RUN)/python -m build --quiet --wheel --outdir dist
 	$(RUN)/python -m build --quiet --wheel --outdir dist packages/physzoo-models
+	$(RUN)/python -m build --quiet --wheel --outdir dist packages/physzoo-models-large
 
 clean:
 	rm -rf $(VENV) build dist demo exports *.egg-info packages/*/build packages/*/*.egg-info

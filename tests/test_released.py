@@ -136,14 +136,14 @@ def test_another_number_is_not_taken_for_the_released_one():
 
 
 BIG = ["bvae-shapes3d", "diffusion-maps", "ive-halo-mass", "transformer-formulae", "unet-displacement"]
-"""Models of more than 5 MB."""
+"""Models of more than 5 MB, whose files are in packages/physzoo-models-large."""
 
 
 def test_released_files_are_small():
     """The wheels carry them all. Weights are in a file and in each graph, and graphs of latents are several."""
     sizes = {name: sum(file.bytes for file in zoo.get_spec(name).files) for name in RELEASED}
     assert [name for name, size in sizes.items() if size > 5e6] == BIG
-    assert sum(sizes.values()) < 100e6
+    assert sum(sizes.values()) < 120e6
 
 
 @pytest.mark.parametrize("name", RELEASED)

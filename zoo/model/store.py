@@ -1,6 +1,6 @@
 """From a name to a folder of files that are what its spec says they are.
 
-The files of a released model lie in its folder, or in that of its name in an installed package (``physzoo-models``); what
+The files of a released model lie in its folder, or in that of its name in an installed package, as of ``physzoo-models``; what
 is in neither comes from the cache (``ZOO_CACHE``) and then from a mirror (``ZOO_MIRROR``, laid out as
 ``<name>/<revision>/<file>``). Nothing is used before its sha256 agreed.
 """
