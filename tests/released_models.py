@@ -24,6 +24,7 @@ LARGE = {
     "beta-vae",
     "cnn3d",
     "displacement-unet",
+    "flow-ensemble",
     "hamiltonian",
     "lagrangian",
     "map-diffusion",

@@ -51,6 +51,21 @@ def explained(found: dict[str, dict], part: str) -> float:
     return 1 - (model - noise) / (mean - noise)
 
 
+def test_three_trainings_are_closer_to_nuts_than_one():
+    together, alone = "nsf-cmb-posterior-ensemble", "nsf-cmb-posterior"
+    card, one, three = prose(together), measured(alone), measured(together)
+    mean, scatter = map(float, over_seeds(one["log_prob"]).split(" +- "))
+    assert f"{three['log_prob']['value'] - mean:.3f} more than in the mean of the three members ({mean:.3f})" in card
+    assert f"whose scatter over seeds is {scatter:.3f}" in card
+    assert f"a member has {one['c2st']['value']:.3f} ({interval(one['c2st'], 3)}) there" in card
+    nuts, told = result("posterior_hmc")["models"], []
+    for name in (together, alone):
+        summary, planck = nuts[name]["summary"], nuts[name]["skies"]["Planck"]
+        told += [summary["c2st_mean"], summary["c2st_max"], planck["c2st"]]
+    words = "C2ST is {:.3f} on average, {:.3f} at most and {:.3f} on Planck's sky, of one training {:.3f}, {:.3f} and {:.3f}"
+    assert words.format(*told) in card
+
+
 def test_latents_of_simulated_halos():
     card, found, noise = prose("ive-halo-profile-3"), measured("ive-halo-profile-3"), result("halo_noise")
     inside = [radius < 0.72 for radius in found["curves"]["query"]]

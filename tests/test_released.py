@@ -135,7 +135,14 @@ def test_another_number_is_not_taken_for_the_released_one():
     assert 0.516 < low < auc.value < high < 1.2 * auc.value
 
 
-BIG = ["bvae-shapes3d", "diffusion-maps", "ive-halo-mass", "transformer-formulae", "unet-displacement"]
+BIG = [
+    "bvae-shapes3d",
+    "diffusion-maps",
+    "ive-halo-mass",
+    "nsf-cmb-posterior-ensemble",
+    "transformer-formulae",
+    "unet-displacement",
+]
 """Models of more than 5 MB, whose files are in packages/physzoo-models-large."""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import sys
@@ -82,6 +83,24 @@ def quiet_arviz() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", r"\s*ArviZ is undergoing a major refactor", FutureWarning)
         yield
+
+
+@contextmanager
+def quiet_autocorrelation() -> Iterator[None]:
+    """Leave out that TensorFlow Probability's autocorrelation drops the imaginary part of a Fourier transform, which is zero.
+
+    Yields
+    ------
+    None
+        For an effective sample size.
+    """
+    logger = logging.getLogger("tensorflow")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 @contextmanager

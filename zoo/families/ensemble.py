@@ -41,6 +41,7 @@ class Ensemble(ZooModel):
     """
 
     endpoints: ClassVar[dict[str, str]] = {"predict": "answer"}
+    repeats_operations = True  # members scale and bound alike
     no_fine_tuning = "members trained together would come to agree: fine-tune each and join them with zoo ensemble"
 
     def __init__(self, member: str, config: dict[str, Any], count: int, **kwargs) -> None:

@@ -12,6 +12,7 @@ import numpy as np
 from zoo.data.cmb.emulation import HIGH, LOW, PARAMETERS
 from zoo.data.cmb.planck import TAU
 from zoo.progress import track
+from zoo.quiet import quiet_autocorrelation
 from zoo.seeds import generator
 
 CHAINS = 8
@@ -196,10 +197,12 @@ def nuts(
             kept.append(tf.map_fn(to_share, states))
             diverged.append(divergences)
     share = tf.concat(kept, axis=0)[:draws]
+    with quiet_autocorrelation():
+        effective = mcmc.effective_sample_size(share, cross_chain_dims=2, filter_beyond_positive_pairs=True).numpy()
     return Chains(
         samples=LOW + (HIGH - LOW) * np.moveaxis(share.numpy(), 0, 2),
         r_hat=mcmc.potential_scale_reduction(tf.transpose(share, (0, 2, 1, 3)), independent_chain_ndims=1).numpy(),
-        effective=mcmc.effective_sample_size(share, cross_chain_dims=2, filter_beyond_positive_pairs=True).numpy(),
+        effective=effective,
         divergent=float(np.mean(diverged)),
         seconds=time.perf_counter() - started,
     )

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import logging
 from typing import Any
 
 import numpy as np
+
+from zoo.quiet import quiet_autocorrelation
 
 
 def split_r_hat(tfp: Any, samples: np.ndarray) -> np.ndarray:
@@ -61,10 +62,5 @@ def superchains(chains: int) -> int:
 
 def effective_size(tfp: Any, samples: np.ndarray) -> np.ndarray:
     """Effective sample size (D,) of chains (draws, chains, D) together."""
-    logger = logging.getLogger("tensorflow")
-    level = logger.level
-    logger.setLevel(logging.ERROR)  # the autocorrelation drops the imaginary part of a Fourier transform, with a warning
-    try:
+    with quiet_autocorrelation():
         return tfp.mcmc.effective_sample_size(samples, filter_beyond_positive_pairs=True, cross_chain_dims=1).numpy()
-    finally:
-        logger.setLevel(level)
