@@ -18,6 +18,15 @@ def _size(name: str) -> int:
 
 SMALLEST = sorted({zoo.get_spec(name).family: name for name in sorted(RELEASED, key=_size, reverse=True)}.values())
 """The model of every family whose graphs have the fewest bytes."""
+BIG = [
+    "bvae-shapes3d",
+    "diffusion-maps",
+    "ive-halo-mass",
+    "nsf-cmb-posterior-ensemble",
+    "transformer-formulae",
+    "unet-displacement",
+]
+"""Models of more than 5 MB, whose files are in packages/physzoo-models-large."""
 ONE_A_FAMILY = [name if name in SMALLEST else pytest.param(name, marks=pytest.mark.slow) for name in RELEASED]
 """One of every family, and with the marker slow the others, which take minutes together."""
 LARGE = {

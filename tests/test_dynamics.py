@@ -11,13 +11,13 @@ from scipy.integrate import solve_ivp
 import zoo
 from zoo.data.dataset import Rows
 from zoo.errors import InputError
+from zoo.families.compiled import as_graph
 from zoo.families.dynamics.conservative import Derivatives
 from zoo.families.dynamics.derivatives import solved
 from zoo.families.dynamics.hamiltonian import Hamiltonian
 from zoo.families.dynamics.lagrangian import Lagrangian
 from zoo.families.dynamics.unconstrained import UnconstrainedMotion
 from zoo.families.ensemble import Ensemble
-from zoo.families.flows.compiled import as_graph
 from zoo.model.axes import fixed_axes
 from zoo.model.registry import get_family
 from zoo.model.spec import Data, Endpoint, ModelSpec, Tensor

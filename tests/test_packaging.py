@@ -8,6 +8,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from released_models import BIG
 
 ROOT = Path(__file__).parents[1]
 MAPPED = {"training": "zoo.training", "export": "zoo.export", "serving": "zoo.serving", "model_cards": "zoo.model_cards"}
@@ -35,6 +36,7 @@ def test_each_file_of_a_model_is_in_one_of_the_wheels():
     large = packed(LARGE, "physzoo_models_large", ROOT / "model_cards")
     files = {path for path in (ROOT / "model_cards").rglob("*.*") if path.parent.parent == ROOT / "model_cards"}
     assert sorted([*small, *models, *large]) == sorted(path for path in files if path.parent.name != "__pycache__")
+    assert sorted({path.parent.name for path in large}) == BIG
     sizes = [sum(path.stat().st_size for path in wheel) for wheel in (small, models, large)]
     assert sizes[0] < 3e6
     assert max(sizes) < 0.7 * LIMIT  # beside what ships of data

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from released_models import LARGE, ONE_A_FAMILY, ONE_A_SMALL_FAMILY, RELEASED, SMALLEST, bounds
+from released_models import BIG, LARGE, ONE_A_FAMILY, ONE_A_SMALL_FAMILY, RELEASED, SMALLEST, bounds
 
 import zoo
 from zoo.errors import ExportError, IntegrityError, ReproductionError
@@ -133,17 +133,6 @@ def test_another_number_is_not_taken_for_the_released_one():
     auc = headline(zoo.get_spec("mlp-cmb-feature"))[0]
     low, high = bounds(auc)
     assert 0.516 < low < auc.value < high < 1.2 * auc.value
-
-
-BIG = [
-    "bvae-shapes3d",
-    "diffusion-maps",
-    "ive-halo-mass",
-    "nsf-cmb-posterior-ensemble",
-    "transformer-formulae",
-    "unet-displacement",
-]
-"""Models of more than 5 MB, whose files are in packages/physzoo-models-large."""
 
 
 def test_released_files_are_small():

@@ -86,6 +86,32 @@ def quiet_arviz() -> Iterator[None]:
 
 
 @contextmanager
+def without_messages(words: str) -> Iterator[None]:
+    """Leave out what TensorFlow's Python code logs with such words in the block; everything else is logged.
+
+    Parameters
+    ----------
+    words : str
+        Part of the message, before its values are put in.
+
+    Yields
+    ------
+    None
+        For the block.
+    """
+
+    def kept(record: logging.LogRecord) -> bool:
+        return words not in str(record.msg)
+
+    logger = logging.getLogger("tensorflow")
+    logger.addFilter(kept)
+    try:
+        yield
+    finally:
+        logger.removeFilter(kept)
+
+
+@contextmanager
 def quiet_autocorrelation() -> Iterator[None]:
     """Leave out that TensorFlow Probability's autocorrelation drops the imaginary part of a Fourier transform, which is zero.
 
@@ -94,13 +120,8 @@ def quiet_autocorrelation() -> Iterator[None]:
     None
         For an effective sample size.
     """
-    logger = logging.getLogger("tensorflow")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
+    with without_messages("discard the imaginary part"):
         yield
-    finally:
-        logger.setLevel(level)
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from pydantic import Field, JsonValue
 from zoo.data.dataset import Moves, Rows
 from zoo.data.mechanics.trajectories import integrated, without_turns
 from zoo.families.batches import in_batches
-from zoo.families.flows.compiled import as_graph
+from zoo.families.compiled import as_graph
 from zoo.interpret import plots
 from zoo.model.spec import Metric
 from zoo.training.evaluate import Evaluation, Run, Runs

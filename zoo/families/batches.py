@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import keras
@@ -33,12 +33,15 @@ def rows_at_once(arrays: Iterable[Any]) -> int:
 def in_batches(function: Callable[..., Any], *arrays: Any) -> Any:
     """Call ``function(*arrays)`` for NumPy arrays, in the structure that it returns; rows may be cut as they are asked for."""
     expect_own_process()
-    size = rows_at_once(arrays)
-    parts = [
-        function(*(ops.convert_to_tensor(array[start : start + size]) for array in arrays))
-        for start in range(0, len(arrays[0]), size)
-    ]
+    parts = [function(*map(ops.convert_to_tensor, part)) for part in _parts(arrays)]
     return keras.tree.map_structure(lambda *values: np.concatenate([ops.convert_to_numpy(v) for v in values]), *parts)
+
+
+def _parts(arrays: tuple[Any, ...]) -> Iterator[list[Any]]:
+    """All arrays cut to as many rows at a time as memory bears."""
+    size = rows_at_once(arrays)
+    for start in range(0, len(arrays[0]), size):
+        yield [array[start : start + size] for array in arrays]
 
 
 def answer(function: Callable[..., Any], *arrays: Any) -> Any:
@@ -46,11 +49,9 @@ def answer(function: Callable[..., Any], *arrays: Any) -> Any:
 
     Tensors of the backend reach it as they are and whole, so that gradients pass.
     """
-    if any(ops.is_tensor(array) for array in arrays):
+    if any(ops.is_tensor(array) for array in arrays) or not len(arrays[0]):
         return _untracked(function, *arrays)
-    size = rows_at_once(arrays)
-    starts = range(0, max(1, len(arrays[0])), size)
-    parts = [_untracked(function, *(array[start : start + size] for array in arrays)) for start in starts]
+    parts = [_untracked(function, *part) for part in _parts(arrays)]
     return parts[0] if len(parts) == 1 else keras.tree.map_structure(lambda *values: _joined(values), *parts)
 
 

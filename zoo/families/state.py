@@ -6,7 +6,6 @@ Keras takes seeds of new layers from Python's random numbers, and dtypes and the
 
 from __future__ import annotations
 
-import logging
 import random
 import sys
 from collections.abc import Iterator
@@ -16,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from zoo.extras import import_keras
+from zoo.quiet import without_messages
 from zoo.seeds import SHORT, expect_seed
 
 FLOATS, AXES = "float32", "channels_last"
@@ -139,16 +139,8 @@ def without_advice() -> Iterator[None]:
 
     It counts calls of one code: models that are built one after another, such as members and rounds, look like one to it.
     """
-
-    def kept(record: logging.LogRecord) -> bool:
-        return "retracing" not in str(record.msg)
-
-    logger = logging.getLogger("tensorflow")
-    logger.addFilter(kept)
-    try:
+    with without_messages("retracing"):
         yield
-    finally:
-        logger.removeFilter(kept)
 
 
 @contextmanager

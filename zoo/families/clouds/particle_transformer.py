@@ -12,7 +12,7 @@ from keras import ops
 from zoo.families.clouds.cloud import CloudClassifier, some
 from zoo.families.clouds.frame import about_axis, pair_kinematics
 from zoo.families.layers import Standardize
-from zoo.families.set_layers import AWAY, AttentionBlock, ClassAttentionBlock, LearnedElements, built_dense, through
+from zoo.families.set_layers import AttentionBlock, ClassAttentionBlock, LearnedElements, built_dense, through
 from zoo.model.registry import register_family
 
 PAIRS = 4
@@ -107,10 +107,9 @@ class ParticleTransformer(CloudClassifier):
         frame = about_axis(particles, real)
         x = through(self.embedding, self.features(frame, identity))
         bias = through(self.pair, self.standardize_pairs(pair_kinematics(frame)))
-        # With the mask in it, which each block would add to all pairs of particles once more.
-        bias = ops.transpose(bias, (0, 3, 1, 2)) + AWAY * (1.0 - ops.cast(real, bias.dtype)[:, None, None])
+        bias = ops.transpose(bias, (0, 3, 1, 2))
         for block in self.attention_blocks:
-            x = block(x, bias=bias)
+            x = block(x, real, bias)
         token, weights = self.token(x), []
         for class_block in self.class_blocks:
             token, weight = class_block(token, x, real)

@@ -10,8 +10,8 @@ import numpy as np
 from keras import ops
 
 from zoo.families.base import ZooModel
+from zoo.families.compiled import TrainedInXla, in_one
 from zoo.families.dynamics.derivatives import ACTIVATIONS
-from zoo.families.flows.compiled import TrainedInXla, in_one
 from zoo.families.layers import Standardize
 
 STAGES = np.array([[1 / 2, 1 / 6, 0], [1 / 2, 1 / 3, 0], [1, 1 / 3, 0], [0, 1 / 6, 1]], np.float32)
@@ -144,7 +144,7 @@ class Motion(TrainedInXla, ZooModel):
         """The states (batch, steps, 2 n) after each of so many time steps, as ``step`` makes them."""
         given = (state, time_step) if parameters is None else (state, time_step, parameters)
         widths = (2 * self.coordinates, 1, self.config["parameters"])
-        return in_one(self, "_rollout", [((width,), "float32") for width in widths[: len(given)]], *given)
+        return in_one(self, self._rollout, [((width,), "float32") for width in widths[: len(given)]], *given)
 
     def _rollout(self, state, time_step, parameters=None):
         further, share, done = (np.tile(column, self.steps)[:, None, None] for column in STAGES.T)

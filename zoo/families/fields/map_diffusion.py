@@ -15,10 +15,10 @@ import keras
 import numpy as np
 from keras import ops
 
+from zoo.families.compiled import in_one
 from zoo.families.fields.convolutions import log_density
 from zoo.families.fields.map_generator import MapGenerator
 from zoo.families.fields.unet import UNet
-from zoo.families.flows.compiled import in_one
 from zoo.families.set_layers import built_dense, through
 from zoo.model.registry import register_family
 
@@ -75,7 +75,7 @@ class MapDiffusion(MapGenerator):
     def velocity(self, x, level, theta):
         """The rate at which maps (batch, height, width) of unit variance turn from noise to data, told levels (batch,)."""
         shapes = ((None, None), (), (self.config["parameters"],))
-        return in_one(self, "_velocity", [(shape, "float32") for shape in shapes], x, level, theta)
+        return in_one(self, self._velocity, [(shape, "float32") for shape in shapes], x, level, theta)
 
     def _velocity(self, x, level, theta):
         logarithm = ops.log(level)[:, None]

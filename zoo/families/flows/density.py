@@ -12,8 +12,8 @@ import numpy as np
 from zoo.errors import InputError, option
 from zoo.families.base import ZooModel
 from zoo.families.batches import in_batches
+from zoo.families.compiled import as_graph
 from zoo.families.contracts import Prediction
-from zoo.families.flows.compiled import as_graph
 from zoo.families.flows.context import checked_context
 from zoo.families.flows.context_shape import ContextShape
 from zoo.families.flows.counts import expect_counts

@@ -13,8 +13,8 @@ from scipy.special import ndtr
 
 from zoo.errors import InputError
 from zoo.families.batches import in_batches
+from zoo.families.compiled import TrainedInXla
 from zoo.families.flows.bijector import Bijector
-from zoo.families.flows.compiled import TrainedInXla
 from zoo.families.flows.context_shape import ContextShape
 from zoo.families.flows.density import DensityModel
 from zoo.families.flows.embeddings import built_embedding

@@ -123,7 +123,7 @@ def _by_model(model: Any, method: Callable[..., Any], tensors: list) -> Callable
     """A method as a graph, as it is asked for every token."""
     import keras
 
-    from zoo.families.flows.compiled import as_graph
+    from zoo.families.compiled import as_graph
 
     graph = as_graph(model, method, [(tuple(tensor.shape), tensor.dtype) for tensor in tensors])
     return lambda *arrays: keras.ops.convert_to_numpy(graph(*map(keras.ops.convert_to_tensor, arrays)))

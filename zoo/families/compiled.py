@@ -1,4 +1,4 @@
-"""Flows compiled: hundreds of small operations, of which each takes a hundred times longer by itself."""
+"""Methods compiled: hundreds of small operations, of which each takes a hundred times longer by itself."""
 
 from __future__ import annotations
 
@@ -39,15 +39,20 @@ def as_graph(model: keras.Model, method: Callable[..., Any], signature: Sequence
     return traced(method, input_signature=tensors, autograph=False)
 
 
-def in_one(model: keras.Model, method: str, signature: Sequence[tuple[tuple[int | None, ...], str]], *tensors: Any) -> Any:
+def in_one(
+    model: keras.Model,
+    method: Callable[..., Any],
+    signature: Sequence[tuple[tuple[int | None, ...], str]],
+    *tensors: Any,
+) -> Any:
     """Call a method of many small operations as a graph where TensorFlow would run each by itself, which takes seconds.
 
     Parameters
     ----------
     model : keras.Model
         Whose method it is; it keeps the graph.
-    method : str
-        Its name.
+    method : callable
+        What `as_graph` takes.
     signature : sequence of tuple of (tuple, str)
         What `as_graph` takes.
     *tensors : object
@@ -58,13 +63,12 @@ def in_one(model: keras.Model, method: str, signature: Sequence[tuple[tuple[int 
     Tensor
         What the method gives; of it itself within a graph, and with another backend.
     """
-    own = getattr(model, method)
     if keras.backend.backend() != "tensorflow" or not runs_eagerly():
-        return own(*tensors)
-    graphs = vars(model).setdefault("_graphs", {})
-    if method not in graphs:
-        graphs[method] = as_graph(model, own, signature)
-    return graphs[method](*(ops.convert_to_tensor(one, dtype) for one, (_, dtype) in zip(tensors, signature, strict=True)))
+        return method(*tensors)
+    graphs, name = vars(model).setdefault("_graphs", {}), method.__name__
+    if name not in graphs:
+        graphs[name] = as_graph(model, method, signature)
+    return graphs[name](*(ops.convert_to_tensor(one, dtype) for one, (_, dtype) in zip(tensors, signature, strict=True)))
 
 
 def _jitted(model: keras.Model, method: Callable[..., Any]) -> Callable[..., Any]:
