@@ -333,7 +333,7 @@ def test_ensemble_of_what_does_not_go_together_is_refused(members, tmp_path):
         (members[:1], "at least two"),
         ([members[0], members[0]], r"members \[0, 1\] have the same weights"),
         ([members[0], other], "expected family mlp with config"),
-        ([members[0], unit], "other tensors"),
+        ([members[0], unit], "its speed has another unit than that of tiny; members are trainings that differ in the seed"),
         (["gbt-halo-mass", "gbt-halo-mass"], "expected a Keras model, given BoostedTrees of scikit-learn"),
     ):
         with pytest.raises(ZooError, match=message):

@@ -128,6 +128,7 @@ def test_files_are_filled_as_arrays_are(released, monkeypatch, tmp_path):
     holed[:, :9, :9] = np.nan
     expected = zoo.fill_maps(holed, model, theta=theta, draws=2).maps
     np.savez(tmp_path / "maps.npz", overdensity=holed, theta=theta)
+    np.savez(tmp_path / "alone.npz", overdensity=holed)
     np.save(tmp_path / "maps.npy", holed)
     fits.writeto(tmp_path / "maps.fits", holed[1])
     said = ok("fill-maps", str(tmp_path / "maps.npz"), "--out", str(tmp_path / "of-columns"), "--draws", "2")
@@ -141,7 +142,8 @@ def test_files_are_filled_as_arrays_are(released, monkeypatch, tmp_path):
     other = zoo.fill_maps(tmp_path / "maps.npz", model, theta=[0.2, 0.9], draws=1)
     np.testing.assert_array_equal(other.theta, np.float32([[0.2, 0.9]] * 2), err_msg="what is said, not what the file holds")
     for given, message in (
-        (["maps.npy"], "theta: expected omega_m, sigma8 of each map, or of all, given None"),
+        (["maps.npy"], "theta: expected omega_m, sigma8 of each map, or of all, given none: give --theta NUMBER"),
+        (["alone.npz"], "given none: give --theta NUMBER,NUMBER,..., or a file with columns of these names"),
         (["maps.npy", "--theta", "0.3;0.8"], "expected --theta NUMBER,NUMBER,..., given '0.3;0.8'"),
         (["maps.npy", "--theta", "0.3"], "theta.*expected"),
     ):

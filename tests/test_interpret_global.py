@@ -322,6 +322,8 @@ def test_every_result_is_drawn_and_saved(tmp_path, trees):
         assert path.stat().st_size > 1_000
         with np.load(result.save(tmp_path / f"{name}.npz"), allow_pickle=False) as file:
             assert "about" in file
+        with pytest.raises(InputError, match=r"expected a path that ends in \.npz, given .*table\.csv"):
+            result.save(tmp_path / "table.csv")
     with np.load(tmp_path / "embedding.npz") as file:
         np.testing.assert_allclose(file["truth/first"], rows[:, 0])
 

@@ -13,6 +13,8 @@ import numpy as np
 from pydantic import BaseModel
 
 from zoo.atomic import whole_file
+from zoo.errors import InputError
+from zoo.paths import user_path
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -36,6 +38,14 @@ class Result(ABC):
         """Say what a person reads of it in a terminal; None where the figure says it all."""
         return None
 
+    def destination(self, path: str | PathLike[str]) -> Path:
+        """The path of a file to be written, whose folder is made; InputError for a suffix of another kind of file."""
+        path = user_path(path)
+        if path.suffix not in self.suffixes:
+            raise InputError(f"expected a path that ends in {' or '.join(self.suffixes)}, given {path}")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path
+
     @abstractmethod
     def plot(self) -> Figure:
         """The figure of this result."""
@@ -49,8 +59,13 @@ class Result(ABC):
         """Write arrays under their names, those of dictionaries as ``field/key``, and plain data as JSON under ``about``.
 
         One ``.npz`` file, whole or not at all.
+
+        Raises
+        ------
+        InputError
+            The path is of another kind.
         """
-        path = Path(path)
+        path = self.destination(path)
         arrays: dict[str, Any] = {}
         about: dict[str, Any] = {}
         for field in fields(self):  # type: ignore[arg-type]

@@ -27,6 +27,12 @@ if TYPE_CHECKING:
     from zoo.families.base import ZooModel
     from zoo.families.ensemble import Ensemble
 
+SAME = (
+    "members are trainings that differ in the seed alone, so that ranges and scales measured on their rows are the same: "
+    "finished runs of one recipe, or for a posterior of your own simulator train_npe with members=3"
+)
+"""What to do about members that differ otherwise."""
+
 
 @apart()
 def ensemble(
@@ -197,11 +203,28 @@ def _member(member: Any, spec: ModelSpec, endpoint: str, *, run: bool) -> ZooMod
                 " train more trees in one model instead (zoo train)"
             )
         kind = model.spec.family, model.spec.config
-        if model.spec.endpoints.get(endpoint) != spec.endpoint(endpoint):
-            raise ZooError(f"{member}: its endpoint {endpoint!r} has other tensors than that of {spec.name}")
+        if (unlike := _unlike(model.spec, spec, endpoint)) is not None:
+            raise ZooError(f"{member}: {unlike}; {SAME}")
     if kind != (spec.family, spec.config):
         raise ZooError(f"{member}: expected family {spec.family} with config {spec.config}, given {kind[0]} with {kind[1]}")
     return model
+
+
+def _unlike(member: ModelSpec, spec: ModelSpec, name: str) -> str | None:
+    """What a member's endpoint has otherwise than that of the first, or nothing."""
+    if name not in member.endpoints:
+        return f"expected an endpoint {name!r} as {spec.name} has, given {', '.join(member.endpoints)}"
+    own, first = member.endpoint(name), spec.endpoint(name)
+    if own == first:
+        return None
+    tensors, expected = [*own.inputs, *own.outputs], [*first.inputs, *first.outputs]
+    names = [tensor.name for tensor in expected]
+    if [tensor.name for tensor in tensors] != names:
+        return f"expected the tensors {', '.join(names)} of {spec.name}, given {', '.join(tensor.name for tensor in tensors)}"
+    for tensor, other in zip(tensors, expected, strict=True):
+        if fields := [field for field in type(tensor).model_fields if getattr(tensor, field) != getattr(other, field)]:
+            return f"its {tensor.name} has another {', '.join(fields)} than that of {spec.name}"
+    return f"its endpoint {name!r} is described otherwise than that of {spec.name}"
 
 
 def _fingerprint(model: ZooModel) -> str:

@@ -20,7 +20,7 @@ from zoo.model.handed_in.files import read_array, read_columns
 from zoo.model.handed_in.tensors import inputs_of_columns, rows_of
 from zoo.model.inputs import InputCheck
 from zoo.model.spec import TEST_TENSORS, Endpoint, ModelSpec, Tensor
-from zoo.model.store import ModelFolder
+from zoo.model.store import ModelFolder, locate
 from zoo.model.test_tensors import read_test_tensors
 from zoo.paths import user_path
 from zoo.progress import bar
@@ -133,7 +133,7 @@ def fill_maps(
 
     expect_counts(draws=draws)
     expect_counts(0, seed=seed)
-    ask, folder = _asked(model)
+    folder = _folder(model)
     noisy, parameters = _tensors(folder.spec)
     overdensity = folder.spec.endpoint("sample").outputs[0]
     if isinstance(maps, str | Path):
@@ -143,6 +143,7 @@ def fill_maps(
     logarithm = np.log(np.maximum(1 + np.where(holes, 0, given), 0) + FLOOR)
     if not allow_out_of_range:
         _expect_such_maps(folder, logarithm, holes)
+    ask = _asked(model, folder)
     found = np.empty((len(given), draws, *given.shape[1:]), np.float32)
     parts = [range(start, min(start + TOGETHER, draws)) for start in range(0, draws, TOGETHER)]
     with bar(len(given) * len(parts) * passes(), "filling") as advance:
@@ -162,19 +163,23 @@ def fill_maps(
     return FilledMaps(np.where(holes[:, None], found, given[:, None]), holes, theta)
 
 
-def _asked(model: Any) -> tuple[Ask, ModelFolder]:
-    """What answers as the endpoint ``denoise``, and the folder of the model."""
+def _folder(model: Any) -> ModelFolder:
+    """The folder of a model that denoises maps."""
+    folder = locate(model) if isinstance(model, str | Path) else getattr(model, "folder", None)
+    if not isinstance(folder, ModelFolder):
+        raise InputError(f"model: expected a loaded model, a session, a name or a folder, given {type(model).__name__}")
+    if DENOISE not in folder.spec.endpoints or "sample" not in folder.spec.endpoints:
+        raise InputError(f"{folder.spec.name}: expected a model that denoises maps, such as diffusion-maps")
+    return folder
+
+
+def _asked(model: Any, folder: ModelFolder) -> Ask:
+    """What answers as the endpoint ``denoise``."""
     if isinstance(model, str | Path):
         from zoo.serving import Session
 
-        model = Session(model, threads=joblib.cpu_count())
-    folder = getattr(model, "folder", None)
-    if not isinstance(folder, ModelFolder):
-        raise InputError(f"model: expected a loaded model, a session, a name or a folder, given {type(model).__name__}")
-    spec = folder.spec
-    if DENOISE not in spec.endpoints or "sample" not in spec.endpoints:
-        raise InputError(f"{spec.name}: expected a model that denoises maps, such as diffusion-maps")
-    return (partial(model.run, endpoint=DENOISE) if hasattr(model, "run") else model.endpoint(DENOISE)), folder
+        model = Session.of(folder, threads=joblib.cpu_count())
+    return partial(model.run, endpoint=DENOISE) if hasattr(model, "run") else model.endpoint(DENOISE)
 
 
 def _tensors(spec: ModelSpec) -> tuple[Tensor, Tensor]:
@@ -194,8 +199,10 @@ def _read(path: str | Path, overdensity: Tensor, parameters: Tensor, theta: Any)
     if array is not None:
         return array, theta
     columns = read_columns(path)
-    found = inputs_of_columns(columns, _alone(overdensity), allow_missing=True)
-    return found[overdensity.name], inputs_of_columns(columns, _alone(parameters))[parameters.name] if theta is None else theta
+    found = inputs_of_columns(columns, _alone(overdensity), allow_missing=True)[overdensity.name]
+    if theta is None and columns.find(parameters) is not None:
+        theta = inputs_of_columns(columns, _alone(parameters))[parameters.name]
+    return found, theta
 
 
 def _alone(tensor: Tensor) -> Endpoint:
@@ -253,7 +260,11 @@ def _digest(one: np.ndarray) -> int:
 def _parameters(theta: Any, tensor: Tensor, n: int, allow_out_of_range: bool) -> np.ndarray:
     """The parameters of each map, (n, parameter)."""
     if theta is None or (np.ndim(theta) == 0 and not hasattr(theta, "keys")):
-        raise InputError(f"{tensor.name}: expected {', '.join(tensor.labels or [])} of each map, or of all, given {theta!r}")
+        names, given = ", ".join(tensor.labels or []), "none" if theta is None else repr(theta)
+        raise InputError(
+            f"{tensor.name}: expected {names} of each map, or of all, given {given}: give"
+            f" {option('theta', '[NUMBER, NUMBER, ...]', 'NUMBER,NUMBER,...')}, or a file with columns of these names"
+        )
     rows, _ = rows_of(theta, tensor, True)
     if np.issubdtype(rows.dtype, np.floating) and not np.isfinite(rows).all():
         raise InputError(f"{tensor.name}: expected numbers, given some that are missing, NaN or infinite")

@@ -107,8 +107,8 @@ class Explanation(Result):
         return np.abs(total - (self.answer.astype(float) - self.baseline_answer))
 
     def save(self, path: str | PathLike[str]) -> Path:
-        """Write everything to one ``.npz`` file, whole or not at all."""
-        path = Path(path)
+        """Write everything to one ``.npz`` file, whole or not at all; InputError for a path of another kind."""
+        path = self.destination(path)
         arrays = {name: array for name in ARRAYS if (array := getattr(self, name)) is not None}
         arrays |= {FIXED + name: array for name, array in self.fixed.items()}
         about = {name: getattr(self, name) for name in ("method", "endpoint", "tensor", "output", "target", "meta", "answered")}

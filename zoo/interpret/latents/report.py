@@ -165,11 +165,8 @@ class LatentReport(Result):
         InputError
             The path is of another kind.
         """
-        path = Path(path)
-        if path.suffix not in (".json", ".npz"):
-            raise InputError(f"expected a path that ends in .json or .npz, given {path}")
+        path = self.destination(path)
         about = json.dumps(self.about(), indent=1)
-        path.parent.mkdir(parents=True, exist_ok=True)
         with whole_file(path) as file:
             if path.suffix == ".json":
                 file.write(about.encode())

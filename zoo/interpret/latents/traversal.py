@@ -157,8 +157,8 @@ class Traversal(Result):
         return {name: array for name, array in found.items() if array is not None}
 
     def save(self, path: str | PathLike[str]) -> Path:
-        """Write `arrays` to a ``.npz``, whole or not at all."""
-        return write_outputs(Path(path), self.arrays())
+        """Write `arrays` to a ``.npz``, whole or not at all; InputError for a path of another kind."""
+        return write_outputs(self.destination(path), self.arrays())
 
     def plot(self) -> Figure:
         """What the decoder answers as each latent moves: curves, or images."""
