@@ -160,6 +160,9 @@ def test_several_rows_from_the_command_line_give_the_exact_posterior_of_all(tmp_
     x[0, :3] += 1.5
     np.save(tmp_path / "x.npy", x)
     assert "CONTRADICT EACH OTHER" in ok(*asked, "--together", "--allow-out-of-range")
+    x[3, 1] = np.nan
+    np.save(tmp_path / "x.npy", x)
+    assert "given 1 that are NaN or infinite, the first in row 3 at [1]" in refused(*asked, "--together")
 
 
 def test_draws_that_crowd_at_an_end_of_the_prior_are_told():

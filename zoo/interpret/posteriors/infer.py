@@ -413,10 +413,11 @@ def _expect_draws(draws: int, parameters: int) -> None:
 def _expect_finite(name: str, array: np.ndarray, description: str) -> None:
     """Refuse an observation that lacks numbers, before it is held against simulations, of which NaN is beyond none."""
     if (missing := np.argwhere(~np.isfinite(array))).size:
-        at = ", ".join(map(str, missing[0][1:]))
+        row, *at = missing[0].tolist()
+        where = f"at {at}" if len(array) == 1 else f"in row {row} at {at}"
         raise InputError(
             f"{description}: expected a finite number for every element of {name}, given {len(missing)} that are NaN or"
-            f" infinite, the first at [{at}]: a posterior is of a whole observation"
+            f" infinite, the first {where}: a posterior is of a whole observation"
         )
 
 
