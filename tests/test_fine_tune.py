@@ -315,6 +315,29 @@ def test_families_without_another_head_say_so(tmp_path):
         zoo.fine_tune(released("cnn3d"), user_data("cnn3d"), folder=tmp_path / "mine", outputs=2, task="classification")
 
 
+@pytest.mark.parametrize("units", [["Msun", "Mpc"], None])
+def test_quantities_have_errors_of_their_own(tmp_path, no_graphs, units):
+    """Two numbers of an answer in different units have no error together."""
+    parent = released("mlp")
+    (output,) = parent.spec.endpoint("predict").outputs
+    axis = output.axes[0].model_copy(update={"labels": ["mass", "radius"], "units": units})
+    labeled = output.model_copy(update={"axes": [axis]})
+    endpoint = parent.spec.endpoint("predict").model_copy(update={"outputs": [labeled]})
+    parent.spec = parent.spec.model_copy(update={"endpoints": {"predict": endpoint}})
+    data = user_data("mlp")
+    model = run(parent, tmp_path / "mine", data)
+    found = {metric.name: metric for metric in model.spec.metrics}
+    assert ("rmse" in found) == (units is None)
+    for name, unit in zip(("mass", "radius"), units or ["m", "m"], strict=True):
+        metric = found[f"rmse {name}"]
+        assert metric_unit(metric, model.spec.units) == unit
+        assert metric.baseline == found[f"before/rmse {name}"].value
+        assert f"rmse {name} minus that from scratch" in found
+    if units is None:
+        both = [found[f"rmse {name}"].value for name in ("mass", "radius")]
+        assert found["rmse"].value == pytest.approx(np.sqrt(np.mean(np.square(both))), rel=1e-6)
+
+
 def test_a_data_set_brings_its_own_splits(tmp_path, no_graphs):
     from zoo.data.pendulum import Pendulum
 

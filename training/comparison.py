@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
@@ -23,7 +24,9 @@ Measured = tuple[Statistic, np.ndarray, str]
 """A statistic, the values of rows (n, ...) that it is taken of, and what it is."""
 
 
-def compare(models: dict[str, ZooModel], rows: Rows, unit: str | None = None) -> list[Metric]:
+def compare(
+    models: dict[str, ZooModel], rows: Rows, unit: str | None = None, quantities: Mapping[str, str | None] | None = None
+) -> list[Metric]:
     """Metrics of the first of several models, the others beside it, and how much it differs from each.
 
     Parameters
@@ -34,9 +37,12 @@ def compare(models: dict[str, ZooModel], rows: Rows, unit: str | None = None) ->
         Rows that no choice has used.
     unit : str, optional
         Unit of the answer, where all its elements have the same.
+    quantities : mapping of str to str, optional
+        The unit of each element of the answer by its name, or None where it has none: each has an error of its own, and there
+        is one of all together only where the units are the same.
     """
     label, *others = models
-    found = {name: statistics(model, rows, unit) for name, model in models.items()}
+    found = {name: statistics(model, rows, unit, quantities) for name, model in models.items()}
     metrics, units = [], Units.of(rows)
     for name, (statistic, ours, meaning) in found[label].items():
         beside = {other: found[other][name][1] for other in others}
@@ -107,14 +113,16 @@ def _beyond(statistic: Statistic) -> Statistic:
     return difference
 
 
-def statistics(model: ZooModel, rows: Rows, unit: str | None = None) -> dict[str, Measured]:
-    """Each statistic by name, of an answer in this unit."""
+def statistics(
+    model: ZooModel, rows: Rows, unit: str | None = None, quantities: Mapping[str, str | None] | None = None
+) -> dict[str, Measured]:
+    """Each statistic by name, of an answer in this unit, or of elements that are named with theirs."""
     loss, answer = losses(model, rows)
     found: dict[str, Measured] = {}
     if answer is not None:
         target = np.asarray(rows.target[:], np.float64)
         answer = answer.astype(np.float64)
-        of_kind = _of_classes if model.classes else partial(_of_quantities, unit=unit)
+        of_kind = _of_classes if model.classes else partial(_of_quantities, unit=unit, quantities=quantities or {})
         found = of_kind(answer, target, rows.weight)
     return found | {"loss": (mean, loss, f"{model.objective_name}, mean over rows")}
 
@@ -131,9 +139,27 @@ def _of_classes(probability: np.ndarray, target: np.ndarray, weight: np.ndarray 
     return found
 
 
-def _of_quantities(answer: np.ndarray, target: np.ndarray, weight: np.ndarray | None, unit: str | None) -> dict[str, Measured]:
-    squared = np.square(answer - target).mean(axis=1)
-    spread = rms(target - np.average(target, axis=0, weights=weight), weight)
-    meaning = "root mean square over rows and outputs, in their unit" if unit is None else f"{unit}, root mean square over rows"
-    meaning += f"; the mean of the test rows alone would have {spread:.4g}"
-    return {"rmse": (root_mean, squared, meaning)}
+def _of_quantities(
+    answer: np.ndarray,
+    target: np.ndarray,
+    weight: np.ndarray | None,
+    unit: str | None,
+    quantities: Mapping[str, str | None],
+) -> dict[str, Measured]:
+    squared, off = np.square(answer - target), target - np.average(target, axis=0, weights=weight)
+
+    def error(places: Any, meaning: str) -> Measured:
+        spread = f"; the mean of the test rows alone would have {rms(off[:, places], weight):.4g}"
+        return root_mean, squared[:, places].mean(axis=1), meaning + spread
+
+    found = {}
+    if len(set(quantities.values())) < 2:
+        of_all = (
+            "root mean square over rows and outputs, in their unit" if unit is None else f"{unit}, root mean square over rows"
+        )
+        found["rmse"] = error(slice(None), of_all)
+    for i, (name, own) in enumerate(quantities.items()):
+        found[f"rmse {name}"] = error(
+            [i], "root mean square over rows" if own is None else f"{own}, root mean square over rows"
+        )
+    return found

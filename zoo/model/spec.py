@@ -424,8 +424,10 @@ class ModelSpec(Strict):
 
     @property
     def units(self) -> set[str]:
-        """Units of all tensors."""
-        return {tensor.unit for endpoint in self.endpoints.values() for tensor in endpoint.tensors}
+        """Units of all tensors and of what they name."""
+        tensors = [tensor for endpoint in self.endpoints.values() for tensor in endpoint.tensors]
+        named = {unit for tensor in tensors for axis in tensor.axes for unit in axis.units or ()}
+        return named | {tensor.unit for tensor in tensors}
 
     def _repr_markdown_(self) -> str:
         """What a notebook shows: what the model is for, how it is asked, and its first numbers, in the words of its card."""

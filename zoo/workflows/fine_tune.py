@@ -162,8 +162,13 @@ def _fine_tuned(
         warn(warning)
     tuned = train(parent, network, dataset, chosen, checked, path.with_name(f"{path.name}.run"))
     beside = {"before": parent} if chosen.outputs is None and chosen.inputs is None else {}
-    unit = _unit(described.endpoint(network.data_endpoint).outputs[0], dataset, new=chosen.outputs is not None)
-    metrics = compare({"fine-tuned": tuned.model, **beside, "from scratch": tuned.scratch}, dataset.rows("test"), unit)
+    output, new = described.endpoint(network.data_endpoint).outputs[0], chosen.outputs is not None
+    metrics = compare(
+        {"fine-tuned": tuned.model, **beside, "from scratch": tuned.scratch},
+        dataset.rows("test"),
+        _unit(output, dataset, new=new),
+        {} if new else _quantities(output),
+    )
     calibration, figures = calibration_of(tuned.model, dataset.rows("test"))
     metrics += calibration
     figures = {"learning_curves": learning_curves(tuned.history), **figures}
@@ -210,6 +215,14 @@ def _unit(output: Tensor, dataset: Dataset, *, new: bool) -> str | None:
     if new:
         one = dataset.target_unit if isinstance(dataset, FromUser) else None
     return None if one == "1" else one
+
+
+def _quantities(output: Tensor) -> dict[str, str | None]:
+    """The unit of each of several numbers that an answer names, None where it has none."""
+    if len(output.axes) != 1 or not (labels := output.axes[0].labels) or len(labels) < 2:
+        return {}
+    units = output.axes[0].units or [output.unit] * len(labels)
+    return {label: None if unit == "1" else unit for label, unit in zip(labels, units, strict=True)}
 
 
 def _write_report(
