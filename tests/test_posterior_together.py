@@ -12,7 +12,8 @@ from scipy import stats
 import zoo
 from zoo.data.sbi.priors.prior import Prior
 from zoo.errors import InputError, MisspecificationWarning
-from zoo.interpret.posteriors.infer import _expect_different, _warn_of_narrowing
+from zoo.interpret.posteriors.infer import _warn_of_narrowing
+from zoo.interpret.posteriors.observed import expect_different
 from zoo.interpret.posteriors.prior_ends import at_ends
 from zoo.interpret.posteriors.together import Together, posterior_together
 from zoo.model.axes import Axis
@@ -182,8 +183,8 @@ def test_draws_that_crowd_at_an_end_of_the_prior_are_told():
 
 def test_an_observation_of_many_numbers_does_not_count_twice():
     maps = np.random.default_rng(0).normal(size=(4, 12, 12)).astype(np.float32)
-    _expect_different("map", maps, "maps.npy")
+    expect_different("map", maps, "maps.npy")
     maps[3] = maps[1]
     with pytest.raises(InputError, match=r"maps.npy: .* given map of rows 1 and 3 that are the same: leave one out"):
-        _expect_different("map", maps, "maps.npy")
-    _expect_different("counts", np.zeros((4, 5)), "counts.npy")  # which chance makes the same
+        expect_different("map", maps, "maps.npy")
+    expect_different("counts", np.zeros((4, 5)), "counts.npy")  # which chance makes the same

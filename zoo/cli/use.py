@@ -142,8 +142,9 @@ def infer(
             "infer needs one observation: --observation PATH, as the model's data source reads it or a .npy of one row"
         )
     from zoo.data.observation import read_observation
-    from zoo.interpret.posteriors.infer import conditional_flow, infer_together
     from zoo.interpret.posteriors.infer import infer as run
+    from zoo.interpret.posteriors.infer import infer_together
+    from zoo.interpret.posteriors.observed import conditional_flow
     from zoo.model.store import locate
     from zoo.serving import Session
 

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import html
-import importlib.util
-import math
 import time
 import warnings
 from collections.abc import Callable, Mapping
@@ -12,18 +9,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
 
-from zoo.atomic import whole_file
-from zoo.data.observation import Constraint, Observation
+from zoo.data.observation import Observation
 from zoo.errors import InputError, MisspecificationWarning, warn
-from zoo.interpret.digits import to_two_digits
-from zoo.interpret.elements import element_names, element_units
-from zoo.interpret.inline_picture import inline_picture
-from zoo.interpret.posteriors.prior_ends import at_ends
-from zoo.model.fit import Emulator, Fit, best_fits, expect_predicted
+from zoo.interpret.elements import element_names
+from zoo.interpret.posteriors.observed import conditional_flow, observed_inputs
+from zoo.interpret.posteriors.posterior_report import PosteriorReport, posterior_report
+from zoo.model.fit import Emulator, best_fits, expect_predicted
 from zoo.model.misspecification import Compared, Reference
-from zoo.model.spec import ModelSpec, Tensor
+from zoo.model.spec import ModelSpec
 from zoo.seeds import generator
 
 if TYPE_CHECKING:
@@ -34,119 +28,10 @@ Sampler = Callable[[dict[str, np.ndarray]], Mapping[str, np.ndarray]]
 NUMBERS, ELEMENT = 2**24, 32
 """Numbers of all copies of an observation that are handed in at once, and what an element of a sequence or a field counts, as
 an embedding makes several numbers of each."""
-MANY_NUMBERS = 100
-"""Numbers of an observation from which on no two are the same by chance."""
 NARROW = 4.0
 """How much narrower than expected a posterior of several observations is that is warned of."""
 PREDICTED = 2000
 """Draws at most whose predictions are held against the observation."""
-CORNER = "pip install 'physzoo[interpret]'"
-"""What a corner plot needs."""
-
-
-class ParameterEstimate(BaseModel):
-    """One parameter of a posterior, and what is published of it."""
-
-    model_config = ConfigDict(frozen=True)
-
-    name: str
-    mean: float
-    std: float
-    published: Constraint | None = None
-
-    @property
-    def shift(self) -> float:
-        """Mean minus published value, in units of the published error on that side; NaN where nothing is published."""
-        if self.published is None:
-            return math.nan
-        value, low, high = self.published
-        return (self.mean - value) / (high - value if self.mean > value else value - low)
-
-
-class PosteriorReport(BaseModel):
-    """The posterior of one observation."""
-
-    model_config = ConfigDict(frozen=True)
-
-    model: str
-    observation: str
-    source: str
-    """Where the published values are from."""
-    draws: int
-    observations: int = 1
-    """How many observations were taken together, as independent ones of the same parameters."""
-    log_ratio: float | None = None
-    """Logarithm of how much likelier several are of the same parameters than each of its own, nat."""
-    effective: float | None = None
-    """Effective number of draws, where these count differently: by another prior, or of several observations."""
-    seconds: float
-    """How long the draws took."""
-    parameters: list[ParameterEstimate]
-    notes: list[str]
-    """What the posterior leaves out."""
-    p_value: float | None = None
-    """Share of simulations that are as far from the others as the observation, or as the strangest of several; None where the
-    folder says nothing of them."""
-    at_ends: list[str] = []
-    """Which parameters have draws that crowd at an end of the prior."""
-    unlike: str | None = None
-    """What is strange of the observation, where it is unlike the simulations."""
-    fit: Fit | None = None
-    """How well the best of the draws predicts it; None where nothing predicts an observation of the model's data source."""
-    samples: Path
-    figure: Path | None
-    """The corner plot; None where the libraries that draw it are not installed."""
-
-    def text(self) -> str:
-        """The report as a person reads it."""
-        lines = [f"{self.model} on {self.observation}: {self.draws:,} draws in {self.seconds:.2f} s"]
-        lines.append(f"  {'':10s}{'posterior':>22s}" + (f"{self.source:>30s}{'difference':>14s}" if self.source else ""))
-        lines += [_line(parameter) for parameter in self.parameters]
-        if self.effective is not None:
-            lines.append(f"  {self.effective:,.0f} of the draws count")
-        lines += [f"  {one}" for one in self.at_ends]
-        lines.append(f"  {self._likeness()}")
-        if self.log_ratio is not None:
-            lines += self._agreement()
-        if self.fit is not None:
-            lines.append(f"  the best of the draws predicts the observation with {self.fit}")
-        lines += ["  this posterior leaves out"] * bool(self.notes) + [f"  - {note}" for note in self.notes]
-        lines.append(
-            f"  no corner plot: {CORNER} brings what draws it" if self.figure is None else f"  corner plot: {self.figure}"
-        )
-        return "\n".join([*lines, f"  samples: {self.samples}"])
-
-    def _repr_html_(self) -> str:
-        """What a notebook shows: the report and the corner plot."""
-        picture = "" if self.figure is None else inline_picture("corner plot", self.figure.read_bytes())
-        return f"<pre>{html.escape(self.text())}</pre>{picture}"
-
-    def _likeness(self) -> str:
-        if self.p_value is None:
-            return "whether the observation is like the simulations is not known: the model's folder holds no reference"
-        like = f"{'unlike' if self.unlike else 'like'} the simulations: p = {self.p_value:.2g}"
-        return f"the observation is {like}" if self.observations == 1 else f"the observations are {like} of the strangest"
-
-    def _agreement(self) -> list[str]:
-        """Whether several observations are of the same parameters, and what they were taken as."""
-        assert self.log_ratio is not None
-        agree = "agree" if self.log_ratio > 0 else "CONTRADICT EACH OTHER"
-        return [
-            f"  the {self.observations} observations {agree}: ln(same parameters / each its own) = {self.log_ratio:.2g}",
-            "  they were taken as independent: what they share, such as the long waves of one volume, would count twice",
-        ]
-
-
-def _line(parameter: ParameterEstimate) -> str:
-    (mean, deviation), exponent = to_two_digits(parameter.mean, parameter.std)
-    told = f"({mean} +- {deviation})e{exponent}" if exponent else f"{mean} +- {deviation}"
-    line = f"  {parameter.name:10s}{told:>22s}"
-    if parameter.published is None:
-        return line
-    value, low, high = parameter.published
-    up, down = f"{high - value:.2g}", f"{value - low:.2g}"
-    beside = f"{value:g} " + (f"+- {up}" if up == down else f"+{up} -{down}")
-    return f"{line}{beside:>30s}{f'{parameter.shift:+.2f} sigma':>14s}"
 
 
 def infer(
@@ -206,7 +91,7 @@ def infer(
         The observation is unlike simulations.
     """
     noise, observed, parameters = conditional_flow(spec)
-    given, compared = _observed(spec, observation, reference, allow_out_of_range)
+    given, compared = observed_inputs(spec, observation, reference, allow_out_of_range)
     dimensions = parameters.fixed_shape[-1]
     _expect_draws(draws, dimensions)
     z = generator(seed).standard_normal((draws, noise.fixed_shape[-1]), dtype=np.float32)
@@ -232,8 +117,9 @@ def infer(
         from zoo.interpret.posteriors.another_prior import reweighted, trained_prior
 
         theta, effective = reweighted(theta, trained_prior(spec), prior, seed)
-    return _report(
+    return posterior_report(
         spec,
+        parameters,
         observation,
         theta,
         out,
@@ -302,7 +188,7 @@ def infer_together(
     trained = trained_prior(spec)
     if observed.mask is not None:
         raise InputError(f"{spec.name}: observations of free length are not taken together: infer each of them alone")
-    given, compared = _observed(spec, observation, reference, allow_out_of_range)
+    given, compared = observed_inputs(spec, observation, reference, allow_out_of_range)
     rows = given[observed.name]
     start = time.perf_counter()
     with warnings.catch_warnings():
@@ -314,8 +200,9 @@ def infer_together(
     if prior:
         theta, of_these = reweighted(theta, trained, prior, seed)
         effective *= of_these / draws  # as draws that stand several times count once
-    return _report(
+    return posterior_report(
         spec,
+        parameters,
         observation,
         theta,
         out,
@@ -344,20 +231,10 @@ def _warn_of_narrowing(spec: ModelSpec, found: Together) -> None:
         )
 
 
-def _observed(
-    spec: ModelSpec, observation: Observation, reference: Reference | None, allow_out_of_range: bool
-) -> tuple[dict[str, np.ndarray], Compared | None]:
-    """What was observed, finite, with its mask where its length is free; and how like simulations it is."""
-    noise, observed, _ = conditional_flow(spec)
-    endpoint = spec.endpoint("sample")
-    dtypes = {tensor.name: tensor.dtype for tensor in endpoint.inputs}
-    given = {name: array.astype(dtypes[name]) for name, array in observation.of(endpoint, given=[noise.name]).items()}
-    _expect_finite(observed.name, given[observed.name], observation.description)
-    _expect_different(observed.name, given[observed.name], observation.description)
-    if reference is None:
-        return given, None
-    mask = given.get(observed.mask or "")
-    return given, reference.expect_like(given[observed.name], mask, allow_out_of_range=allow_out_of_range)
+def _expect_draws(draws: int, parameters: int) -> None:
+    """Refuse fewer draws than a corner plot of so many parameters needs."""
+    if draws <= parameters:
+        raise InputError(f"draws: expected more than {parameters}, the number of parameters, given {draws}")
 
 
 def _likeness(reference: Reference | None, compared: Compared | None) -> dict[str, Any]:
@@ -365,118 +242,3 @@ def _likeness(reference: Reference | None, compared: Compared | None) -> dict[st
     if reference is None or compared is None:
         return {}
     return {"p_value": float(compared.p_value.min()), "unlike": reference.told(compared)}
-
-
-def _report(
-    spec: ModelSpec,
-    observation: Observation,
-    theta: np.ndarray,
-    out: Path,
-    beside: Mapping[str, np.ndarray] | None = None,
-    **told: Any,
-) -> PosteriorReport:
-    """Write samples and corner plot, and say what there is to say."""
-    parameters = conditional_flow(spec)[-1]
-    shape = [parameters.fixed_shape[-1]]
-    names = element_names(parameters.name, parameters.axes, shape)
-    units = dict(zip(names, element_units(parameters, shape), strict=True))
-    out.mkdir(parents=True, exist_ok=True)
-    path = out / f"{spec.name}-{observation.label}.npz"
-    with whole_file(path) as file:
-        np.savez(file, allow_pickle=False, **dict(zip(names, theta.T, strict=True)))
-    published = {name: observation.published[name] for name in names if name in observation.published}
-    shown = {path.stem: theta, **(beside or {})}
-    return PosteriorReport(
-        model=spec.name,
-        observation=observation.description,
-        source=observation.source if published else "",
-        parameters=[
-            ParameterEstimate(
-                name=parameter, mean=float(column.mean()), std=float(column.std()), published=published.get(parameter)
-            )
-            for parameter, column in zip(names, theta.T.astype(np.float64), strict=True)
-        ],
-        notes=list(observation.notes),
-        at_ends=at_ends(theta, parameters, names),
-        samples=path,
-        figure=_corner(path.with_suffix(".png"), shown, units, {observation.source: published} if published else None),
-        **told,
-    )
-
-
-def _expect_draws(draws: int, parameters: int) -> None:
-    """Refuse fewer draws than a corner plot of so many parameters needs."""
-    if draws <= parameters:
-        raise InputError(f"draws: expected more than {parameters}, the number of parameters, given {draws}")
-
-
-def _expect_finite(name: str, array: np.ndarray, description: str) -> None:
-    """Refuse an observation that lacks numbers, before it is held against simulations, of which NaN is beyond none."""
-    if (missing := np.argwhere(~np.isfinite(array))).size:
-        row, *at = missing[0].tolist()
-        where = f"at {at}" if len(array) == 1 else f"in row {row} at {at}"
-        raise InputError(
-            f"{description}: expected a finite number for every element of {name}, given {len(missing)} that are NaN or"
-            f" infinite, the first {where}: a posterior is of a whole observation"
-        )
-
-
-def _expect_different(name: str, array: np.ndarray, description: str) -> None:
-    """Refuse the same observation twice among several, where it is of so many numbers that chance does not make two."""
-    if array[0].size < MANY_NUMBERS:
-        return
-    seen: dict[bytes, int] = {}
-    for row, one in enumerate(array):
-        first = seen.setdefault(one.tobytes(), row)
-        if first != row:
-            raise InputError(
-                f"{description}: expected independent observations, given {name} of rows {first} and {row} that are the same:"
-                " leave one out, as it would count twice"
-            )
-
-
-def conditional_flow(spec: ModelSpec) -> tuple[Tensor, Tensor, Tensor]:
-    """The tensors of a conditional flow.
-
-    Parameters
-    ----------
-    spec : ModelSpec
-        Spec of a model.
-
-    Returns
-    -------
-    noise : Tensor
-        What draws are made of.
-    observed : Tensor
-        What the posterior is given.
-    parameters : Tensor
-        The parameters that are drawn.
-
-    Raises
-    ------
-    InputError
-        The model is another kind.
-    """
-    endpoint = spec.endpoints.get("sample")
-    inputs = [] if endpoint is None else endpoint.inputs
-    masked = len(inputs) == 3 and inputs[1].mask == inputs[2].name
-    if endpoint is None or not (len(inputs) == 2 or masked) or len(endpoint.outputs) != 1:
-        raise InputError(f"{spec.name} is no conditional flow: expected an endpoint 'sample' of noise and observation")
-    return inputs[0], inputs[1], endpoint.outputs[0]
-
-
-def _corner(
-    path: Path,
-    samples: dict[str, np.ndarray],
-    units: Mapping[str, str],
-    constraints: Mapping[str, Mapping[str, Constraint]] | None,
-) -> Path | None:
-    """Draw the corner plot where its libraries are installed: samples and table need none of them."""
-    if not all(importlib.util.find_spec(library) for library in ("matplotlib", "corner")):
-        return None
-    from zoo.interpret.plots.corner import corner_plot
-
-    figure = corner_plot(samples, list(units), units, constraints=constraints)
-    with whole_file(path) as file:
-        figure.savefig(file, dpi=100)
-    return path
