@@ -234,6 +234,24 @@ def test_fine_tuning_refuses_momenta_that_no_jet_has(factor, words):
     check(data, parent, parent.spec)
 
 
+def test_fine_tuning_refuses_jets_that_are_wider_than_any():
+    """As they are where rapidity and azimuth have changed places, before anything is trained."""
+    from zoo.model.jet import Jet
+    from zoo.training.checks import check
+
+    parent, data = of_jets(Jet(radius=0.4, pt=(400, 600))), MadeUpClouds(particles=12)
+    rows_of = data.rows
+
+    def wide(split, epoch=0):
+        given = rows_of(split)
+        given.inputs["particles"][..., 1] = np.where(np.arange(12) % 2, 4.0, -4.0)
+        return given
+
+    data.rows = wide  # type: ignore[method-assign]
+    with pytest.raises(InputError, match=r"particles: expected particles within 3 of the axis .*: are rapidity and azimuth in"):
+        check(data, parent, parent.spec)
+
+
 def test_fine_tuning_refuses_identities_without_their_sign():
     from zoo.training.checks import check
 

@@ -169,6 +169,7 @@ def test_what_cannot_be_filled_is_refused(quick):
         (holed - 1, {}, "outside the trained range"),
         (holed[:40, :40], {}, "expected shape"),
         (holed, {"theta": [0.3, 8.0]}, "outside the trained range"),
+        (holed, {"theta": [0.3]}, "theta: expected omega_m, sigma8 of each map, given 1 numbers"),
         (holed, {"theta": [[0.3, 0.8]] * 3}, "parameters of each of 1 maps, or of all, given 3 rows"),
         (holed, {"theta": 0.3}, "theta: expected omega_m, sigma8 of each map, or of all, given 0.3"),
         (holed, {"theta": [0.3, np.nan]}, "theta: expected numbers, given some that are missing"),

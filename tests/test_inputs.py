@@ -52,6 +52,7 @@ def test_positions_may_count_along_an_axis_that_only_the_answer_has() -> None:
     ("dtype", "good", "bad", "words"),
     [
         ("float64", [1], [True], "expected dtype float64, given bool"),
+        ("float32", [3e38], [1.0, 1e40], r"expected numbers that float32 holds, given 1e\+40 at \(1,\): check the unit"),
         ("int32", [7], [7.0], "expected dtype int32, given float64"),
         ("int32", [7], [2**40], "numbers that it cannot hold"),
         ("int64", [2**40], ["7"], "expected dtype int64, given <U1"),

@@ -96,6 +96,8 @@ def test_patches_cover_a_row():
     assert tiles((64, 64, 3)).max() + 1 == 256
     assert tiles((4, 4), 2).tolist() == [[0, 0, 1, 1], [0, 0, 1, 1], [2, 2, 3, 3], [2, 2, 3, 3]]
     assert tiles(()).shape == ()
+    with pytest.raises(InputError, match=r"patch: expected a whole number of at least 1, given 2\.5"):
+        tiles((4, 4), 2.5)
     assert np.bincount(shells((4, 4, 4)).ravel())[:2].tolist() == [1, 18]
 
 

@@ -186,6 +186,15 @@ def test_units_are_converted_or_refused(flat, expected):
     assert own.from_columns({"pt": [[9e3]], "y": [[0.0]], "phi": [[0.0]]}, unit="GeV")["particles"][0, 0, 0] == 9e3
 
 
+def test_columns_without_names_are_refused():
+    with pytest.raises(InputError, match="expected columns by name, such as pt, y and phi, given list"):
+        own.from_columns([[40.0, 60.0]])
+    awkward = pytest.importorskip("awkward")
+    events = awkward.Array({"pt": [[40.0, 60.0]], "n": [2]})
+    with pytest.raises(InputError, match=r"given 1 axes.*awkward\.zip\(\{'pt': events\.pt, \.\.\.\}\) makes particles"):
+        own.from_awkward(events)
+
+
 GOOD = {"pt": [[40.0, 60.0]], "y": [[0.0, 0.1]], "phi": [[0.0, 0.1]], "identity": [[22, 211]]}
 
 
@@ -202,6 +211,7 @@ GOOD = {"pt": [[40.0, 60.0]], "y": [[0.0, 0.1]], "phi": [[0.0, 0.1]], "identity"
         ({"pt": [[40.0]]}, "y: expected 1 particles in jet 0 as pt has, given 2"),
         ({"pt": [[40.0, 60.0]] * 2}, "y: expected 2 jets as pt has, given 1"),
         ({"pt": [40.0, 60.0]}, "pt: expected a row of particles for each jet"),
+        ({"pt": 40.0, "y": 0.0, "phi": 0.0}, "pt: expected a row of particles for each jet"),
         ({"pT": [[40.0, 60.0]]}, "pt and pT may both be the pt: say which with names="),
         ({"pt": [["40", "60"]]}, "pt: expected numbers"),
         ({"phi": None}, "expected pt and phi, or px and py, among pt, y, identity"),

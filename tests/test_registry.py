@@ -234,6 +234,8 @@ def test_a_user_that_there_is_not(models: Path, monkeypatch: pytest.MonkeyPatch)
         assert "own-model" in list_models()
     with pytest.raises(ZooError, match=r"^~nosuchuser/x: there is no user of that name"):
         register_path("~nosuchuser/x")
+    with pytest.raises(ZooError, match=r"^expected a path, given None$"):
+        register_path(None)  # type: ignore[arg-type]
 
 
 class TestFamilies:

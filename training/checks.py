@@ -16,7 +16,7 @@ from zoo.families.base import ZooModel
 from zoo.families.batches import answer, rows_at_once
 from zoo.model.axes import Strict
 from zoo.model.inputs import along
-from zoo.model.jet import Jet
+from zoo.model.jet import WIDEST, Jet
 from zoo.model.jet_check import REACH, measured, other_momentum, real_padding, seen
 from zoo.model.pdg_codes import are_pdg_codes, expect_both_signs, signs
 from zoo.model.spec import ModelSpec, Tensor
@@ -109,6 +109,11 @@ def check(dataset: Dataset, model: ZooModel, spec: ModelSpec) -> Checked:
             )
     for tensor in inputs:
         jets = train.jets.get(tensor.name)
+        if jets is not None and jets.radius > WIDEST:
+            raise InputError(
+                f"{tensor.name}: expected particles within {WIDEST:g} of the axis of their jet, given jets that reach"
+                f" {jets.radius:g}: are rapidity and azimuth in each other's place, or those of whole events?"
+            )
         if jets is not None and tensor.jet is not None and jets.radius != tensor.jet.radius:
             warnings.append(
                 f"{tensor.name}: the training jets reach as far as those of radius {jets.radius:g}, where {spec.name} was"

@@ -23,9 +23,13 @@ def user_path(path: str | PathLike[str]) -> Path:
 
     Raises
     ------
+    InputError
+        It is no path.
     ZooError
         It begins with ``~`` and a name that no user has.
     """
+    if not isinstance(path, str | PathLike):
+        raise InputError(f"expected a path, given {path!r}")
     try:
         return Path(path).expanduser()
     except RuntimeError as error:

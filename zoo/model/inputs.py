@@ -156,8 +156,16 @@ class _Expected:
     def _converted(self, array: np.ndarray) -> np.ndarray:
         if array.dtype.kind not in _KINDS[self.dtype.kind]:
             raise InputError(f"input {self.tensor.name!r}: expected dtype {self.dtype}, given {array.dtype}")
-        with np.errstate(over="ignore"):  # what is too large becomes infinite, which the range check names
+        with np.errstate(over="ignore"):
             converted = np.ascontiguousarray(array, dtype=self.dtype)
+        if self.dtype.kind == "f" and array.dtype.itemsize > self.dtype.itemsize:
+            too_large = np.isinf(converted) & np.isfinite(array)
+            if too_large.any():
+                at = tuple(int(i) for i in np.argwhere(too_large)[0])
+                raise InputError(
+                    f"input {self.tensor.name!r}: expected numbers that {self.dtype} holds, given {array[at]:g} at {at}: check"
+                    " the unit"
+                )
         if self.dtype.kind == "i" and not np.array_equal(converted, array):
             raise InputError(f"input {self.tensor.name!r}: expected {self.dtype}, given numbers that it cannot hold")
         return converted

@@ -13,10 +13,14 @@ MOMENTUM = {"pt": "GeV", "y": "1", "phi": "rad"}
 """Label and unit of the first numbers of a particle: transverse momentum, rapidity and azimuth, in this order."""
 
 
+WIDEST = 3.0
+"""Largest radius of a jet, of half the detector."""
+
+
 class Jet(Strict):
     """The jets whose particles a tensor (batch, particle, number) holds; `zoo.model.jet_check` refuses others."""
 
-    radius: Annotated[float, Field(gt=0, le=3)]
+    radius: Annotated[float, Field(gt=0, le=WIDEST)]
     """Radius parameter of the anti-kt algorithm with which they were clustered."""
     pt: tuple[float, float]
     """Least and largest transverse momentum in GeV of the sum of a jet's particles."""

@@ -259,13 +259,15 @@ def _digest(one: np.ndarray) -> int:
 
 def _parameters(theta: Any, tensor: Tensor, n: int, allow_out_of_range: bool) -> np.ndarray:
     """The parameters of each map, (n, parameter)."""
+    names = ", ".join(tensor.labels or [])
     if theta is None or (np.ndim(theta) == 0 and not hasattr(theta, "keys")):
-        names, given = ", ".join(tensor.labels or []), "none" if theta is None else repr(theta)
         raise InputError(
-            f"{tensor.name}: expected {names} of each map, or of all, given {given}: give"
+            f"{tensor.name}: expected {names} of each map, or of all, given {'none' if theta is None else repr(theta)}: give"
             f" {option('theta', '[NUMBER, NUMBER, ...]', 'NUMBER,NUMBER,...')}, or a file with columns of these names"
         )
     rows, _ = rows_of(theta, tensor, True)
+    if np.shape(rows)[-1] != tensor.fixed_shape[-1]:
+        raise InputError(f"{tensor.name}: expected {names} of each map, given {np.shape(rows)[-1]} numbers")
     if np.issubdtype(rows.dtype, np.floating) and not np.isfinite(rows).all():
         raise InputError(f"{tensor.name}: expected numbers, given some that are missing, NaN or infinite")
     given = _checked(tensor, rows, False, allow_out_of_range)

@@ -56,7 +56,7 @@ def flat(found: Mapping[str, Values], unit: str | None) -> Particles:
     flat: dict[str, np.ndarray] = {}
     counts = np.zeros(0, int)
     for name, values in found.items():
-        if not values.jagged and len(values.array) and np.ndim(values.array) != 2:
+        if not values.jagged and (np.ndim(values.array) == 0 or (len(values.array) and np.ndim(values.array) != 2)):
             raise InputError(f"{name}: expected a row of particles for each jet, given {np.shape(values.array)}")
         own = np.array([len(row) for row in values.array], int)
         first = next(iter(found))

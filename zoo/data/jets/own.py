@@ -65,6 +65,8 @@ def from_columns(
     >>> from_columns({"pt": [[60.0, 40.0]], "y": [[0.1, 0.2]], "phi": [[1.0, 1.1]]})["particles"].shape
     (1, 2, 3)
     """
+    if not hasattr(columns, "keys"):
+        raise InputError(f"expected columns by name, such as pt, y and phi, given {type(columns).__name__}")
     theirs = named(columns, names or {})
     if not theirs:
         raise InputError(f"expected pt, y, phi and the like, given {', '.join(columns)}: {where_they_are()}")
@@ -116,8 +118,12 @@ def from_awkward(
         raise InputError(f"expected an awkward array of particles with fields, such as pt, given {type(jets).__name__}")
     if jets.ndim != 2:
         raise InputError(
-            f"expected an array (jet, particle), given {jets.ndim} axes: {jets.type};"
-            + (" awkward.flatten(jets, axis=1) takes the jets out of their events" if jets.ndim > 2 else "")
+            f"expected an array (jet, particle), given {jets.ndim} axes: {jets.type}; "
+            + (
+                "awkward.flatten(jets, axis=1) takes the jets out of their events"
+                if jets.ndim > 2
+                else "awkward.zip({'pt': events.pt, ...}) makes particles of fields that are jagged, and from_root reads them"
+            )
         )
     vectors = type(jets).__module__.partition(".")[0] == "vector"
     columns = {COORDINATES.get(field, field) if vectors else field: jets[field] for field in jets.fields}

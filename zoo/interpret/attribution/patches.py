@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from zoo.errors import InputError
+from zoo.counts import expect_counts
 from zoo.interpret.attribution.scalar_output import Answer, batches
 from zoo.progress import track
 
@@ -37,8 +37,7 @@ def tiles(shape: tuple[int, ...], patch: int | None = None) -> np.ndarray:
     """
     if patch is None:
         patch = next(side for side in range(1, max(shape, default=1) + 1) if math.prod(_counts(shape, side)) <= MOST)
-    if patch < 1:
-        raise InputError(f"patch: expected at least 1 element along a side, given {patch}")
+    expect_counts(patch=patch)
     along = np.indices(shape) // np.minimum(patch, shape).reshape((-1,) + (1,) * len(shape))
     return np.ravel_multi_index(tuple(along), _counts(shape, patch)) if shape else np.zeros((), int)
 

@@ -95,7 +95,8 @@ def read_image(path: Path) -> Values | None:
         return None
     if len(images) > 1:
         raise InputError(
-            f"{path}: expected one image, given {', '.join(map(str, images))}: write the one that is meant to a file of its own"
+            f"{path}: expected one image, given {', '.join(map(str, images))}: write the one that is meant to a file of its"
+            " own, or several of one size as one image with an axis more"
         )
     (image,) = images
     announced, there = math.prod(image.shape) * image.bits // 8, path.stat().st_size
