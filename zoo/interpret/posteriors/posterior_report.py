@@ -155,7 +155,7 @@ def posterior_report(
         The folder of the files.
     beside : mapping of str to ndarray, optional
         Other draws by name, which the plot shows too.
-    **told
+    **told : object
         Further fields of the report.
 
     Returns
