@@ -163,20 +163,28 @@ def test_images_are_no_example_of_disentanglement():
     assert json.loads((ROOT / "model_cards/bvae-shapes3d/model.json").read_text())["summary"].startswith("teaching model")
 
 
+SHOWERS = {"alphaS up": "10% higher", "alphaS down": "10% lower", "color reconnection": "another model of color reconnection"}
+"""Varied showers, in the words of the cards."""
+
+
+def expect_what_showers_move(card: str, found: dict) -> None:
+    """What the card says that the cut keeps is what was measured."""
+    gluons = found["alphaS up/gluon passing 50% of quark"]["baseline"]
+    assert f"keeps half of the quarks and {gluons:.1%} of the gluons" in card
+    for label, words in SHOWERS.items():
+        kept = [found[f"{label}/{kind} passing 50% of quark"]["value"] for kind in ("quark", "gluon")]
+        assert "{}, {:.0%} and {:.1%}".format(words, *kept) in card
+
+
 @pytest.mark.parametrize("name", ["efn-quark-gluon", "pfn-quark-gluon"])
 def test_taggers_of_quarks_and_gluons(name):
     card, found = prose(name), measured(name)
-    area, gluons = found["auc"], found["alphaS up/gluon passing 50% of quark"]["baseline"]
-    assert f"Over three seeds the area is {over_seeds(area)}." in card
+    assert f"Over three seeds the area is {over_seeds(found['auc'])}." in card
     trees, multiplicity, mass = (found[f"{other}/auc"]["value"] for other in ("boosted trees", "multiplicity", "mass"))
     assert f"have {trees:.3f}; multiplicity alone has {multiplicity:.3f}, the mass {mass:.3f}" in card
     few = [found[f"{n}k-jets/auc"]["value"] for n in (10, 30, 100)]
     assert "{:.3f} with 10,000, {:.3f} with 30,000, {:.3f} with 100,000".format(*few) in card
-    assert f"keeps half of the quarks and {gluons:.1%} of the gluons" in card
-    said = {"alphaS up": "10% higher", "alphaS down": "10% lower", "color reconnection": "another model of color reconnection"}
-    for label, words in said.items():
-        kept = [found[f"{label}/{kind} passing 50% of quark"]["value"] for kind in ("quark", "gluon")]
-        assert "{}, {:.0%} and {:.1%}".format(words, *kept) in card
+    expect_what_showers_move(card, found)
 
 
 @pytest.mark.parametrize("name", ["particlenet-quark-gluon", "part-quark-gluon"])
@@ -190,13 +198,8 @@ def test_taggers_that_see_more_than_one_particle(name):
     assert f"sees each particle by itself, has {values('pfn-quark-gluon')['auc']:.4f} on the same test jets" in card
     seeds = over_seeds(measured("pfn-quark-gluon")["auc"]).partition(" +- ")[2]
     assert f"three of `pfn-quark-gluon` differ by {seeds}." in card
-    gluons = found["alphaS up/gluon passing 50% of quark"]["baseline"]
-    assert f"keeps half of the quarks and {gluons:.1%} of the gluons" in card
-    said = {"alphaS up": "10% higher", "alphaS down": "10% lower", "color reconnection": "another model of color reconnection"}
-    for label, words in said.items():
-        kept = [found[f"{label}/{kind} passing 50% of quark"]["value"] for kind in ("quark", "gluon")]
-        assert "{}, {:.0%} and {:.1%}".format(words, *kept) in card
-    areas = [found[f"{shower}/auc"]["value"] for shower in said]
+    expect_what_showers_move(card, found)
+    areas = [found[f"{shower}/auc"]["value"] for shower in SHOWERS]
     assert f"The area itself is {min(areas):.3f} to {max(areas):.3f}" in card
 
 

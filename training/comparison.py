@@ -152,14 +152,12 @@ def _of_quantities(
         spread = f"; the mean of the test rows alone would have {rms(off[:, places], weight):.4g}"
         return root_mean, squared[:, places].mean(axis=1), meaning + spread
 
+    def in_unit(unit: str | None) -> str:
+        return f"{'' if unit is None else f'{unit}, '}root mean square over rows"
+
     found = {}
     if len(set(quantities.values())) < 2:
-        of_all = (
-            "root mean square over rows and outputs, in their unit" if unit is None else f"{unit}, root mean square over rows"
-        )
-        found["rmse"] = error(slice(None), of_all)
+        found["rmse"] = error(slice(None), f"{in_unit(None)} and outputs, in their unit" if unit is None else in_unit(unit))
     for i, (name, own) in enumerate(quantities.items()):
-        found[f"rmse {name}"] = error(
-            [i], "root mean square over rows" if own is None else f"{own}, root mean square over rows"
-        )
+        found[f"rmse {name}"] = error([i], in_unit(own))
     return found

@@ -159,8 +159,8 @@ class _Expected:
         with np.errstate(over="ignore"):
             converted = np.ascontiguousarray(array, dtype=self.dtype)
         if self.dtype.kind == "f" and array.dtype.itemsize > self.dtype.itemsize:
-            too_large = np.isinf(converted) & np.isfinite(array)
-            if too_large.any():
+            infinite = np.isinf(converted)
+            if infinite.any() and (too_large := infinite & np.isfinite(array)).any():
                 at = tuple(int(i) for i in np.argwhere(too_large)[0])
                 raise InputError(
                     f"input {self.tensor.name!r}: expected numbers that {self.dtype} holds, given {array[at]:g} at {at}: check"

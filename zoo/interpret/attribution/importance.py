@@ -189,9 +189,7 @@ def _permutation(
     data = asked.rows
     if data.target is next(iter(data.inputs.values())):
         raise InputError("--method permutation_importance needs what the model should answer: an array named target")
-    truth = np.asarray(data.target).reshape(len(data), -1)
-    if truth.dtype.kind not in "fiub":
-        raise InputError(f"target: expected numbers, of classes theirs from 0 on, given {str(truth[0, 0])!r} in row 0")
+    truth = numbers_alone(data.target, "target").reshape(len(data), -1)
     estimator, _ = as_estimator(
         asked.model, asked.inputs, endpoint=endpoint, output=output, target=target, allow_out_of_range=True
     )

@@ -214,7 +214,7 @@ def numbers_alone(given: Any, what: str) -> np.ndarray:
     Raises
     ------
     InputError
-        Values are missing, or it has a unit or columns.
+        Values are missing or words, or it has a unit or columns.
     """
     if is_table(given):
         raise InputError(
@@ -224,6 +224,8 @@ def numbers_alone(given: Any, what: str) -> np.ndarray:
         values = values_of(given)
     except InputError as error:
         raise InputError(f"{what}: {error}") from error
+    if (words := np.asarray(values.array)).dtype.kind in "US" and words.size:
+        raise InputError(f"{what}: expected numbers, of classes theirs from 0 on, given {str(words.flat[0])!r} in row 0")
     if values.unit is not None:
         raise InputError(f"{what}: expected numbers without a unit, given {values.unit}: give them in the unit that is meant")
     if values.missing is not None and values.missing.any():
