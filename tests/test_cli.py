@@ -115,7 +115,7 @@ def test_importance_of_rows_of_a_file_needs_what_the_model_should_answer(tmp_pat
     ok("explain", *arguments, "--out", tmp_path)
     np.savez(tmp_path / "mine.npz", densities=densities, target=np.array(["top"] * 20))
     said = str(runner.invoke(app, ["explain", *arguments]).exception)
-    assert "target: expected numbers, of classes theirs from 0 on, given 'top' in row 0" in said
+    assert "target: expected numbers, given 'top'; classes are numbered from 0 on" in said
     np.savez(tmp_path / "mine.npz", density=densities)
     message = str(runner.invoke(app, ["explain", *arguments]).exception)
     assert "expected a column densities or densities_0 to densities_24" in message

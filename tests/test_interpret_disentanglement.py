@@ -275,7 +275,7 @@ def test_all_scores_at_the_published_sizes():
         (noise(30, 2), np.stack([np.arange(30), np.ones(30)], axis=1), r"columns \[1\] are constant"),
         (noise(30, 2), np.full((30, 2), np.inf), "factors: expected finite"),
         (noise(30, 2), np.arange(30), r"given int64 \(30,\)"),
-        (noise(30, 2), np.array([["a"]] * 30), "factors: expected finite numbers"),
+        (noise(30, 2), np.array([["a"]] * 30), "factors: expected numbers, given 'a'"),
         (np.zeros((0, 2)), np.zeros((0, 2)), "constant"),
     ],
 )

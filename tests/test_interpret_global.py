@@ -335,7 +335,7 @@ def test_every_result_is_drawn_and_saved(tmp_path, trees):
     [
         (lambda m: permutation_importance(m, X, X), InputError, "truth: expected 3000 numbers"),
         (lambda m: permutation_importance(m, X, np.full(3000, np.nan)), InputError, "truth: 3000 values are NaN"),
-        (lambda m: permutation_importance(m, X, ["top"] * 3000), InputError, "truth: expected numbers.*given 'top' in row 0"),
+        (lambda m: permutation_importance(m, X, ["top"] * 3000), InputError, "truth: expected numbers, given 'top'"),
         (lambda m: permutation_importance(m, X, X[:, 0], groups={"a": [6]}), InputError, "'a': expected elements from 0 to 5"),
         (lambda m: permutation_importance(m, X, X[:, 0], groups={"a": [1], "b": [1]}), InputError, "in one group at most"),
         (lambda m: impurity_importance(m), ExplanationError, "needs trees, and MLP has none: permutation_importance"),

@@ -141,7 +141,7 @@ def test_all_dead():
         (np.zeros((60, 1)), {"m": np.ones(60)}, "m is constant, 1 in every row: leave it out"),
         (np.zeros((60, 1)), {"m": np.append(np.arange(59.0), np.nan)}, "m: 1 values are NaN"),
         (np.zeros((60, 1)), {"m": np.arange(59.0)}, "m: expected 60 numbers"),
-        (np.zeros((60, 1)), {"m": np.array(["a"] * 60)}, "m: expected 60 numbers"),
+        (np.zeros((60, 1)), {"m": np.array(["a"] * 60)}, "m: expected numbers, given 'a'"),
         (np.full((60, 1), np.nan), {"m": np.arange(60.0)}, "mean and log-variance must be finite"),
         (np.zeros(60), {"m": np.arange(60.0)}, r"shape \(n, latents\)"),
     ],

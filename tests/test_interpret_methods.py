@@ -304,7 +304,7 @@ def test_a_figure_of_a_cube_sums_contributions_and_averages_derivatives():
         ({"method": "gradient", "patch": 2}, InputError, "takes no patch; lime, occlusion and shap do"),
         ({"method": "occlusion", "layer": "head"}, InputError, "takes no layer; grad_cam does"),
         ({"method": "occlusion", "patches": 2}, UnknownNameError, "did you mean patch"),
-        ({"method": "occlusion", "patch": 0}, InputError, "patch: expected at least 1"),
+        ({"method": "occlusion", "patch": 0}, InputError, "patch: expected a whole number of at least 1"),
         ({"method": "smoothgrad", "samples": 0}, InputError, "samples: expected a whole number of at least 1"),
         ({"method": "smoothgrad", "noise": 0.0}, InputError, "noise: expected a positive fraction"),
         ({"method": "smoothgrad", "baseline": 0.0}, InputError, "takes no baseline; integrated_gradients, lime, occlusion and"),

@@ -19,7 +19,7 @@ import numpy as np
 from zoo.errors import InputError
 from zoo.interpret.latents.neighbors import error_by_parts, ksg, ross
 from zoo.jobs import expect_jobs
-from zoo.model.handed_in.tensors import numbers_alone
+from zoo.model.handed_in.tensors import labels_alone, numbers_alone
 from zoo.progress import track
 from zoo.seeds import generator
 
@@ -269,7 +269,7 @@ def _thinned(given: int, rows: int, neighbors: int, rng: np.random.Generator) ->
 
 def _labels(values: np.ndarray, neighbors: int) -> np.ndarray:
     """Labels (n,) of classes with enough rows each."""
-    array = numbers_alone(values, "y")
+    array = labels_alone(values, "y")
     if array.ndim != 1:
         raise InputError(f"y: expected labels of shape (n,), given shape {array.shape}")
     kinds, sizes = np.unique(array, return_counts=True)

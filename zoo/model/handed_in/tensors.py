@@ -216,6 +216,32 @@ def numbers_alone(given: Any, what: str) -> np.ndarray:
     InputError
         Values are missing or words, or it has a unit or columns.
     """
+    array = labels_alone(given, what)
+    if array.dtype.kind in "US" and array.size:
+        raise InputError(f"{what}: expected numbers, given {str(array.flat[0])!r}; classes are numbered from 0 on")
+    return array
+
+
+def labels_alone(given: Any, what: str) -> np.ndarray:
+    """What `numbers_alone` takes, or words for classes.
+
+    Parameters
+    ----------
+    given : array_like
+        The numbers or words.
+    what : str
+        What they are, for messages.
+
+    Returns
+    -------
+    ndarray
+        The numbers or words.
+
+    Raises
+    ------
+    InputError
+        Values are missing, or it has a unit or columns.
+    """
     if is_table(given):
         raise InputError(
             f"{what}: expected an array, given {type(given).__name__}: choose columns, and give .to_numpy() of them"
@@ -224,8 +250,6 @@ def numbers_alone(given: Any, what: str) -> np.ndarray:
         values = values_of(given)
     except InputError as error:
         raise InputError(f"{what}: {error}") from error
-    if (words := np.asarray(values.array)).dtype.kind in "US" and words.size:
-        raise InputError(f"{what}: expected numbers, of classes theirs from 0 on, given {str(words.flat[0])!r} in row 0")
     if values.unit is not None:
         raise InputError(f"{what}: expected numbers without a unit, given {values.unit}: give them in the unit that is meant")
     if values.missing is not None and values.missing.any():
