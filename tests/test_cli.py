@@ -7,6 +7,7 @@ import json
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -110,7 +111,7 @@ def test_importance_of_rows_of_a_file_needs_what_the_model_should_answer(tmp_pat
     densities = np.random.default_rng(0).uniform(-0.5, 0.5, (20, 25))
     np.savez(tmp_path / "mine.npz", densities=densities)
     arguments = ("gbt-halo-mass", "--method", "permutation_importance", "--input", str(tmp_path / "mine.npz"))
-    assert "an array named target" in str(runner.invoke(app, ["explain", *arguments]).exception)
+    assert "a column or an array named target" in str(runner.invoke(app, ["explain", *arguments]).exception)
     np.savez(tmp_path / "mine.npz", densities=densities, target=densities[:, :1])
     ok("explain", *arguments, "--out", tmp_path)
     np.savez(tmp_path / "mine.npz", densities=densities, target=np.array(["top"] * 20))
@@ -321,6 +322,21 @@ def test_every_option_that_an_error_names_is_there():
         for name in names:
             assert as_option(commands[command], name, "True", "True").startswith("--"), (command, name)
     assert as_option(commands["explain"], "data", "FILE", "FILE") == "--input FILE"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ("finetune mlp-jets --data mine.csv --folder mine --batch-size 0", "--batch-size: expected a number greater than 0"),
+        ("finetune mlp-jets --data mine.csv --folder mine --lora 0", "--lora: expected a number greater than 0"),
+        ("simulate nbody --seeds 0:1 --out mine --omega-m 9", "--omega-m: expected a number less than 1"),
+        ("simulate jets --seeds 0:1 --mass 2 --sample resonance", "--mass: expected 1000 to 4000 GeV"),
+    ],
+)
+def test_errors_begin_with_the_option_that_is_wrong(arguments, said, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("mine.csv").write_text("features\n1\n")
+    assert str(runner.invoke(app, arguments.split()).exception).startswith(said)
 
 
 @pytest.mark.parametrize("text", ["[m]", "[/m]", "[bold]", "[0, 1)", ":smile:", "[red]x[/blue]"])
@@ -538,3 +554,54 @@ def test_a_folder_is_named_as_a_shell_takes_it():
     assert as_argument(Path("my-feature")) == "./my-feature"
     assert as_argument(Path("my runs/a")) == "'./my runs/a'"
     assert as_argument(Path("/data/my-feature")) == "/data/my-feature"
+
+
+def test_columns_of_other_names_and_units_are_said_at_predict(tmp_path):
+    """A file of hours in a column of another name gives what the model says of the same seconds."""
+    rng = np.random.default_rng(0)
+    file, trajectory, time = tmp_path / "mine.npz", rng.uniform(-1, 1, (4, 50)), rng.uniform(0, 5, 4)
+    np.savez(file, x=trajectory, t=time / 3600)
+    ok(
+        *("predict", "ive-pendulum", "--input", file, "--columns", "trajectory=x", "--columns", "time=t"),
+        *("--units", "t=h", "--out", tmp_path / "theirs"),
+    )
+    np.savez(file, trajectory=trajectory, time=time)
+    ok("predict", "ive-pendulum", "--input", file, "--out", tmp_path / "ours")
+    theirs, ours = (dict(np.load(tmp_path / one / "ive-pendulum-predict.npz")) for one in ("theirs", "ours"))
+    for name, array in ours.items():
+        np.testing.assert_allclose(theirs[name], array, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ("--input mine.csv", "rename the columns, or say which they are, --columns trajectory=NAME,NAME,..."),
+        ("--input mine.csv --columns angle=x", "--columns: expected those of the inputs trajectory, time, given some of angle"),
+        ("--input mine.csv --columns trajectory", "expected --columns NAME=VALUE, given 'trajectory'"),
+        ("--input mine.csv --columns trajectory=y", "no column of mine.csv named 'y'"),
+        ("--columns time=x", "--columns: expected with a file of rows"),
+        ("--input mine.npy --units x=ms", "--units: expected with a file of columns, given with mine.npy"),
+        (
+            "--input mine.npz --units spare=ms",
+            "--units: expected those of columns that inputs are read from, trajectory to time, given spare",
+        ),
+        ("--out mine.csv", "--out: expected a folder, in which files have names of their own, given mine.csv"),
+        ("--out results.csv", "--out: expected a folder"),
+    ],
+)
+def test_what_cannot_be_read_or_written_is_said_with_the_option(arguments, said, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("mine.csv").write_text("x,t\n1,2\n")
+    np.save("mine.npy", np.ones((1, 50)))
+    np.savez("mine.npz", trajectory=np.ones((1, 50)), time=np.ones(1), spare=np.ones(1))
+    assert said in str(runner.invoke(app, ["predict", "ive-pendulum", *arguments.split()]).exception)
+
+
+@pytest.mark.parametrize("command", ["predict efn-quark-gluon --input", "finetune efn-quark-gluon --folder mine --data"])
+def test_pseudorapidity_is_not_taken_for_rapidity(command, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    np.savez("jets.npz", pt=np.ones((2, 3)), jet_eta=np.ones((2, 3)), phi=np.ones((2, 3)))
+    named = runner.invoke(app, [*command.split(), "jets.npz", "--columns", "particles=pt,jet_eta,phi"]).exception
+    assert "given jet_eta, the pseudorapidity" in str(named)
+    assert "zoo.data.jets.from_root" in str(named)
+    assert "zoo.data.jets.from_root" in str(runner.invoke(app, [*command.split(), "jets.npz"]).exception)

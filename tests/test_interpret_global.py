@@ -117,7 +117,12 @@ def test_permutation_importance_of_a_linear_model():
     assert found.score == pytest.approx(0, abs=1e-9)
     grouped = permutation_importance(regressor(), X, X @ W, groups={"first two": [0, 1], "idle": [4, 5]}, repeats=5)
     np.testing.assert_allclose(grouped.mean, [26, 0], rtol=0.1, atol=1e-6)
-    assert permutation_importance(regressor(), X, X @ W, patch=4, repeats=1).names == ["x patch 0", "x patch 1"]
+    one = permutation_importance(regressor(), X, X @ W, patch=4, repeats=1)
+    assert one.names == ["x patch 0", "x patch 1"]
+    assert [column.header for column in found.table().columns] == ["input", "mean", "least", "most"]
+    assert [column.header for column in one.table().columns] == ["input", "importance"]
+    first = next(iter(found.table().columns[0].cells))
+    assert first == found.names[int(np.argmax(found.mean))]
 
 
 def test_correlated_features_hide_each_other_unless_they_are_shuffled_together():

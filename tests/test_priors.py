@@ -147,8 +147,11 @@ def test_laws_that_are_refused(law, message):
     [
         ({"low": 0, "high": 1}, "expected 'distribution', one of uniform, loguniform, normal, lognormal, scipy, given {'low'"),
         ({"distribution": "unifrom", "low": 0}, "no distribution named 'unifrom'; did you mean uniform"),
-        ({"distribution": "uniform", "low": 0}, "expected 'high' of the distribution uniform, which takes unit, low, high"),
-        ({"distribution": "normal", "mean": 0, "sd": 1, "sigma": 1}, "given 'sigma' of the distribution normal, which takes"),
+        ({"distribution": "uniform", "low": 0}, "expected low, high of a uniform law, and if need be unit, given low"),
+        (
+            {"distribution": "normal", "mean": 0, "sd": 1, "sigma": 1},
+            "expected mean, sd of a normal law, and if need be unit, low, high, given mean, sd, sigma",
+        ),
         ({"distribution": "uniform", "low": "a", "high": 1}, "low: expected a valid number.*, given 'a'"),
         ({"distribution": "uniform", "low": 3, "high": 1}, "prior: rate: expected low < high, given low 3 and high 1"),
     ],

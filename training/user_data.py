@@ -12,7 +12,7 @@ from zoo.errors import InputError, option
 from zoo.families.base import ZooModel
 from zoo.model.handed_in.columns import Columns, said
 from zoo.model.handed_in.on_disk import OnDisk
-from zoo.model.handed_in.tensors import element_units, expected_names, inputs_of_columns
+from zoo.model.handed_in.tensors import element_units, expect_chosen, inputs_of_columns, lacking
 from zoo.model.inputs import InputCheck
 from zoo.model.spec import Endpoint, ModelSpec, Tensor
 from zoo.seeds import generator
@@ -81,12 +81,8 @@ class UserData:
         endpoint = spec.endpoint(model.data_endpoint)
         for name in filter(None, (group, weights)):
             columns.one(name)
-        for name, unit in self._units.items():
-            columns.expect_unit(name, unit)
         matched = dict(matched or {})
-        names = [tensor.name for tensor in endpoint.inputs]
-        if unknown := sorted(matched.keys() - set(names)):
-            raise InputError(f"columns of {', '.join(unknown)}: expected those of the inputs {', '.join(names)}")
+        expect_chosen(columns, endpoint, matched, self._units)
         expect_fixed(endpoint.outputs[0])
         *_, last = endpoint.inputs
         found = [columns.find(tensor, matched.get(tensor.name)) or [] for tensor in endpoint.inputs]
@@ -148,12 +144,7 @@ class UserData:
         shape, width = tuple(tensor.fixed_shape), _width(tensor.fixed_shape)
         names = self.columns.find(tensor, chosen)
         if names is None:
-            raise InputError(
-                f"{self.columns.source}: expected {expected_names(tensor)} for the input {tensor.name}"
-                f" ({tensor.description}), given {self.columns.there()}{self.columns.meant(tensor)}: rename the columns, or say"
-                " which they are,"
-                f" {option('columns', f'{{{tensor.name!r}: [...]}}', f'{tensor.name}=NAME,NAME,...')}"
-            )
+            raise lacking(self.columns, tensor, choosable=True)
         given = self.columns.shape(names)
         if len(given) == 1 and given != shape:
             if last and model.asks_many and given[0] and given[0] % width == 0:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import sys
-from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from zoo.cli import anomalies, catalog, deploy, fill_maps, new, simulate, train, unfold, use
-from zoo.cli.terminal import as_option
-from zoo.errors import INTERFACE, ZooError
+from zoo.cli.terminal import name_options
+from zoo.errors import ZooError
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -39,12 +38,8 @@ def _options(
     ] = False,
 ) -> None:
     """Options before any command, and what the errors of this command are to call its options."""
-    name = context.invoked_subcommand
-    if name is None or name == "serve":  # the clients of a server write requests, no options
-        return
-    command = context.command.get_command(context, name)  # type: ignore[attr-defined]
-    token = INTERFACE.set(partial(as_option, command))
-    context.call_on_close(lambda: INTERFACE.reset(token))
+    if context.invoked_subcommand != "serve":  # the clients of a server write requests, no options
+        name_options(context)
 
 
 def _with_space(error: Exception) -> Exception:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from zoo.cli.options import right_seed
+from zoo.cli.options import right_folder, right_seed
 from zoo.cli.terminal import keep, plain_warnings, quiet_tensorflow
 from zoo.cli.unfold import FILES
 
@@ -20,7 +20,7 @@ def find_anomalies(
     background: Annotated[str, typer.Argument(help="density of the background given the mass: name or folder of a model")],
     *,
     region: Annotated[tuple[float, float], typer.Option(help="ends of the signal region, in the unit of the density")],
-    out: Annotated[Path, typer.Option("--out", help="folder for anomalies.npz and anomalies.png")],
+    out: Annotated[Path, typer.Option("--out", help="folder for anomalies.npz and anomalies.png", callback=right_folder)],
     weights: Annotated[str | None, typer.Option(help="column of event weights, none negative; default: all count once")] = None,
     trainings: Annotated[int, typer.Option(help="how many cross-validations are averaged")] = 2,
     classifier: Annotated[str, typer.Option(help="trees, or a family of networks such as mlp")] = "trees",

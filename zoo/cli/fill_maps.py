@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from zoo.cli.options import right_seed
+from zoo.cli.options import right_folder, right_seed
 from zoo.cli.terminal import keep, plain_warnings
 from zoo.errors import ZooError
 
@@ -25,7 +25,7 @@ def fill_maps(
     ],
     model: Annotated[str, typer.Argument(help="what denoises maps: name or folder of a model")] = "diffusion-maps",
     *,
-    out: Annotated[Path, typer.Option("--out", help="folder for filled_maps.npz and filled_maps.png")],
+    out: Annotated[Path, typer.Option("--out", help="folder for filled_maps.npz and filled_maps.png", callback=right_folder)],
     theta: Annotated[
         str | None,
         typer.Option(metavar="NUMBER,NUMBER,...", help="parameters of all maps; default: the columns of MAPS that name them"),

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from zoo.errors import ZooError
+from zoo.errors import InputError, ZooError
 
 
 def right_jobs(jobs: int) -> int:
@@ -25,6 +25,19 @@ def right_seed(seed: int | None) -> int | None:
 
     expect_seed(seed)
     return seed
+
+
+FILES = frozenset({".csv", ".fits", ".h5", ".hdf5", ".json", ".npy", ".npz", ".parquet", ".pdf", ".png", ".root", ".txt"})
+"""What ends the name of a file and no folder's."""
+
+
+def right_folder(folder: Path | None) -> Path | None:
+    """The folder that was given for results; InputError for a file, or what is called as one, before any work."""
+    if folder is None or folder.is_dir():
+        return folder
+    if folder.exists() or folder.suffix.lower() in FILES:
+        raise InputError(f"out: expected a folder, in which files have names of their own, given {folder}")
+    return folder
 
 
 def names(incomplete: str) -> list[str]:
@@ -45,10 +58,17 @@ NamesArgument = Annotated[
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="print JSON for scripts")]
 JobsOption = Annotated[int, typer.Option(help="processes, -1 for one per core", callback=right_jobs)]
-OutOption = Annotated[Path | None, typer.Option("--out", help="folder that files are written to")]
+OutOption = Annotated[Path | None, typer.Option("--out", help="folder that files are written to", callback=right_folder)]
 FolderOption = Annotated[Path, typer.Option("--folder", help="folder to be made; its name becomes the model's")]
 WeightsOption = Annotated[
     str | None, typer.Option("--weights", help="column of event weights, of either sign, by which rows of --data count")
+]
+ColumnsOption = Annotated[
+    list[str] | None,
+    typer.Option(help="INPUT=A,B,... where the columns A, B, ... are not called after the model's input; repeatable"),
+]
+UnitsOption = Annotated[
+    list[str] | None, typer.Option(help="COLUMN=UNIT where it is not the model's, e.g. time=ms; repeatable")
 ]
 OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="replace an earlier model in --folder")]
 InputOption = Annotated[
@@ -78,6 +98,11 @@ RecipeArgument = Annotated[
     typer.Argument(help="model name, or path of a recipe.yaml; a simulator that such a file names is run"),
 ]
 RecipeOption = Annotated[Path | None, typer.Option("--recipe", help="path of a recipe.yaml, as the argument")]
+
+
+def columns_by_input(given: list[str] | None) -> dict[str, list[str]]:
+    """Names of columns by input, from what was given as INPUT=A,B,...; ZooError for what is not of this form."""
+    return {key: value.split(",") for key, value in pairs("--columns", given)}
 
 
 def pairs(option: str, given: list[str] | None) -> list[tuple[str, str]]:

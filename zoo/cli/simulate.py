@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 import typer.core
 
-from zoo.cli.options import JobsOption, right_seed
+from zoo.cli.options import JobsOption, right_folder, right_seed
+from zoo.cli.terminal import name_options
 from zoo.errors import ZooError, fault
 
 if TYPE_CHECKING:
@@ -27,8 +28,20 @@ class SimulationGroup(typer.core.TyperGroup):
         return super().get_command(ctx, cmd_name)
 
 
-app = typer.Typer(cls=SimulationGroup, no_args_is_help=True, help="Simulate the data that models are trained on.")
-SimulationsOption = Annotated[Path, typer.Option("--out", help="folder; a killed run goes on there")]
+app = typer.Typer(cls=SimulationGroup, no_args_is_help=True)
+
+
+@app.callback()
+def _simulate(context: typer.Context) -> None:
+    """Simulate the data that models are trained on."""
+    name_options(context)
+
+
+SimulationsOption = Annotated[Path, typer.Option("--out", help="folder; a killed run goes on there", callback=right_folder)]
+CachedOption = Annotated[
+    Path | None,
+    typer.Option("--out", help="folder; default: where recipes look; a killed run goes on", callback=right_folder),
+]
 
 
 @app.command("cmb-feature")
@@ -121,7 +134,10 @@ def simulate_fields(
     kept: Annotated[
         Literal["density", "displacement"], typer.Option(help="what files hold: densities, or how far each particle went")
     ] = "density",
-    out: Annotated[Path | None, typer.Option("--out", help="folder; default: where recipes look; a killed run goes on")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", help="folder; default: where recipes look; a killed run goes on", callback=right_folder),
+    ] = None,
     jobs: JobsOption = -1,
 ) -> None:
     """Simulate matter over a hypercube of cosmologies; one HDF5 file of its density or displacements at z = 0 each."""
@@ -159,7 +175,10 @@ def simulate_jets(
     mass: Annotated[
         float | None, typer.Option(help="mass of W' in GeV, 1000 to 4000, with jets from 300 GeV on; default: 3500, from 1200")
     ] = None,
-    out: Annotated[Path | None, typer.Option("--out", help="folder; default: where recipes look; a killed run goes on")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", help="folder; default: where recipes look; a killed run goes on", callback=right_folder),
+    ] = None,
     jobs: JobsOption = -1,
 ) -> None:
     """Simulate proton collisions with Pythia and find their jets; one HDF5 file a seed."""
@@ -174,9 +193,9 @@ def simulate_jets(
 
 
 def _named(error: ValidationError) -> ZooError:
-    """The first fault of settings, by the name of the option."""
+    """The first fault of settings, which may be of one in another's."""
     wrong = error.errors()[0]
-    return ZooError(f"{fault(wrong)}, given {wrong['input']}")
+    return ZooError(f"{fault(wrong, within=len(wrong['loc']) - 1)}, given {wrong['input']}")
 
 
 def _seeds(text: str, what: str = "seeds") -> range:

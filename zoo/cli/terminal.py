@@ -9,14 +9,18 @@ import tempfile
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from zoo.errors import INTERFACE, ZooError
 from zoo.quiet import log_level
 
 if TYPE_CHECKING:
+    import typer
     from rich.console import RenderableType
     from typer.core import TyperCommand as Command
+    from typer.core import TyperGroup
 
     from zoo.workflows.anomalies import Anomalies
     from zoo.workflows.fill_maps import FilledMaps
@@ -82,11 +86,44 @@ def as_option(command: Command, name: str, value: str, text: str) -> str:
     str
         Such as ``--overwrite``; or the keyword, and that the command has no option for it.
     """
+    if (flag := _flag(command, name)) is None:
+        return f"{name}={value} in Python (zoo {command.name} has no option for it)"
+    return flag if value == "True" else f"{flag} {text}"
+
+
+def _flag(command: Command, name: str) -> str | None:
+    """The option of a command that is passed on as a keyword; None where it has none."""
     for parameter in command.params:
         if parameter.name == name and parameter.param_type_name == "option":
-            flag = next(text for text in parameter.opts if text.startswith("--"))
-            return flag if value == "True" else f"{flag} {text}"
-    return f"{name}={value} in Python (zoo {command.name} has no option for it)"
+            return next(text for text in parameter.opts if text.startswith("--"))
+    return None
+
+
+def name_options(context: typer.Context) -> None:
+    """Let errors name options as the command that is to run takes them, in advice and where they begin with a keyword.
+
+    Parameters
+    ----------
+    context : Context
+        That of the group of the command.
+    """
+    if context.invoked_subcommand is not None:
+        group: TyperGroup = context.command  # type: ignore[assignment]
+        context.with_resource(_options_named(group.get_command(context, context.invoked_subcommand)))
+
+
+@contextmanager
+def _options_named(command: Command) -> Iterator[None]:
+    token = INTERFACE.set(partial(as_option, command))
+    try:
+        yield
+    except ZooError as error:
+        name, colon, rest = str(error).partition(":")
+        if colon and (flag := _flag(command, name)):
+            error.args = (f"{flag}:{rest}",)
+        raise
+    finally:
+        INTERFACE.reset(token)
 
 
 def as_argument(folder: Path) -> str:

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from zoo.cli.options import (
+    ColumnsOption,
     FolderOption,
     NameArgument,
     OutOption,
@@ -15,7 +16,9 @@ from zoo.cli.options import (
     RecipeArgument,
     RecipeOption,
     SettingsOption,
+    UnitsOption,
     WeightsOption,
+    columns_by_input,
     one_recipe,
     pairs,
     right_seed,
@@ -93,14 +96,8 @@ def finetune(
         typer.Option(help="column that names the simulation or object of each row, which no two splits share"),
     ] = None,
     weights: WeightsOption = None,
-    columns: Annotated[
-        list[str] | None,
-        typer.Option(help="INPUT=A,B,... where the columns A, B, ... are not called after the model's input; repeatable"),
-    ] = None,
-    units: Annotated[
-        list[str] | None,
-        typer.Option(help="COLUMN=UNIT where it is not the model's, e.g. time=ms; repeatable"),
-    ] = None,
+    columns: ColumnsOption = None,
+    units: UnitsOption = None,
     license: Annotated[
         str | None, typer.Option(help="license of your data, such as CC-BY-4.0, for the card and the Hub; default: not known")
     ] = None,
@@ -138,7 +135,7 @@ def finetune(
             target=target,
             group=group,
             weights=weights,
-            columns={key: value.split(",") for key, value in pairs("--columns", columns)},
+            columns=columns_by_input(columns),
             units=dict(pairs("--units", units)),
             license=license,
             citation=citation,

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from zoo.cli.options import right_seed
+from zoo.cli.options import right_folder, right_seed
 from zoo.cli.terminal import keep, plain_warnings
 
 app = typer.Typer()
@@ -27,7 +27,7 @@ def unfold(
         typer.Argument(help="the same events at particle level, in the same order; default: other columns of SIMULATED"),
     ] = None,
     *,
-    out: Annotated[Path, typer.Option("--out", help="folder for unfolded.npz and unfolded.png")],
+    out: Annotated[Path, typer.Option("--out", help="folder for unfolded.npz and unfolded.png", callback=right_folder)],
     observables: Annotated[str | None, _several("at detector level; default: all columns of DATA")] = None,
     truth_observables: Annotated[str | None, _several("at particle level; default: all columns of TRUTH")] = None,
     data_weights: Annotated[str | None, typer.Option(help="column of event weights of the data, of either sign")] = None,

@@ -10,7 +10,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 import typer.core
 
-from zoo.cli.options import InputOption, JsonOption, NameArgument, ObservationOption, OutOption, right_seed
+from zoo.cli.options import (
+    ColumnsOption,
+    InputOption,
+    JsonOption,
+    NameArgument,
+    ObservationOption,
+    OutOption,
+    UnitsOption,
+    columns_by_input,
+    pairs,
+    right_seed,
+)
 from zoo.cli.terminal import plain_warnings, quiet_tensorflow
 from zoo.errors import ZooError
 
@@ -53,6 +64,8 @@ def predict(
         str | None,
         typer.Option(help="function of the model; by default predict, or the first where there is none"),
     ] = None,
+    columns: ColumnsOption = None,
+    units: UnitsOption = None,
     allow_out_of_range: Annotated[
         bool, typer.Option("--allow-out-of-range", help="answer inputs outside the trained range too")
     ] = False,
@@ -67,10 +80,14 @@ def predict(
 
     session = Session(name, device="cpu")  # which is done with one batch before a GPU is ready
     endpoint = endpoint or session.spec.default_endpoint
+    if observation is not None and (columns or units):
+        raise ZooError("--columns and --units go with --input")
     if observation is not None:
         outputs = _predict_observation(session, endpoint, observation, allow_out_of_range, as_json)
     else:
-        outputs = session.run(read_inputs(session.folder, endpoint, data), endpoint, allow_out_of_range=allow_out_of_range)
+        how = {"columns": columns_by_input(columns), "units": dict(pairs("--units", units))}
+        inputs = read_inputs(session.folder, endpoint, data, **how)
+        outputs = session.run(inputs, endpoint, allow_out_of_range=allow_out_of_range)
         if as_json:
             print(json.dumps({key: value.tolist() for key, value in outputs.items()}))
         else:

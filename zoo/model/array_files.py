@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -9,15 +10,23 @@ import numpy as np
 from zoo.atomic import whole_file
 from zoo.errors import InputError, option
 from zoo.model.axes import BATCH
+from zoo.model.handed_in.columns import said
 from zoo.model.handed_in.files import read_array, read_columns
-from zoo.model.handed_in.tensors import array_of, inputs_of
+from zoo.model.handed_in.tensors import array_of, inputs_of_columns
 from zoo.model.handed_in.values import Values
 from zoo.model.spec import TEST_TENSORS, Tensor
 from zoo.model.store import ModelFolder
 from zoo.model.test_tensors import read_test_tensors
 
 
-def read_inputs(folder: ModelFolder, endpoint: str, file: Path | None) -> dict[str, np.ndarray]:
+def read_inputs(
+    folder: ModelFolder,
+    endpoint: str,
+    file: Path | None,
+    *,
+    columns: Mapping[str, Sequence[str]] | None = None,
+    units: Mapping[str, str] | None = None,
+) -> dict[str, np.ndarray]:
     """Read input tensors of an endpoint from a file, or take its shipped test rows where there is none.
 
     Parameters
@@ -29,6 +38,10 @@ def read_inputs(folder: ModelFolder, endpoint: str, file: Path | None) -> dict[s
     file : Path or None
         A file of columns, as `zoo.model.handed_in.files` reads them, such as a CSV or a ``.npz`` with one array for each input
         tensor; or a ``.npy`` or an image of FITS where the endpoint takes one; batch first.
+    columns : mapping of str to sequence of str, optional
+        Columns of each tensor by its name, where they are not called after it; None where the user cannot say them.
+    units : mapping of str to str, optional
+        Units of columns of which the file says none.
 
     Returns
     -------
@@ -41,15 +54,24 @@ def read_inputs(folder: ModelFolder, endpoint: str, file: Path | None) -> dict[s
         The file is of another kind, damaged, or holds Python objects, or lacks an input, or holds one row without a batch.
     """
     described = folder.spec.endpoint(endpoint)
+    named = "columns" if columns else "units" if units else None
+    if file is None and named:
+        raise InputError(f"{named}: expected with a file of rows, given without one")
     if file is None:
         return read_test_tensors(folder.read(TEST_TENSORS), folder.spec, endpoint)[endpoint][0]
     names = [tensor.name for tensor in described.inputs]
     array = read_array(file)
     if array is None:
-        found = inputs_of(read_columns(file), described)
+        table = read_columns(file)
+        found = inputs_of_columns(table, described, chosen=columns, units=units)
+        used = [name for one in described.inputs for name in table.find(one, (columns or {}).get(one.name)) or ()]
+        if unused := [name for name in units or {} if name not in used]:
+            raise InputError(f"units: expected those of columns that inputs are read from, {said(used)}, given {said(unused)}")
         if len(names) == 1:
             _expect_rows(file, found[names[0]], described.inputs[0])
         return found
+    if named:
+        raise InputError(f"{named}: expected with a file of columns, given with {file}, a single array")
     if len(names) > 1:
         raise InputError(f"{file}: expected a file with the arrays {', '.join(names)}, given a {file.suffix} of one array only")
     _expect_rows(file, array, described.inputs[0])

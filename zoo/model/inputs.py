@@ -95,7 +95,11 @@ class InputCheck:
         """What was handed in for each input, of a table or of a mapping."""
         given = inputs_of(inputs, self._endpoint, allow_nonfinite)
         if given.keys() != self._expected.keys():
-            raise InputError(f"expected the inputs {sorted(self._expected)}, given {sorted(map(str, given))}")
+            lacking = [f"{name} ({one.tensor.description})" for name, one in self._expected.items() if name not in given]
+            raise InputError(
+                f"expected the inputs {sorted(self._expected)}, given {sorted(map(str, given))}"
+                + (f": give {', '.join(lacking)} too" if lacking else "")
+            )
         return given
 
     def _agree(self, arrays: Mapping[str, np.ndarray]) -> None:
@@ -155,7 +159,12 @@ class _Expected:
 
     def _converted(self, array: np.ndarray) -> np.ndarray:
         if array.dtype.kind not in _KINDS[self.dtype.kind]:
-            raise InputError(f"input {self.tensor.name!r}: expected dtype {self.dtype}, given {array.dtype}")
+            kind = {"i": "whole numbers", "u": "whole numbers", "b": "truth values"}.get(self.dtype.kind)
+            cast = f": {kind} are made such by array.astype({str(self.dtype)!r})"
+            raise InputError(
+                f"input {self.tensor.name!r}: expected dtype {self.dtype}, given {array.dtype}"
+                f"{cast if kind and array.dtype.kind in 'fiub' else ''}"
+            )
         with np.errstate(over="ignore"):
             converted = np.ascontiguousarray(array, dtype=self.dtype)
         if self.dtype.kind == "f" and array.dtype.itemsize > self.dtype.itemsize:

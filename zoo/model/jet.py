@@ -12,6 +12,10 @@ from zoo.model.axes import Axis, Strict
 MOMENTUM = {"pt": "GeV", "y": "1", "phi": "rad"}
 """Label and unit of the first numbers of a particle: transverse momentum, rapidity and azimuth, in this order."""
 
+OTHERWISE = (
+    "jets of pseudorapidity, of components or of other names are read by zoo.data.jets.from_root, from_awkward and from_columns"
+)
+"""What to do with particles that are written in other numbers."""
 
 WIDEST = 3.0
 """Largest radius of a jet, of half the detector."""

@@ -303,13 +303,24 @@ def _text(name: str, given: Any) -> str:
     return " ".join(given.split())
 
 
+_NAMED = {
+    "target": "the name of a column, or a list of them",
+    "group": "the name of a column, which names the simulation or object of each row",
+    "weights": "the name of a column of the data, which holds the numbers",
+    "columns": "lists of names of columns by input, such as {'input': ['a', 'b']}",
+    "units": "units by the name of a column, such as {'time': 'ms'}",
+}
+"""How each of the words for columns is written."""
+
+
 def _words(target: Any, group: Any, weights: Any, columns: Any, units: Any) -> UserColumns:
     try:
         return UserColumns(target=target, group=group, weights=weights, columns=columns or {}, units=units or {})
     except ValidationError as error:
-        wrong = error.errors()[0]
-        where = ".".join(map(str, wrong["loc"]))
-        raise InputError(f"{where}: expected names of columns, given {wrong['input']!r}: {in_words(wrong['msg'])}") from error
+        name = str(error.errors()[0]["loc"][0])
+        given = {"target": target, "group": group, "weights": weights, "columns": columns, "units": units}[name]
+        shown = repr(given) if isinstance(given, str | int | float | Mapping | list) else type(given).__name__
+        raise InputError(f"{name}: expected {_NAMED[name]}, given {shown[:200]}") from error
 
 
 def _dataset(

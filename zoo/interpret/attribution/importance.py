@@ -21,8 +21,12 @@ from zoo.seeds import SHORT, expect_seed
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+    from rich.table import Table
 
     from zoo.interpret.attribution.scalar_output import Answer
+
+LISTED = 10
+"""Groups that a table shows."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,6 +60,23 @@ class Importance(Result):
     def mean(self) -> np.ndarray:
         """The mean over repeats, of shape (groups,)."""
         return self.values.mean(axis=1)
+
+    def table(self) -> Table:
+        """The most important groups, of each the mean and, of several repeats, their range."""
+        from rich.table import Table
+
+        table = Table(title=f"{self.model}: {self.label}", title_justify="left", title_style="bold")
+        table.add_column("input", overflow="fold")
+        for column in ("mean", "least", "most") if self.values.shape[1] > 1 else ("importance",):
+            table.add_column(column, justify="right")
+        order = np.argsort(-self.mean, kind="stable")[:LISTED]
+        for place in order:
+            repeats = self.values[place]
+            numbers = (repeats.mean(), repeats.min(), repeats.max())[: len(table.columns) - 1]
+            table.add_row(self.names[place], *(f"{number:.3g}" for number in numbers))
+        if len(order) < len(self.names):
+            table.caption, table.caption_justify = f"the first {len(order)} of {len(self.names)}", "left"
+        return table
 
     def plot(self) -> Figure:
         """Bars, the most important group first; of more than 30 groups a curve."""
@@ -188,7 +209,7 @@ def _permutation(
 
     data = asked.rows
     if data.target is next(iter(data.inputs.values())):
-        raise InputError("--method permutation_importance needs what the model should answer: an array named target")
+        raise InputError("permutation_importance needs what the model should answer: a column or an array named target")
     truth = numbers_alone(data.target, "target").reshape(len(data), -1)
     estimator, _ = as_estimator(
         asked.model, asked.inputs, endpoint=endpoint, output=output, target=target, allow_out_of_range=True

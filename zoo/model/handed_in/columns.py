@@ -18,6 +18,7 @@ from zoo.errors import InputError, UnknownNameError, option, warn
 from zoo.model.handed_in.on_disk import OnDisk, joined
 from zoo.model.handed_in.units import Convert, converter, same_unit
 from zoo.model.handed_in.values import Values
+from zoo.model.jet import OTHERWISE
 from zoo.model.spec import Tensor
 
 CHUNK = 2**20
@@ -26,6 +27,8 @@ SHOWN = 12
 """Columns that a message names."""
 NEAR = 0.8
 """Likeness of two names, as ``difflib`` measures it, from which a message asks whether one is meant by the other."""
+PSEUDORAPIDITY = re.compile(r"((^|[^a-z])eta|[a-z](?-i:Eta))$", re.IGNORECASE)
+"""What columns are called that hold pseudorapidity: ``eta``, ``part_eta``, ``partEta``, and not ``theta``."""
 WEIGHTS = re.compile(r"w|weights?_.*|.*(weights?|wgts?)", re.IGNORECASE)
 """What columns are called that hold event weights: ``w``, ``weight_mc``, ``genWeight``, ``event_weights``, ``mcwgt``."""
 
@@ -147,7 +150,7 @@ class Columns:
         for names in spelled:
             if all(one in self for one in names):
                 return names
-        for names in spelled:
+        for names in () if tensor.jet is not None else spelled:  # of jets other numbers say the same
             if any(one in self for one in names):
                 return [one for one in names if self.one(one)]  # says which is missing
         return None
@@ -165,6 +168,11 @@ class Columns:
                     f"{self.source}: expected {', '.join(names)}, the elements of {tensor.name}, in their order, given"
                     f" {wrong[0][0]} for {wrong[0][1]}: say the columns in that order, or call that one otherwise"
                 )
+        if tensor.jet is not None and (eta := [one for one in chosen if PSEUDORAPIDITY.search(one)]):
+            raise InputError(
+                f"{self.source}: expected the rapidity y of particles in {tensor.name}, given {eta[0]}, the pseudorapidity,"
+                f" which is another number where a particle has a mass; {OTHERWISE}"
+            )
         return chosen
 
     def rows(self, names: Sequence[str]) -> int:

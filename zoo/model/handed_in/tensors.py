@@ -13,6 +13,7 @@ from zoo.model.handed_in.lengths import agreed_lengths, flat_rows, mask_of_lengt
 from zoo.model.handed_in.tables import by_label, columns_of, columns_of_row, is_row, is_table
 from zoo.model.handed_in.units import converter
 from zoo.model.handed_in.values import Values, values_of
+from zoo.model.jet import OTHERWISE
 from zoo.model.spec import Endpoint, Tensor
 
 
@@ -312,7 +313,7 @@ def inputs_of_columns(
     endpoint : Endpoint
         The endpoint.
     chosen : mapping of str to sequence of str, optional
-        Columns of each tensor by its name, where they are not called after it.
+        Columns of each tensor by its name, where they are not called after it; None where the user cannot say them.
     units : mapping of str to str, optional
         Units of columns, of which the table gives none.
     allow_missing : bool
@@ -328,8 +329,14 @@ def inputs_of_columns(
     InputError, UnknownNameError
         Naming the tensor, the columns that were expected, and those that are there.
     """
-    chosen = chosen or {}
+    choosable, chosen = chosen is not None, chosen or {}
+    expect_chosen(columns, endpoint, chosen, units or {})
     found = {tensor.name: columns.find(tensor, chosen.get(tensor.name)) for tensor in endpoint.inputs}
+    if choosable:
+        masks = {tensor.mask for tensor in endpoint.inputs}
+        for tensor in endpoint.inputs:
+            if found[tensor.name] is None and tensor.name not in masks:
+                raise lacking(columns, tensor, choosable)
     columns.rows([name for names in found.values() for name in names or ()])
     inputs: dict[str, Any] = {}
     for tensor in endpoint.inputs:
@@ -342,6 +349,65 @@ def inputs_of_columns(
     return inputs
 
 
+def lacking(columns: Columns, tensor: Tensor, choosable: bool) -> InputError:
+    """What to raise where no columns make a tensor.
+
+    Parameters
+    ----------
+    columns : Columns
+        The columns that there are.
+    tensor : Tensor
+        The tensor.
+    choosable : bool
+        Whether the user can say which columns they are.
+
+    Returns
+    -------
+    InputError
+        Naming the tensor, the columns that were expected, those that are there, and what to do.
+    """
+    if choosable:
+        said = option("columns", f"{{{tensor.name!r}: [...]}}", f"{tensor.name}=NAME,NAME,...")
+        remedy = f"rename the columns, or say which they are, {said}"
+    else:
+        remedy = (
+            "columns are taken by their names, so rename them; numbers that are in the order of the elements are given as a"
+            " plain array"
+        )
+    if tensor.jet is not None:
+        remedy += f"; {OTHERWISE}"
+    return InputError(
+        f"{columns.source}: expected {expected_names(tensor)} for the input {tensor.name} ({tensor.description}), given"
+        f" {columns.there()}{columns.meant(tensor)}: {remedy}"
+    )
+
+
+def expect_chosen(columns: Columns, endpoint: Endpoint, chosen: Mapping[str, Sequence[str]], units: Mapping[str, str]) -> None:
+    """Refuse columns that are chosen for what is no input, and units of columns that are not there or have another.
+
+    Parameters
+    ----------
+    columns : Columns
+        The columns.
+    endpoint : Endpoint
+        The endpoint.
+    chosen : mapping of str to sequence of str
+        Columns of each tensor by its name.
+    units : mapping of str to str
+        Units of columns.
+
+    Raises
+    ------
+    InputError, UnknownNameError
+        Naming what was not expected.
+    """
+    for name, unit in units.items():
+        columns.expect_unit(name, unit)
+    names = [tensor.name for tensor in endpoint.inputs]
+    if unknown := sorted(chosen.keys() - set(names)):
+        raise InputError(f"columns: expected those of the inputs {', '.join(names)}, given some of {', '.join(unknown)}")
+
+
 def _tensor(
     columns: Columns,
     tensor: Tensor,
@@ -352,11 +418,7 @@ def _tensor(
     """A tensor from the columns that name it or its elements, or from those of the names that are given."""
     names = names or columns.find(tensor)
     if names is None:
-        raise InputError(
-            f"{columns.source}: expected {expected_names(tensor)} for the input {tensor.name} ({tensor.description}), given"
-            f" {columns.there()}{columns.meant(tensor)}: columns are taken by their names, so rename them; numbers that are in"
-            " the order of the elements are given as a plain array"
-        )
+        raise lacking(columns, tensor, choosable=False)
     if not tensor.free:
         shape = tuple(tensor.fixed_shape)
         made = columns.array(names, shape, element_units(tensor, shape), units, allow_missing=allow_missing)

@@ -24,6 +24,10 @@ NONE = ("", "1", "dimensionless")
 """How no dimension is written."""
 
 
+FEW = 6
+"""Elements of a row up to which a message lists their units."""
+
+
 def converter(given: Any, wanted: Sequence[str], where: str) -> Convert | None:
     """What converts rows in one unit to the unit that each element of a row is to have.
 
@@ -48,7 +52,14 @@ def converter(given: Any, wanted: Sequence[str], where: str) -> Convert | None:
     ZooError
         They differ, and astropy is not installed.
     """
-    ways = {unit: _between(given, unit, where) for unit in dict.fromkeys(wanted)}
+    try:
+        ways = {unit: _between(given, unit, where) for unit in dict.fromkeys(wanted)}
+    except InputError as error:
+        if len(set(wanted)) == 1 or len(wanted) > FEW:
+            raise
+        raise InputError(
+            f"{error}; the elements of a row have the units {', '.join(wanted)}: convert them, or give each as a column"
+        ) from error
     if not any(ways.values()):
         return None
     if len(ways) == 1:

@@ -58,9 +58,10 @@ def law_of(value: Any, name: str, unit: str | None = None) -> Any:
     if is_frozen(value):
         value = _of_frozen(value, name)
     if not isinstance(value, Law | Mapping):
+        given = repr(value) if isinstance(value, str | int | float) else type(value).__name__
         raise InputError(
-            f"prior: {name}: expected a law such as {{'distribution': 'uniform', 'low': 0, 'high': 1}}, or a frozen"
-            f" distribution such as scipy.stats.norm(0, 1), given {type(value).__name__}"
+            f"prior: {name}: expected a law such as {{distribution: uniform, low: 0, high: 1}}, or in Python a frozen"
+            f" distribution such as scipy.stats.norm(0, 1), given {given}"
         )
     if unit is None:
         return value

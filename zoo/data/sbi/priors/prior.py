@@ -56,7 +56,8 @@ class Prior:
             laws = {name: law_of(law, name, units.get(name)) for name, law in parameters.items()}
             self.laws = _Parameters.model_validate(laws).root
         except ValidationError as error:
-            raise InputError(f"prior: {'; '.join(map(_wrong, error.errors()))}") from error
+            wrong = dict.fromkeys(_wrong(one, laws) for one in error.errors())
+            raise InputError(f"prior: {'; '.join(wrong)}") from error
         for name, law in self.laws.items():
             expect_unit(name, law.unit)
         if not self.laws:
@@ -108,7 +109,7 @@ class Prior:
         return np.array([math.sqrt(law.law.var()) for law in self.laws.values()])
 
 
-def _wrong(error: Any) -> str:
+def _wrong(error: Any, laws: Mapping[str, Any]) -> str:
     """What is wrong with a law, as pydantic found it, in the words of who wrote the law."""
     name, *place = map(str, error["loc"])
     kind, given = error["type"], error["input"]
@@ -116,11 +117,13 @@ def _wrong(error: Any) -> str:
         return f"{name}: expected 'distribution', one of {', '.join(LAWS)}, given {dict(given)} without it"
     if kind == "union_tag_invalid":
         return f"{name}: {UnknownNameError('distribution', str(given['distribution']), LAWS)}"
-    law = place[0] if place else ""
     if kind in ("missing", "extra_forbidden"):
-        takes = [key for key in LAWS[law].model_fields if key != "distribution"]
-        lacks = f"expected {place[1]!r}" if kind == "missing" else f"given {place[1]!r}"
-        return f"{name}: {lacks} of the distribution {law}, which takes {', '.join(takes)}"
+        keys = {key: field for key, field in LAWS[place[0]].model_fields.items() if key != "distribution"}
+        needed = [key for key, field in keys.items() if field.is_required()]
+        other = [key for key in keys if key not in needed]
+        found = [key for key in laws[name] if key != "distribution"]
+        takes = f"{', '.join(needed)} of a {place[0]} law, and if need be {', '.join(other)}"
+        return f"{name}: expected {takes}, given {', '.join(found) or 'none'}"
     said = in_words(error["msg"])
     return f"{name}: {place[1]}: {said}, given {given!r}" if len(place) > 1 else f"{name}: {said}"
 
