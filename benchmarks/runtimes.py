@@ -4,10 +4,10 @@
 
 Each version is installed by pip into a temporary folder, with a NumPy that it takes, and runs in a process of its own that has
 nothing else. By default: the oldest version that pip offers this Python, the newest, and those that experiments ship (see
-export/targets.py). Writes benchmarks/results/runtimes.json; --specs also writes the versions in which all endpoints of a model
-agree into its card. --taggers exports every tagger on particle clouds, those of ZOO_PATH too, for CMSSW and Athena, which
-compares them with Keras, and runs jets of some lengths in the versions that CMSSW ships; it writes
-benchmarks/results/taggers.json.
+export/targets.py). Graphs that are the same bytes as in the results are not run again in the same version. Writes
+benchmarks/results/runtimes.json; --specs also writes the versions in which all endpoints of a model agree into its card.
+--taggers exports every tagger on particle clouds, those of ZOO_PATH too, for CMSSW and Athena, which compares them with Keras,
+and runs jets of some lengths in the versions that CMSSW ships; it writes benchmarks/results/taggers.json.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
-from interleaved import about, write
+from interleaved import RESULTS, about, write
 
 import zoo
 from zoo.model.model_json import write_spec
@@ -149,16 +149,28 @@ def run(version: str, todo: list[dict]) -> dict[str, dict]:
     return said["results"]
 
 
-def run_all(versions: list[str], todo: list[dict]) -> dict[str, dict[str, dict]]:
-    """Version -> what :func:`run` says; failures are printed."""
+def run_all(versions: list[str], todo: list[dict], known: dict[str, dict[str, dict]]) -> dict[str, dict[str, dict]]:
+    """Version -> what is known, and of all other cases what :func:`run` says; failures are printed."""
     results = {}
     for version in versions:
-        results[version] = run(version, todo)
+        left = [case for case in todo if case["name"] not in known[version]]
+        results[version] = known[version] | (run(version, left) if left else {})
         failed = {name: result for name, result in results[version].items() if not result["ok"]}
         print(f"onnxruntime {version}: {len(todo) - len(failed)} of {len(todo)} endpoints agree", flush=True)
         for name, result in failed.items():
             print(f"  {name}: {result.get('error', result.get('max_absolute'))}", flush=True)
     return results
+
+
+def unchanged(versions: list[str], todo: list[dict]) -> dict[str, dict[str, dict]]:
+    """Version -> what the file of results says of graphs that are the same bytes as then."""
+    path = RESULTS / "runtimes.json"
+    if not path.exists():
+        return {version: {} for version in versions}
+    before = json.loads(path.read_text())
+    same = {case["name"] for case in todo if before["sha256"].get(case["name"]) == case["sha256"]}
+    found = {version: before["results"].get(version, {}) for version in versions}
+    return {version: {name: one for name, one in of.items() if name in same} for version, of in found.items()}
 
 
 def write_specs(results: dict[str, dict[str, dict]]) -> None:
@@ -185,14 +197,15 @@ def main() -> None:
     versions = arguments.versions
     if arguments.taggers:
         with tempfile.TemporaryDirectory() as folder:
-            results = run_all(versions or SHIPPED, tagger_cases(Path(folder)))
+            versions = versions or SHIPPED
+            results = run_all(versions, tagger_cases(Path(folder)), {version: {} for version in versions})
         write("taggers.json", {"versions": about("onnxruntime", "keras"), "particles": LENGTHS, "results": results})
         return
     if not versions:
         known = offered()
         versions = [version for version in known if version in {known[0], *SHIPPED, known[-1]}]
     todo = cases()
-    results = run_all(versions, todo)
+    results = run_all(versions, todo, unchanged(versions, todo))
     graphs = {case["name"]: case["sha256"] for case in todo}
     write("runtimes.json", {"versions": about(), "sha256": graphs, "results": results})
     if arguments.specs:

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from zoo.data.cmb.extensions import HIDDEN, RADIATION
+from zoo.data.cmb.simulate import N_EFF
 from zoo.data.halos.synthetic_halo import AXIS_RATIO, CONCENTRATION, LOG_MASS, LOG_PARTICLES, TRUNCATION
 
 ROOT = Path(__file__).parents[1]
@@ -519,6 +521,21 @@ def test_flows_at_the_ends_of_a_prior():
     )
     assert f"{answered} answered, with errors of {together['rms error']['omega_m']:.3f} in Omega_m" in page
     assert f"in 68% regions {inside:.0%} of them" in page
+
+
+@pytest.mark.parametrize(
+    ("name", "universe"), [("logistic-cmb-neff", "N_eff"), ("logistic-cmb-early-dark-energy", "early dark energy")]
+)
+def test_universes_that_hide_in_lambda_cdm(name, universe):
+    card, shift, found = prose(name), HIDDEN[universe], measured(name)
+    assert f"H0 is higher by {shift['H0']:.1f} km/s/Mpc, omega_c by {shift['omch2']:.3f}" in card
+    assert f"n_s by {shift['ns']:.3f}, ln(10^10 A_s) by {shift['ln10As']:.3f}" in card
+    assert f"N_eff = {N_EFF + RADIATION:.3f}" in card or universe != "N_eff"
+    elsewhere = "early dark energy" if universe == "N_eff" else "N_eff 3.344"
+    assert f"an area of {found[f'{elsewhere}/auc']['value']:.2f}" in card
+    assert f"with A_lens = 1.1 of {found['A_lens 1.1/auc']['value']:.2f}" in card
+    low, high = found["auc, linear ideal"]["interval"]
+    assert low - 0.02 < found["auc"]["value"] < high + 0.01
 
 
 def test_tops_by_fine_tuning():

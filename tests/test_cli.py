@@ -572,6 +572,19 @@ def test_columns_of_other_names_and_units_are_said_at_predict(tmp_path):
         np.testing.assert_allclose(theirs[name], array, atol=1e-5)
 
 
+def test_columns_of_other_names_and_units_are_said_at_explain(tmp_path):
+    rng = np.random.default_rng(0)
+    densities = rng.uniform(-0.05, 0.05, (40, 25))
+    np.savez(tmp_path / "mine.npz", d=densities, target=densities[:, :1])
+    for method in ("occlusion", "permutation_importance"):
+        command = ("explain", "gbt-halo-mass", "--method", method, "--input", tmp_path / "mine.npz", "--out", tmp_path)
+        assert "expected a column densities" in refused(*command)
+        assert "no column of" in refused(*command, "--columns", "densities=e")
+        assert "--units: expected those of columns" in refused(*command, "--columns", "densities=d", "--units", "target=1")
+        ok(*command, "--columns", "densities=d")
+    assert "--columns is of columns of --input" in refused("explain", "gbt-halo-mass", "--columns", "densities=d")
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

@@ -6,7 +6,16 @@ import numpy as np
 import pytest
 
 from zoo.data.cmb.binning import CHANNELS, EDGES, L_MAX, N_BINS, N_JOINT, SLICES, bin_spectra, binning_matrix, joint_multipoles
-from zoo.data.cmb.extensions import DARK_ENERGY, RUNNING, ExtensionConfig, spectra_of
+from zoo.data.cmb.extensions import (
+    DARK_ENERGY,
+    EARLY,
+    HIDDEN,
+    RADIATION,
+    RUNNING,
+    ExtensionConfig,
+    spectra_of,
+    transfers_of,
+)
 from zoo.data.cmb.feature import CMBFeature, load_spectra
 from zoo.data.cmb.noise import knox_covariance, noise_spectrum
 from zoo.data.cmb.planck import read_planck
@@ -23,6 +32,7 @@ from zoo.data.cmb.simulate import (
     spectra,
     transfer_functions,
 )
+from zoo.data.shipped_files import shipped_file
 from zoo.errors import FolderError, InputError
 
 PRIMORDIAL = {"ns": BEST_FIT["ns"], "ln10As": BEST_FIT["ln10As"]}
@@ -150,18 +160,83 @@ def test_a_step_leaves_the_spectra_of_large_scales_lower(transfers):
     assert (step[1500:2000] / plain[1500:2000]).mean() == pytest.approx(1.01, abs=1e-3)
 
 
+HERE = {name: BEST_FIT[name] for name in ("H0", "ombh2", "omch2", "tau")}
+
+
+def moved(universe):
+    return {name: value + HIDDEN[universe].get(name, 0.0) for name, value in HERE.items()}
+
+
+def test_evolving_dark_energy_is_cambs_parametrization(transfers):
+    """H(z) is that of w0 + wa z / (1 + z), at the same H0."""
+    z = 0.7
+    evolving = transfers_of("w0wa", HERE, 1.0)
+    w0, wa = DARK_ENERGY["w"], DARK_ENERGY["wa"]
+    density = (1 + z) ** (3 * (1 + w0 + wa)) * np.exp(-3 * wa * z / (1 + z))
+    dark = transfers.get_Omega("de") * (density - 1) * BEST_FIT["H0"] ** 2
+    expected = np.sqrt(transfers.hubble_parameter(z) ** 2 + dark)
+    assert evolving.hubble_parameter(z) == pytest.approx(expected, rel=1e-4)
+
+
+def test_early_dark_energy_is_a_tenth_of_all_at_its_redshift():
+    early, plain = transfers_of("early dark energy", HERE, 1.0), transfer_functions(moved("early dark energy"), 1.0)
+    for z, share in ((EARLY["zc"], EARLY["fde_zc"]), (10.0, 0.0)):
+        ratio = (plain.hubble_parameter(z) / early.hubble_parameter(z)) ** 2
+        assert 1 - ratio == pytest.approx(share, abs=2e-3)
+
+
+def test_more_neutrinos_are_radiation():
+    """A neutrino has 7/8 (4/11)^(4/3) of the energy of the photons, whose Omega h^2 is 2.473e-5 at 2.7255 K."""
+    more, plain = transfers_of("N_eff", HERE, 1.0), transfer_functions(moved("N_eff"), 1.0)
+    h, z = moved("N_eff")["H0"] / 100, 2e5
+    added = RADIATION * 7 / 8 * (4 / 11) ** (4 / 3) * 2.473e-5 / h**2 * (100 * h) ** 2 * (1 + z) ** 4
+    difference = more.hubble_parameter(z) ** 2 - plain.hubble_parameter(z) ** 2
+    assert difference == pytest.approx(added, rel=2e-3)
+
+
+@pytest.mark.parametrize("universe", ["N_eff", "early dark energy"])
+def test_hidden_universes_keep_the_angle_of_the_sound_horizon(transfers, universe):
+    """The peaks stay where they are, of a horizon that is smaller by 2 to 4%."""
+    found, plain = (one.get_derived_params() for one in (transfers_of(universe, HERE, 1.0), transfers))
+    assert found["thetastar"] == pytest.approx(plain["thetastar"], rel=1e-3)
+    assert 0.955 < found["rstar"] / plain["rstar"] < 0.985
+
+
+@pytest.mark.parametrize(("universe", "least"), [("N_eff", 2.9), ("early dark energy", 6.0)])
+def test_what_hides_is_not_told_by_the_parameters_of_lambda_cdm(universe, least):
+    """Moving them, as spectra of LambdaCDM depend on them, explains little of the shift and takes them nowhere.
+
+    By the shipped spectra alone: the derivatives are a linear fit to those of LambdaCDM.
+    """
+    found = load_spectra(shipped_file("cmb-early.npz"), ExtensionConfig)
+    plain, other = (found.spectra[:, :, found.config.universes.index(one)] for one in ("LambdaCDM", universe))
+    drawn = design(found.config)
+    columns = [np.broadcast_to(drawn[name].reshape(len(plain), -1), plain.shape[:2]).reshape(-1) for name in RANGES]
+    unit = [column / np.diff(RANGES[name]) for name, column in zip(RANGES, columns, strict=True)]
+    rows = np.stack([np.ones(len(unit[0])), *unit], axis=1)
+    whiten = np.linalg.cholesky(found.covariance)
+    fitted = np.linalg.lstsq(rows, np.linalg.solve(whiten, plain.reshape(-1, N_JOINT).T).T, rcond=None)[0][1:]
+    derivatives = np.delete(fitted, list(RANGES).index("tau"), axis=0)  # which the amplitude stands for
+    shift = np.linalg.solve(whiten, (other - plain).mean(axis=(0, 1)))
+    moved_by = np.linalg.lstsq(derivatives.T, shift, rcond=None)[0]
+    left = shift - derivatives.T @ moved_by
+    assert np.square(left).sum() == pytest.approx(least, rel=0.35)
+    assert np.square(left).sum() > 0.5 * np.square(shift).sum()
+    assert np.abs(moved_by).max() < 0.1  # of the width of the hypercube
+
+
 def test_extensions_are_made_in_pairs(transfers, tmp_path, monkeypatch):
     """A killed run goes on, and each spectrum is that of its universe."""
     asked = []
 
-    def known(cosmology, boost, **dark_energy):
-        asked.append(dark_energy)
+    def known(cosmology, boost, **background):
+        asked.append(list(background))
         return transfers
 
     monkeypatch.setattr("zoo.data.cmb.extensions.transfer_functions", known)
     config = ExtensionConfig(cosmologies=2, pairs=1, universes=("LambdaCDM", "w0wa", "running"))
     first = simulate(tmp_path, config, jobs=1)
-    assert asked == [{}, DARK_ENERGY] * 2
+    assert asked == [[], ["dark_energy"]] * 2
     found = load_spectra(first, ExtensionConfig)
     assert found.config == config
     drawn = {name: float(design(config)[name][1, 0]) for name in ("ns", "ln10As")}

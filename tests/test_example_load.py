@@ -17,7 +17,7 @@ def test_short_form(tmp_path, monkeypatch):
     monkeypatch.delenv("PLANCK", raising=False)
     printed = run_script(SCRIPT, tmp_path / "load", "--short")
     for words in (
-        "classifiers: logistic-cmb-lensing, logistic-cmb-oscillation, logistic-cmb-running, mlp-cmb-feature",
+        "classifiers: logistic-cmb-early-dark-energy, logistic-cmb-lensing, logistic-cmb-neff, logistic-cmb-oscillation",
         "spectrum [215] in muK^2, trained from",
         "in K^2 instead of muK^2: InputError: input 'spectrum':",
         "NaN: InputError",

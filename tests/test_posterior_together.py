@@ -14,6 +14,7 @@ from zoo.data.sbi.priors.prior import Prior
 from zoo.errors import InputError, MisspecificationWarning
 from zoo.interpret.posteriors.infer import _warn_of_narrowing
 from zoo.interpret.posteriors.observed import expect_different
+from zoo.interpret.posteriors.posterior_report import PosteriorReport
 from zoo.interpret.posteriors.prior_ends import at_ends
 from zoo.interpret.posteriors.together import Together, posterior_together
 from zoo.model.axes import Axis
@@ -152,7 +153,7 @@ def test_several_rows_from_the_command_line_give_the_exact_posterior_of_all(tmp_
     np.testing.assert_allclose((means - x.sum(axis=0) / 6) / error, 0, atol=0.3)
     np.testing.assert_allclose(deviations, error, rtol=0.15)
     assert (tmp_path / "out" / "nsf-sbi-gaussian-linear-x.png").is_file()
-    told = ok(*asked, "--together")
+    told = PosteriorReport.model_validate(found).text()
     assert "the 5 observations agree" in told
     assert "taken as independent" in told
     of_all = found["effective"]

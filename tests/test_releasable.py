@@ -12,8 +12,8 @@ from zoo.families.mlp import MLP
 from zoo.model.card import TEMPLATE
 from zoo.model.model_json import is_model_folder
 from zoo.model.registry import register_family
-from zoo.training.recipe import RecipeError, load_recipe
-from zoo.workflows.releasable import expect_releasable
+from zoo.training.recipe import RecipeError, load_recipe, recipe_names
+from zoo.workflows.releasable import _built, expect_releasable
 from zoo.workflows.release import first_card
 from zoo.workflows.train import train
 
@@ -108,3 +108,11 @@ def test_a_folder_of_something_else_is_refused_before_training(recipe, tmp_path)
         expect_releasable(recipe, tmp_path / "mine")
     assert "front matter" in refused("release", "ive-pendulum", "--folder", tmp_path / "mine", "--out", tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("name", [name for name in recipe_names() if load_recipe(name).variants])
+def test_every_variant_of_a_released_recipe_can_be_built(name):
+    """What a release asks before hours of training, of the recipes that are there."""
+    recipe = load_recipe(name)
+    for variant in recipe.variants.values():
+        _built(recipe.changed(variant.set))

@@ -18,6 +18,7 @@ from zoo.data.sbi.tasks import TASKS, get_task
 from zoo.data.sbi.tasks.gaussian_linear import GaussianLinear
 from zoo.data.sbi.tasks.positive_odes import integrate as integrate_positive
 from zoo.data.sbi.tasks.slcp import SLCP
+from zoo.data.sbi.tasks.slcp_posterior import log_evidence
 from zoo.data.sbi.tasks.two_moons import TwoMoons
 from zoo.errors import InputError, UnknownNameError
 
@@ -238,6 +239,33 @@ def test_likelihood_of_slcp_is_scipys(theta, seed):
     x = SLCP().simulate(theta[None], np.random.default_rng(seed))
     expected = stats.multivariate_normal(theta[:2], covariance).logpdf(x.reshape(4, 2)).sum()
     assert SLCP().log_likelihood(theta[None], x)[0] == pytest.approx(expected, rel=1e-6, abs=1e-6)
+
+
+@pytest.mark.parametrize("seed", [0, 2])
+def test_normalization_of_slcp_is_the_mean_likelihood_over_the_prior(seed):
+    """Of observations that many parameters could have made, so that draws of the prior find them."""
+    theta = SLCP.prior.sample(40, np.random.default_rng(0))
+    x = SLCP().simulate(theta, np.random.default_rng(1))
+    (wide,) = x[np.argsort(log_evidence(x))[[seed]]]
+    likelihood = np.exp(SLCP().log_likelihood(SLCP.prior.sample(1_000_000, np.random.default_rng(seed + 3)), wide))
+    error = likelihood.std() / likelihood.mean() / 1000
+    assert error < 0.05
+    assert log_evidence(wide[None])[0] == pytest.approx(np.log(likelihood.mean()), abs=4 * error + 0.01)
+
+
+def test_posterior_of_slcp_means_what_it_says():
+    """Ranks of the true parameters among exact draws are uniform, and so are those of their densities."""
+    rng = np.random.default_rng(5)
+    theta = SLCP.prior.sample(100, rng)
+    x = SLCP().simulate(theta, rng)
+    drawn = np.stack([SLCP().reference(row, 49, rng) for row in x])
+    task = SLCP()
+    densities = np.stack(
+        [task.log_likelihood(np.vstack([true, some]), row) for true, some, row in zip(theta, drawn, x, strict=True)]
+    )
+    above = [(drawn < theta[:, None]).sum(axis=1), (densities[:, 1:] < densities[:, :1]).sum(axis=1, keepdims=True)]
+    for column in np.concatenate(above, axis=1).T:
+        assert stats.kstest((column + rng.random(100)) / 50, "uniform").pvalue > 1e-3
 
 
 @pytest.mark.parametrize("task", [TwoMoons(), GaussianLinear()])

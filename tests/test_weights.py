@@ -453,7 +453,7 @@ def test_event_weights_of_a_file_that_is_explained(tmp_path):
             (*command[:3], "pca", *file, "--weights", "w"),
             "takes no --weights, which goes with partial_dependence, permutation_imp",
         ),
-        ((*command, "--weights", "event_weight"), "--weights names a column of --input"),
+        ((*command, "--weights", "event_weight"), "--weights is of columns of --input"),
     ):
         assert message in refused(*arguments)
     with pytest.raises(UnknownNameError, match="event_weight"):

@@ -67,19 +67,20 @@ def simulate_cmb_extensions(
     cosmologies: Annotated[int, typer.Option(help="points of the Latin hypercube")] = 128,
     pairs: Annotated[int, typer.Option(help="primordial spectra on each, in every universe")] = 4,
     seed: Annotated[int, typer.Option(help="of the design", callback=right_seed)] = 20185,
-    dark_energy: Annotated[
-        bool, typer.Option("--dark-energy", help="evolving dark energy in place of the other universes")
-    ] = False,
+    background: Annotated[
+        Literal["late", "early"] | None,
+        typer.Option(help="universes that expand otherwise: by evolving dark energy, late; by neutrinos or dark energy, early"),
+    ] = None,
     jobs: JobsOption = -1,
 ) -> None:
     """Simulate spectra of universes beside LambdaCDM: running, an oscillation, lensing and a step (shipped: the defaults).
 
-    The shipped set of evolving dark energy has --dark-energy --cosmologies 24 --pairs 2 --seed 20187.
+    The shipped sets of other backgrounds: --background late --cosmologies 24 --pairs 2 --seed 20187, and --background early.
     """
-    from zoo.data.cmb.extensions import UNIVERSES, ExtensionConfig
+    from zoo.data.cmb.extensions import BACKGROUNDS, UNIVERSES, ExtensionConfig
     from zoo.data.cmb.simulate import simulate as run
 
-    universes = (UNIVERSES[0], UNIVERSES[-1]) if dark_energy else UNIVERSES[:-1]
+    universes = UNIVERSES if background is None else BACKGROUNDS[background]
     config = ExtensionConfig(cosmologies=cosmologies, pairs=pairs, seed=seed, universes=universes)
     print(f"wrote {run(out, config, jobs)}")
 

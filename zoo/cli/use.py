@@ -216,6 +216,8 @@ def explain(
     weights: Annotated[
         str | None, typer.Option(help="column of event weights, of either sign, by which rows of --input count in a mean")
     ] = None,
+    columns: ColumnsOption = None,
+    units: UnitsOption = None,
     out: OutOption = None,
 ) -> None:
     """Explain a model by one method; its help is written by `ExplainCommand`."""
@@ -236,8 +238,10 @@ def explain(
         "rows": rows,
         "weights": weights,
     }
-    if weights is not None and data is None:
-        raise ZooError("--weights names a column of --input")
+    for option, given in (("--weights", weights), ("--columns", columns), ("--units", units)):
+        if given and data is None:
+            raise ZooError(f"{option} is of columns of --input")
+    how = {"columns": columns_by_input(columns), "units": dict(pairs("--units", units))}
     if method is not None:  # what is wrong is said before anything is loaded
         from zoo.interpret.to_files import check_rows
 
@@ -247,11 +251,17 @@ def explain(
         takers = [taker.name for taker in registered().values() if "rows" in taker.options]
         raise ZooError(f"--rows goes with --method {', '.join(takers)}")
     observed = None if observation is None else read_observation(locate(name).spec, observation)
-    _explain(name, out or Path("."), data, observed, method, options)
+    _explain(name, out or Path("."), data, how, observed, method, options)
 
 
 def _explain(
-    name: str, out: Path, data: Path | None, observation: Observation | None, method: str | None, options: dict[str, Any]
+    name: str,
+    out: Path,
+    data: Path | None,
+    how: dict[str, Any],
+    observation: Observation | None,
+    method: str | None,
+    options: dict[str, Any],
 ) -> None:
     with quiet_tensorflow():
         from zoo.interpret.to_files import DataRows, explain_to_files, rows_from_file
@@ -263,13 +273,13 @@ def _explain(
         def rows(endpoint: str, most: int) -> DataRows:
             if data is not None:
                 with plain_warnings():
-                    found = rows_from_file(model.spec, data, endpoint, options["weights"])
+                    found = rows_from_file(model.spec, data, endpoint, options["weights"], **how)
             else:
                 (test,) = own_rows(model, "test")
                 found = DataRows(test, source_of_rows(model.spec), quantities_of(model))
             return replace(found, rows=found.rows.some(most))
 
-        written = explain_to_files(model, out, file=data, observation=observation, method=method, data=rows, **options)
+        written = explain_to_files(model, out, file=data, **how, observation=observation, method=method, data=rows, **options)
     if (table := written.result.table()) is not None:
         from zoo.cli.terminal import show as print_table
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,10 +15,10 @@ from zoo.errors import InputError, warn
 from zoo.interpret.attribution.explain import explain
 from zoo.interpret.attribution.explanation import Explanation
 from zoo.interpret.methods import Asked, ExplanationMethod, given_options, method_named
-from zoo.model.array_files import read_inputs
+from zoo.model.array_files import inputs_of_table, read_inputs
 from zoo.model.handed_in.columns import Columns
 from zoo.model.handed_in.files import read_columns
-from zoo.model.handed_in.tensors import array_of, inputs_of
+from zoo.model.handed_in.tensors import array_of
 from zoo.model.spec import Endpoint, ModelSpec
 
 if TYPE_CHECKING:
@@ -86,6 +86,8 @@ def explain_to_files(
     out: Path,
     *,
     file: Path | None = None,
+    columns: Mapping[str, Sequence[str]] | None = None,
+    units: Mapping[str, str] | None = None,
     observation: Observation | None = None,
     method: str | None = None,
     data: Callable[[str, int], DataRows] | None = None,
@@ -101,6 +103,8 @@ def explain_to_files(
         Folder to write to.
     file : Path, optional
         Inputs of the endpoint, as `zoo predict` takes them.
+    columns, units : mapping, optional
+        How columns of the file are called and in which units they are, as `zoo.model.array_files.read_inputs` takes them.
     observation : Observation, optional
         What is explained in place of a file.
     method : str, optional
@@ -145,7 +149,9 @@ def explain_to_files(
     elif observation is not None:
         asked = Asked(model, observation.of(described))
     else:
-        asked = Asked(model, _inputs(model, endpoint, file))
+        if model.folder is None:
+            raise InputError("the model was not loaded by zoo.load, so that it has no test rows: give a file")
+        asked = Asked(model, read_inputs(model.folder, endpoint, file, columns=columns, units=units))
     result = _run(chosen, asked, given)
     return Written(result, _write(model, chosen, result, out, observation), source)
 
@@ -184,12 +190,6 @@ def _run(method: ExplanationMethod, asked: Asked, options: dict[str, Any]) -> An
     return method.function(asked, **options)
 
 
-def _inputs(model: Any, endpoint: str, file: Path | None) -> dict[str, np.ndarray]:
-    if model.folder is None:
-        raise InputError("the model was not loaded by zoo.load, so that it has no test rows: give a file")
-    return read_inputs(model.folder, endpoint, file)
-
-
 def _on_data(model: Any, endpoint: str, made: DataRows) -> Asked:
     names = [tensor.name for tensor in model.spec.endpoint(endpoint).inputs]
     if all(name in made.rows.inputs for name in names):
@@ -221,7 +221,15 @@ def _figure(result: Any, observation: Observation | None) -> Figure:
     return result.plot()
 
 
-def rows_from_file(spec: ModelSpec, file: Path, endpoint: str = "encode", weights: str | None = None) -> DataRows:
+def rows_from_file(
+    spec: ModelSpec,
+    file: Path,
+    endpoint: str = "encode",
+    weights: str | None = None,
+    *,
+    columns: Mapping[str, Sequence[str]] | None = None,
+    units: Mapping[str, str] | None = None,
+) -> DataRows:
     """Read a user's own rows with their truth.
 
     Parameters
@@ -235,6 +243,8 @@ def rows_from_file(spec: ModelSpec, file: Path, endpoint: str = "encode", weight
         Name of the endpoint.
     weights : str, optional
         The column of event weights.
+    columns, units : mapping, optional
+        How columns of the inputs are called and in which units they are, as `zoo.model.array_files.read_inputs` takes them.
 
     Returns
     -------
@@ -246,15 +256,14 @@ def rows_from_file(spec: ModelSpec, file: Path, endpoint: str = "encode", weight
     InputError
         An input is missing.
     """
-    columns, described = read_columns(file), spec.endpoint(endpoint)
-    inputs = inputs_of(columns, described)
-    used = {name for tensor in described.inputs for name in columns.find(tensor) or ()}
-    weight = None if weights is None else columns.weights(weights)
+    table, described = read_columns(file), spec.endpoint(endpoint)
+    inputs, used = inputs_of_table(table, described, columns, units)
+    weight = None if weights is None else table.weights(weights)
     if weights is None:
-        columns.warn_of_weights(used)
+        table.warn_of_weights(used)
     first = next(iter(inputs.values()))
-    rest = [name for name, column in columns.columns.items() if name not in {*used, weights} and column.rows == len(first)]
-    numbers = {name: _plain(columns, name, described) for name in rest}
+    rest = [name for name, column in table.columns.items() if name not in {*used, weights} and column.rows == len(first)]
+    numbers = {name: _plain(table, name, described) for name in rest}
     rows = Rows(
         inputs=inputs,
         target=numbers.pop("target", first),

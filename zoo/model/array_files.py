@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from zoo.atomic import whole_file
 from zoo.errors import InputError, option
 from zoo.model.axes import BATCH
-from zoo.model.handed_in.columns import said
+from zoo.model.handed_in.columns import Columns, said
 from zoo.model.handed_in.files import read_array, read_columns
 from zoo.model.handed_in.tensors import array_of, inputs_of_columns
 from zoo.model.handed_in.values import Values
-from zoo.model.spec import TEST_TENSORS, Tensor
+from zoo.model.spec import TEST_TENSORS, Endpoint, Tensor
 from zoo.model.store import ModelFolder
 from zoo.model.test_tensors import read_test_tensors
 
@@ -62,11 +63,7 @@ def read_inputs(
     names = [tensor.name for tensor in described.inputs]
     array = read_array(file)
     if array is None:
-        table = read_columns(file)
-        found = inputs_of_columns(table, described, chosen=columns, units=units)
-        used = [name for one in described.inputs for name in table.find(one, (columns or {}).get(one.name)) or ()]
-        if unused := [name for name in units or {} if name not in used]:
-            raise InputError(f"units: expected those of columns that inputs are read from, {said(used)}, given {said(unused)}")
+        found, _ = inputs_of_table(read_columns(file), described, columns, units)
         if len(names) == 1:
             _expect_rows(file, found[names[0]], described.inputs[0])
         return found
@@ -76,6 +73,32 @@ def read_inputs(
         raise InputError(f"{file}: expected a file with the arrays {', '.join(names)}, given a {file.suffix} of one array only")
     _expect_rows(file, array, described.inputs[0])
     return {names[0]: array if isinstance(array, np.ndarray) else array_of(array, described.inputs[0])}
+
+
+def inputs_of_table(
+    table: Columns, endpoint: Endpoint, columns: Mapping[str, Sequence[str]] | None, units: Mapping[str, str] | None
+) -> tuple[dict[str, Any], list[str]]:
+    """Inputs of an endpoint from a table, and the columns that they are read from.
+
+    Parameters
+    ----------
+    table : Columns
+        The table.
+    endpoint : Endpoint
+        The endpoint.
+    columns, units : mapping, optional
+        As `read_inputs` takes them.
+
+    Raises
+    ------
+    InputError, UnknownNameError
+        What `inputs_of_columns` raises, or a unit is said of a column that no input is read from.
+    """
+    inputs = inputs_of_columns(table, endpoint, chosen=columns, units=units)
+    used = [name for one in endpoint.inputs for name in table.find(one, (columns or {}).get(one.name)) or ()]
+    if unused := [name for name in units or {} if name not in used]:
+        raise InputError(f"units: expected those of columns that inputs are read from, {said(used)}, given {said(unused)}")
+    return inputs, used
 
 
 def _expect_rows(file: Path, array: np.ndarray | Values, tensor: Tensor) -> None:

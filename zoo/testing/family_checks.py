@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -106,7 +107,8 @@ def built(cls: type[Any], config: Mapping[str, Any]) -> EndpointModel:
         raise AssertionError(f"{name}: its config must be plain data, numbers, strings, lists and dicts: {error}") from error
     with own_randomness(1):
         model = cls(**plain)
-    given = {key: model.config.get(key) for key in plain}
+    defaults = {key: one.default for key, one in inspect.signature(cls).parameters.items()}
+    given = {key: model.config.get(key, defaults.get(key)) for key in plain}  # a config may leave out what is the default
     assert given == plain, f"{name}: set self.config to the keyword arguments that build it again, of {plain} it holds {given}"
     assert json.loads(json.dumps(model.config)) == model.config, f"{name}: self.config must be plain data that JSON keeps"
     for endpoint, method in model.endpoints.items():

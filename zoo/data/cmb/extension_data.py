@@ -17,10 +17,10 @@ from zoo.data.shipped_files import shipped_file
 from zoo.errors import UnknownNameError
 from zoo.model.axes import Axis
 
-SHIPPED = {"w0wa": "cmb-dark-energy.npz"}
+SHIPPED = {"w0wa": "cmb-dark-energy.npz", "N_eff": "cmb-early.npz", "early dark energy": "cmb-early.npz"}
 """Shipped file of each universe that has one of its own."""
 OTHERS = "cmb-extensions.npz"
-"""Shipped file of all others; ``zoo simulate cmb-extensions`` makes both anew."""
+"""Shipped file of all others; ``zoo simulate cmb-extensions`` makes all anew."""
 
 
 @register_dataset("cmb-extension")
@@ -30,7 +30,7 @@ class CMBExtension:
     Parameters
     ----------
     universe : str
-        Which one, of ``zoo.data.cmb.extensions.UNIVERSES``.
+        Which one, of ``zoo.data.cmb.extensions.Universe``.
     seed : int
         Seed of the noise and nothing else.
     draws : int

@@ -13,7 +13,7 @@ below 1% for omega <= 20.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -32,6 +32,9 @@ PIVOT = 0.05
 
 BEST_FIT = {"H0": 67.27, "ombh2": 0.02236, "omch2": 0.1202, "tau": 0.0544, "ns": 0.9649, "ln10As": 3.045}
 """Planck 2018 TT,TE,EE+lowE (arXiv:1807.06209, table 2): H0 in km/s/Mpc, the rest dimensionless."""
+
+N_EFF = 3.044
+"""Effective number of neutrinos of the standard model (arXiv:2008.01074)."""
 
 RANGES = {
     "H0": (64.27, 70.27),
@@ -112,24 +115,28 @@ def primordial_power(
     return 1e-10 * np.exp(ln10As + (ns - 1) * log_k) * (1 + amplitude * np.cos(frequency * x + phase))
 
 
-def transfer_functions(cosmology: dict[str, float], l_sample_boost: float = 5.0, **dark_energy: float):
+def transfer_functions(
+    cosmology: Mapping[str, float], l_sample_boost: float = 5.0, *, neutrinos: float = N_EFF, dark_energy: Any = None
+):
     """CAMB's transfer functions for H0, ombh2, omch2 and tau (flat, one massive neutrino of 0.06 eV).
 
     Parameters
     ----------
-    cosmology : dict of str to float
+    cosmology : mapping of str to float
         The four parameters.
     l_sample_boost : float
         Density of the multipoles at which CAMB computes.
-    **dark_energy : float
-        Its ``w`` and ``wa``; a cosmological constant by default.
+    neutrinos : float
+        The effective number of neutrinos, N_eff, which the primordial helium follows.
+    dark_energy : camb.dark_energy.DarkEnergyModel, optional
+        A cosmological constant by default.
     """
     import camb
 
     params = camb.CAMBparams()
-    params.set_cosmology(**{name: cosmology[name] for name in TRANSFER_PARAMETERS}, mnu=0.06, omk=0.0)
-    if dark_energy:
-        params.set_dark_energy(**dark_energy, dark_energy_model="ppf")
+    params.set_cosmology(**{name: cosmology[name] for name in TRANSFER_PARAMETERS}, mnu=0.06, omk=0.0, nnu=neutrinos)
+    if dark_energy is not None:
+        params.DarkEnergy = dark_energy
     params.set_for_lmax(L_MAX["TT"] + 100, lens_potential_accuracy=1)
     params.set_accuracy(lSampleBoost=l_sample_boost)
     params.WantTensors = False

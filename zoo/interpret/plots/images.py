@@ -74,13 +74,18 @@ def attribution_over_map(explanation: Explanation) -> Figure:
     ):
         image = ax.imshow(values, cmap="RdBu_r", norm=_both_signs(values), aspect="auto", interpolation="nearest")
         ax.grid(False)
-        ax.set(xlabel=across.label)
+        ax.set(xlabel=_in_cells(across.label))
         if across.ticks is not None:
             ax.set_xticks(range(len(across.ticks)), across.ticks, rotation=40, ha="right")
         figure.colorbar(image, ax=ax, label=label, ticks=_powers(image.norm))
-    axes[0, 0].set_ylabel(down.label)
+    axes[0, 0].set_ylabel(_in_cells(down.label))
     titled(figure, f"{explanation_title(explanation)}; the first row")
     return figure
+
+
+def _in_cells(label: str) -> str:
+    """The label of an axis, of one in space without coordinates with what it counts."""
+    return f"{label} [cells]" if label in ("x", "y", "z") else label
 
 
 def _both_signs(values: np.ndarray) -> Normalize:

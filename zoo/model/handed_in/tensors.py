@@ -332,11 +332,6 @@ def inputs_of_columns(
     choosable, chosen = chosen is not None, chosen or {}
     expect_chosen(columns, endpoint, chosen, units or {})
     found = {tensor.name: columns.find(tensor, chosen.get(tensor.name)) for tensor in endpoint.inputs}
-    if choosable:
-        masks = {tensor.mask for tensor in endpoint.inputs}
-        for tensor in endpoint.inputs:
-            if found[tensor.name] is None and tensor.name not in masks:
-                raise lacking(columns, tensor, choosable)
     columns.rows([name for names in found.values() for name in names or ()])
     inputs: dict[str, Any] = {}
     for tensor in endpoint.inputs:
@@ -344,6 +339,8 @@ def inputs_of_columns(
         if found[tensor.name] is None and owners:
             counts = [flat_rows(columns.one(name).values, name)[1] for one in owners for name in found[one.name] or ()]
             inputs[tensor.name] = mask_of_lengths(agreed_lengths(counts, tensor.name), owners[0])
+        elif found[tensor.name] is None:
+            raise lacking(columns, tensor, choosable)
         else:
             inputs[tensor.name] = _tensor(columns, tensor, allow_missing, found[tensor.name], units)
     return inputs

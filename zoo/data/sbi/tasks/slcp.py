@@ -10,8 +10,8 @@ import numpy as np
 
 from zoo.data.sbi.priors.laws import Uniform
 from zoo.data.sbi.priors.prior import Prior
+from zoo.data.sbi.tasks.slcp_posterior import POINTS, draws, log_evidence
 
-POINTS = 4
 JITTER = 1e-6
 """Variance that is added to both variances, as in the published task."""
 
@@ -35,6 +35,14 @@ class SLCP:
         e = points[..., 0] / first
         f = (points[..., 1] - across * e) / second
         return np.sum(-0.5 * (e**2 + f**2) - np.log(2 * np.pi * first * second), axis=-1)
+
+    def log_posterior(self, theta: np.ndarray, x: np.ndarray) -> np.ndarray:
+        """Natural logarithm (n,) of the posterior's density, for parameters (n, 5) and data (n, 8)."""
+        return self.log_likelihood(theta, x) + self.prior.log_density(theta) - log_evidence(x)
+
+    def reference(self, x: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:
+        """Draws (n, 5) from the posterior."""
+        return draws(x, n, rng)
 
 
 def _cholesky(theta: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
