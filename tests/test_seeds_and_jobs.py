@@ -129,11 +129,11 @@ def test_the_commands_with_seeds_and_jobs_are_found():
 
 @pytest.mark.parametrize("words", list(options_named("seed")), ids=" ".join)
 def test_commands_refuse_a_negative_seed_before_all_else(words):
-    with pytest.raises(InputError, match=NEGATIVE):
+    with pytest.raises(InputError, match=NEGATIVE.replace("^", "^--")):
         CliRunner().invoke(app, [*words, "--seed", "-3"], catch_exceptions=False)
 
 
 @pytest.mark.parametrize("words", list(options_named("jobs")), ids=" ".join)
 def test_commands_refuse_no_jobs_before_all_else(words):
-    with pytest.raises(InputError, match=NO_JOBS.format(0)):
+    with pytest.raises(InputError, match=NO_JOBS.format(0).replace("^", "^--")):
         CliRunner().invoke(app, [*words, "--jobs", "0"], catch_exceptions=False)
