@@ -109,7 +109,8 @@ def name_options(context: typer.Context) -> None:
     """
     if context.invoked_subcommand is not None:
         group: TyperGroup = context.command  # type: ignore[assignment]
-        context.with_resource(_options_named(group.get_command(context, context.invoked_subcommand)))
+        command: Command = group.get_command(context, context.invoked_subcommand)  # type: ignore[assignment]
+        context.with_resource(_options_named(command))
 
 
 @contextmanager

@@ -85,8 +85,8 @@ def predict(
     if observation is not None:
         outputs = _predict_observation(session, endpoint, observation, allow_out_of_range, as_json)
     else:
-        how = {"columns": columns_by_input(columns), "units": dict(pairs("--units", units))}
-        inputs = read_inputs(session.folder, endpoint, data, **how)
+        chosen, said = columns_by_input(columns), dict(pairs("--units", units))
+        inputs = read_inputs(session.folder, endpoint, data, columns=chosen, units=said)
         outputs = session.run(inputs, endpoint, allow_out_of_range=allow_out_of_range)
         if as_json:
             print(json.dumps({key: value.tolist() for key, value in outputs.items()}))

@@ -106,8 +106,9 @@ def draws(x: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:
     InputError
         Of eight million proposals fewer than n are let through.
     """
-    thetas, logs = [], []
-    while sum(map(len, logs)) < MOST:
+    thetas: list[np.ndarray] = []
+    logs: list[np.ndarray] = []
+    for _ in range(MOST // BATCH):
         theta, log_weight = weighed(x, rng.random((BATCH, 5)))
         thetas.append(theta)
         logs.append(log_weight)
