@@ -537,6 +537,15 @@ def test_universes_that_hide_in_lambda_cdm(name, universe):
     assert f"H0 is higher by {shift['H0']:.1f} km/s/Mpc, omega_c by {shift['omch2']:.3f}" in card
     assert f"n_s by {shift['ns']:.3f}, ln(10^10 A_s) by {shift['ln10As']:.3f}" in card
     assert f"N_eff = {N_EFF + RADIATION:.3f}" in card or universe != "N_eff"
+    universes = result("hidden_universes")["universes"]
+    moved, left = (
+        f"{one:.1f} and {two:.1f}"
+        for one, two in ([u["shift"]["H0"] for u in universes.values()], [u["chi-squared"] for u in universes.values()])
+    )
+    page = (ROOT / "docs" / "benchmarks.md").read_text(encoding="utf-8")
+    assert f"H0 higher by {moved} km/s/Mpc, a chi-squared of {left} left" in page
+    searched = universes[universe]["shift"]
+    assert shift == {key: pytest.approx(value, rel=1e-3) for key, value in searched.items()}
     elsewhere = "early dark energy" if universe == "N_eff" else "N_eff 3.344"
     assert f"an area of {found[f'{elsewhere}/auc']['value']:.2f}" in card
     assert f"with A_lens = 1.1 of {found['A_lens 1.1/auc']['value']:.2f}" in card

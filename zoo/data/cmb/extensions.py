@@ -42,7 +42,7 @@ HIDDEN: dict[str, dict[str, float]] = {
     "early dark energy": {"H0": 3.322, "ombh2": 0.0001436, "omch2": 0.009981, "ns": 0.01616, "ln10As": 0.01741},
 }
 """By how much the parameters of LambdaCDM move, so that its spectra hide as much of a universe as they can, as Planck's
-noise sees them at the best fit: the least chi-squared of the difference is 2.9 and 6.0.
+noise sees them at the best fit: the least chi-squared of the difference is 2.9 and 6.0 (`benchmarks/hidden_universes.py`).
 
 With the parameters of LambdaCDM kept, more radiation or early dark energy would move the acoustic peaks by tens of standard
 deviations, as H0 does, and a classifier would tell it by parameters that no row of LambdaCDM has."""
