@@ -135,10 +135,7 @@ def simulate_fields(
     kept: Annotated[
         Literal["density", "displacement"], typer.Option(help="what files hold: densities, or how far each particle went")
     ] = "density",
-    out: Annotated[
-        Path | None,
-        typer.Option("--out", help="folder; default: where recipes look; a killed run goes on", callback=right_folder),
-    ] = None,
+    out: CachedOption = None,
     jobs: JobsOption = -1,
 ) -> None:
     """Simulate matter over a hypercube of cosmologies; one HDF5 file of its density or displacements at z = 0 each."""
@@ -176,10 +173,7 @@ def simulate_jets(
     mass: Annotated[
         float | None, typer.Option(help="mass of W' in GeV, 1000 to 4000, with jets from 300 GeV on; default: 3500, from 1200")
     ] = None,
-    out: Annotated[
-        Path | None,
-        typer.Option("--out", help="folder; default: where recipes look; a killed run goes on", callback=right_folder),
-    ] = None,
+    out: CachedOption = None,
     jobs: JobsOption = -1,
 ) -> None:
     """Simulate proton collisions with Pythia and find their jets; one HDF5 file a seed."""
