@@ -10,6 +10,7 @@ import numpy as np
 
 from zoo.model.dtypes import NAMES
 from zoo.model.spec import Endpoint, Tensor
+from zoo.model.whole_numbers import rounded
 from zoo.serving.protocol import HEADER
 
 if TYPE_CHECKING:
@@ -214,6 +215,7 @@ def _row(tensor: Tensor, lengths: Mapping[str, int]) -> np.ndarray:
     if tensor.jet is not None:  # particles beside each other, of one azimuth, so that their momenta add up
         row[:, 0] = sum(tensor.jet.pt) / 2 / len(row)
         row[:, 1], row[:, 2] = np.linspace(0, tensor.jet.radius, len(row)), 0.0
+    row = rounded(tensor, row)
     return np.ceil(row).astype(tensor.dtype) if tensor.dtype.startswith("int") else row
 
 

@@ -53,8 +53,8 @@ std::string pooled(const physzoo::Model& model, const std::function<void(physzoo
 
 /// Three nodes and two edges, of which one may be changed.
 std::string connected(const physzoo::Model& model, std::int64_t to, double first = 1, std::int32_t charge = 1,
-                      physzoo::Checks checks = {}) {
-  const physzoo::Tensors inputs{{"nodes", {{1, 3, 2}, std::vector<double>{first, 0, 1 + 1e-12, 0, 0, 0}}},
+                      physzoo::Checks checks = {}, double second = 0) {
+  const physzoo::Tensors inputs{{"nodes", {{1, 3, 2}, std::vector<double>{first, second, 1 + 1e-12, 0, 0, 0}}},
                                 {"edges", {{1, 2, 2}, std::vector<std::int64_t>{0, 1, 2, to}}},
                                 {"charges", {{1, 3}, std::vector<std::int32_t>{charge, 0, -2}}}};
   const auto outputs = model.endpoint("connect").run(inputs, checks);
@@ -138,6 +138,8 @@ void report_sets(const physzoo::Model& sets) {
   report("position too far", [&] { return connected(sets, 3); });
   report("position below zero", [&] { return connected(sets, -1); });
   report("whole number out of range", [&] { return connected(sets, 0, 1, 5); });
+  report("fraction", [&] { return connected(sets, 0, 1, 1, {}, 0.5); });
+  report("fraction, range let through", [&] { return connected(sets, 0, 1, 1, {true, false}, 0.5); });
   report("double out of range", [&] { return connected(sets, 0, 1e101); });
   report("answer that guards", [&] { return connected(sets, 0, 1000); });
   report("answer that guards, range let through", [&] { return connected(sets, 0, 1000, 1, {true, false}); });

@@ -111,6 +111,7 @@ DAMAGES: list[tuple[Damage, str]] = [
     (put("time", *TRAJECTORY, "mask"), "expected a bool input as the mask of trajectory"),
     (put("nothing", *TRAJECTORY, "mask"), "expected a bool input as the mask of trajectory"),
     (put("moment", *TRAJECTORY, "index_of"), "expected whole numbers along an axis as trajectory"),
+    (put([50], *TRAJECTORY, "whole"), "expected elements of the last axis as the whole numbers of trajectory"),
     (put([FREE], *DISPLACEMENT, "axes"), "expected an input with the axis moment"),
     (put(51, *TRAJECTORY, "axes", 0, "size"), r"trajectory float32 \(batch, 51\) .* trajectory float32 \(batch, 50\)"),
     (put([FREE], *TRAJECTORY, "axes"), r"trajectory float32 \(batch, moment\) .* trajectory float32 \(batch, 50\)"),

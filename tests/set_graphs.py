@@ -71,7 +71,9 @@ TAG = Endpoint(
 CONNECT = Endpoint(
     description="Differences along the edges of a graph",
     inputs=[
-        Tensor(name="nodes", axes=[NODE, POSITION], dtype="float64", unit="Mpc", description="", low=-1e100, high=1e100),
+        Tensor(
+            name="nodes", axes=[NODE, POSITION], dtype="float64", unit="Mpc", description="", low=-1e100, high=1e100, whole=[1]
+        ),
         Tensor(name="edges", axes=[EDGE, END], dtype="int64", unit="1", description="from, to", index_of="node"),
         Tensor(name="charges", axes=[NODE], dtype="int32", unit="e", description="", values=[2, 1, 0, -1, -2]),
     ],
@@ -99,6 +101,8 @@ REFUSALS = {
     "whole number out of range": "input charges: 1 values are none of those that are known, the first at (0, 0): expected one"
     " of -2, -1, 0, 1, 2, given 5; check the codes, or answer as for something unknown with {range}",
     "double out of range": f"input nodes: 1 values {_OUTSIDE} (0, 0, 0): expected -1e+100 to 1e+100 Mpc, given 1e+101{_CHECK}",
+    "fraction": "input nodes: expected whole numbers, as in the simulations, given 0.5 at (0, 0, 1): give the counts"
+    " themselves, not a rate or what is left after a background is subtracted, or let it through with {range}",
     "codes of one sign": "input identity: expected signed PDG codes, such as 211 for a pi+ and -211 for a pi-, given 42 of"
     " charged hadrons and neutrons, of which none is negative: give each its sign; {range} takes them all the same",
     "double NaN": f"input nodes: 1 {_INFINITE} (0, 0, 0); {{finite}} lets them through",

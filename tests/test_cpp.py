@@ -207,6 +207,7 @@ def test_bad_input_is_refused(onnxruntime_root, pendulum, sets, tmp_path):
         "both": "InputError input mask: expected dtype bool, given bool and float32 at once",
         "no sets": "(0, 3), (0), (0, 3)",
         "graph": "(1, 2, 2) 1.00009e-12 0 1 0, (1) -1",
+        "fraction, range let through": "(1, 2, 2) 1.00009e-12 -0.5 1 0.5, (1) -1",
         "answer that guards, range let through": "(1, 2, 2) -999 0 1000 0, (1) -1",
         "answer that guards, nan let through": "(1, 2, 2) -inf 0 inf 0, (1) -1",
         "another dtype": "Error this tensor holds int64: ask for numbers of that dtype",
@@ -220,8 +221,8 @@ def particles(at: int = 0, value: float = 1.0, count: int = 3, mask: tuple[bool,
     return {"particles": given, "mask": np.resize(np.array(mask), (1, count if len(mask) == 1 else len(mask)))}
 
 
-def graph(to: int = 0, first: float = 1.0, charge: int = 1) -> dict[str, np.ndarray]:
-    nodes, edges = np.array([[[first, 0], [1, 0], [0, 0]]]), np.array([[[0, 1], [2, to]]])
+def graph(to: int = 0, first: float = 1.0, charge: int = 1, second: float = 0.0) -> dict[str, np.ndarray]:
+    nodes, edges = np.array([[[first, second], [1, 0], [0, 0]]]), np.array([[[0, 1], [2, to]]])
     return {"nodes": nodes, "edges": edges, "charges": np.array([[charge, 0, -2]], "i4")}
 
 
@@ -237,6 +238,7 @@ def graph(to: int = 0, first: float = 1.0, charge: int = 1) -> dict[str, np.ndar
         ("position too far", CONNECT, graph(3)),
         ("position below zero", CONNECT, graph(-1)),
         ("whole number out of range", CONNECT, graph(charge=5)),
+        ("fraction", CONNECT, graph(second=0.5)),
         ("double out of range", CONNECT, graph(first=1e101)),
         ("double NaN", CONNECT, graph(first=np.nan)),
         ("codes of one sign", TAG, jet([80, 10, 10], 0.6, rows=14, code=211)),

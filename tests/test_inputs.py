@@ -9,6 +9,7 @@ from zoo.errors import InputError
 from zoo.model.axes import Axis, fixed_axes
 from zoo.model.inputs import InputCheck
 from zoo.model.spec import Endpoint, Tensor
+from zoo.model.whole_numbers import rounded
 
 
 def check(width: int, bounds: str) -> InputCheck:
@@ -102,3 +103,25 @@ def test_codes_are_those_that_are_listed_wherever_they_are_real() -> None:
 def test_lists_of_values_that_cannot_be_meant(changes: dict[str, object], words: str) -> None:
     with pytest.raises(ValueError, match=words):
         Tensor(**{"name": "x", "dtype": "int32", "unit": "1", "description": "x", "values": [1]} | changes)
+
+
+def test_counts_are_whole_wherever_they_are_handed_in() -> None:
+    """A rate in place of a count gets the density of the noise that counts were spread by, and no word."""
+    axes = [Axis(name="datum", size=3, labels=["hits", "time", "misses"])]
+    x = Tensor(name="x", axes=axes, unit="1", description="x", whole=[0, 2])
+    checked = InputCheck(Endpoint(description="for the test", inputs=[x], outputs=[x]))
+    given = np.array([[3, 0.5, 0], [4, 0.25, 2]], "f4")
+    assert checked({"x": given})["x"] is given
+    given[1, 2] = 2.5
+    with pytest.raises(InputError, match=r"expected whole numbers, .* of misses, given 2.5 at \(1, 2\): .*allow_out_of_range=True"):
+        checked({"x": given})
+    assert checked({"x": given}, allow_out_of_range=True)["x"][1, 2] == 2.5
+    given[1, 2] = np.nan
+    assert np.isnan(checked({"x": given}, allow_nonfinite=True)["x"][1, 2])
+    np.testing.assert_array_equal(rounded(x, np.array([[2.6, 0.6, -1.2]])), [[3, 0.6, -1]])
+
+
+@pytest.mark.parametrize("changes", [{"dtype": "int32"}, {"whole": [2]}, {"whole": [1, 0]}, {"whole": []}, {"axes": []}])
+def test_whole_numbers_that_cannot_be_meant(changes: dict[str, object]) -> None:
+    with pytest.raises(ValueError, match="whole"):
+        Tensor(**{"name": "x", "axes": fixed_axes("x", [2]), "unit": "1", "description": "x", "whole": [0, 1]} | changes)

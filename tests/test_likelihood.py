@@ -246,28 +246,29 @@ def test_prior_of_other_parameters_or_in_another_order():
             LikelihoodPosterior(likelihood, as_prior(wrong))
 
 
-def described_likelihood(counts: list[int], low: list[float] | None = None, high: list[float] | None = None) -> Exact:
+def described_likelihood(whole: list[int] | None, low: list[float] | None = None, high: list[float] | None = None) -> Exact:
     """A normal around the parameters, with what a spec says of one that was learned."""
     likelihood: Any = Exact(lambda x, theta: -0.5 * tf.reduce_sum((x - theta) ** 2, axis=1))
     theta = Axis(name="parameter", size=2, labels=["rate", "noise"])
     x = Axis(name="datum", size=2, labels=["hits", "time"])
-    tensors = [Tensor(name="x", axes=[x], unit="1", description="")]
+    tensors = [Tensor(name="x", axes=[x], unit="1", description="", whole=whole)]
     tensors.append(Tensor(name="theta", axes=[theta], unit="1", description="", low=low, high=high))
     endpoint = SimpleNamespace(inputs=tensors)
-    data = SimpleNamespace(parameters={"counts": counts}, rows={"train": 1000})
+    data = SimpleNamespace(rows={"train": 1000})
     likelihood.spec = SimpleNamespace(endpoints=["log_prob"], endpoint=lambda name: endpoint, data=data)
     return likelihood
 
 
 def test_observed_counts_are_whole_numbers():
-    prior = as_prior({"rate": stats.norm(0, 1), "noise": stats.norm(0, 1)})
-    posterior = LikelihoodPosterior(described_likelihood([0]), prior, chains=20)
+    flow, _, _ = build("maf", "conditional", dimensions=2)
+    flow.spec = described_likelihood([0]).spec
+    prior = as_prior({name: stats.norm(0, 1) for name in ("rate", "noise", "third")[: flow.context]})
+    posterior = LikelihoodPosterior(flow, prior, chains=20)
     for wrong in ([3.5, 0.2], [[3.0, 0.2], [3.5, 0.2]]):
         with pytest.raises(InputError, match=r"expected whole numbers.* of hits, given 3\.5"):
             posterior.sample(wrong)
         with pytest.raises(InputError, match="expected whole numbers"):
             posterior.draw(5, wrong)
-    LikelihoodPosterior(described_likelihood([0]), prior, chains=20)
 
 
 def test_the_density_of_counts_is_asked_for_at_whole_numbers():
@@ -277,20 +278,20 @@ def test_the_density_of_counts_is_asked_for_at_whole_numbers():
     x = np.column_stack([np.round(10 * x[:, 0]), x[:, 1]])
     assert np.isfinite(flow.log_density(x, c)).all()
     x[3, 0] = 2.5
-    with pytest.raises(InputError, match=r"x: expected whole numbers.* of hits, given 2\.5.*allow_out_of_range"):
+    with pytest.raises(InputError, match=r"'x': expected whole numbers.* of hits, given 2\.5 at \(3, 0\).*allow_out_of_range"):
         flow.log_density(x, c)
     with pytest.raises(InputError, match="1 values are NaN"):
         flow.log_density(np.array([[np.nan, 0.0]]), c[0])
     assert np.isnan(flow.log_density(np.array([[np.nan, 0.0]]), c[0], allow_nonfinite=True)).all()
     assert np.isfinite(flow.log_density(x, c, allow_out_of_range=True)).all()
-    flow.spec = described_likelihood([]).spec
+    flow.spec = described_likelihood(None).spec
     x = flow.draw(64, c[0])
     assert np.isfinite(flow.log_density(x, c)).all()
     assert told.shape == (64,)
 
 
 def test_a_prior_wider_than_what_was_simulated_gets_a_warning():
-    likelihood = described_likelihood([], [0.0, -4.0], [10.0, 4.0])
+    likelihood = described_likelihood(None, [0.0, -4.0], [10.0, 4.0])
     laws = {"rate": stats.uniform(0, 10), "noise": stats.norm(0, 1)}
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -307,7 +308,7 @@ def test_a_recipe_says_which_columns_are_counts():
     data = {"source": "simulations", "parameters": {"file": "simulations.npz", "prior": PRIOR.plain(), "test": 20}}
     recipe = nle_recipe("line", PRIOR, data, x, Datum((2,), ["hits", "level"], ["1", "K"]))
     assert recipe.data.parameters["counts"] == [0]
-    assert "counts hits are whole numbers" in recipe.endpoints["log_prob"].inputs[0].description
+    assert recipe.endpoints["log_prob"].inputs[0].whole == [0]
     drawn = recipe.endpoints["sample"].outputs[0]
     assert "counts hits are spread over an interval of 1 around each: round them" in drawn.description
     assert (drawn.axes[0].units, drawn.unit, drawn.dtype) == (["1", "K"], "1, K", "float64")

@@ -221,6 +221,7 @@ def test_bad_input_is_refused(web, pendulum, sets):
         "mask of float32": kind.format("mask", "Uint8Array", "bool") + ", given float32",
         "no sets": "(0, 3), (0), (0, 3)",
         "graph": "(1, 2, 2) 1.000088900582341e-12 0 1 0, (1) -1",
+        "fraction, range let through": "(1, 2, 2) 1.000088900582341e-12 -0.5 1 0.5, (1) -1",
         "answer that guards, range let through": "(1, 2, 2) -998.999999999999 0 1000 0, (1) -1",
         "answer that guards, nan let through": "(1, 2, 2) -Infinity 0 Infinity 0, (1) -1",
         "edges of int32": kind.format("edges", "BigInt64Array", "int64") + ", given int32",

@@ -88,9 +88,9 @@ const pooled = (change, count = 3) => async () => {
 };
 
 /** Three nodes and two edges, of which one may be changed. */
-const connected = (to, { first = 1, charge = 1, edges, ...checks } = {}) => async () => {
+const connected = (to, { first = 1, second = 0, charge = 1, edges, ...checks } = {}) => async () => {
   const { steps, charge: sum } = await sets.endpoint("connect").run({
-    nodes: { dims: [1, 3, 2], data: Float64Array.of(first, 0, 1 + 1e-12, 0, 0, 0) },
+    nodes: { dims: [1, 3, 2], data: Float64Array.of(first, second, 1 + 1e-12, 0, 0, 0) },
     edges: { dims: [1, 2, 2], data: edges ?? BigInt64Array.of(0n, 1n, 2n, BigInt(to)) },
     charges: { dims: [1, 3], data: Int32Array.of(charge, 0, -2) },
   }, checks);
@@ -121,6 +121,8 @@ await say("graph", connected(0));
 await say("position too far", connected(3));
 await say("position below zero", connected(-1));
 await say("whole number out of range", connected(0, { charge: 5 }));
+await say("fraction", connected(0, { second: 0.5 }));
+await say("fraction, range let through", connected(0, { second: 0.5, range: false }));
 await say("double out of range", connected(0, { first: 1e101 }));
 await say("answer that guards", connected(0, { first: 1000 }));
 await say("answer that guards, range let through", connected(0, { first: 1000, range: false }));

@@ -92,13 +92,12 @@ def nle_recipe(
 def _endpoints(prior: AnyPrior | RowsPrior, datum: Datum, scales: list[dict[str, Any]], counts: list[int]) -> dict[str, Any]:
     """Log density and samples of x, given theta, as a recipe describes them."""
     theta, (x,) = parameters_tensor(prior), observed_tensors(datum, scales)
-    said = f"; counts {', '.join(str(k if datum.names is None else datum.names[k]) for k in counts)} are" if counts else ""
-    whole = f"{said} whole numbers" if counts else ""
-    spread_out = f"{said} spread over an interval of 1 around each: round them" if counts else ""
+    names = ", ".join(str(k if datum.names is None else datum.names[k]) for k in counts)
+    spread_out = f"; counts {names} are spread over an interval of 1 around each: round them" if counts else ""
     return {
         "log_prob": {
             "description": "logarithm of the likelihood of theta, the density of x",
-            "inputs": [{**x, "description": f"{x['description']}{whole}"}, theta],
+            "inputs": [{**x, **({"whole": counts} if counts else {})}, theta],
             "outputs": [{"name": "log_prob", "axes": [], "unit": "1", "description": "natural logarithm of the density"}],
         },
         "sample": {

@@ -175,6 +175,8 @@ class InputCheck {
     } else {
       if (range.bounded && !range.inside(given.as<T>()))
         refuse(tensor, range, given, tensor.mask.empty() ? nullptr : &inputs.at(tensor.mask), checks);
+      if constexpr (std::is_floating_point_v<T>)
+        if (checks.range && !tensor.whole.empty()) refuse_fractions(tensor, given.as<T>(), given.shape);
       if (tensor.jet) refuse_jets(tensor, given, inputs.at(tensor.mask).as<std::uint8_t>(), checks.range);
       if constexpr (std::is_integral_v<T>) {
         if (range.codes && checks.range)
@@ -186,6 +188,17 @@ class InputCheck {
                text("positions from 0 to ", length - 1, " along the axis ", tensor.index_of));
       }
     }
+  }
+
+  /// Refuses a fraction where the training had whole numbers: of a count, it has no probability.
+  template <class T>
+  static void refuse_fractions(const TensorSpec& tensor, const std::vector<T>& numbers, const Shape& shape) {
+    for (const auto element : tensor.whole)
+      for (auto i = static_cast<std::size_t>(element); i < numbers.size(); i += static_cast<std::size_t>(shape.back()))
+        if (finite(numbers[i]) && numbers[i] != std::nearbyint(numbers[i]))
+          throw InputError(text("input ", tensor.name, ": expected whole numbers, as in the simulations, given ", numbers[i],
+                                " at ", place(shape, i), ": give the counts themselves, not a rate or what is left after a"
+                                " background is subtracted, or let it through with Checks::range = false"));
   }
 
   /// This holds for padding too, where a graph would read past the end of an array.

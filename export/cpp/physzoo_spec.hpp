@@ -66,6 +66,7 @@ struct TensorSpec {
   std::string mask;                   ///< the bool input that says which elements are real; empty where all are
   std::string index_of;               ///< the axis along which the numbers are positions; empty where they are not
   std::vector<std::int64_t> values;   ///< the only numbers that stand for something, in order; empty where all do
+  std::vector<std::int64_t> whole;    ///< elements of the last axis that are whole numbers, such as counts
   bool guards = false;                ///< whether an answer outside low and high tells inputs unlike those of the training
   std::optional<JetSpec> jet;         ///< where the elements are particles of jets: pT in GeV, rapidity, azimuth, and others
   /// Accepted is |a - b| <= absolute + relative |b|, one number each or one for each element of the last axis; whole numbers
@@ -173,6 +174,13 @@ class SpecReader {
       tensor.values.push_back(one.get<std::int64_t>());
     }
     std::sort(tensor.values.begin(), tensor.values.end());
+    for (const auto& one : json.value("whole", Json::array())) {
+      const auto size = tensor.axes.empty() || tensor.axes.back().free ? 0 : tensor.axes.back().most;
+      const auto element = one.is_number_integer() ? one.get<std::int64_t>() : -1;
+      expect(element >= 0 && element < size && (tensor.dtype == DType::float32 || tensor.dtype == DType::float64),
+             "elements of the last axis as the whole numbers of " + tensor.name);
+      tensor.whole.push_back(element);
+    }
     tensor.guards = json.value("guards", false);
     expect(!tensor.guards || (tensor.mask.empty() && (tensor.dtype == DType::float32 || tensor.dtype == DType::float64)),
            "numbers without a mask as what guards, " + tensor.name);

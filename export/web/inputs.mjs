@@ -40,6 +40,7 @@ export class InputCheck {
     const mask = tensor.mask && inputs[tensor.mask].data;
     if (tensor.dtype === "bool") within(tensor, dims, data, 2, "0 and 1");
     else refuse(tensor, this.#ranges.get(tensor.name), [...dims], data, mask, finite, range);
+    if (range && tensor.whole) refuseFractions(tensor, [...dims], data);
     if (tensor.jet) refuseJets(tensor, dims, data, mask, range);
     if (range && this.#ranges.get(tensor.name).codes) refuseOneSign(tensor, data, mask);
     if (tensor.index_of === undefined) return;
@@ -163,6 +164,20 @@ function refuse(tensor, { low, high, size, bounded, known }, dims, data, mask, c
       `input ${tensor.name}: ${outside.count} values lie outside the trained range, the first at ${text(at)}:` +
         ` expected ${lowest} to ${highest}${unitOf(tensor, at)}, given ${given};` +
         " check the units, or extrapolate with { range: false }",
+    );
+  }
+}
+
+/** Refuses a fraction where the training had whole numbers: of a count, it has no probability. */
+function refuseFractions({ name, whole }, dims, data) {
+  const width = dims.at(-1);
+  for (const element of whole) {
+    const i = data.findIndex((value, at) => at % width === element && Number.isFinite(value) && !Number.isInteger(value));
+    if (i < 0) continue;
+    throw new InputError(
+      `input ${name}: expected whole numbers, as in the simulations, given ${Number(data[i].toPrecision(6))} at` +
+        ` ${text(position(dims, i))}: give the counts themselves, not a rate or what is left after a background is subtracted,` +
+        " or let it through with { range: false }",
     );
   }
 }

@@ -108,7 +108,7 @@ function checkEndpoint({ name, inputs, outputs }) {
   }
 }
 
-function checkTensor({ name, dtype, axes, unit, low, high, values, mask, guards, jet, tolerance }) {
+function checkTensor({ name, dtype, axes, unit, low, high, values, mask, whole, guards, jet, tolerance }) {
   expect(/^[a-zA-Z][a-zA-Z0-9_]*$/.test(name), "a plain name");
   expect(Object.hasOwn(DTYPES, dtype), `${Object.keys(DTYPES).join(", ")} as dtype`);
   expect(typeof unit === "string", `the unit of ${name}`);
@@ -124,6 +124,9 @@ function checkTensor({ name, dtype, axes, unit, low, high, values, mask, guards,
   for (const bound of [low, high]) expect(numbers(bound ?? []) || bound == null, `the range of ${name}`);
   const codes = values === undefined || (["int32", "int64"].includes(dtype) && values.length && values.every(Number.isInteger));
   expect(codes, `whole numbers as the values of ${name}`);
+  const element = (k) => Number.isInteger(k) && k >= 0 && k < axes.at(-1)?.size;
+  const counts = whole === undefined || (dtype.startsWith("float") && Array.isArray(whole) && whole.every(element));
+  expect(counts, `elements of the last axis as the whole numbers of ${name}`);
   expect(!guards || (dtype.startsWith("float") && !mask), `numbers without a mask as what guards, ${name}`);
   if (jet) {
     const { radius, pt } = jet;

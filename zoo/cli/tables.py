@@ -110,7 +110,11 @@ def tensor_meaning(tensor: Tensor, *, short: bool = False) -> str:
     mask = f"; real where {tensor.mask} is true" if tensor.mask else ""
     jets = f"; of {tensor.jet.words}" if tensor.jet else ""
     along = f"; positions along {tensor.index_of}" if tensor.index_of else ""
-    return before + tensor.description + jets + mask + along + after
+    whole = ""
+    if tensor.whole:
+        some = "" if len(tensor.whole) == tensor.shape[-1] else ", ".join(labels[k] if labels else str(k) for k in tensor.whole)
+        whole = f"; whole numbers{some and ': '}{some}"
+    return before + tensor.description + jets + mask + along + whole + after
 
 
 def tensor_range(tensor: Tensor) -> str:

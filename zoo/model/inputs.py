@@ -14,6 +14,7 @@ from zoo.model.jet_check import refuse_jets
 from zoo.model.pdg_codes import are_pdg_codes, expect_both_signs, have_both_pions, signs
 from zoo.model.spec import Endpoint, Tensor
 from zoo.model.unit_text import unit_behind
+from zoo.model.whole_numbers import refuse_fractions
 
 if TYPE_CHECKING:
     from zoo.model.misspecification import Reference
@@ -85,6 +86,8 @@ class InputCheck:
                 refuse_jets(expected.tensor, array, mask, allow_out_of_range)
             if expected.codes and not allow_out_of_range:
                 expected.refuse_one_sign(array, mask)
+            if not allow_out_of_range:
+                refuse_fractions(expected.tensor, array)
             if expected.tensor.index_of is not None:
                 expected.refuse_positions(array, self._length(expected.tensor.index_of, arrays))
         if self._reference is not None and not allow_out_of_range:

@@ -77,6 +77,8 @@ class Tensor(Strict):
     """Name of the axis along which the whole numbers of this tensor count positions, from 0."""
     values: Annotated[list[int], Field(min_length=1)] | None = None
     """The only whole numbers that stand for something, such as codes of particles; others are outside what was trained on."""
+    whole: Annotated[list[int], Field(min_length=1)] | None = None
+    """Elements of the last axis, from 0, that are whole numbers, such as counts; fractions are outside what was trained on."""
     guards: Literal[True] | None = None
     """True of an output, such as an energy, that tells inputs which are each in its range and together unlike the training's.
 
@@ -116,6 +118,12 @@ class Tensor(Strict):
                 raise ValueError(f"tensor {self.name}: expected values, a range or index_of, given two of them")
             if any(abs(value) >= 2**31 for value in self.values):
                 raise ValueError(f"tensor {self.name}: expected values that int32 holds")
+        if self.whole is not None:
+            size = self.axes[-1].size if self.axes else None
+            if size is None or self.mask is not None or not self.dtype.startswith("float") or sorted(set(self.whole)) != self.whole:
+                raise ValueError(f"tensor {self.name}: whole are elements of a fixed last axis of floating-point numbers")
+            if self.whole[0] < 0 or self.whole[-1] >= size:
+                raise ValueError(f"tensor {self.name}: expected elements from 0 to {size - 1} as whole, given {self.whole}")
         if self.guards and (not self.dtype.startswith("float") or self.mask is not None):
             raise ValueError(f"tensor {self.name}: what guards is an output of floating-point numbers without a mask")
         if self.jet is not None:

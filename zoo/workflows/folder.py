@@ -15,6 +15,7 @@ from zoo.errors import warn
 from zoo.model.card import write_card
 from zoo.model.model_json import write_spec
 from zoo.model.spec import CARD, FIGURES, METRICS, SPEC, TEST_TENSORS, WEIGHTS, Export, File, Lineage, ModelSpec
+from zoo.model.whole_numbers import rounded
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -110,7 +111,7 @@ def write_test_tensors(model: EndpointModel, inputs: TestInputs, folder: Path) -
     """Write inputs and answers of every endpoint."""
     tensors: dict[str, np.ndarray] = {}
     for name, endpoint in model.spec.endpoints.items():
-        given = {t.name: array for t, array in zip(endpoint.inputs, inputs[name], strict=True)}
+        given = {t.name: rounded(t, array) for t, array in zip(endpoint.inputs, inputs[name], strict=True)}
         tensors |= {f"{name}/in/{key}": array for key, array in given.items()}
         tensors |= {
             f"{name}/out/{key}": np.asarray(array)

@@ -16,12 +16,12 @@ from zoo.families.compiled import as_graph
 from zoo.families.contracts import Prediction
 from zoo.families.flows.context import checked_context
 from zoo.families.flows.context_shape import ContextShape
-from zoo.families.flows.counts import expect_counts
 from zoo.families.flows.maps import double
 from zoo.model.axes import fixed_axes
 from zoo.model.fit import best_fits, expect_predicted
 from zoo.model.handed_in.tensors import rows_of
 from zoo.model.spec import DType, Tensor
+from zoo.model.whole_numbers import refuse_fractions
 from zoo.seeds import generator
 
 PREDICTED = 200
@@ -175,7 +175,7 @@ class DensityModel(ZooModel):
         if not allow_nonfinite and (wrong := np.count_nonzero(~np.isfinite(x))):
             raise InputError(f"x: {wrong} values are NaN or infinite; {option('allow_nonfinite')} lets them through")
         if not allow_out_of_range:
-            expect_counts(self, x, f"; the density of counts and noise, at draws, is there with {option('allow_out_of_range')}")
+            refuse_fractions(self._described()[0], x)
         if contexts is not None and len(contexts) not in (1, len(x)):
             raise InputError(f"expected one context for all {len(x)} rows, or one for each, given {len(contexts)}")
         given = [] if contexts is None else [np.broadcast_to(contexts, (len(x), contexts.shape[1]))]
@@ -191,7 +191,9 @@ class DensityModel(ZooModel):
 
     def observations(self, x: Any) -> np.ndarray:
         """Rows of the variables (n, D), checked as endpoints check them, of one row (D,) or several."""
-        return self._given(x)
+        rows = self._given(x)
+        refuse_fractions(self._described()[0], rows, can_allow=False)
+        return rows
 
     def predictive(self, inputs: Mapping[str, np.ndarray], target: np.ndarray) -> Prediction:
         """Median, log density and the probability of less than the variable; of a density of one variable.

@@ -14,7 +14,6 @@ from typing import Any, Protocol, cast
 import numpy as np
 
 from zoo.errors import InputError, warn
-from zoo.families.flows.counts import expect_counts
 from zoo.families.tracing import traced
 from zoo.interpret.posteriors.annealed import factor, resampled, risen
 from zoo.interpret.posteriors.learned import spec_of, warn_of_a_wider_prior
@@ -145,7 +144,6 @@ class LikelihoodPosterior:
         if draws < 4:
             raise InputError(f"expected at least 4 draws of each chain, given {draws}")
         x = self.flow.observations(x_o)
-        expect_counts(self.flow, x)
         rng = generator(seed)
         state = self._annealed(x, rng)
         start = state.u
