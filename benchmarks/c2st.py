@@ -6,8 +6,8 @@
 Trains at each budget, then compares 10,000 draws for each of sbibm's 10 observations with its 10,000 reference draws. Neither
 observations nor references are looked at before: settings are the library's own for that many simulations, whatever the task.
 The method ``recipe`` is that of a released model, where a task has one, with what differs between budgets chosen by the loss
-on the tenth of the budget that is held out. Goes on where it was killed (runs/c2st, benchmarks/results/c2st.json), and writes a table
-beside the published figures (benchmarks/results/c2st.md).
+on the tenth of the budget that is held out. Goes on where it was killed (runs/c2st, benchmarks/results/c2st.json), and writes a
+table beside the published figures (benchmarks/results/c2st.md).
 """
 
 from __future__ import annotations

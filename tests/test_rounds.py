@@ -32,6 +32,7 @@ AT = np.array([1.5, -2.0])
 TINY = {
     "config.transforms": 2,
     "config.hidden": [16],
+    "config.linear": False,
     "epochs": 40,
     "batch_size": 32,
     "optimizer.learning_rate": 2e-2,

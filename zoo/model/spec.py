@@ -120,7 +120,8 @@ class Tensor(Strict):
                 raise ValueError(f"tensor {self.name}: expected values that int32 holds")
         if self.whole is not None:
             size = self.axes[-1].size if self.axes else None
-            if size is None or self.mask is not None or not self.dtype.startswith("float") or sorted(set(self.whole)) != self.whole:
+            in_order = sorted(set(self.whole)) == self.whole
+            if size is None or self.mask is not None or not self.dtype.startswith("float") or not in_order:
                 raise ValueError(f"tensor {self.name}: whole are elements of a fixed last axis of floating-point numbers")
             if self.whole[0] < 0 or self.whole[-1] >= size:
                 raise ValueError(f"tensor {self.name}: expected elements from 0 to {size - 1} as whole, given {self.whole}")

@@ -18,6 +18,7 @@ from zoo.families.flows.bijector import Bijector
 from zoo.families.flows.context_shape import ContextShape
 from zoo.families.flows.density import DensityModel
 from zoo.families.flows.embeddings import built_embedding
+from zoo.families.flows.linear import Linear
 from zoo.families.flows.scales import ContextScales, Scales
 from zoo.families.flows.support import Support
 from zoo.families.layers import Standardize, dense_stack
@@ -52,6 +53,8 @@ class Flow(TrainedInXla, DensityModel):
         float64 then, in and out.
     context_scales : list of dict, optional
         Scale of each feature of the context, which is float64 then: of each number of a row, else of an element's last axis.
+    linear : bool
+        Whether what a regression on the context says is taken off the variables first; of a context without an embedding.
     """
 
     endpoints: ClassVar[dict[str, str]] = {"log_prob": "log_prob", "sample": "sample"}
@@ -71,6 +74,7 @@ class Flow(TrainedInXla, DensityModel):
         embedding: list[int] | dict[str, Any] = [],  # noqa: B006
         scales: list[dict[str, Any]] | None = None,
         context_scales: list[dict[str, Any]] | None = None,
+        linear: bool = False,
         **kwargs,
     ) -> None:
         super().__init__(**kwargs)
@@ -116,6 +120,12 @@ class Flow(TrainedInXla, DensityModel):
             self.embedding, self.features = built_embedding(settings, shape.arranged_shape, activation), settings.units[-1]
         elif embedding and isinstance(embedding, Sequence):
             self.embedding, self.features = dense_stack("embedding", wanted, list(embedding), activation), embedding[-1]
+        self.linear: Linear | None = None
+        if linear:
+            if self.observed is None or self.embedding is not None:
+                raise ValueError("a linear part is of a context that passes no embedding")
+            self.config["linear"] = True
+            self.linear = Linear(dimensions, self.features, name="linear")
         self.transforms = [self.transform(i, self.features, list(hidden), activation) for i in range(transforms)]
         self.built = True
 
@@ -141,11 +151,19 @@ class Flow(TrainedInXla, DensityModel):
             return self._to_base(x, self.condition(c, mask))
 
     def _to_base(self, x, features):
-        u, total = self.support.to_base(x)
+        u, total = self._standard(x, features)
         for transform in self.transforms:
             u, log_det = transform.to_base(u, features)
             total = total + log_det
         return u, total
+
+    def _standard(self, x, features):
+        """Variables around zero, without what is linear in the context, and log abs(det) of that map."""
+        u, log_det = self.support.to_base(x)
+        if self.linear is None:
+            return u, log_det
+        u, white = self.linear.to_base(u, features)
+        return u, log_det + white
 
     def log_prob(self, x, c=None, mask=None):
         """Logarithm of the density per unit of x, (batch,); minus infinity outside the support."""
@@ -164,6 +182,8 @@ class Flow(TrainedInXla, DensityModel):
     def _sample(self, z, features):
         for transform in reversed(self.transforms):
             z = transform.from_base(z, features)
+        if self.linear is not None:
+            z = self.linear.from_base(z, features)
         return self.support.from_base(z)
 
     def __call__(self, *args, **kwargs):
@@ -222,7 +242,7 @@ class Flow(TrainedInXla, DensityModel):
 
     @property
     def blocks(self) -> dict[str, list[keras.layers.Layer]]:
-        stem = [self.support] if self.observed is None else [self.support, self.observed]
+        stem = [layer for layer in (self.support, self.observed, self.linear) if layer is not None]
         embedding = [] if self.embedding is None else list(getattr(self.embedding, "layers", [self.embedding]))
         return {"stem": stem, "embedding": embedding, "transforms": list(self.transforms)}
 
@@ -233,6 +253,9 @@ class Flow(TrainedInXla, DensityModel):
             self.embedding.adapt(context[0], weight)
         elif self.context_shape is not None:
             self.observed.adapt(self.context_shape.elements(*context), self.context_shape.per_element(weight, *context))
+        if self.linear is not None:
+            u, features = in_batches(self.standardized, x, *context)
+            self.linear.adapt(u, features, weight)
 
     def baseline(self, tensor: str) -> np.ndarray | None:
         if not hasattr(self, "spec"):

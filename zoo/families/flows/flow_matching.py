@@ -53,8 +53,8 @@ class FlowMatching(Flow):
     def call(self, inputs, training: bool = False):
         """Squared error (batch,) of the velocity of each row, at a time and noise that are drawn anew in training."""
         x, *context = self.parts(inputs)
-        x, _ = self.support.to_base(x)
         features = self.condition(*context) if context else None
+        x, _ = self._standard(x, features)
         if training:
             return self._mismatch(x, features, self.noise, self.noise)
         x = ops.tile(x, (HELD_OUT, 1))
