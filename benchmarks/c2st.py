@@ -91,6 +91,9 @@ METHODS: dict[str, tuple[str, dict[str, Any]]] = {
     "nle": ("NLE", {}),
 }
 """The published column that a method stands beside, and what it asks of ``train_npe``."""
+LINEAR = ("npe", "ensemble", "tsnpe")
+"""Methods whose flows start from a linear regression now; cells from before are marked in the table."""
+MARK = "†"
 
 
 @dataclass
@@ -183,6 +186,8 @@ def measure(cell: Cell, observations: list[int], results: dict, jobs: int) -> No
         raise SystemExit(f"{RESULTS} holds {cell.method}, {cell.key} with other settings: delete it, or restore the settings")
     missing = [observation for observation in observations if str(observation) not in entry["c2st"]]
     entry["settings"] = cell.settings
+    if cell.method in LINEAR and not entry["c2st"]:
+        entry["linear"] = True
     start = time.perf_counter()
     for several in batches(missing, 2 * jobs):  # few at once, so that a killed run loses little
         read = [reference(cell.task, observation) for observation in several]
@@ -225,18 +230,20 @@ def table(results: dict) -> str:
     ]
     for task in PUBLISHED:
         for budget in BUDGETS:
-            cells = [_in_words(results.get(method, {}).get(f"{task}, {budget}"), METHODS[method][0]) for method in METHODS]
+            cells = [_in_words(results.get(method, {}).get(f"{task}, {budget}"), method) for method in METHODS]
             if any(cells):
                 lines.append(f"| {task} | {budget:,} | " + " | ".join(cells) + " |")
+    lines += ["", f"{MARK} measured before flows of `train_npe` started from a linear regression."]
     return "\n".join(lines) + "\n"
 
 
-def _in_words(entry: dict | None, column: str) -> str:
+def _in_words(entry: dict | None, method: str) -> str:
     if not entry or not entry["c2st"]:
         return ""
     error = "" if entry["standard_error"] is None else f" ± {entry['standard_error']:.3f}"
     partly = "" if len(entry["c2st"]) == OBSERVATIONS else f", {len(entry['c2st'])} observations"
-    return f"{entry['mean']:.3f}{error} ({entry['published'][column]:.3f}{partly})"
+    before = MARK if method in LINEAR and "linear" not in entry else ""
+    return f"{entry['mean']:.3f}{error}{before} ({entry['published'][METHODS[method][0]]:.3f}{partly})"
 
 
 def main() -> None:

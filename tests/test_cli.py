@@ -592,7 +592,7 @@ def test_columns_of_other_names_and_units_are_said_at_explain(tmp_path):
         ("--input mine.csv --columns angle=x", "--columns: expected those of the inputs trajectory, time, given some of angle"),
         ("--input mine.csv --columns trajectory", "expected --columns NAME=VALUE, given 'trajectory'"),
         ("--input mine.csv --columns trajectory=y", "no column of mine.csv named 'y'"),
-        ("--columns time=x", "--columns: expected with a file of rows"),
+        ("--columns time=x", "--columns is of columns of --input: give the file too"),
         ("--input mine.npy --units x=ms", "--units: expected with a file of columns, given with mine.npy"),
         (
             "--input mine.npz --units spare=ms",

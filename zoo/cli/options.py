@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -98,6 +99,13 @@ RecipeArgument = Annotated[
     typer.Argument(help="model name, or path of a recipe.yaml; a simulator that such a file names is run"),
 ]
 RecipeOption = Annotated[Path | None, typer.Option("--recipe", help="path of a recipe.yaml, as the argument")]
+
+
+def expect_file_for(data: Path | None, given: Mapping[str, object]) -> None:
+    """Refuse options, by their names, that say something of the columns of a file where none is handed in."""
+    for option, value in given.items():
+        if value and data is None:
+            raise ZooError(f"{option} is of columns of --input: give the file too")
 
 
 def columns_by_input(given: list[str] | None) -> dict[str, list[str]]:

@@ -19,6 +19,7 @@ from zoo.cli.options import (
     OutOption,
     UnitsOption,
     columns_by_input,
+    expect_file_for,
     pairs,
     right_seed,
 )
@@ -75,13 +76,12 @@ def predict(
     """Predict with ONNX Runtime, on a file, on an observation, or on the shipped test rows."""
     if observation is not None and data is not None:
         raise ZooError("give --observation or --input, not both")
+    expect_file_for(data, {"--columns": columns, "--units": units})
     from zoo.model.array_files import read_inputs
     from zoo.serving import Session
 
     session = Session(name, device="cpu")  # which is done with one batch before a GPU is ready
     endpoint = endpoint or session.spec.default_endpoint
-    if observation is not None and (columns or units):
-        raise ZooError("--columns and --units go with --input")
     if observation is not None:
         outputs = _predict_observation(session, endpoint, observation, allow_out_of_range, as_json)
     else:
@@ -238,9 +238,7 @@ def explain(
         "rows": rows,
         "weights": weights,
     }
-    for option, given in (("--weights", weights), ("--columns", columns), ("--units", units)):
-        if given and data is None:
-            raise ZooError(f"{option} is of columns of --input")
+    expect_file_for(data, {"--weights": weights, "--columns": columns, "--units": units})
     how = {"columns": columns_by_input(columns), "units": dict(pairs("--units", units))}
     if method is not None:  # what is wrong is said before anything is loaded
         from zoo.interpret.to_files import check_rows
