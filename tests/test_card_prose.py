@@ -139,10 +139,9 @@ def test_ranges_of_synthetic_halos():
 
 
 def test_distance_of_flows_for_slcp_is_that_of_the_table():
-    table = (ROOT / "benchmarks" / "results" / "c2st.md").read_text(encoding="utf-8")
-    ours, published = re.search(r"\| slcp \| 100,000 \| ([\d.]+) \S+ [\d.]+ \(([\d.]+)\)", table).groups()
+    table = result("c2st")["results"]["recipe"]["slcp, 100000"]
     card, found = prose("nsf-sbi-slcp"), measured("nsf-sbi-slcp")
-    assert f"C2ST {ours}; published {published}" in card
+    assert f"C2ST {table['mean']:.3f}; published {table['published']['NPE']}" in card
     assert f"it has {found['log_prob of the exact posterior']['value']:.3f} nat on the same rows" in card
     assert f"with a C2ST of {found['c2st']['value']:.3f} ({interval(found['c2st'], 3)})" in card
 

@@ -151,13 +151,13 @@ class Flow(TrainedInXla, DensityModel):
             return self._to_base(x, self.condition(c, mask))
 
     def _to_base(self, x, features):
-        u, total = self._standard(x, features)
+        u, total = self._to_residuals(x, features)
         for transform in self.transforms:
             u, log_det = transform.to_base(u, features)
             total = total + log_det
         return u, total
 
-    def _standard(self, x, features):
+    def _to_residuals(self, x, features):
         """Variables around zero, without what is linear in the context, and log abs(det) of that map."""
         u, log_det = self.support.to_base(x)
         if self.linear is None:

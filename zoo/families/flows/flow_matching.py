@@ -54,7 +54,7 @@ class FlowMatching(Flow):
         """Squared error (batch,) of the velocity of each row, at a time and noise that are drawn anew in training."""
         x, *context = self.parts(inputs)
         features = self.condition(*context) if context else None
-        x, _ = self._standard(x, features)
+        x, _ = self._to_residuals(x, features)
         if training:
             return self._mismatch(x, features, self.noise, self.noise)
         x = ops.tile(x, (HELD_OUT, 1))
