@@ -105,3 +105,27 @@ def test_why_the_trigger_takes_a_fifth_of_w_and_z_for_quarks():
                       (folder / "README.md").read_text(), re.DOTALL)  # fmt: skip
     shares = [np.mean(lost), ungroomed, np.mean(quark[lost]), np.mean(quark[~lost])]
     assert [int(number) for number in found.groups()] == [len(chosen), *(round(100 * share) for share in shares)]
+
+
+def test_settings_of_posteriors():
+    found = json.loads((ROOT / "benchmarks/results/posterior_settings.json").read_text())["results"]
+    page = (ROOT / "docs" / "benchmarks.md").read_text(encoding="utf-8")
+    of_few = {task.split(",")[0]: ways for task, ways in found.items() if task.endswith(", 1000")}
+    assert len(of_few) == 7
+    for task in ("gaussian-linear", "gaussian-linear-uniform", "gaussian-mixture", "slcp"):
+        ours, before = (of_few[task][way]["mean"] for way in ("as they are", "neither"))
+        assert ours > before
+        assert f"{task} {ours:.2f} and {before:.2f} nat" in page
+    losses = [ways["neither"]["mean"] - ways["as they are"]["mean"] for ways in of_few.values()]
+    assert f"on no task lower by more than {max(0.0, *losses):.2f}" in page
+
+
+def test_distances_are_below_the_published_ones():
+    results = json.loads((ROOT / "benchmarks/results/c2st.json").read_text())["results"]
+    page = (ROOT / "docs" / "benchmarks.md").read_text(encoding="utf-8")
+    below = {key: cell["published"]["NPE"] - cell["mean"] for key, cell in results["npe"].items()}
+    assert min(below.values()) > 0
+    few = {key.split(",")[0]: value for key, value in below.items() if key.endswith(", 1000")}
+    assert len(few) == 5
+    assert f"by {few['two-moons']:.3f} (two-moons) to {few['gaussian-linear']:.2f} (gaussian-linear)" in page
+    assert (min(few, key=few.__getitem__), max(few, key=few.__getitem__)) == ("two-moons", "gaussian-linear")
