@@ -308,7 +308,10 @@ def test_a_recipe_says_which_columns_are_counts():
     data = {"source": "simulations", "parameters": {"file": "simulations.npz", "prior": PRIOR.plain(), "test": 20}}
     recipe = nle_recipe("line", PRIOR, data, x, Datum((2,), ["hits", "level"], ["1", "K"]))
     assert recipe.data.parameters["counts"] == [0]
-    assert recipe.endpoints["log_prob"].inputs[0].whole == [0]
+    x_in, _ = recipe.endpoints["log_prob"].inputs
+    assert x_in.whole == [0]
+    bounded = nle_recipe("box", as_prior({"rate": stats.uniform(1, 29)}), data, x, Datum((2,))).endpoints["sample"].inputs[1]
+    assert (bounded.low, bounded.high) == ([1.0], [30.0])  # no rate below what was simulated is let through
     drawn = recipe.endpoints["sample"].outputs[0]
     assert "counts hits are spread over an interval of 1 around each: round them" in drawn.description
     assert (drawn.axes[0].units, drawn.unit, drawn.dtype) == (["1", "K"], "1, K", "float64")

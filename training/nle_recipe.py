@@ -14,7 +14,7 @@ from zoo.data.sbi.priors.as_prior import AnyPrior
 from zoo.data.sbi.priors.rows_prior import RowsPrior
 from zoo.data.sbi.x_scales import chosen_scales
 from zoo.families.flows.scales import Maps
-from zoo.training.npe_recipe import TOLERANCE, settings_for, validated
+from zoo.training.npe_recipe import TOLERANCE, ends, settings_for, validated
 from zoo.training.observations import observed_tensors, parameters_tensor
 from zoo.training.recipe import Recipe
 
@@ -91,7 +91,7 @@ def nle_recipe(
 
 def _endpoints(prior: AnyPrior | RowsPrior, datum: Datum, scales: list[dict[str, Any]], counts: list[int]) -> dict[str, Any]:
     """Log density and samples of x, given theta, as a recipe describes them."""
-    theta, (x,) = parameters_tensor(prior), observed_tensors(datum, scales)
+    theta, (x,) = {**parameters_tensor(prior), **ends(prior)}, observed_tensors(datum, scales)
     names = ", ".join(str(k if datum.names is None else datum.names[k]) for k in counts)
     spread_out = f"; counts {names} are spread over an interval of 1 around each: round them" if counts else ""
     return {

@@ -157,18 +157,22 @@ def _config(
     return config
 
 
+def ends(prior: AnyPrior | RowsPrior) -> dict[str, list[float]]:
+    """``low`` and ``high`` of parameters that all have bounds; without, their ranges are measured on the training rows."""
+    bounds = [bound for bound in prior.support if bound is not None]
+    if len(bounds) < len(prior.names):
+        return {}
+    return {"low": [low for low, _ in bounds], "high": [high for _, high in bounds]}
+
+
 def _endpoints(prior: AnyPrior | RowsPrior, observed: list[dict[str, Any]]) -> dict[str, Any]:
     """Log density and samples of theta, given x, as a recipe describes them."""
     dimensions = len(prior.names)
-    bounded = [bounds is not None for bounds in prior.support]
-    low, high = (
-        [bounds[end] for bounds in prior.support if bounds is not None] if all(bounded) else None for end in (0, 1)
-    )  # without them the ranges are the training rows'
-    theta = parameters_tensor(prior)
+    theta = {**parameters_tensor(prior), **ends(prior)}
     return {
         "log_prob": {
             "description": "logarithm of the posterior density at theta, given x",
-            "inputs": [{**theta, "low": low, "high": high}, *observed],
+            "inputs": [theta, *observed],
             "outputs": [{"name": "log_prob", "axes": [], "unit": "1", "description": "natural logarithm of the density"}],
         },
         "sample": {
@@ -178,6 +182,6 @@ def _endpoints(prior: AnyPrior | RowsPrior, observed: list[dict[str, Any]]) -> d
                  "description": "standard normal numbers"},
                 *observed,
             ],
-            "outputs": [{**theta, "low": low, "high": high, "tolerance": Maps(prior.scales).tolerance(TOLERANCE)}],
+            "outputs": [{**theta, "tolerance": Maps(prior.scales).tolerance(TOLERANCE)}],
         },
     }  # fmt: skip
