@@ -269,6 +269,8 @@ def test_observed_counts_are_whole_numbers():
             posterior.sample(wrong)
         with pytest.raises(InputError, match="expected whole numbers"):
             posterior.draw(5, wrong)
+    with pytest.raises(InputError, match="x: 1 values are NaN or infinite"):
+        posterior.sample([np.nan, 0.2])
 
 
 def test_the_density_of_counts_is_asked_for_at_whole_numbers():

@@ -192,6 +192,8 @@ class DensityModel(ZooModel):
     def observations(self, x: Any) -> np.ndarray:
         """Rows of the variables (n, D), checked as endpoints check them, of one row (D,) or several."""
         rows = self._given(x)
+        if wrong := np.count_nonzero(~np.isfinite(rows)):
+            raise InputError(f"x: {wrong} values are NaN or infinite")
         refuse_fractions(self._described()[0], rows, can_allow=False)
         return rows
 
