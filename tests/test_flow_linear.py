@@ -10,10 +10,13 @@ from test_flows import jacobians
 from test_flows_export import described
 from tiny_flows import build
 
+from zoo.data.sbi.priors.as_prior import as_prior
 from zoo.export import check_parity, to_onnx
 from zoo.export.parity import onnx_function
 from zoo.families.flows.linear import Linear
 from zoo.model.registry import get_family
+from zoo.training.npe_recipe import npe_recipe
+from zoo.training.recipe import RecipeError
 
 SLOPE = np.array([[1.0, 0.5], [-0.5, 2.0], [0.3, 0.0]])
 """Data (3,) are this times parameters (2,), and noise."""
@@ -99,3 +102,13 @@ def test_its_graph_answers_as_keras(endpoint):
 def test_it_is_of_a_context_without_an_embedding(config):
     with pytest.raises(ValueError, match="a linear part is of a context that passes no embedding"):
         get_family("nsf")(dimensions=2, linear=True, **config)
+
+
+def test_the_learning_rate_rises_over_a_sixth_of_the_epochs_that_are_asked_for():
+    def recipe(changes: dict):
+        prior = as_prior({"a": stats.uniform(0, 1)})
+        return npe_recipe("rise", prior, {"source": "simulations"}, 1000, 3, changes=changes)
+
+    assert [recipe({"epochs": epochs}).optimizer.warmup_epochs for epochs in (1, 2, 60)] == [0, 0, 10]
+    with pytest.raises(RecipeError, match="epochs: expected a number greater than 0"):  # and not of the rise
+        recipe({"epochs": -5})

@@ -128,7 +128,7 @@ def settings_for(simulations: int, family: str = "nsf") -> dict[str, Any]:
 def warm_up(epochs: int, changes: Mapping[str, JsonValue] | None) -> int:
     """Epochs of a rising learning rate, of as many as are set or changed to."""
     changed = (changes or {}).get("epochs", epochs)
-    return (changed if isinstance(changed, int) else epochs) // WARM_UP
+    return max(0, changed if isinstance(changed, int) else epochs) // WARM_UP
 
 
 def validated(name: str, values: dict[str, Any], changes: dict[str, JsonValue] | None) -> Recipe:

@@ -18,7 +18,7 @@ from zoo.families.flows.bijector import Bijector
 from zoo.families.flows.context_shape import ContextShape
 from zoo.families.flows.density import DensityModel
 from zoo.families.flows.embeddings import built_embedding
-from zoo.families.flows.linear import Linear
+from zoo.families.flows.linear import MEASURED, Linear
 from zoo.families.flows.scales import ContextScales, Scales
 from zoo.families.flows.support import Support
 from zoo.families.layers import Standardize, dense_stack
@@ -254,8 +254,8 @@ class Flow(TrainedInXla, DensityModel):
         elif self.context_shape is not None:
             self.observed.adapt(self.context_shape.elements(*context), self.context_shape.per_element(weight, *context))
         if self.linear is not None:
-            u, features = in_batches(self.standardized, x, *context)
-            self.linear.adapt(u, features, weight)
+            u, features = in_batches(self.standardized, *(array[:MEASURED] for array in (x, *context)))
+            self.linear.adapt(u, features, None if weight is None else weight[:MEASURED])
 
     def baseline(self, tensor: str) -> np.ndarray | None:
         if not hasattr(self, "spec"):

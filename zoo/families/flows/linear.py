@@ -10,7 +10,7 @@ from zoo.families.flows.bijector import Bijector
 PENALTIES = np.logspace(-4, 4, 33)
 """Penalties of the regression, of which each variable gets the one that predicts rows left out best."""
 MEASURED = 20_000
-"""Most training rows that the regression is measured on."""
+"""Training rows, at most, that a flow gives the regression to be measured on."""
 LEAST_SPREAD = 1e-2
 """Least standard deviation that is left of a direction, in those of the variables: single precision must tell draws apart."""
 
@@ -44,8 +44,8 @@ class Linear(Bijector):
         """Measure regression and residuals of rows u (n, D) on features c (n, C), by the absolute values of event weights."""
         from sklearn.linear_model import RidgeCV
 
-        u, c = np.asarray(u[:MEASURED], np.float64), np.asarray(c[:MEASURED], np.float64)
-        weight = None if weight is None else np.abs(weight[:MEASURED])
+        u, c = np.asarray(u, np.float64), np.asarray(c, np.float64)
+        weight = None if weight is None else np.abs(weight)
         found = RidgeCV(alphas=PENALTIES, alpha_per_target=True).fit(c, u, sample_weight=weight)
         residual = u - found.predict(c).reshape(u.shape)
         covariance = np.atleast_2d(np.cov(residual, rowvar=False, aweights=weight))
